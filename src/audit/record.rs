@@ -1,0 +1,148 @@
+//! What is recorded. One JSON line a record; fields in this order.
+
+use crate::ground::Side;
+use serde::Serialize;
+use std::net::SocketAddr;
+
+/// One record. Text from the network is encoded by the serialiser, never interpreted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Record {
+    /// A REGISTER reached its end.
+    Registration {
+        /// Address of record.
+        user: String,
+        /// Where from.
+        source: SocketAddr,
+        /// `accepted`, `removed`, `refused`, `expired`.
+        result: &'static str,
+        /// Status answered.
+        status: u16,
+        /// Granted seconds.
+        expires: u32,
+        /// Who granted it: `local` or the upstream's name.
+        registrar: String,
+    },
+    /// An INVITE outside a dialog was judged.
+    CallAttempt {
+        /// The gateway's call number.
+        call: u64,
+        /// Call-ID as received.
+        call_id: String,
+        /// Where it came from.
+        side: Side,
+        /// Source.
+        source: SocketAddr,
+        /// Caller as judged.
+        from: String,
+        /// Callee as judged.
+        to: String,
+        /// Rule that decided.
+        rule: String,
+        /// `allow`, `deny`, `drop`.
+        verdict: &'static str,
+        /// Where it goes: upstream's name, `phone`, empty.
+        target: String,
+    },
+    /// A call attempt ended, answered or not.
+    CallEnd(CallEnd),
+    /// A verdict on another request outside a dialog that was not `allow`.
+    Verdict {
+        /// Method.
+        method: String,
+        /// Side.
+        side: Side,
+        /// Source.
+        source: SocketAddr,
+        /// Caller as judged.
+        from: String,
+        /// Callee as judged.
+        to: String,
+        /// Rule.
+        rule: String,
+        /// `deny` or `drop`.
+        verdict: &'static str,
+    },
+    /// Something hostile or odd; floods are summed (one record a class, source and minute).
+    Security {
+        /// Closed set: `malformed`, `unknown_source`, `bad_password`, `media_stranger`,
+        /// `in_dialog_source`, `private_address`, `stray_response`, `leak_removed` …
+        class: &'static str,
+        /// Who, when known.
+        source: Option<SocketAddr>,
+        /// How many it stands for.
+        count: u64,
+        /// Evidence in words (no secrets, at most 256 characters).
+        detail: String,
+    },
+    /// An operator or the configuration did something.
+    Admin {
+        /// `reload`, `hangup`, `drain`.
+        action: &'static str,
+        /// `applied`, `refused`.
+        result: &'static str,
+        /// In words.
+        detail: String,
+    },
+    /// Start, stop, recovery.
+    System {
+        /// `start`, `stop`, `recovered`, `gap`.
+        event: &'static str,
+        /// In words.
+        detail: String,
+    },
+}
+
+/// How a call attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CallEnd {
+    /// The gateway's call number.
+    pub call: u64,
+    /// Call-ID as received.
+    pub call_id: String,
+    /// Caller as judged.
+    pub from: String,
+    /// Callee as judged.
+    pub to: String,
+    /// `answered busy no_answer declined cancelled redirected not_found denied rejected failed
+    /// timeout no_capacity`.
+    pub outcome: &'static str,
+    /// Final status of the INVITE (0: none).
+    pub status: u16,
+    /// `caller callee media_timeout timeout admin shutdown error`; empty when never answered.
+    pub ended_by: &'static str,
+    /// From INVITE to ringing.
+    pub ring_ms: Option<u64>,
+    /// From INVITE to 2xx.
+    pub setup_ms: Option<u64>,
+    /// From 2xx to the end.
+    pub duration_ms: Option<u64>,
+    /// Media counters by stream.
+    pub media: Vec<StreamMedia>,
+}
+
+/// One stream of a call.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StreamMedia {
+    /// `audio`, `video` …
+    pub media: String,
+    /// What the caller's leg received.
+    pub caller: LegMedia,
+    /// What the callee's leg received.
+    pub callee: LegMedia,
+}
+
+/// One leg of a stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LegMedia {
+    /// Our RTP port.
+    pub port: u16,
+    /// RTP packets accepted.
+    pub rtp_packets: u64,
+    /// Their octets.
+    pub rtp_bytes: u64,
+    /// RTCP packets accepted.
+    pub rtcp_packets: u64,
+    /// Packets dropped.
+    pub dropped: u64,
+}

@@ -1,0 +1,373 @@
+//! The checked configuration: what the rest of the house reads.
+
+use crate::ground::{ListenerId, Side, Transport};
+use ipnet::IpNet;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// A whole, checked configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Name of this site; goes into every audit record.
+    pub site: Site,
+    /// Networks the gateway stands in; at least one inside.
+    pub interfaces: Vec<Interface>,
+    /// PBX, trunks. Empty in site mode.
+    pub upstreams: Vec<Upstream>,
+    /// Who answers REGISTER.
+    pub registrar: Registrar,
+    /// Relay.
+    pub media: Media,
+    /// Caps (the adjustable ones; fixed ones are in `wire::limits`).
+    pub limits: Limits,
+    /// SIP timers.
+    pub timers: Timers,
+    /// How dialled numbers are normalised.
+    pub numbers: Numbers,
+    /// Rules and their tests.
+    pub policy: Policy,
+    /// Audit log.
+    pub audit: Audit,
+    /// Folder for bindings, keys, passwords.
+    pub state_dir: String,
+    /// Metrics and health listener; `None`: off.
+    pub http: Option<SocketAddr>,
+    /// Logging.
+    pub log: Log,
+    /// Longest wait for calls to end after SIGTERM.
+    pub drain: Duration,
+    /// SHA-256 (hex) of the file's text; empty in site mode.
+    pub hash: String,
+}
+
+/// `site = { … }`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// Shown in records.
+    pub name: String,
+    /// Domain of local users, when it is not the gateway's address.
+    pub domain: Option<String>,
+    /// IANA zone for rules with hours; `UTC` by default.
+    pub timezone: String,
+}
+
+/// Which media sources a leg accepts (house rule 10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Learn {
+    /// The signalled address and port only.
+    Strict,
+    /// The signalled host; its port is learned once.
+    SameIp,
+}
+
+/// `[[interface]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Interface {
+    /// Its name in logs and rules.
+    pub name: String,
+    /// Which side it is on.
+    pub side: Side,
+    /// Address that SIP and media sockets are bound to.
+    pub address: IpAddr,
+    /// SIP sockets.
+    pub listen: Vec<Listen>,
+    /// Address written into Via, Contact, SDP (behind a NAT); default: `address`.
+    pub advertise: Option<IpAddr>,
+    /// Media sources.
+    pub learn: Learn,
+    /// Networks whose addresses may appear in SDP besides the signalling source (inside), or
+    /// empty: every unicast address that is not special (outside). Also the networks REGISTER is
+    /// accepted from (inside; empty: any).
+    pub networks: Vec<IpNet>,
+    /// Loopback addresses are allowed in SDP (test set-ups only).
+    pub allow_loopback: bool,
+    /// Answer to the source port even without `rport` (default true inside).
+    pub force_rport: bool,
+    /// CRLF keep-alive towards NATed phones / our own NAT; `None`: off.
+    pub keepalive: Option<Duration>,
+    /// DSCP of signalling (24 = CS3) and media (46 = EF).
+    pub dscp_sip: u8,
+    /// DSCP of media.
+    pub dscp_media: u8,
+}
+
+/// One SIP socket of an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Transport.
+    pub transport: Transport,
+    /// Port.
+    pub port: u16,
+}
+
+/// `[[upstream]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Upstream {
+    /// Its name in rules, logs, metrics.
+    pub name: String,
+    /// Where requests go.
+    pub address: SocketAddr,
+    /// By which transport.
+    pub transport: Transport,
+    /// Domain put into Request-URI, From, To where a phone named us; default: the address.
+    pub domain: String,
+    /// Other domains whose requests this upstream serves.
+    pub domains: Vec<String>,
+    /// Number prefixes (normalised) this upstream serves; empty: any.
+    pub numbers: Vec<String>,
+    /// Networks its requests may come from; always contains `address`.
+    pub sources: Vec<IpNet>,
+    /// Name of the outside interface used (index into `interfaces`).
+    pub interface: usize,
+    /// Identity headers from it are believed.
+    pub trust: bool,
+}
+
+/// Who answers REGISTER.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registrar {
+    /// Mode.
+    pub mode: RegistrarMode,
+    /// Digest realm of the local registrar.
+    pub realm: String,
+    /// Shortest expiry granted (local) — 423 below it.
+    pub min_expires: Duration,
+    /// Longest expiry granted (local).
+    pub max_expires: Duration,
+    /// File of `user:realm:HA1[:HA1-SHA-256]` lines, for `local` with users.
+    pub users_file: Option<String>,
+    /// File holding one password for every user (site mode).
+    pub password_file: Option<String>,
+    /// Ask for digest (local mode). False: any REGISTER from `networks` is accepted.
+    pub digest: bool,
+}
+
+/// Registrar mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegistrarMode {
+    /// We are the registrar.
+    Local,
+    /// The upstream is.
+    Upstream,
+}
+
+/// `[media]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Media {
+    /// First and last relay port.
+    pub ports: (u16, u16),
+    /// A call without media either way ends after this; `None`: never.
+    pub idle: Option<Duration>,
+    /// How long used ports rest.
+    pub quarantine: Duration,
+    /// Relay threads; 0: one a core.
+    pub workers: usize,
+}
+
+/// `[limits]`: adjustable caps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Concurrent calls.
+    pub calls: usize,
+    /// Concurrent calls of one registered user.
+    pub calls_per_user: usize,
+    /// Server transactions in all.
+    pub transactions: usize,
+    /// Server transactions of one source (upstreams exempt).
+    pub transactions_per_source: usize,
+    /// Dialogs in all.
+    pub dialogs: usize,
+    /// Bindings in all.
+    pub bindings: usize,
+    /// Bindings of one user.
+    pub bindings_per_user: usize,
+    /// Stream connections in all.
+    pub connections: usize,
+    /// Stream connections of one source.
+    pub connections_per_source: usize,
+}
+
+/// SIP timers (RFC 3261 §17, table 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timers {
+    /// Round-trip estimate, 500 ms.
+    pub t1: Duration,
+    /// Retransmission ceiling, 4 s.
+    pub t2: Duration,
+    /// Time a message may linger, 5 s.
+    pub t4: Duration,
+    /// Timer C: a ringing call without a new provisional answer, over 3 min.
+    pub c: Duration,
+}
+
+/// How numbers are normalised before policy sees them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Numbers {
+    /// Prefix for an outside line, taken off (`"0"` or `"9"`).
+    pub outside_line: Option<String>,
+    /// National prefix (`"0"`) replaced by `country`.
+    pub national_prefix: Option<String>,
+    /// Country code with plus (`"+49"`).
+    pub country: Option<String>,
+}
+
+/// Default policy behind the file's own rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DefaultPolicy {
+    /// Emergency numbers; registered phones to the upstream and to each other; the upstream to
+    /// bindings; nothing else.
+    Site,
+    /// Nothing.
+    Deny,
+    /// Everything that the gateway can route (laboratories).
+    Allow,
+}
+
+/// Rules as written and checked; `policy::RuleSet` compiles them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// What stands behind the rules.
+    pub default: DefaultPolicy,
+    /// Numbers that `site` always lets through to the upstream.
+    pub emergency: Vec<String>,
+    /// First match wins.
+    pub rules: Vec<Rule>,
+    /// Run at every load.
+    pub tests: Vec<RuleTest>,
+}
+
+/// `[[rule]]`. An absent condition matches everything; patterns may end in `*` (or begin with it).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    /// Unique name: in audit, metrics, answers to "why".
+    pub name: String,
+    /// Side the request comes from.
+    pub side: Option<Side>,
+    /// Methods.
+    pub method: Vec<String>,
+    /// Source networks.
+    pub source: Vec<IpNet>,
+    /// Registered user whose binding the request came by (patterns; `*`: any registered).
+    pub user: Vec<String>,
+    /// Normalised caller number or user.
+    pub from: Vec<String>,
+    /// Normalised called number or user (`number` is an alias).
+    pub to: Vec<String>,
+    /// Request-URI host.
+    pub domain: Vec<String>,
+    /// Upstream it would go to or came from.
+    pub upstream: Vec<String>,
+    /// User-Agent patterns.
+    pub user_agent: Vec<String>,
+    /// Minutes of the day `[from, to)`, site time; may wrap midnight.
+    pub hours: Option<(u16, u16)>,
+    /// Days of the week, Monday = 0; empty: all.
+    pub days: Vec<u8>,
+    /// What then.
+    pub action: RuleAction,
+}
+
+/// A rule's action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RuleAction {
+    /// Let pass.
+    Allow(Allow),
+    /// Refuse with an answer.
+    Deny {
+        /// 400–699.
+        code: u16,
+        /// Reason phrase.
+        reason: Option<String>,
+    },
+    /// Say nothing.
+    Drop,
+}
+
+/// Options of `allow`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Allow {
+    /// Send to this upstream (name) instead of the one domain and number choose.
+    pub upstream: Option<String>,
+    /// Header names to strip (`X-*` patterns).
+    pub strip: Vec<String>,
+    /// Headers of the default strip list to keep (patterns).
+    pub keep: Vec<String>,
+    /// Send the number as dialled instead of as judged.
+    pub keep_number: bool,
+    /// Body types allowed besides the known ones.
+    pub bodies: Vec<String>,
+    /// Exempt from call caps.
+    pub bypass_limits: bool,
+}
+
+/// `[[rule_test]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleTest {
+    /// Facts by name: side, method, source, user, from, to, number, domain, upstream, user_agent, time.
+    pub event: Vec<(String, String)>,
+    /// `allow: NAME` or `deny: NAME`.
+    pub expect: String,
+    /// 1-based line in the file, for the error.
+    pub line: usize,
+}
+
+/// `[audit]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// Folder; `None`: no audit (tests only).
+    pub dir: Option<String>,
+    /// When the volume is full: refuse calls (true) or count and go on.
+    pub refuse_when_full: bool,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// `error warn info debug trace`.
+    pub level: String,
+    /// `auto pretty json`.
+    pub format: String,
+}
+
+/// One SIP socket with the interface it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Its number in flows.
+    pub id: ListenerId,
+    /// Index into `Config::interfaces`.
+    pub interface: usize,
+    /// Transport.
+    pub transport: Transport,
+    /// Bound address.
+    pub bind: SocketAddr,
+}
+
+impl Config {
+    /// Every SIP socket, numbered in file order.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<Listener> {
+        let mut all = Vec::new();
+        for (interface, i) in self.interfaces.iter().enumerate() {
+            for l in &i.listen {
+                let id = ListenerId(u16::try_from(all.len()).unwrap_or(u16::MAX));
+                let bind = SocketAddr::new(i.address, l.port);
+                all.push(Listener { id, interface, transport: l.transport, bind });
+            }
+        }
+        all
+    }
+
+    /// True when the gateway is itself the site's phone system.
+    #[must_use]
+    pub fn is_site(&self) -> bool {
+        self.upstreams.is_empty()
+    }
+}
+
+impl Interface {
+    /// The address others are told.
+    #[must_use]
+    pub fn advertised(&self) -> IpAddr {
+        self.advertise.unwrap_or(self.address)
+    }
+}

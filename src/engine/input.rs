@@ -1,0 +1,45 @@
+//! What the engine is told.
+use super::{Snapshot, StoredBinding};
+use crate::ground::{ConnId, Flow};
+use crate::relay;
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// One input; handled whole, then outputs are drained.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// One datagram or one framed message.
+    Message {
+        /// The way it came.
+        flow: Flow,
+        /// Its bytes.
+        bytes: Bytes,
+    },
+    /// A stream message that the framer refused (answer it if possible; the driver then closes).
+    StreamRefused {
+        /// The connection.
+        flow: Flow,
+        /// Why.
+        refusal: crate::wire::sip::Refusal,
+    },
+    /// A stream connection is gone.
+    ConnectionClosed(ConnId),
+    /// A message could not be sent (connect failed, ICMP unreachable …).
+    TransportFailed(Flow),
+    /// News from the relay.
+    Relay(relay::Event),
+    /// Time passed; due timers fire. Every other input fires them too.
+    Timeout,
+    /// A new configuration; calls under way keep the verdict they have.
+    Reload(Arc<Snapshot>),
+    /// Bindings read from the state folder at start.
+    Restore(Vec<StoredBinding>),
+    /// Admit no new calls; those under way go on.
+    Drain,
+    /// End every call now (second SIGTERM, or drain time over).
+    HangUpAll,
+    /// End one call by its number (as in records).
+    HangUp(u64),
+    /// A relay port is held by another process: never lend it.
+    ExcludePort(std::net::SocketAddr),
+}

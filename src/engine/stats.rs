@@ -1,0 +1,92 @@
+//! Plain numbers the daemon turns into metrics. Counters only grow; gauges are read when asked.
+use crate::relay::ports::PortCount;
+
+/// Methods with a label of their own (`other` is last).
+pub const METHODS: [&str; 15] = [
+    "INVITE",
+    "ACK",
+    "BYE",
+    "CANCEL",
+    "REGISTER",
+    "OPTIONS",
+    "PRACK",
+    "SUBSCRIBE",
+    "NOTIFY",
+    "PUBLISH",
+    "INFO",
+    "REFER",
+    "MESSAGE",
+    "UPDATE",
+    "other",
+];
+/// Call outcomes in metric order.
+pub const OUTCOMES: [&str; 12] = [
+    "answered",
+    "busy",
+    "no_answer",
+    "declined",
+    "cancelled",
+    "redirected",
+    "not_found",
+    "denied",
+    "rejected",
+    "failed",
+    "timeout",
+    "no_capacity",
+];
+/// Directions of calls.
+pub const DIRECTIONS: [&str; 3] = ["outbound", "inbound", "internal"];
+/// Why answered calls ended.
+pub const ENDS: [&str; 7] =
+    ["caller", "callee", "media_timeout", "timeout", "admin", "shutdown", "error"];
+/// Results of registrations.
+pub const REGISTRATION_RESULTS: [&str; 5] =
+    ["accepted", "challenged", "refused", "limited", "failed"];
+
+/// Everything counted left of the seam.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    /// `sip_requests_total{side,method}`.
+    pub requests: [[u64; 15]; 2],
+    /// `sip_responses_total{side,class}` by first digit 1–6, index 0 = 1xx.
+    pub responses: [[u64; 6]; 2],
+    /// `sip_rejected_messages_total{side,reason}` by `RejectReason::ALL`.
+    pub rejected: [[u64; 15]; 2],
+    /// `sip_retransmissions_total{side,kind}`; kind 0 request, 1 response (received again).
+    pub retransmissions: [[u64; 2]; 2],
+    /// `sip_timeouts_total{timer}`: B, C, F, H.
+    pub timeouts: [u64; 4],
+    /// `calls_total{direction,outcome}`.
+    pub calls: [[u64; 12]; 3],
+    /// `call_ends_total{reason}`.
+    pub call_ends: [u64; 7],
+    /// `registration_requests_total{result}`.
+    pub registrations: [u64; 5],
+    /// `policy_decisions_total{rule,action}`: rule name → [allow, deny].
+    pub decisions: std::collections::BTreeMap<std::sync::Arc<str>, [u64; 2]>,
+    /// `media_port_exhausted_total`.
+    pub ports_exhausted: u64,
+    /// Media totals of closed streams by side: see `relay::FlowCounters`.
+    pub media: [crate::relay::FlowCounters; 2],
+    /// Gauges.
+    pub now: Gauges,
+}
+
+/// How things stand.
+#[derive(Clone, Debug, Default)]
+pub struct Gauges {
+    /// `active_calls{state}`: early, confirmed.
+    pub calls: [u64; 2],
+    /// `active_registrations`.
+    pub registrations: u64,
+    /// `active_transactions{kind}`: invite, other.
+    pub transactions: [u64; 2],
+    /// `active_dialogs`.
+    pub dialogs: u64,
+    /// `active_media_streams`.
+    pub streams: u64,
+    /// `media_ports{side,state}`.
+    pub ports: [PortCount; 2],
+    /// `draining`.
+    pub draining: bool,
+}

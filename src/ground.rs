@@ -1,0 +1,9 @@
+//! The words every layer speaks. It never parses, decides or does anything.
+
+mod flow;
+mod side;
+mod time;
+
+pub use flow::{ConnId, Flow, ListenerId, Transport};
+pub use side::Side;
+pub use time::{Mono, Now, Wall};

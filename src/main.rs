@@ -1,0 +1,2 @@
+//! portreeve: arguments → configuration → daemon → exit code.
+fn main() {}

@@ -1,0 +1,97 @@
+//! Rules: facts in, verdict out. Pure; it never looks anything up and never changes a message.
+
+use crate::config::{Allow, Config, Diagnostic};
+use crate::ground::{Side, Wall};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+pub mod number;
+
+/// What is known of a request outside a dialog, already normalised.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// Where it came from.
+    pub side: Side,
+    /// Method token.
+    pub method: &'a str,
+    /// Source address.
+    pub source: IpAddr,
+    /// User of the binding it came by (or that digest proved); `None`: not registered.
+    pub user: Option<&'a str>,
+    /// Normalised caller.
+    pub from: &'a str,
+    /// Normalised callee.
+    pub to: &'a str,
+    /// Request-URI host, lower case.
+    pub domain: &'a str,
+    /// Upstream it came from or would go to.
+    pub upstream: Option<&'a str>,
+    /// User-Agent value.
+    pub user_agent: &'a str,
+    /// What the gateway would do with it.
+    pub target: Target,
+}
+
+/// Where a request would go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// To an upstream.
+    Upstream,
+    /// To a registered phone.
+    Binding,
+    /// It is for the gateway (REGISTER with a local registrar, OPTIONS).
+    Gateway,
+    /// Nobody known.
+    Unknown,
+}
+
+/// What policy says, always with the rule's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Name of the rule (or `default:…`), for records and metrics.
+    pub rule: Arc<str>,
+    /// What to do.
+    pub action: Action,
+}
+
+/// The action of a verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Pass with these options.
+    Allow(Arc<Allow>),
+    /// Answer.
+    Deny {
+        /// Status code.
+        code: u16,
+        /// Reason phrase.
+        reason: Arc<str>,
+    },
+    /// Silence.
+    Drop,
+}
+
+/// Compiled rules.
+#[derive(Clone, Debug)]
+pub struct RuleSet {}
+
+impl RuleSet {
+    /// Compiles the rules and runs every `[[rule_test]]`.
+    ///
+    /// # Errors
+    /// Every failing test and every rule that cannot work.
+    pub fn compile(_config: &Config) -> Result<Self, Vec<Diagnostic>> {
+        todo!()
+    }
+
+    /// The first match; the default policy at the end.
+    #[must_use]
+    pub fn evaluate(&self, _facts: &Facts<'_>, _now: Wall) -> Verdict {
+        todo!()
+    }
+
+    /// Names of all rules in order, then the defaults: label values of `policy_decisions_total`.
+    #[must_use]
+    pub fn names(&self) -> Vec<Arc<str>> {
+        todo!()
+    }
+}

@@ -1,0 +1,9 @@
+//! Media as values: which ports are free, which packet may pass and where to, what was counted.
+//! It never owns a socket; `driver::relay_worker` carries its decisions out.
+
+pub mod command;
+pub mod ports;
+
+pub use command::{
+    Command, Counters, DropReason, Event, Expect, FlowCounters, Leg, LegConfig, Party, StreamId,
+};

@@ -1,0 +1,9 @@
+//! Bytes ↔ types. It never decides what a message may do; what it cannot read unambiguously it
+//! refuses, what it need not read it keeps byte for byte. The engine reads on from here.
+
+pub mod demux;
+pub mod limits;
+pub mod rtcp;
+pub mod rtp;
+pub mod sdp;
+pub mod sip;

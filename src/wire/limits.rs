@@ -1,0 +1,28 @@
+//! Every limit of what comes in, in one place (README "Limits"; `config show` prints them).
+
+/// Octets of a UDP message.
+pub const DATAGRAM: usize = 65_507;
+/// Octets of a message on a stream.
+pub const STREAM_MESSAGE: usize = 65_535;
+/// Header lines of a message.
+pub const HEADER_LINES: usize = 256;
+/// Octets of one (unfolded) header line.
+pub const HEADER_LINE: usize = 8_192;
+/// Octets of a URI.
+pub const URI: usize = 2_048;
+/// Via values.
+pub const VIAS: usize = 70;
+/// Contact values.
+pub const CONTACTS: usize = 64;
+/// Route values.
+pub const ROUTES: usize = 64;
+/// Parts of a multipart body; nesting is refused.
+pub const MULTIPART_PARTS: usize = 16;
+/// Octets of an SDP body.
+pub const SDP: usize = 20 * 1024;
+/// Lines of an SDP body.
+pub const SDP_LINES: usize = 512;
+/// Octets of an SDP line.
+pub const SDP_LINE: usize = 4 * 1024;
+/// `m=` lines of an SDP body.
+pub const SDP_MEDIA: usize = 16;

@@ -1,0 +1,1 @@
+//! RTP headers, read only (RFC 3550 §5.1).

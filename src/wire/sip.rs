@@ -1,0 +1,23 @@
+//! SIP messages (RFC 3261 §7, §25) as spans over one buffer with ordered edits.
+
+mod cseq;
+mod framer;
+mod header;
+mod message;
+mod method;
+mod name_addr;
+mod params;
+mod refusal;
+mod uri;
+mod via;
+
+pub use cseq::CSeq;
+pub use framer::{Framed, Framer};
+pub use header::Name;
+pub use message::{Framing, Message};
+pub use method::Method;
+pub use name_addr::NameAddr;
+pub use params::Params;
+pub use refusal::{Refusal, RejectReason};
+pub use uri::{Scheme, Uri};
+pub use via::Via;

@@ -1,0 +1,80 @@
+//! Why a message was refused: at once the answer's code, the metric's label and the record's field.
+use super::Message;
+use std::borrow::Cow;
+
+/// The closed set behind `sip_rejected_messages_total{reason}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "labels")]
+pub enum RejectReason {
+    Malformed,
+    TooLarge,
+    Framing,
+    DuplicateHeader,
+    TooManyHops,
+    Loop,
+    Method,
+    Body,
+    NoDialog,
+    StrayResponse,
+    Source,
+    Version,
+    Scheme,
+    Extension,
+    Media,
+}
+
+impl RejectReason {
+    /// Every reason, in metric order.
+    pub const ALL: [Self; 15] = [
+        Self::Malformed,
+        Self::TooLarge,
+        Self::Framing,
+        Self::DuplicateHeader,
+        Self::TooManyHops,
+        Self::Loop,
+        Self::Method,
+        Self::Body,
+        Self::NoDialog,
+        Self::StrayResponse,
+        Self::Source,
+        Self::Version,
+        Self::Scheme,
+        Self::Extension,
+        Self::Media,
+    ];
+    /// Metric label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::TooLarge => "too_large",
+            Self::Framing => "framing",
+            Self::DuplicateHeader => "duplicate_header",
+            Self::TooManyHops => "too_many_hops",
+            Self::Loop => "loop",
+            Self::Method => "method",
+            Self::Body => "body",
+            Self::NoDialog => "no_dialog",
+            Self::StrayResponse => "stray_response",
+            Self::Source => "source",
+            Self::Version => "version",
+            Self::Scheme => "scheme",
+            Self::Extension => "extension",
+            Self::Media => "media",
+        }
+    }
+}
+
+/// A message that was not accepted.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// Metric label and audit field.
+    pub reason: RejectReason,
+    /// Status to answer with (400, 413, 414, 505, 513 …).
+    pub status: u16,
+    /// Reason phrase; names the header at fault.
+    pub phrase: Cow<'static, str>,
+    /// What is needed to answer: a request holding only Via, From, To, Call-ID, CSeq as far as they
+    /// were readable and safe to echo. `None`: not a request, an ACK, or nothing to answer to.
+    pub answerable: Option<Box<Message>>,
+}
