@@ -9,6 +9,9 @@ compile_error!("portreeve runs on Linux only: it relies on epoll and on socket f
 pub mod audit;
 /// The configuration file: raw shape → checked types, every error with its place and a hint.
 pub mod config;
+/// Everything that touches the kernel: sockets, threads, files. Decides nothing.
+#[cfg(feature = "daemon")]
+pub mod driver;
 /// The gateway itself as one sans-IO machine: inputs in, outputs out.
 pub mod engine;
 /// Words that every layer speaks: time, sides, transports, flows.

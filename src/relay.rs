@@ -1,7 +1,10 @@
 //! Media as values: which ports are free, which packet may pass and where to, what was counted.
 //! It never owns a socket; `driver::relay_worker` carries its decisions out.
 
+mod burst;
 pub mod command;
+pub mod flow;
+pub mod forward;
 pub mod ports;
 
 pub use command::{

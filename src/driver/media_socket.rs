@@ -1,0 +1,299 @@
+//! One media socket: UDP, bound to one port, non-blocking, marked, and guarded by a classic BPF
+//! filter that drops strangers inside the kernel. It knows no stream and judges no packet;
+//! `relay_worker` reads and writes it.
+//!
+//! The filter saves the cost of a flood and answers nothing (a connected socket would answer a
+//! stranger with ICMP port unreachable, and count nothing). It is not the only check: packets
+//! queued before a filter was swapped, and the sample that it lets through, meet
+//! `relay::forward` all the same.
+
+use crate::relay::flow::Source;
+use rustix::net::{RecvFlags, SendFlags, recvfrom, sendto};
+use socket2::{Domain, Protocol, SockFilter, Socket, Type};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+/// Receive buffer asked for, in octets: some seconds of one flow, so that a stalled thread loses
+/// nothing, and a flood of one flow cannot take much.
+const RECEIVE_BUFFER: usize = 64 * 1024;
+
+/// How many strangers the filter lets through, so that a record can name them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sample {
+    /// One in 256.
+    Rare,
+    /// One in 8: for a moment, while few strangers come and none is named yet.
+    Often,
+}
+
+impl Sample {
+    fn mask(self) -> u32 {
+        match self {
+            Self::Rare => 0xff,
+            Self::Often => 0x07,
+        }
+    }
+}
+
+/// One bound UDP socket.
+#[derive(Debug)]
+pub struct MediaSocket {
+    socket: Socket,
+    /// The filter now attached; `None`: none.
+    filter: Option<(Source, Sample)>,
+    /// The kernel's drop counter when it was last read.
+    drops: u32,
+}
+
+impl MediaSocket {
+    /// Binds `addr` with the DSCP code point `dscp` (0–63) on what it sends.
+    pub fn bind(addr: SocketAddr, dscp: u8) -> io::Result<Self> {
+        let socket = Socket::new(
+            Domain::for_address(addr),
+            Type::DGRAM.nonblocking().cloexec(),
+            Some(Protocol::UDP),
+        )?;
+        let tos = u32::from(dscp & 0x3f) << 2;
+        match addr {
+            SocketAddr::V4(_) => socket.set_tos_v4(tos)?,
+            SocketAddr::V6(_) => {
+                socket.set_only_v6(true)?;
+                socket.set_tclass_v6(tos)?;
+            }
+        }
+        socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+        socket.bind(&addr.into())?;
+        Ok(Self { socket, filter: None, drops: 0 })
+    }
+
+    /// Lets only `source` (and a sample of strangers) through from now on. The kernel swaps a
+    /// filter whole: there is no moment without one.
+    pub fn guard(&mut self, source: Source, sample: Sample) -> io::Result<()> {
+        let wanted = (source != Source::Unknown).then_some((source, sample));
+        if wanted == self.filter {
+            return Ok(());
+        }
+        match source {
+            Source::Unknown => self.socket.detach_filter()?,
+            Source::Host(host) => self.socket.attach_filter(&program(host, None, sample))?,
+            Source::Exactly(addr) => {
+                self.socket.attach_filter(&program(addr.ip(), Some(addr.port()), sample))?;
+            }
+        }
+        self.filter = wanted;
+        Ok(())
+    }
+
+    /// Receives one datagram: its length and source. `WouldBlock`: none waits.
+    #[inline]
+    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let (len, _, from) = recvfrom(&self.socket, buffer, RecvFlags::empty())?;
+        let from = from.ok_or(io::ErrorKind::InvalidData)?;
+        Ok((len, SocketAddr::try_from(from)?))
+    }
+
+    /// Sends one datagram.
+    #[inline]
+    pub fn send(&self, packet: &[u8], to: SocketAddr) -> io::Result<()> {
+        match to {
+            SocketAddr::V4(to) => sendto(&self.socket, packet, SendFlags::empty(), &to)?,
+            SocketAddr::V6(to) => sendto(&self.socket, packet, SendFlags::empty(), &to)?,
+        };
+        Ok(())
+    }
+
+    /// Packets that the kernel dropped since the last call: strangers, and rarely what did not
+    /// fit into the receive buffer (the kernel counts both in one place).
+    pub fn take_drops(&mut self) -> u32 {
+        let total = read_drops(&self.socket).unwrap_or(self.drops);
+        let new = total.wrapping_sub(self.drops);
+        self.drops = total;
+        new
+    }
+}
+
+impl AsFd for MediaSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// `SO_MEMINFO` (asm-generic/socket.h), which the libc crate does not name.
+const SO_MEMINFO: libc::c_int = 55;
+/// `SK_MEMINFO_VARS` (linux/sock_diag.h).
+const MEMINFO_VARS: usize = 9;
+
+#[expect(unsafe_code, reason = "no safe wrapper reads SO_MEMINFO")]
+fn read_drops(socket: &Socket) -> io::Result<u32> {
+    let mut info = [0_u32; MEMINFO_VARS];
+    let mut len = size_of_val(&info) as libc::socklen_t;
+    // SAFETY: the kernel writes at most `len` octets to `info`, which lives across the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_MEMINFO,
+            info.as_mut_ptr().cast(),
+            &raw mut len,
+        )
+    };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(info[libc::SK_MEMINFO_DROPS as usize])
+}
+
+// Classic BPF (linux/bpf_common.h, linux/filter.h). On a UDP socket the data begins with the UDP
+// header; the IP header is reached relative to SKF_NET_OFF.
+const LOAD_WORD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
+const LOAD_HALF: u16 = 0x28; // BPF_LD | BPF_H | BPF_ABS
+const AND: u16 = 0x54; // BPF_ALU | BPF_AND | BPF_K
+const JUMP_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+const RETURN: u16 = 0x06; // BPF_RET | BPF_K
+const NET: u32 = libc::SKF_NET_OFF as u32;
+const RANDOM: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_RANDOM) as u32;
+const WHOLE: u32 = u32::MAX;
+
+/// "From this host (and port), or by the dice": what is neither is dropped.
+fn program(host: IpAddr, port: Option<u16>, sample: Sample) -> Vec<SockFilter> {
+    let mut checks: Vec<(u16, u32, u32)> = match host {
+        IpAddr::V4(v4) => vec![(LOAD_WORD, NET.wrapping_add(12), v4.to_bits())],
+        IpAddr::V6(v6) => {
+            let bits = v6.to_bits();
+            (0..4).map(|i| (LOAD_WORD, NET + 8 + 4 * i, (bits >> (96 - 32 * i)) as u32)).collect()
+        }
+    };
+    checks.extend(port.map(|p| (LOAD_HALF, 0, u32::from(p))));
+    let mut code = Vec::with_capacity(2 * checks.len() + 6);
+    let n = checks.len();
+    for (i, (load, offset, value)) in checks.into_iter().enumerate() {
+        // A mismatch leaps over the checks that follow and over their `return`.
+        let to_strangers = u8::try_from(2 * (n - 1 - i) + 1).unwrap_or(u8::MAX);
+        code.push(SockFilter::new(load, 0, 0, offset));
+        code.push(SockFilter::new(JUMP_EQUAL, 0, to_strangers, value));
+    }
+    code.push(SockFilter::new(RETURN, 0, 0, WHOLE));
+    code.push(SockFilter::new(LOAD_WORD, 0, 0, RANDOM));
+    code.push(SockFilter::new(AND, 0, 0, sample.mask()));
+    code.push(SockFilter::new(JUMP_EQUAL, 0, 1, 0));
+    code.push(SockFilter::new(RETURN, 0, 0, WHOLE));
+    code.push(SockFilter::new(RETURN, 0, 0, 0));
+    code
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::UdpSocket;
+    use std::thread::sleep;
+    use std::time::Duration;
+
+    fn guarded(host: &str) -> (MediaSocket, SocketAddr) {
+        let socket = MediaSocket::bind(SocketAddr::new(host.parse().unwrap(), 0), 46).unwrap();
+        let addr = socket.socket.local_addr().unwrap().as_socket().unwrap();
+        (socket, addr)
+    }
+
+    fn phone(host: &str) -> (UdpSocket, SocketAddr) {
+        let socket = UdpSocket::bind((host, 0)).unwrap();
+        let addr = socket.local_addr().unwrap();
+        (socket, addr)
+    }
+
+    /// Sources of what arrived, in order.
+    fn arrived(socket: &MediaSocket) -> Vec<SocketAddr> {
+        sleep(Duration::from_millis(20));
+        let mut buffer = [0; 2048];
+        std::iter::from_fn(|| socket.receive(&mut buffer).ok().map(|(_, from)| from)).collect()
+    }
+
+    fn only_the_exact_source(ours: &str, host: &str, others: &[&str]) {
+        let (mut socket, addr) = guarded(ours);
+        let (friend, from) = phone(host);
+        socket.guard(Source::Exactly(from), Sample::Rare).unwrap();
+        let strangers: Vec<_> = others.iter().map(|h| phone(h)).collect();
+        for _ in 0..40 {
+            friend.send_to(b"friend", addr).unwrap();
+            for (stranger, _) in &strangers {
+                stranger.send_to(b"stranger", addr).unwrap();
+            }
+        }
+        let got = arrived(&socket);
+        assert_eq!(got.iter().filter(|a| **a == from).count(), 40);
+        let passed = got.len() - 40;
+        assert!(passed < 8, "{passed} of {} strangers passed", 40 * others.len());
+        let drops = usize::try_from(socket.take_drops()).unwrap();
+        assert_eq!(drops + passed, 40 * others.len());
+        assert_eq!(socket.take_drops(), 0);
+    }
+
+    #[test]
+    fn strangers_are_dropped_in_the_kernel_and_counted() {
+        only_the_exact_source("127.0.0.1", "127.0.0.2", &["127.0.0.2", "127.0.0.3"]);
+    }
+
+    #[test]
+    fn the_same_holds_for_ipv6() {
+        only_the_exact_source("::1", "::1", &["::1"]);
+    }
+
+    #[test]
+    fn a_host_may_come_from_any_port() {
+        let (mut socket, addr) = guarded("127.0.0.1");
+        let (a, from_a) = phone("127.0.0.2");
+        let (b, from_b) = phone("127.0.0.2");
+        socket.guard(Source::Host(from_a.ip()), Sample::Rare).unwrap();
+        for phone in [&a, &b] {
+            phone.send_to(b"x", addr).unwrap();
+        }
+        assert_eq!(arrived(&socket), [from_a, from_b]);
+    }
+
+    #[test]
+    fn a_sample_of_strangers_passes() {
+        let (mut socket, addr) = guarded("127.0.0.1");
+        let (stranger, _) = phone("127.0.0.3");
+        let expected = "127.0.0.2:9".parse().unwrap();
+        for (sample, range) in [(Sample::Rare, 1..60), (Sample::Often, 300..800)] {
+            socket.guard(Source::Exactly(expected), sample).unwrap();
+            let mut passed = 0;
+            for _ in 0..40 {
+                for _ in 0..100 {
+                    stranger.send_to(b"x", addr).unwrap();
+                }
+                let mut buffer = [0; 64];
+                while socket.receive(&mut buffer).is_ok() {
+                    passed += 1;
+                }
+            }
+            assert!(range.contains(&passed), "{sample:?}: {passed} of 4000");
+        }
+    }
+
+    #[test]
+    fn without_an_expectation_everything_comes_in_again() {
+        let (mut socket, addr) = guarded("127.0.0.1");
+        let (phone, from) = phone("127.0.0.2");
+        socket.guard(Source::Exactly("127.0.0.9:9".parse().unwrap()), Sample::Rare).unwrap();
+        socket.guard(Source::Unknown, Sample::Rare).unwrap();
+        socket.guard(Source::Unknown, Sample::Rare).unwrap();
+        phone.send_to(b"x", addr).unwrap();
+        assert_eq!(arrived(&socket), [from]);
+    }
+
+    #[test]
+    fn a_taken_port_cannot_be_bound() {
+        let (_socket, addr) = guarded("127.0.0.1");
+        let error = MediaSocket::bind(addr, 46).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn what_is_sent_carries_the_dscp() {
+        let (socket, _) = guarded("127.0.0.1");
+        assert_eq!(socket.socket.tos_v4().unwrap(), 46 << 2);
+        let (socket, _) = guarded("::1");
+        assert_eq!(socket.socket.tclass_v6().unwrap(), 46 << 2);
+    }
+}

@@ -1,0 +1,176 @@
+//! The relay's threads: sockets and packets. Media never enters the async runtime: each thread has
+//! its own epoll instance and its own sockets, and carries out what `relay::forward` decides.
+//!
+//! `Relay::apply` binds at once, in the caller, so that ports are open before an SDP names them;
+//! then the sockets move to a thread for good. Events come back by `Relay::next_event`.
+
+mod events;
+mod slot;
+mod thread;
+mod totals;
+
+pub use totals::Totals;
+
+use crate::ground::Mono;
+use crate::relay::{Command, Event, LegConfig, StreamId};
+use events::EventQueue;
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::fd::OwnedFd;
+use slot::Slot;
+use std::io;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use thread::{Job, Worker};
+use totals::TotalsTable;
+
+/// Commands that may wait for a thread. A caller that is faster than that waits for the thread,
+/// which never waits for a caller.
+const JOBS: usize = 256;
+
+/// How the relay is set up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Threads; 0: one a core.
+    pub workers: usize,
+}
+
+/// What every thread shares.
+#[derive(Debug)]
+struct Shared {
+    epoch: Instant,
+    events: EventQueue,
+}
+
+#[derive(Debug)]
+struct Handle {
+    jobs: SyncSender<Job>,
+    wake: Arc<OwnedFd>,
+    totals: Arc<TotalsTable>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The running relay. Dropping it closes every stream and ends the threads.
+#[derive(Debug)]
+pub struct Relay {
+    handles: Vec<Handle>,
+    shared: Arc<Shared>,
+}
+
+impl Relay {
+    /// Starts the threads.
+    pub fn start(options: &Options) -> io::Result<Self> {
+        let workers = match options.workers {
+            0 => std::thread::available_parallelism().map_or(1, NonZero::get),
+            n => n,
+        };
+        let shared = Arc::new(Shared { epoch: Instant::now(), events: EventQueue::new() });
+        let mut relay = Self { handles: Vec::with_capacity(workers), shared };
+        for n in 0..workers {
+            let handle = relay.start_thread(n)?;
+            relay.handles.push(handle);
+        }
+        Ok(relay)
+    }
+
+    /// Carries out a command. `Err` is the [`Event::OpenFailed`] to hand to the engine at once:
+    /// the stream does not exist then.
+    ///
+    /// A command for a stream that is not open changes nothing.
+    pub fn apply(&self, command: Command) -> Result<(), Event> {
+        let (stream, job) = match command {
+            Command::Open { stream, legs, idle } => (stream, self.open(stream, &legs, idle)?),
+            Command::Update { stream, leg, party } => (stream, Job::Update { stream, leg, party }),
+            Command::SetIdle { stream, idle } => (stream, Job::SetIdle { stream, idle }),
+            Command::Close { stream } => (stream, Job::Close { stream }),
+        };
+        self.handle(stream).send(job).map_err(|()| {
+            let error = "the relay thread has ended: restart the gateway".to_owned();
+            Event::OpenFailed { stream, error }
+        })
+    }
+
+    /// The next event. Cancel-safe; one reader at a time.
+    pub async fn next_event(&self) -> Event {
+        self.shared.events.next().await
+    }
+
+    /// The next event, if one waits.
+    #[must_use]
+    pub fn try_next_event(&self) -> Option<Event> {
+        self.shared.events.pop()
+    }
+
+    /// Sums since the start, at most about a second old.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let mut sum = Totals::default();
+        for handle in &self.handles {
+            handle.totals.add_to(&mut sum);
+        }
+        sum
+    }
+
+    /// News (never ends of streams) dropped because nobody fetched events.
+    #[must_use]
+    pub fn lost_events(&self) -> u64 {
+        self.shared.events.lost()
+    }
+
+    fn start_thread(&self, n: usize) -> io::Result<Handle> {
+        let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+        let (jobs, queue) = sync_channel(JOBS);
+        let totals = Arc::new(TotalsTable::default());
+        let worker = Worker::new(wake.clone(), queue, self.shared.clone(), totals.clone())?;
+        let thread =
+            std::thread::Builder::new().name(format!("relay-{n}")).spawn(move || worker.run())?;
+        Ok(Handle { jobs, wake, totals, thread: Some(thread) })
+    }
+
+    fn open(
+        &self,
+        stream: StreamId,
+        legs: &[LegConfig; 2],
+        idle: Option<Duration>,
+    ) -> Result<Job, Event> {
+        let now = Mono(self.shared.epoch.elapsed());
+        match Slot::bind(stream, legs, idle, now) {
+            Ok(slot) => Ok(Job::Open(Box::new(slot))),
+            Err(error) => Err(Event::OpenFailed { stream, error }),
+        }
+    }
+
+    /// A stream's thread follows from its number, so no table is kept. Fibonacci hashing spreads
+    /// numbers in a row evenly, and those with a step (audio, video, audio, …) as well.
+    fn handle(&self, stream: StreamId) -> &Handle {
+        let hash = stream.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        let n = (hash as usize * self.handles.len()) >> 32;
+        &self.handles[n]
+    }
+}
+
+impl Handle {
+    fn send(&self, job: Job) -> Result<(), ()> {
+        self.jobs.send(job).map_err(|_| ())?;
+        // The counter cannot overflow before a thread reads it, and a failed write (none is known)
+        // costs only the time until the next wake-up.
+        let _ = rustix::io::write(&*self.wake, &1_u64.to_ne_bytes());
+        Ok(())
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        for handle in &self.handles {
+            let _ = handle.send(Job::Stop);
+        }
+        for handle in &mut self.handles {
+            drop(handle.thread.take().map(JoinHandle::join));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

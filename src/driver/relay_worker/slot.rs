@@ -1,0 +1,175 @@
+//! One stream in its relay thread: the decisions (`relay::forward`) and the four sockets they are
+//! carried out on. Bound by the caller of `Relay::apply`, served and closed by the thread.
+
+use super::totals::TotalsTable;
+use crate::driver::media_socket::{MediaSocket, Sample};
+use crate::ground::Mono;
+use crate::relay::flow::Lane;
+use crate::relay::forward::{Stream, Verdict};
+use crate::relay::{Counters, Event, Leg, LegConfig, Party, StreamId};
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Every socket of a stream: its number within the slot is `2 × leg + lane`.
+pub(super) const PLACES: [(Leg, Lane); 4] = [
+    (Leg::Caller, Lane::Rtp),
+    (Leg::Caller, Lane::Rtcp),
+    (Leg::Callee, Lane::Rtp),
+    (Leg::Callee, Lane::Rtcp),
+];
+
+/// Packets of one socket read in one go, so that a flood on one call cannot delay the others.
+const READS: usize = 8;
+
+/// Kernel drops a sweep below which the filter may show more strangers, to name one.
+const FEW_DROPS: u64 = 1000;
+
+#[derive(Debug)]
+pub(super) struct Slot {
+    stream: Stream,
+    sockets: [MediaSocket; 4],
+    /// What the totals know already.
+    published: Counters,
+    naming: [bool; 2],
+}
+
+impl Slot {
+    /// Binds both pairs. On failure nothing stays open; the text says what to look at.
+    pub(super) fn bind(
+        id: StreamId,
+        legs: &[LegConfig; 2],
+        idle: Option<Duration>,
+        now: Mono,
+    ) -> Result<Self, String> {
+        let [a, b] = legs;
+        let sockets = [bind(a, 0)?, bind(a, 1)?, bind(b, 0)?, bind(b, 1)?];
+        let stream = Stream::new(id, legs, idle, now);
+        let published = Counters::default();
+        let mut slot = Self { stream, sockets, published, naming: [false; 2] };
+        slot.guard().map_err(|e| format!("cannot set a socket filter: {e}"))?;
+        Ok(slot)
+    }
+
+    pub(super) fn id(&self) -> StreamId {
+        self.stream.id()
+    }
+
+    pub(super) fn sockets(&self) -> &[MediaSocket; 4] {
+        &self.sockets
+    }
+
+    /// Reads one socket and forwards what may pass. One buffer, in place.
+    pub(super) fn serve(
+        &mut self,
+        socket: usize,
+        buffer: &mut [u8],
+        now: Mono,
+        events: &mut Vec<Event>,
+    ) {
+        let place = PLACES[socket];
+        let (leg, lane) = place;
+        let out = socket ^ 2;
+        for _ in 0..READS {
+            let (len, from) = match self.sockets[socket].receive(buffer) {
+                Ok(got) => got,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                // An ICMP error of an earlier packet, reported here once: it ends nothing.
+                Err(_) => continue,
+            };
+            let Some(packet) = buffer.get(..len) else { continue };
+            let decision = self.stream.receive(place, from, packet, now, events);
+            if decision.pinned {
+                self.reguard();
+            }
+            match decision.verdict {
+                Verdict::Forward { to } => match self.sockets[out].send(packet, to) {
+                    Ok(()) => self.stream.sent(leg, lane),
+                    Err(_) => self.stream.send_failed(leg),
+                },
+                Verdict::Drop(_) => {}
+            }
+        }
+    }
+
+    pub(super) fn update(&mut self, leg: Leg, party: Party, now: Mono) {
+        if self.stream.update(leg, party, now) {
+            self.reguard();
+        }
+    }
+
+    pub(super) fn set_idle(&mut self, idle: Option<Duration>, now: Mono) {
+        self.stream.set_idle(idle, now);
+    }
+
+    /// About once a second: what the kernel dropped, what is due, what the totals do not know yet.
+    pub(super) fn sweep(&mut self, now: Mono, totals: &TotalsTable, events: &mut Vec<Event>) {
+        let drops = self.read_drops(now);
+        self.stream.sweep(now, events);
+        for leg in [Leg::Caller, Leg::Callee] {
+            let i = leg.index();
+            self.naming[i] = self.stream.is_naming(leg) && drops[i] < FEW_DROPS;
+        }
+        self.reguard();
+        self.publish(totals);
+    }
+
+    /// The end. The sockets are closed before the event says so.
+    pub(super) fn close(mut self, now: Mono, totals: &TotalsTable, events: &mut Vec<Event>) {
+        self.read_drops(now);
+        self.publish(totals);
+        let Self { stream, sockets, .. } = self;
+        drop(sockets);
+        stream.close(now, events);
+    }
+
+    /// Strangers that the filters dropped, by leg.
+    fn read_drops(&mut self, now: Mono) -> [u64; 2] {
+        let mut drops = [0; 2];
+        for (socket, (leg, lane)) in self.sockets.iter_mut().zip(PLACES) {
+            let count = u64::from(socket.take_drops());
+            if count > 0 {
+                self.stream.filtered(leg, lane, count, now);
+                drops[leg.index()] += count;
+            }
+        }
+        drops
+    }
+
+    fn publish(&mut self, totals: &TotalsTable) {
+        let now = *self.stream.counters();
+        for leg in [Leg::Caller, Leg::Callee] {
+            let i = leg.index();
+            totals.add(self.stream.side(leg), &self.published.legs[i], &now.legs[i]);
+        }
+        self.published = now;
+    }
+
+    fn guard(&mut self) -> io::Result<()> {
+        for (socket, (leg, lane)) in self.sockets.iter_mut().zip(PLACES) {
+            let often = self.naming[leg.index()];
+            let sample = if often { Sample::Often } else { Sample::Rare };
+            socket.guard(self.stream.source(leg, lane), sample)?;
+        }
+        Ok(())
+    }
+
+    /// Filters follow the stream. Where the kernel refuses (out of memory), the next sweep tries
+    /// again; no stranger gets in meanwhile, for user space checks every packet.
+    fn reguard(&mut self) {
+        drop(self.guard());
+    }
+}
+
+fn bind(leg: &LegConfig, offset: u16) -> Result<MediaSocket, String> {
+    let addr = SocketAddr::new(leg.bind, leg.port.saturating_add(offset));
+    MediaSocket::bind(addr, leg.dscp).map_err(|e| match e.raw_os_error() {
+        Some(libc::EMFILE | libc::ENFILE) => {
+            format!("cannot open a socket for {addr}: {e} (raise RLIMIT_NOFILE)")
+        }
+        Some(libc::EADDRINUSE) => {
+            format!("cannot bind {addr}: {e} (another program uses a port of media.ports)")
+        }
+        _ => format!("cannot bind {addr}: {e}"),
+    })
+}

@@ -1,0 +1,384 @@
+//! The relay with real sockets on loopback. Times are bounded and generous; nothing asserted
+//! depends on speed.
+
+use super::*;
+use crate::ground::Side;
+use crate::relay::{Counters, DropReason, Expect, Leg, Party};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+const ID: StreamId = StreamId(1);
+
+/// Each test has its own relay address, so that ports never collide.
+fn own_host() -> IpAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(1);
+    let [hi, lo] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    let [pid, ..] = std::process::id().to_le_bytes();
+    IpAddr::V4(Ipv4Addr::new(127, 77, pid, hi ^ lo))
+}
+
+/// A phone: an RTP and an RTCP socket.
+struct Phone {
+    sockets: [UdpSocket; 2],
+}
+
+impl Phone {
+    fn new(host: &str) -> Self {
+        let socket = || {
+            let socket = UdpSocket::bind((host, 0)).unwrap();
+            socket.set_read_timeout(Some(PATIENCE)).unwrap();
+            socket
+        };
+        Self { sockets: [socket(), socket()] }
+    }
+
+    fn addr(&self, lane: usize) -> SocketAddr {
+        self.sockets[lane].local_addr().unwrap()
+    }
+
+    fn party(&self, expect: Expect) -> Party {
+        Party { rtp: Some(self.addr(0)), rtcp: Some(self.addr(1)), expect }
+    }
+
+    fn send(&self, lane: usize, n: u8, to: SocketAddr) {
+        self.sockets[lane].send_to(&packet(lane, n), to).unwrap();
+    }
+
+    /// The next packet: its number and where it came from.
+    fn next(&self, lane: usize) -> (u8, SocketAddr) {
+        let mut buffer = [0; 2048];
+        let (len, from) = self.sockets[lane].recv_from(&mut buffer).unwrap();
+        assert_eq!(&buffer[..len], packet(lane, number(lane, &buffer)));
+        (number(lane, &buffer), from)
+    }
+
+    fn hears_nothing_more(&self) -> bool {
+        self.sockets.iter().all(|s| {
+            s.set_nonblocking(true).unwrap();
+            let nothing = s.recv_from(&mut [0; 2048]).is_err();
+            s.set_nonblocking(false).unwrap();
+            nothing
+        })
+    }
+}
+
+/// RTP of 20 ms PCMU with sequence number `n`, or a receiver report of source `n`.
+fn packet(lane: usize, n: u8) -> Vec<u8> {
+    if lane == 1 {
+        return vec![0x80, 201, 0, 1, 0, 0, 0, n];
+    }
+    let mut p = vec![0x80, 0, 0, n, 0, 0, 0, 160, 1, 2, 3, 4];
+    p.extend([0xd5; 160]);
+    p
+}
+
+fn number(lane: usize, packet: &[u8]) -> u8 {
+    packet[if lane == 1 { 7 } else { 3 }]
+}
+
+/// A relay with one stream between two phones.
+struct Bench {
+    relay: Relay,
+    host: IpAddr,
+    events: Vec<Event>,
+}
+
+impl Bench {
+    fn new(caller: Party, callee: Party) -> Self {
+        Self::with_idle(caller, callee, None)
+    }
+
+    fn with_idle(caller: Party, callee: Party, idle: Option<Duration>) -> Self {
+        let relay = Relay::start(&Options { workers: 2 }).unwrap();
+        let host = own_host();
+        relay.apply(open(ID, host, [caller, callee], idle)).unwrap();
+        Self { relay, host, events: Vec::new() }
+    }
+
+    /// Our socket on a leg.
+    fn at(&self, leg: Leg, lane: usize) -> SocketAddr {
+        let port = 20_000 + 2 * leg.index() + lane;
+        SocketAddr::new(self.host, u16::try_from(port).unwrap())
+    }
+
+    fn update(&self, leg: Leg, party: Party) {
+        self.relay.apply(Command::Update { stream: ID, leg, party }).unwrap();
+    }
+
+    /// Waits for an event; those before it are kept.
+    fn wait_for(&mut self, what: impl Fn(&Event) -> bool) -> Event {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            while let Some(event) = self.relay.try_next_event() {
+                self.events.push(event);
+                let last = self.events.last().filter(|e| what(e)).cloned();
+                if let Some(event) = last {
+                    return event;
+                }
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        panic!("waited in vain; seen: {:?}", self.events);
+    }
+
+    fn close(&mut self) -> Counters {
+        self.relay.apply(Command::Close { stream: ID }).unwrap();
+        match self.wait_for(|e| matches!(e, Event::Closed { .. })) {
+            Event::Closed { counters, .. } => counters,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn open(stream: StreamId, bind: IpAddr, parties: [Party; 2], idle: Option<Duration>) -> Command {
+    let n = u16::try_from(stream.0).unwrap() - 1;
+    let leg = |side, port, party| LegConfig { side, bind, port, dscp: 46, party };
+    let [a, b] = parties;
+    let legs = [leg(Side::Inside, 20_000 + 4 * n, a), leg(Side::Outside, 20_002 + 4 * n, b)];
+    Command::Open { stream, legs, idle }
+}
+
+fn dropped(counters: &Counters, leg: Leg, reason: DropReason) -> u64 {
+    let i = DropReason::ALL.iter().position(|r| *r == reason).unwrap();
+    counters.legs[leg.index()].dropped[i]
+}
+
+#[test]
+fn rtp_and_rtcp_pass_both_ways_from_the_ports_that_were_named() {
+    let (a, b) = (Phone::new("127.0.0.2"), Phone::new("127.0.0.3"));
+    let mut bench = Bench::new(a.party(Expect::Exact), b.party(Expect::Exact));
+    for n in 0..50 {
+        for lane in [0, 1] {
+            a.send(lane, n, bench.at(Leg::Caller, lane));
+            assert_eq!(b.next(lane), (n, bench.at(Leg::Callee, lane)));
+            b.send(lane, n, bench.at(Leg::Callee, lane));
+            assert_eq!(a.next(lane), (n, bench.at(Leg::Caller, lane)));
+        }
+    }
+    let counters = bench.close();
+    for leg in counters.legs {
+        assert_eq!((leg.packets, leg.sent), ([50, 50], [50, 50]));
+        assert_eq!((leg.bytes, leg.dropped), ([50 * 172, 50 * 8], [0; 5]));
+    }
+    let totals = bench.relay.totals();
+    assert_eq!(totals.sides, counters.legs);
+    let first = bench.events.iter().filter(|e| matches!(e, Event::FirstPacket { .. }));
+    assert_eq!(first.count(), 2);
+}
+
+#[test]
+fn strict_forwards_nothing_from_another_port_or_host() {
+    let (a, b) = (Phone::new("127.0.0.2"), Phone::new("127.0.0.3"));
+    let (port, host) = (Phone::new("127.0.0.2"), Phone::new("127.0.0.66"));
+    let mut bench = Bench::new(a.party(Expect::Exact), b.party(Expect::Exact));
+    for n in 0..200 {
+        for stranger in [&port, &host] {
+            stranger.send(0, n, bench.at(Leg::Caller, 0));
+            stranger.send(1, n, bench.at(Leg::Caller, 1));
+        }
+    }
+    // The RTCP port is not the RTP port's equal either.
+    a.send(0, 1, bench.at(Leg::Caller, 1));
+    a.send(0, 77, bench.at(Leg::Caller, 0));
+    assert_eq!(b.next(0).0, 77);
+    let expected = a.addr(0);
+    let event = bench.wait_for(|e| matches!(e, Event::Stranger { .. }));
+    let Event::Stranger { leg: Leg::Caller, expected: Some(named), count, .. } = event else {
+        panic!("{event:?}")
+    };
+    assert!((named == expected || named == a.addr(1)) && count > 0);
+    assert!(b.hears_nothing_more());
+    let counters = bench.close();
+    assert_eq!(dropped(&counters, Leg::Caller, DropReason::UnknownSource), 801);
+    assert_eq!(counters.legs[0].packets, [1, 0]);
+}
+
+#[test]
+fn few_strangers_get_a_name() {
+    let (a, b) = (Phone::new("127.0.0.2"), Phone::new("127.0.0.3"));
+    let stranger = Phone::new("127.0.0.2");
+    let mut bench = Bench::new(a.party(Expect::Exact), b.party(Expect::Exact));
+    let to = bench.at(Leg::Caller, 0);
+    let deadline = Instant::now() + PATIENCE;
+    let event = loop {
+        stranger.send(0, 1, to);
+        std::thread::sleep(Duration::from_millis(5));
+        let event = std::iter::from_fn(|| bench.relay.try_next_event()).next();
+        if event.is_some() || Instant::now() > deadline {
+            break event;
+        }
+    };
+    let Some(Event::Stranger { from, expected, .. }) = event else { panic!("{event:?}") };
+    assert_eq!((from, expected), (Some(stranger.addr(0)), Some(a.addr(0))));
+    bench.close();
+}
+
+#[test]
+fn same_ip_learns_one_port_and_pins_it() {
+    let (a, b) = (Phone::new("127.0.0.2"), Phone::new("127.0.0.3"));
+    let (real, intruder) = (Phone::new("127.0.0.2"), Phone::new("127.0.0.2"));
+    let host = a.addr(0).ip();
+    let mut bench = Bench::new(a.party(Expect::SameIp(host)), b.party(Expect::Exact));
+    Phone::new("127.0.0.66").send(0, 66, bench.at(Leg::Caller, 0));
+    real.send(0, 1, bench.at(Leg::Caller, 0));
+    assert_eq!(b.next(0).0, 1);
+    let learned = bench.wait_for(|e| matches!(e, Event::Learned { .. }));
+    let from = real.addr(0);
+    assert_eq!(learned, Event::Learned { stream: ID, leg: Leg::Caller, rtcp: false, from });
+    for n in 0..100 {
+        intruder.send(0, n, bench.at(Leg::Caller, 0));
+    }
+    real.send(1, 9, bench.at(Leg::Caller, 1));
+    assert_eq!(b.next(1).0, 9);
+    for lane in [0, 1] {
+        b.send(lane, 42, bench.at(Leg::Callee, lane));
+        assert_eq!(real.next(lane).0, 42);
+    }
+    real.send(0, 2, bench.at(Leg::Caller, 0));
+    assert_eq!(b.next(0).0, 2);
+    assert!(b.hears_nothing_more() && a.hears_nothing_more());
+    let counters = bench.close();
+    assert_eq!(dropped(&counters, Leg::Caller, DropReason::UnknownSource), 101);
+}
+
+#[test]
+fn an_injection_that_is_no_rtp_is_never_forwarded_nor_learned() {
+    let (a, b) = (Phone::new("127.0.0.2"), Phone::new("127.0.0.3"));
+    let liar = Phone::new("127.0.0.2");
+    let mut bench = Bench::new(a.party(Expect::SameIp(a.addr(0).ip())), b.party(Expect::Exact));
+    for junk in [&b""[..], b"INVITE sip:x SIP/2.0", &[0x80], &[0xff; 1400]] {
+        liar.sockets[0].send_to(junk, bench.at(Leg::Caller, 0)).unwrap();
+    }
+    a.send(0, 5, bench.at(Leg::Caller, 0));
+    assert_eq!(b.next(0).0, 5);
+    let counters = bench.close();
+    assert_eq!(dropped(&counters, Leg::Caller, DropReason::NotRtp), 4);
+    assert!(b.hears_nothing_more());
+    assert!(!bench.events.iter().any(|e| matches!(e, Event::Learned { .. })));
+}
+
+#[test]
+fn an_update_moves_the_peer() {
+    let (a, b) = (Phone::new("127.0.0.2"), Phone::new("127.0.0.3"));
+    let moved = Phone::new("127.0.0.4");
+    let mut bench = Bench::new(a.party(Expect::Exact), b.party(Expect::Exact));
+    a.send(0, 1, bench.at(Leg::Caller, 0));
+    assert_eq!(b.next(0).0, 1);
+    bench.update(Leg::Callee, moved.party(Expect::Exact));
+    // The update is in force when the new peer is heard; before, its packets drop.
+    moved.sockets[0].set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    a.sockets[0].set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while a.sockets[0].recv_from(&mut [0; 64]).is_err() {
+        assert!(Instant::now() < deadline);
+        moved.send(0, 7, bench.at(Leg::Callee, 0));
+    }
+    a.send(0, 8, bench.at(Leg::Caller, 0));
+    assert_eq!(moved.next(0).0, 8);
+    b.send(0, 9, bench.at(Leg::Callee, 0));
+    let counters = bench.close();
+    assert_eq!(counters.legs[1].sent, [2, 0]);
+    assert!(b.hears_nothing_more());
+}
+
+#[test]
+fn a_hold_counts_what_has_nowhere_to_go() {
+    let (a, b) = (Phone::new("127.0.0.2"), Phone::new("127.0.0.3"));
+    let held = Party { rtp: None, rtcp: None, expect: Expect::Exact };
+    let mut bench = Bench::new(a.party(Expect::Exact), held);
+    for n in 0..10 {
+        a.send(0, n, bench.at(Leg::Caller, 0));
+        b.send(0, n, bench.at(Leg::Callee, 0));
+    }
+    let first = Event::FirstPacket { stream: ID, leg: Leg::Caller };
+    bench.wait_for(|e| *e == first);
+    let counters = bench.close();
+    assert_eq!(counters.legs[0].packets, [10, 0]);
+    assert_eq!(dropped(&counters, Leg::Caller, DropReason::NoPeer), 10);
+    assert_eq!(dropped(&counters, Leg::Callee, DropReason::Early), 10);
+    assert!(!bench.events.iter().any(|e| matches!(e, Event::Stranger { .. })));
+}
+
+#[test]
+fn silence_is_told_once() {
+    let (a, b) = (Phone::new("127.0.0.2"), Phone::new("127.0.0.3"));
+    let idle = Some(Duration::from_millis(200));
+    let mut bench = Bench::with_idle(a.party(Expect::Exact), b.party(Expect::Exact), idle);
+    assert_eq!(bench.wait_for(|e| matches!(e, Event::Idle { .. })), Event::Idle { stream: ID });
+    a.send(0, 1, bench.at(Leg::Caller, 0));
+    bench.wait_for(|e| matches!(e, Event::FirstPacket { .. }));
+    bench.wait_for(|e| matches!(e, Event::Idle { .. }));
+    bench.relay.apply(Command::SetIdle { stream: ID, idle: None }).unwrap();
+    bench.close();
+}
+
+#[test]
+fn a_taken_port_fails_the_open_at_once_and_names_it() {
+    let host = own_host();
+    let relay = Relay::start(&Options { workers: 1 }).unwrap();
+    let taken = UdpSocket::bind((host, 20_003)).unwrap();
+    let parties = [Party::UNKNOWN; 2];
+    let failed = relay.apply(open(ID, host, parties, None)).unwrap_err();
+    let Event::OpenFailed { stream: ID, error } = failed else { panic!("{failed:?}") };
+    assert!(error.contains(&format!("{host}:20003")), "{error}");
+    drop(taken);
+    relay.apply(open(StreamId(1), host, parties, None)).unwrap();
+}
+
+#[test]
+fn ports_are_open_when_apply_returns_and_free_when_closed_is_told() {
+    let mut bench = Bench::new(Party::UNKNOWN, Party::UNKNOWN);
+    let ours = bench.at(Leg::Callee, 1);
+    assert!(UdpSocket::bind(ours).is_err());
+    bench.close();
+    assert!(UdpSocket::bind(ours).is_ok());
+}
+
+#[test]
+fn ipv6_is_relayed_too() {
+    let (a, b) = (Phone::new("::1"), Phone::new("::1"));
+    let relay = Relay::start(&Options { workers: 1 }).unwrap();
+    let free = UdpSocket::bind("[::1]:0").unwrap().local_addr().unwrap().port();
+    let leg = |port, party| LegConfig {
+        side: Side::Inside,
+        bind: "::1".parse().unwrap(),
+        port,
+        dscp: 46,
+        party,
+    };
+    let base = (free & 0xfff0).max(1024);
+    let legs = [leg(base, a.party(Expect::Exact)), leg(base + 2, b.party(Expect::Exact))];
+    relay.apply(Command::Open { stream: ID, legs, idle: None }).unwrap();
+    Phone::new("::1").send(0, 66, SocketAddr::new("::1".parse().unwrap(), base));
+    a.send(0, 3, SocketAddr::new("::1".parse().unwrap(), base));
+    assert_eq!(b.next(0).0, 3);
+}
+
+#[test]
+fn commands_for_a_stream_that_is_not_there_change_nothing() {
+    let relay = Relay::start(&Options { workers: 1 }).unwrap();
+    let party = Party::UNKNOWN;
+    for command in [
+        Command::Update { stream: ID, leg: Leg::Caller, party },
+        Command::SetIdle { stream: ID, idle: None },
+        Command::Close { stream: ID },
+    ] {
+        assert_eq!(relay.apply(command), Ok(()));
+    }
+    assert_eq!(relay.totals(), Totals::default());
+}
+
+#[test]
+fn streams_spread_over_the_threads() {
+    let relay = Relay::start(&Options { workers: 4 }).unwrap();
+    for step in [1, 2] {
+        let mut loads = [0; 4];
+        for n in 0..1000 {
+            let handle: *const Handle = relay.handle(StreamId(n * step));
+            let i = relay.handles.iter().position(|h| std::ptr::eq(h, handle)).unwrap();
+            loads[i] += 1;
+        }
+        assert!(loads.iter().all(|n| (200..300).contains(n)), "{loads:?}");
+    }
+}

@@ -1,0 +1,231 @@
+//! A relay thread: one epoll instance, its own sockets, one buffer, one clock reading a wake-up.
+//! On the packet path it takes no lock, allocates nothing and looks nothing up: the epoll data is
+//! the slot. It knows of streams only through `slot`; commands and sweeps come between packets.
+
+use super::Shared;
+use super::slot::Slot;
+use super::totals::TotalsTable;
+use crate::ground::Mono;
+use crate::relay::{Event, Leg, Party, StreamId};
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::{Duration, Instant};
+
+/// What a thread is told.
+pub(super) enum Job {
+    Open(Box<Slot>),
+    Update { stream: StreamId, leg: Leg, party: Party },
+    SetIdle { stream: StreamId, idle: Option<Duration> },
+    Close { stream: StreamId },
+    Stop,
+}
+
+/// Every stream is swept once in `TICKS` ticks, a share of them at each: no sweep is long enough
+/// to delay a packet.
+const TICK: Duration = Duration::from_millis(100);
+const TICKS: usize = 10;
+
+/// Ready sockets taken from the kernel in one wake-up.
+const BATCH: usize = 256;
+
+/// The largest UDP payload fits, so nothing is ever truncated.
+const BUFFER: usize = 65_536;
+
+/// Epoll data of the command eventfd.
+const COMMANDS: u64 = u64::MAX;
+
+pub(super) struct Worker {
+    epoll: OwnedFd,
+    wake: Arc<OwnedFd>,
+    jobs: Receiver<Job>,
+    shared: Arc<Shared>,
+    totals: Arc<TotalsTable>,
+    slots: Vec<Option<Box<Slot>>>,
+    free: Vec<usize>,
+    /// For commands only.
+    by_id: HashMap<StreamId, usize>,
+    events: Vec<Event>,
+    next_tick: Mono,
+    /// First slot of the next sweep.
+    swept: usize,
+}
+
+impl Worker {
+    pub(super) fn new(
+        wake: Arc<OwnedFd>,
+        jobs: Receiver<Job>,
+        shared: Arc<Shared>,
+        totals: Arc<TotalsTable>,
+    ) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        epoll::add(&epoll, &*wake, epoll::EventData::new_u64(COMMANDS), epoll::EventFlags::IN)?;
+        Ok(Self {
+            epoll,
+            wake,
+            jobs,
+            shared,
+            totals,
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_id: HashMap::new(),
+            events: Vec::with_capacity(64),
+            next_tick: Mono::default(),
+            swept: 0,
+        })
+    }
+
+    /// Runs until it is told to stop (or every handle is gone), then closes what is open.
+    pub(super) fn run(mut self) {
+        let mut ready = Vec::with_capacity(BATCH);
+        let mut buffer = vec![0; BUFFER];
+        let mut now = self.now();
+        loop {
+            ready.clear();
+            let timeout = self.timeout(now);
+            match epoll::wait(&self.epoll, spare_capacity(&mut ready), timeout.as_ref()) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(_) => break,
+            }
+            now = self.now();
+            let mut told = false;
+            for event in &ready {
+                match event.data.u64() {
+                    COMMANDS => told = true,
+                    token => self.serve(token, &mut buffer, now),
+                }
+            }
+            if now >= self.next_tick {
+                self.sweep(now);
+            }
+            if told && !self.obey(now) {
+                break;
+            }
+        }
+        self.close_all(now);
+    }
+
+    fn now(&self) -> Mono {
+        Mono(Instant::now().saturating_duration_since(self.shared.epoch))
+    }
+
+    /// Until the next sweep; for ever while there is nothing to sweep.
+    fn timeout(&self, now: Mono) -> Option<Timespec> {
+        if self.by_id.is_empty() {
+            return None;
+        }
+        // Whole milliseconds, so that plain epoll_pwait serves (seccomp profiles know it).
+        let ms = self.next_tick.since(now).as_millis() + 1;
+        Timespec::try_from(Duration::from_millis(u64::try_from(ms).unwrap_or(1))).ok()
+    }
+
+    fn serve(&mut self, token: u64, buffer: &mut [u8], now: Mono) {
+        let (slot, socket) = from_token(token);
+        // A slot closed earlier in this batch has left a stale token.
+        let Some(Some(slot)) = self.slots.get_mut(slot) else { return };
+        slot.serve(socket, buffer, now, &mut self.events);
+        if !self.events.is_empty() {
+            self.shared.events.push_all(&mut self.events);
+        }
+    }
+
+    fn sweep(&mut self, now: Mono) {
+        let end = self.swept + self.slots.len().div_ceil(TICKS);
+        for slot in self.slots.iter_mut().take(end).skip(self.swept).flatten() {
+            slot.sweep(now, &self.totals, &mut self.events);
+        }
+        self.swept = if end >= self.slots.len() { 0 } else { end };
+        self.shared.events.push_all(&mut self.events);
+        self.next_tick = now + TICK;
+    }
+
+    /// Carries out what was commanded. Returns false at the end.
+    fn obey(&mut self, now: Mono) -> bool {
+        // Read first: a command sent after this is announced anew.
+        let _ = rustix::io::read(&*self.wake, &mut [0_u8; 8]);
+        loop {
+            match self.jobs.try_recv() {
+                Ok(Job::Open(slot)) => self.open(slot),
+                Ok(Job::Update { stream, leg, party }) => {
+                    if let Some(slot) = self.find(stream) {
+                        slot.update(leg, party, now);
+                    }
+                }
+                Ok(Job::SetIdle { stream, idle }) => {
+                    if let Some(slot) = self.find(stream) {
+                        slot.set_idle(idle, now);
+                    }
+                }
+                Ok(Job::Close { stream }) => self.close(stream, now),
+                Ok(Job::Stop) | Err(TryRecvError::Disconnected) => return false,
+                Err(TryRecvError::Empty) => break,
+            }
+        }
+        self.totals.streams.store(self.by_id.len() as u64, Ordering::Relaxed);
+        self.shared.events.push_all(&mut self.events);
+        true
+    }
+
+    fn find(&mut self, stream: StreamId) -> Option<&mut Slot> {
+        let slot = *self.by_id.get(&stream)?;
+        self.slots.get_mut(slot)?.as_deref_mut()
+    }
+
+    fn open(&mut self, slot: Box<Slot>) {
+        let stream = slot.id();
+        let index = self.free.pop().unwrap_or(self.slots.len());
+        if let Err(e) = self.watch(index, &slot) {
+            let error = format!("cannot watch the stream's sockets: {e}");
+            self.events.push(Event::OpenFailed { stream, error });
+            self.free.extend((index < self.slots.len()).then_some(index));
+            return;
+        }
+        match self.slots.get_mut(index) {
+            Some(place) => *place = Some(slot),
+            None => self.slots.push(Some(slot)),
+        }
+        let before = self.by_id.insert(stream, index);
+        debug_assert!(before.is_none(), "a stream id is used once");
+    }
+
+    /// A socket that fails leaves the others registered until they are closed, with the slot.
+    fn watch(&self, index: usize, slot: &Slot) -> rustix::io::Result<()> {
+        for (i, socket) in slot.sockets().iter().enumerate() {
+            let data = epoll::EventData::new_u64(to_token(index, i));
+            epoll::add(&self.epoll, socket, data, epoll::EventFlags::IN)?;
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, stream: StreamId, now: Mono) {
+        let Some(index) = self.by_id.remove(&stream) else { return };
+        if let Some(slot) = self.slots.get_mut(index).and_then(Option::take) {
+            slot.close(now, &self.totals, &mut self.events);
+            self.free.push(index);
+        }
+    }
+
+    fn close_all(&mut self, now: Mono) {
+        for slot in std::mem::take(&mut self.slots).into_iter().flatten() {
+            slot.close(now, &self.totals, &mut self.events);
+        }
+        self.by_id.clear();
+        self.totals.streams.store(0, Ordering::Relaxed);
+        self.shared.events.push_all(&mut self.events);
+    }
+}
+
+fn to_token(slot: usize, socket: usize) -> u64 {
+    (slot << 2 | socket) as u64
+}
+
+fn from_token(token: u64) -> (usize, usize) {
+    let token = usize::try_from(token).unwrap_or(usize::MAX);
+    (token >> 2, token & 3)
+}

@@ -1,0 +1,278 @@
+//! A stream in virtual time, through its front door.
+
+use super::*;
+use crate::relay::burst::STRANGER_INTERVAL;
+use crate::relay::{Expect, FlowCounters};
+use std::net::Ipv4Addr;
+
+const A: (Leg, Lane) = (Leg::Caller, Lane::Rtp);
+const A_RTCP: (Leg, Lane) = (Leg::Caller, Lane::Rtcp);
+const B: (Leg, Lane) = (Leg::Callee, Lane::Rtp);
+const ID: StreamId = StreamId(9);
+
+fn addr(s: &str) -> SocketAddr {
+    s.parse().unwrap()
+}
+
+fn at(ms: u64) -> Mono {
+    Mono(Duration::from_millis(ms))
+}
+
+fn rtp() -> Vec<u8> {
+    let mut p = vec![0x80, 0, 0, 1, 0, 0, 0, 160, 1, 2, 3, 4];
+    p.extend([0xd5; 160]);
+    p
+}
+
+/// An empty receiver report, then an SDES with a CNAME (RFC 3550 §6.1).
+fn rtcp() -> Vec<u8> {
+    let mut p = vec![0x80, 201, 0, 1, 1, 2, 3, 4];
+    p.extend([0x81, 202, 0, 3, 1, 2, 3, 4, 1, 2, b'a', b'b', 0, 0, 0, 0]);
+    p
+}
+
+fn exact(rtp: &str, rtcp: &str) -> Party {
+    Party { rtp: Some(addr(rtp)), rtcp: Some(addr(rtcp)), expect: Expect::Exact }
+}
+
+fn same_ip(rtp: &str, rtcp: &str) -> Party {
+    let expect = Expect::SameIp(addr(rtp).ip());
+    Party { rtp: Some(addr(rtp)), rtcp: Some(addr(rtcp)), expect }
+}
+
+fn caller() -> Party {
+    exact("192.0.2.1:4000", "192.0.2.1:4001")
+}
+
+fn callee() -> Party {
+    exact("198.51.100.2:5000", "198.51.100.2:5001")
+}
+
+/// A stream with what it said, so that a test reads as a list of steps.
+struct Bench {
+    stream: Stream,
+    events: Vec<Event>,
+    now: Mono,
+}
+
+impl Bench {
+    fn new(caller: Party, callee: Party) -> Self {
+        let leg = |side, port, party| LegConfig {
+            side,
+            bind: Ipv4Addr::LOCALHOST.into(),
+            port,
+            dscp: 46,
+            party,
+        };
+        let legs = [leg(Side::Inside, 20000, caller), leg(Side::Outside, 20002, callee)];
+        let idle = Some(Duration::from_secs(60));
+        let stream = Stream::new(ID, &legs, idle, at(0));
+        Self { stream, events: Vec::new(), now: at(0) }
+    }
+
+    fn packet(&mut self, place: (Leg, Lane), from: &str, packet: &[u8]) -> Verdict {
+        self.stream.receive(place, addr(from), packet, self.now, &mut self.events).verdict
+    }
+
+    fn rtp(&mut self, place: (Leg, Lane), from: &str) -> Verdict {
+        self.packet(place, from, &rtp())
+    }
+
+    fn pass(&mut self, ms: u64) {
+        self.now = self.now + Duration::from_millis(ms);
+        self.stream.sweep(self.now, &mut self.events);
+    }
+
+    fn events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    fn leg(&self, leg: Leg) -> FlowCounters {
+        self.stream.counters().legs[leg.index()]
+    }
+
+    fn dropped(&self, leg: Leg, reason: DropReason) -> u64 {
+        let i = DropReason::ALL.iter().position(|r| *r == reason).unwrap();
+        self.leg(leg).dropped[i]
+    }
+}
+
+fn to(s: &str) -> Verdict {
+    Verdict::Forward { to: addr(s) }
+}
+
+#[test]
+fn media_and_control_go_to_the_addresses_that_were_named() {
+    let mut b = Bench::new(caller(), callee());
+    assert_eq!(b.rtp(A, "192.0.2.1:4000"), to("198.51.100.2:5000"));
+    assert_eq!(b.rtp(B, "198.51.100.2:5000"), to("192.0.2.1:4000"));
+    assert_eq!(b.packet(A_RTCP, "192.0.2.1:4001", &rtcp()), to("198.51.100.2:5001"));
+    b.stream.sent(Leg::Caller, Lane::Rtp);
+    let (a, c) = (b.leg(Leg::Caller), b.leg(Leg::Callee));
+    assert_eq!((a.packets, a.bytes), ([1, 1], [172, rtcp().len() as u64]));
+    assert_eq!((c.packets, c.sent), ([1, 0], [1, 0]));
+    let first = |leg| Event::FirstPacket { stream: ID, leg };
+    assert_eq!(b.events(), [first(Leg::Caller), first(Leg::Callee)]);
+}
+
+#[test]
+fn strict_takes_neither_another_port_nor_another_host_nor_the_other_flow() {
+    let mut b = Bench::new(caller(), callee());
+    for from in ["192.0.2.1:4002", "192.0.2.9:4000", "192.0.2.1:4001"] {
+        assert_eq!(b.rtp(A, from), Verdict::Drop(DropReason::UnknownSource), "{from}");
+    }
+    assert_eq!(b.dropped(Leg::Caller, DropReason::UnknownSource), 3);
+    assert_eq!(b.leg(Leg::Caller).packets, [0, 0]);
+}
+
+#[test]
+fn what_is_not_the_flows_kind_is_dropped_and_teaches_nothing() {
+    let mut b = Bench::new(same_ip("192.0.2.1:4000", "192.0.2.1:4001"), callee());
+    for junk in [&b""[..], b"hello", &[0x16, 0xfe, 0xff, 0], &rtcp()] {
+        assert_eq!(b.packet(A, "192.0.2.1:7000", junk), Verdict::Drop(DropReason::NotRtp));
+    }
+    assert_eq!(b.packet(A_RTCP, "192.0.2.1:4001", &rtp()), Verdict::Drop(DropReason::NotRtp));
+    assert_eq!(b.rtp(A, "192.0.2.1:4000"), to("198.51.100.2:5000"));
+    assert_eq!(b.events(), [Event::FirstPacket { stream: ID, leg: Leg::Caller }]);
+}
+
+#[test]
+fn a_port_is_learned_once_then_pinned_and_becomes_the_destination() {
+    let mut b = Bench::new(same_ip("192.0.2.1:4000", "192.0.2.1:4001"), callee());
+    assert_eq!(b.rtp(A, "192.0.2.7:4000"), Verdict::Drop(DropReason::UnknownSource));
+    let d = b.stream.receive(A, addr("192.0.2.1:7000"), &rtp(), at(0), &mut b.events);
+    assert!(d.pinned);
+    let from = addr("192.0.2.1:7000");
+    assert_eq!(b.stream.source(Leg::Caller, Lane::Rtp), Source::Exactly(from));
+    assert_eq!(b.rtp(A, "192.0.2.1:4000"), Verdict::Drop(DropReason::UnknownSource));
+    assert_eq!(b.rtp(B, "198.51.100.2:5000"), to("192.0.2.1:7000"));
+    let learned = Event::Learned { stream: ID, leg: Leg::Caller, rtcp: false, from };
+    assert_eq!(b.events().iter().filter(|e| **e == learned).count(), 1);
+}
+
+#[test]
+fn the_named_port_is_pinned_without_news() {
+    let mut b = Bench::new(same_ip("192.0.2.1:4000", "192.0.2.1:4001"), callee());
+    b.rtp(A, "192.0.2.1:4000");
+    assert_eq!(b.rtp(A, "192.0.2.1:7000"), Verdict::Drop(DropReason::UnknownSource));
+    assert_eq!(b.events(), [Event::FirstPacket { stream: ID, leg: Leg::Caller }]);
+}
+
+#[test]
+fn before_an_answer_media_is_early_not_an_attack() {
+    let mut b = Bench::new(caller(), Party::UNKNOWN);
+    assert_eq!(b.rtp(B, "198.51.100.2:5000"), Verdict::Drop(DropReason::Early));
+    assert_eq!(b.rtp(A, "192.0.2.1:4000"), Verdict::Drop(DropReason::NoPeer));
+    b.pass(20_000);
+    assert_eq!(b.events(), [Event::FirstPacket { stream: ID, leg: Leg::Caller }]);
+    assert!(b.stream.update(Leg::Callee, callee(), b.now));
+    assert_eq!(b.rtp(B, "198.51.100.2:5000"), to("192.0.2.1:4000"));
+}
+
+#[test]
+fn late_packets_of_a_replaced_source_are_neither_learned_nor_reported() {
+    let mut b = Bench::new(same_ip("192.0.2.1:4000", "192.0.2.1:4001"), callee());
+    b.rtp(A, "192.0.2.1:4000");
+    b.stream.update(Leg::Caller, same_ip("192.0.2.1:6000", "192.0.2.1:6001"), b.now);
+    assert_eq!(b.rtp(A, "192.0.2.1:4000"), Verdict::Drop(DropReason::Early));
+    assert_eq!(b.rtp(A, "192.0.2.1:6000"), to("198.51.100.2:5000"));
+    assert_eq!(b.rtp(A, "192.0.2.1:4000"), Verdict::Drop(DropReason::UnknownSource));
+    b.pass(1000);
+    assert_eq!(b.events(), [Event::FirstPacket { stream: ID, leg: Leg::Caller }]);
+}
+
+#[test]
+fn a_phone_that_keeps_its_real_port_is_learned_again_after_settling() {
+    let mut b = Bench::new(same_ip("192.0.2.1:4000", "192.0.2.1:4001"), callee());
+    b.rtp(A, "192.0.2.1:7000");
+    b.stream.update(Leg::Caller, same_ip("192.0.2.1:6000", "192.0.2.1:6001"), b.now);
+    b.now = b.now + SETTLE;
+    assert_eq!(b.rtp(A, "192.0.2.1:7000"), to("198.51.100.2:5000"));
+}
+
+#[test]
+fn a_burst_of_strangers_is_one_event_in_ten_seconds() {
+    let mut b = Bench::new(caller(), callee());
+    for _ in 0..100 {
+        b.rtp(A, "203.0.113.66:9");
+    }
+    b.pass(1000);
+    let stranger = |count, from| Event::Stranger {
+        stream: ID,
+        leg: Leg::Caller,
+        from,
+        expected: Some(addr("192.0.2.1:4000")),
+        count,
+    };
+    let named = Some(addr("203.0.113.66:9"));
+    assert_eq!(b.events(), [stranger(100, named)]);
+    for _ in 0..9 {
+        b.rtp(A, "203.0.113.66:9");
+        b.pass(1000);
+    }
+    assert_eq!(b.events(), []);
+    b.pass(1000);
+    assert_eq!(b.events(), [stranger(9, named)]);
+    b.pass(60_000);
+    b.events();
+    b.stream.filtered(Leg::Caller, Lane::Rtp, 5, b.now);
+    assert!(b.stream.is_naming(Leg::Caller));
+    b.pass(1000);
+    assert_eq!(b.events(), [], "it waits a little for a name");
+    b.pass(STRANGER_INTERVAL.as_millis() as u64);
+    assert_eq!(b.events(), [stranger(5, None)]);
+    assert_eq!(b.dropped(Leg::Caller, DropReason::UnknownSource), 114);
+}
+
+#[test]
+fn idle_is_told_once_until_a_packet_comes_again() {
+    let mut b = Bench::new(caller(), callee());
+    b.pass(59_999);
+    assert_eq!(b.events(), []);
+    b.pass(1);
+    b.pass(60_000);
+    assert_eq!(b.events(), [Event::Idle { stream: ID }]);
+    b.rtp(A, "192.0.2.1:4000");
+    b.rtp(A, "192.0.2.1:9999");
+    b.events();
+    b.pass(60_000);
+    assert!(b.events().contains(&Event::Idle { stream: ID }));
+    b.stream.set_idle(None, b.now);
+    b.pass(600_000);
+    assert_eq!(b.events(), []);
+    b.stream.set_idle(Some(Duration::from_secs(5)), b.now);
+    b.pass(4_999);
+    assert_eq!(b.events(), []);
+    b.pass(1);
+    assert_eq!(b.events(), [Event::Idle { stream: ID }]);
+}
+
+#[test]
+fn a_held_party_still_heard_gets_nothing() {
+    let mut b = Bench::new(caller(), callee());
+    b.rtp(A, "192.0.2.1:4000");
+    let held = Party { rtp: None, rtcp: None, expect: Expect::Exact };
+    b.stream.update(Leg::Caller, held, b.now);
+    assert_eq!(b.rtp(B, "198.51.100.2:5000"), Verdict::Drop(DropReason::NoPeer));
+    assert_eq!(b.rtp(A, "192.0.2.1:4000"), to("198.51.100.2:5000"));
+    assert_eq!(b.dropped(Leg::Callee, DropReason::NoPeer), 1);
+}
+
+#[test]
+fn closing_tells_strangers_and_final_counters() {
+    let mut b = Bench::new(caller(), callee());
+    b.rtp(A, "192.0.2.1:4000");
+    b.stream.send_failed(Leg::Caller);
+    b.stream.filtered(Leg::Callee, Lane::Rtcp, 7, b.now);
+    let mut want = Counters::default();
+    want.legs[0].packets[0] = 1;
+    want.legs[0].bytes[0] = 172;
+    want.legs[0].dropped[4] = 1;
+    want.legs[1].dropped[0] = 7;
+    let mut events = Vec::new();
+    b.stream.close(b.now, &mut events);
+    let expected = Some(addr("198.51.100.2:5001"));
+    let strangers =
+        Event::Stranger { stream: ID, leg: Leg::Callee, from: None, expected, count: 7 };
+    assert_eq!(events, [strangers, Event::Closed { stream: ID, counters: want }]);
+}
