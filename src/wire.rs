@@ -1,6 +1,8 @@
 //! Bytes ↔ types. It never decides what a message may do; what it cannot read unambiguously it
 //! refuses, what it need not read it keeps byte for byte. The engine reads on from here.
 
+pub mod addresses;
+pub mod body;
 pub mod demux;
 pub mod limits;
 pub mod rtcp;

@@ -1,0 +1,406 @@
+//! Streams of calls: which ports they hold, whom they connect, how they ended. Commands for the
+//! relay are collected here and taken by the engine.
+
+use super::judge::{MediaRefusal, is_relayed};
+use super::{anchored, close, differs, muted, stream_media};
+use crate::audit::{CallEnd, StreamMedia};
+use crate::config::Config;
+use crate::ground::{Mono, Side};
+use crate::relay::ports::{Pool, PortCount};
+use crate::relay::{Command, Counters, Leg, LegConfig, Party, StreamId};
+use crate::wire::sdp::{Media, Place};
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// Side, bind address, advertised address, DSCP of a leg's interface.
+type Face = (Side, IpAddr, IpAddr, u8);
+
+#[derive(Debug)]
+struct Stream {
+    id: StreamId,
+    kind: String,
+    ports: [u16; 2],
+    parties: [Party; 2],
+    open: bool,
+    idle: bool,
+}
+
+/// What one side offered and the other has not answered.
+#[derive(Debug)]
+struct Pending {
+    leg: Leg,
+    parties: Vec<Option<Party>>,
+    held: bool,
+}
+
+/// The media of one call.
+#[derive(Debug)]
+pub(crate) struct CallMedia {
+    faces: [Face; 2],
+    call_ids: [String; 2],
+    streams: Vec<Option<Stream>>,
+    pending: Option<Pending>,
+    /// The leg whose offer came in a response or is otherwise unanswered.
+    held: [bool; 2],
+    idle: Option<Duration>,
+    closing: usize,
+    ended: bool,
+    done: Vec<StreamMedia>,
+    end: Option<CallEnd>,
+}
+
+/// Media of all calls.
+#[derive(Debug)]
+pub(crate) struct MediaTable {
+    pools: HashMap<IpAddr, (Side, Pool)>,
+    calls: HashMap<u64, CallMedia>,
+    streams: HashMap<StreamId, (u64, usize)>,
+    ports: HashMap<(IpAddr, u16), u64>,
+    commands: Vec<Command>,
+    next: u64,
+}
+
+impl MediaTable {
+    pub(crate) fn new(config: &Config, seed: u64) -> Self {
+        let (first, last) = config.media.ports;
+        let rest = config.media.quarantine;
+        let pools = config
+            .interfaces
+            .iter()
+            .map(|i| (i.address, (i.side, Pool::new(i.address, first, last, rest, seed))));
+        Self {
+            pools: pools.collect(),
+            calls: HashMap::new(),
+            streams: HashMap::new(),
+            ports: HashMap::new(),
+            commands: Vec::new(),
+            next: 0,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.streams.len()
+    }
+
+    pub(crate) fn count(&self, side: Side, now: Mono) -> PortCount {
+        let mut sum = PortCount::default();
+        for (_, pool) in self.pools.values().filter(|(s, _)| *s == side) {
+            let c = pool.count(now);
+            sum.used += c.used;
+            sum.quarantined += c.quarantined;
+            sum.free += c.free;
+        }
+        sum
+    }
+
+    pub(crate) fn exclude(&mut self, at: SocketAddr) {
+        if let Some((_, pool)) = self.pools.get_mut(&at.ip()) {
+            pool.exclude(at.port());
+        }
+    }
+
+    pub(crate) fn take_commands(&mut self) -> Vec<Command> {
+        std::mem::take(&mut self.commands)
+    }
+
+    pub(crate) fn prepare(&mut self, call: u64, faces: [Face; 2], call_ids: [String; 2]) {
+        let fresh = || CallMedia {
+            faces,
+            call_ids: call_ids.clone(),
+            streams: Vec::new(),
+            pending: None,
+            held: [false; 2],
+            idle: None,
+            closing: 0,
+            ended: false,
+            done: Vec::new(),
+            end: None,
+        };
+        self.calls.entry(call).or_insert_with(fresh);
+    }
+
+    pub(crate) fn call_of(&self, stream: StreamId) -> Option<u64> {
+        self.streams.get(&stream).map(|(call, _)| *call)
+    }
+
+    pub(crate) fn sides_of(&self, stream: StreamId) -> Option<[Side; 2]> {
+        let call = self.call_of(stream)?;
+        self.calls.get(&call).map(|c| [c.faces[0].0, c.faces[1].0])
+    }
+
+    /// Whether a stream waits for an answer to an offer of this leg.
+    pub(crate) fn has_pending(&self, call: u64, leg: Leg) -> bool {
+        let pending = self.calls.get(&call).and_then(|c| c.pending.as_ref());
+        pending.is_some_and(|p| p.leg == leg)
+    }
+
+    /// A port of ours in a body is right only in a spiral: the other pass of the same call. Its
+    /// bound address, when so.
+    pub(crate) fn hairpin(&self, ip: IpAddr, port: u16, call: u64, leg: Leg) -> Option<SocketAddr> {
+        let even = port & !1;
+        let mine = self.calls.get(&call)?.call_ids.get(leg.index())?;
+        let same = |bind: &IpAddr| {
+            let other = self.ports.get(&(*bind, even)).and_then(|c| self.calls.get(c));
+            other.is_some_and(|o| {
+                o.faces
+                    .iter()
+                    .zip(&o.call_ids)
+                    .any(|(f, id)| f.1 == *bind && (f.2 == ip || f.1 == ip) && id == mine)
+            })
+        };
+        self.pools.keys().find(|b| same(b)).map(|b| SocketAddr::new(*b, port))
+    }
+
+    /// Takes the ports an offer needs. The address and places for the other leg's body.
+    pub(crate) fn offered(
+        &mut self,
+        call: u64,
+        leg: Leg,
+        media: &[Media],
+        parties: &[Option<Party>],
+        now: Mono,
+    ) -> Result<(IpAddr, Vec<Place>), MediaRefusal> {
+        let mut places = Vec::with_capacity(media.len());
+        for (index, (m, party)) in media.iter().zip(parties).enumerate() {
+            let place = match party {
+                Some(party) if is_relayed(m) => {
+                    anchored(self.stream(call, index, leg, m, *party, now)?)
+                }
+                _ => Place::Refuse,
+            };
+            places.push(place);
+        }
+        let c = self.calls.get(&call).ok_or_else(MediaRefusal::no_ports)?;
+        Ok((c.faces[leg.other().index()].2, places))
+    }
+
+    /// The stream of a section: opened if new. Its port towards the other leg.
+    fn stream(
+        &mut self,
+        call: u64,
+        index: usize,
+        leg: Leg,
+        m: &Media,
+        party: Party,
+        now: Mono,
+    ) -> Result<u16, MediaRefusal> {
+        let c = self.calls.get_mut(&call).ok_or_else(MediaRefusal::no_ports)?;
+        if let Some(Some(s)) = c.streams.get(index) {
+            return Ok(s.ports[leg.other().index()]);
+        }
+        let faces = c.faces;
+        let Some(ports) = self.take_pairs(&faces, now) else {
+            return Err(MediaRefusal::no_ports());
+        };
+        self.next += 1;
+        let id = StreamId(self.next);
+        let mut parties = [Party::UNKNOWN; 2];
+        parties[leg.index()] = party;
+        let kind = m.kind.clone();
+        let Some(c) = self.calls.get_mut(&call) else { return Err(MediaRefusal::no_ports()) };
+        let config = |i: usize| LegConfig {
+            side: faces[i].0,
+            bind: faces[i].1,
+            port: ports[i],
+            dscp: faces[i].3,
+            party: parties[i],
+        };
+        let legs = [config(0), config(1)];
+        self.commands.push(Command::Open { stream: id, legs, idle: None });
+        while c.streams.len() <= index {
+            c.streams.push(None);
+        }
+        if let Some(slot) = c.streams.get_mut(index) {
+            *slot = Some(Stream { id, kind, ports, parties, open: true, idle: false });
+        }
+        self.streams.insert(id, (call, index));
+        for i in 0..2 {
+            self.ports.insert((faces[i].1, ports[i]), call);
+        }
+        Ok(ports[leg.other().index()])
+    }
+
+    fn take_pairs(&mut self, faces: &[Face; 2], now: Mono) -> Option<[u16; 2]> {
+        let a = self.pools.get_mut(&faces[0].1)?.1.take(now)?;
+        match self.pools.get_mut(&faces[1].1).and_then(|p| p.1.take(now)) {
+            Some(b) => Some([a, b]),
+            None => {
+                if let Some(p) = self.pools.get_mut(&faces[0].1) {
+                    p.1.give(now, a, false);
+                }
+                None
+            }
+        }
+    }
+
+    /// Remembers an offer. Where the leg had no party yet, it counts at once: early media.
+    pub(crate) fn pend(&mut self, call: u64, leg: Leg, parties: Vec<Option<Party>>, held: bool) {
+        let Some(c) = self.calls.get_mut(&call) else { return };
+        c.pending = Some(Pending { leg, parties, held });
+    }
+
+    pub(crate) fn drop_pending(&mut self, call: u64) {
+        if let Some(c) = self.calls.get_mut(&call) {
+            c.pending = None;
+        }
+    }
+
+    /// An answer: both parties take effect. The address and places for the body towards the leg
+    /// that offered.
+    pub(crate) fn answered(
+        &mut self,
+        call: u64,
+        leg: Leg,
+        media: &[Media],
+        parties: &[Option<Party>],
+        held: bool,
+    ) -> Result<(IpAddr, Vec<Place>), MediaRefusal> {
+        let unknown = || MediaRefusal::refused("an answer without an offer".to_owned());
+        let c = self.calls.get_mut(&call).ok_or_else(unknown)?;
+        if let Some(p) = c.pending.take() {
+            c.held[p.leg.index()] = p.held;
+            for (index, party) in p.parties.iter().enumerate() {
+                update(&mut self.commands, &mut c.streams, index, p.leg, *party);
+            }
+        }
+        c.held[leg.index()] = held;
+        let mut places = Vec::with_capacity(media.len());
+        for (index, (m, party)) in media.iter().zip(parties).enumerate() {
+            update(&mut self.commands, &mut c.streams, index, leg, *party);
+            let stream = c.streams.get(index).and_then(Option::as_ref);
+            places.push(match (stream, m.port) {
+                (Some(s), port) if port != 0 && party.is_some() => {
+                    anchored(s.ports[leg.other().index()])
+                }
+                _ => Place::Refuse,
+            });
+        }
+        let address = c.faces[leg.other().index()].2;
+        self.set_idle(call);
+        Ok((address, places))
+    }
+
+    pub(crate) fn supervise(&mut self, call: u64, idle: Option<Duration>) {
+        if let Some(c) = self.calls.get_mut(&call) {
+            c.idle = idle;
+        }
+        self.set_idle(call);
+    }
+
+    fn set_idle(&mut self, call: u64) {
+        let Some(c) = self.calls.get_mut(&call) else { return };
+        let Some(limit) = c.idle else { return };
+        let idle = if c.held.contains(&true) { None } else { Some(limit) };
+        for s in c.streams.iter_mut().flatten().filter(|s| s.open) {
+            s.idle = false;
+            self.commands.push(Command::SetIdle { stream: s.id, idle });
+        }
+    }
+
+    pub(crate) fn is_held(&self, call: u64) -> bool {
+        self.calls.get(&call).is_some_and(|c| c.held.contains(&true))
+    }
+
+    /// A stream is silent. The call, when all its streams are.
+    pub(crate) fn idle(&mut self, stream: StreamId) -> Option<u64> {
+        let (call, index) = *self.streams.get(&stream)?;
+        let c = self.calls.get_mut(&call)?;
+        if let Some(Some(s)) = c.streams.get_mut(index) {
+            s.idle = true;
+        }
+        let all = c.streams.iter().flatten().filter(|s| s.open).all(|s| s.idle);
+        (all && !c.held.contains(&true) && !c.ended).then_some(call)
+    }
+
+    pub(crate) fn alive(&mut self, stream: StreamId) {
+        if let Some((call, index)) = self.streams.get(&stream)
+            && let Some(c) = self.calls.get_mut(call)
+            && let Some(Some(s)) = c.streams.get_mut(*index)
+        {
+            s.idle = false;
+        }
+    }
+
+    pub(crate) fn open_failed(&mut self, stream: StreamId) -> Option<u64> {
+        let (call, index) = self.streams.remove(&stream)?;
+        let c = self.calls.get_mut(&call)?;
+        let s = c.streams.get_mut(index)?.take()?;
+        for i in 0..2 {
+            self.ports.remove(&(c.faces[i].1, s.ports[i]));
+            if let Some((_, pool)) = self.pools.get_mut(&c.faces[i].1) {
+                // Which of the two was taken is not known: rest both, lend them later again.
+                pool.give(Mono::default(), s.ports[i], true);
+            }
+        }
+        Some(call)
+    }
+
+    /// Closes what is open and keeps the record until the relay has reported.
+    pub(crate) fn close(&mut self, call: u64, end: Option<CallEnd>) {
+        let Some(c) = self.calls.get_mut(&call) else { return };
+        c.end = end;
+        if c.ended {
+            return;
+        }
+        c.ended = true;
+        for s in c.streams.iter_mut().flatten().filter(|s| s.open) {
+            s.open = false;
+            c.closing += 1;
+            self.commands.push(close(s.id));
+        }
+    }
+
+    /// The relay closed a stream: its ports return. The call it was of.
+    pub(crate) fn closed(&mut self, id: StreamId, counters: &Counters, now: Mono) -> Option<u64> {
+        let (call, index) = self.streams.remove(&id)?;
+        let c = self.calls.get_mut(&call)?;
+        let s = c.streams.get_mut(index)?.take()?;
+        for i in 0..2 {
+            let leg = counters.legs[i];
+            let touched = leg.packets.iter().chain(&leg.sent).chain(&leg.dropped).any(|n| *n > 0);
+            self.ports.remove(&(c.faces[i].1, s.ports[i]));
+            if let Some((_, pool)) = self.pools.get_mut(&c.faces[i].1) {
+                pool.give(now, s.ports[i], touched);
+            }
+        }
+        c.done.push(stream_media(&s.kind, s.ports, counters));
+        c.closing = c.closing.saturating_sub(1);
+        Some(call)
+    }
+
+    /// The call's record, when every stream has been reported. Forgets the call.
+    pub(crate) fn finished(&mut self, call: u64) -> Option<Option<CallEnd>> {
+        let c = self.calls.get(&call)?;
+        if !c.ended || c.closing > 0 {
+            return None;
+        }
+        let mut c = self.calls.remove(&call)?;
+        let mut end = c.end.take();
+        if let Some(e) = &mut end {
+            e.media = c.done;
+        }
+        Some(end)
+    }
+
+    /// Whether the call has media here at all.
+    pub(crate) fn knows(&self, call: u64) -> bool {
+        self.calls.contains_key(&call)
+    }
+}
+
+fn update(
+    commands: &mut Vec<Command>,
+    streams: &mut [Option<Stream>],
+    index: usize,
+    leg: Leg,
+    party: Option<Party>,
+) {
+    let Some(Some(s)) = streams.get_mut(index) else { return };
+    let now = s.parties[leg.index()];
+    let party = party.unwrap_or_else(|| muted(now));
+    if s.open && differs(&now, &party) {
+        s.parties[leg.index()] = party;
+        commands.push(Command::Update { stream: s.id, leg, party });
+    }
+}
