@@ -8,7 +8,7 @@ pub mod plain_client;
 pub mod plain_server;
 pub mod timer;
 
-pub use key::{ClientKey, ServerKey};
+pub use key::ServerKey;
 pub use timer::{Timer, TimerTable};
 
 use smallvec::SmallVec;
@@ -68,3 +68,6 @@ pub struct Timing {
     /// The transport is reliable: no retransmission, no lingering.
     pub reliable: bool,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,12 @@
 //! Session descriptions (RFC 8866), line-preserving: what is not rewritten stays byte for byte.
+//! It never judges an address; the engine does.
+
+mod read;
+mod rewrite;
+
 use std::net::{IpAddr, SocketAddr};
 
-/// Direction of a stream (RFC 3264 §5.1); the old 0.0.0.0 hold reads as `SendOnly`'s mirror.
+/// Direction of a stream (RFC 3264 §5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "RFC words")]
 pub enum Direction {
@@ -42,18 +47,25 @@ impl Media {
     /// Where RTP for this stream is to be sent; `None`: held, disabled or unroutable.
     #[must_use]
     pub fn rtp_target(&self) -> Option<SocketAddr> {
-        todo!()
+        let address = self.address.filter(|a| !a.is_unspecified())?;
+        (self.port != 0).then(|| SocketAddr::new(address, self.port))
     }
-    /// Where RTCP for this stream is to be sent.
+
+    /// Where RTCP for this stream is to be sent: `a=rtcp`, else the port above RTP's.
     #[must_use]
     pub fn rtcp_target(&self) -> Option<SocketAddr> {
-        todo!()
+        let rtp = self.rtp_target()?;
+        match self.rtcp {
+            Some(rtcp) if rtcp.port() == 0 || rtcp.ip().is_unspecified() => None,
+            Some(rtcp) => Some(rtcp),
+            None => rtp.port().checked_add(1).map(|port| SocketAddr::new(rtp.ip(), port)),
+        }
     }
 }
 
-/// Why an SDP body was refused (488, or 400 where noted).
+/// Why an SDP body was refused (488).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {what}")]
+#[error("SDP line {line}: {what}")]
 pub struct SdpError {
     /// 1-based line.
     pub line: usize,
@@ -63,12 +75,15 @@ pub struct SdpError {
 
 /// A session description that was read and is kept whole.
 #[derive(Clone, Debug)]
-pub struct Sdp {}
+pub struct Sdp {
+    lines: Vec<Vec<u8>>,
+    media: Vec<Media>,
+}
 
 /// What to do with one `m=` section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// Its media comes to us: this RTP port, RTCP on the next; `hold`: write 0.0.0.0 as the peer did.
+    /// Its media comes to us: this even RTP port, RTCP on the next.
     Anchor {
         /// Our even RTP port.
         port: u16,
@@ -77,26 +92,30 @@ pub enum Place {
     Refuse,
 }
 
-#[expect(unused_variables, reason = "skeleton")]
 impl Sdp {
     /// Reads a body within the limits.
     ///
     /// # Errors
     /// The first offending line.
     pub fn parse(body: &[u8]) -> Result<Self, SdpError> {
-        todo!()
+        read::read(body).map(|(lines, media)| Self { lines, media })
     }
+
     /// The sections in order.
     #[must_use]
     pub fn media(&self) -> &[Media] {
-        todo!()
+        &self.media
     }
+
     /// Writes the body anew: every address becomes `address` (o= c= a=rtcp), ports by `places`
     /// (one an `m=` line, missing ones `Refuse`), ICE and rtcp-mux lines removed, anything else
     /// that can carry an address removed, everything else kept byte for byte. A c= of 0.0.0.0
-    /// (hold) stays 0.0.0.0. The o= line's user and session name are kept.
+    /// (hold) stays 0.0.0.0. The o= line's user, session and version are kept.
     #[must_use]
     pub fn rewrite(&self, address: IpAddr, places: &[Place]) -> Vec<u8> {
-        todo!()
+        rewrite::rewrite(&self.lines, address, places)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,9 @@ mod message;
 mod method;
 mod name_addr;
 mod params;
+mod parse;
 mod refusal;
+mod text;
 mod uri;
 mod via;
 
@@ -18,6 +20,7 @@ pub use message::{Framing, Message};
 pub use method::Method;
 pub use name_addr::NameAddr;
 pub use params::Params;
+pub use parse::is_keepalive;
 pub use refusal::{Refusal, RejectReason};
 pub use uri::{Scheme, Uri};
 pub use via::Via;

@@ -357,6 +357,7 @@ pub(crate) fn set_host(uri: &mut Uri, domain: &str) {
 /// A From or To value with this tag.
 pub(crate) fn with_tag(value: &[u8], tag: &str) -> Vec<u8> {
     match NameAddr::parse(value) {
+        Some(name) if name.tag() == Some(tag) => value.to_vec(),
         Some(mut name) if name.tag().is_some() => {
             name.params.set("tag", Some(tag));
             name.to_string().into_bytes()

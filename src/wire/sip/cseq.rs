@@ -1,5 +1,7 @@
 //! CSeq (RFC 3261 §20.16).
+
 use super::Method;
+use super::text::{is_token, trim};
 
 /// `CSeq: 314159 INVITE`. The number is below 2^31.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +15,29 @@ pub struct CSeq {
 impl CSeq {
     /// Reads a header value; `None` when it is broken.
     #[must_use]
-    pub fn parse(_value: &[u8]) -> Option<Self> {
-        todo!()
+    pub fn parse(value: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(trim(value)).ok()?;
+        let (number, method) = text.split_once([' ', '\t'])?;
+        let method = method.trim_matches([' ', '\t']);
+        if !is_token(method.as_bytes()) || !number.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        let seq: u32 = number.parse().ok()?;
+        (seq < 1 << 31).then(|| Self { seq, method: Method::from_token(method) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_methods_are_read_and_limits_held() {
+        let c = CSeq::parse(b"  0009   INVITE ").unwrap();
+        assert_eq!((c.seq, c.method), (9, Method::Invite));
+        assert_eq!(CSeq::parse(b"2147483647 X").unwrap().seq, 2_147_483_647);
+        for bad in ["2147483648 INVITE", "36893488147419103232 A", "-1 A", "1", "A 1", "1 A B"] {
+            assert_eq!(CSeq::parse(bad.as_bytes()), None, "{bad}");
+        }
     }
 }

@@ -1,4 +1,5 @@
 //! Methods: an open set (RFC 3261 §7.1); names are case-sensitive tokens.
+
 use std::fmt;
 
 /// A request method.
@@ -26,18 +27,55 @@ pub enum Method {
 impl Method {
     /// From a token already known to be valid.
     #[must_use]
-    pub fn from_token(_token: &str) -> Self {
-        todo!()
+    pub fn from_token(token: &str) -> Self {
+        match token {
+            "INVITE" => Self::Invite,
+            "ACK" => Self::Ack,
+            "BYE" => Self::Bye,
+            "CANCEL" => Self::Cancel,
+            "REGISTER" => Self::Register,
+            "OPTIONS" => Self::Options,
+            "PRACK" => Self::Prack,
+            "SUBSCRIBE" => Self::Subscribe,
+            "NOTIFY" => Self::Notify,
+            "PUBLISH" => Self::Publish,
+            "INFO" => Self::Info,
+            "REFER" => Self::Refer,
+            "MESSAGE" => Self::Message,
+            "UPDATE" => Self::Update,
+            other => Self::Other(other.into()),
+        }
     }
+
     /// The token.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        todo!()
+        match self {
+            Self::Other(token) => token,
+            known => known.label(),
+        }
     }
-    /// Metric label: the lower-case... the method's own name, or `other`.
+
+    /// Metric label: the method's own name, or `other`.
     #[must_use]
     pub fn label(&self) -> &'static str {
-        todo!()
+        match self {
+            Self::Invite => "INVITE",
+            Self::Ack => "ACK",
+            Self::Bye => "BYE",
+            Self::Cancel => "CANCEL",
+            Self::Register => "REGISTER",
+            Self::Options => "OPTIONS",
+            Self::Prack => "PRACK",
+            Self::Subscribe => "SUBSCRIBE",
+            Self::Notify => "NOTIFY",
+            Self::Publish => "PUBLISH",
+            Self::Info => "INFO",
+            Self::Refer => "REFER",
+            Self::Message => "MESSAGE",
+            Self::Update => "UPDATE",
+            Self::Other(_) => "other",
+        }
     }
 }
 

@@ -1,5 +1,8 @@
 //! SIP and SIPS URIs (RFC 3261 §19.1), tel URIs (RFC 3966), and any other scheme opaquely.
+
 use super::Params;
+use super::text::{is_host, trim};
+use crate::wire::limits;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -36,9 +39,95 @@ pub struct Uri {
 impl Uri {
     /// Reads a URI of at most 2,048 octets; `None` when it is broken.
     #[must_use]
-    pub fn parse(_text: &[u8]) -> Option<Self> {
-        todo!()
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(trim(text)).ok()?;
+        let printable = text.bytes().all(|b| b > b' ' && b != 0x7f && !b"<>\"".contains(&b));
+        if text.len() > limits::URI || !printable {
+            return None;
+        }
+        let (scheme, rest) = text.split_once(':')?;
+        let alpha = |b: u8| b.is_ascii_alphanumeric() || b"+-.".contains(&b);
+        if !scheme.starts_with(|c: char| c.is_ascii_alphabetic()) || !scheme.bytes().all(alpha) {
+            return None;
+        }
+        match scheme.to_ascii_lowercase().as_str() {
+            "sip" => Self::parse_sip(Scheme::Sip, rest),
+            "sips" => Self::parse_sip(Scheme::Sips, rest),
+            "tel" => Self::parse_tel(rest),
+            _ => (!rest.is_empty()).then(|| Self {
+                scheme: Scheme::Other(scheme.into()),
+                user: None,
+                password: None,
+                host: rest.to_owned(),
+                port: None,
+                params: Params::default(),
+                headers: None,
+            }),
+        }
     }
+
+    fn parse_sip(scheme: Scheme, rest: &str) -> Option<Self> {
+        // The last '@' before the headers ends the user part: users may hold ';' and '?'.
+        let (userinfo, hostpart) = match rest.find('@') {
+            Some(at) => (Some(rest.get(..at)?), rest.get(at + 1..)?),
+            None => (None, rest),
+        };
+        if hostpart.contains('@') && !hostpart.contains('?') {
+            return None;
+        }
+        let (user, password) = match userinfo {
+            Some(info) => {
+                let (user, password) = match info.split_once(':') {
+                    Some((user, password)) => (user, Some(password.to_owned())),
+                    None => (info, None),
+                };
+                if user.is_empty() || !escapes_are_whole(info) {
+                    return None;
+                }
+                (Some(user.to_owned()), password)
+            }
+            None => (None, None),
+        };
+        let (hostpart, headers) = match hostpart.split_once('?') {
+            Some((host, headers)) => (host, Some(headers.to_owned())),
+            None => (hostpart, None),
+        };
+        let (hostport, params) = match hostpart.find(';') {
+            Some(at) => (hostpart.get(..at)?, hostpart.get(at..)?),
+            None => (hostpart, ""),
+        };
+        let (host, port) = split_port(hostport)?;
+        let params = Params::parse(params.as_bytes(), false)?;
+        is_host(host.as_bytes()).then(|| Self {
+            scheme,
+            user,
+            password,
+            host: host.to_owned(),
+            port,
+            params,
+            headers,
+        })
+    }
+
+    fn parse_tel(rest: &str) -> Option<Self> {
+        let (number, params) = match rest.find(';') {
+            Some(at) => (rest.get(..at)?, rest.get(at..)?),
+            None => (rest, ""),
+        };
+        if number.is_empty() {
+            return None;
+        }
+        Some(Self {
+            scheme: Scheme::Tel,
+            user: Some(number.to_owned()),
+            password: None,
+            host: String::new(),
+            port: None,
+            params: Params::parse(params.as_bytes(), false)?,
+            headers: None,
+        })
+    }
+
     /// `sip:user@host:port`.
     #[must_use]
     pub fn sip(user: Option<&str>, host: &str, port: Option<u16>) -> Self {
@@ -52,25 +141,116 @@ impl Uri {
             headers: None,
         }
     }
+
     /// The host as an address when it is a literal (IPv6 brackets taken off, mapped unmapped).
     #[must_use]
     pub fn host_ip(&self) -> Option<IpAddr> {
-        todo!()
+        let text = self.host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+        let ip: IpAddr = text.unwrap_or(&self.host).replacen(":::", "::", 1).parse().ok()?;
+        Some(ip.to_canonical())
     }
+
     /// User part with percent-escapes decoded; `None` without a user or when not UTF-8.
     #[must_use]
     pub fn user_decoded(&self) -> Option<String> {
-        todo!()
+        let user = self.user.as_deref()?.as_bytes();
+        let mut out = Vec::with_capacity(user.len());
+        let mut i = 0;
+        while let Some(b) = user.get(i) {
+            let hex = |n: usize| user.get(i + n).and_then(|c| char::from(*c).to_digit(16));
+            match (*b, hex(1), hex(2)) {
+                (b'%', Some(h), Some(l)) => {
+                    out.push(u8::try_from(h * 16 + l).ok()?);
+                    i += 3;
+                }
+                _ => {
+                    out.push(*b);
+                    i += 1;
+                }
+            }
+        }
+        String::from_utf8(out).ok()
     }
+
     /// Equality by RFC 3261 §19.1.4.
     #[must_use]
-    pub fn equivalent(&self, _other: &Self) -> bool {
-        todo!()
+    pub fn equivalent(&self, other: &Self) -> bool {
+        let same = |name: &str| {
+            let (a, b) = (self.params.get(name), other.params.get(name));
+            a.map(str::to_ascii_lowercase) == b.map(str::to_ascii_lowercase)
+        };
+        let both = self.params.0.iter().all(|(name, value)| {
+            other
+                .params
+                .get(name)
+                .is_none_or(|v| v.eq_ignore_ascii_case(value.as_deref().unwrap_or_default()))
+        });
+        self.scheme == other.scheme
+            && self.user_decoded() == other.user_decoded()
+            && self.password == other.password
+            && self.host.eq_ignore_ascii_case(&other.host)
+            && self.port == other.port
+            && self.headers == other.headers
+            && ["user", "ttl", "method", "maddr", "transport"].into_iter().all(same)
+            && both
     }
 }
 
+/// `host` or `host:port`; brackets protect colons.
+pub(crate) fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
+    let end = if text.starts_with('[') { text.find(']')? + 1 } else { 0 };
+    match text.get(end..)?.find(':') {
+        Some(at) => {
+            let (host, port) = text.split_at_checked(end + at)?;
+            let port = port.get(1..)?.trim();
+            let digits = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+            if !digits {
+                return None;
+            }
+            Some((host.trim_end(), Some(port.parse().ok()?)))
+        }
+        None => Some((text, None)),
+    }
+}
+
+fn escapes_are_whole(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.iter().enumerate().filter(|(_, b)| **b == b'%').all(|(i, _)| {
+        let hex = |n: usize| bytes.get(i + n).is_some_and(u8::is_ascii_hexdigit);
+        hex(1) && hex(2)
+    })
+}
+
 impl fmt::Display for Uri {
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        todo!()
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.scheme {
+            Scheme::Sip => f.write_str("sip:")?,
+            Scheme::Sips => f.write_str("sips:")?,
+            Scheme::Tel => {
+                return write!(
+                    f,
+                    "tel:{}{}",
+                    self.user.as_deref().unwrap_or_default(),
+                    self.params
+                );
+            }
+            Scheme::Other(scheme) => return write!(f, "{scheme}:{}", self.host),
+        }
+        if let Some(user) = &self.user {
+            f.write_str(user)?;
+            if let Some(password) = &self.password {
+                write!(f, ":{password}")?;
+            }
+            f.write_str("@")?;
+        }
+        f.write_str(&self.host)?;
+        if let Some(port) = self.port {
+            write!(f, ":{port}")?;
+        }
+        write!(f, "{}", self.params)?;
+        if let Some(headers) = &self.headers {
+            write!(f, "?{headers}")?;
+        }
+        Ok(())
     }
 }

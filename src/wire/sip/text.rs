@@ -1,0 +1,91 @@
+//! Character classes and list splitting shared by the header readers (RFC 3261 §25.1).
+
+/// Trims spaces and tabs.
+pub(crate) fn trim(value: &[u8]) -> &[u8] {
+    let start = value.iter().position(|b| !is_blank(*b)).unwrap_or(value.len());
+    let end = value.iter().rposition(|b| !is_blank(*b)).map_or(start, |i| i + 1);
+    value.get(start..end).unwrap_or_default()
+}
+
+fn is_blank(b: u8) -> bool {
+    b == b' ' || b == b'\t'
+}
+
+/// A non-empty token.
+pub(crate) fn is_token(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|b| is_token_char(*b))
+}
+
+pub(crate) fn is_token_char(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b)
+}
+
+/// A host: name, IPv4 address or bracketed IPv6 reference.
+pub(crate) fn is_host(text: &[u8]) -> bool {
+    match text.strip_prefix(b"[") {
+        Some(rest) => rest.strip_suffix(b"]").is_some_and(|v6| {
+            let text = std::str::from_utf8(v6).unwrap_or_default();
+            text.parse::<std::net::Ipv6Addr>().is_ok() || is_loose_v6(text)
+        }),
+        None => {
+            !text.is_empty() && text.iter().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(b))
+        }
+    }
+}
+
+/// RFC 5118 §4.10: some senders write three colons where two are meant.
+fn is_loose_v6(text: &str) -> bool {
+    text.replacen(":::", "::", 1).parse::<std::net::Ipv6Addr>().is_ok()
+}
+
+/// Where the next `what` stands outside quotes and angle brackets.
+pub(crate) fn find_outside(value: &[u8], what: u8) -> Option<usize> {
+    let (mut quoted, mut angle, mut escaped) = (false, false, false);
+    for (i, b) in value.iter().enumerate() {
+        if escaped {
+            escaped = false;
+        } else if quoted {
+            match b {
+                b'\\' => escaped = true,
+                b'"' => quoted = false,
+                _ => {}
+            }
+        } else {
+            match b {
+                b'"' if !angle => quoted = true,
+                b'<' => angle = true,
+                b'>' => angle = false,
+                b if *b == what && !angle => return Some(i),
+                _ => {}
+            }
+        }
+    }
+    None
+}
+
+/// Splits a list at commas outside quotes and angle brackets; empty elements are left out.
+pub(crate) struct List<'a>(pub(crate) Option<&'a [u8]>);
+
+impl<'a> Iterator for List<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        loop {
+            let rest = self.0?;
+            let item = match find_outside(rest, b',') {
+                Some(at) => {
+                    self.0 = rest.get(at + 1..);
+                    rest.get(..at).unwrap_or_default()
+                }
+                None => {
+                    self.0 = None;
+                    rest
+                }
+            };
+            let item = trim(item);
+            if !item.is_empty() {
+                return Some(item);
+            }
+        }
+    }
+}
