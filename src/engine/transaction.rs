@@ -11,6 +11,9 @@ pub mod timer;
 pub use key::ServerKey;
 pub use timer::{Timer, TimerTable};
 
+#[cfg(test)]
+mod testing;
+
 use smallvec::SmallVec;
 use std::time::Duration;
 
@@ -69,5 +72,41 @@ pub struct Timing {
     pub reliable: bool,
 }
 
-#[cfg(test)]
-mod tests;
+impl Timing {
+    /// 64·T1: how long an answer is waited for.
+    #[must_use]
+    pub fn give_up(&self) -> Duration {
+        self.t1.saturating_mul(64)
+    }
+
+    /// The interval after `interval`: twice as long, at most T2.
+    #[must_use]
+    pub fn doubled(&self, interval: Duration) -> Duration {
+        interval.saturating_mul(2).min(self.t2)
+    }
+}
+
+/// What a status means to a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    /// 1xx.
+    Provisional,
+    /// 2xx.
+    Success,
+    /// 3xx–6xx: final, but no call.
+    Failure,
+}
+
+impl Class {
+    fn of(status: u16) -> Self {
+        match status {
+            ..=199 => Self::Provisional,
+            200..=299 => Self::Success,
+            300.. => Self::Failure,
+        }
+    }
+}
+
+fn none() -> Actions {
+    Actions::new()
+}

@@ -86,3 +86,84 @@ impl<K: Copy + Eq + Hash + Ord> TimerTable<K> {
         self.armed.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    fn at(ms: u16) -> Mono {
+        Mono(Duration::from_millis(u64::from(ms)))
+    }
+
+    #[test]
+    fn equal_deadlines_fire_in_the_order_they_were_set() {
+        let mut table = TimerTable::default();
+        table.set(2, at(10));
+        table.set(1, at(10));
+        assert_eq!(table.expired(at(9)), None);
+        assert_eq!(table.expired(at(10)), Some(2));
+        assert_eq!(table.expired(at(10)), Some(1));
+        assert!(table.is_empty());
+    }
+
+    #[test]
+    fn setting_again_moves_a_timer() {
+        let mut table = TimerTable::default();
+        table.set('a', at(10));
+        table.set('a', at(30));
+        assert_eq!((table.len(), table.next()), (1, Some(at(30))));
+        table.stop('a');
+        table.stop('a');
+        assert_eq!((table.len(), table.next()), (0, None));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Set(u8, u16),
+        Stop(u8),
+        Pass(u16),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            (0u8..8, 0u16..500).prop_map(|(key, wait)| Step::Set(key, wait)),
+            (0u8..8).prop_map(Step::Stop),
+            (0u16..200).prop_map(Step::Pass),
+        ];
+        prop::collection::vec(step, 0..100)
+    }
+
+    proptest! {
+        #[test]
+        fn it_behaves_like_a_plain_map(steps in steps()) {
+            let (mut table, mut model) = (TimerTable::default(), BTreeMap::new());
+            let mut now = Mono::default();
+            for step in steps {
+                match step {
+                    Step::Set(key, wait) => {
+                        table.set(key, now + at(wait).0);
+                        model.insert(key, now + at(wait).0);
+                    }
+                    Step::Stop(key) => {
+                        table.stop(key);
+                        model.remove(&key);
+                    }
+                    Step::Pass(time) => now = now + at(time).0,
+                }
+                let mut last = None;
+                while let Some(key) = table.expired(now) {
+                    let due = model.remove(&key).expect("armed");
+                    prop_assert!(due <= now, "early");
+                    prop_assert!(last <= Some(due), "out of order");
+                    last = Some(due);
+                }
+                prop_assert_eq!(table.len(), model.len());
+                prop_assert_eq!(table.next(), model.values().min().copied());
+                prop_assert!(table.next().is_none_or(|next| next > now), "late");
+            }
+        }
+    }
+}
