@@ -1,12 +1,24 @@
 //! The configuration: raw file → checked types, all errors at once. It opens no file and asks no
 //! clock; the environment is handed in. `daemon` builds a snapshot from it.
 
+mod checks;
+mod diagnostic;
+mod overlay;
+mod parse;
+mod reader;
+mod rules;
+mod show;
+mod site;
 mod types;
 
+pub(crate) use rules::minute;
+pub use show::show;
 pub use types::*;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+
+/// The commented reference file that `config init` writes.
+pub const INIT: &str = include_str!("../configs/edge.toml");
 
 /// What the file's meaning depends on besides its text.
 #[derive(Clone, Debug, Default)]
@@ -15,7 +27,7 @@ pub struct Environment {
     pub variables: BTreeMap<String, String>,
     /// Addresses of this machine's network devices, with prefix lengths.
     pub devices: BTreeMap<String, Vec<ipnet::IpNet>>,
-    /// `--section.key=value` overrides from the command line, as `("media.ports", "…")`.
+    /// `--set section.key=value` overrides from the command line, as `("media.ports", "…")`.
     pub overrides: Vec<(String, String)>,
 }
 
@@ -43,13 +55,10 @@ impl Config {
     ///
     /// # Errors
     /// Every fault found, in file order.
-    pub fn parse(_file: &str, _text: &str, _env: &Environment) -> Result<Self, Vec<Diagnostic>> {
-        todo!()
-    }
-
-    /// The configuration of site mode (no file): registrar at `address`, state under `data`.
-    #[must_use]
-    pub fn site(_address: IpAddr, _networks: &[ipnet::IpNet], _data: &str) -> Self {
-        todo!()
+    pub fn parse(file: &str, text: &str, env: &Environment) -> Result<Self, Vec<Diagnostic>> {
+        parse::parse(file, text, env)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,17 @@
 //! Rules: facts in, verdict out. Pure; it never looks anything up and never changes a message.
 
-use crate::config::{Allow, Config, Diagnostic};
-use crate::ground::{Side, Wall};
+mod compile;
+mod defaults;
+mod matching;
+pub mod number;
+mod selftest;
+
+pub use compile::RuleSet;
+
+use crate::config::Allow;
+use crate::ground::Side;
 use std::net::IpAddr;
 use std::sync::Arc;
-
-pub mod number;
 
 /// What is known of a request outside a dialog, already normalised.
 #[derive(Clone, Debug)]
@@ -70,28 +76,14 @@ pub enum Action {
     Drop,
 }
 
-/// Compiled rules.
-#[derive(Clone, Debug)]
-pub struct RuleSet {}
-
-impl RuleSet {
-    /// Compiles the rules and runs every `[[rule_test]]`.
-    ///
-    /// # Errors
-    /// Every failing test and every rule that cannot work.
-    pub fn compile(_config: &Config) -> Result<Self, Vec<Diagnostic>> {
-        todo!()
+/// A time zone by its IANA name, from the built-in table.
+#[must_use]
+pub(crate) fn zone(name: &str) -> Option<jiff::tz::TimeZone> {
+    if name == "UTC" {
+        return Some(jiff::tz::TimeZone::UTC);
     }
-
-    /// The first match; the default policy at the end.
-    #[must_use]
-    pub fn evaluate(&self, _facts: &Facts<'_>, _now: Wall) -> Verdict {
-        todo!()
-    }
-
-    /// Names of all rules in order, then the defaults: label values of `policy_decisions_total`.
-    #[must_use]
-    pub fn names(&self) -> Vec<Arc<str>> {
-        todo!()
-    }
+    jiff::tz::TimeZoneDatabase::bundled().get(name).ok()
 }
+
+#[cfg(test)]
+mod tests;

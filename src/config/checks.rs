@@ -1,0 +1,131 @@
+//! What sections mean together: names, sockets, ports, references.
+
+use super::reader::{Section, Source, suggestion};
+use super::{Config, RegistrarMode, RuleAction};
+use crate::ground::Side;
+use std::collections::HashMap;
+use std::ops::Range;
+use toml::de::DeTable;
+
+/// Sockets that one call holds: a pair on each side.
+pub(crate) const PORTS_PER_CALL: usize = 4;
+
+pub(super) fn check(config: &Config, root: &DeTable<'_>, src: &mut Source<'_>) {
+    let mut top = Section::new("the configuration", root, 0..0);
+    let mut quiet = Source { file: src.file, text: src.text, faults: Vec::new() };
+    let mut spans = |key: &'static str| -> Vec<Range<usize>> {
+        top.tables(key, "", &mut quiet).into_iter().map(|s| s.span).collect()
+    };
+    let (interfaces, upstreams, rules) = (spans("interface"), spans("upstream"), spans("rule"));
+    let media = top.table("media", "[media]", &mut quiet).map_or(0..1, |s| s.span_of("ports"));
+    names("interface", config.interfaces.iter().map(|i| i.name.as_str()), &interfaces, src);
+    names("upstream", config.upstreams.iter().map(|u| u.name.as_str()), &upstreams, src);
+    names("rule", config.policy.rules.iter().map(|r| r.name.as_str()), &rules, src);
+    sides(config, &interfaces, src);
+    sockets(config, &interfaces, src);
+    ports(config, media, src);
+    references(config, &rules, src);
+    timezone(config, src);
+}
+
+fn at(spans: &[Range<usize>], index: usize) -> Range<usize> {
+    spans.get(index).cloned().unwrap_or(0..1)
+}
+
+fn names<'a>(
+    what: &str,
+    all: impl Iterator<Item = &'a str>,
+    spans: &[Range<usize>],
+    src: &mut Source<'_>,
+) {
+    let mut seen = HashMap::new();
+    for (index, name) in all.enumerate() {
+        if seen.insert(name, index).is_some() {
+            let text = format!("two [[{what}]] are named \"{name}\"");
+            src.fault("duplicate-name", at(spans, index), text, None);
+        }
+    }
+}
+
+fn sides(config: &Config, spans: &[Range<usize>], src: &mut Source<'_>) {
+    // A section that could not be read has said so already.
+    let whole = spans.len() == config.interfaces.len();
+    if whole && !config.interfaces.iter().any(|i| i.side == Side::Inside) {
+        let hint = "add [[interface]] with name, side = \"inside\" and address".to_owned();
+        src.fault("no-inside", 0..1, "no interface is inside: phones have no way in", Some(hint));
+    }
+    if config.upstreams.is_empty()
+        && config.registrar.mode == RegistrarMode::Upstream
+        && src.faults.is_empty()
+    {
+        let what = "registrar.mode is \"upstream\" and there is no [[upstream]]";
+        src.fault("no-upstream", 0..1, what, None);
+    }
+}
+
+fn sockets(config: &Config, spans: &[Range<usize>], src: &mut Source<'_>) {
+    let mut seen = HashMap::new();
+    for l in config.listeners() {
+        if let Some(other) = seen.insert((l.bind, l.transport), l.interface) {
+            let name = config.interfaces.get(other).map_or("", |i| i.name.as_str());
+            let what =
+                format!("{} {} is listened on twice (also by \"{name}\")", l.transport, l.bind);
+            let hint = Some("sides may share an address when their ports differ".to_owned());
+            src.fault("listen", at(spans, l.interface), what, hint);
+        }
+    }
+}
+
+fn ports(config: &Config, span: Range<usize>, src: &mut Source<'_>) {
+    let (first, last) = config.media.ports;
+    let pairs = (usize::from(last) + 1 - usize::from(first + first % 2)) / 2;
+    // Interfaces with addresses of their own have the whole range each.
+    let shared = config
+        .interfaces
+        .iter()
+        .all(|i| Some(i.address) == config.interfaces.first().map(|f| f.address));
+    let calls = if shared { pairs / 2 } else { pairs };
+    if calls < config.limits.calls {
+        let need = config.limits.calls * if shared { PORTS_PER_CALL } else { PORTS_PER_CALL / 2 };
+        let end = usize::from(first) + need - 1;
+        let what = format!(
+            "{} ports carry {calls} calls, limits.calls is {}",
+            u32::from(last) - u32::from(first) + 1,
+            config.limits.calls
+        );
+        src.fault("media-ports", span.clone(), what, Some(format!("\"{first}-{end}\" would do")));
+    }
+    for l in config.listeners() {
+        if (first..=last).contains(&l.bind.port()) {
+            let what = format!("SIP port {} lies within media.ports", l.bind.port());
+            src.fault("media-ports", span.clone(), what, None);
+        }
+    }
+}
+
+fn references(config: &Config, spans: &[Range<usize>], src: &mut Source<'_>) {
+    let known = || config.upstreams.iter().map(|u| u.name.as_str());
+    for (index, rule) in config.policy.rules.iter().enumerate() {
+        let mut named: Vec<&str> =
+            rule.upstream.iter().map(String::as_str).filter(|n| !n.contains('*')).collect();
+        if let RuleAction::Allow(allow) = &rule.action {
+            named.extend(allow.upstream.as_deref());
+        }
+        for name in named {
+            if !known().any(|k| k == name) {
+                let what =
+                    format!("rule \"{}\" names upstream \"{name}\", which is not there", rule.name);
+                src.fault("unknown-upstream", at(spans, index), what, suggestion(name, known()));
+            }
+        }
+    }
+}
+
+fn timezone(config: &Config, src: &mut Source<'_>) {
+    let zone = &config.site.timezone;
+    if crate::policy::zone(zone).is_none() {
+        let what = format!("site.timezone \"{zone}\" is no IANA time zone");
+        let hint = Some("such as \"Europe/Berlin\"".to_owned());
+        src.fault("timezone", 0..1, what, hint);
+    }
+}

@@ -1,0 +1,517 @@
+//! The file section by section. What a section means stands here; what sections mean together
+//! stands in `checks`.
+
+use super::reader::{Section, Source};
+use super::{
+    Audit, Config, DefaultPolicy, Diagnostic, Environment, Interface, Learn, Limits, Listen, Log,
+    Media, Numbers, Policy, Registrar, RegistrarMode, Site, Timers, Upstream, checks, overlay,
+    rules,
+};
+use crate::ground::{Side, Transport};
+use sha2::{Digest, Sha256};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+use toml::de::DeTable;
+
+pub(super) fn parse(file: &str, text: &str, env: &Environment) -> Result<Config, Vec<Diagnostic>> {
+    let hash = Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
+    // Syntax first, in the file's own text: an override cannot mend it.
+    let (_, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        let mut src = Source { file, text, faults: Vec::new() };
+        for e in errors {
+            src.fault("syntax", e.span().unwrap_or(0..1), e.message().to_owned(), None);
+        }
+        return Err(src.faults);
+    }
+    let overrides = overlay::collect(env);
+    let merged = overlay::merge(text, &overrides)?;
+    let (root, _) = DeTable::parse_recoverable(&merged);
+    let mut src = Source { file, text: &merged, faults: Vec::new() };
+    let config = sections(root.get_ref(), env, hash, &mut src);
+    checks::check(&config, root.get_ref(), &mut src);
+    if src.faults.is_empty() {
+        return Ok(config);
+    }
+    let mut faults = src.faults;
+    if let (false, Some(o)) = (overrides.is_empty(), overrides.first()) {
+        // Places belong to the merged text, which nobody has seen.
+        for f in &mut faults {
+            f.place = None;
+            f.file = format!("{file} with {} and {} more overrides", o.origin, overrides.len() - 1);
+        }
+    }
+    Err(faults)
+}
+
+fn sections(root: &DeTable<'_>, env: &Environment, hash: String, src: &mut Source<'_>) -> Config {
+    let mut top = Section::new("the configuration", root, 0..0);
+    let interfaces: Vec<Interface> = top
+        .tables("interface", "[[interface]]", src)
+        .into_iter()
+        .filter_map(|s| interface(s, env, src))
+        .collect();
+    let upstreams: Vec<Upstream> = top
+        .tables("upstream", "[[upstream]]", src)
+        .into_iter()
+        .filter_map(|s| upstream(s, &interfaces, src))
+        .collect();
+    let (emergency, default) = policy(&mut top, src);
+    let rules = rules::rules(&mut top, src);
+    let tests = rules::tests(&mut top, src);
+    let state_dir = section(&mut top, "state", "[state]", src, |s, src| s.string("dir", src));
+    let audit = audit(&mut top, src);
+    let registrar = registrar(&mut top, &upstreams, src);
+    let config = Config {
+        site: site(&mut top, src),
+        interfaces,
+        upstreams,
+        registrar,
+        media: media(&mut top, src),
+        limits: limits(&mut top, src),
+        timers: timers(&mut top, src),
+        numbers: numbers(&mut top, src),
+        policy: Policy { default, emergency, rules, tests },
+        audit,
+        state_dir: state_dir.flatten().unwrap_or_else(|| "/var/lib/portreeve".to_owned()),
+        http: http(&mut top, src),
+        log: log(&mut top, src),
+        drain: top.duration("drain", src).unwrap_or(Duration::from_secs(60)),
+        hash,
+    };
+    top.finish(src);
+    config
+}
+
+/// Reads one optional table and checks that nothing in it was unknown.
+fn section<T>(
+    top: &mut Section<'_, '_>,
+    key: &'static str,
+    name: &'static str,
+    src: &mut Source<'_>,
+    read: impl FnOnce(&mut Section<'_, '_>, &mut Source<'_>) -> T,
+) -> Option<T> {
+    let mut s = top.table(key, name, src)?;
+    let value = read(&mut s, src);
+    s.finish(src);
+    Some(value)
+}
+
+fn site(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Site {
+    let read = section(top, "site", "[site]", src, |s, src| Site {
+        name: s.string("name", src).unwrap_or_else(|| "site".to_owned()),
+        domain: s.string("domain", src),
+        timezone: s.string("timezone", src).unwrap_or_else(|| "UTC".to_owned()),
+    });
+    read.unwrap_or(Site { name: "site".to_owned(), domain: None, timezone: "UTC".to_owned() })
+}
+
+fn interface(mut s: Section<'_, '_>, env: &Environment, src: &mut Source<'_>) -> Option<Interface> {
+    let name = s.string("name", src);
+    let side = s.word("side", &[("inside", Side::Inside), ("outside", Side::Outside)], src);
+    let address = where_it_stands(&mut s, env, src);
+    let learn = s.word("learn", &[("strict", Learn::Strict), ("same-ip", Learn::SameIp)], src);
+    let listen = listen(&mut s, src);
+    let mut networks = s.networks("networks", src);
+    networks.extend(s.networks("media_networks", src));
+    let rport = s.boolean("rport", src);
+    let loopback = s.boolean("allow_loopback", src);
+    let keepalive = s.duration("keepalive", src);
+    let advertise = s.address("advertise", src);
+    let dscp_sip = s.number("dscp_sip", 0..=63, src).unwrap_or(24);
+    let dscp_media = s.number("dscp_media", 0..=63, src).unwrap_or(46);
+    if name.is_none() {
+        s.missing("name", "a short word, shown in logs and rules", src);
+    }
+    if side.is_none() {
+        s.missing("side", "side = \"inside\" (phones) or \"outside\" (PBX, trunk)", src);
+    }
+    s.finish(src);
+    let (name, side, address) = (name?, side?, address?);
+    let default = if side == Side::Inside { Learn::SameIp } else { Learn::Strict };
+    Some(Interface {
+        name,
+        side,
+        address,
+        listen,
+        advertise,
+        learn: learn.unwrap_or(default),
+        networks,
+        allow_loopback: loopback.unwrap_or(false),
+        force_rport: rport.unwrap_or(side == Side::Inside),
+        keepalive: keepalive.filter(|d| !d.is_zero()),
+        dscp_sip: u8::try_from(dscp_sip).unwrap_or(24),
+        dscp_media: u8::try_from(dscp_media).unwrap_or(46),
+    })
+}
+
+/// `address`, or the first address of `device`.
+fn where_it_stands(
+    s: &mut Section<'_, '_>,
+    env: &Environment,
+    src: &mut Source<'_>,
+) -> Option<IpAddr> {
+    let address = s.address("address", src);
+    let device = s.string("device", src);
+    match (address, device) {
+        (Some(_), Some(_)) => {
+            let what = "`address` and `device` exclude each other";
+            src.fault("address", s.span_of("device"), what, None);
+            None
+        }
+        (Some(a), None) => Some(a),
+        (None, Some(d)) => {
+            let nets = env.devices.get(&d);
+            let first = nets.into_iter().flatten().find(|n| n.addr().is_ipv4());
+            let found = first.or_else(|| nets.and_then(|n| n.first())).map(ipnet::IpNet::addr);
+            if found.is_none() {
+                let known: Vec<&str> = env.devices.keys().map(String::as_str).collect();
+                let hint = format!("devices with an address here: {}", known.join(", "));
+                let what = format!("device \"{d}\" has no address on this machine");
+                src.fault("device", s.span_of("device"), what, Some(hint));
+            }
+            found
+        }
+        (None, None) => {
+            if s.get("address").is_none() {
+                s.missing("address", "address = \"10.17.0.1\" or device = \"eth0\"", src);
+            }
+            None
+        }
+    }
+}
+
+fn listen(s: &mut Section<'_, '_>, src: &mut Source<'_>) -> Vec<Listen> {
+    let Some(all) = s.strings("listen", src) else {
+        let port = 5060;
+        return vec![
+            Listen { transport: Transport::Udp, port },
+            Listen { transport: Transport::Tcp, port },
+        ];
+    };
+    let mut out = Vec::new();
+    for (text, span) in all {
+        match parse_listen(&text) {
+            Some(l) => out.push(l),
+            None => {
+                let what = format!("\"{text}\" is no socket");
+                let hint = Some("write \"udp:5060\" or \"tcp:5060\"".to_owned());
+                src.fault("listen", span, what, hint);
+            }
+        }
+    }
+    out
+}
+
+/// `udp:5060`.
+pub(super) fn parse_listen(text: &str) -> Option<Listen> {
+    let (transport, port) = text.split_once(':')?;
+    let transport = match transport {
+        "udp" => Transport::Udp,
+        "tcp" => Transport::Tcp,
+        _ => return None,
+    };
+    Some(Listen { transport, port: port.parse().ok()? })
+}
+
+fn upstream(
+    mut s: Section<'_, '_>,
+    interfaces: &[Interface],
+    src: &mut Source<'_>,
+) -> Option<Upstream> {
+    let name = s.string("name", src);
+    let target = target(&mut s, src);
+    let transport = s.word("transport", &[("udp", Transport::Udp), ("tcp", Transport::Tcp)], src);
+    let domain = s.string("domain", src);
+    let domains = s.list("domains", src);
+    let numbers = s.list("numbers", src);
+    let sources = s.networks("sources", src);
+    let trust = s.boolean("trust", src).unwrap_or(true);
+    let interface = outside(&mut s, interfaces, src);
+    if name.is_none() {
+        s.missing("name", "a short word, used in rules, logs and metrics", src);
+    }
+    s.finish(src);
+    let (name, (address, named), interface) = (name?, target?, interface?);
+    let transport = transport.or(named).unwrap_or(Transport::Udp);
+    let domain = domain.unwrap_or_else(|| crate_host(address.ip()));
+    let mut all = vec![ipnet::IpNet::from(address.ip())];
+    all.extend(sources);
+    let sources = all;
+    Some(Upstream { name, address, transport, domain, domains, numbers, sources, interface, trust })
+}
+
+fn crate_host(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => format!("[{v6}]"),
+    }
+}
+
+type Target = (SocketAddr, Option<Transport>);
+
+/// `address = "10.0.0.5:5060"` or `targets = ["sip:10.0.0.5:5060;transport=udp"]`.
+fn target(s: &mut Section<'_, '_>, src: &mut Source<'_>) -> Option<Target> {
+    let direct = s.string("address", src).map(|t| (t, s.span_of("address")));
+    let listed = s.strings("targets", src).and_then(|l| l.into_iter().next());
+    let Some((text, span)) = direct.or(listed) else {
+        s.missing("address", "address = \"10.99.0.2:5060\"", src);
+        return None;
+    };
+    let read = parse_target(&text);
+    if read.is_none() {
+        let what = format!("\"{text}\" is no address");
+        let hint =
+            "host names need DNS, which comes later: write the IP address, as 10.99.0.2:5060";
+        src.fault("upstream-address", span, what, Some(hint.to_owned()));
+    }
+    read
+}
+
+fn parse_target(text: &str) -> Option<Target> {
+    let bare = text.strip_prefix("sip:").unwrap_or(text);
+    let (host, params) = bare.split_once(';').unwrap_or((bare, ""));
+    let transport = params.split(';').find_map(|p| match p {
+        "transport=tcp" => Some(Transport::Tcp),
+        "transport=udp" => Some(Transport::Udp),
+        _ => None,
+    });
+    let address = host.parse::<SocketAddr>().ok().or_else(|| {
+        let ip: IpAddr = host.trim_matches(['[', ']']).parse().ok()?;
+        Some(SocketAddr::new(ip, 5060))
+    })?;
+    Some((address, transport))
+}
+
+/// The outside interface an upstream is reached by.
+fn outside(
+    s: &mut Section<'_, '_>,
+    interfaces: &[Interface],
+    src: &mut Source<'_>,
+) -> Option<usize> {
+    let outs: Vec<usize> = interfaces
+        .iter()
+        .enumerate()
+        .filter(|(_, i)| i.side == Side::Outside)
+        .map(|(n, _)| n)
+        .collect();
+    match (s.string("interface", src), outs.as_slice()) {
+        (Some(name), _) => {
+            let found = interfaces.iter().position(|i| i.name == name && i.side == Side::Outside);
+            if found.is_none() {
+                let what = format!("no outside [[interface]] is named \"{name}\"");
+                src.fault("interface", s.span_of("interface"), what, None);
+            }
+            found
+        }
+        (None, [only]) => Some(*only),
+        (None, []) => {
+            let hint = "add an [[interface]] with side = \"outside\"";
+            src.fault(
+                "interface",
+                s.span.clone(),
+                "an upstream needs an outside interface",
+                Some(hint.to_owned()),
+            );
+            None
+        }
+        (None, _) => {
+            s.missing("interface", "several are outside: name one", src);
+            None
+        }
+    }
+}
+
+fn registrar(top: &mut Section<'_, '_>, upstreams: &[Upstream], src: &mut Source<'_>) -> Registrar {
+    let mode = if upstreams.is_empty() { RegistrarMode::Local } else { RegistrarMode::Upstream };
+    let mut r = Registrar {
+        mode,
+        realm: "portreeve".to_owned(),
+        min_expires: Duration::from_secs(60),
+        max_expires: Duration::from_secs(3600),
+        users_file: None,
+        password_file: None,
+        digest: true,
+    };
+    section(top, "registrar", "[registrar]", src, |s, src| {
+        let words = [("local", RegistrarMode::Local), ("upstream", RegistrarMode::Upstream)];
+        if let Some(m) = s.word("mode", &words, src) {
+            r.mode = m;
+        }
+        if let Some(realm) = s.string("realm", src) {
+            r.realm = realm;
+        }
+        r.min_expires = s.duration("min_expires", src).unwrap_or(r.min_expires);
+        r.max_expires = s.duration("max_expires", src).unwrap_or(r.max_expires);
+        r.users_file = s.string("users", src);
+        r.password_file = s.string("password_file", src);
+        r.digest = s.boolean("digest", src).unwrap_or(true);
+    });
+    r
+}
+
+fn media(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Media {
+    let mut m = Media {
+        ports: (20_000, 20_399),
+        idle: Some(Duration::from_secs(60)),
+        quarantine: Duration::from_secs(30),
+        workers: 0,
+    };
+    section(top, "media", "[media]", src, |s, src| {
+        if let Some(text) = s.string("ports", src) {
+            match parse_range(&text) {
+                Some(range) => m.ports = range,
+                None => {
+                    let what = format!("\"{text}\" is no port range");
+                    let hint = Some("write \"20000-20399\"".to_owned());
+                    src.fault("media-ports", s.span_of("ports"), what, hint);
+                }
+            }
+        }
+        if let Some(idle) = s.duration("idle", src) {
+            m.idle = Some(idle).filter(|d| !d.is_zero());
+        }
+        m.quarantine = s.duration("quarantine", src).unwrap_or(m.quarantine);
+        let workers = s.number("workers", 0..=64, src).unwrap_or(0);
+        m.workers = usize::try_from(workers).unwrap_or(0);
+    });
+    m
+}
+
+pub(super) fn parse_range(text: &str) -> Option<(u16, u16)> {
+    let (a, b) = text.split_once('-')?;
+    let (a, b): (u16, u16) = (a.trim().parse().ok()?, b.trim().parse().ok()?);
+    (a >= 1024 && a < b).then_some((a, b))
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            calls: 100,
+            calls_per_user: 8,
+            transactions: 20_000,
+            transactions_per_source: 2_000,
+            dialogs: 10_000,
+            bindings: 10_000,
+            bindings_per_user: 8,
+            connections: 2_000,
+            connections_per_source: 64,
+        }
+    }
+}
+
+fn limits(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Limits {
+    let mut l = Limits::default();
+    section(top, "limits", "[limits]", src, |s, src| {
+        let mut read = |key, value: &mut usize| {
+            if let Some(n) = s.number(key, 1..=1_000_000, src) {
+                *value = usize::try_from(n).unwrap_or(*value);
+            }
+        };
+        read("calls", &mut l.calls);
+        read("calls_per_user", &mut l.calls_per_user);
+        read("transactions", &mut l.transactions);
+        read("transactions_per_source", &mut l.transactions_per_source);
+        read("dialogs", &mut l.dialogs);
+        read("bindings", &mut l.bindings);
+        read("bindings_per_user", &mut l.bindings_per_user);
+        read("connections", &mut l.connections);
+        read("connections_per_source", &mut l.connections_per_source);
+    });
+    l
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self {
+            t1: Duration::from_millis(500),
+            t2: Duration::from_secs(4),
+            t4: Duration::from_secs(5),
+            c: Duration::from_secs(185),
+        }
+    }
+}
+
+fn timers(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Timers {
+    let mut t = Timers::default();
+    section(top, "timers", "[timers]", src, |s, src| {
+        t.t1 = s.duration("t1", src).unwrap_or(t.t1);
+        t.t2 = s.duration("t2", src).unwrap_or(t.t2);
+        t.t4 = s.duration("t4", src).unwrap_or(t.t4);
+        t.c = s.duration("c", src).unwrap_or(t.c);
+    });
+    t
+}
+
+fn numbers(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Numbers {
+    let read = section(top, "numbers", "[numbers]", src, |s, src| Numbers {
+        outside_line: s.string("outside_line", src),
+        national_prefix: s.string("national_prefix", src),
+        country: s.string("country", src),
+    });
+    read.unwrap_or_default()
+}
+
+fn policy(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> (Vec<String>, DefaultPolicy) {
+    let usual = || ["112", "911", "999", "110"].map(str::to_owned).to_vec();
+    let read = section(top, "policy", "[policy]", src, |s, src| {
+        let words = [
+            ("site", DefaultPolicy::Site),
+            ("deny", DefaultPolicy::Deny),
+            ("allow", DefaultPolicy::Allow),
+        ];
+        let default = s.word("default", &words, src).unwrap_or(DefaultPolicy::Site);
+        let emergency = s.strings("emergency", src);
+        let emergency = emergency.map(|l| l.into_iter().map(|(t, _)| t).collect());
+        (emergency.unwrap_or_else(usual), default)
+    });
+    read.unwrap_or_else(|| (usual(), DefaultPolicy::Site))
+}
+
+fn audit(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Audit {
+    let mut a = Audit { dir: Some("/var/lib/portreeve/audit".to_owned()), refuse_when_full: true };
+    section(top, "audit", "[audit]", src, |s, src| {
+        if let Some(dir) = s.string("dir", src) {
+            a.dir = Some(dir).filter(|d| d != "off");
+        }
+        let words = [("refuse-calls", true), ("count-and-go", false)];
+        a.refuse_when_full = s.word("on_full", &words, src).unwrap_or(true);
+    });
+    a
+}
+
+fn http(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Option<SocketAddr> {
+    let usual = SocketAddr::from(([127, 0, 0, 1], 8060));
+    let read = section(top, "http", "[http]", src, |s, src| {
+        let text = s.string("listen", src)?;
+        if text == "off" {
+            return Some(None);
+        }
+        let address = text.parse::<SocketAddr>().ok();
+        match address {
+            Some(a) if a.ip().is_loopback() => Some(Some(a)),
+            Some(_) | None => {
+                let what = format!("\"{text}\" is no loopback address with port");
+                let hint = Some("metrics and health stay on loopback: \"127.0.0.1:8060\"".into());
+                src.fault("http-listen", s.span_of("listen"), what, hint);
+                None
+            }
+        }
+    });
+    read.flatten().unwrap_or(Some(usual))
+}
+
+fn log(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Log {
+    let mut log = Log { level: "info".to_owned(), format: "auto".to_owned() };
+    section(top, "log", "[log]", src, |s, src| {
+        let levels = ["error", "warn", "info", "debug", "trace"].map(|l| (l, l));
+        if let Some(level) = s.word("level", &levels, src) {
+            level.clone_into(&mut log.level);
+        }
+        let formats = ["auto", "pretty", "json"].map(|l| (l, l));
+        if let Some(format) = s.word("format", &formats, src) {
+            format.clone_into(&mut log.format);
+        }
+    });
+    log
+}

@@ -1,0 +1,115 @@
+//! `config show`: the values in effect, and the limits that no key changes.
+
+use super::{Config, DefaultPolicy, Learn, RegistrarMode};
+use crate::wire::limits;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// The effective configuration as TOML. Holds no secret: those stand in files that are only named.
+#[must_use]
+pub fn show(c: &Config) -> String {
+    let mut out = String::new();
+    let _ = sections(c, &mut out);
+    out
+}
+
+fn duration(d: Duration) -> String {
+    if d.subsec_millis() > 0 { format!("{}ms", d.as_millis()) } else { format!("{}s", d.as_secs()) }
+}
+
+fn sections(c: &Config, o: &mut String) -> std::fmt::Result {
+    writeln!(o, "site = {{ name = {:?}, timezone = {:?} }}", c.site.name, c.site.timezone)?;
+    writeln!(o, "drain = \"{}\"", duration(c.drain))?;
+    for i in &c.interfaces {
+        let listen: Vec<String> =
+            i.listen.iter().map(|l| format!("\"{}:{}\"", l.transport, l.port)).collect();
+        let networks: Vec<String> = i.networks.iter().map(|n| format!("\"{n}\"")).collect();
+        let learn = if i.learn == Learn::Strict { "strict" } else { "same-ip" };
+        writeln!(o, "\n[[interface]]\nname = {:?}\nside = \"{}\"", i.name, i.side)?;
+        writeln!(o, "address = \"{}\"\nlisten = [{}]", i.address, listen.join(", "))?;
+        if let Some(a) = i.advertise {
+            writeln!(o, "advertise = \"{a}\"")?;
+        }
+        writeln!(o, "learn = \"{learn}\"\nnetworks = [{}]", networks.join(", "))?;
+        writeln!(o, "rport = {}\nallow_loopback = {}", i.force_rport, i.allow_loopback)?;
+        if let Some(k) = i.keepalive {
+            writeln!(o, "keepalive = \"{}\"", duration(k))?;
+        }
+        writeln!(o, "dscp_sip = {}\ndscp_media = {}", i.dscp_sip, i.dscp_media)?;
+    }
+    for u in &c.upstreams {
+        let sources: Vec<String> = u.sources.iter().map(|n| format!("\"{n}\"")).collect();
+        writeln!(o, "\n[[upstream]]\nname = {:?}\naddress = \"{}\"", u.name, u.address)?;
+        writeln!(o, "transport = \"{}\"\ndomain = {:?}", u.transport, u.domain)?;
+        writeln!(o, "domains = {:?}\nnumbers = {:?}", u.domains, u.numbers)?;
+        writeln!(o, "sources = [{}]\ntrust = {}", sources.join(", "), u.trust)?;
+    }
+    let r = &c.registrar;
+    let mode = if r.mode == RegistrarMode::Local { "local" } else { "upstream" };
+    writeln!(o, "\n[registrar]\nmode = \"{mode}\"\nrealm = {:?}\ndigest = {}", r.realm, r.digest)?;
+    writeln!(o, "min_expires = \"{}\"", duration(r.min_expires))?;
+    writeln!(o, "max_expires = \"{}\"", duration(r.max_expires))?;
+    if let Some(f) = &r.users_file {
+        writeln!(o, "users = {f:?}")?;
+    }
+    if let Some(f) = &r.password_file {
+        writeln!(o, "password_file = {f:?}")?;
+    }
+    rest(c, o)
+}
+
+fn rest(c: &Config, o: &mut String) -> std::fmt::Result {
+    let idle = c.media.idle.map_or_else(|| "0s".to_owned(), duration);
+    writeln!(o, "\n[media]\nports = \"{}-{}\"", c.media.ports.0, c.media.ports.1)?;
+    writeln!(o, "idle = \"{idle}\"\nquarantine = \"{}\"", duration(c.media.quarantine))?;
+    writeln!(o, "workers = {}", c.media.workers)?;
+    let l = &c.limits;
+    writeln!(o, "\n[limits]\ncalls = {}\ncalls_per_user = {}", l.calls, l.calls_per_user)?;
+    writeln!(o, "transactions = {}", l.transactions)?;
+    writeln!(o, "transactions_per_source = {}", l.transactions_per_source)?;
+    writeln!(o, "dialogs = {}\nbindings = {}", l.dialogs, l.bindings)?;
+    writeln!(o, "bindings_per_user = {}\nconnections = {}", l.bindings_per_user, l.connections)?;
+    writeln!(o, "connections_per_source = {}", l.connections_per_source)?;
+    let t = &c.timers;
+    writeln!(o, "\n[timers]\nt1 = \"{}\"\nt2 = \"{}\"", duration(t.t1), duration(t.t2))?;
+    writeln!(o, "t4 = \"{}\"\nc = \"{}\"", duration(t.t4), duration(t.c))?;
+    let default = match c.policy.default {
+        DefaultPolicy::Site => "site",
+        DefaultPolicy::Deny => "deny",
+        DefaultPolicy::Allow => "allow",
+    };
+    writeln!(o, "\n[policy]\ndefault = \"{default}\"\nemergency = {:?}", c.policy.emergency)?;
+    for r in &c.policy.rules {
+        writeln!(o, "# [[rule]] {:?}", r.name)?;
+    }
+    writeln!(o, "\n[state]\ndir = {:?}", c.state_dir)?;
+    let dir = c.audit.dir.as_deref().unwrap_or("off");
+    let full = if c.audit.refuse_when_full { "refuse-calls" } else { "count-and-go" };
+    writeln!(o, "\n[audit]\ndir = {dir:?}\non_full = \"{full}\"")?;
+    let http = c.http.map_or_else(|| "off".to_owned(), |a| a.to_string());
+    writeln!(o, "\n[http]\nlisten = \"{http}\"")?;
+    writeln!(o, "\n[log]\nlevel = {:?}\nformat = {:?}", c.log.level, c.log.format)?;
+    fixed(o)
+}
+
+fn fixed(o: &mut String) -> std::fmt::Result {
+    writeln!(o, "\n# Fixed limits (no key changes them)")?;
+    for (what, n) in [
+        ("octets of a UDP message", limits::DATAGRAM),
+        ("octets of a message on a stream", limits::STREAM_MESSAGE),
+        ("header lines", limits::HEADER_LINES),
+        ("octets of a header line", limits::HEADER_LINE),
+        ("octets of a URI", limits::URI),
+        ("Via values", limits::VIAS),
+        ("Contact values", limits::CONTACTS),
+        ("Route values", limits::ROUTES),
+        ("parts of a multipart body", limits::MULTIPART_PARTS),
+        ("octets of an SDP body", limits::SDP),
+        ("SDP lines", limits::SDP_LINES),
+        ("octets of an SDP line", limits::SDP_LINE),
+        ("SDP media", limits::SDP_MEDIA),
+    ] {
+        writeln!(o, "# {what}: {n}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! Site mode: the configuration when there is no file.
+
+use super::{
+    Audit, Config, DefaultPolicy, Interface, Learn, Limits, Listen, Log, Media, Numbers, Policy,
+    Registrar, RegistrarMode, Site, Timers,
+};
+use crate::ground::{Side, Transport};
+use ipnet::IpNet;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+impl Config {
+    /// The configuration of site mode (no file): registrar at `address`, phones in `networks`,
+    /// state under `data`.
+    #[must_use]
+    pub fn site(address: IpAddr, networks: &[IpNet], data: &str) -> Self {
+        let port = 5060;
+        Self {
+            site: Site { name: "site".to_owned(), domain: None, timezone: "UTC".to_owned() },
+            interfaces: vec![Interface {
+                name: "lan".to_owned(),
+                side: Side::Inside,
+                address,
+                listen: vec![
+                    Listen { transport: Transport::Udp, port },
+                    Listen { transport: Transport::Tcp, port },
+                ],
+                advertise: None,
+                learn: Learn::SameIp,
+                networks: networks.to_vec(),
+                allow_loopback: address.is_loopback(),
+                force_rport: true,
+                keepalive: Some(Duration::from_secs(25)),
+                dscp_sip: 24,
+                dscp_media: 46,
+            }],
+            upstreams: Vec::new(),
+            registrar: Registrar {
+                mode: RegistrarMode::Local,
+                realm: "portreeve".to_owned(),
+                min_expires: Duration::from_secs(60),
+                max_expires: Duration::from_secs(3600),
+                users_file: None,
+                password_file: Some(format!("{data}/site-password")),
+                digest: true,
+            },
+            media: Media {
+                ports: (20_000, 20_199),
+                idle: Some(Duration::from_secs(60)),
+                quarantine: Duration::from_secs(30),
+                workers: 0,
+            },
+            limits: Limits { calls: 50, ..Limits::default() },
+            timers: Timers::default(),
+            numbers: Numbers::default(),
+            policy: Policy {
+                default: DefaultPolicy::Site,
+                emergency: ["112", "911", "999", "110"].map(str::to_owned).to_vec(),
+                rules: Vec::new(),
+                tests: Vec::new(),
+            },
+            audit: Audit { dir: Some(format!("{data}/audit")), refuse_when_full: true },
+            state_dir: data.to_owned(),
+            http: Some(SocketAddr::from(([127, 0, 0, 1], 8060))),
+            log: Log { level: "info".to_owned(), format: "auto".to_owned() },
+            drain: Duration::from_secs(60),
+            hash: String::new(),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+use super::*;
+use crate::ground::Side;
+use proptest::prelude::*;
+
+const MINIMAL: &str = include_str!("../../configs/minimal.toml");
+const SITE: &str = include_str!("../../configs/site.toml");
+
+fn faults(text: &str) -> String {
+    match Config::parse("portreeve.toml", text, &Environment::default()) {
+        Ok(_) => String::new(),
+        Err(all) => all.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn the_shipped_files_work_and_the_smallest_has_twelve_lines() {
+    for (name, text) in [("minimal", MINIMAL), ("site", SITE), ("edge", INIT)] {
+        assert_eq!(faults(text), "", "{name}");
+        let config = Config::parse(name, text, &Environment::default()).unwrap();
+        assert!(crate::policy::RuleSet::compile(&config).is_ok(), "{name}");
+        let shown = show(&config);
+        assert_eq!(faults(&shown), "", "{name}: {shown}");
+    }
+    assert!(MINIMAL.lines().count() <= 12);
+}
+
+#[test]
+fn site_mode_is_what_the_site_file_says() {
+    let mut file = Config::parse("site", SITE, &Environment::default()).unwrap();
+    let nets = ["192.168.1.0/24".parse().unwrap()];
+    let built = Config::site("192.168.1.10".parse().unwrap(), &nets, "./portreeve-data");
+    file.hash.clear();
+    assert_eq!(file, built);
+}
+
+#[test]
+fn every_fault_is_told_at_once_with_its_place() {
+    let text = "[[interface]]\nname = \"lan\"\nside = \"insde\"\naddress = \"10.0.0.300\"\n\
+                advertize = \"10.0.0.1\"\n[media]\nidle = \"60\"\n[limit]\n";
+    let told = faults(text);
+    for want in [
+        "error[bad-value]: `side` cannot be \"insde\"",
+        " --> portreeve.toml:3:8\n3 | side = \"insde\"\n  |        ^^^^^^^ did you mean `inside`?",
+        "error[address]: `address` is no IP address",
+        "error[unknown-key]: `advertize` is not a key of [[interface]]",
+        "5 | advertize = \"10.0.0.1\"\n  | ^^^^^^^^^ did you mean `advertise`?",
+        "error[duration]: `idle` is no duration: \"60\"",
+        "error[unknown-key]: `limit` is not a key of the configuration",
+        "did you mean `limits`?",
+    ] {
+        assert!(told.contains(want), "missing: {want}\nin: {told}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_together_says_what_would() {
+    let ports = MINIMAL.to_owned() + "[media]\nports = \"20000-20009\"\n";
+    let told = faults(&ports);
+    assert!(told.contains("10 ports carry 5 calls, limits.calls is 100"), "{told}");
+    assert!(told.contains("\"20000-20199\" would do"), "{told}");
+    let dns = MINIMAL.replace("198.51.100.2:5060", "pbx.example.com");
+    assert!(faults(&dns).contains("host names need DNS, which comes later"));
+    let twice = MINIMAL.replace("203.0.113.7", "10.17.0.1");
+    assert!(faults(&twice).contains("is listened on twice"), "{}", faults(&twice));
+    let syntax = faults("[[interface\nname = 1");
+    assert!(syntax.contains("error[syntax]") && syntax.contains("portreeve.toml:1:"), "{syntax}");
+    let rule = MINIMAL.to_owned() + "[[rule]]\nname = \"x\"\nallow = { upstream = \"pbz\" }\n";
+    assert!(faults(&rule).contains("did you mean `pbx`?"));
+    assert!(
+        faults(&(MINIMAL.to_owned() + "[http]\nlisten = \"0.0.0.0:8060\"\n"))
+            .contains("error[http-listen]")
+    );
+}
+
+#[test]
+fn one_address_serves_both_sides_on_different_ports() {
+    let text = MINIMAL.replace("203.0.113.7\"", "10.17.0.1\"\nlisten = [\"udp:5080\"]");
+    let text = text + "[limits]\ncalls = 50\n[media]\nports = \"30000-30399\"\n";
+    let config = Config::parse("t", &text, &Environment::default()).unwrap();
+    assert_eq!(config.listeners().len(), 3);
+    assert_eq!(config.interfaces[1].side, Side::Outside);
+}
+
+#[test]
+fn the_environment_and_flags_override_and_unknown_ones_are_told() {
+    let mut env = Environment::default();
+    env.variables.insert("PORTREEVE__MEDIA__PORTS".into(), "30000-30999".into());
+    env.variables.insert("PORTREEVE__INTERFACE__WAN__ADVERTISE".into(), "192.0.2.9".into());
+    env.overrides.push(("limits.calls".into(), "7".into()));
+    let config = Config::parse("t", MINIMAL, &env).unwrap();
+    assert_eq!(config.media.ports, (30_000, 30_999));
+    assert_eq!(config.interfaces[1].advertise, "192.0.2.9".parse().ok());
+    assert_eq!(config.limits.calls, 7);
+    env.variables.insert("PORTREEVE__MEDIA__PORT".into(), "1".into());
+    let told = Config::parse("t", MINIMAL, &env).unwrap_err()[0].to_string();
+    assert!(told.contains("`port` is not a key of [media]"), "{told}");
+}
+
+#[test]
+fn every_key_is_explained_in_the_reference() {
+    // `config show` prints every key it knows; each must stand in the reference file.
+    let config = Config::parse("edge", INIT, &Environment::default()).unwrap();
+    for line in show(&config).lines().filter(|l| !l.starts_with(['#', '['])) {
+        if let Some((key, _)) = line.split_once(" =") {
+            assert!(INIT.contains(&format!("{key} =")), "{key} is not explained");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(cut in 0usize..4000, junk in "[ -~\n]{0,30}") {
+        let mut text = INIT.to_owned();
+        let at = cut.min(text.len());
+        if text.is_char_boundary(at) {
+            text.insert_str(at, &junk);
+        }
+        let _ = Config::parse("t", &text, &Environment::default());
+    }
+}

@@ -1,0 +1,93 @@
+//! What stands behind a file's own rules. `site`: emergency numbers; registered phones to the
+//! upstream and to each other; the upstream to bindings; nothing else.
+
+use super::{Action, Facts, Target, Verdict};
+use crate::config::{Allow, Config, DefaultPolicy};
+use crate::ground::Side;
+use std::sync::Arc;
+
+#[derive(Clone, Debug)]
+pub(super) struct Defaults {
+    policy: DefaultPolicy,
+    emergency: Vec<String>,
+    /// Emergency calls pass every cap.
+    bypass: Arc<Allow>,
+    plain: Arc<Allow>,
+    names: [Arc<str>; 6],
+    reasons: [Arc<str>; 3],
+}
+
+/// Index into `names`.
+#[derive(Clone, Copy)]
+enum Default {
+    Emergency,
+    Phones,
+    Upstream,
+    Gateway,
+    Allow,
+    Deny,
+}
+
+impl Defaults {
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            policy: config.policy.default,
+            emergency: config.policy.emergency.clone(),
+            bypass: Arc::new(Allow { bypass_limits: true, ..Allow::default() }),
+            plain: Arc::new(Allow::default()),
+            names: [
+                "default:emergency".into(),
+                "default:phones".into(),
+                "default:upstream".into(),
+                "default:gateway".into(),
+                "default:allow".into(),
+                "default:deny".into(),
+            ],
+            reasons: ["Register First".into(), "Not A Known Upstream".into(), "Denied".into()],
+        }
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = Arc<str>> + '_ {
+        self.names.iter().cloned()
+    }
+
+    pub(super) fn evaluate(&self, f: &Facts<'_>) -> Verdict {
+        match self.policy {
+            DefaultPolicy::Allow => self.allow(Default::Allow, &self.plain),
+            DefaultPolicy::Deny => self.deny(2),
+            DefaultPolicy::Site => self.site(f),
+        }
+    }
+
+    fn site(&self, f: &Facts<'_>) -> Verdict {
+        let gateway = f.target == Target::Gateway || f.method == "REGISTER";
+        match f.side {
+            Side::Inside if self.is_emergency(f) => self.allow(Default::Emergency, &self.bypass),
+            Side::Inside if gateway => self.allow(Default::Gateway, &self.plain),
+            Side::Inside if f.user.is_some() => self.allow(Default::Phones, &self.plain),
+            Side::Inside => self.deny(0),
+            Side::Outside if f.upstream.is_some() && f.method != "REGISTER" => {
+                self.allow(Default::Upstream, &self.plain)
+            }
+            Side::Outside => self.deny(1),
+        }
+    }
+
+    /// Emergency numbers may be dialled by any phone of the site, registered or not.
+    fn is_emergency(&self, f: &Facts<'_>) -> bool {
+        f.method == "INVITE" && self.emergency.iter().any(|n| n == f.to)
+    }
+
+    fn name(&self, which: Default) -> Arc<str> {
+        self.names.get(which as usize).cloned().unwrap_or_else(|| "default:deny".into())
+    }
+
+    fn allow(&self, which: Default, allow: &Arc<Allow>) -> Verdict {
+        Verdict { rule: self.name(which), action: Action::Allow(allow.clone()) }
+    }
+
+    fn deny(&self, reason: usize) -> Verdict {
+        let reason = self.reasons.get(reason).cloned().unwrap_or_else(|| "Denied".into());
+        Verdict { rule: self.name(Default::Deny), action: Action::Deny { code: 403, reason } }
+    }
+}

@@ -1,0 +1,113 @@
+//! Conditions of one rule, ready to be asked. No allocation, no look-up.
+
+use super::Facts;
+use crate::config::Rule;
+use std::net::IpAddr;
+
+/// A pattern: exact, `prefix*` or `*suffix`; letters compare case-insensitively.
+#[derive(Clone, Debug)]
+pub(super) enum Pattern {
+    Any,
+    Exact(Box<str>),
+    Prefix(Box<str>),
+    Suffix(Box<str>),
+}
+
+impl Pattern {
+    pub(super) fn new(text: &str) -> Self {
+        if text == "*" {
+            Self::Any
+        } else if let Some(p) = text.strip_suffix('*') {
+            Self::Prefix(p.into())
+        } else if let Some(s) = text.strip_prefix('*') {
+            Self::Suffix(s.into())
+        } else {
+            Self::Exact(text.into())
+        }
+    }
+
+    pub(super) fn matches(&self, text: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exact(p) => p.eq_ignore_ascii_case(text),
+            Self::Prefix(p) => {
+                text.get(..p.len()).is_some_and(|start| start.eq_ignore_ascii_case(p))
+            }
+            Self::Suffix(p) => {
+                let at = text.len().checked_sub(p.len());
+                at.and_then(|at| text.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case(p))
+            }
+        }
+    }
+}
+
+/// The conditions of a rule.
+#[derive(Clone, Debug)]
+pub(super) struct Conditions {
+    rule: Rule,
+    user: Vec<Pattern>,
+    from: Vec<Pattern>,
+    to: Vec<Pattern>,
+    domain: Vec<Pattern>,
+    upstream: Vec<Pattern>,
+    user_agent: Vec<Pattern>,
+}
+
+/// Minute of the day and day of the week (Monday = 0), site time.
+pub(super) type Clock = (u16, u8);
+
+impl Conditions {
+    pub(super) fn new(rule: &Rule) -> Self {
+        let patterns = |all: &[String]| all.iter().map(|p| Pattern::new(p)).collect();
+        Self {
+            user: patterns(&rule.user),
+            from: patterns(&rule.from),
+            to: patterns(&rule.to),
+            domain: patterns(&rule.domain),
+            upstream: patterns(&rule.upstream),
+            user_agent: patterns(&rule.user_agent),
+            rule: rule.clone(),
+        }
+    }
+
+    /// True when a rule needs the time of day.
+    pub(super) fn reads_clock(&self) -> bool {
+        self.rule.hours.is_some() || !self.rule.days.is_empty()
+    }
+
+    /// The first condition that is not met; `None`: the rule matches.
+    pub(super) fn unmet(&self, f: &Facts<'_>, clock: Option<Clock>) -> Option<&'static str> {
+        let r = &self.rule;
+        let unmet = [
+            ("side", r.side.is_none_or(|s| s == f.side)),
+            ("method", r.method.is_empty() || r.method.iter().any(|m| m == f.method)),
+            ("source", r.source.is_empty() || listed(&r.source, f.source)),
+            ("user", self.user.is_empty() || f.user.is_some_and(|u| any(&self.user, u))),
+            ("from", self.from.is_empty() || any(&self.from, f.from)),
+            ("to", self.to.is_empty() || any(&self.to, f.to)),
+            ("domain", self.domain.is_empty() || any(&self.domain, f.domain)),
+            (
+                "upstream",
+                self.upstream.is_empty() || f.upstream.is_some_and(|u| any(&self.upstream, u)),
+            ),
+            ("user_agent", self.user_agent.is_empty() || any(&self.user_agent, f.user_agent)),
+            ("hours", r.hours.is_none_or(|h| clock.is_some_and(|c| within(h, c.0)))),
+            ("days", r.days.is_empty() || clock.is_some_and(|c| r.days.contains(&c.1))),
+        ];
+        unmet.into_iter().find(|(_, met)| !met).map(|(name, _)| name)
+    }
+}
+
+fn any(patterns: &[Pattern], text: &str) -> bool {
+    patterns.iter().any(|p| p.matches(text))
+}
+
+fn listed(nets: &[ipnet::IpNet], ip: IpAddr) -> bool {
+    let ip = ip.to_canonical();
+    nets.iter().any(|n| n.contains(&ip))
+}
+
+/// `[from, to)`, wrapping midnight when `to` is not after `from`.
+fn within((from, to): (u16, u16), minute: u16) -> bool {
+    if from < to { (from..to).contains(&minute) } else { minute >= from || minute < to }
+}

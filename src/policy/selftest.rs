@@ -1,0 +1,103 @@
+//! `[[rule_test]]`: events written in the file, judged at every load by the rules beside them.
+
+use super::compile::RuleSet;
+use super::matching::Clock;
+use super::{Action, Facts, Target, number};
+use crate::config::{Config, Diagnostic, minute};
+use crate::ground::Side;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Faults of every test that did not come out as expected.
+pub(super) fn run(set: &RuleSet, config: &Config) -> Vec<Diagnostic> {
+    let mut faults = Vec::new();
+    for t in &config.policy.tests {
+        let got = match judge(set, config, &t.event) {
+            Ok(got) if matches(&got, &t.expect) => continue,
+            Ok(got) => format!("a rule test expects \"{}\", the rules say \"{got}\"", t.expect),
+            Err(what) => what,
+        };
+        faults.push(Diagnostic {
+            code: "rule-test",
+            file: "rule_test".to_owned(),
+            place: Some((t.line, 1)),
+            width: 1,
+            source: format!("[[rule_test]] expect = \"{}\"", t.expect),
+            what: got,
+            hint: None,
+        });
+    }
+    faults
+}
+
+fn matches(got: &str, expect: &str) -> bool {
+    let squeeze = |t: &str| t.split_whitespace().collect::<Vec<_>>().join(" ").replace(": ", ":");
+    let (got, expect) = (squeeze(got), squeeze(expect));
+    got == expect || got.split_once(':').is_some_and(|(verdict, _)| verdict == expect)
+}
+
+fn judge(set: &RuleSet, config: &Config, event: &[(String, String)]) -> Result<String, String> {
+    let known = [
+        "side",
+        "method",
+        "source",
+        "user",
+        "from",
+        "to",
+        "number",
+        "domain",
+        "upstream",
+        "user_agent",
+        "time",
+        "day",
+        "target",
+    ];
+    if let Some((key, _)) = event.iter().find(|(k, _)| !known.contains(&k.as_str())) {
+        return Err(format!("a rule test's event has no `{key}`; known: {}", known.join(", ")));
+    }
+    let get = |key: &str| event.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str());
+    let side = if get("side") == Some("outside") { Side::Outside } else { Side::Inside };
+    let to = get("to").or_else(|| get("number")).unwrap_or_default();
+    let to = number::normalise(to, &config.numbers);
+    let from = number::normalise(get("from").unwrap_or_default(), &config.numbers);
+    let source = match get("source") {
+        Some(text) => text.parse().map_err(|_| format!("\"{text}\" is no address"))?,
+        None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    };
+    let target = match get("target") {
+        Some("binding") => Target::Binding,
+        Some("gateway") => Target::Gateway,
+        Some("unknown") => Target::Unknown,
+        _ if side == Side::Inside => Target::Upstream,
+        _ => Target::Binding,
+    };
+    let facts = Facts {
+        side,
+        method: get("method").unwrap_or("INVITE"),
+        source,
+        user: get("user"),
+        from: &from,
+        to: &to,
+        domain: get("domain").unwrap_or_default(),
+        upstream: get("upstream"),
+        user_agent: get("user_agent").unwrap_or_default(),
+        target,
+    };
+    let verdict = set.evaluate_at(&facts, clock(get("time"), get("day"))?);
+    let word = match verdict.action {
+        Action::Allow(_) => "allow",
+        Action::Deny { .. } => "deny",
+        Action::Drop => "drop",
+    };
+    Ok(format!("{word}: {}", verdict.rule))
+}
+
+/// `time = "22:30"`, `day = "sun"`; noon of a Monday when not given.
+fn clock(time: Option<&str>, day: Option<&str>) -> Result<Option<Clock>, String> {
+    let text = time.unwrap_or("12:00");
+    let at = minute(text).ok_or_else(|| format!("\"{text}\" is no time"))?;
+    let days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+    let day = day.unwrap_or("mon").to_ascii_lowercase();
+    let index = days.iter().position(|d| day.starts_with(d));
+    let index = index.ok_or_else(|| format!("\"{day}\" is no day"))?;
+    Ok(Some((at, u8::try_from(index).unwrap_or(0))))
+}

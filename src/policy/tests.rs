@@ -1,0 +1,122 @@
+use super::*;
+use crate::config::{Config, Environment};
+use crate::ground::Wall;
+use std::time::Duration;
+
+const BASE: &str = r#"
+[[interface]]
+name = "lan"
+side = "inside"
+address = "10.17.0.1"
+[[interface]]
+name = "wan"
+side = "outside"
+address = "10.99.0.1"
+[[upstream]]
+name = "pbx"
+address = "10.99.0.2"
+"#;
+
+fn rules(extra: &str) -> Result<RuleSet, String> {
+    let text = format!("{BASE}{extra}");
+    let config = Config::parse("t", &text, &Environment::default())
+        .map_err(|d| d.iter().map(ToString::to_string).collect::<String>())?;
+    RuleSet::compile(&config).map_err(|d| d[0].what.clone())
+}
+
+fn facts<'a>(side: Side, user: Option<&'a str>, to: &'a str) -> Facts<'a> {
+    Facts {
+        side,
+        method: "INVITE",
+        source: "10.17.0.21".parse().unwrap(),
+        user,
+        from: "101",
+        to,
+        domain: "pbx",
+        upstream: (side == Side::Inside).then_some("pbx"),
+        user_agent: "SMT-i5220",
+        target: Target::Upstream,
+    }
+}
+
+fn said(set: &RuleSet, f: &Facts<'_>) -> (String, bool) {
+    let v = set.evaluate(f, Wall::default());
+    (v.rule.to_string(), matches!(v.action, Action::Allow(_)))
+}
+
+#[test]
+fn the_default_lets_the_site_work_and_nothing_else() {
+    let set = rules("").unwrap();
+    let phones = said(&set, &facts(Side::Inside, Some("101"), "102"));
+    assert_eq!(phones, ("default:phones".into(), true));
+    assert_eq!(said(&set, &facts(Side::Inside, None, "102")), ("default:deny".into(), false));
+    assert_eq!(said(&set, &facts(Side::Inside, None, "112")), ("default:emergency".into(), true));
+    assert_eq!(said(&set, &facts(Side::Outside, None, "101")), ("default:deny".into(), false));
+    let mut up = facts(Side::Outside, None, "101");
+    up.upstream = Some("pbx");
+    assert_eq!(said(&set, &up), ("default:upstream".into(), true));
+}
+
+#[test]
+fn the_first_match_wins() {
+    let set = rules(
+        r#"
+        [[rule]]
+        name = "boss"
+        user = ["101"]
+        to = ["+1900*"]
+        allow = { strip = ["X-*"] }
+        [[rule]]
+        name = "no premium"
+        number = ["+1900*"]
+        deny = { code = 603, reason = "Premium" }
+        "#,
+    )
+    .unwrap();
+    let premium = "+19005550100";
+    assert_eq!(said(&set, &facts(Side::Inside, Some("101"), premium)), ("boss".into(), true));
+    let v = set.evaluate(&facts(Side::Inside, Some("102"), premium), Wall::default());
+    assert_eq!(v.action, Action::Deny { code: 603, reason: "Premium".into() });
+    let why = set.explain(&facts(Side::Inside, Some("102"), premium), Wall::default());
+    assert_eq!(why, [("boss".into(), "user"), ("no premium".into(), "matches")]);
+}
+
+#[test]
+fn hours_wrap_midnight_in_site_time() {
+    let set = rules(
+        r#"
+        site = { timezone = "Europe/Berlin" }
+        "#,
+    );
+    assert!(set.is_err(), "a key after a table belongs to that table");
+    let text = format!(
+        "site = {{ timezone = \"Europe/Berlin\" }}\n{BASE}[[rule]]\nname = \"night\"\n\
+         hours = \"18:00-06:00\"\ndeny = {{ code = 480 }}\n"
+    );
+    let config = Config::parse("t", &text, &Environment::default()).unwrap();
+    let set = RuleSet::compile(&config).unwrap();
+    let at = |hour: u64| {
+        // 2026-01-05 was a Monday; Berlin is UTC+1 in winter.
+        let wall = Wall(Duration::from_secs(1_767_571_200 + hour * 3600));
+        set.evaluate(&facts(Side::Inside, Some("101"), "102"), wall).rule.to_string()
+    };
+    assert_eq!(at(17), "night");
+    assert_eq!(at(16), "default:phones");
+    assert_eq!(at(4), "night");
+    assert_eq!(at(5), "default:phones");
+}
+
+#[test]
+fn a_failing_rule_test_refuses_the_file() {
+    let rule = "[[rule]]\nname = \"no premium\"\nside = \"inside\"\nnumber = [\"+1900*\"]\n\
+                deny = { code = 403 }\n";
+    let test = |expect: &str| {
+        format!(
+            "{rule}[[rule_test]]\nevent = {{ side = \"inside\", number = \"%2B1 900 555 0100\" }}\n\
+             expect = \"{expect}\"\n"
+        )
+    };
+    assert!(rules(&test("deny: no premium")).is_ok());
+    let failed = rules(&test("allow: default:phones")).unwrap_err();
+    assert!(failed.contains("the rules say \"deny: no premium\""), "{failed}");
+}
