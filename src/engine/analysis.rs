@@ -8,7 +8,7 @@ pub(crate) mod judge;
 use super::transaction::{Event, ServerKey};
 use super::{Engine, Output};
 use crate::audit::Record;
-use crate::ground::Flow;
+use crate::ground::{Flow, Side};
 use crate::wire::sip::{Framing, Message, Method, Name, Refusal, RejectReason, Scheme, Uri, Via};
 use bytes::Bytes;
 use std::net::SocketAddr;
@@ -66,7 +66,7 @@ impl Engine {
             self.receive_cancel(request, reply);
             return;
         }
-        if let Some((status, phrase, reason, extra)) = self.check(&request) {
+        if let Some((status, phrase, reason, extra)) = self.check(&request, side) {
             self.count_rejected(flow, reason);
             self.refuse(&request, reply, status, phrase, extra);
             return;
@@ -83,6 +83,7 @@ impl Engine {
     fn check(
         &self,
         request: &Message,
+        side: Side,
     ) -> Option<(u16, &'static str, RejectReason, Option<(Name, String)>)> {
         let uri = Uri::parse(request.uri().as_bytes());
         match uri.as_ref().map(|u| &u.scheme) {
@@ -97,7 +98,7 @@ impl Engine {
         if request.max_forwards() == Some(0) && !to_us {
             return Some((483, "Too Many Hops", RejectReason::TooManyHops, None));
         }
-        if self.is_loop(request) {
+        if self.is_loop(request, side) {
             return Some((482, "Loop Detected", RejectReason::Loop, None));
         }
         let wanted: Vec<String> = request
@@ -113,8 +114,8 @@ impl Engine {
 
     /// A loop is a request that was here with the same routing fields (RFC 5393 §4.2); with another
     /// Request-URI it is a spiral.
-    fn is_loop(&self, request: &Message) -> bool {
-        let mark = self.loop_mark(request);
+    fn is_loop(&self, request: &Message, side: Side) -> bool {
+        let mark = self.loop_mark(request, side);
         request.list(&Name::Via).filter_map(Via::parse).any(|via| {
             let ours = Uri::sip(None, &via.host, via.port);
             self.net.names_us(&ours)
@@ -123,8 +124,11 @@ impl Engine {
     }
 
     /// The digest of what routes a request: goes into our branch.
-    pub(crate) fn loop_mark(&self, request: &Message) -> String {
+    ///
+    /// The side is part of it: what left to the PBX and comes back unchanged goes to a phone now.
+    pub(crate) fn loop_mark(&self, request: &Message, side: Side) -> String {
         let mut parts: Vec<&[u8]> = vec![
+            side.as_str().as_bytes(),
             request.uri().as_bytes(),
             request.call_id().as_bytes(),
             request.from_tag().unwrap_or_default().as_bytes(),

@@ -162,6 +162,17 @@ impl Dialogs {
         call.forks.push(Fork { tag: tag.to_owned(), callee });
     }
 
+    /// Forgets one fork.
+    pub(crate) fn remove_fork(&mut self, no: u64, tag: &str) {
+        let Some(call) = self.calls.get_mut(&no) else { return };
+        let Some(at) = call.forks.iter().position(|f| f.tag == tag) else { return };
+        let (fork, own) = (call.forks.remove(at), call.caller_tag.clone());
+        let up = (call.caller.side, call.caller.call_id.clone(), own.clone(), tag.to_owned());
+        let down = (fork.callee.side, fork.callee.call_id.clone(), tag.to_owned(), own);
+        self.forget(no, &up);
+        self.forget(no, &down);
+    }
+
     /// A subscription whose NOTIFY may come before the 2xx (RFC 6665 §4.4.1).
     pub(crate) fn expect_notify(&mut self, no: u64, side: Side, call_id: &str) {
         let Some(call) = self.calls.get(&no) else { return };
@@ -221,6 +232,12 @@ impl Dialogs {
 }
 
 impl Call {
+    /// The dialog with this callee tag is the call; a fork that did not answer first, or has not
+    /// answered yet, may go without ending it.
+    pub(crate) fn lives_by(&self, tag: &str) -> bool {
+        self.state != State::Early && self.answered.as_deref().is_none_or(|own| own == tag)
+    }
+
     /// The fork with this callee tag.
     pub(crate) fn fork(&self, tag: &str) -> Option<&Fork> {
         self.forks.iter().find(|f| f.tag == tag)

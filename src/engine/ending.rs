@@ -15,11 +15,22 @@ use std::time::Duration;
 const PARKED: Duration = Duration::from_secs(32);
 
 impl Engine {
-    /// A BYE passed: who ends the call.
-    pub(crate) fn ending(&mut self, no: u64, leg: Leg) {
-        if let Some(call) = self.dialogs.get_mut(no) {
+    /// A BYE passed: who ends the call. One that lets another fork go ends nothing.
+    pub(crate) fn ending(&mut self, no: u64, leg: Leg, tag: &str) {
+        if let Some(call) = self.dialogs.get_mut(no)
+            && call.lives_by(tag)
+        {
             call.ended_by = if leg == Leg::Caller { "caller" } else { "callee" };
             call.state = State::Ending;
+        }
+    }
+
+    /// The BYE of a fork was answered: that fork is gone, and the call if it lived by it.
+    pub(crate) fn end_fork(&mut self, no: u64, tag: &str, status: u16) {
+        if self.dialogs.get(no).is_some_and(|c| c.lives_by(tag)) {
+            self.end_call(no, status);
+        } else {
+            self.dialogs.remove_fork(no, tag);
         }
     }
 

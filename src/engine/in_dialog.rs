@@ -71,7 +71,7 @@ impl Engine {
             }
         };
         if *request.method() == Method::Bye {
-            self.ending(place.call, place.leg);
+            self.ending(place.call, place.leg, &place.tag);
         }
         let kind = Kind::InDialog {
             call: place.call,

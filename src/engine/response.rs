@@ -221,7 +221,7 @@ impl Engine {
                 {
                     self.refresh_target(call, leg.other(), &tag, contact);
                 }
-                self.after_in_dialog(call, leg, response, client);
+                self.after_in_dialog(call, leg, &tag, response, client);
             }
             Kind::Register(_) | Kind::Other => {}
         }
@@ -263,9 +263,9 @@ impl Engine {
         }
     }
 
-    fn after_in_dialog(&mut self, no: u64, leg: Leg, response: &Message, client: u64) {
+    fn after_in_dialog(&mut self, no: u64, leg: Leg, tag: &str, response: &Message, client: u64) {
         match response.method() {
-            Method::Bye => self.end_call(no, 200),
+            Method::Bye => self.end_fork(no, tag, 200),
             Method::Invite | Method::Update => self.show_call(no),
             Method::Subscribe => self.subscribed(no, response),
             Method::Notify => {
@@ -308,13 +308,13 @@ impl Engine {
                 self.timers.stop(super::TimerKey::Dialog(call));
                 self.dialogs.remove(call);
             }
-            Kind::InDialog { call, offered, .. } => {
+            Kind::InDialog { call, offered, tag, .. } => {
                 if offered {
                     self.offer_failed(call);
                 }
                 let bye = *response.method() == Method::Bye;
                 if bye && !matches!(status, 401 | 407) {
-                    self.end_call(call, status);
+                    self.end_fork(call, &tag, status);
                 }
             }
             Kind::Register(pending) => self.register_failed(&pending, status),

@@ -70,7 +70,7 @@ impl Engine {
     /// The request as the far side gets it, and its branch.
     pub(crate) fn carry(&mut self, request: &Message, x: &Crossing<'_>) -> (Message, String) {
         let mut out = request.clone();
-        let branch = format!("z9hG4bK{}.{}", self.random.name(), self.loop_mark(request));
+        let branch = format!("z9hG4bK{}.{}", self.random.name(), self.loop_mark(request, x.from));
         out.remove(&Name::Via);
         out.remove(&Name::Route);
         out.remove(&Name::RecordRoute);
