@@ -1,1 +1,8 @@
 //! One test binary: the engine through its front door, and the house rules.
+
+mod lab;
+
+mod call;
+mod cancel;
+mod forking;
+mod retransmission;

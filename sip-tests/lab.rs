@@ -1,0 +1,371 @@
+//! The gateway in virtual time, driven through its front door. Parties are addresses with inboxes;
+//! the lab plays clock, network and relay, and checks after every step what must always hold.
+
+pub(crate) mod check;
+pub(crate) mod message;
+pub(crate) mod relay;
+pub(crate) mod script;
+pub(crate) mod site;
+
+pub(crate) use message::Msg;
+pub(crate) use script::{Leg, Ua, sdp};
+
+use bytes::Bytes;
+use portreeve::audit::Record;
+use portreeve::config::Config;
+use portreeve::engine::digest::Users;
+use portreeve::engine::{Engine, Input, Level, Output, Seeds, Snapshot, Stats, StoredBinding};
+use portreeve::ground::{ConnId, Flow, ListenerId, Mono, Now, Transport, Wall};
+use portreeve::policy::RuleSet;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A phone or server: the flow its messages take to the gateway and back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Party {
+    pub(crate) flow: Flow,
+}
+
+impl Party {
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.flow.peer
+    }
+}
+
+/// The gateway, its clock, its relay and what it said.
+pub(crate) struct Lab {
+    pub(crate) engine: Engine,
+    pub(crate) config: Config,
+    users: Users,
+    pub(crate) now: Now,
+    deadline: Option<Mono>,
+    inboxes: BTreeMap<SocketAddr, VecDeque<Msg>>,
+    pub(crate) relay: relay::Relay,
+    pub(crate) records: Vec<Record>,
+    pub(crate) notices: Vec<(Level, String)>,
+    pub(crate) stored: BTreeMap<String, StoredBinding>,
+    pub(crate) closed: Vec<ConnId>,
+    /// What must not be read outside, wherever it stands.
+    pub(crate) secrets: Vec<&'static str>,
+    pub(crate) checks: check::Checks,
+    next_conn: u64,
+    next_id: u64,
+}
+
+impl Lab {
+    /// In front of a PBX, everything allowed that can be routed.
+    pub(crate) fn edge() -> Self {
+        Self::with(site::edge(), Users::None)
+    }
+
+    /// As [`Lab::edge`], changed first.
+    pub(crate) fn edge_with(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = site::edge();
+        change(&mut config);
+        Self::with(config, Users::None)
+    }
+
+    /// The site's own phone system; every extension has the password [`site::PASSWORD`].
+    pub(crate) fn site() -> Self {
+        Self::site_with(|_| {})
+    }
+
+    /// As [`Lab::site`], changed first.
+    pub(crate) fn site_with(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = site::site();
+        change(&mut config);
+        Self::with(config, Users::Shared { password: site::PASSWORD.to_owned() })
+    }
+
+    pub(crate) fn with(config: Config, users: Users) -> Self {
+        let now = Now {
+            mono: Mono(Duration::from_secs(1000)),
+            wall: Wall(Duration::from_secs(1_790_000_000)),
+        };
+        let snapshot = snapshot(&config, &users);
+        let seeds = Seeds { keys: vec![(7, [7; 64])], nonce: [8; 32], random: [9; 32] };
+        let mut lab = Self {
+            engine: Engine::new(snapshot, seeds, now),
+            config,
+            users,
+            now,
+            deadline: None,
+            inboxes: BTreeMap::new(),
+            relay: relay::Relay::default(),
+            records: Vec::new(),
+            notices: Vec::new(),
+            stored: BTreeMap::new(),
+            closed: Vec::new(),
+            secrets: vec!["10.17."],
+            checks: check::Checks::default(),
+            next_conn: 0,
+            next_id: 0,
+        };
+        lab.drain();
+        lab
+    }
+
+    /// A restart: same configuration and keys, nothing kept but what the state folder holds.
+    pub(crate) fn restart(&mut self) {
+        let stored: Vec<StoredBinding> = self.stored.values().cloned().collect();
+        let seeds = Seeds { keys: vec![(7, [7; 64])], nonce: [8; 32], random: [19; 32] };
+        self.engine = Engine::new(snapshot(&self.config, &self.users), seeds, self.now);
+        self.relay = relay::Relay::default();
+        self.input(Input::Restore(stored));
+    }
+
+    /// A number not used before in this lab: for branches, tags and Call-IDs.
+    pub(crate) fn fresh(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// A party inside, over UDP to the first inside socket.
+    pub(crate) fn inside(&self, at: &str) -> Party {
+        self.at(site::INSIDE_UDP, at)
+    }
+
+    /// A party outside, over UDP.
+    pub(crate) fn outside(&self, at: &str) -> Party {
+        self.at(site::OUTSIDE_UDP, at)
+    }
+
+    /// The PBX.
+    pub(crate) fn pbx(&self) -> Party {
+        self.outside(site::PBX)
+    }
+
+    /// A party that talks to a certain UDP socket.
+    pub(crate) fn at(&self, listener: ListenerId, peer: &str) -> Party {
+        let peer = peer.parse().expect("an address");
+        Party { flow: Flow { listener, transport: Transport::Udp, peer, conn: None } }
+    }
+
+    /// A party inside with a TCP connection of its own.
+    pub(crate) fn inside_tcp(&mut self, at: &str) -> Party {
+        self.next_conn += 1;
+        let (listener, transport) = (site::INSIDE_TCP, Transport::Tcp);
+        let peer = at.parse().expect("an address");
+        Party { flow: Flow { listener, transport, peer, conn: Some(ConnId(self.next_conn)) } }
+    }
+
+    /// Sends a message from a party to the gateway.
+    pub(crate) fn send(&mut self, from: Party, text: impl Into<Bytes>) {
+        let bytes = text.into();
+        self.checks.received(from, &bytes);
+        self.input(Input::Message { flow: from.flow, bytes });
+    }
+
+    /// Any input, then everything it causes.
+    pub(crate) fn input(&mut self, input: Input) {
+        self.engine.handle_input(self.now, input);
+        self.drain();
+        self.settle();
+    }
+
+    /// Feeds the relay's events until there are none.
+    fn settle(&mut self) {
+        while let Some(event) = self.relay.next_event() {
+            self.engine.handle_input(self.now, Input::Relay(event));
+            self.drain();
+        }
+        check::after_step(self);
+    }
+
+    fn drain(&mut self) {
+        loop {
+            match self.engine.poll_output() {
+                Output::Transmit { flow, bytes } => self.transmitted(flow, bytes),
+                Output::CloseConnection(conn) => self.closed.push(conn),
+                Output::Relay(command) => self.relay.obey(command, self.now.mono),
+                Output::Record(record) => self.records.push(record),
+                Output::StoreBinding(b) => {
+                    self.stored.insert(b.key.clone(), b);
+                }
+                Output::RemoveBinding { key } => {
+                    self.stored.remove(&key);
+                }
+                Output::CallChanged(_) | Output::CallGone(_) => {}
+                Output::Notice { level, text } => self.notices.push((level, text)),
+                Output::Timeout(at) => {
+                    self.deadline = at;
+                    break;
+                }
+            }
+        }
+        if let Some(at) = self.deadline {
+            assert!(at > self.now.mono, "a timer due at {at} was not fired at {}", self.now.mono);
+        }
+    }
+
+    fn transmitted(&mut self, flow: Flow, bytes: Bytes) {
+        if bytes.iter().all(|b| matches!(b, b'\r' | b'\n')) {
+            return;
+        }
+        let msg = Msg::read(flow, &bytes);
+        self.checks.sent(&self.secrets, &msg);
+        self.inboxes.entry(flow.peer).or_default().push_back(msg);
+    }
+
+    /// Lets time pass; timers fire when they are due, never before.
+    pub(crate) fn advance(&mut self, by: Duration) {
+        let end = self.now.after(by);
+        loop {
+            let timer = self.deadline.filter(|at| *at <= end.mono);
+            let idle = self.relay.next_idle().filter(|at| *at <= end.mono);
+            let Some(next) = timer.into_iter().chain(idle).min() else { break };
+            self.early_bird(next);
+            self.now = self.now.after(next.since(self.now.mono));
+            self.relay.pass(self.now.mono);
+            self.input(Input::Timeout);
+        }
+        self.now = end;
+    }
+
+    /// A wake-up before the deadline must do nothing at all.
+    fn early_bird(&mut self, next: Mono) {
+        let gap = next.since(self.now.mono);
+        if gap < Duration::from_millis(2) {
+            return;
+        }
+        let early = self.now.after(gap - Duration::from_millis(1));
+        self.engine.handle_input(early, Input::Timeout);
+        match self.engine.poll_output() {
+            Output::Timeout(_) => {}
+            other => panic!("before its time: {other:?}"),
+        }
+    }
+
+    /// The next message for a party.
+    pub(crate) fn next(&mut self, party: Party) -> Option<Msg> {
+        let inbox = self.inboxes.get_mut(&party.addr())?;
+        let msg = inbox.pop_front();
+        if inbox.is_empty() {
+            self.inboxes.remove(&party.addr());
+        }
+        msg
+    }
+
+    /// The next message for a party: a request with this method or a response with this status.
+    #[track_caller]
+    pub(crate) fn expect(&mut self, party: Party, what: &str) -> Msg {
+        let Some(msg) = self.next(party) else {
+            panic!("{} waits for {what}, nothing came.\n{}", party.addr(), self.situation());
+        };
+        let got = if msg.is_request() { msg.method().to_owned() } else { msg.status().to_string() };
+        assert_eq!(got, what, "at {}:\n{msg}\n{}", party.addr(), self.situation());
+        assert_eq!(msg.flow.listener, party.flow.listener, "the wrong socket sent\n{msg}");
+        assert_eq!(msg.flow.conn, party.flow.conn, "the wrong connection carries\n{msg}");
+        msg
+    }
+
+    /// Every message that waits for a party.
+    pub(crate) fn take(&mut self, party: Party) -> Vec<Msg> {
+        self.inboxes.remove(&party.addr()).map(Vec::from).unwrap_or_default()
+    }
+
+    /// How many messages wait for anybody.
+    pub(crate) fn waiting(&self) -> usize {
+        self.inboxes.values().map(VecDeque::len).sum()
+    }
+
+    /// Whom the gateway sent something that nobody has read yet.
+    pub(crate) fn addressees(&self) -> Vec<SocketAddr> {
+        self.inboxes.keys().copied().collect()
+    }
+
+    /// Forgets what waits.
+    pub(crate) fn clear(&mut self) {
+        self.inboxes.clear();
+    }
+
+    /// Nothing was sent that no script expected.
+    #[track_caller]
+    pub(crate) fn nothing_left(&self) {
+        assert!(self.inboxes.is_empty(), "left over:\n{}", self.situation());
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        self.engine.stats(self.now)
+    }
+
+    /// Hangs up what is up, lets every timer run out: no call, no transaction, no port remains.
+    #[track_caller]
+    pub(crate) fn end(&mut self) {
+        self.nothing_left();
+        self.input(Input::HangUpAll);
+        self.advance(Duration::from_secs(64));
+        self.inboxes.clear();
+        self.advance(Duration::from_secs(240));
+        self.inboxes.clear();
+        check::at_rest(self);
+    }
+
+    /// New configuration, as after SIGHUP.
+    pub(crate) fn reload(&mut self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.config);
+        self.input(Input::Reload(snapshot(&self.config, &self.users)));
+    }
+
+    /// What waits where, and the last things said: for a failing test.
+    pub(crate) fn situation(&self) -> String {
+        let mut text = String::new();
+        for (at, inbox) in &self.inboxes {
+            for msg in inbox {
+                text.push_str(&format!("→ {at}: {}\n", msg.start));
+            }
+        }
+        for (_, notice) in self.notices.iter().rev().take(4) {
+            text.push_str(&format!("notice: {notice}\n"));
+        }
+        text
+    }
+
+    /// Audit records of calls that ended: outcome, status, who ended.
+    pub(crate) fn ends(&self) -> Vec<(&'static str, u16, &'static str)> {
+        let end = |r: &Record| match r {
+            Record::CallEnd(e) => Some((e.outcome, e.status, e.ended_by)),
+            Record::Registration { .. }
+            | Record::CallAttempt { .. }
+            | Record::Verdict { .. }
+            | Record::Security { .. }
+            | Record::Admin { .. }
+            | Record::System { .. } => None,
+        };
+        self.records.iter().filter_map(end).collect()
+    }
+
+    /// Classes of security records so far.
+    pub(crate) fn security(&self) -> Vec<&'static str> {
+        let class = |r: &Record| match r {
+            Record::Security { class, .. } => Some(*class),
+            Record::Registration { .. }
+            | Record::CallAttempt { .. }
+            | Record::Verdict { .. }
+            | Record::CallEnd(_)
+            | Record::Admin { .. }
+            | Record::System { .. } => None,
+        };
+        self.records.iter().filter_map(class).collect()
+    }
+}
+
+fn snapshot(config: &Config, users: &Users) -> Arc<Snapshot> {
+    let rules = match RuleSet::compile(config) {
+        Ok(rules) => rules,
+        Err(faults) => panic!("{}", faults.iter().map(ToString::to_string).collect::<String>()),
+    };
+    Arc::new(Snapshot { config: config.clone(), rules, users: users.clone() })
+}
+
+/// Whole seconds.
+pub(crate) const fn s(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// Milliseconds.
+pub(crate) const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}

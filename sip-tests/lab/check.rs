@@ -1,0 +1,105 @@
+//! What must hold after every step, whatever the script does.
+
+use super::{Lab, Msg, Party, message};
+use crate::lab::site;
+use portreeve::audit::Record;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+/// A transaction at somebody's end: whom the answer goes to, branch, CSeq.
+type Transaction = (SocketAddr, String, String);
+
+/// What was sent so far, as far as a later step can be wrong about it.
+#[derive(Debug, Default)]
+pub(crate) struct Checks {
+    /// Final answers by transaction: status and To tag.
+    finals: BTreeMap<Transaction, BTreeSet<(u16, String)>>,
+    /// Look at counters only every so many steps.
+    pub(crate) every: usize,
+    /// Remember no answers: long runs.
+    pub(crate) forgetful: bool,
+    steps: usize,
+}
+
+impl Checks {
+    pub(crate) fn received(&mut self, _from: Party, _bytes: &[u8]) {
+        self.steps += 1;
+    }
+
+    pub(crate) fn sent(&mut self, secrets: &[&str], msg: &Msg) {
+        if site::is_outside(msg.flow.listener) {
+            no_secret_leaves(secrets, msg);
+        }
+        if !self.forgetful {
+            self.one_final(msg);
+        }
+    }
+
+    /// One final answer a transaction; only 2xx of forked INVITEs may be several, one a tag.
+    fn one_final(&mut self, msg: &Msg) {
+        if msg.status() < 200 {
+            return;
+        }
+        let at = (msg.flow.peer, msg.branch().to_owned(), msg.header("CSeq").to_owned());
+        let tag = message::param(msg.header("To"), "tag").unwrap_or_default().to_owned();
+        let finals = self.finals.entry(at).or_default();
+        finals.insert((msg.status(), tag));
+        let success = finals.iter().all(|(status, _)| (200..300).contains(status));
+        let invite = msg.cseq().1 == "INVITE";
+        assert!(finals.len() == 1 || success && invite, "two final answers: {finals:?}\n{msg}");
+    }
+}
+
+/// Outside sees nothing of the inside. (The digest's own `uri=` is the one documented exception.)
+fn no_secret_leaves(secrets: &[&str], msg: &Msg) {
+    let shown = |name: &str| !matches!(name, "Authorization" | "Proxy-Authorization");
+    let rows = msg.rows.iter().filter(|(name, _)| shown(name));
+    let texts = std::iter::once(&msg.start).chain(rows.map(|(_, v)| v)).chain([&msg.body]);
+    for text in texts {
+        for secret in secrets {
+            assert!(!text.contains(secret), "{secret} leaves in {text:?} of\n{msg}");
+        }
+    }
+}
+
+/// After every step: the ports in use are those of the open streams.
+pub(crate) fn after_step(lab: &mut Lab) {
+    let every = lab.checks.every.max(1);
+    lab.checks.steps += 1;
+    if lab.checks.steps % every != 0 {
+        return;
+    }
+    let stats = lab.stats();
+    let used: usize = stats.now.ports.iter().map(|p| p.used).sum();
+    assert_eq!(used, lab.relay.open.len() * 4, "ports in use, four a stream");
+    assert_eq!(stats.now.streams, lab.relay.open.len() as u64, "streams of engine and relay");
+}
+
+/// After everything has ended: nothing is kept, and every call that was let in has one end.
+#[track_caller]
+pub(crate) fn at_rest(lab: &Lab) {
+    let stats = lab.stats();
+    assert_eq!(lab.engine.active_calls(), 0, "calls");
+    assert_eq!(stats.now.transactions, [0, 0], "transactions");
+    assert_eq!(stats.now.streams, 0, "streams");
+    assert_eq!(lab.relay.open.len(), 0, "streams at the relay");
+    for ports in stats.now.ports {
+        assert_eq!((ports.used, ports.quarantined), (0, 0), "ports");
+    }
+    let (mut begun, mut ended) = (BTreeSet::new(), BTreeSet::new());
+    for record in &lab.records {
+        match record {
+            Record::CallAttempt { call, verdict: "allow", .. } => {
+                assert!(begun.insert(*call), "call {call} began twice");
+            }
+            Record::CallEnd(end) => assert!(ended.insert(end.call), "{} ended twice", end.call),
+            Record::CallAttempt { .. }
+            | Record::Registration { .. }
+            | Record::Verdict { .. }
+            | Record::Security { .. }
+            | Record::Admin { .. }
+            | Record::System { .. } => {}
+        }
+    }
+    assert_eq!(begun, ended, "every call that began has one end");
+}
