@@ -1,5 +1,38 @@
 //! Everything that touches the kernel. It decides nothing: it carries out what the layers left of
 //! the seam decided, and hands them what came in.
 
+pub mod audit_log;
+pub mod clock;
+pub mod interfaces;
 pub mod media_socket;
 pub mod relay_worker;
+pub mod state;
+pub mod stream;
+pub mod udp;
+
+use crate::ground::{ConnId, Flow};
+use crate::wire::sip::Refusal;
+use bytes::Bytes;
+
+/// What the sockets hand to the event loop.
+#[derive(Debug)]
+pub enum Arrival {
+    /// A datagram or a framed message.
+    Message {
+        /// The way it came.
+        flow: Flow,
+        /// Its bytes.
+        bytes: Bytes,
+    },
+    /// A stream broke the rules; its connection closes by itself.
+    Refused {
+        /// The connection.
+        flow: Flow,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// A connection is gone.
+    Closed(ConnId),
+    /// A connection could not be made.
+    Failed(Flow),
+}

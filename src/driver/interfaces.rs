@@ -1,0 +1,109 @@
+//! This machine's addresses, and the descriptors it may open.
+
+use ipnet::IpNet;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
+/// Addresses of every device that is up, with prefix lengths.
+#[must_use]
+#[expect(unsafe_code, reason = "getifaddrs has no safe form in the standard library")]
+pub fn devices() -> BTreeMap<String, Vec<IpNet>> {
+    let mut all: BTreeMap<String, Vec<IpNet>> = BTreeMap::new();
+    let mut head: *mut libc::ifaddrs = std::ptr::null_mut();
+    // SAFETY: getifaddrs writes one pointer, checked below; the list is freed once, after use.
+    if unsafe { libc::getifaddrs(&raw mut head) } != 0 {
+        return all;
+    }
+    let mut at = head;
+    while !at.is_null() {
+        // SAFETY: `at` is a node of the list that getifaddrs made and nobody has freed.
+        let node = unsafe { &*at };
+        at = node.ifa_next;
+        if node.ifa_addr.is_null() || node.ifa_name.is_null() {
+            continue;
+        }
+        // SAFETY: ifa_name is a NUL-terminated string that lives as long as the list.
+        let name = unsafe { std::ffi::CStr::from_ptr(node.ifa_name) };
+        // SAFETY: both point to socket addresses (the mask may be null) owned by the list.
+        if let Some(net) = unsafe { network(node.ifa_addr, node.ifa_netmask) } {
+            all.entry(name.to_string_lossy().into_owned()).or_default().push(net);
+        }
+    }
+    // SAFETY: `head` came from getifaddrs and is not used afterwards.
+    unsafe { libc::freeifaddrs(head) };
+    all
+}
+
+/// Reads an address with its mask.
+///
+/// # Safety
+/// `address` points to a socket address; `mask` too, or is null.
+#[expect(unsafe_code, reason = "socket addresses of the C library")]
+unsafe fn network(address: *const libc::sockaddr, mask: *const libc::sockaddr) -> Option<IpNet> {
+    // SAFETY: by this function's contract.
+    let ip = unsafe { ip(address) }?;
+    let prefix = if mask.is_null() {
+        if ip.is_ipv4() { 32 } else { 128 }
+    } else {
+        // SAFETY: by this function's contract; the mask has its address's family.
+        match unsafe { self::ip(mask) } {
+            Some(IpAddr::V4(m)) => u32::from(m).leading_ones(),
+            Some(IpAddr::V6(m)) => u128::from(m).leading_ones(),
+            None if ip.is_ipv4() => 32,
+            None => 128,
+        }
+    };
+    IpNet::new(ip, u8::try_from(prefix).ok()?).ok()
+}
+
+/// Reads an address.
+///
+/// # Safety
+/// `address` points to a socket address of the family that it names.
+#[expect(unsafe_code, reason = "socket addresses of the C library")]
+unsafe fn ip(address: *const libc::sockaddr) -> Option<IpAddr> {
+    // SAFETY: by this function's contract every socket address begins with its family.
+    match i32::from(unsafe { (*address).sa_family }) {
+        libc::AF_INET => {
+            // SAFETY: the family says that it is a sockaddr_in.
+            let v4 = unsafe { &*address.cast::<libc::sockaddr_in>() };
+            Some(IpAddr::V4(Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr))))
+        }
+        libc::AF_INET6 => {
+            // SAFETY: the family says that it is a sockaddr_in6.
+            let v6 = unsafe { &*address.cast::<libc::sockaddr_in6>() };
+            Some(IpAddr::V6(Ipv6Addr::from(v6.sin6_addr.s6_addr)))
+        }
+        _ => None,
+    }
+}
+
+/// The source address of the default route: no packet is sent to find it.
+#[must_use]
+pub fn default_source() -> Option<IpAddr> {
+    let socket = UdpSocket::bind(SocketAddr::from(([0, 0, 0, 0], 0))).ok()?;
+    socket.connect(SocketAddr::from(([192, 0, 2, 1], 9))).ok()?;
+    let ip = socket.local_addr().ok()?.ip();
+    (!ip.is_unspecified()).then_some(ip)
+}
+
+/// Raises the limit of open files to `want`, or as far as allowed; the limit now.
+#[must_use]
+pub fn raise_open_files(want: u64) -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let now = getrlimit(Resource::Nofile);
+    let current = now.current.unwrap_or(u64::MAX);
+    if current >= want {
+        return current;
+    }
+    let ceiling = now.maximum.unwrap_or(u64::MAX);
+    // Root may raise the ceiling too.
+    let tries = [(want, ceiling.max(want)), (want.min(ceiling), ceiling)];
+    for (soft, hard) in tries {
+        let limit = Rlimit { current: Some(soft), maximum: Some(hard) };
+        if setrlimit(Resource::Nofile, limit).is_ok() {
+            return soft;
+        }
+    }
+    current
+}

@@ -1,0 +1,263 @@
+//! SIP over TCP: accepts, connects, frames, writes. Bounded in connections, time and queues; it
+//! never looks into a message beyond its length.
+
+use super::Arrival;
+use super::udp::canonical;
+use crate::config::{Limits, Listener};
+use crate::ground::{ConnId, Flow, ListenerId, Transport};
+use crate::wire::sip::{Framed, Framer};
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout, timeout_at};
+
+/// A first complete message within this.
+const FIRST: Duration = Duration::from_secs(10);
+/// Nothing at all before the first message: closed after this.
+const QUIET: Duration = Duration::from_secs(60);
+/// Connecting takes at most this.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Half-open connections (no complete message yet) of one source.
+const HALF_OPEN: usize = 32;
+/// Messages waiting to be written to one peer.
+const QUEUE: usize = 64;
+
+#[derive(Debug, Default)]
+struct Table {
+    next: u64,
+    writers: HashMap<ConnId, mpsc::Sender<Bytes>>,
+    by_peer: HashMap<(ListenerId, SocketAddr), ConnId>,
+    sources: HashMap<IpAddr, (usize, usize)>,
+}
+
+/// All stream connections.
+#[derive(Clone, Debug)]
+pub struct Streams {
+    table: Arc<Mutex<Table>>,
+    listeners: Arc<Vec<Listener>>,
+    queue: mpsc::Sender<Arrival>,
+    total: usize,
+    per_source: usize,
+}
+
+impl Streams {
+    /// None open yet.
+    #[must_use]
+    pub fn new(listeners: Vec<Listener>, limits: &Limits, queue: mpsc::Sender<Arrival>) -> Self {
+        let (total, per_source) = (limits.connections, limits.connections_per_source);
+        let (table, listeners) = (Arc::default(), Arc::new(listeners));
+        Self { table, listeners, queue, total, per_source }
+    }
+
+    fn table(&self) -> std::sync::MutexGuard<'_, Table> {
+        // A panic while holding it cannot leave the maps half-written in a way that matters.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Open connections.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.table().writers.len()
+    }
+
+    /// True when none is open.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Accepts until the event loop is gone.
+    pub async fn accept(self, socket: TcpListener, listener: ListenerId) {
+        loop {
+            match socket.accept().await {
+                Ok((stream, peer)) => self.take(stream, canonical(peer), listener),
+                // Out of descriptors, most likely: wait instead of spinning.
+                Err(_) => sleep(Duration::from_millis(100)).await,
+            }
+            if self.queue.is_closed() {
+                return;
+            }
+        }
+    }
+
+    fn take(&self, stream: TcpStream, peer: SocketAddr, listener: ListenerId) {
+        let Some((conn, writes)) = self.register(peer, listener, true) else { return };
+        let flow = Flow { listener, transport: Transport::Tcp, peer, conn: Some(conn) };
+        tokio::spawn(self.clone().run(stream, flow, writes, true));
+    }
+
+    fn register(
+        &self,
+        peer: SocketAddr,
+        listener: ListenerId,
+        accepted: bool,
+    ) -> Option<(ConnId, mpsc::Receiver<Bytes>)> {
+        let mut t = self.table();
+        if t.writers.len() >= self.total {
+            return None;
+        }
+        let (open, half) = t.sources.entry(peer.ip()).or_default();
+        if accepted && (*open >= self.per_source || *half >= HALF_OPEN) {
+            return None;
+        }
+        *open += 1;
+        *half += usize::from(accepted);
+        t.next += 1;
+        let conn = ConnId(t.next);
+        let (tx, rx) = mpsc::channel(QUEUE);
+        t.writers.insert(conn, tx);
+        t.by_peer.insert((listener, peer), conn);
+        Some((conn, rx))
+    }
+
+    fn forget(&self, flow: &Flow, half: bool) {
+        let mut t = self.table();
+        let Some(conn) = flow.conn else { return };
+        t.writers.remove(&conn);
+        if t.by_peer.get(&(flow.listener, flow.peer)) == Some(&conn) {
+            t.by_peer.remove(&(flow.listener, flow.peer));
+        }
+        if let Some((open, halves)) = t.sources.get_mut(&flow.peer.ip()) {
+            *open = open.saturating_sub(1);
+            *halves = halves.saturating_sub(usize::from(half));
+            if *open == 0 {
+                t.sources.remove(&flow.peer.ip());
+            }
+        }
+    }
+
+    fn opened(&self, flow: &Flow) {
+        if let Some((_, half)) = self.table().sources.get_mut(&flow.peer.ip()) {
+            *half = half.saturating_sub(1);
+        }
+    }
+
+    /// Sends by the flow's connection, another open one to the peer, or a new one.
+    pub fn send(&self, flow: Flow, bytes: Bytes) {
+        let writer = {
+            let t = self.table();
+            let own = flow.conn.and_then(|c| t.writers.get(&c));
+            let other =
+                || t.by_peer.get(&(flow.listener, flow.peer)).and_then(|c| t.writers.get(c));
+            own.or_else(other).cloned()
+        };
+        if let Some(writer) = writer {
+            // A peer that does not read loses messages, not us memory.
+            let _ = writer.try_send(bytes);
+            return;
+        }
+        match self.register(flow.peer, flow.listener, false) {
+            Some((conn, writes)) => {
+                if let Some(w) = self.table().writers.get(&conn) {
+                    let _ = w.try_send(bytes);
+                }
+                let flow = Flow { conn: Some(conn), ..flow };
+                tokio::spawn(self.clone().connect(flow, writes));
+            }
+            None => self.report(Arrival::Failed(flow)),
+        }
+    }
+
+    /// Closes after what is queued was written.
+    pub fn close(&self, conn: ConnId) {
+        self.table().writers.remove(&conn);
+    }
+
+    fn report(&self, arrival: Arrival) {
+        let queue = self.queue.clone();
+        tokio::spawn(async move {
+            let _ = queue.send(arrival).await;
+        });
+    }
+
+    async fn connect(self, flow: Flow, writes: mpsc::Receiver<Bytes>) {
+        let local = self.listeners.iter().find(|l| l.id == flow.listener).map(|l| l.bind.ip());
+        match timeout(CONNECT, dial(flow.peer, local)).await {
+            Ok(Ok(stream)) => self.run(stream, flow, writes, false).await,
+            Ok(Err(_)) | Err(_) => {
+                self.forget(&flow, false);
+                let _ = self.queue.send(Arrival::Failed(flow)).await;
+            }
+        }
+    }
+
+    async fn run(self, stream: TcpStream, flow: Flow, writes: mpsc::Receiver<Bytes>, new: bool) {
+        let _ = stream.set_nodelay(true);
+        let (read, write) = stream.into_split();
+        let mut half = new;
+        tokio::select! {
+            () = self.read(read, flow, &mut half) => {}
+            () = write_all(write, writes) => {}
+        }
+        self.forget(&flow, half);
+        if let Some(conn) = flow.conn {
+            let _ = self.queue.send(Arrival::Closed(conn)).await;
+        }
+    }
+
+    async fn read(&self, mut read: OwnedReadHalf, flow: Flow, half: &mut bool) {
+        let mut framer = Framer::default();
+        let mut buffer = vec![0_u8; 16 * 1024];
+        let mut deadline = None;
+        loop {
+            let size = if *half {
+                let until = deadline.unwrap_or_else(|| tokio::time::Instant::now() + QUIET);
+                match timeout_at(until, read.read(&mut buffer)).await {
+                    Ok(Ok(n)) => n,
+                    Ok(Err(_)) | Err(_) => return,
+                }
+            } else {
+                read.read(&mut buffer).await.unwrap_or(0)
+            };
+            if size == 0 {
+                return;
+            }
+            framer.push(buffer.get(..size).unwrap_or_default());
+            while let Some(item) = framer.next() {
+                match item {
+                    Framed::Message(bytes) => {
+                        if std::mem::take(half) {
+                            self.opened(&flow);
+                        }
+                        if self.queue.send(Arrival::Message { flow, bytes }).await.is_err() {
+                            return;
+                        }
+                    }
+                    Framed::Ping => self.send(flow, Bytes::from_static(b"\r\n")),
+                    Framed::Refused(refusal) => {
+                        let _ = self.queue.send(Arrival::Refused { flow, refusal }).await;
+                        // Time for the answer to be queued and written.
+                        sleep(Duration::from_millis(200)).await;
+                        return;
+                    }
+                }
+            }
+            if *half && framer.is_partial() && deadline.is_none() {
+                deadline = Some(tokio::time::Instant::now() + FIRST);
+            }
+        }
+    }
+}
+
+async fn dial(peer: SocketAddr, local: Option<IpAddr>) -> io::Result<TcpStream> {
+    let socket = if peer.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if let Some(ip) = local {
+        socket.bind(SocketAddr::new(ip, 0))?;
+    }
+    socket.connect(peer).await
+}
+
+async fn write_all(mut write: OwnedWriteHalf, mut writes: mpsc::Receiver<Bytes>) {
+    while let Some(bytes) = writes.recv().await {
+        if write.write_all(&bytes).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! SIP over UDP: one task a socket reads datagrams into the event loop; sending is a call. It never
+//! looks into a message beyond telling keep-alives from messages.
+
+use crate::config::Listener;
+use crate::ground::Flow;
+use crate::wire::sip::is_keepalive;
+use bytes::Bytes;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+
+use super::Arrival;
+
+/// Receive buffer asked of the kernel (best effort).
+const BUFFER: usize = 1 << 20;
+
+/// One bound SIP socket.
+#[derive(Clone, Debug)]
+pub struct SipSocket {
+    socket: Arc<UdpSocket>,
+    listener: Listener,
+    dropped: Arc<AtomicU64>,
+}
+
+impl SipSocket {
+    /// Binds.
+    ///
+    /// # Errors
+    /// What the kernel says: the address is taken, not ours, or not allowed.
+    pub fn bind(listener: Listener, dscp: u8) -> io::Result<Self> {
+        let domain = Domain::for_address(listener.bind);
+        let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+        socket.set_nonblocking(true)?;
+        let _ = socket.set_recv_buffer_size(BUFFER);
+        if listener.bind.is_ipv4() {
+            let _ = socket.set_tos_v4(u32::from(dscp) << 2);
+        } else {
+            let _ = socket.set_tclass_v6(u32::from(dscp) << 2);
+        }
+        socket.bind(&SockAddr::from(listener.bind))?;
+        let socket = Arc::new(UdpSocket::from_std(socket.into())?);
+        Ok(Self { socket, listener, dropped: Arc::new(AtomicU64::new(0)) })
+    }
+
+    /// Reads until the event loop is gone. A full queue drops what comes: SIP repeats itself.
+    pub async fn read(self, queue: mpsc::Sender<Arrival>) {
+        let mut buffer = vec![0_u8; 65_536];
+        loop {
+            // ICMP errors surface here; they end nothing.
+            let Ok((size, peer)) = self.socket.recv_from(&mut buffer).await else { continue };
+            let Some(data) = buffer.get(..size).filter(|d| !is_keepalive(d)) else { continue };
+            let flow = Flow {
+                listener: self.listener.id,
+                transport: self.listener.transport,
+                peer: canonical(peer),
+                conn: None,
+            };
+            let bytes = Bytes::copy_from_slice(data);
+            match queue.try_send(Arrival::Message { flow, bytes }) {
+                Ok(()) => {}
+                Err(mpsc::error::TrySendError::Full(_)) => {
+                    self.dropped.fetch_add(1, Ordering::Relaxed);
+                    tokio::task::yield_now().await;
+                }
+                Err(mpsc::error::TrySendError::Closed(_)) => return,
+            }
+        }
+    }
+
+    /// Sends one datagram; what the kernel cannot take now is lost, as on any network.
+    pub fn send(&self, to: SocketAddr, bytes: &[u8]) {
+        if self.socket.try_send_to(bytes, to).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Datagrams dropped here in either direction.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+pub(crate) fn canonical(peer: SocketAddr) -> SocketAddr {
+    SocketAddr::new(peer.ip().to_canonical(), peer.port())
+}
