@@ -18,6 +18,9 @@ const WINDOW: usize = 4_096;
 /// Octets of an Authorization value that are read.
 const LONGEST: usize = 4_096;
 
+/// Hash of nonce, user and cnonce.
+type Use = [u8; 32];
+
 /// Secrets of local users.
 #[derive(Clone)]
 pub enum Users {
@@ -90,9 +93,9 @@ pub struct Authenticator {
     realm: String,
     users: Users,
     secret: [u8; 32],
-    /// Highest `nc` by nonce.
-    counts: HashMap<String, u32>,
-    order: VecDeque<String>,
+    /// Highest `nc` by use: a nonce is made of the second, so many phones hold the same one.
+    counts: HashMap<Use, u32>,
+    order: VecDeque<Use>,
 }
 
 impl std::fmt::Debug for Authenticator {
@@ -206,7 +209,7 @@ impl Authenticator {
         if age > LIFETIME {
             return Check::Challenge { stale: true };
         }
-        if count.is_some_and(|n| !self.fresh(&c.nonce, n)) {
+        if count.is_some_and(|n| !self.fresh(c, n)) {
             return Check::Wrong("replayed_nonce");
         }
         Check::Proved(c.user.clone())
@@ -230,9 +233,10 @@ impl Authenticator {
         }
     }
 
-    /// True when this `nc` was not used with this nonce; remembers it.
-    fn fresh(&mut self, nonce: &str, count: u32) -> bool {
-        if let Some(last) = self.counts.get_mut(nonce) {
+    /// True when this `nc` was not used with this nonce by this client; remembers it.
+    fn fresh(&mut self, c: &Credentials, count: u32) -> bool {
+        let by: Use = Sha256::digest(format!("{}:{}:{}", c.nonce, c.user, c.cnonce)).into();
+        if let Some(last) = self.counts.get_mut(&by) {
             let fresh = count > *last;
             *last = count.max(*last);
             return fresh;
@@ -242,8 +246,8 @@ impl Authenticator {
         {
             self.counts.remove(&oldest);
         }
-        self.order.push_back(nonce.to_owned());
-        self.counts.insert(nonce.to_owned(), count);
+        self.order.push_back(by);
+        self.counts.insert(by, count);
         true
     }
 }
