@@ -2,6 +2,7 @@
 //! the lab plays clock, network and relay, and checks after every step what must always hold.
 
 pub(crate) mod check;
+pub(crate) mod digest;
 pub(crate) mod message;
 pub(crate) mod relay;
 pub(crate) mod script;

@@ -5,4 +5,6 @@ mod lab;
 mod call;
 mod cancel;
 mod forking;
+mod registration;
+mod reinvite;
 mod retransmission;
