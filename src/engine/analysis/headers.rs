@@ -156,7 +156,10 @@ impl Engine {
 
     /// Call-ID as the far side sees it: sealed when it names an inside host.
     pub(crate) fn far_call_id(&self, call_id: &str, from: Side, to: Side) -> String {
-        if from == Side::Inside && to == Side::Outside && call_id.contains('@') {
+        let names_a_host = |id: &str| {
+            id.contains('@') || find_addresses(id.as_bytes()).any(|(_, ip)| self.net.is_inside(ip))
+        };
+        if from == Side::Inside && to == Side::Outside && names_a_host(call_id) {
             return self.sealer.seal(Role::CallId, call_id.as_bytes());
         }
         call_id.to_owned()
