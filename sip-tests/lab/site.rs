@@ -28,7 +28,7 @@ pub(crate) fn is_outside(listener: ListenerId) -> bool {
     listener >= OUTSIDE_UDP
 }
 
-const EDGE: &str = r#"
+pub(crate) const EDGE: &str = r#"
 [[interface]]
 name = "phones"
 side = "inside"
@@ -56,7 +56,7 @@ ports = "20000-20999"
 default = "allow"
 "#;
 
-const SITE: &str = r#"
+pub(crate) const SITE: &str = r#"
 [[interface]]
 name = "phones"
 side = "inside"

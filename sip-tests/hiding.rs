@@ -1,0 +1,393 @@
+//! What each side sees of the other (contract "Hiding, exactly"). The lab itself fails a test when an
+//! inside address leaves; these scripts try to make it leave.
+
+use crate::lab::message::{param, uri_of};
+use crate::lab::script::answer;
+use crate::lab::{Lab, Leg, Msg, Ua, s, sdp, site};
+use portreeve::engine::Input;
+
+fn parties(lab: &Lab) -> (Ua, Ua) {
+    (lab.phone("101", "10.17.0.21:5060"), lab.far("200"))
+}
+
+#[test]
+fn no_inside_address_leaves() {
+    let mut lab = Lab::edge();
+    let (phone, pbx) = parties(&lab);
+    let talkative = format!(
+        "v=0\r\no=alice 1 1 IN IP4 10.17.0.21\r\ns=10.17.0.21\r\ni=at 10.17.0.21\r\n\
+         u=http://10.17.0.21/\r\ne=a@10.17.0.21\r\nc=IN IP4 10.17.0.21\r\nt=0 0\r\n\
+         a=tool:x 10.17.0.21\r\nm=audio 4000 RTP/AVP 0\r\nc=IN IP4 10.17.0.21\r\n\
+         a=rtcp:4001 IN IP4 10.17.0.21\r\na=candidate:1 1 UDP 2130706431 10.17.0.21 4000 typ host\r\n\
+         a=x-route:10.17.0.21\r\na=rtpmap:0 PCMU/8000\r\n"
+    );
+    let mut invite = phone
+        .request_to(&mut lab, "INVITE", "sip:200@10.17.0.1")
+        .set("From", "\"at 10.17.0.21\" <sip:101@10.17.0.21>;tag=f")
+        .set("To", "<sip:200@10.17.0.1>")
+        .with("Via", "SIP/2.0/UDP 10.17.0.99:5060;branch=z9hG4bKbehind;received=10.17.0.98")
+        .with("Record-Route", "<sip:10.17.0.99;lr>")
+        .sdp(talkative);
+    for name in [
+        "User-Agent",
+        "Subject",
+        "Organization",
+        "P-Asserted-Identity",
+        "P-Preferred-Identity",
+        "Remote-Party-ID",
+        "Diversion",
+        "History-Info",
+        "Call-Info",
+        "Alert-Info",
+        "Error-Info",
+        "Reply-To",
+        "Referred-By",
+        "X-Source",
+        "Date",
+        "In-Reply-To",
+        "Warning",
+        "Some-New-Header",
+        "Geolocation",
+        "Identity-Info",
+        "P-Access-Network-Info",
+        "User-to-User",
+        "Accept-Contact",
+    ] {
+        invite = invite.with(name, "<sip:x@10.17.0.21>");
+    }
+    lab.send(phone.at, invite);
+    let trying = lab.expect(phone.at, "100");
+    assert_eq!(trying.all("Via").len(), 2, "the phone's own Vias come back");
+    let got = lab.expect(pbx.at, "INVITE");
+    assert_eq!(got.all("Via").len(), 1, "only ours");
+    assert_eq!(got.uri(), "sip:200@pbx.example.com");
+    assert_eq!(uri_of(got.header("From")), "sip:101@pbx.example.com");
+    assert_eq!(uri_of(got.header("To")), "sip:200@pbx.example.com");
+    assert!(!got.has("X-Source") && !got.has("P-Asserted-Identity"), "{got}");
+    assert_eq!(got.list("Record-Route").len(), 1, "only ours");
+    lab.end();
+}
+
+#[test]
+fn a_call_id_that_names_a_host_is_sealed_for_the_whole_dialog() {
+    for call_id in ["abc@10.17.0.21", "abc-10.17.0.21", "10.17.0.21", "abc@phone.example"] {
+        let mut lab = Lab::edge();
+        let (phone, pbx) = parties(&lab);
+        let invite =
+            phone.request(&mut lab, "INVITE", "200").set("Call-ID", call_id).sdp(phone.sdp(4000));
+        lab.send(phone.at, invite.clone());
+        let mut a = Leg::calling(&phone, &invite);
+        assert_eq!(lab.expect(phone.at, "100").call_id(), call_id);
+        let got = lab.expect(pbx.at, "INVITE");
+        assert_ne!(got.call_id(), call_id);
+        let mut b = Leg::called(&pbx, &got, "b");
+        lab.send(pbx.at, pbx.answer(&got, 200, "b").sdp(pbx.sdp(6000)));
+        let ok = lab.expect(phone.at, "200");
+        assert_eq!(ok.call_id(), call_id, "its own again");
+        a.learn(&ok);
+        let ack = a.ack(&mut lab);
+        lab.send(phone.at, ack);
+        assert_eq!(lab.expect(pbx.at, "ACK").call_id(), b.call_id);
+        let info = b.request(&mut lab, "INFO");
+        lab.send(pbx.at, info);
+        let got = lab.expect(phone.at, "INFO");
+        assert_eq!(got.call_id(), call_id);
+        lab.send(phone.at, answer(&got, 200, ""));
+        lab.expect(pbx.at, "200");
+        lab.input(Input::HangUpAll);
+        assert_eq!(lab.expect(pbx.at, "BYE").call_id(), b.call_id);
+        assert_eq!(lab.expect(phone.at, "BYE").call_id(), call_id);
+        lab.clear();
+        lab.end();
+    }
+}
+
+#[test]
+fn tags_and_cseq_are_kept_and_contacts_are_not() {
+    let mut lab = Lab::edge();
+    let (phone, pbx) = parties(&lab);
+    let a = lab.call(&phone, "200", 4000);
+    lab.expect(phone.at, "100");
+    let got = lab.expect(pbx.at, "INVITE");
+    assert_eq!(got.tag("From"), param(a.invite.header("From"), "tag"));
+    assert_eq!(got.cseq(), (1, "INVITE"));
+    assert!(got.contact().ends_with("@203.0.113.1:5060"), "{got}");
+    assert_eq!(got.list("Record-Route").len(), 1);
+    lab.send(pbx.at, pbx.answer(&got, 180, "b").with("Record-Route", "<sip:203.0.113.99;lr>"));
+    let ringing = lab.expect(phone.at, "180");
+    assert_eq!(ringing.tag("To"), Some("b"));
+    assert!(ringing.contact().ends_with("@10.17.0.1:5060"), "{ringing}");
+    let routes = ringing.list("Record-Route");
+    assert!(routes.iter().all(|r| r.contains("10.17.0.1")), "the inside sees only us: {routes:?}");
+    lab.end();
+}
+
+#[test]
+fn the_upstreams_route_set_is_used_towards_it() {
+    let mut lab = Lab::edge();
+    let (phone, pbx) = parties(&lab);
+    let mut a = lab.call(&phone, "200", 4000);
+    lab.expect(phone.at, "100");
+    let got = lab.expect(pbx.at, "INVITE");
+    let own = got.header("Record-Route").to_owned();
+    let ok = pbx
+        .answer(&got, 200, "b")
+        .set("Record-Route", "<sip:203.0.113.11;lr>, <sip:203.0.113.10;lr>")
+        .with("Record-Route", own)
+        .sdp(pbx.sdp(6000));
+    lab.send(pbx.at, ok);
+    let ok = lab.expect(phone.at, "200");
+    a.learn(&ok);
+    let ack = a.ack(&mut lab);
+    lab.send(phone.at, ack);
+    let got = lab.expect(pbx.at, "ACK");
+    assert_eq!(got.list("Route"), ["<sip:203.0.113.10;lr>", "<sip:203.0.113.11;lr>"]);
+    assert_eq!(got.uri(), uri_of(&pbx.contact()));
+    lab.clear();
+    lab.end();
+}
+
+#[test]
+fn identity_headers_come_in_only_from_a_trusted_upstream() {
+    for trust in [true, false] {
+        let mut lab = Lab::edge_with(|c| c.upstreams[0].trust = trust);
+        let (phone, pbx) = parties(&lab);
+        let sealed = lab.register(&phone, 600);
+        let invite = pbx
+            .request_to(&mut lab, "INVITE", &sealed)
+            .with("P-Asserted-Identity", "<sip:+49301234@pbx.example.com>")
+            .with("X-Queue", "sales")
+            .sdp(pbx.sdp(6000));
+        lab.send(pbx.at, invite);
+        lab.expect(pbx.at, "100");
+        let got = lab.expect(phone.at, "INVITE");
+        assert_eq!(got.has("P-Asserted-Identity"), trust);
+        assert_eq!(got.has("X-Queue"), trust);
+        lab.end();
+    }
+}
+
+#[test]
+fn privacy_id_hides_the_caller_from_phones() {
+    let mut lab = Lab::edge();
+    let (phone, pbx) = parties(&lab);
+    let sealed = lab.register(&phone, 600);
+    let invite = pbx
+        .request_to(&mut lab, "INVITE", &sealed)
+        .with("P-Asserted-Identity", "<sip:+49301234@pbx.example.com>")
+        .with("Privacy", "id")
+        .sdp(pbx.sdp(6000));
+    lab.send(pbx.at, invite);
+    lab.expect(pbx.at, "100");
+    assert!(!lab.expect(phone.at, "INVITE").has("P-Asserted-Identity"));
+    lab.end();
+}
+
+#[test]
+fn no_route_steers_us() {
+    let mut lab = Lab::edge();
+    let (phone, pbx) = parties(&lab);
+    let message = phone
+        .request(&mut lab, "MESSAGE", "200")
+        .with("Route", "<sip:10.17.0.1;lr>, <sip:198.51.100.66;lr>")
+        .typed("text/plain", "hello");
+    lab.send(phone.at, message);
+    let got = lab.expect(pbx.at, "MESSAGE");
+    assert!(!got.has("Route"));
+    lab.send(pbx.at, answer(&got, 200, "m"));
+    lab.expect(phone.at, "200");
+    let sealed = lab.register(&phone, 600);
+    let message = pbx
+        .request_to(&mut lab, "MESSAGE", &sealed)
+        .with("Route", "<sip:203.0.113.1;lr>, <sip:10.17.0.66;lr>")
+        .typed("text/plain", "hello");
+    lab.send(pbx.at, message);
+    lab.expect(pbx.at, "403");
+    lab.nothing_left();
+    lab.end();
+}
+
+#[test]
+fn a_foreign_request_uri_goes_to_the_upstream_unchanged() {
+    let mut lab = Lab::edge();
+    let (phone, pbx) = parties(&lab);
+    let invite =
+        phone.request_to(&mut lab, "INVITE", "sip:bob@example.org;user=phone").sdp(phone.sdp(4000));
+    lab.send(phone.at, invite);
+    lab.expect(phone.at, "100");
+    assert_eq!(lab.expect(pbx.at, "INVITE").uri(), "sip:bob@example.org;user=phone");
+    lab.end();
+}
+
+#[test]
+fn we_are_no_open_relay() {
+    let mut lab = Lab::edge();
+    let stranger = Ua::new(lab.outside("198.51.100.66:5060"), "x");
+    for uri in ["sip:+4930123@pbx.example.com", "sip:bob@example.org", "sip:101@203.0.113.1"] {
+        let invite = stranger.request_to(&mut lab, "INVITE", uri).sdp(stranger.sdp(6000));
+        lab.send(stranger.at, invite);
+        let answers = lab.take(stranger.at);
+        let status = answers.last().map(Msg::status);
+        assert!(matches!(status, Some(400..=499)), "{uri}: {status:?}");
+        lab.nothing_left();
+    }
+    lab.advance(s(40));
+    lab.clear();
+    lab.end();
+}
+
+#[test]
+fn bodies_that_can_name_hosts_are_scrubbed() {
+    let mut lab = Lab::edge();
+    let (phone, pbx) = parties(&lab);
+    let (mut a, b) = lab.establish(&phone, &pbx);
+    for (kind, body) in [
+        (
+            "application/dialog-info+xml",
+            "<dialog-info><target uri=\"sip:101@10.17.0.21\"/></dialog-info>",
+        ),
+        ("message/sipfrag", "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 10.17.0.21\r\n"),
+        ("application/vq-rtcpxr", "LocalAddr:IP=10.17.0.21 PORT=4000\r\n"),
+        ("application/pidf+xml", "<contact>sip:101@10.17.0.21</contact>"),
+    ] {
+        let notify = a.request(&mut lab, "NOTIFY").typed(kind, body);
+        lab.send(phone.at, notify);
+        let msgs = lab.take(pbx.at);
+        if let Some(got) = msgs.first() {
+            assert!(got.body.contains("203.0.113.1") || got.body.is_empty(), "{kind}: {got}");
+            lab.send(pbx.at, answer(got, 200, ""));
+            lab.expect(phone.at, "200");
+        } else {
+            lab.expect(phone.at, "415");
+        }
+    }
+    lab.hang_up(&mut a, &b);
+    lab.end();
+}
+
+#[test]
+fn an_unknown_body_passes_inwards_and_is_415_outwards() {
+    let mut lab = Lab::edge();
+    let (phone, pbx) = parties(&lab);
+    let (mut a, mut b) = lab.establish(&phone, &pbx);
+    let info = b.request(&mut lab, "INFO").typed("application/x-new", "anything");
+    lab.send(pbx.at, info);
+    let got = lab.expect(phone.at, "INFO");
+    assert_eq!(got.body, "anything");
+    lab.send(phone.at, answer(&got, 200, ""));
+    lab.expect(pbx.at, "200");
+    let info = a.request(&mut lab, "INFO").typed("application/x-new", "anything");
+    lab.send(phone.at, info);
+    lab.expect(phone.at, "415");
+    let info = a.request(&mut lab, "INFO").typed("application/dtmf-relay", "Signal=5\r\n");
+    lab.send(phone.at, info);
+    let got = lab.expect(pbx.at, "INFO");
+    assert_eq!(got.body, "Signal=5\r\n");
+    lab.send(pbx.at, answer(&got, 200, ""));
+    lab.expect(phone.at, "200");
+    let info =
+        a.request(&mut lab, "INFO").with("Content-Encoding", "gzip").typed("text/plain", "?");
+    lab.send(phone.at, info);
+    lab.expect(phone.at, "415");
+    lab.hang_up(&mut a, &b);
+    lab.end();
+}
+
+#[test]
+fn an_offer_within_a_multipart_body_is_rewritten() {
+    let mut lab = Lab::edge();
+    let (phone, pbx) = parties(&lab);
+    let body = format!(
+        "--b1\r\nContent-Type: application/sdp\r\n\r\n{}\r\n--b1\r\nContent-Type: text/plain\r\n\
+         \r\nhello\r\n--b1--\r\n",
+        phone.sdp(4000)
+    );
+    let invite =
+        phone.request(&mut lab, "INVITE", "200").typed("multipart/mixed;boundary=b1", body);
+    lab.send(phone.at, invite);
+    lab.expect(phone.at, "100");
+    let got = lab.expect(pbx.at, "INVITE");
+    assert!(got.body.contains("c=IN IP4 203.0.113.1") && got.body.contains("hello"), "{got}");
+    assert_eq!(lab.relay.open.len(), 1);
+    lab.end();
+}
+
+#[test]
+fn an_attended_transfer_names_the_other_dialog_as_the_far_side_knows_it() {
+    let mut lab = Lab::edge();
+    let (phone, pbx) = parties(&lab);
+    let (mut one, b_one) = lab.establish(&phone, &pbx);
+    let other = lab.far("300");
+    let (two, b_two) = lab.establish(&phone, &other);
+    let tag = |value: &str| param(value, "tag").unwrap_or_default().to_owned();
+    let replaces = format!(
+        "{}%3Bto-tag%3D{}%3Bfrom-tag%3D{}",
+        two.call_id.replace('@', "%40"),
+        tag(&two.remote),
+        tag(&two.local)
+    );
+    let refer = one
+        .request(&mut lab, "REFER")
+        .with("Refer-To", format!("<{}?Replaces={replaces}>", two.target))
+        .with("Referred-By", format!("<sip:101@{}>", site::GATE_INSIDE));
+    lab.send(phone.at, refer);
+    let got = lab.expect(pbx.at, "REFER");
+    let target = uri_of(got.header("Refer-To"));
+    assert!(target.starts_with(uri_of(&other.contact())), "the far party's own Contact: {target}");
+    let named = b_two.call_id.replace('@', "%40");
+    assert!(target.contains(&format!("Replaces={named}%3B")), "{target} names {named}");
+    assert_eq!(uri_of(got.header("Referred-By")), "sip:101@pbx.example.com");
+    lab.send(pbx.at, answer(&got, 202, ""));
+    lab.expect(phone.at, "202");
+    lab.hang_up(&mut one, &b_one);
+    lab.end();
+}
+
+#[test]
+fn only_the_digest_uri_may_name_our_inside_address() {
+    let mut lab = Lab::edge();
+    let mut phone = lab.phone("101", "10.17.0.21:5060");
+    site::GATE_INSIDE.clone_into(&mut phone.domain);
+    let value = "Digest username=\"101\", realm=\"pbx.example.com\", nonce=\"n\", \
+                 uri=\"sip:10.17.0.1\", response=\"00\"";
+    let register = lab.local_register(&phone, 600).with("Authorization", value);
+    lab.send(phone.at, register);
+    let pbx = lab.pbx();
+    let got = lab.expect(pbx, "REGISTER");
+    assert_eq!(got.header("Authorization"), value, "rewriting it would break the digest");
+    lab.clear();
+    lab.end();
+}
+
+#[test]
+fn the_inside_sees_media_only_from_us() {
+    let mut lab = Lab::edge();
+    let (phone, pbx) = parties(&lab);
+    let sealed = lab.register(&phone, 600);
+    let invite = pbx.request_to(&mut lab, "INVITE", &sealed).sdp(sdp("203.0.113.77", 6000));
+    lab.send(pbx.at, invite);
+    lab.expect(pbx.at, "100");
+    let got = lab.expect(phone.at, "INVITE");
+    assert!(!got.body.contains("203.0.113.77"), "{got}");
+    assert_eq!(got.media_address(), site::GATE_INSIDE);
+    assert_eq!(got.header("Via").matches("10.17.0.1").count(), 1);
+    lab.end();
+}
+
+#[test]
+fn a_redirect_shows_no_inside_host() {
+    let mut lab = Lab::edge();
+    let (phone, pbx) = parties(&lab);
+    let sealed = lab.register(&phone, 600);
+    let invite = pbx.request_to(&mut lab, "INVITE", &sealed).sdp(pbx.sdp(6000));
+    lab.send(pbx.at, invite.clone());
+    lab.expect(pbx.at, "100");
+    let got = lab.expect(phone.at, "INVITE");
+    let moved = answer(&got, 302, "m").with("Contact", "<sip:199@10.17.0.1>");
+    lab.send(phone.at, moved);
+    lab.expect(phone.at, "ACK");
+    let moved = lab.expect(pbx.at, "302");
+    assert_eq!(moved.contact(), "sip:199@pbx.example.com");
+    lab.send(pbx.at, Leg::calling(&pbx, &invite).ack_refusal(&moved));
+    lab.end();
+}

@@ -1,0 +1,158 @@
+//! What the default policy `site` and a file's own rules let through, as parties see it.
+
+use crate::lab::script::answer;
+use crate::lab::{Lab, Msg, Ua, site};
+use portreeve::audit::Record;
+use portreeve::engine::digest::Users;
+
+fn strict(rules: &str) -> Lab {
+    let text =
+        format!("{}\n{rules}", site::EDGE.replace("default = \"allow\"", "default = \"site\""));
+    Lab::with(site::parse(&text), Users::None)
+}
+
+fn last(lab: &mut Lab, ua: &Ua) -> u16 {
+    lab.take(ua.at).last().map(Msg::status).unwrap_or_default()
+}
+
+#[test]
+fn a_phone_registers_first() {
+    let mut lab = strict("");
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    lab.call(&phone, "200", 4000);
+    assert_eq!(last(&mut lab, &phone), 403);
+    lab.nothing_left();
+    assert_eq!(lab.stats().now.transactions, [0, 0]);
+    lab.register(&phone, 600);
+    lab.call(&phone, "200", 4000);
+    lab.expect(phone.at, "100");
+    let pbx = lab.pbx();
+    lab.expect(pbx, "INVITE");
+    lab.end();
+}
+
+#[test]
+fn emergency_calls_need_no_registration() {
+    let mut lab = strict("");
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    lab.call(&phone, "112", 4000);
+    lab.expect(phone.at, "100");
+    let pbx = lab.pbx();
+    lab.expect(pbx, "INVITE");
+    lab.end();
+}
+
+#[test]
+fn emergency_calls_pass_every_cap() {
+    let mut lab = strict("[limits]\ncalls = 1\n");
+    let (phone, pbx) = (lab.phone("101", "10.17.0.21:5060"), lab.far("200"));
+    lab.register(&phone, 600);
+    lab.establish(&phone, &pbx);
+    lab.call(&phone, "200", 4000);
+    lab.expect(phone.at, "503");
+    lab.call(&phone, "112", 4000);
+    lab.expect(phone.at, "100");
+    lab.expect(pbx.at, "INVITE");
+    lab.end();
+}
+
+#[test]
+fn the_upstream_reaches_phones_and_nobody_else_does() {
+    let mut lab = strict("");
+    let (phone, pbx) = (lab.phone("101", "10.17.0.21:5060"), lab.far("200"));
+    let sealed = lab.register(&phone, 600);
+    let stranger = Ua::new(lab.outside("198.51.100.66:5060"), "x");
+    let invite = stranger.request_to(&mut lab, "INVITE", &sealed).sdp(stranger.sdp(6000));
+    lab.send(stranger.at, invite);
+    assert_eq!(last(&mut lab, &stranger), 403);
+    lab.nothing_left();
+    let invite = pbx.request_to(&mut lab, "INVITE", &sealed).sdp(pbx.sdp(6000));
+    lab.send(pbx.at, invite);
+    lab.expect(pbx.at, "100");
+    lab.expect(phone.at, "INVITE");
+    lab.end();
+}
+
+#[test]
+fn a_rule_denies_by_the_number_as_it_is_meant() {
+    let mut lab = strict(
+        "[numbers]\noutside_line = \"0\"\n[[rule]]\nname = \"no premium\"\nside = \"inside\"\n\
+         number = [\"+1900*\"]\ndeny = { code = 403, reason = \"Premium\" }\n",
+    );
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    lab.register(&phone, 600);
+    for dialled in ["+1900555", "%2B1900555", "+1-900-555", "0001900555", "+1%39005550100"] {
+        let a = lab.call(&phone, dialled, 4000);
+        let answers = lab.take(phone.at);
+        let no = answers.last().expect("an answer");
+        assert_eq!((no.status(), no.start.ends_with("Premium")), (403, true), "{dialled}: {no}");
+        lab.send(phone.at, a.ack_refusal(no));
+    }
+    lab.nothing_left();
+    let judged = lab.records.iter().filter(
+        |r| matches!(r, Record::CallAttempt { verdict: "deny", rule, .. } if rule == "no premium"),
+    );
+    assert_eq!(judged.count(), 5, "each with its rule");
+    assert_eq!(lab.stats().decisions["no premium"], [0, 5]);
+    lab.end();
+}
+
+#[test]
+fn what_was_judged_is_what_goes_out() {
+    let numbers = "[numbers]\nnational_prefix = \"0\"\ncountry = \"+49\"\n";
+    let keep =
+        "[[rule]]\nname = \"as dialled\"\nside = \"inside\"\nallow = { keep_number = true }\n";
+    for (rules, sent) in
+        [(numbers.to_owned(), "+4930123456"), (format!("{numbers}{keep}"), "030123456")]
+    {
+        let mut lab = strict(&rules);
+        let phone = lab.phone("101", "10.17.0.21:5060");
+        lab.register(&phone, 600);
+        lab.call(&phone, "030123456", 4000);
+        lab.expect(phone.at, "100");
+        let pbx = lab.pbx();
+        let got = lab.expect(pbx, "INVITE");
+        assert_eq!(got.uri(), format!("sip:{sent}@pbx.example.com"));
+        lab.end();
+    }
+}
+
+#[test]
+fn a_drop_is_silence() {
+    let mut lab = strict(
+        "[[rule]]\nname = \"scanners\"\nside = \"outside\"\nuser_agent = [\"friendly-scanner*\"]\n\
+         drop = true\n",
+    );
+    let scanner = Ua::new(lab.outside("198.51.100.66:5060"), "x");
+    let options =
+        scanner.request(&mut lab, "OPTIONS", "100").with("User-Agent", "friendly-scanner");
+    lab.send(scanner.at, options);
+    lab.nothing_left();
+    let verdicts =
+        lab.records.iter().filter(|r| matches!(r, Record::Verdict { verdict: "drop", .. }));
+    assert_eq!(verdicts.count(), 1);
+    lab.end();
+}
+
+#[test]
+fn a_rule_keeps_and_strips_headers_and_allows_bodies() {
+    let mut lab = strict(
+        "[[rule]]\nname = \"lab\"\nside = \"inside\"\n\
+         allow = { keep = [\"X-Room\"], strip = [\"Subject\"], bodies = [\"application/x-new\"] }\n",
+    );
+    let (phone, pbx) = (lab.phone("101", "10.17.0.21:5060"), lab.far("200"));
+    lab.register(&phone, 600);
+    let message = phone
+        .request(&mut lab, "MESSAGE", "200")
+        .with("X-Room", "12")
+        .with("X-Other", "13")
+        .with("Subject", "secret")
+        .typed("application/x-new", "anything");
+    lab.send(phone.at, message);
+    let got = lab.expect(pbx.at, "MESSAGE");
+    assert_eq!((got.has("X-Room"), got.has("X-Other"), got.has("Subject")), (true, false, false));
+    assert_eq!(got.body, "anything");
+    lab.send(pbx.at, answer(&got, 200, "m"));
+    lab.expect(phone.at, "200");
+    lab.end();
+}
