@@ -5,10 +5,19 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("portreeve runs on Linux only: it relies on epoll and on socket filters");
 
+/// The HTTP side: metrics and health.
+#[cfg(feature = "daemon")]
+pub mod admin;
 /// Audit records and the hash chain that makes edits visible.
 pub mod audit;
+/// The commands.
+#[cfg(feature = "daemon")]
+pub mod cli;
 /// The configuration file: raw shape → checked types, every error with its place and a hint.
 pub mod config;
+/// The running gateway: one event loop, effects carried out.
+#[cfg(feature = "daemon")]
+pub mod daemon;
 /// Everything that touches the kernel: sockets, threads, files. Decides nothing.
 #[cfg(feature = "daemon")]
 pub mod driver;

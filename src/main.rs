@@ -1,2 +1,7 @@
 //! portreeve: arguments → configuration → daemon → exit code.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    portreeve::cli::main()
+}

@@ -1,0 +1,125 @@
+//! The commands, one a file. Data goes to stdout, words to stderr.
+
+mod audit;
+mod config;
+mod log;
+mod run;
+mod selftest;
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Exit codes (sysexits).
+pub(crate) mod exit {
+    /// A check said no.
+    pub(crate) const NO: u8 = 1;
+    /// Wrong use.
+    pub(crate) const USAGE: u8 = 2;
+    /// The configuration is wrong.
+    pub(crate) const CONFIG: u8 = 78;
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  portreeve                              a phone system for this LAN, no file needed
+  portreeve run -c /etc/portreeve/portreeve.toml
+  portreeve config check FILE            every mistake at once
+  portreeve selftest                     a real call through a second instance, in seconds
+  portreeve audit verify FOLDER          was the log changed?
+
+Exit codes: 0 done, 1 a check said no, 2 usage, 69 cannot bind, 74 state or audit volume,
+77 permission, 78 configuration.";
+
+/// A SIP-aware application-layer gateway: the gate between a site's phones and the outside.
+#[derive(Debug, Parser)]
+#[command(name = "portreeve", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway (the default)
+    Run(RunArgs),
+    /// Check, show or write a configuration
+    Config {
+        #[command(subcommand)]
+        what: ConfigCommand,
+    },
+    /// Look after the audit log
+    Audit {
+        #[command(subcommand)]
+        what: AuditCommand,
+    },
+    /// Place real calls through a second instance of this binary; exit code 0 or 1
+    Selftest,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct RunArgs {
+    /// Configuration file (else PORTREEVE_CONFIG, /etc/portreeve/portreeve.toml, else site mode)
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Folder for state and audit in site mode
+    #[arg(long, value_name = "DIR", default_value = "./portreeve-data")]
+    pub(crate) data: PathBuf,
+    /// Site mode: address or address:port to listen at
+    #[arg(long, value_name = "ADDRESS[:PORT]")]
+    pub(crate) listen: Option<String>,
+    /// Override one key, as media.ports=30000-30399 (may be repeated)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Skip the test call at the start of site mode
+    #[arg(long)]
+    pub(crate) no_selftest: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Say everything that is wrong with a file
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+    /// Print the values in effect, and the fixed limits
+    Show {
+        /// The file (default: site mode)
+        file: Option<PathBuf>,
+    },
+    /// Print a commented file to start from
+    Init,
+}
+
+#[derive(Debug, Subcommand)]
+enum AuditCommand {
+    /// Recompute the chain; exit code 1 names the first broken line
+    Verify {
+        /// A folder of audit-*.jsonl, or one file
+        path: PathBuf,
+        /// Hash the last line must have (kept elsewhere: shows truncation)
+        #[arg(long)]
+        tip: Option<String>,
+    },
+}
+
+/// Arguments → exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let code = match cli.command {
+        None => run::run(cli.run),
+        Some(Command::Run(args)) => run::run(args),
+        Some(Command::Config { what: ConfigCommand::Check { file } }) => config::check(&file),
+        Some(Command::Config { what: ConfigCommand::Show { file } }) => config::show(file),
+        Some(Command::Config { what: ConfigCommand::Init }) => config::init(),
+        Some(Command::Audit { what: AuditCommand::Verify { path, tip } }) => {
+            audit::verify(&path, tip.as_deref())
+        }
+        Some(Command::Selftest) => selftest::selftest(),
+    };
+    ExitCode::from(code)
+}

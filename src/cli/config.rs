@@ -1,0 +1,61 @@
+//! `config check | show | init`.
+
+use super::{exit, run};
+use crate::config::{self, Config, Environment};
+use crate::policy::RuleSet;
+use std::path::{Path, PathBuf};
+
+/// Reads and checks a file whole, rule tests included; faults go to stderr.
+pub(super) fn load(file: &Path, env: &Environment) -> Result<Config, u8> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|e| {
+        eprintln!("{name}: {e}");
+        exit::CONFIG
+    })?;
+    let parsed = Config::parse(&name, &text, env);
+    let checked = parsed.and_then(|c| RuleSet::compile(&c).map(|_| c));
+    checked.map_err(|faults| {
+        for f in &faults {
+            eprintln!("{f}");
+        }
+        let s = if faults.len() == 1 { "" } else { "s" };
+        eprintln!("{} error{s} in {name}", faults.len());
+        exit::CONFIG
+    })
+}
+
+pub(super) fn check(file: &Path) -> u8 {
+    match load(file, &run::environment(&[])) {
+        Ok(c) => {
+            let rules = c.policy.rules.len();
+            println!(
+                "{}: good: {} interfaces, {} upstreams, {rules} rules, {} rule tests passed",
+                file.display(),
+                c.interfaces.len(),
+                c.upstreams.len(),
+                c.policy.tests.len()
+            );
+            0
+        }
+        Err(code) => code,
+    }
+}
+
+pub(super) fn show(file: Option<PathBuf>) -> u8 {
+    let config = match file {
+        Some(file) => load(&file, &run::environment(&[])),
+        None => run::site_config(&super::RunArgs::default()).map(|(c, _)| c),
+    };
+    match config {
+        Ok(c) => {
+            print!("{}", config::show(&c));
+            0
+        }
+        Err(code) => code,
+    }
+}
+
+pub(super) fn init() -> u8 {
+    print!("{}", config::INIT);
+    0
+}

@@ -1,0 +1,165 @@
+//! The running gateway: binds, starts, owns the engine, stops. One event loop carries inputs in and
+//! effects out; it decides nothing that the engine could decide.
+
+mod act;
+mod event_loop;
+pub mod reload;
+mod start_error;
+
+pub use event_loop::{Ask, Report};
+pub use start_error::StartError;
+
+use crate::audit::Record;
+use crate::config::{Config, Listener};
+use crate::driver::audit_log::AuditLog;
+use crate::driver::clock::Clock;
+use crate::driver::relay_worker::{Options as RelayOptions, Relay};
+use crate::driver::state::{self, State};
+use crate::driver::stream::Streams;
+use crate::driver::udp::SipSocket;
+use crate::engine::digest::Users;
+use crate::engine::{Engine, Input, Seeds, Snapshot};
+use crate::ground::Transport;
+use crate::policy::RuleSet;
+use event_loop::EventLoop;
+use std::net::{SocketAddr, UdpSocket};
+use std::path::Path;
+use std::sync::Arc;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// Messages that may wait for the event loop.
+const QUEUE: usize = 4_096;
+
+/// A started gateway.
+#[derive(Debug)]
+pub struct Handle {
+    asks: mpsc::Sender<Ask>,
+    task: JoinHandle<()>,
+}
+
+impl Handle {
+    /// The way to talk to the event loop.
+    #[must_use]
+    pub fn asks(&self) -> mpsc::Sender<Ask> {
+        self.asks.clone()
+    }
+
+    /// Waits until the gateway has stopped.
+    pub async fn stopped(self) {
+        let _ = self.task.await;
+    }
+
+    /// Stops now; calls are hung up.
+    pub async fn stop(self) {
+        let _ = self.asks.send(Ask::StopNow).await;
+        let _ = self.task.await;
+    }
+}
+
+/// Secrets of local users, as the configuration names them.
+///
+/// # Errors
+/// A file that cannot be read, or that others can read.
+pub fn users(config: &Config) -> Result<Users, StartError> {
+    let r = &config.registrar;
+    if let Some(file) = &r.users_file {
+        return Ok(state::users(Path::new(file))?);
+    }
+    if let Some(file) = &r.password_file {
+        return Ok(Users::Shared { password: state::site_password(Path::new(file))? });
+    }
+    Ok(Users::None)
+}
+
+/// Starts a gateway on the current runtime.
+///
+/// # Errors
+/// What could not be opened, with what to do about it.
+pub fn start(config: Config) -> Result<Handle, StartError> {
+    let clock = Clock::start();
+    let rules = RuleSet::compile(&config).map_err(StartError::Rules)?;
+    let users = users(&config)?;
+    let state = State::open(Path::new(&config.state_dir))?;
+    let audit = match &config.audit.dir {
+        Some(dir) => Some(
+            AuditLog::open(Path::new(dir), &config.site.name, clock).map_err(StartError::Audit)?,
+        ),
+        None => None,
+    };
+    let listeners = config.listeners();
+    let (queue, arrivals) = mpsc::channel(QUEUE);
+    let streams = Streams::new(listeners.clone(), &config.limits, queue.clone());
+    let mut sockets = Vec::new();
+    for l in &listeners {
+        sockets.push(listen(*l, &config, &streams, &queue)?);
+    }
+    let options = RelayOptions { workers: config.media.workers };
+    let relay = Arc::new(Relay::start(&options).map_err(StartError::Relay)?);
+    let seeds = Seeds { keys: state.keys()?, nonce: state::random(), random: state::random() };
+    let snapshot = Arc::new(Snapshot { config: config.clone(), rules, users });
+    let engine = Engine::new(snapshot, seeds, clock.now());
+    let (asks, questions) = mpsc::channel(64);
+    let mut event_loop =
+        EventLoop::new(engine, config.clone(), clock, sockets, streams, relay, state, audit);
+    event_loop.begin(vec![Input::Restore(event_loop.stored())]);
+    for at in busy_ports(&config) {
+        event_loop.begin(vec![Input::ExcludePort(at)]);
+    }
+    event_loop.record(Record::System {
+        event: "start",
+        detail: format!("portreeve {}, configuration {}", env!("CARGO_PKG_VERSION"), config.hash),
+    });
+    let task = tokio::spawn(event_loop.run(arrivals, questions));
+    Ok(Handle { asks, task })
+}
+
+/// Binds one SIP socket and starts its reader. UDP sockets are kept for sending.
+fn listen(
+    l: Listener,
+    config: &Config,
+    streams: &Streams,
+    queue: &mpsc::Sender<crate::driver::Arrival>,
+) -> Result<Option<SipSocket>, StartError> {
+    let dscp = config.interfaces.get(l.interface).map_or(24, |i| i.dscp_sip);
+    let fault = |error| StartError::Bind { listener: l, error };
+    match l.transport {
+        Transport::Udp => {
+            let socket = SipSocket::bind(l, dscp).map_err(fault)?;
+            tokio::spawn(socket.clone().read(queue.clone()));
+            Ok(Some(socket))
+        }
+        Transport::Tcp => {
+            let socket = bind_tcp(l.bind).map_err(fault)?;
+            tokio::spawn(streams.clone().accept(socket, l.id));
+            Ok(None)
+        }
+    }
+}
+
+fn bind_tcp(at: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if at.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(at)?;
+    socket.listen(1024)
+}
+
+/// Relay ports that somebody else holds: found by binding each once.
+fn busy_ports(config: &Config) -> Vec<SocketAddr> {
+    let mut busy = Vec::new();
+    let mut seen = Vec::new();
+    for i in &config.interfaces {
+        if seen.contains(&i.address) {
+            continue;
+        }
+        seen.push(i.address);
+        for port in config.media.ports.0..=config.media.ports.1 {
+            let at = SocketAddr::new(i.address, port);
+            if UdpSocket::bind(at).is_err() {
+                busy.push(at);
+            }
+        }
+    }
+    busy
+}

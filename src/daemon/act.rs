@@ -1,0 +1,53 @@
+//! The only match on `Output`: each effect is carried out, none is judged.
+
+use super::event_loop::EventLoop;
+use crate::engine::{Input, Level, Output};
+use crate::ground::{Now, Transport};
+
+impl EventLoop {
+    /// Carries out one effect; what it brings back goes into the engine next.
+    pub(super) fn act(&mut self, now: Now, output: Output) -> Option<Input> {
+        match output {
+            Output::Transmit { flow, bytes } => match flow.transport {
+                Transport::Udp => {
+                    let socket = self.sockets.get(usize::from(flow.listener.0));
+                    if let Some(Some(socket)) = socket {
+                        socket.send(flow.peer, &bytes);
+                    }
+                }
+                Transport::Tcp => self.streams.send(flow, bytes),
+            },
+            Output::CloseConnection(conn) => self.streams.close(conn),
+            Output::Relay(command) => return self.relay.apply(command).err().map(Input::Relay),
+            Output::Record(record) => {
+                if let Some(audit) = &self.audit {
+                    audit.append(now, record);
+                }
+            }
+            Output::StoreBinding(binding) => {
+                if let Err(e) = self.state.store(binding) {
+                    tracing::error!("a registration could not be stored: {e}");
+                }
+            }
+            Output::RemoveBinding { key } => {
+                if let Err(e) = self.state.remove(&key) {
+                    tracing::error!("a registration could not be removed: {e}");
+                }
+            }
+            Output::CallChanged(view) => {
+                self.calls.pin().insert(view.call, view);
+            }
+            Output::CallGone(call) => {
+                self.calls.pin().remove(&call);
+            }
+            Output::Notice { level, text } => match level {
+                Level::Debug => tracing::debug!("{text}"),
+                Level::Info => tracing::info!("{text}"),
+                Level::Warn => tracing::warn!("{text}"),
+                Level::Error => tracing::error!("{text}"),
+            },
+            Output::Timeout(_) => {}
+        }
+        None
+    }
+}

@@ -1,0 +1,238 @@
+//! The loop: one input, then every effect, then the next. It owns the engine and what effects need.
+
+use crate::audit::Record;
+use crate::config::Config;
+use crate::driver::Arrival;
+use crate::driver::audit_log::{AuditCounters, AuditLog};
+use crate::driver::clock::Clock;
+use crate::driver::relay_worker::{Relay, Totals};
+use crate::driver::state::State;
+use crate::driver::stream::Streams;
+use crate::driver::udp::SipSocket;
+use crate::engine::{CallView, Engine, Input, Output, Snapshot, Stats, StoredBinding};
+use crate::ground::Mono;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use tokio::sync::{mpsc, oneshot};
+
+/// What others ask of the loop.
+#[derive(Debug)]
+pub enum Ask {
+    /// How things stand.
+    Stats(oneshot::Sender<Box<Report>>),
+    /// A new configuration.
+    Reload(Arc<Snapshot>, Record),
+    /// A line for the audit log.
+    Record(Record),
+    /// No new calls; stop when the last one has ended, or after the configured time.
+    Drain,
+    /// Hang up and stop.
+    StopNow,
+}
+
+/// Counters and gauges from everywhere.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// The engine's.
+    pub stats: Stats,
+    /// The relay's.
+    pub relay: Totals,
+    /// Lines, failures, suppressed records; full.
+    pub audit: [u64; 4],
+    /// Open stream connections.
+    pub connections: u64,
+    /// SIP datagrams dropped at our sockets.
+    pub dropped: u64,
+}
+
+pub(super) struct EventLoop {
+    engine: Engine,
+    config: Config,
+    pub(super) clock: Clock,
+    pub(super) sockets: Vec<Option<SipSocket>>,
+    pub(super) streams: Streams,
+    pub(super) relay: Arc<Relay>,
+    pub(super) state: State,
+    pub(super) audit: Option<AuditLog>,
+    counters: Option<Arc<AuditCounters>>,
+    /// The session table for readers: written here, read without a lock.
+    pub(super) calls: Arc<papaya::HashMap<u64, CallView>>,
+    deadline: Option<Mono>,
+    draining: Option<Mono>,
+}
+
+impl EventLoop {
+    #[expect(clippy::too_many_arguments, reason = "everything an effect may need")]
+    pub(super) fn new(
+        engine: Engine,
+        config: Config,
+        clock: Clock,
+        sockets: Vec<Option<SipSocket>>,
+        streams: Streams,
+        relay: Arc<Relay>,
+        state: State,
+        audit: Option<AuditLog>,
+    ) -> Self {
+        let counters = audit.as_ref().map(AuditLog::counters);
+        let calls = Arc::new(papaya::HashMap::new());
+        let (deadline, draining) = (None, None);
+        Self {
+            engine,
+            config,
+            clock,
+            sockets,
+            streams,
+            relay,
+            state,
+            audit,
+            counters,
+            calls,
+            deadline,
+            draining,
+        }
+    }
+
+    pub(super) fn stored(&self) -> Vec<StoredBinding> {
+        self.state.bindings()
+    }
+
+    /// Inputs before the first arrival.
+    pub(super) fn begin(&mut self, inputs: Vec<Input>) {
+        for input in inputs {
+            self.step(input);
+        }
+    }
+
+    pub(super) fn record(&self, record: Record) {
+        if let Some(audit) = &self.audit {
+            audit.append(self.clock.now(), record);
+        }
+    }
+
+    pub(super) async fn run(
+        mut self,
+        mut arrivals: mpsc::Receiver<Arrival>,
+        mut asks: mpsc::Receiver<Ask>,
+    ) {
+        let mut batch = Vec::with_capacity(64);
+        loop {
+            let until = self.wake_at();
+            let relay = self.relay.clone();
+            tokio::select! {
+                n = arrivals.recv_many(&mut batch, 64) => {
+                    if n == 0 {
+                        break;
+                    }
+                    for arrival in batch.drain(..) {
+                        self.step(input(arrival));
+                    }
+                }
+                event = relay.next_event() => self.step(Input::Relay(event)),
+                ask = asks.recv() => match ask {
+                    Some(ask) => if self.answer(ask) { break },
+                    None => break,
+                },
+                () = tokio::time::sleep_until(until) => self.step(Input::Timeout),
+            }
+            if self.is_drained() {
+                break;
+            }
+        }
+        self.finish().await;
+    }
+
+    fn wake_at(&self) -> tokio::time::Instant {
+        let far = self.clock.now().mono + std::time::Duration::from_secs(60);
+        let at = self.deadline.unwrap_or(far).min(self.draining.unwrap_or(far)).min(far);
+        tokio::time::Instant::from_std(self.clock.instant(at))
+    }
+
+    /// One input, then every effect.
+    pub(super) fn step(&mut self, input: Input) {
+        let now = self.clock.now();
+        self.engine.handle_input(now, input);
+        let mut failed = Vec::new();
+        loop {
+            match self.engine.poll_output() {
+                Output::Timeout(at) => {
+                    self.deadline = at;
+                    break;
+                }
+                output => failed.extend(self.act(now, output)),
+            }
+        }
+        for input in failed {
+            self.step(input);
+        }
+    }
+
+    /// Answers a question; true: stop.
+    fn answer(&mut self, ask: Ask) -> bool {
+        match ask {
+            Ask::Stats(to) => {
+                let _ = to.send(Box::new(self.report()));
+            }
+            Ask::Reload(snapshot, record) => {
+                self.config = snapshot.config.clone();
+                self.step(Input::Reload(snapshot));
+                self.record(record);
+            }
+            Ask::Record(record) => self.record(record),
+            Ask::Drain => {
+                self.step(Input::Drain);
+                self.draining = Some(self.clock.now().mono + self.config.drain);
+                let detail = format!("{} calls under way", self.engine.active_calls());
+                self.record(Record::Admin { action: "drain", result: "applied", detail });
+            }
+            Ask::StopNow => return true,
+        }
+        false
+    }
+
+    fn report(&self) -> Report {
+        let audit = self.counters.as_ref().map_or([0; 4], |c| {
+            [
+                c.records.load(Relaxed),
+                c.write_failures.load(Relaxed),
+                c.suppressed.load(Relaxed),
+                u64::from(c.full.load(Relaxed)),
+            ]
+        });
+        Report {
+            stats: self.engine.stats(self.clock.now()),
+            relay: self.relay.totals(),
+            audit,
+            connections: self.streams.len() as u64,
+            dropped: self.sockets.iter().flatten().map(SipSocket::dropped).sum(),
+        }
+    }
+
+    /// Draining is over: no calls, or no more time.
+    fn is_drained(&self) -> bool {
+        let Some(until) = self.draining else { return false };
+        self.engine.active_calls() == 0 || self.clock.now().mono >= until
+    }
+
+    /// Hangs up what is left, lets the relay report, writes the last records.
+    async fn finish(mut self) {
+        let left = self.engine.active_calls();
+        self.step(Input::HangUpAll);
+        if left > 0 {
+            let until = tokio::time::Instant::now() + std::time::Duration::from_millis(500);
+            while let Ok(event) = tokio::time::timeout_at(until, self.relay.next_event()).await {
+                self.step(Input::Relay(event));
+            }
+        }
+        let detail = format!("{left} calls hung up");
+        self.record(Record::System { event: "stop", detail });
+    }
+}
+
+fn input(arrival: Arrival) -> Input {
+    match arrival {
+        Arrival::Message { flow, bytes } => Input::Message { flow, bytes },
+        Arrival::Refused { flow, refusal } => Input::StreamRefused { flow, refusal },
+        Arrival::Closed(conn) => Input::ConnectionClosed(conn),
+        Arrival::Failed(flow) => Input::TransportFailed(flow),
+    }
+}

@@ -1,0 +1,119 @@
+//! Why the gateway did not start, and what to do about it.
+
+use crate::config::{Diagnostic, Listener};
+use crate::driver::state::StateError;
+use crate::ground::Transport;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+/// What could not be had at the start.
+#[derive(Debug)]
+pub enum StartError {
+    /// A SIP socket.
+    Bind {
+        /// Which.
+        listener: Listener,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// The state folder, a password or a users file.
+    State(StateError),
+    /// The audit folder.
+    Audit(io::Error),
+    /// Relay threads.
+    Relay(io::Error),
+    /// The metrics listener.
+    Http(SocketAddr, io::Error),
+    /// A rule or its test.
+    Rules(Vec<Diagnostic>),
+    /// Too few open files for `limits.calls`.
+    Files {
+        /// What is needed.
+        need: u64,
+        /// What is allowed.
+        have: u64,
+    },
+}
+
+impl From<StateError> for StartError {
+    fn from(e: StateError) -> Self {
+        Self::State(e)
+    }
+}
+
+impl StartError {
+    /// Exit code, by sysexits: 69 cannot bind, 74 state or audit volume, 77 permission, 78
+    /// configuration.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Bind { error, .. } | Self::Http(_, error)
+                if error.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                77
+            }
+            Self::Bind { .. } | Self::Http(..) | Self::Relay(_) | Self::Files { .. } => 69,
+            Self::State(e) if e.busy => 69,
+            Self::State(_) | Self::Audit(_) => 74,
+            Self::Rules(_) => 78,
+        }
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind { listener, error } => bind(f, listener, error),
+            Self::State(e) => write!(f, "{e}"),
+            Self::Audit(e) => write!(f, "{e}"),
+            Self::Relay(e) => write!(f, "relay threads cannot start: {e}"),
+            Self::Http(at, e) => {
+                write!(f, "metrics cannot listen at {at}: {e}\n  choose another with http.listen")?;
+                holder(f, *at, Transport::Tcp)
+            }
+            Self::Rules(all) => all.iter().try_for_each(|d| write!(f, "{d}")),
+            Self::Files { need, have } => write!(
+                f,
+                "only {have} files may be open, limits.calls needs {need}\n  raise it (ulimit -n \
+                 {need}, LimitNOFILE={need}) or lower limits.calls"
+            ),
+        }
+    }
+}
+
+fn bind(f: &mut fmt::Formatter<'_>, l: &Listener, error: &io::Error) -> fmt::Result {
+    let (at, transport) = (l.bind, l.transport);
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            write!(f, "{transport} {at} is in use")?;
+            holder(f, at, transport)?;
+            let free = SocketAddr::new(at.ip(), at.port().saturating_add(2));
+            write!(
+                f,
+                "\n  stop it, or listen elsewhere: --listen {free} (with a file: listen = \
+                 [\"{transport}:{}\"])",
+                free.port()
+            )
+        }
+        io::ErrorKind::AddrNotAvailable => write!(
+            f,
+            "{at} is not an address of this machine\n  set the interface's `address` or `device` \
+             to one that is (ip -brief address lists them)"
+        ),
+        io::ErrorKind::PermissionDenied => write!(
+            f,
+            "{transport} {at}: not permitted\n  ports below 1024 need CAP_NET_BIND_SERVICE; 5060 \
+             needs no right"
+        ),
+        _ => write!(f, "{transport} {at}: {error}"),
+    }
+}
+
+/// Names the process that holds a port, when /proc shows it.
+fn holder(f: &mut fmt::Formatter<'_>, at: SocketAddr, transport: Transport) -> fmt::Result {
+    match crate::driver::interfaces::holder(at, transport) {
+        Some((pid, name)) => write!(f, " by {name} (pid {pid})"),
+        None => Ok(()),
+    }
+}
