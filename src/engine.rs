@@ -132,7 +132,7 @@ pub struct Engine {
     dialogs: dialog::Dialogs,
     bindings: Bindings,
     media: MediaTable,
-    parked: HashMap<(String, String), u64>,
+    parked: HashMap<(String, String), dialog::Call>,
     stats: Stats,
     next_id: u64,
     next_call: u64,

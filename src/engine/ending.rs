@@ -74,17 +74,25 @@ impl Engine {
         let key = (call.caller.call_id.clone(), call.caller_tag.clone());
         self.emit(Output::CallGone(no));
         self.media.drop_pending(no);
-        self.parked.insert(key, no);
         self.timers.set(TimerKey::Parked(no), self.now.mono + PARKED);
+        if let Some(other) = self.parked.insert(key, call) {
+            self.abandoned(&other);
+        }
     }
 
     /// Nobody came back with credentials.
     pub(crate) fn unpark(&mut self, no: u64) {
-        let key = self.parked.iter().find(|(_, n)| **n == no).map(|(k, _)| k.clone());
-        if let Some(key) = key {
-            self.parked.remove(&key);
+        let key = self.parked.iter().find(|(_, c)| c.no == no).map(|(k, _)| k.clone());
+        if let Some(call) = key.and_then(|k| self.parked.remove(&k)) {
+            self.abandoned(&call);
         }
-        self.close_media(no, None);
+    }
+
+    fn abandoned(&mut self, call: &Call) {
+        self.timers.stop(TimerKey::Parked(call.no));
+        self.count_outcome(call.direction, outcome(401));
+        let end = self.call_end(call, outcome(401), 401, "");
+        self.finish_attempt(call.no, end);
     }
 
     /// Ends a call from here: BYE to both sides, or CANCEL and an answer while it rings.

@@ -332,9 +332,9 @@ impl Engine {
         let parked = (a.request.call_id().to_owned(), tag_of(&a.request));
         let again = self.parked.remove(&parked);
         let no = match again {
-            Some(no) => {
-                self.timers.stop(super::TimerKey::Parked(no));
-                no
+            Some(call) => {
+                self.timers.stop(super::TimerKey::Parked(call.no));
+                call.no
             }
             None => {
                 self.next_call += 1;
