@@ -50,7 +50,8 @@ pub(super) fn run(args: RunArgs) -> u8 {
             return 69;
         }
     };
-    let started = Started { config, file, env, others, args };
+    let test_call = file.is_none() && !args.no_selftest;
+    let started = Started { config, file, env, others, test_call };
     match runtime.block_on(serve(started)) {
         Ok(()) => 0,
         Err(e) => {
@@ -65,7 +66,7 @@ struct Started {
     file: Option<PathBuf>,
     env: Environment,
     others: Vec<IpAddr>,
-    args: RunArgs,
+    test_call: bool,
 }
 
 async fn serve(s: Started) -> Result<(), StartError> {

@@ -128,6 +128,11 @@ fn interface(mut s: Section<'_, '_>, env: &Environment, src: &mut Source<'_>) ->
     }
     s.finish(src);
     let (name, side, address) = (name?, side?, address?);
+    if networks.is_empty() && side == Side::Inside {
+        // The site is what is attached here, unless the file says otherwise.
+        let attached = env.devices.values().flatten().filter(|n| n.addr() == address);
+        networks = attached.map(ipnet::IpNet::trunc).collect();
+    }
     let default = if side == Side::Inside { Learn::SameIp } else { Learn::Strict };
     Some(Interface {
         name,

@@ -5,7 +5,7 @@ use super::StoredBinding;
 use crate::ground::{Flow, Wall};
 use crate::wire::sip::Uri;
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// One binding.
 #[derive(Clone, Debug)]
@@ -63,6 +63,7 @@ pub(crate) struct Bindings {
     by_key: HashMap<String, Binding>,
     by_user: HashMap<String, Vec<String>>,
     by_peer: HashMap<SocketAddr, Vec<String>>,
+    by_ip: HashMap<IpAddr, Vec<String>>,
 }
 
 impl Bindings {
@@ -93,11 +94,20 @@ impl Bindings {
             .filter(|b| b.flow.transport == flow.transport)
     }
 
+    /// True when a phone of the site has this address, or says so.
+    pub(crate) fn names(&self, ip: IpAddr) -> bool {
+        self.by_ip.contains_key(&ip)
+    }
+
     pub(crate) fn insert(&mut self, binding: Binding) {
         self.remove(&binding.key);
         let key = binding.key.clone();
         self.by_user.entry(binding.user().to_owned()).or_default().push(key.clone());
         self.by_peer.entry(binding.flow.peer).or_default().push(key.clone());
+        self.by_ip.entry(binding.flow.peer.ip()).or_default().push(key.clone());
+        if let Some(ip) = binding.contact.host_ip() {
+            self.by_ip.entry(ip).or_default().push(key.clone());
+        }
         self.by_key.insert(key, binding);
     }
 
@@ -105,6 +115,10 @@ impl Bindings {
         let old = self.by_key.remove(key)?;
         forget(&mut self.by_user, &old.user().to_owned(), key);
         forget(&mut self.by_peer, &old.flow.peer, key);
+        forget(&mut self.by_ip, &old.flow.peer.ip(), key);
+        if let Some(ip) = old.contact.host_ip() {
+            forget(&mut self.by_ip, &ip, key);
+        }
         Some(old)
     }
 }

@@ -247,6 +247,7 @@ impl Engine {
             record_route: None,
             allow: &p.allow,
             trusted,
+            near: peer,
             domain: domain.as_deref(),
         };
         let (out, branch) = self.carry(request, &x);

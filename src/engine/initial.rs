@@ -531,6 +531,7 @@ impl Engine {
                 record_route: forms.then(|| self.leg_route(egress, no, Leg::Caller, peer)),
                 allow: &a.allow,
                 trusted,
+                near: peer,
                 domain: domain.as_deref(),
             };
             let (out, branch) = self.carry(request, &x);

@@ -11,11 +11,16 @@ use std::net::{IpAddr, SocketAddr};
 pub(crate) struct Net {
     listeners: Vec<Listener>,
     interfaces: Vec<Interface>,
+    upstreams: Vec<IpAddr>,
 }
 
 impl Net {
     pub(crate) fn new(config: &Config) -> Self {
-        Self { listeners: config.listeners(), interfaces: config.interfaces.clone() }
+        Self {
+            listeners: config.listeners(),
+            interfaces: config.interfaces.clone(),
+            upstreams: config.upstreams.iter().map(|u| u.address.ip()).collect(),
+        }
     }
 
     pub(crate) fn listener(&self, id: ListenerId) -> Option<&Listener> {
@@ -80,16 +85,26 @@ impl Net {
     }
 
     /// True for an address that must not be shown outside: our own inside addresses and the
-    /// networks of the inside interfaces, except what an outside interface itself advertises.
+    /// networks of the inside interfaces. What an outside interface advertises, an upstream's own
+    /// address and a network that is as closely listed outside are not.
     pub(crate) fn is_inside(&self, ip: IpAddr) -> bool {
-        let shown = |i: &Interface| i.side == Side::Outside && i.advertised() == ip;
-        if self.interfaces.iter().any(shown) {
+        if self.is_shown(ip) {
             return false;
         }
-        self.interfaces
-            .iter()
-            .filter(|i| i.side == Side::Inside)
-            .any(|i| i.address == ip || i.networks.iter().any(|n| n.contains(&ip)))
+        let own = self.interfaces.iter().any(|i| i.side == Side::Inside && i.address == ip);
+        own || self.closest(Side::Inside, ip) > self.closest(Side::Outside, ip)
+    }
+
+    /// True for an address that outsiders know anyway.
+    pub(crate) fn is_shown(&self, ip: IpAddr) -> bool {
+        let advertised = |i: &Interface| i.side == Side::Outside && i.advertised() == ip;
+        self.upstreams.contains(&ip) || self.interfaces.iter().any(advertised)
+    }
+
+    /// Prefix length of the closest network that a side lists, plus one; 0: none.
+    fn closest(&self, side: Side, ip: IpAddr) -> u16 {
+        let nets = self.interfaces.iter().filter(|i| i.side == side).flat_map(|i| &i.networks);
+        nets.filter(|n| n.contains(&ip)).map(|n| u16::from(n.prefix_len()) + 1).max().unwrap_or(0)
     }
 
     /// The socket from which an upstream is reached.

@@ -76,6 +76,7 @@ impl Engine {
             record_route: None,
             allow: &a.allow,
             trusted: false,
+            near: a.flow.peer.ip(),
             domain: Some(&domain),
         };
         let (out, branch) = self.carry(&request, &x);

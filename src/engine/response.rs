@@ -62,7 +62,7 @@ impl Engine {
             return None;
         }
         if to == Side::Outside {
-            self.hide(&mut out, ingress);
+            self.hide(&mut out, ingress, flow.peer.ip());
         }
         Some(out)
     }

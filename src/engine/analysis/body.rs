@@ -109,13 +109,13 @@ impl Engine {
             // OPTIONS and the like describe abilities, not a session: addresses go all the same.
             None => {
                 let shown = self.shown_address();
-                Ok(Some(body::scrub(part, |ip| self.net.is_inside(ip), &shown)))
+                Ok(Some(body::scrub(part, |ip| self.is_hidden(ip), &shown)))
             }
         }
     }
 
     fn scrub(&self, part: &[u8]) -> Vec<u8> {
-        body::scrub(part, |ip| self.net.is_inside(ip), &self.shown_address())
+        body::scrub(part, |ip| self.is_hidden(ip), &self.shown_address())
     }
 
     /// The address outside parties know us by.

@@ -9,6 +9,7 @@ use crate::engine::seal::Role;
 use crate::ground::{ListenerId, Side};
 use crate::relay::Leg;
 use crate::wire::addresses::find_addresses;
+use crate::wire::body::scrub;
 use crate::wire::sip::{Message, Method, Name, NameAddr, Scheme, Uri, Via};
 use std::net::IpAddr;
 
@@ -31,6 +32,8 @@ pub(crate) struct Crossing<'a> {
     pub(crate) allow: &'a Allow,
     /// Identity headers are believed: it comes from a trusted upstream.
     pub(crate) trusted: bool,
+    /// The sender's own address.
+    pub(crate) near: IpAddr,
     /// The domain of the far side, for URIs that name us.
     pub(crate) domain: Option<&'a str>,
 }
@@ -98,7 +101,7 @@ impl Engine {
         self.translate_references(&mut out, x.from, x.domain);
         self.strip(&mut out, x.from, x.to, x.allow, x.trusted);
         if x.to == Side::Outside {
-            self.hide(&mut out, x.egress);
+            self.hide(&mut out, x.egress, x.near);
         }
         (out, branch)
     }
@@ -181,7 +184,12 @@ impl Engine {
     /// A host that may not be shown outside: ours, or an inside address.
     pub(crate) fn must_hide(&self, uri: &Uri) -> bool {
         let ip = uri.host_ip();
-        ip.is_some_and(|ip| self.net.is_our_address(ip) || self.net.is_inside(ip))
+        ip.is_some_and(|ip| self.net.is_our_address(ip) || self.is_hidden(ip))
+    }
+
+    /// An address that outsiders must not see: of an inside network, or of a phone.
+    pub(crate) fn is_hidden(&self, ip: IpAddr) -> bool {
+        self.net.is_inside(ip) || self.bindings.names(ip) && !self.net.is_shown(ip)
     }
 
     /// Refer-To, Referred-By, Replaces and kin: our Contacts become what they stand for, dialogs are
@@ -277,15 +285,17 @@ impl Engine {
 
     /// The last check: no inside address leaves in a head. The digest's own `uri=` cannot be
     /// touched (README "Limits").
-    pub(crate) fn hide(&mut self, out: &mut Message, egress: ListenerId) {
+    pub(crate) fn hide(&mut self, out: &mut Message, egress: ListenerId, near: IpAddr) {
+        let near_hidden = !self.net.is_shown(near);
         let shown = host_text(self.net.advertised(egress).ip());
         let mut found: Vec<(Name, Option<Vec<u8>>)> = Vec::new();
         for (name, value) in out.all() {
-            let inside = find_addresses(value).any(|(_, ip)| self.net.is_inside(ip));
+            let hidden = |ip| self.is_hidden(ip) || near_hidden && ip == near;
+            let inside = find_addresses(value).any(|(_, ip)| hidden(ip));
             if !inside || matches!(name, Name::Authorization | Name::ProxyAuthorization) {
                 continue;
             }
-            let new = OVERWRITTEN.contains(name).then(|| self.overwrite(value, &shown));
+            let new = OVERWRITTEN.contains(name).then(|| scrub(value, hidden, &shown));
             found.push((name.clone(), new));
         }
         for (name, new) in found {
@@ -303,20 +313,6 @@ impl Engine {
                 }
             }
         }
-    }
-
-    fn overwrite(&self, value: &[u8], shown: &str) -> Vec<u8> {
-        let mut out = Vec::with_capacity(value.len());
-        let mut at = 0;
-        for (range, ip) in find_addresses(value) {
-            if self.net.is_inside(ip) {
-                out.extend_from_slice(value.get(at..range.start).unwrap_or_default());
-                out.extend_from_slice(shown.as_bytes());
-                at = range.end;
-            }
-        }
-        out.extend_from_slice(value.get(at..).unwrap_or_default());
-        out
     }
 
     /// Record-Route values of a message without ours.

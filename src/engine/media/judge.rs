@@ -97,10 +97,10 @@ impl Judge<'_> {
         if ip.is_multicast() || is_link_local(ip) || is_broadcast(ip) {
             return refuse("a multicast, broadcast or link-local address", "");
         }
-        if ip.is_loopback() && !self.interface.allow_loopback {
-            return refuse("a loopback address", "allow_loopback");
-        }
         let listed = self.interface.networks.iter().any(|n| n.contains(&ip));
+        if ip.is_loopback() && !self.interface.allow_loopback && !listed {
+            return refuse("a loopback address", "networks");
+        }
         match self.interface.side {
             Side::Inside if ip == self.source || listed => Ok((SocketAddr::new(ip, port), false)),
             Side::Inside if self.interface.learn == Learn::SameIp => {
@@ -108,10 +108,11 @@ impl Judge<'_> {
                 Ok((SocketAddr::new(self.source, port), true))
             }
             Side::Inside => refuse("neither the phone's source nor a listed network", "networks"),
+            Side::Outside if listed => Ok((SocketAddr::new(ip, port), false)),
             Side::Outside if self.net.is_inside(ip) => refuse("an inside address", ""),
             Side::Outside => {
                 let any = self.interface.networks.is_empty();
-                if any || listed || ip == self.source {
+                if any || ip == self.source {
                     Ok((SocketAddr::new(ip, port), false))
                 } else {
                     refuse("not in this interface's networks", "networks")
