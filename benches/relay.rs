@@ -5,6 +5,7 @@
 //!     cargo bench --bench relay -- CALLS [ADDRESS [BASE [WORKERS]]]
 //!
 //! It relays until its standard input ends, then prints what it counted.
+#![expect(clippy::expect_used, reason = "a bench that cannot start says why and ends")]
 
 use portreeve::driver::relay_worker::{Options, Relay};
 use portreeve::ground::Side;
@@ -23,7 +24,7 @@ fn main() {
         println!("usage: cargo bench --bench relay -- CALLS [ADDRESS [BASE [WORKERS]]]");
         return;
     }
-    let relay = Relay::start(&Options { workers }).expect("threads start");
+    let relay = Relay::start(&Options { workers, cname: None }).expect("threads start");
     for i in 0..calls {
         if let Err(Event::OpenFailed { error, .. }) = relay.apply(open(i, host, base)) {
             eprintln!("call {i}: {error}");

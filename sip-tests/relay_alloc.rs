@@ -1,5 +1,7 @@
 //! The relay thread allocates nothing per packet, and a thousand streams leave nothing behind.
 //! An own binary: its allocator counts, and nothing else may run beside.
+#![expect(clippy::expect_used, reason = "a failed step is a failed test")]
+#![expect(clippy::disallowed_methods, reason = "deadlines with real sockets")]
 
 use portreeve::driver::relay_worker::{Options, Relay};
 use portreeve::ground::Side;
@@ -70,7 +72,7 @@ fn wait_closed(relay: &Relay) -> Counters {
 }
 
 fn packets_cost_no_allocation() {
-    let relay = Relay::start(&Options { workers: 1 }).expect("a thread");
+    let relay = Relay::start(&Options { workers: 1, cname: None }).expect("a thread");
     let ((a, caller), (b, callee)) = (phone(), phone());
     let legs = [leg(20_000, caller), leg(20_002, callee)];
     relay.apply(Command::Open { stream: StreamId(1), legs, idle: None }).expect("open ports");
@@ -112,7 +114,7 @@ fn descriptors() -> usize {
 
 fn a_thousand_streams_leave_no_descriptor_behind() {
     let before = descriptors();
-    let relay = Relay::start(&Options { workers: 2 }).expect("threads");
+    let relay = Relay::start(&Options { workers: 2, cname: None }).expect("threads");
     let idle = descriptors();
     for n in 0..1000 {
         // 50 pairs of pairs are used round and round: a port is free once `Closed` was told.

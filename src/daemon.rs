@@ -95,7 +95,7 @@ pub fn start(config: Config) -> Result<Handle, StartError> {
     for l in &listeners {
         sockets.push(listen(*l, &config, &streams, &queue)?);
     }
-    let options = RelayOptions { workers: config.media.workers };
+    let options = RelayOptions::new(&config, state::random());
     let relay = Arc::new(Relay::start(&options).map_err(StartError::Relay)?);
     let seeds = Seeds { keys: state.keys()?, nonce: state::random(), random: state::random() };
     let snapshot = Arc::new(Snapshot { config: config.clone(), rules, users });

@@ -2,6 +2,7 @@
 //! It never owns a socket; `driver::relay_worker` carries its decisions out.
 
 mod burst;
+pub mod cname;
 pub mod command;
 pub mod flow;
 pub mod forward;

@@ -11,7 +11,9 @@ mod totals;
 
 pub use totals::Totals;
 
-use crate::ground::Mono;
+use crate::config::Config;
+use crate::ground::{Mono, Side};
+use crate::relay::cname::CnameGuard;
 use crate::relay::{Command, Event, LegConfig, StreamId};
 use events::EventQueue;
 use rustix::event::{EventfdFlags, eventfd};
@@ -31,10 +33,12 @@ use totals::TotalsTable;
 const JOBS: usize = 256;
 
 /// How the relay is set up.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Threads; 0: one a core.
     pub workers: usize,
+    /// Hides inside addresses in RTCP that leaves the site; `None`: nothing to hide.
+    pub cname: Option<CnameGuard>,
 }
 
 /// What every thread shares.
@@ -42,6 +46,19 @@ pub struct Options {
 struct Shared {
     epoch: Instant,
     events: EventQueue,
+    cname: Option<CnameGuard>,
+}
+
+impl Shared {
+    #[expect(clippy::disallowed_methods, reason = "a relay thread reads the clock per wake-up")]
+    fn new(cname: Option<CnameGuard>) -> Self {
+        Self { epoch: Instant::now(), events: EventQueue::new(), cname }
+    }
+
+    /// The one clock of the relay.
+    fn now(&self) -> Mono {
+        Mono(self.epoch.elapsed())
+    }
 }
 
 #[derive(Debug)]
@@ -50,6 +67,17 @@ struct Handle {
     wake: Arc<OwnedFd>,
     totals: Arc<TotalsTable>,
     thread: Option<JoinHandle<()>>,
+}
+
+impl Options {
+    /// As configured; `key` renames participants whose CNAME names an inside address.
+    #[must_use]
+    pub fn new(config: &Config, key: [u8; 32]) -> Self {
+        let inside = config.interfaces.iter().filter(|i| i.side == Side::Inside);
+        let networks =
+            inside.flat_map(|i| i.networks.iter().copied().chain([i.address.into()])).collect();
+        Self { workers: config.media.workers, cname: Some(CnameGuard::new(networks, key)) }
+    }
 }
 
 /// The running relay. Dropping it closes every stream and ends the threads.
@@ -66,7 +94,7 @@ impl Relay {
             0 => std::thread::available_parallelism().map_or(1, NonZero::get),
             n => n,
         };
-        let shared = Arc::new(Shared { epoch: Instant::now(), events: EventQueue::new() });
+        let shared = Arc::new(Shared::new(options.cname.clone()));
         let mut relay = Self { handles: Vec::with_capacity(workers), shared };
         for n in 0..workers {
             let handle = relay.start_thread(n)?;
@@ -79,6 +107,7 @@ impl Relay {
     /// the stream does not exist then.
     ///
     /// A command for a stream that is not open changes nothing.
+    #[expect(clippy::result_large_err, reason = "once a call, and it is the event itself")]
     pub fn apply(&self, command: Command) -> Result<(), Event> {
         let (stream, job) = match command {
             Command::Open { stream, legs, idle } => (stream, self.open(stream, &legs, idle)?),
@@ -129,14 +158,14 @@ impl Relay {
         Ok(Handle { jobs, wake, totals, thread: Some(thread) })
     }
 
+    #[expect(clippy::result_large_err, reason = "as `apply`")]
     fn open(
         &self,
         stream: StreamId,
         legs: &[LegConfig; 2],
         idle: Option<Duration>,
     ) -> Result<Job, Event> {
-        let now = Mono(self.shared.epoch.elapsed());
-        match Slot::bind(stream, legs, idle, now) {
+        match Slot::bind(stream, legs, idle, self.shared.now()) {
             Ok(slot) => Ok(Job::Open(Box::new(slot))),
             Err(error) => Err(Event::OpenFailed { stream, error }),
         }

@@ -137,6 +137,14 @@ impl Stream {
         Decision { verdict, pinned: learning }
     }
 
+    /// Whether what comes in here is RTCP that leaves the site: then it may not name its insides.
+    #[must_use]
+    pub fn leaves_site(&self, leg: Leg, lane: Lane) -> bool {
+        lane == Lane::Rtcp
+            && self.side(leg) == Side::Inside
+            && self.side(leg.other()) == Side::Outside
+    }
+
     /// The packet that came in on `leg` went out of the other one.
     pub fn sent(&mut self, leg: Leg, lane: Lane) {
         self.counters.legs[leg.other().index()].sent[lane.index()] += 1;

@@ -1,8 +1,8 @@
 //! The relay with real sockets on loopback. Times are bounded and generous; nothing asserted
 //! depends on speed.
+#![expect(clippy::disallowed_methods, reason = "deadlines of tests with real sockets")]
 
 use super::*;
-use crate::ground::Side;
 use crate::relay::{Counters, DropReason, Expect, Leg, Party};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -90,7 +90,7 @@ impl Bench {
     }
 
     fn with_idle(caller: Party, callee: Party, idle: Option<Duration>) -> Self {
-        let relay = Relay::start(&Options { workers: 2 }).unwrap();
+        let relay = Relay::start(&Options { workers: 2, cname: None }).unwrap();
         let host = own_host();
         relay.apply(open(ID, host, [caller, callee], idle)).unwrap();
         Self { relay, host, events: Vec::new() }
@@ -124,10 +124,9 @@ impl Bench {
 
     fn close(&mut self) -> Counters {
         self.relay.apply(Command::Close { stream: ID }).unwrap();
-        match self.wait_for(|e| matches!(e, Event::Closed { .. })) {
-            Event::Closed { counters, .. } => counters,
-            other => panic!("{other:?}"),
-        }
+        let event = self.wait_for(|e| matches!(e, Event::Closed { .. }));
+        let Event::Closed { counters, .. } = event else { panic!("{event:?}") };
+        counters
     }
 }
 
@@ -316,7 +315,7 @@ fn silence_is_told_once() {
 #[test]
 fn a_taken_port_fails_the_open_at_once_and_names_it() {
     let host = own_host();
-    let relay = Relay::start(&Options { workers: 1 }).unwrap();
+    let relay = Relay::start(&Options { workers: 1, cname: None }).unwrap();
     let taken = UdpSocket::bind((host, 20_003)).unwrap();
     let parties = [Party::UNKNOWN; 2];
     let failed = relay.apply(open(ID, host, parties, None)).unwrap_err();
@@ -338,7 +337,7 @@ fn ports_are_open_when_apply_returns_and_free_when_closed_is_told() {
 #[test]
 fn ipv6_is_relayed_too() {
     let (a, b) = (Phone::new("::1"), Phone::new("::1"));
-    let relay = Relay::start(&Options { workers: 1 }).unwrap();
+    let relay = Relay::start(&Options { workers: 1, cname: None }).unwrap();
     let free = UdpSocket::bind("[::1]:0").unwrap().local_addr().unwrap().port();
     let leg = |port, party| LegConfig {
         side: Side::Inside,
@@ -357,7 +356,7 @@ fn ipv6_is_relayed_too() {
 
 #[test]
 fn commands_for_a_stream_that_is_not_there_change_nothing() {
-    let relay = Relay::start(&Options { workers: 1 }).unwrap();
+    let relay = Relay::start(&Options { workers: 1, cname: None }).unwrap();
     let party = Party::UNKNOWN;
     for command in [
         Command::Update { stream: ID, leg: Leg::Caller, party },
@@ -371,7 +370,7 @@ fn commands_for_a_stream_that_is_not_there_change_nothing() {
 
 #[test]
 fn streams_spread_over_the_threads() {
-    let relay = Relay::start(&Options { workers: 4 }).unwrap();
+    let relay = Relay::start(&Options { workers: 4, cname: None }).unwrap();
     for step in [1, 2] {
         let mut loads = [0; 4];
         for n in 0..1000 {
@@ -381,4 +380,24 @@ fn streams_spread_over_the_threads() {
         }
         assert!(loads.iter().all(|n| (200..300).contains(n)), "{loads:?}");
     }
+}
+
+#[test]
+fn rtcp_that_leaves_the_site_names_no_inside_host() {
+    let (a, b) = (Phone::new("127.0.0.2"), Phone::new("127.0.0.3"));
+    let cname = Some(CnameGuard::new(Vec::new(), [1; 32]));
+    let relay = Relay::start(&Options { workers: 1, cname }).unwrap();
+    let host = own_host();
+    let parties = [a.party(Expect::Exact), b.party(Expect::Exact)];
+    relay.apply(open(ID, host, parties, None)).unwrap();
+    let mut sdes = vec![0x80, 201, 0, 1, 0, 0, 0, 9, 0x81, 202, 0, 5, 0, 0, 0, 9, 1, 13];
+    sdes.extend(b"101@127.0.0.2\0");
+    let mut got = [0; 64];
+    a.sockets[1].send_to(&sdes, SocketAddr::new(host, 20_001)).unwrap();
+    let len = b.sockets[1].recv(&mut got).unwrap();
+    assert_eq!((len, &got[..18]), (sdes.len(), &sdes[..18]));
+    assert!(!got.windows(9).any(|w| w == b"127.0.0.2"));
+    b.sockets[1].send_to(&sdes, SocketAddr::new(host, 20_003)).unwrap();
+    let len = a.sockets[1].recv(&mut got).unwrap();
+    assert_eq!(got[..len], sdes, "inwards nothing is changed");
 }

@@ -16,7 +16,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What a thread is told.
 pub(super) enum Job {
@@ -85,7 +85,7 @@ impl Worker {
     pub(super) fn run(mut self) {
         let mut ready = Vec::with_capacity(BATCH);
         let mut buffer = vec![0; BUFFER];
-        let mut now = self.now();
+        let mut now = self.shared.now();
         loop {
             ready.clear();
             let timeout = self.timeout(now);
@@ -93,7 +93,7 @@ impl Worker {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(_) => break,
             }
-            now = self.now();
+            now = self.shared.now();
             let mut told = false;
             for event in &ready {
                 match event.data.u64() {
@@ -111,10 +111,6 @@ impl Worker {
         self.close_all(now);
     }
 
-    fn now(&self) -> Mono {
-        Mono(Instant::now().saturating_duration_since(self.shared.epoch))
-    }
-
     /// Until the next sweep; for ever while there is nothing to sweep.
     fn timeout(&self, now: Mono) -> Option<Timespec> {
         if self.by_id.is_empty() {
@@ -129,7 +125,7 @@ impl Worker {
         let (slot, socket) = from_token(token);
         // A slot closed earlier in this batch has left a stale token.
         let Some(Some(slot)) = self.slots.get_mut(slot) else { return };
-        slot.serve(socket, buffer, now, &mut self.events);
+        slot.serve(socket, buffer, self.shared.cname.as_ref(), now, &mut self.events);
         if !self.events.is_empty() {
             self.shared.events.push_all(&mut self.events);
         }
