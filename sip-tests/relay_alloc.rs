@@ -38,9 +38,14 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-const HOST: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 78, 0, 1));
 const PATIENCE: Duration = Duration::from_secs(10);
 const PACKETS: u64 = 20_000;
+
+/// An own address, so that runs beside each other do not meet.
+fn host() -> IpAddr {
+    let [low, high, ..] = std::process::id().to_le_bytes();
+    IpAddr::V4(Ipv4Addr::new(127, 128 + high % 64, low, 1))
+}
 
 fn main() {
     packets_cost_no_allocation();
@@ -49,7 +54,7 @@ fn main() {
 }
 
 fn leg(port: u16, party: Party) -> LegConfig {
-    LegConfig { side: Side::Inside, bind: HOST, port, dscp: 46, party }
+    LegConfig { side: Side::Inside, bind: host(), port, dscp: 46, party }
 }
 
 fn phone() -> (UdpSocket, Party) {
@@ -76,8 +81,8 @@ fn packets_cost_no_allocation() {
     let ((a, caller), (b, callee)) = (phone(), phone());
     let legs = [leg(20_000, caller), leg(20_002, callee)];
     relay.apply(Command::Open { stream: StreamId(1), legs, idle: None }).expect("open ports");
-    let to_a = SocketAddr::new(HOST, 20_000);
-    let to_b = SocketAddr::new(HOST, 20_002);
+    let to_a = SocketAddr::new(host(), 20_000);
+    let to_b = SocketAddr::new(host(), 20_002);
     let mut packet = [0_u8; 172];
     packet[0] = 0x80;
     let mut exchange = |rounds: u64| {

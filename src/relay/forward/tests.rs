@@ -3,6 +3,7 @@
 use super::*;
 use crate::relay::burst::STRANGER_INTERVAL;
 use crate::relay::{Expect, FlowCounters};
+use proptest::prelude::*;
 use std::net::Ipv4Addr;
 
 const A: (Leg, Lane) = (Leg::Caller, Lane::Rtp);
@@ -275,4 +276,72 @@ fn closing_tells_strangers_and_final_counters() {
     let strangers =
         Event::Stranger { stream: ID, leg: Leg::Callee, from: None, expected, count: 7 };
     assert_eq!(events, [strangers, Event::Closed { stream: ID, counters: want }]);
+}
+
+/// One step of a hostile run.
+#[derive(Clone, Debug)]
+enum Step {
+    Packet { leg: Leg, lane: Lane, port: u16, host: u8, bytes: Vec<u8> },
+    Update { leg: Leg, port: u16, host: u8, expect: u8, held: bool },
+    Pass(u64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let leg = || prop_oneof![Just(Leg::Caller), Just(Leg::Callee)];
+    let lane = || prop_oneof![Just(Lane::Rtp), Just(Lane::Rtcp)];
+    let bytes =
+        prop_oneof![Just(rtp()), Just(rtcp()), proptest::collection::vec(any::<u8>(), 0..40)];
+    let packet = (leg(), lane(), 4000_u16..4004, 1_u8..3, bytes)
+        .prop_map(|(leg, lane, port, host, bytes)| Step::Packet { leg, lane, port, host, bytes });
+    let update = (leg(), 4000_u16..4003, 1_u8..3, 0_u8..3, any::<bool>())
+        .prop_map(|(leg, port, host, expect, held)| Step::Update { leg, port, host, expect, held });
+    let step = prop_oneof![8 => packet, 2 => update, 1 => (0_u64..5000).prop_map(Step::Pass)];
+    proptest::collection::vec(step, 0..120)
+}
+
+fn host_addr(host: u8, port: u16) -> SocketAddr {
+    SocketAddr::new(Ipv4Addr::new(192, 0, 2, host).into(), port)
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_is_counted_once_and_only_expected_media_passes(steps in steps()) {
+        let mut b = Bench::new(Party::UNKNOWN, Party::UNKNOWN);
+        let (mut came, mut forwarded) = ([0_u64; 2], [0_u64; 2]);
+        for step in steps {
+            match step {
+                Step::Pass(ms) => b.pass(ms),
+                Step::Update { leg, port, host, expect, held } => {
+                    let named = |port| (!held).then(|| host_addr(host, port));
+                    let expect = match expect {
+                        0 => Expect::Nobody,
+                        1 => Expect::Exact,
+                        _ => Expect::SameIp(host_addr(host, 0).ip()),
+                    };
+                    let party = Party { rtp: named(port), rtcp: named(port + 1), expect };
+                    b.stream.update(leg, party, b.now);
+                    prop_assert!(!b.stream.update(leg, party, b.now));
+                }
+                Step::Packet { leg, lane, port, host, bytes } => {
+                    let from = host_addr(host, port);
+                    let before = b.stream.source(leg, lane);
+                    came[leg.index()] += 1;
+                    let d = b.stream.receive((leg, lane), from, &bytes, b.now, &mut b.events);
+                    if let Verdict::Forward { .. } = d.verdict {
+                        forwarded[leg.index()] += 1;
+                        prop_assert!(before.takes(from));
+                        prop_assert!(is_lanes_kind(lane, &bytes));
+                        prop_assert_eq!(b.stream.source(leg, lane), Source::Exactly(from));
+                    }
+                }
+            }
+        }
+        for leg in [Leg::Caller, Leg::Callee] {
+            let i = leg.index();
+            let dropped: u64 = b.leg(leg).dropped.iter().sum();
+            prop_assert_eq!(came[i], forwarded[i] + dropped);
+            let accepted: u64 = b.leg(leg).packets.iter().sum();
+            prop_assert_eq!(accepted, forwarded[i] + b.dropped(leg, DropReason::NoPeer));
+        }
+    }
 }
