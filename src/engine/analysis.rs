@@ -93,6 +93,10 @@ impl Engine {
                 return Some((416, "Unsupported URI Scheme", RejectReason::Scheme, None));
             }
         }
+        // A URI with headers may stand in a Contact, never in a start line (RFC 3261 §19.1.1).
+        if uri.as_ref().is_some_and(|u| u.headers.is_some()) {
+            return Some((400, "Headers In Request-URI", RejectReason::Malformed, None));
+        }
         let to_us = *request.method() == Method::Options
             && uri.as_ref().is_some_and(|u| self.net.names_us(u));
         if request.max_forwards() == Some(0) && !to_us {

@@ -50,7 +50,7 @@ pub(super) fn message(bytes: Bytes, framing: Framing) -> Result<Message, Refusal
 fn refusal(fault: Fault, start: Option<(Start, Option<Method>)>, rows: Vec<Row>) -> Refusal {
     let answerable = match start {
         Some((Start::Request { uri }, Some(method))) if method != Method::Ack => {
-            skeleton(&uri, method, &rows).map(Box::new)
+            skeleton(&uri, method, &rows, fault.reason).map(Box::new)
         }
         Some(_) | None => None,
     };
@@ -58,19 +58,33 @@ fn refusal(fault: Fault, start: Option<(Start, Option<Method>)>, rows: Vec<Row>)
 }
 
 /// The rows an answer echoes, as far as they are readable; a readable top Via is a must.
-fn skeleton(uri: &str, method: Method, rows: &[Row]) -> Option<Message> {
-    let via = rows.iter().find(|r| r.name == Name::Via)?;
-    List(Some(&via.value)).next().and_then(Via::parse)?;
+fn skeleton(uri: &str, method: Method, rows: &[Row], reason: RejectReason) -> Option<Message> {
     let mut m = Message::request(method, uri);
     for row in rows.iter().filter(|r| r.name == Name::Via).take(limits::VIAS) {
-        m.push_back(Name::Via, row.value.to_vec());
+        let value = match reason {
+            // Another version is in its Via, too; the 505 goes back in ours.
+            RejectReason::Version => this_version(&row.value),
+            _ => row.value.to_vec(),
+        };
+        m.push_back(Name::Via, value);
     }
+    let top = m.first(&Name::Via)?;
+    List(Some(top)).next().and_then(Via::parse)?;
     for name in [Name::From, Name::To, Name::CallId, Name::CSeq] {
         if let Some(row) = rows.iter().find(|r| r.name == name) {
             m.push_back(name, row.value.to_vec());
         }
     }
     Some(m)
+}
+
+/// `SIP/7.0/UDP …` as `SIP/2.0/UDP …`.
+fn this_version(via: &[u8]) -> Vec<u8> {
+    let mut parts = via.splitn(3, |b| *b == b'/');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(name), Some(_), Some(rest)) => [name, b"/2.0/", rest].concat(),
+        _ => via.to_vec(),
+    }
 }
 
 fn read(
@@ -192,13 +206,17 @@ fn start_line(line: &Bytes) -> Result<(Start, Option<Method>), Fault> {
     }
     let text = std::str::from_utf8(line).map_err(|_| bad("Broken Request Line"))?;
     let (method, rest) = text.split_once(' ').ok_or_else(|| bad("Broken Request Line"))?;
-    let (uri, version) = rest.rsplit_once(' ').ok_or_else(|| bad("Broken Request Line"))?;
+    let whole = rest.trim_end_matches([' ', '\t']);
+    let (uri, version) = whole.rsplit_once(' ').ok_or_else(|| bad("Broken Request Line"))?;
     let known =
         version.len() > 4 && version.get(..4).is_some_and(|v| v.eq_ignore_ascii_case("SIP/"));
     if !is_token(method.as_bytes()) || !known {
         return Err(bad("Broken Request Line"));
     }
-    let uri: Box<str> = if version.eq_ignore_ascii_case("SIP/2.0") {
+    let uri: Box<str> = if whole != rest {
+        // Space at the end is as broken as space within, and answered when the rest is read.
+        format!("{uri} ").into()
+    } else if version.eq_ignore_ascii_case("SIP/2.0") {
         uri.into()
     } else {
         format!("{uri}{VERSION_MARK}").into()
