@@ -1,4 +1,9 @@
 //! One test binary: the engine through its front door, and the house rules.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "in a script an expectation is an assertion"
+)]
 
 mod lab;
 
@@ -13,3 +18,4 @@ mod registration;
 mod reinvite;
 mod reload;
 mod retransmission;
+mod torture_engine;

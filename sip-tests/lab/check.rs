@@ -41,11 +41,13 @@ impl Checks {
             return;
         }
         let at = (msg.flow.peer, msg.branch().to_owned(), msg.header("CSeq").to_owned());
-        let tag = message::param(msg.header("To"), "tag").unwrap_or_default().to_owned();
+        // A refusal of the unreadable may have nothing to echo.
+        let to = msg.all("To").first().copied().unwrap_or_default();
+        let tag = message::param(to, "tag").unwrap_or_default().to_owned();
         let finals = self.finals.entry(at).or_default();
         finals.insert((msg.status(), tag));
         let success = finals.iter().all(|(status, _)| (200..300).contains(status));
-        let invite = msg.cseq().1 == "INVITE";
+        let invite = msg.header("CSeq").ends_with(" INVITE");
         assert!(finals.len() == 1 || success && invite, "two final answers: {finals:?}\n{msg}");
     }
 }
@@ -66,7 +68,7 @@ fn no_secret_leaves(secrets: &[&str], msg: &Msg) {
 pub(crate) fn after_step(lab: &mut Lab) {
     let every = lab.checks.every.max(1);
     lab.checks.steps += 1;
-    if lab.checks.steps % every != 0 {
+    if !lab.checks.steps.is_multiple_of(every) {
         return;
     }
     let stats = lab.stats();
