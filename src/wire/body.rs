@@ -166,7 +166,8 @@ pub fn scrub(body: &[u8], hidden: impl Fn(IpAddr) -> bool, shown: &str) -> Vec<u
     let mut out = Vec::with_capacity(body.len());
     let mut at = 0;
     for (range, ip) in find_addresses(body) {
-        if hidden(ip) {
+        // Within a chain of numbers literals overlap: the first hidden one takes its octets.
+        if range.start >= at && hidden(ip) {
             out.extend_from_slice(body.get(at..range.start).unwrap_or_default());
             out.extend_from_slice(shown.as_bytes());
             at = range.end;

@@ -1,0 +1,150 @@
+use super::*;
+use proptest::prelude::*;
+
+fn found(text: &str) -> Vec<(String, IpAddr)> {
+    find_addresses(text.as_bytes()).map(|(r, ip)| (text[r].to_owned(), ip)).collect()
+}
+
+fn ips(text: &str) -> Vec<String> {
+    find_addresses(text.as_bytes()).map(|(_, ip)| ip.to_string()).collect()
+}
+
+#[test]
+fn v4_literals_are_found_where_they_hide() {
+    for text in [
+        "<sip:101@10.17.0.21:5060>",
+        "x@10.17.0.21",
+        "at 10.17.0.21.",
+        "a10.17.0.21b",
+        "host-10.17.0.21",
+        "10.17.0.21.nip.example",
+        "010.017.000.021",
+        "Replaces=77%4010.17.0.21%3Bto-tag",
+        "%2010.17.0.21",
+        "cname:10.17.0.21",
+        "1234.10.17.0.21",
+        "9999:10.17.0.21",
+        "::ffff:10.17.0.21",
+        "[::ffff:a11:15]",
+        "::10.17.0.21",
+        "64:ff9b::10.17.0.21",
+        "\u{e9}10.17.0.21\u{e9}",
+    ] {
+        assert_eq!(ips(text), ["10.17.0.21"], "{text}");
+    }
+}
+
+#[test]
+fn v6_literals_are_found_where_they_hide() {
+    for text in [
+        "[fd00::1]:5060",
+        "fd00::1",
+        "cname:fd00::1",
+        "sip:101@[fd00::1];x",
+        "IN IP6 fd00::1",
+        "fd00:0:0:0:0:0:0:1",
+        "FD00::0001.",
+        "fd00::1%eth0",
+        "fd00::1/64",
+        "a=x:fd00::1",
+        "x%40fd00::1",
+        "x.fd00::1",
+        "host-fd00::1",
+        "fd00::1:",
+        "10203040506:fd00::1",
+    ] {
+        assert_eq!(ips(text), ["fd00::1"], "{text}");
+    }
+    assert_eq!(ips("addr:::1"), ["::1"]);
+    assert_eq!(ips("c=IN IP6 ::"), ["::"]);
+    assert_eq!(ips("10.0.0.1:fd00::1, 192.0.2.1"), ["10.0.0.1", "fd00::1", "192.0.2.1"]);
+}
+
+#[test]
+fn a_chain_of_numbers_hides_nothing() {
+    assert_eq!(ips("12.10.0.0.1"), ["12.10.0.0", "10.0.0.1"]);
+    assert_eq!(ips("1.2.3.4.5"), ["1.2.3.4", "2.3.4.5"]);
+    assert_eq!(ips("%201.2.3.4"), ["201.2.3.4", "1.2.3.4"]);
+}
+
+#[test]
+fn what_is_no_literal_is_left_alone() {
+    for text in [
+        "",
+        "Phone/1.2.3",
+        "1.2.3.256",
+        "1.2.3.4444",
+        "1..2.3.4",
+        "12:34:56",
+        "a=fingerprint:sha-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB",
+        "a=fingerprint:md5 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B",
+        "std::io::Add",
+        "Foo::Bar",
+        "a=mid:0",
+        "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9|2^20|1:4",
+        "fd00::1::2",
+        "fd00::12345",
+        "add::beefy",
+        "t=0 0",
+    ] {
+        assert_eq!(found(text), vec![], "{text}");
+    }
+}
+
+#[test]
+fn time_grows_no_faster_than_the_text() {
+    for unit in ["1:", "a", "1.", ":", "::", "%40", "1.2.3.4.", "ab:cd:", "fd00::"] {
+        let text = unit.repeat(60_000 / unit.len());
+        // Quadratic work would take minutes here.
+        assert!(find_addresses(text.as_bytes()).count() <= text.len());
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_v4_literal_is_found(
+        ip: [u8; 4], before in "[@ </=g-z-]{0,3}:?", after in "[> ;,a-z%-]{0,3}"
+    ) {
+        let ip = Ipv4Addr::from(ip);
+        let got = found(&format!("{before}{ip}{after}"));
+        prop_assert_eq!(got, vec![(ip.to_string(), IpAddr::V4(ip))]);
+    }
+
+    #[test]
+    fn every_v6_literal_is_found(
+        ip: [u16; 8], zeros in 0_usize..9, before in "([g-z]{1,3}:)?[@ <\\[/=-]?", after in "[\\]> ;,/%-]?"
+    ) {
+        let mut groups = ip;
+        groups.iter_mut().skip(1).take(zeros).for_each(|g| *g = 0);
+        let ip = Ipv6Addr::from(groups);
+        let got = found(&format!("{before}{ip}{after}"));
+        prop_assert_eq!(got, vec![(ip.to_string(), unwrapped(ip))]);
+    }
+
+    #[test]
+    fn what_the_library_parses_is_found(text in "[0-9a-f:.]{2,24}") {
+        if let Ok(ip) = text.parse::<Ipv6Addr>() {
+            prop_assert_eq!(found(&text), vec![(text.clone(), unwrapped(ip))]);
+        }
+        if let Ok(ip) = text.parse::<Ipv4Addr>() {
+            prop_assert_eq!(found(&text), vec![(text.clone(), IpAddr::V4(ip))]);
+        }
+    }
+
+    #[test]
+    fn v6_scanning_agrees_with_the_library(text in "[0-9a-f:]{2,40}") {
+        for (range, ip) in find_addresses(text.as_bytes()) {
+            let literal = &text[range];
+            prop_assert_eq!(literal.parse::<Ipv6Addr>().map(unwrapped), Ok(ip), "{}", literal);
+        }
+    }
+
+    #[test]
+    fn ranges_stay_within_the_text(text: Vec<u8>) {
+        let mut last = 0;
+        for (r, _) in find_addresses(&text) {
+            prop_assert!(r.end <= text.len() && r.start < r.end && last <= r.start);
+            last = r.start;
+        }
+    }
+}
