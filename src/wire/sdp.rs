@@ -1,8 +1,13 @@
 //! Session descriptions (RFC 8866), line-preserving: what is not rewritten stays byte for byte.
-//! It never judges an address; the engine does.
+//! It never judges an address; the engine does, and says where each stream's media is to come. What
+//! goes out is regular: CRLF, one blank between words of the lines that were rewritten.
 
+mod destination;
+mod line;
 mod read;
 mod rewrite;
+
+pub use destination::{Destination, Host, Purpose};
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -61,6 +66,25 @@ impl Media {
             None => rtp.port().checked_add(1).map(|port| SocketAddr::new(rtp.ip(), port)),
         }
     }
+
+    /// Whether the peer wants nothing sent: `sendonly`, `inactive`, or the old 0.0.0.0
+    /// (RFC 3264 §8.4, RFC 2543 appendix B.5).
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        match self.direction {
+            Direction::SendOnly | Direction::Inactive => true,
+            Direction::SendRecv | Direction::RecvOnly => {
+                self.address.is_some_and(|a| a.is_unspecified())
+            }
+        }
+    }
+
+    /// Whether the section carries RTP over datagrams (`RTP/AVP`, `UDP/TLS/RTP/SAVPF` …).
+    #[must_use]
+    pub fn is_rtp(&self) -> bool {
+        let proto = self.proto.to_ascii_uppercase();
+        proto.starts_with("RTP/") || proto.starts_with("UDP/") && proto.contains("/RTP/")
+    }
 }
 
 /// Why an SDP body was refused (488).
@@ -76,8 +100,10 @@ pub struct SdpError {
 /// A session description that was read and is kept whole.
 #[derive(Clone, Debug)]
 pub struct Sdp {
-    lines: Vec<Vec<u8>>,
+    text: Vec<u8>,
+    lines: Vec<line::Line>,
     media: Vec<Media>,
+    destinations: Vec<Destination>,
 }
 
 /// What to do with one `m=` section.
@@ -93,12 +119,12 @@ pub enum Place {
 }
 
 impl Sdp {
-    /// Reads a body within the limits.
+    /// Reads a body within the limits. Ends of lines may be LF, the last one may be missing.
     ///
     /// # Errors
     /// The first offending line.
     pub fn parse(body: &[u8]) -> Result<Self, SdpError> {
-        read::read(body).map(|(lines, media)| Self { lines, media })
+        read::read(body)
     }
 
     /// The sections in order.
@@ -107,13 +133,34 @@ impl Sdp {
         &self.media
     }
 
+    /// Every place to which the peer would have media sent: RTP (c= and m=), RTCP (`a=rtcp`, else
+    /// the next port) and candidates, also when they are host names. Not listed is what means "no
+    /// destination": port 0, 0.0.0.0 and ::. The o= line is none.
+    pub fn addresses(&self) -> impl Iterator<Item = &Destination> {
+        self.destinations.iter()
+    }
+
+    /// Whether a section offers RTP and RTCP on one port (RFC 5761), which we do not take up.
+    #[must_use]
+    pub fn offers_mux(&self) -> bool {
+        self.media.iter().any(|m| m.rtcp_mux)
+    }
+
+    /// Whether every live section is on hold (and there is one).
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        let mut live = self.media.iter().filter(|m| m.port != 0).peekable();
+        live.peek().is_some() && live.all(Media::is_held)
+    }
+
     /// Writes the body anew: every address becomes `address` (o= c= a=rtcp), ports by `places`
-    /// (one an `m=` line, missing ones `Refuse`), ICE and rtcp-mux lines removed, anything else
-    /// that can carry an address removed, everything else kept byte for byte. A c= of 0.0.0.0
-    /// (hold) stays 0.0.0.0. The o= line's user, session and version are kept.
+    /// (one an `m=` line, missing ones `Refuse`; port 0 stays 0), lines of ICE, rtcp-mux and BUNDLE
+    /// removed, anything else that can carry an address removed (s= becomes `-`), everything else
+    /// kept byte for byte. A c= of 0.0.0.0 (hold) stays 0.0.0.0. The o= line's user, session and
+    /// version are kept.
     #[must_use]
     pub fn rewrite(&self, address: IpAddr, places: &[Place]) -> Vec<u8> {
-        rewrite::rewrite(&self.lines, address, places)
+        rewrite::rewrite(self, address, places)
     }
 }
 

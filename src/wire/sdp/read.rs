@@ -1,188 +1,218 @@
-//! SDP octets → lines and sections. Lenient on line ends and order, strict on limits and numbers.
+//! SDP octets → lines and sections. Lenient on line ends, blanks and order, strict on limits,
+//! numbers and on what two readers could read differently. `rewrite` goes on from here.
 
-use super::{Direction, Media, SdpError};
+use super::destination::{Destination, Host, Purpose};
+use super::line::{self, Fate, Line, RtcpForm};
+use super::{Direction, Media, Sdp, SdpError};
 use crate::wire::limits;
 use std::net::{IpAddr, SocketAddr};
-
-type Read = (Vec<Vec<u8>>, Vec<Media>);
 
 fn fault(line: usize, what: &str) -> SdpError {
     SdpError { line, what: what.to_owned() }
 }
 
-pub(super) fn read(body: &[u8]) -> Result<Read, SdpError> {
+pub(super) fn read(body: &[u8]) -> Result<Sdp, SdpError> {
     if body.len() > limits::SDP {
-        return Err(fault(0, "longer than 20 KB"));
+        return Err(fault(1, "the body is longer than 20 KB"));
     }
-    let mut lines: Vec<Vec<u8>> = Vec::new();
-    for (index, line) in body.split(|b| *b == b'\n').enumerate() {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.is_empty() {
+    let mut reader = Reader::default();
+    let mut lines = Vec::new();
+    let mut start = 0;
+    for (index, whole) in body.split(|b| *b == b'\n').enumerate() {
+        let number = index + 1;
+        let text = whole.strip_suffix(b"\r").unwrap_or(whole);
+        let range = start..start + text.len();
+        start += whole.len() + 1;
+        if text.is_empty() {
             continue;
         }
-        let number = index + 1;
         if lines.len() >= limits::SDP_LINES {
             return Err(fault(number, "more than 512 lines"));
         }
-        if line.len() > limits::SDP_LINE {
-            return Err(fault(number, "longer than 4 KB"));
-        }
-        if line.iter().any(|b| *b == 0 || *b == b'\r') {
-            return Err(fault(number, "NUL or bare CR"));
-        }
-        if line.get(1) != Some(&b'=') || !line.first().is_some_and(u8::is_ascii_lowercase) {
-            return Err(fault(number, "not of the form x=value"));
-        }
-        lines.push(line.to_vec());
+        let fate = reader.line(number, text).map_err(|what| fault(number, what))?;
+        lines.push(Line { range, fate });
     }
-    if lines.first().is_none_or(|l| !l.starts_with(b"v=")) {
-        return Err(fault(1, "does not begin with v="));
+    if lines.is_empty() {
+        return Err(fault(1, "an empty body"));
     }
-    let media = sections(&lines)?;
-    Ok((lines, media))
+    let (media, destinations) = reader.finish();
+    Ok(Sdp { text: body.to_vec(), lines, media, destinations })
 }
 
-/// What the session part says for all sections.
+/// What one level (the session, or a section) says.
 #[derive(Default)]
-struct Session {
-    address: Option<IpAddr>,
+struct Level {
+    connection: Option<Host>,
     direction: Option<Direction>,
     ice: bool,
 }
 
-fn sections(lines: &[Vec<u8>]) -> Result<Vec<Media>, SdpError> {
-    let mut session = Session::default();
-    let mut all: Vec<Media> = Vec::new();
-    let mut rtcp: Vec<Option<(u16, Option<IpAddr>)>> = Vec::new();
-    for (index, line) in lines.iter().enumerate() {
-        let number = index + 1;
-        let value = line.get(2..).unwrap_or_default();
+/// One section while it is read.
+struct Section {
+    line: usize,
+    level: Level,
+    media: Media,
+    /// Line, port and address of `a=rtcp`.
+    rtcp: Option<(usize, u16, Option<IpAddr>)>,
+    candidates: Vec<(usize, Host, u16)>,
+}
+
+#[derive(Default)]
+struct Reader {
+    begun: bool,
+    origin: bool,
+    session: Level,
+    sections: Vec<Section>,
+}
+
+impl Reader {
+    /// Takes one line (without its end) and says what becomes of it.
+    fn line(&mut self, number: usize, text: &[u8]) -> Result<Fate, &'static str> {
+        if text.len() > limits::SDP_LINE {
+            return Err("longer than 4 KB");
+        }
+        if text.iter().any(|b| *b == 0 || *b == b'\r') {
+            return Err("NUL or bare CR");
+        }
+        let &[kind @ b'a'..=b'z', b'=', ref value @ ..] = text else {
+            return Err("not of the form x=value");
+        };
+        if (kind == b'v') == self.begun {
+            return Err("v= must stand first, and once");
+        }
+        match kind {
+            b'v' => {
+                self.begun = true;
+                let known = value.trim_ascii() == b"0";
+                known.then_some(Fate::Keep).ok_or("v= of an unknown version")
+            }
+            b'o' => {
+                if self.origin || !self.sections.is_empty() {
+                    return Err("a second o= line");
+                }
+                self.origin = true;
+                Ok(line::origin(value))
+            }
+            b'm' => self.media(number, &String::from_utf8_lossy(value)),
+            b'c' => self.connection(&String::from_utf8_lossy(value)),
+            b'a' => self.attribute(number, value),
+            _ => Ok(line::other_fate(kind, value)),
+        }
+    }
+
+    fn media(&mut self, number: usize, text: &str) -> Result<Fate, &'static str> {
+        if self.sections.len() >= limits::SDP_MEDIA {
+            return Err("more than 16 media");
+        }
+        let media = line::media(text).ok_or("broken m= line")?;
+        if line::names_an_address(text.as_bytes()) {
+            return Err("an m= line that names an address");
+        }
+        self.sections.push(Section {
+            line: number,
+            level: Level::default(),
+            media,
+            rtcp: None,
+            candidates: Vec::new(),
+        });
+        Ok(Fate::Media)
+    }
+
+    fn level(&mut self) -> &mut Level {
+        self.sections.last_mut().map_or(&mut self.session, |s| &mut s.level)
+    }
+
+    fn connection(&mut self, text: &str) -> Result<Fate, &'static str> {
+        let host = line::connection(text)?;
+        let fate = line::connection_fate(&host);
+        let known = &mut self.level().connection;
+        // Several groups are for multicast only, which we relay to nobody.
+        if known.as_ref().is_some_and(|k| *k != host) {
+            return Err("a second, different c= line");
+        }
+        *known = Some(host);
+        Ok(fate)
+    }
+
+    fn attribute(&mut self, number: usize, value: &[u8]) -> Result<Fate, &'static str> {
         let text = String::from_utf8_lossy(value);
-        match (line.first(), all.last_mut()) {
-            (Some(b'm'), _) => {
-                if all.len() >= limits::SDP_MEDIA {
-                    return Err(fault(number, "more than 16 media"));
+        let (name, said) = line::attribute(&text);
+        if let Some(direction) = line::direction(&name) {
+            self.level().direction = Some(direction);
+        }
+        self.level().ice |= name == "ice-ufrag" || name == "candidate";
+        let Some(section) = self.sections.last_mut() else {
+            let rtcp = name == "rtcp";
+            return Ok(if rtcp { Fate::Remove } else { line::attribute_fate(&name, said, value) });
+        };
+        match name.as_str() {
+            "rtcp" => {
+                let (port, host) = line::rtcp(said).ok_or("broken a=rtcp, or one with a name")?;
+                let form = match host {
+                    Some(host) if host.is_unspecified() => RtcpForm::Held,
+                    Some(_) => RtcpForm::Addressed,
+                    None => RtcpForm::Bare,
+                };
+                if section.rtcp.is_some() {
+                    return Err("a second a=rtcp line");
                 }
-                let mut m = media_line(&text).ok_or_else(|| fault(number, "broken m= line"))?;
-                m.address = session.address;
-                m.direction = session.direction.unwrap_or(Direction::SendRecv);
-                m.ice = session.ice;
-                all.push(m);
-                rtcp.push(None);
+                section.rtcp = Some((number, port, host));
+                return Ok(Fate::Rtcp(form));
             }
-            (Some(b'c'), m) => {
-                let address = connection(&text).map_err(|what| fault(number, what))?;
-                match m {
-                    Some(m) => m.address = address,
-                    None => session.address = address,
-                }
+            "rtcp-mux" | "rtcp-mux-only" => section.media.rtcp_mux = true,
+            "candidate" => {
+                let found = line::candidate(said).map(|(host, port)| (number, host, port));
+                section.candidates.extend(found);
             }
-            (Some(b'a'), Some(m)) => {
-                if let Some(found) = attribute(m, &text) {
-                    let slot = rtcp.last_mut();
-                    let read = found.ok_or_else(|| fault(number, "broken a=rtcp"))?;
-                    slot.into_iter().for_each(|s| *s = Some(read));
-                }
-            }
-            (Some(b'a'), None) => {
-                session.direction = direction(&text).or(session.direction);
-                session.ice |= text.starts_with("ice-");
-            }
+            "rtpmap" => section.media.rtpmap.extend(line::rtpmap(said)),
             _ => {}
         }
+        Ok(line::attribute_fate(&name, said, value))
     }
-    for (m, rtcp) in all.iter_mut().zip(rtcp) {
-        m.rtcp = rtcp.and_then(|(port, ip)| Some(SocketAddr::new(ip.or(m.address)?, port)));
-    }
-    Ok(all)
-}
 
-/// `audio 49170 RTP/AVP 0 8`; a port count is read and dropped.
-fn media_line(text: &str) -> Option<Media> {
-    let mut words = text.split_ascii_whitespace();
-    let kind = words.next()?.to_owned();
-    let port = words.next()?;
-    let port = port.split('/').next()?;
-    if port.is_empty() || !port.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    Some(Media {
-        kind,
-        port: port.parse().ok()?,
-        proto: words.next()?.to_owned(),
-        formats: words.map(str::to_owned).collect(),
-        address: None,
-        rtcp: None,
-        direction: Direction::SendRecv,
-        rtcp_mux: false,
-        ice: false,
-        candidates: Vec::new(),
-        rtpmap: Vec::new(),
-    })
-}
-
-/// `IN IP4 10.0.0.1`; a host name is `None`, a broken line an error. A TTL is read and dropped.
-fn connection(text: &str) -> Result<Option<IpAddr>, &'static str> {
-    let mut words = text.split_ascii_whitespace();
-    let (Some(net), Some(kind), Some(host)) = (words.next(), words.next(), words.next()) else {
-        return Err("broken c= line");
-    };
-    if !net.eq_ignore_ascii_case("IN") || !kind.to_ascii_uppercase().starts_with("IP") {
-        return Err("c= of an unknown network");
-    }
-    let host = host.split('/').next().unwrap_or(host);
-    Ok(host.parse::<IpAddr>().ok().map(|ip| ip.to_canonical()))
-}
-
-fn direction(text: &str) -> Option<Direction> {
-    match text.trim() {
-        "sendrecv" => Some(Direction::SendRecv),
-        "sendonly" => Some(Direction::SendOnly),
-        "recvonly" => Some(Direction::RecvOnly),
-        "inactive" => Some(Direction::Inactive),
-        _ => None,
-    }
-}
-
-/// Reads an attribute into its section. `Some`: it was `a=rtcp`, whose address the section resolves.
-#[expect(clippy::option_option, reason = "absent, broken and read are three things")]
-fn attribute(m: &mut Media, text: &str) -> Option<Option<(u16, Option<IpAddr>)>> {
-    if let Some(d) = direction(text) {
-        m.direction = d;
-        return None;
-    }
-    let (name, value) = text.split_once(':').unwrap_or((text, ""));
-    match name.trim() {
-        "rtcp" => return Some(rtcp(value)),
-        "rtcp-mux" | "rtcp-mux-only" => m.rtcp_mux = true,
-        "ice-ufrag" => m.ice = true,
-        "candidate" => {
-            m.ice = true;
-            let words: Vec<&str> = value.split_ascii_whitespace().collect();
-            if let (Some(ip), Some(port)) = (words.get(4), words.get(5))
-                && let (Ok(ip), Ok(port)) = (ip.parse::<IpAddr>(), port.parse())
-            {
-                m.candidates.push(SocketAddr::new(ip.to_canonical(), port));
-            }
+    fn finish(self) -> (Vec<Media>, Vec<Destination>) {
+        let Self { session, sections, .. } = self;
+        let mut destinations = Vec::new();
+        let mut media = Vec::with_capacity(sections.len());
+        for (index, section) in sections.into_iter().enumerate() {
+            let (found, mut goes) = section.finish(&session, index);
+            media.push(found);
+            destinations.append(&mut goes);
         }
-        "rtpmap" => {
-            if let Some((pt, what)) = value.trim().split_once(' ')
-                && let Ok(pt) = pt.parse()
-            {
-                m.rtpmap.push((pt, what.trim().to_owned()));
-            }
-        }
-        _ => {}
+        (media, destinations)
     }
-    None
 }
 
-/// `53020` or `53020 IN IP4 126.16.64.4` (RFC 3605).
-fn rtcp(value: &str) -> Option<(u16, Option<IpAddr>)> {
-    let mut words = value.split_ascii_whitespace();
-    let port = words.next()?.parse().ok()?;
-    match words.nth(2) {
-        Some(host) => Some((port, Some(host.parse::<IpAddr>().ok()?.to_canonical()))),
-        None => Some((port, None)),
+impl Section {
+    /// Session and section together (RFC 8866 §5.7, §6.7).
+    fn finish(self, session: &Level, index: usize) -> (Media, Vec<Destination>) {
+        let Self { line, level, media: mut m, rtcp, candidates } = self;
+        let connection = level.connection.as_ref().or(session.connection.as_ref());
+        m.address = connection.and_then(Host::ip);
+        m.direction = level.direction.or(session.direction).unwrap_or(Direction::SendRecv);
+        m.ice = level.ice || session.ice;
+        m.rtcp = rtcp.and_then(|(_, port, ip)| Some(SocketAddr::new(ip.or(m.address)?, port)));
+        m.candidates =
+            candidates.iter().filter_map(|(_, h, p)| line::candidate_address(h, *p)).collect();
+
+        let mut goes = Vec::new();
+        if m.port == 0 {
+            return (m, goes);
+        }
+        let mut go = |line: usize, purpose, host: Host, port: u16| {
+            if port != 0 && !host.is_nowhere() {
+                goes.push(Destination { line, media: index, purpose, host, port });
+            }
+        };
+        let host = connection.cloned().unwrap_or_else(|| Host::Name(String::new()));
+        go(line, Purpose::Rtp, host, m.port);
+        if let Some(to) = m.rtcp_target() {
+            let line = rtcp.map_or(line, |(line, ..)| line);
+            go(line, Purpose::Rtcp, to.ip().into(), to.port());
+        }
+        for (line, host, port) in candidates {
+            go(line, Purpose::Candidate, host, port);
+        }
+        (m, goes)
     }
 }
