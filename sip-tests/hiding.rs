@@ -14,13 +14,11 @@ fn parties(lab: &Lab) -> (Ua, Ua) {
 fn no_inside_address_leaves() {
     let mut lab = Lab::edge();
     let (phone, pbx) = parties(&lab);
-    let talkative = format!(
-        "v=0\r\no=alice 1 1 IN IP4 10.17.0.21\r\ns=10.17.0.21\r\ni=at 10.17.0.21\r\n\
+    let talkative = "v=0\r\no=alice 1 1 IN IP4 10.17.0.21\r\ns=10.17.0.21\r\ni=at 10.17.0.21\r\n\
          u=http://10.17.0.21/\r\ne=a@10.17.0.21\r\nc=IN IP4 10.17.0.21\r\nt=0 0\r\n\
          a=tool:x 10.17.0.21\r\nm=audio 4000 RTP/AVP 0\r\nc=IN IP4 10.17.0.21\r\n\
          a=rtcp:4001 IN IP4 10.17.0.21\r\na=candidate:1 1 UDP 2130706431 10.17.0.21 4000 typ host\r\n\
-         a=x-route:10.17.0.21\r\na=rtpmap:0 PCMU/8000\r\n"
-    );
+         a=x-route:10.17.0.21\r\na=rtpmap:0 PCMU/8000\r\n";
     let mut invite = phone
         .request_to(&mut lab, "INVITE", "sip:200@10.17.0.1")
         .set("From", "\"at 10.17.0.21\" <sip:101@10.17.0.21>;tag=f")

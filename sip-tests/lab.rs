@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod digest;
 pub(crate) mod message;
 pub(crate) mod relay;
+pub(crate) mod robot;
 pub(crate) mod script;
 pub(crate) mod site;
 
@@ -225,6 +226,11 @@ impl Lab {
         self.now = end;
     }
 
+    /// When the engine or the relay wants to be woken.
+    pub(crate) fn next_deadline(&self) -> Option<Mono> {
+        self.deadline.into_iter().chain(self.relay.next_idle()).min()
+    }
+
     /// A wake-up before the deadline must do nothing at all.
     fn early_bird(&mut self, next: Mono) {
         let gap = next.since(self.now.mono);
@@ -265,6 +271,11 @@ impl Lab {
     /// Every message that waits for a party.
     pub(crate) fn take(&mut self, party: Party) -> Vec<Msg> {
         self.inboxes.remove(&party.addr()).map(Vec::from).unwrap_or_default()
+    }
+
+    /// Every message that waits for anybody.
+    pub(crate) fn take_all(&mut self) -> Vec<Msg> {
+        std::mem::take(&mut self.inboxes).into_values().flatten().collect()
     }
 
     /// How many messages wait for anybody.
@@ -328,12 +339,7 @@ impl Lab {
     pub(crate) fn ends(&self) -> Vec<(&'static str, u16, &'static str)> {
         let end = |r: &Record| match r {
             Record::CallEnd(e) => Some((e.outcome, e.status, e.ended_by)),
-            Record::Registration { .. }
-            | Record::CallAttempt { .. }
-            | Record::Verdict { .. }
-            | Record::Security { .. }
-            | Record::Admin { .. }
-            | Record::System { .. } => None,
+            _ => None,
         };
         self.records.iter().filter_map(end).collect()
     }
@@ -342,12 +348,7 @@ impl Lab {
     pub(crate) fn security(&self) -> Vec<&'static str> {
         let class = |r: &Record| match r {
             Record::Security { class, .. } => Some(*class),
-            Record::Registration { .. }
-            | Record::CallAttempt { .. }
-            | Record::Verdict { .. }
-            | Record::CallEnd(_)
-            | Record::Admin { .. }
-            | Record::System { .. } => None,
+            _ => None,
         };
         self.records.iter().filter_map(class).collect()
     }

@@ -2,6 +2,7 @@
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
     reason = "in a script an expectation is an assertion"
 )]
 
@@ -18,4 +19,5 @@ mod registration;
 mod reinvite;
 mod reload;
 mod retransmission;
+mod simulate;
 mod torture_engine;
