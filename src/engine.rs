@@ -286,7 +286,7 @@ impl Engine {
         for key in keys {
             // The binding stays: the phone may come back or be reached anew at the same address.
             if let Some(mut b) = self.bindings.remove(&key) {
-                b.flow.conn = None;
+                b.lose_connection();
                 self.bindings.insert(b);
             }
         }

@@ -41,6 +41,15 @@ impl Binding {
         self.contact.host_ip() != Some(self.flow.peer.ip())
     }
 
+    /// Its stream connection is gone: a phone that is not behind a NAT can be reached anew where
+    /// its Contact listens; another must come back by itself.
+    pub(crate) fn lose_connection(&mut self) {
+        self.flow.conn = None;
+        if self.flow.transport.is_reliable() && !self.is_natted() {
+            self.flow.peer.set_port(self.contact.port.unwrap_or(5060));
+        }
+    }
+
     pub(crate) fn stored(&self) -> StoredBinding {
         StoredBinding {
             key: self.key.clone(),

@@ -21,6 +21,16 @@ const LONGEST: usize = 4_096;
 /// Hash of nonce, user and cnonce.
 type Use = [u8; 32];
 
+/// User-Agents that give up at a challenge they do not know instead of taking the next one
+/// (RFC 8760 §2.4 asks for the latter): they are offered MD5 alone.
+const MD5_ONLY: [&str; 5] = ["baresip v0.", "baresip v1.", "Samsung", "SMT-", "SMT i"];
+
+/// True when a phone of this User-Agent must not see a SHA-256 challenge.
+#[must_use]
+pub fn knows_md5_only(user_agent: &str) -> bool {
+    MD5_ONLY.iter().any(|p| user_agent.get(..p.len()).is_some_and(|s| s.eq_ignore_ascii_case(p)))
+}
+
 /// Secrets of local users.
 #[derive(Clone)]
 pub enum Users {

@@ -152,6 +152,10 @@ impl Engine {
         phrase: &str,
         mut extra: Vec<(Name, String)>,
     ) {
+        let agent = request.text(&Name::UserAgent).unwrap_or_default();
+        if super::digest::knows_md5_only(agent) {
+            extra.retain(|(_, value)| value.contains("MD5"));
+        }
         let room = request.to_bytes().len() * 3 / 2;
         let base = Message::response(request, status, phrase).to_bytes().len() + 30;
         let size = |rows: &[(Name, String)]| rows.iter().map(|r| r.1.len() + 22).sum::<usize>();

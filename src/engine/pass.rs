@@ -173,12 +173,13 @@ impl Engine {
         }
         let server = p.server;
         let Some(out) = self.translate(pass, client, &response) else { return };
-        if let Some(p) = self.passes.get_mut(&pass) {
-            p.done = true;
-        }
-        self.respond(server, &out);
-        self.after_success(pass, client, &response);
+        let Some(p) = self.passes.get_mut(&pass) else { return };
+        p.done = true;
+        let kind = p.kind.clone();
         self.cancel_branches(pass);
+        // Over a stream the answer ends the transaction, and with it the pass.
+        self.respond(server, &out);
+        self.after_success(&kind, client, &response);
     }
 
     fn relay_failure(&mut self, pass: u64, client: u64, response: Message) {
@@ -225,10 +226,10 @@ impl Engine {
             return;
         }
         p.done = true;
-        let (server, best) = (p.server, p.best.take());
+        let (server, best, kind) = (p.server, p.best.take(), p.kind.clone());
         if let Some(best) = best {
             self.respond(server, &best);
-            self.after_failure(pass, &best);
+            self.after_failure(&kind, &best);
         }
     }
 

@@ -231,7 +231,7 @@ impl Engine {
                 continue;
             }
             let flow = Flow { listener, transport: s.transport, peer: s.peer, conn: None };
-            self.bindings.insert(Binding {
+            let mut binding = Binding {
                 key: s.key,
                 aor: s.aor,
                 contact,
@@ -241,7 +241,9 @@ impl Engine {
                 call_id: s.call_id,
                 cseq: s.cseq,
                 upstream: s.upstream,
-            });
+            };
+            binding.lose_connection();
+            self.bindings.insert(binding);
             kept += 1;
         }
         if kept > 0 {

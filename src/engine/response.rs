@@ -206,9 +206,8 @@ impl Engine {
     }
 
     /// A 2xx went back.
-    pub(crate) fn after_success(&mut self, pass: u64, client: u64, response: &Message) {
-        let Some(kind) = self.passes.get(&pass).map(|p| p.kind.clone()) else { return };
-        match kind {
+    pub(crate) fn after_success(&mut self, kind: &Kind, client: u64, response: &Message) {
+        match kind.clone() {
             Kind::Invite { call, .. } => self.answered(call, response),
             Kind::Subscribe { call } => self.subscribed(call, response),
             Kind::InDialog { call, leg, tag, contact, .. } => {
@@ -296,10 +295,9 @@ impl Engine {
     }
 
     /// A final failure went back.
-    pub(crate) fn after_failure(&mut self, pass: u64, response: &Message) {
-        let Some(kind) = self.passes.get(&pass).map(|p| p.kind.clone()) else { return };
+    pub(crate) fn after_failure(&mut self, kind: &Kind, response: &Message) {
         let status = response.status();
-        match kind {
+        match kind.clone() {
             Kind::Invite { call, .. } if matches!(status, 401 | 407) => self.park(call),
             Kind::Invite { call, .. } => {
                 self.end_attempt(call, status, super::ending::outcome(status));

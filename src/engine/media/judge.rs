@@ -99,7 +99,7 @@ impl Judge<'_> {
         }
         let listed = self.interface.networks.iter().any(|n| n.contains(&ip));
         if ip.is_loopback() && !self.interface.allow_loopback && !listed {
-            return refuse("a loopback address", "networks");
+            return refuse("a loopback address", "allow_loopback");
         }
         match self.interface.side {
             Side::Inside if ip == self.source || listed => Ok((SocketAddr::new(ip, port), false)),
