@@ -89,7 +89,8 @@ class Lab:
     def start(self, ns, command, log, **kw):
         out = open(self.path(log), "wb")
         p = subprocess.Popen(["ip", "netns", "exec", self.ns[ns]] + command, stdout=out,
-                             stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=self.dir, **kw)
+                             stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=self.dir,
+                             start_new_session=True, **kw)
         self.processes.append(p)
         return p
 
@@ -188,9 +189,12 @@ level = "debug"
 
     def close(self):
         for p in self.processes:
-            if p.poll() is None:
-                p.kill()
+            # Programs that fork (kamailio) go with their whole group.
+            try:
+                os.killpg(p.pid, signal.SIGKILL)
                 p.wait(2)
+            except (ProcessLookupError, subprocess.TimeoutExpired):
+                pass
         for n in self.ns.values():
             subprocess.run(["ip", "netns", "del", n], check=False, stderr=subprocess.DEVNULL)
         if not os.environ.get("KEEP"):

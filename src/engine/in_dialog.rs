@@ -243,7 +243,7 @@ impl Engine {
             to_value: to_far,
             call_id: &p.far.call_id,
             routes: &p.far.routes,
-            contact: has_contact.then(|| self.leg_contact(flow.listener, p.call, p.leg, peer)),
+            contact: has_contact.then(|| self.leg_contact(flow.listener, p.call, p.leg, &p.near)),
             record_route: None,
             allow: &p.allow,
             trusted,

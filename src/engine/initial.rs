@@ -517,8 +517,9 @@ impl Engine {
             let egress = leg.listener();
             let peer = a.flow.peer.ip();
             let forms = no != 0;
-            let contact = if forms {
-                Some(self.leg_contact(egress, no, Leg::Caller, peer))
+            let caller = self.dialogs.get(no).map(|c| c.caller.clone());
+            let contact = if let Some(caller) = caller {
+                Some(self.leg_contact(egress, no, Leg::Caller, &caller))
             } else {
                 request.has(&Name::Contact).then(|| self.net.uri(egress, None))
             };

@@ -34,8 +34,12 @@ impl Engine {
                 }
             }
             Kind::InDialog { call, leg, .. } => {
-                if out.has(&Name::Contact) && status < 300 {
-                    let uri = self.leg_contact(ingress, *call, leg.other(), flow.peer.ip());
+                let far = self.dialogs.get(*call).and_then(|c| match leg {
+                    Leg::Caller => c.forks.first().map(|f| f.callee.clone()),
+                    Leg::Callee => Some(c.caller.clone()),
+                });
+                if let Some(far) = far.filter(|_| out.has(&Name::Contact) && status < 300) {
+                    let uri = self.leg_contact(ingress, *call, leg.other(), &far);
                     headers::show_contact(&mut out, &uri);
                 }
             }
@@ -134,10 +138,13 @@ impl Engine {
         ingress: crate::ground::ListenerId,
         out: &mut Message,
     ) {
-        let peer = self.dialogs.get(no).map(|c| c.caller.flow.peer.ip());
-        let Some(peer) = peer else { return };
-        if out.has(&Name::Contact) {
-            let uri = self.leg_contact(ingress, no, Leg::Callee, peer);
+        let Some(call) = self.dialogs.get(no) else { return };
+        let peer = call.caller.flow.peer.ip();
+        let tag = out.to_tag().unwrap_or_default();
+        if let Some(callee) = call.fork(tag).map(|f| f.callee.clone())
+            && out.has(&Name::Contact)
+        {
+            let uri = self.leg_contact(ingress, no, Leg::Callee, &callee);
             headers::show_contact(out, &uri);
         }
         let rows: Vec<Vec<u8>> = request.rows(&Name::RecordRoute).map(<[u8]>::to_vec).collect();

@@ -121,10 +121,22 @@ impl Engine {
         via.to_string()
     }
 
-    /// The Contact by which one leg's party is reached through us.
-    pub(crate) fn leg_contact(&self, egress: ListenerId, call: u64, leg: Leg, peer: IpAddr) -> Uri {
-        let user = self.leg_token(Role::Contact, call, leg, peer);
-        self.net.uri(egress, Some(&user))
+    /// The Contact by which one leg's party is reached through us. Inside it bears the upstream's
+    /// domain, and our Record-Route leads there: a phone computes its digest over this URI, and our
+    /// inside address in it would travel outside where nobody can overwrite it.
+    pub(crate) fn leg_contact(
+        &self,
+        egress: ListenerId,
+        call: u64,
+        leg: Leg,
+        party: &LegState,
+    ) -> Uri {
+        let user = self.leg_token(Role::Contact, call, leg, party.flow.peer.ip());
+        let upstream = party.upstream.and_then(|i| self.upstream(i));
+        match (self.net.side(egress), upstream) {
+            (Side::Inside, Some(u)) => Uri::sip(Some(&user), &u.domain, None),
+            (Side::Inside | Side::Outside, _) => self.net.uri(egress, Some(&user)),
+        }
     }
 
     /// Our Record-Route for a call on a socket.
