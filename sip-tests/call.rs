@@ -251,6 +251,7 @@ fn an_ack_for_nothing_is_never_answered() {
 }
 
 #[test]
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest is alike")]
 fn the_end_of_a_call_tells_what_the_relay_counted() {
     let mut lab = Lab::edge();
     let (phone, pbx) = parties(&lab);

@@ -232,6 +232,7 @@ impl Lab {
     }
 
     /// A wake-up before the deadline must do nothing at all.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is alike")]
     fn early_bird(&mut self, next: Mono) {
         let gap = next.since(self.now.mono);
         if gap < Duration::from_millis(2) {

@@ -29,5 +29,8 @@ pub mod ground;
 pub mod policy;
 /// Media: port pairs, source checks, forwarding decisions, counters.
 pub mod relay;
+/// Two built-in phones that call each other through a second gateway.
+#[cfg(feature = "daemon")]
+pub mod selftest;
 /// Bytes ↔ types: SIP, SDP, RTP, RTCP. The unknown passes, the ambiguous is refused.
 pub mod wire;

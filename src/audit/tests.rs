@@ -85,7 +85,7 @@ proptest! {
         let tip = check(&lines, None).unwrap().tip;
         let mut text = lines.join("\n");
         let at = at % text.len();
-        if text.is_char_boundary(at + 1) && &text[at..=at] != with && &text[at..=at] != "\n" {
+        if text.is_char_boundary(at + 1) && text[at..=at] != with && &text[at..=at] != "\n" {
             text.replace_range(at..=at, &with);
             prop_assert!(verify(text.lines(), Some(&tip)).is_err());
         }

@@ -59,6 +59,7 @@ pub(super) fn merge(text: &str, overrides: &[Override]) -> Result<String, Vec<Di
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest is alike")]
 fn put(root: &mut toml::Table, o: &Override) -> Result<(), String> {
     let path: Vec<&str> = o.path.iter().map(String::as_str).collect();
     let value = literal(&o.value);

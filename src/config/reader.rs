@@ -168,6 +168,7 @@ impl<'t, 'd> Section<'t, 'd> {
     }
 
     /// A list of strings; a single string counts as a list of one.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is alike")]
     pub(super) fn strings(
         &mut self,
         key: &'static str,
@@ -224,7 +225,7 @@ impl<'t, 'd> Section<'t, 'd> {
         key: &'static str,
         name: &'static str,
         src: &mut Source<'_>,
-    ) -> Option<Section<'t, 'd>> {
+    ) -> Option<Self> {
         let value = self.get(key)?;
         if let DeValue::Table(t) = value.get_ref() {
             return Some(Section::new(name, t, value.span()));
@@ -234,12 +235,13 @@ impl<'t, 'd> Section<'t, 'd> {
     }
 
     /// The tables of `[[key]]`.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is alike")]
     pub(super) fn tables(
         &mut self,
         key: &'static str,
         name: &'static str,
         src: &mut Source<'_>,
-    ) -> Vec<Section<'t, 'd>> {
+    ) -> Vec<Self> {
         let Some(value) = self.get(key) else { return Vec::new() };
         let DeValue::Array(items) = value.get_ref() else {
             let what = format!("`{key}` must be written {name}");

@@ -148,6 +148,7 @@ impl EventLoop {
     }
 
     /// One input, then every effect.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is alike")]
     pub(super) fn step(&mut self, input: Input) {
         let now = self.clock.now();
         self.engine.handle_input(now, input);

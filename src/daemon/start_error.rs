@@ -82,6 +82,7 @@ impl fmt::Display for StartError {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest is alike")]
 fn bind(f: &mut fmt::Formatter<'_>, l: &Listener, error: &io::Error) -> fmt::Result {
     let (at, transport) = (l.bind, l.transport);
     match error.kind() {

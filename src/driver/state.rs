@@ -23,6 +23,7 @@ pub struct StateError {
     pub busy: bool,
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest is alike")]
 fn fault(path: &Path, e: &io::Error) -> StateError {
     let what = match e.kind() {
         io::ErrorKind::PermissionDenied => format!("{e}; give it to the user that runs portreeve"),

@@ -291,7 +291,7 @@ impl Engine {
             }
             let identity = IDENTITY.contains(name) || matches("X-*", text);
             let kept = allow.keep.iter().any(|p| matches(p, text));
-            !(identity && crossing && !trusted && !kept)
+            !identity || !crossing || trusted || kept
         });
     }
 

@@ -15,6 +15,7 @@ pub(super) fn timing(reliable: bool) -> Timing {
 }
 
 /// Milliseconds to which `actions` set `timer`.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest is alike")]
 pub(super) fn wait_of(actions: &Actions, timer: Timer) -> u128 {
     let set = actions.iter().find_map(|action| match action {
         Action::Set(t, wait) if *t == timer => Some(wait.as_millis()),
@@ -55,6 +56,7 @@ pub(super) fn events() -> impl Strategy<Value = Vec<Event>> {
 /// What holds for every machine: terminated means silent, no timer runs on after the end unless it
 /// fires into silence, a timer that repeats never waits longer than the transaction lives, and
 /// nothing is re-sent over a machine that has sent nothing.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest is alike")]
 pub(super) fn obeys_the_contract(events: Vec<Event>, mut handle: impl FnMut(Event) -> Actions) {
     let mut terminated = false;
     for event in events {

@@ -201,6 +201,7 @@ impl Message {
     }
 
     /// Keeps what accessors answer without reading again in step with an edit.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is alike")]
     fn learn(&mut self, name: &Name, value: &[u8]) {
         match name {
             Name::From => self.from_tag = super::parse::tag(value),

@@ -49,6 +49,7 @@ impl Method {
 
     /// The token.
     #[must_use]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is alike")]
     pub fn as_str(&self) -> &str {
         match self {
             Self::Other(token) => token,

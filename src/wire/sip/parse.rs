@@ -58,6 +58,7 @@ fn refusal(fault: Fault, start: Option<(Start, Option<Method>)>, rows: Vec<Row>)
 }
 
 /// The rows an answer echoes, as far as they are readable; a readable top Via is a must.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest is alike")]
 fn skeleton(uri: &str, method: Method, rows: &[Row], reason: RejectReason) -> Option<Message> {
     let mut m = Message::request(method, uri);
     for row in rows.iter().filter(|r| r.name == Name::Via).take(limits::VIAS) {
