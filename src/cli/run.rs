@@ -81,11 +81,28 @@ async fn serve(s: Started) -> Result<(), StartError> {
         let served = admin::serve(at, handle.asks(), metrics).await;
         served.map_err(|e| StartError::Http(at, e))?;
     }
+    if s.test_call {
+        test_call().await;
+    }
     header(&s);
     say("ready");
     signals(handle.asks(), &s).await;
     handle.stopped().await;
     Ok(())
+}
+
+/// The test call of site mode. A failure is told and does not stop the gateway: it may still serve.
+async fn test_call() {
+    match crate::selftest::test_call().await {
+        Ok(report) => {
+            if std::io::stdout().is_terminal() {
+                say("self-test call 101 → 102");
+                say(report.ladder.trim_end());
+            }
+            say(&format!("  {}", report.line()));
+        }
+        Err(what) => say(&format!("  FAILED self-test: {what}")),
+    }
 }
 
 fn say(line: &str) {

@@ -5,8 +5,10 @@ use crate::wire::sip::{Framing, Message, Method, Name, NameAddr};
 use bytes::Bytes;
 use md5::{Digest, Md5};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
 
 /// One message that a phone sent or received.
 #[derive(Clone, Debug)]
@@ -25,7 +27,8 @@ pub(crate) type Step<T> = Result<T, String>;
 /// One built-in phone.
 #[derive(Debug)]
 pub(crate) struct Phone {
-    socket: UdpSocket,
+    socket: Arc<UdpSocket>,
+    arrivals: mpsc::Receiver<(Instant, Bytes)>,
     pub(crate) address: SocketAddr,
     server: SocketAddr,
     pub(crate) user: String,
@@ -58,8 +61,12 @@ impl Phone {
             .await
             .map_err(|e| format!("no socket for the built-in phone: {e}"))?;
         let address = socket.local_addr().map_err(|e| e.to_string())?;
+        let socket = Arc::new(socket);
+        let (queue, arrivals) = mpsc::channel(64);
+        tokio::spawn(read(socket.clone(), queue));
         Ok(Self {
             socket,
+            arrivals,
             address,
             server,
             user: user.to_owned(),
@@ -76,17 +83,17 @@ impl Phone {
         format!("{what}-{}-{}-{}", self.user, self.address.port(), self.counter)
     }
 
-    fn note(&mut self, sent: bool, message: &Message) {
+    fn note(&mut self, at: Instant, sent: bool, message: &Message) {
         let what = if message.is_request() {
             message.method().to_string()
         } else {
             format!("{} {}", message.status(), String::from_utf8_lossy(message.phrase()))
         };
-        self.seen.push(Seen { at: now(), phone: self.index, sent, what });
+        self.seen.push(Seen { at, phone: self.index, sent, what });
     }
 
     pub(crate) async fn send(&mut self, message: &Message) -> Step<()> {
-        self.note(true, message);
+        self.note(now(), true, message);
         let bytes = message.to_bytes();
         self.socket
             .send_to(&bytes, self.server)
@@ -97,17 +104,14 @@ impl Phone {
 
     /// The next message, within `limit`.
     async fn next(&mut self, limit: Duration) -> Step<Message> {
-        let mut buffer = vec![0_u8; 65_536];
-        let read = tokio::time::timeout(limit, self.socket.recv_from(&mut buffer)).await;
-        let size = match read {
-            Ok(Ok((size, _))) => size,
-            Ok(Err(e)) => return Err(format!("phone {}: {e}", self.user)),
+        let (at, bytes) = match tokio::time::timeout(limit, self.arrivals.recv()).await {
+            Ok(Some(arrival)) => arrival,
+            Ok(None) => return Err(format!("phone {} lost its socket", self.user)),
             Err(_) => return Err(format!("phone {} heard nothing for {limit:?}", self.user)),
         };
-        buffer.truncate(size);
-        let message = Message::parse(Bytes::from(buffer), Framing::Datagram)
+        let message = Message::parse(bytes, Framing::Datagram)
             .map_err(|e| format!("phone {} got an unreadable message: {}", self.user, e.phrase))?;
-        self.note(false, &message);
+        self.note(at, false, &message);
         Ok(message)
     }
 
@@ -199,7 +203,8 @@ impl Phone {
     pub(crate) async fn invite(&mut self, callee: &str, sdp: &str) -> Step<(Dialog, Message)> {
         let call_id = self.unique("call");
         let uri = format!("sip:{callee}@{}", self.server);
-        let local = format!("<sip:{}@{}>;tag={}", self.user, self.server, self.unique("t"));
+        let tag = self.unique("t");
+        let local = format!("<sip:{}@{}>;tag={tag}", self.user, self.server);
         let remote = format!("<{uri}>");
         let mut m = self.base(&Method::Invite, &uri, &call_id, 1);
         m.push_back(Name::From, local.clone());
@@ -209,6 +214,17 @@ impl Phone {
         self.send(&m).await?;
         let (target, routes) = (uri, Vec::new());
         Ok((Dialog { call_id, local, remote, target, routes, seq: 1 }, m))
+    }
+
+    /// ACK to a failure: the INVITE's own transaction (RFC 3261 §17.1.1.3).
+    pub(crate) async fn acknowledge(&mut self, failure: &Message) -> Step<()> {
+        let mut ack = Message::request(Method::Ack, &format!("sip:{}", self.server));
+        for name in [Name::Via, Name::From, Name::To, Name::CallId] {
+            ack.push_back(name.clone(), text(failure, &name));
+        }
+        ack.push_back(Name::MaxForwards, "70");
+        ack.push_back(Name::CSeq, format!("{} ACK", failure.cseq().seq));
+        self.send(&ack).await
     }
 
     /// Answers a request; a 2xx to INVITE carries `sdp`. The callee's dialog.
@@ -276,6 +292,18 @@ impl Phone {
         }
         self.send(&m).await?;
         Ok(m)
+    }
+}
+
+/// Stamps what arrives, so that the ladder shows when, not when somebody looked.
+async fn read(socket: Arc<UdpSocket>, queue: mpsc::Sender<(Instant, Bytes)>) {
+    let mut buffer = vec![0_u8; 65_536];
+    loop {
+        let Ok((size, _)) = socket.recv_from(&mut buffer).await else { continue };
+        let bytes = Bytes::copy_from_slice(buffer.get(..size).unwrap_or_default());
+        if queue.send((now(), bytes)).await.is_err() {
+            return;
+        }
     }
 }
 
