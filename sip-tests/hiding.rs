@@ -114,7 +114,8 @@ fn tags_and_cseq_are_kept_and_contacts_are_not() {
     lab.send(pbx.at, pbx.answer(&got, 180, "b").with("Record-Route", "<sip:203.0.113.99;lr>"));
     let ringing = lab.expect(phone.at, "180");
     assert_eq!(ringing.tag("To"), Some("b"));
-    assert!(ringing.contact().ends_with("@10.17.0.1:5060"), "{ringing}");
+    // The phone's digest is computed over this URI, so it may not name our inside address.
+    assert!(ringing.contact().ends_with("@pbx.example.com"), "{ringing}");
     let routes = ringing.list("Record-Route");
     assert!(routes.iter().all(|r| r.contains("10.17.0.1")), "the inside sees only us: {routes:?}");
     lab.end();

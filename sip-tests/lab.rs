@@ -49,6 +49,8 @@ pub(crate) struct Lab {
     pub(crate) notices: Vec<(Level, String)>,
     pub(crate) stored: BTreeMap<String, StoredBinding>,
     pub(crate) closed: Vec<ConnId>,
+    /// Whom keep-alives went to.
+    pub(crate) pings: Vec<SocketAddr>,
     /// What must not be read outside, wherever it stands.
     pub(crate) secrets: Vec<&'static str>,
     pub(crate) checks: check::Checks,
@@ -100,6 +102,7 @@ impl Lab {
             notices: Vec::new(),
             stored: BTreeMap::new(),
             closed: Vec::new(),
+            pings: Vec::new(),
             secrets: vec!["10.17."],
             checks: check::Checks::default(),
             next_conn: 0,
@@ -204,6 +207,7 @@ impl Lab {
 
     fn transmitted(&mut self, flow: Flow, bytes: Bytes) {
         if bytes.iter().all(|b| matches!(b, b'\r' | b'\n')) {
+            self.pings.push(flow.peer);
             return;
         }
         let msg = Msg::read(flow, &bytes);

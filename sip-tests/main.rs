@@ -8,6 +8,7 @@
 
 mod lab;
 
+mod addresses;
 mod call;
 mod cancel;
 mod forking;
@@ -20,4 +21,5 @@ mod reinvite;
 mod reload;
 mod retransmission;
 mod simulate;
+mod subscription;
 mod torture_engine;
