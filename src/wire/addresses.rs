@@ -4,7 +4,7 @@
 //! A literal counts also within a word (`host-10.0.0.5`, `a10.0.0.5b`), behind a URI escape
 //! (`Replaces=77%4010.0.0.5`) and with leading zeros, for a reader outside would know it. Of more
 //! than four numbers in a chain (`1.2.3.4.5`) every four are tried, and `%201.2.3.4` is read both
-//! ways: IPv4 literals may overlap. Not seen: escaped digits or colons, names, and other notations of numbers.
+//! ways: IPv4 literals may overlap. Not seen: escaped digits or colons, names, other notations.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;

@@ -1,29 +1,28 @@
-//! RTCP: told from RTP, and one edit in place: an SDES CNAME that names an inside address is
-//! overwritten at equal length (RFC 3550 §6). Nothing else is ever changed.
+//! RTCP (RFC 3550 §6): told from RTP, read for its reports, and one edit in place: an SDES item that
+//! names an inside address (by custom the CNAME) is overwritten at equal length. Nothing else is
+//! ever changed, and nothing is allocated: it runs for each packet.
+
+mod report;
+
+pub use report::{Report, ReportBlock, SenderInfo, reports};
 
 use super::addresses::find_addresses;
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 
-/// SDES and its CNAME item.
+/// Source descriptions (RFC 3550 §6.5).
 const SDES: u8 = 202;
-const CNAME: u8 = 1;
+/// The item that ends a chunk.
+const END: u8 = 0;
+/// A private item: its first octet is a length, not text.
+const PRIV: u8 = 8;
 
-/// A compound packet by its headers: version 2 throughout and lengths that add up. SRTCP ends in an
-/// index and a tag that are no packet; what is left after whole packets is therefore not judged.
+/// Whether a datagram begins with a whole RTCP packet: version 2, a known type, a length that fits.
+/// What follows is not judged: in SRTCP (RFC 3711 §3.4) it is encrypted and ends in an index and a
+/// tag that are no packet.
 #[must_use]
 pub fn is_rtcp(packet: &[u8]) -> bool {
-    let mut rest = packet;
-    let mut count = 0;
-    while let Some(len) = length(rest) {
-        let Some(next) = rest.get(len..) else { return count > 0 };
-        count += 1;
-        rest = next;
-        if rest.is_empty() {
-            return true;
-        }
-    }
-    count > 0
+    packets(packet).next().is_some()
 }
 
 /// Octets of the first packet; `None`: no RTCP header.
@@ -36,8 +35,19 @@ fn length(packet: &[u8]) -> Option<usize> {
     Some((usize::from(words) + 1) * 4)
 }
 
-/// Overwrites every CNAME that names an address for which `inside` says so, by characters derived
-/// from `key` and the old name: stable for a participant, opaque to others. True: something changed.
+/// The packets of a compound one by one, each whole. It ends at the first that does not fit.
+fn packets(compound: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = compound;
+    std::iter::from_fn(move || {
+        let (packet, after) = rest.split_at_checked(length(rest)?)?;
+        rest = after;
+        Some(packet)
+    })
+}
+
+/// Overwrites every SDES text that names an address for which `inside` says so, by characters
+/// derived from `key` and the old text: stable for a participant, opaque to others, and never an
+/// address themselves. True: something changed.
 pub fn overwrite_cname(packet: &mut [u8], key: &[u8; 32], inside: impl Fn(IpAddr) -> bool) -> bool {
     let mut changed = false;
     let mut at = 0;
@@ -52,6 +62,7 @@ pub fn overwrite_cname(packet: &mut [u8], key: &[u8; 32], inside: impl Fn(IpAddr
     changed
 }
 
+/// Walks the chunks of one SDES packet; stops where an item does not fit.
 fn chunks_of(
     sdes: &mut [u8],
     chunks: u8,
@@ -63,7 +74,7 @@ fn chunks_of(
     for _ in 0..chunks {
         at += 4;
         while let Some(&kind) = sdes.get(at) {
-            if kind == 0 {
+            if kind == END {
                 // The chunk ends here, padded to a word.
                 at = (at / 4 + 1) * 4;
                 break;
@@ -71,7 +82,8 @@ fn chunks_of(
             let Some(&len) = sdes.get(at + 1) else { return changed };
             let range = at + 2..at + 2 + usize::from(len);
             let Some(text) = sdes.get_mut(range.clone()) else { return changed };
-            if kind == CNAME && find_addresses(text).any(|(_, ip)| inside(ip)) {
+            let text = if kind == PRIV { text.get_mut(1..).unwrap_or_default() } else { text };
+            if find_addresses(text).any(|(_, ip)| inside(ip)) {
                 overwrite(text, key);
                 changed = true;
             }
@@ -93,45 +105,4 @@ fn overwrite(text: &mut [u8], key: &[u8; 32]) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn sdes(cname: &[u8]) -> Vec<u8> {
-        let mut p = vec![0x80, 201, 0, 1, 0, 0, 0, 7];
-        let mut body = vec![0, 0, 0, 7, CNAME, u8::try_from(cname.len()).unwrap()];
-        body.extend_from_slice(cname);
-        body.push(0);
-        while body.len() % 4 != 0 {
-            body.push(0);
-        }
-        let words = u8::try_from(body.len() / 4).unwrap();
-        p.extend_from_slice(&[0x81, SDES, 0, words]);
-        p.extend_from_slice(&body);
-        p
-    }
-
-    #[test]
-    fn an_inside_cname_is_overwritten_at_equal_length_and_stable() {
-        let inside = |ip: IpAddr| ip.to_string().starts_with("10.");
-        let mut a = sdes(b"101@10.17.0.21");
-        let before = a.len();
-        assert!(overwrite_cname(&mut a, &[7; 32], inside));
-        assert_eq!(a.len(), before);
-        assert!(is_rtcp(&a));
-        assert!(!find_addresses(&a).any(|(_, ip)| inside(ip)));
-        let mut b = sdes(b"101@10.17.0.21");
-        overwrite_cname(&mut b, &[7; 32], inside);
-        assert_eq!(a, b);
-        let mut other = sdes(b"101@198.51.100.3");
-        assert!(!overwrite_cname(&mut other, &[7; 32], inside));
-    }
-
-    proptest! {
-        #[test]
-        fn no_input_panics(mut packet: Vec<u8>) {
-            let _ = is_rtcp(&packet);
-            overwrite_cname(&mut packet, &[0; 32], |_| true);
-        }
-    }
-}
+mod tests;

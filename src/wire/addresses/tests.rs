@@ -112,7 +112,8 @@ proptest! {
 
     #[test]
     fn every_v6_literal_is_found(
-        ip: [u16; 8], zeros in 0_usize..9, before in "([g-z]{1,3}:)?[@ <\\[/=-]?", after in "[\\]> ;,/%-]?"
+        ip: [u16; 8], zeros in 0_usize..9,
+        before in "([g-z]{1,3}:)?[@ <\\[/=-]?", after in "[\\]> ;,/%-]?"
     ) {
         let mut groups = ip;
         groups.iter_mut().skip(1).take(zeros).for_each(|g| *g = 0);

@@ -230,7 +230,8 @@ fn what_two_readers_would_read_differently_is_refused() {
 #[test]
 fn odd_but_clear_bodies_become_regular() {
     let odd = "v=0\no=John Doe 1 2 IN IP4 10.0.0.5\n\ns=-\nc=IN  IP4\t10.0.0.5/127/3\n\
-        m=audio\t 4000/2  RTP/AVP   0 8 \na=rtcp-mux \na= candidate:x\na=RTCP-MUX\na=ICE-lite\r\n\r\n";
+        m=audio\t 4000/2  RTP/AVP   0 8 \n\
+        a=rtcp-mux \na= candidate:x\na=RTCP-MUX\na=ICE-lite\r\n\r\n";
     assert_eq!(
         ours(odd),
         "v=0\r\no=John_Doe 1 2 IN IP4 203.0.113.7\r\ns=-\r\nc=IN IP4 203.0.113.7\r\n\

@@ -45,7 +45,8 @@ pub(super) const T38: &str = "v=0\r\no=fax 12 13 IN IP4 192.0.2.50\r\ns=-\r\n\
     a=T38MaxBitRate:14400\r\na=T38FaxRateManagement:transferredTCF\r\na=T38FaxMaxBuffer:2000\r\n\
     a=T38FaxUdpEC:t38UDPRedundancy\r\nm=audio 0 RTP/AVP 8\r\n";
 
-pub(super) const BFCP: &str = "v=0\r\no=room 1 1 IN IP4 192.0.2.60\r\ns=-\r\nc=IN IP4 192.0.2.60\r\n\
+pub(super) const BFCP: &str = "v=0\r\no=room 1 1 IN IP4 192.0.2.60\r\ns=-\r\n\
+    c=IN IP4 192.0.2.60\r\n\
     t=0 0\r\nm=audio 49170 RTP/AVP 0\r\na=label:10\r\nm=application 20000 TCP/BFCP *\r\n\
     a=setup:passive\r\na=connection:new\r\na=confid:4321\r\na=userid:1234\r\n\
     a=floorid:543 m-stream:10\r\nm=message 7777 TCP/MSRP *\r\na=accept-types:text/plain\r\n\
@@ -57,7 +58,8 @@ pub(super) const TWO_AUDIO: &str = "v=0\r\no=- 9 9 IN IP4 192.0.2.70\r\ns=two li
     a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz|2^20|1:4\r\n\
     a=sendonly\r\n";
 
-pub(super) const IPV6: &str = "v=0\r\no=- 1 1 IN IP6 2001:db8::55\r\ns=-\r\nc=IN IP6 2001:db8::55\r\n\
+pub(super) const IPV6: &str = "v=0\r\no=- 1 1 IN IP6 2001:db8::55\r\ns=-\r\n\
+    c=IN IP6 2001:db8::55\r\n\
     t=0 0\r\nm=audio 6000 RTP/AVP 0\r\na=rtcp:6005 IN IP6 2001:db8::56\r\n";
 
 pub(super) const ALL: [&str; 8] = [SAMSUNG, LINPHONE, BARESIP, WEBRTC, T38, BFCP, TWO_AUDIO, IPV6];
@@ -65,6 +67,7 @@ pub(super) const ALL: [&str; 8] = [SAMSUNG, LINPHONE, BARESIP, WEBRTC, T38, BFCP
 /// A held stream in one dialect.
 pub(super) fn hold(connection: &str, attribute: &str) -> String {
     format!(
-        "v=0\no=- 1 2 IN IP4 10.1.1.1\ns=-\nc={connection}\nt=0 0\nm=audio 4000 RTP/AVP 0\n{attribute}"
+        "v=0\no=- 1 2 IN IP4 10.1.1.1\ns=-\nc={connection}\nt=0 0\n\
+         m=audio 4000 RTP/AVP 0\n{attribute}"
     )
 }
