@@ -39,8 +39,8 @@ fn every_2xx_of_a_forked_invite_reaches_the_caller_who_lets_one_go() {
     let invite = lab.expect(pbx.at, "INVITE");
     let mut two = one.clone();
     let far = [Leg::called(&pbx, &invite, "one"), Leg::called(&pbx, &invite, "two")];
-    for (leg, tag) in [(&mut one, "one"), (&mut two, "two")] {
-        lab.send(pbx.at, pbx.answer(&invite, 200, tag).sdp(pbx.sdp(6000)));
+    for (leg, tag, port) in [(&mut one, "one", 6000), (&mut two, "two", 7000)] {
+        lab.send(pbx.at, pbx.answer(&invite, 200, tag).sdp(pbx.sdp(port)));
         let ok = lab.expect(phone.at, "200");
         assert_eq!(ok.tag("To"), Some(tag));
         leg.learn(&ok);
@@ -48,6 +48,9 @@ fn every_2xx_of_a_forked_invite_reaches_the_caller_who_lets_one_go() {
         lab.send(phone.at, ack);
         assert_eq!(lab.expect(pbx.at, "ACK").tag("To"), Some(tag));
     }
+    let (_, stream) = lab.relay.only();
+    let kept = stream.party(portreeve::relay::Leg::Callee).rtp;
+    assert_eq!(kept, "203.0.113.10:6000".parse().ok(), "the first answer's media stay");
     let bye = two.request(&mut lab, "BYE");
     lab.send(phone.at, bye);
     let got = lab.expect(pbx.at, "BYE");

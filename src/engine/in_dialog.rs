@@ -58,7 +58,7 @@ impl Engine {
         self.follow(&place, &request, &flow);
         let server = self.accept(key, request.clone(), reply);
         let mut out = request.clone();
-        let speaker = Speaker { leg: place.leg, listener: flow.listener, source: flow.peer };
+        let speaker = Speaker::new(place.leg, &flow);
         let late = self.media.has_pending(place.call, place.leg.other());
         let is_answer = *request.method() == Method::Prack && late;
         let role = Some((place.call, speaker, !is_answer)).filter(|_| self.media.knows(place.call));
@@ -97,7 +97,7 @@ impl Engine {
         }
         self.follow(&place, request, &flow);
         let mut out = request.clone();
-        let speaker = Speaker { leg: place.leg, listener: flow.listener, source: flow.peer };
+        let speaker = Speaker::new(place.leg, &flow);
         let answer = self.media.has_pending(place.call, place.leg.other());
         if answer {
             let role = Some((place.call, speaker, false));

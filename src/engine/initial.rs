@@ -358,7 +358,7 @@ impl Engine {
         let far_id = legs.first().map(|l| l.call_id.clone()).unwrap_or_default();
         let call_ids = [a.request.call_id(), far_id.as_str()];
         self.prepare_media(no, [a.flow.listener, egress], call_ids);
-        let who = Speaker { leg: Leg::Caller, listener: a.flow.listener, source: a.flow.peer };
+        let who = Speaker::new(Leg::Caller, &a.flow);
         let mut request = a.request.clone();
         let offered = match self.carry_body(&mut request, Some((no, who, true)), &a.allow) {
             Ok(offered) => offered,

@@ -9,7 +9,7 @@ pub(crate) use table::MediaTable;
 
 use super::{Engine, Level, Output};
 use crate::audit::{LegMedia, Record, StreamMedia};
-use crate::ground::ListenerId;
+use crate::ground::{Flow, ListenerId};
 use crate::relay::{Command, Counters, Event, Expect, Leg, Party, StreamId};
 use crate::wire::sdp::{Direction, Media, Place, Sdp};
 use std::net::SocketAddr;
@@ -23,6 +23,15 @@ pub(crate) struct Speaker {
     pub(crate) listener: ListenerId,
     /// Its signalling source.
     pub(crate) source: SocketAddr,
+    /// Its answer takes effect; false: it is shown to the other leg and changes nothing.
+    pub(crate) counts: bool,
+}
+
+impl Speaker {
+    /// The party whose message came by `flow`.
+    pub(crate) fn new(leg: Leg, flow: &Flow) -> Self {
+        Self { leg, listener: flow.listener, source: flow.peer, counts: true }
+    }
 }
 
 impl Engine {
@@ -61,6 +70,10 @@ impl Engine {
     ) -> Result<Vec<u8>, MediaRefusal> {
         let sdp = Sdp::parse(body).map_err(|e| MediaRefusal::refused(e.to_string()))?;
         let parties = self.judge_all(call, who, &sdp)?;
+        if !who.counts {
+            let (address, places) = self.media.shown(call, who.leg, sdp.media(), &parties)?;
+            return Ok(sdp.rewrite(address, &places));
+        }
         let held = is_held(sdp.media());
         let (address, places) = self.media.answered(call, who.leg, sdp.media(), &parties, held)?;
         self.flush_media();

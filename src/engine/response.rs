@@ -188,7 +188,8 @@ impl Engine {
         };
         // A reliable answer may stand in a 1xx and be repeated in the 2xx; a late offer too.
         let role = role.map(|(call, leg, offer)| {
-            let speaker = Speaker { leg, listener: flow.listener, source: flow.peer };
+            let mut speaker = Speaker::new(leg, &flow);
+            speaker.counts = !self.is_surplus(call, kind, out);
             (call, speaker, offer)
         });
         let role = role.filter(|(call, ..)| self.media.knows(*call));
@@ -210,6 +211,14 @@ impl Engine {
                 false
             }
         }
+    }
+
+    /// An answer of a fork that came too late: another has answered, and its media stay.
+    fn is_surplus(&self, no: u64, kind: &Kind, out: &Message) -> bool {
+        let call = self.dialogs.get(no).filter(|_| matches!(kind, Kind::Invite { .. }));
+        call.is_some_and(|c| {
+            c.state != State::Early && !c.lives_by(out.to_tag().unwrap_or_default())
+        })
     }
 
     /// A 2xx went back.

@@ -256,8 +256,7 @@ impl MediaTable {
         parties: &[Option<Party>],
         held: bool,
     ) -> Result<(IpAddr, Vec<Place>), MediaRefusal> {
-        let unknown = || MediaRefusal::refused("an answer without an offer".to_owned());
-        let c = self.calls.get_mut(&call).ok_or_else(unknown)?;
+        let c = self.calls.get_mut(&call).ok_or_else(without_offer)?;
         if let Some(p) = c.pending.take() {
             c.held[p.leg.index()] = p.held;
             for (index, party) in p.parties.iter().enumerate() {
@@ -265,20 +264,33 @@ impl MediaTable {
             }
         }
         c.held[leg.index()] = held;
-        let mut places = Vec::with_capacity(media.len());
-        for (index, (m, party)) in media.iter().zip(parties).enumerate() {
+        for (index, (_, party)) in media.iter().zip(parties).enumerate() {
             update(&mut self.commands, &mut c.streams, index, leg, *party);
-            let stream = c.streams.get(index).and_then(Option::as_ref);
-            places.push(match (stream, m.port) {
-                (Some(s), port) if port != 0 && party.is_some() => {
-                    anchored(s.ports[leg.other().index()])
-                }
-                _ => Place::Refuse,
-            });
         }
-        let address = c.faces[leg.other().index()].2;
         self.set_idle(call);
-        Ok((address, places))
+        self.shown(call, leg, media, parties)
+    }
+
+    /// The address and places for an answer's body towards the leg that offered.
+    pub(crate) fn shown(
+        &self,
+        call: u64,
+        leg: Leg,
+        media: &[Media],
+        parties: &[Option<Party>],
+    ) -> Result<(IpAddr, Vec<Place>), MediaRefusal> {
+        let c = self.calls.get(&call).ok_or_else(without_offer)?;
+        let place = |(index, (m, party)): (usize, (&Media, &Option<Party>))| match (
+            c.streams.get(index).and_then(Option::as_ref),
+            m.port,
+        ) {
+            (Some(s), port) if port != 0 && party.is_some() => {
+                anchored(s.ports[leg.other().index()])
+            }
+            _ => Place::Refuse,
+        };
+        let places = media.iter().zip(parties).enumerate().map(place).collect();
+        Ok((c.faces[leg.other().index()].2, places))
     }
 
     pub(crate) fn supervise(&mut self, call: u64, idle: Option<Duration>) {
@@ -387,6 +399,10 @@ impl MediaTable {
     pub(crate) fn knows(&self, call: u64) -> bool {
         self.calls.contains_key(&call)
     }
+}
+
+fn without_offer() -> MediaRefusal {
+    MediaRefusal::refused("an answer without an offer".to_owned())
 }
 
 fn update(
