@@ -22,4 +22,5 @@ mod reload;
 mod retransmission;
 mod simulate;
 mod subscription;
+mod tidy;
 mod torture_engine;

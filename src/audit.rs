@@ -1,5 +1,5 @@
-//! Audit: records and the chain that makes edits visible. It never writes a file; `driver::audit_log`
-//! does.
+//! Audit: records and the chain that makes edits visible. It never writes a file;
+//! `driver::audit_log` does.
 
 mod chain;
 mod record;

@@ -1,5 +1,5 @@
-//! Every metric as data: name (without the prefix `portreeve_`), type, help. Labels are closed sets;
-//! no address, user or Call-ID ever becomes one.
+//! Every metric as data: name (without the prefix `portreeve_`), type, help. Labels are closed
+//! sets; no address, user or Call-ID ever becomes one.
 
 /// Metric type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! Reads sections of a parsed TOML tree key by key: every fault is kept with its place, unknown keys
-//! get a suggestion, and nothing stops at the first error. It knows TOML, not the gateway.
+//! Reads sections of a parsed TOML tree key by key: every fault is kept with its place, unknown
+//! keys get a suggestion, and nothing stops at the first error. It knows TOML, not the gateway.
 
 use super::Diagnostic;
 use ipnet::IpNet;

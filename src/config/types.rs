@@ -303,7 +303,8 @@ pub struct Allow {
 /// `[[rule_test]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleTest {
-    /// Facts by name: side, method, source, user, from, to, number, domain, upstream, user_agent, time.
+    /// Facts by name: side, method, source, user, from, to, number, domain, upstream, user_agent,
+    /// time.
     pub event: Vec<(String, String)>,
     /// `allow: NAME` or `deny: NAME`.
     pub expect: String,

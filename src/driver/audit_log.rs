@@ -1,5 +1,6 @@
-//! The audit log's file: one writer thread, group commit, the chain carried over files and restarts.
-//! It never blocks a caller; what it cannot write it counts, and says so when it can again.
+//! The audit log's file: one writer thread, group commit, the chain carried over files and
+//! restarts. It never blocks a caller; what it cannot write it counts, and says so when it can
+//! again.
 
 use super::clock::Clock;
 use crate::audit::{Chain, Record, Summary, Summer, hash, verify};

@@ -1,5 +1,5 @@
-//! The state folder: bindings that outlive a restart, sealing keys, the site's password, users. Mode
-//! 0700 and 0600 throughout; every error names the file and what to do.
+//! The state folder: bindings that outlive a restart, sealing keys, the site's password, users.
+//! Mode 0700 and 0600 throughout; every error names the file and what to do.
 
 use crate::engine::StoredBinding;
 use crate::engine::digest::{Ha1, Users};

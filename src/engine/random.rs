@@ -24,7 +24,8 @@ impl Random {
         h.finalize().into()
     }
 
-    /// 72 bits as twelve characters that are safe in every SIP token but `-` and `_`, which are too.
+    /// 72 bits as twelve characters that are safe in every SIP token but `-` and `_`, which are
+    /// too.
     pub(crate) fn name(&mut self) -> String {
         URL_SAFE_NO_PAD.encode(self.block().get(..9).unwrap_or_default())
     }

@@ -1,5 +1,6 @@
 //! A built-in phone: registers, calls, answers, holds, hangs up. It speaks real SIP over a real
-//! socket and keeps what it saw for the ladder. It is a test instrument, not a user agent to build on.
+//! socket and keeps what it saw for the ladder. It is a test instrument, not a user agent to build
+//! on.
 
 use crate::wire::sip::{Framing, Message, Method, Name, NameAddr};
 use bytes::Bytes;

@@ -1,5 +1,5 @@
-//! The stage: a second gateway on ephemeral loopback ports with its state in a temporary folder, and
-//! two registered phones. Same code as the one that serves; nothing of it is seen outside.
+//! The stage: a second gateway on ephemeral loopback ports with its state in a temporary folder,
+//! and two registered phones. Same code as the one that serves; nothing of it is seen outside.
 
 use super::phone::{Phone, Step};
 use super::voice::Voice;

@@ -204,8 +204,8 @@ impl Engine {
         self.net.is_inside(ip) || self.bindings.names(ip) && !self.net.is_shown(ip)
     }
 
-    /// Refer-To, Referred-By, Replaces and kin: our Contacts become what they stand for, dialogs are
-    /// named as the far side knows them.
+    /// Refer-To, Referred-By, Replaces and kin: our Contacts become what they stand for, dialogs
+    /// are named as the far side knows them.
     fn translate_references(&self, out: &mut Message, from: Side, domain: Option<&str>) {
         for name in [Name::ReferTo, Name::ReferredBy, Name::ReplyTo] {
             let Some(value) = out.first(&name).map(<[u8]>::to_vec) else { continue };

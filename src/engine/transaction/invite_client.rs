@@ -26,8 +26,8 @@ pub struct InviteClient {
 
 impl InviteClient {
     /// Begins: "If an unreliable transport is being used, the client transaction MUST start timer A
-    /// with a value of T1 … For any transport, the client transaction MUST start timer B with a value
-    /// of 64*T1 seconds."
+    /// with a value of T1 … For any transport, the client transaction MUST start timer B with a
+    /// value of 64*T1 seconds."
     #[must_use]
     pub fn new(timing: Timing) -> (Self, Actions) {
         let mut actions: Actions = smallvec![Action::Send];
@@ -116,8 +116,8 @@ impl InviteClient {
     fn response(&mut self, status: u16) -> Actions {
         match Class::of(status) {
             // "If the client transaction receives a provisional response while in the 'Calling'
-            // state, it transitions to the 'Proceeding' state … Furthermore, the provisional response
-            // MUST be passed to the TU."
+            // state, it transitions to the 'Proceeding' state … Furthermore, the provisional
+            // response MUST be passed to the TU."
             Class::Provisional => {
                 self.state = State::Proceeding;
                 smallvec![Action::Up]
@@ -129,10 +129,10 @@ impl InviteClient {
                 smallvec![Action::Up, Action::Set(Timer::M, self.timing.give_up())]
             }
             // "… reception of a response with status code from 300-699 MUST cause the client
-            // transaction to transition to 'Completed'. The client transaction MUST pass the received
-            // response up to the TU, and the client transaction MUST generate an ACK request …"
-            // Timer D: "at least 32 seconds for unreliable transports, and … zero seconds for
-            // reliable transports".
+            // transaction to transition to 'Completed'. The client transaction MUST pass the
+            // received response up to the TU, and the client transaction MUST generate an ACK
+            // request …" Timer D: "at least 32 seconds for unreliable transports, and … zero
+            // seconds for reliable transports".
             Class::Failure if self.timing.reliable => {
                 self.state = State::Terminated;
                 smallvec![Action::SendAck, Action::Up, Action::Terminated]
@@ -153,8 +153,8 @@ impl InviteClient {
                 Class::Success => smallvec![Action::Up],
                 Class::Provisional | Class::Failure => none(),
             },
-            // "When Timer M fires and the state machine is in the 'Accepted' state, the machine MUST
-            // transition to the 'Terminated' state."
+            // "When Timer M fires and the state machine is in the 'Accepted' state, the machine
+            // MUST transition to the 'Terminated' state."
             Event::Timer(Timer::M) => self.end(),
             Event::Retransmission | Event::Ack | Event::Timer(_) | Event::TransportError => none(),
         }
@@ -169,8 +169,8 @@ impl InviteClient {
                 Class::Failure => smallvec![Action::SendAck],
                 Class::Provisional | Class::Success => none(),
             },
-            // "If timer D fires while the client transaction is in the 'Completed' state, the client
-            // transaction MUST move to the terminated state."
+            // "If timer D fires while the client transaction is in the 'Completed' state, the
+            // client transaction MUST move to the terminated state."
             Event::Timer(Timer::D) => self.end(),
             // The ACK could not be sent: "the client transaction … SHOULD inform the TU".
             Event::TransportError => {

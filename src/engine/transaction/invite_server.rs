@@ -77,8 +77,8 @@ impl InviteServer {
         smallvec![Action::Send, Action::Set(Timer::L, self.timing.give_up())]
     }
 
-    /// "For unreliable transports, timer G is set to fire in T1 seconds … When the 'Completed' state
-    /// is entered, timer H MUST be set to fire in 64*T1 seconds for all transports."
+    /// "For unreliable transports, timer G is set to fire in T1 seconds … When the 'Completed'
+    /// state is entered, timer H MUST be set to fire in 64*T1 seconds for all transports."
     fn complete(&mut self) -> Actions {
         self.state = State::Completed { interval: self.timing.t1 };
         let mut actions: Actions = smallvec![Action::Send];
@@ -97,8 +97,8 @@ impl InviteServer {
                 Class::Success => smallvec![Action::Send],
                 Class::Provisional | Class::Failure => none(),
             },
-            // "When Timer L fires and the state machine is in the 'Accepted' state, the machine MUST
-            // transition to the 'Terminated' state."
+            // "When Timer L fires and the state machine is in the 'Accepted' state, the machine
+            // MUST transition to the 'Terminated' state."
             Event::Timer(Timer::L) => self.end(),
             // "… any retransmissions of the INVITE received will match this transaction … and will
             // be absorbed"; the ACK to a 2xx is a transaction of its own.
@@ -110,8 +110,8 @@ impl InviteServer {
 
     fn completed(&mut self, interval: Duration, event: Event) -> Actions {
         match event {
-            // "… while in the 'Completed' state, if a request retransmission is received, the server
-            // SHOULD pass the response to the transport for retransmission."
+            // "… while in the 'Completed' state, if a request retransmission is received, the
+            // server SHOULD pass the response to the transport for retransmission."
             Event::Retransmission => smallvec![Action::Resend],
             // "If an ACK is received while the server transaction is in the 'Completed' state, the
             // server transaction MUST transition to the 'Confirmed' state."
@@ -140,9 +140,9 @@ impl InviteServer {
         }
     }
 
-    /// "… timer G is ignored, and any retransmissions of the response will cease … When this state is
-    /// entered, timer I is set to fire in T4 seconds for unreliable transports, and zero seconds for
-    /// reliable transports."
+    /// "… timer G is ignored, and any retransmissions of the response will cease … When this state
+    /// is entered, timer I is set to fire in T4 seconds for unreliable transports, and zero
+    /// seconds for reliable transports."
     fn confirm(&mut self) -> Actions {
         let mut actions: Actions = smallvec![Action::Stop(Timer::G), Action::Stop(Timer::H)];
         if self.timing.reliable {

@@ -39,16 +39,16 @@ impl ServerKey {
         }
     }
 
-    /// "1. the branch parameter in the request is the same …, 2. the sent-by value in the top Via …,
-    /// and 3. the method of the request matches …, except for ACK".
+    /// "1. the branch parameter in the request is the same …, 2. the sent-by value in the top Via
+    /// …, and 3. the method of the request matches …, except for ACK".
     fn by_branch(via: &Via, method: &str) -> Self {
         let host = via.host.to_ascii_lowercase();
         let port = via.port.unwrap_or(5060).to_string();
         Self(join(&[via.branch().unwrap_or_default(), &host, &port, method]))
     }
 
-    /// Request-URI, tags, Call-ID, CSeq number and top Via. The To tag of an INVITE is left out: its
-    /// ACK carries the answer's tag instead.
+    /// Request-URI, tags, Call-ID, CSeq number and top Via. The To tag of an INVITE is left out:
+    /// its ACK carries the answer's tag instead.
     fn by_fields(request: &Message, via: &[u8], method: &str) -> Self {
         let to_tag = match method == Method::Invite.as_str() {
             true => "",

@@ -21,9 +21,9 @@ pub struct PlainClient {
 }
 
 impl PlainClient {
-    /// Begins: "When entering this state, the client transaction SHOULD set timer F to fire in 64*T1
-    /// seconds … If an unreliable transport is in use, the client transaction MUST set timer E to fire
-    /// in T1 seconds."
+    /// Begins: "When entering this state, the client transaction SHOULD set timer F to fire in
+    /// 64*T1 seconds … If an unreliable transport is in use, the client transaction MUST set timer
+    /// E to fire in T1 seconds."
     #[must_use]
     pub fn new(timing: Timing) -> (Self, Actions) {
         let mut actions: Actions = smallvec![Action::Send];
@@ -68,8 +68,8 @@ impl PlainClient {
             Event::Timer(Timer::E) => {
                 smallvec![Action::Resend, Action::Set(Timer::E, self.timing.t2)]
             }
-            // "If timer F fires while in the 'Proceeding' state, the TU MUST be informed of a timeout,
-            // and the client transaction MUST transition to the terminated state."
+            // "If timer F fires while in the 'Proceeding' state, the TU MUST be informed of a
+            // timeout, and the client transaction MUST transition to the terminated state."
             Event::Timer(Timer::F) => self.time_out(),
             Event::Response(status) => self.response(status),
             Event::TransportError => self.fail(),
@@ -87,8 +87,9 @@ impl PlainClient {
                 self.state = State::Proceeding;
                 smallvec![Action::Up]
             }
-            // "Once the client transaction enters the 'Completed' state, it MUST set Timer K to fire
-            // in T4 seconds for unreliable transports, and zero seconds for reliable transports."
+            // "Once the client transaction enters the 'Completed' state, it MUST set Timer K to
+            // fire in T4 seconds for unreliable transports, and zero seconds for reliable
+            // transports."
             Class::Success | Class::Failure => {
                 let mut actions: Actions =
                     smallvec![Action::Stop(Timer::E), Action::Stop(Timer::F), Action::Up];

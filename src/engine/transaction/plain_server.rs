@@ -45,8 +45,8 @@ impl PlainServer {
         matches!(self.state, State::Trying | State::Proceeding)
     }
 
-    /// Trying and Proceeding differ only in what a retransmission gets: "Once in the 'Trying' state,
-    /// any further request retransmissions are discarded."
+    /// Trying and Proceeding differ only in what a retransmission gets: "Once in the 'Trying'
+    /// state, any further request retransmissions are discarded."
     fn open(&mut self, event: Event, again: Actions) -> Actions {
         match event {
             Event::Retransmission => again,
@@ -80,9 +80,9 @@ impl PlainServer {
 
     fn completed(&mut self, event: Event) -> Actions {
         match event {
-            // "While in the 'Completed' state, the server transaction MUST pass the final response to
-            // the transport layer for retransmission whenever a retransmission of the request is
-            // received."
+            // "While in the 'Completed' state, the server transaction MUST pass the final response
+            // to the transport layer for retransmission whenever a retransmission of the request
+            // is received."
             Event::Retransmission => smallvec![Action::Resend],
             // "The server transaction remains in this state until Timer J fires, at which point it
             // MUST transition to the 'Terminated' state."
@@ -91,8 +91,8 @@ impl PlainServer {
                 smallvec![Action::Terminated]
             }
             Event::TransportError => self.fail(),
-            // "Any other final responses passed by the TU to the server transaction MUST be discarded
-            // while in the 'Completed' state."
+            // "Any other final responses passed by the TU to the server transaction MUST be
+            // discarded while in the 'Completed' state."
             Event::Response(_) | Event::Ack | Event::Timer(_) => none(),
         }
     }

@@ -1,5 +1,6 @@
 //! A message: start line, header rows and body as spans over one buffer; edits replace rows.
-//! Parsed once (`parse`); after that no accessor fails. Printing is always regular (house decision 2).
+//! Parsed once (`parse`); after that no accessor fails. Printing is always regular (house decision
+//! 2).
 
 use super::text::List;
 use super::{CSeq, Method, Name, Refusal};
