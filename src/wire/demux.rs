@@ -1,5 +1,5 @@
-//! What a datagram on a media port is (RFC 7983, RFC 5761). It reads headers, never the payload, and
-//! decides nothing: the relay knows what may pass where.
+//! What a datagram on a media port is (RFC 7983, RFC 5761). It reads headers, never the payload,
+//! and decides nothing: the relay knows what may pass where.
 
 use super::{rtcp, rtp};
 

@@ -1,6 +1,6 @@
-//! RTCP (RFC 3550 §6): told from RTP, read for its reports, and one edit in place: an SDES item that
-//! names an inside address (by custom the CNAME) is overwritten at equal length. Nothing else is
-//! ever changed, and nothing is allocated: it runs for each packet.
+//! RTCP (RFC 3550 §6): told from RTP, read for its reports, and one edit in place: an SDES item
+//! that names an inside address (by custom the CNAME) is overwritten at equal length. Nothing else
+//! is ever changed, and nothing is allocated: it runs for each packet.
 
 mod report;
 
