@@ -6,8 +6,10 @@ pub const DATAGRAM: usize = 65_507;
 pub const STREAM_MESSAGE: usize = 65_535;
 /// Header lines of a message.
 pub const HEADER_LINES: usize = 256;
-/// Octets of one (unfolded) header line.
+/// Octets of one header line without its CRLF: as it came, and unfolded with its long name.
 pub const HEADER_LINE: usize = 8_192;
+/// Octets of a method.
+pub const METHOD: usize = 256;
 /// Octets of a URI.
 pub const URI: usize = 2_048;
 /// Via values.

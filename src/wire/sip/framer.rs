@@ -1,8 +1,8 @@
-//! Streams → messages by Content-Length (RFC 3261 §18.3), bounded.
+//! Streams → messages by Content-Length (RFC 3261 §18.3), bounded, each octet looked at a constant
+//! number of times however it arrives. It reads no header but the length; the parser does the rest.
 
-use super::parse::length;
-use super::text::trim;
-use super::{Name, Refusal, RejectReason};
+use super::text::is_token_char;
+use super::{Message, Refusal, RejectReason, lines, start_line};
 use crate::wire::limits;
 use bytes::{Bytes, BytesMut};
 
@@ -21,15 +21,29 @@ pub enum Framed {
 #[derive(Debug, Default)]
 pub struct Framer {
     buffer: BytesMut,
-    /// Up to where the end of the head was searched for.
-    scanned: usize,
-    dead: bool,
+    state: State,
+}
+
+/// How far the message at the start of the buffer has been read.
+#[derive(Debug, Default)]
+enum State {
+    /// Blank lines; no octet of a message yet.
+    #[default]
+    Between,
+    /// In the first line: octets looked at, and whether a space was among them.
+    First { scanned: usize, spaced: bool },
+    /// In the head: octets looked at.
+    Head { scanned: usize },
+    /// The head is complete; octets of the whole message.
+    Body { total: usize },
+    /// Refused: nothing is read any more.
+    Dead,
 }
 
 impl Framer {
     /// Adds received octets.
     pub fn push(&mut self, bytes: &[u8]) {
-        if !self.dead {
+        if !matches!(self.state, State::Dead) {
             self.buffer.extend_from_slice(bytes);
         }
     }
@@ -37,120 +51,134 @@ impl Framer {
     /// Takes the next item; `None`: more octets needed. After `Refused` the stream is dead.
     #[expect(clippy::should_implement_trait, reason = "a framer is fed between calls")]
     pub fn next(&mut self) -> Option<Framed> {
-        if self.dead {
-            return None;
-        }
-        if self.scanned == 0 {
-            if self.buffer.starts_with(b"\r\n\r\n") {
-                let _ = self.buffer.split_to(4);
-                return Some(Framed::Ping);
+        loop {
+            let step = match self.state {
+                State::Between => self.between(),
+                State::First { scanned, spaced } => self.first(scanned, spaced),
+                State::Head { scanned } => self.head(scanned),
+                State::Body { total } => return self.body(total),
+                State::Dead => return None,
+            };
+            match step {
+                Step::Go(state) => self.state = state,
+                Step::Out(framed) => return Some(framed),
+                Step::Wait(state) => {
+                    self.state = state;
+                    return None;
+                }
             }
-            if self.buffer.starts_with(b"\r\n") && self.buffer.len() > 2 && !self.might_ping() {
-                let _ = self.buffer.split_to(2);
-            }
-            if !starts_like_sip(&self.buffer) {
-                return Some(self.refuse(RejectReason::Framing, 400, "Not SIP", None));
-            }
         }
-        let Some(end) = self.head_end() else {
-            if self.buffer.len() > limits::STREAM_MESSAGE {
-                return Some(self.refuse(RejectReason::TooLarge, 513, "Message Too Large", None));
-            }
-            return None;
-        };
-        let head = self.buffer.get(..end).unwrap_or_default();
-        let Some(body) = content_length(head) else {
-            // The message itself says what is wrong: let the parser answer it, then close.
-            let head = Bytes::copy_from_slice(head);
-            let refusal = super::Message::parse(head, super::Framing::Stream).err();
-            let answerable = refusal.and_then(|r| r.answerable);
-            let phrase = "Content-Length Required";
-            return Some(self.refuse(RejectReason::Framing, 400, phrase, answerable));
-        };
-        if end.saturating_add(body) > limits::STREAM_MESSAGE {
-            let answerable = answerable_head(head);
-            let phrase = "Message Too Large";
-            return Some(self.refuse(RejectReason::TooLarge, 513, phrase, answerable));
-        }
-        if self.buffer.len() < end + body {
-            return None;
-        }
-        self.scanned = 0;
-        Some(Framed::Message(self.buffer.split_to(end + body).freeze()))
     }
 
-    /// True while no complete message has been seen and octets of one wait.
+    /// True while octets of an incomplete message wait (blank lines are none).
     #[must_use]
     pub fn is_partial(&self) -> bool {
-        !self.buffer.is_empty()
+        self.buffer.iter().any(|b| !matches!(b, b'\r' | b'\n'))
     }
 
-    fn might_ping(&self) -> bool {
-        self.buffer.get(2) == Some(&b'\r') && self.buffer.len() < 4
-    }
-
-    /// The octet after the blank line; remembers how far it looked.
-    fn head_end(&mut self) -> Option<usize> {
-        let from = self.scanned.saturating_sub(3);
-        let rest = self.buffer.get(from..).unwrap_or_default();
-        let found = memchr::memmem::find(rest, b"\r\n\r\n").map(|at| from + at + 4);
-        if found.is_none() {
-            self.scanned = self.buffer.len();
+    fn between(&mut self) -> Step {
+        const PING: &[u8] = b"\r\n\r\n";
+        if self.buffer.starts_with(PING) {
+            let _ = self.buffer.split_to(PING.len());
+            return Step::Out(Framed::Ping);
         }
-        found
+        if PING.starts_with(&self.buffer) {
+            return Step::Wait(State::Between);
+        }
+        if self.buffer.starts_with(b"\r\n") {
+            let _ = self.buffer.split_to(2);
+        }
+        Step::Go(State::First { scanned: 0, spaced: false })
     }
 
-    fn refuse(
-        &mut self,
-        reason: RejectReason,
-        status: u16,
-        phrase: &'static str,
-        answerable: Option<Box<super::Message>>,
-    ) -> Framed {
-        self.dead = true;
-        self.buffer.clear();
-        Framed::Refused(Refusal { reason, status, phrase: phrase.into(), answerable })
+    /// HTTP and noise are cut off with their first line, what is no word at once.
+    fn first(&mut self, scanned: usize, mut spaced: bool) -> Step {
+        for (i, b) in self.window().iter().enumerate().skip(scanned) {
+            match b {
+                b'\r' => match self.buffer.get(i + 1) {
+                    None => return self.wait(State::First { scanned: i, spaced }),
+                    Some(b'\n') if start_line::is_sip(self.buffer.get(..i).unwrap_or_default()) => {
+                        return Step::Go(State::Head { scanned: i });
+                    }
+                    Some(_) => return self.not_sip(),
+                },
+                b' ' => spaced = true,
+                b'\n' => return self.not_sip(),
+                b if !spaced && !is_token_char(*b) && *b != b'/' => return self.not_sip(),
+                _ => {}
+            }
+        }
+        self.wait(State::First { scanned: self.buffer.len(), spaced })
     }
-}
 
-/// The first octets of a method or of `SIP/2.0`; HTTP and noise are cut off early.
-fn starts_like_sip(buffer: &[u8]) -> bool {
-    let line = match memchr::memchr2(b'\r', b'\n', buffer) {
-        Some(0) => return buffer.starts_with(b"\r"),
-        Some(end) => {
-            let line = buffer.get(..end).unwrap_or_default();
-            let upper = line.to_ascii_uppercase();
-            let ends = upper.rsplit(|b| *b == b' ').next().unwrap_or_default();
-            return upper.starts_with(b"SIP/") || ends.starts_with(b"SIP/");
+    fn head(&mut self, scanned: usize) -> Step {
+        let rest = self.window().get(scanned..).unwrap_or_default();
+        let Some(at) = memchr::memmem::find(rest, b"\r\n\r\n") else {
+            // The last three octets may be the beginning of the blank line.
+            let scanned = scanned.max(self.buffer.len().saturating_sub(3));
+            return self.wait(State::Head { scanned });
+        };
+        let end = scanned + at + 4;
+        let head = self.buffer.get(..end).unwrap_or_default();
+        match lines::declared_length(head) {
+            Some(body) if end.saturating_add(body) <= limits::STREAM_MESSAGE => {
+                Step::Go(State::Body { total: end + body })
+            }
+            Some(_) => {
+                // The length is beyond what is there, so the parser says whom to answer.
+                let read = Message::parse(Bytes::copy_from_slice(head), super::Framing::Stream);
+                let answerable = read.err().and_then(|r| r.answerable);
+                self.refuse(too_large(answerable))
+            }
+            None => {
+                let read = Message::parse(Bytes::copy_from_slice(head), super::Framing::Stream);
+                let fault = lines::framing_fault("Content-Length Required");
+                self.refuse(read.err().unwrap_or_else(|| fault.unanswerable()))
+            }
         }
-        None => buffer,
-    };
-    let word = line.split(|b| *b == b' ').next().unwrap_or_default();
-    line.len() <= limits::HEADER_LINE
-        && word.iter().all(|b| super::text::is_token_char(*b) || *b == b'/')
-}
+    }
 
-/// The one Content-Length of a head; `None` when absent, double or no number.
-fn content_length(head: &[u8]) -> Option<usize> {
-    let mut found = None;
-    for line in head.split(|b| *b == b'\n') {
-        let Some(colon) = line.iter().position(|b| *b == b':') else { continue };
-        let name = std::str::from_utf8(trim(line.get(..colon)?)).unwrap_or_default();
-        if Name::parse(name) != Name::ContentLength {
-            continue;
-        }
-        let value = line.get(colon + 1..)?;
-        let value = trim(value.strip_suffix(b"\r").unwrap_or(value));
-        if found.is_some() {
+    fn body(&mut self, total: usize) -> Option<Framed> {
+        if self.buffer.len() < total {
             return None;
         }
-        found = Some(length(value)?);
+        self.state = State::Between;
+        Some(Framed::Message(self.buffer.split_to(total).freeze()))
     }
-    found
+
+    /// What may belong to one message: the answer must not depend on how much came at once.
+    fn window(&self) -> &[u8] {
+        let end = self.buffer.len().min(limits::STREAM_MESSAGE);
+        self.buffer.get(..end).unwrap_or_default()
+    }
+
+    /// Waits for more of a head, unless no more of it can fit.
+    fn wait(&mut self, state: State) -> Step {
+        if self.buffer.len() >= limits::STREAM_MESSAGE {
+            return self.refuse(too_large(None));
+        }
+        Step::Wait(state)
+    }
+
+    fn not_sip(&mut self) -> Step {
+        self.refuse(lines::framing_fault("Not SIP").unanswerable())
+    }
+
+    fn refuse(&mut self, refusal: Refusal) -> Step {
+        self.state = State::Dead;
+        self.buffer = BytesMut::new();
+        Step::Out(Framed::Refused(refusal))
+    }
 }
 
-/// The head of a message that is too large to take, for its answer.
-fn answerable_head(head: &[u8]) -> Option<Box<super::Message>> {
-    let bytes = Bytes::copy_from_slice(head);
-    super::Message::parse(bytes, super::Framing::Datagram).err().and_then(|r| r.answerable)
+/// What one look at the buffer led to.
+enum Step {
+    Go(State),
+    Wait(State),
+    Out(Framed),
+}
+
+fn too_large(answerable: Option<Box<Message>>) -> Refusal {
+    let phrase = "Message Too Large".into();
+    Refusal { reason: RejectReason::TooLarge, status: 513, phrase, answerable }
 }

@@ -132,6 +132,14 @@ const KNOWN: [(Name, &str, &str); 59] = [
     (Name::Identity, "Identity", "y"),
 ];
 
+/// Compact forms of names that need no variant: a rule that strips the long form must find them.
+const COMPACT: [(&str, &str); 4] = [
+    ("a", "Accept-Contact"),
+    ("d", "Request-Disposition"),
+    ("j", "Reject-Contact"),
+    ("n", "Identity-Info"),
+];
+
 impl PartialEq for Name {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
@@ -153,8 +161,11 @@ impl Name {
                 long.eq_ignore_ascii_case(name)
             }
         };
-        let found = KNOWN.iter().find(|(_, long, compact)| hit(long, compact));
-        found.map_or_else(|| Self::Other(name.into()), |(known, _, _)| known.clone())
+        if let Some((known, _, _)) = KNOWN.iter().find(|(_, long, compact)| hit(long, compact)) {
+            return known.clone();
+        }
+        let long = COMPACT.iter().find(|(compact, _)| compact.eq_ignore_ascii_case(name));
+        Self::Other(long.map_or(name, |(_, long)| long).into())
     }
 
     /// The long form as the RFCs write it; an unknown name as it was written.
@@ -222,6 +233,11 @@ impl Name {
             Self::Identity => "Identity",
             Self::Other(name) => name,
         }
+    }
+
+    /// For phrases and records: an endless name is not repeated.
+    pub(super) fn for_people(&self) -> &str {
+        Some(self.as_str()).filter(|name| name.len() <= 64).unwrap_or("Header")
     }
 
     /// Headers that may stand once only; a second one is ambiguous and refused.

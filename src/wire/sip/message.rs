@@ -2,7 +2,7 @@
 //! Parsed once (`parse`); after that no accessor fails. Printing is always regular (house decision
 //! 2).
 
-use super::text::List;
+use super::text::{list, trim};
 use super::{CSeq, Method, Name, Refusal};
 use bytes::Bytes;
 
@@ -18,7 +18,7 @@ pub enum Framing {
 /// The first line.
 #[derive(Clone, Debug)]
 pub(super) enum Start {
-    Request { uri: Box<str> },
+    Request { method: Method, uri: Box<str> },
     Response { status: u16, phrase: Bytes },
 }
 
@@ -47,14 +47,14 @@ impl Message {
     /// # Errors
     /// A [`Refusal`] with status and reason; for responses `answerable` is `None`: drop.
     pub fn parse(bytes: Bytes, framing: Framing) -> Result<Self, Refusal> {
-        super::parse::message(bytes, framing)
+        super::parse::message(&bytes, framing)
     }
 
     /// A new request without headers.
     #[must_use]
     pub fn request(method: Method, uri: &str) -> Self {
         Self {
-            start: Start::Request { uri: uri.into() },
+            start: Start::Request { method: method.clone(), uri: one_word(uri) },
             rows: Vec::new(),
             body: Bytes::new(),
             cseq: CSeq { seq: 0, method },
@@ -71,7 +71,7 @@ impl Message {
             matches!(r.name, Name::Via | Name::From | Name::To | Name::CallId | Name::CSeq)
         };
         Self {
-            start: Start::Response { status, phrase: Bytes::copy_from_slice(phrase.as_bytes()) },
+            start: Start::Response { status, phrase: clean(phrase.into()) },
             rows: request.rows.iter().filter(echoed).cloned().collect(),
             body: Bytes::new(),
             cseq: request.cseq.clone(),
@@ -89,22 +89,25 @@ impl Message {
     /// The request's method, or for a response the one in CSeq.
     #[must_use]
     pub fn method(&self) -> &Method {
-        &self.cseq.method
+        match &self.start {
+            Start::Request { method, .. } => method,
+            Start::Response { .. } => &self.cseq.method,
+        }
     }
 
     /// The Request-URI; empty for a response.
     #[must_use]
     pub fn uri(&self) -> &str {
         match &self.start {
-            Start::Request { uri } => uri,
+            Start::Request { uri, .. } => uri,
             Start::Response { .. } => "",
         }
     }
 
     /// Replaces the Request-URI.
     pub fn set_uri(&mut self, new: &str) {
-        if let Start::Request { uri } = &mut self.start {
-            *uri = new.into();
+        if let Start::Request { uri, .. } = &mut self.start {
+            *uri = one_word(new);
         }
     }
 
@@ -119,8 +122,7 @@ impl Message {
 
     /// Replaces the status line.
     pub fn set_status(&mut self, status: u16, phrase: &str) {
-        let phrase = Bytes::copy_from_slice(phrase.as_bytes());
-        self.start = Start::Response { status, phrase };
+        self.start = Start::Response { status, phrase: clean(phrase.into()) };
     }
 
     /// The reason phrase.
@@ -151,7 +153,7 @@ impl Message {
 
     /// Values of a list header, split at commas outside quotes and angle brackets, across rows.
     pub fn list<'a>(&'a self, name: &'a Name) -> impl Iterator<Item = &'a [u8]> + 'a {
-        self.rows(name).flat_map(|row| List(Some(row)))
+        self.rows(name).flat_map(list)
     }
 
     /// True when there is such a row.
@@ -202,17 +204,13 @@ impl Message {
     }
 
     /// Keeps what accessors answer without reading again in step with an edit.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is alike")]
     fn learn(&mut self, name: &Name, value: &[u8]) {
-        match name {
-            Name::From => self.from_tag = super::parse::tag(value),
-            Name::To => self.to_tag = super::parse::tag(value),
-            Name::CSeq => {
-                if let Some(cseq) = CSeq::parse(value) {
-                    self.cseq = cseq;
-                }
-            }
-            _ => {}
+        if *name == Name::From {
+            self.from_tag = super::required::tag(value);
+        } else if *name == Name::To {
+            self.to_tag = super::required::tag(value);
+        } else if let Some(cseq) = CSeq::parse(value).filter(|_| *name == Name::CSeq) {
+            self.cseq = cseq;
         }
     }
 
@@ -225,6 +223,12 @@ impl Message {
     pub fn retain(&mut self, mut keep: impl FnMut(&Name, &[u8]) -> bool) -> usize {
         let before = self.rows.len();
         self.rows.retain(|r| keep(&r.name, &r.value));
+        if !self.has(&Name::From) {
+            self.from_tag = None;
+        }
+        if !self.has(&Name::To) {
+            self.to_tag = None;
+        }
         before - self.rows.len()
     }
 
@@ -232,13 +236,14 @@ impl Message {
     pub fn pop_first(&mut self, name: &Name) -> Option<Vec<u8>> {
         let at = self.rows.iter().position(|r| r.name == *name)?;
         let row = self.rows.get_mut(at)?;
-        let mut list = List(Some(row.value.as_ref()));
-        let first = list.next().map(<[u8]>::to_vec);
-        let rest: Vec<&[u8]> = list.collect();
+        let mut values = list(&row.value);
+        let first = values.next().map(<[u8]>::to_vec);
+        let rest: Vec<&[u8]> = values.collect();
         if rest.is_empty() {
             self.rows.remove(at);
         } else {
-            row.value = Bytes::from(rest.join(&b", "[..]));
+            let rest = rest.join(&b", "[..]);
+            row.value = Bytes::from(rest);
         }
         first
     }
@@ -294,8 +299,8 @@ impl Message {
         let head: usize = self.rows.iter().map(|r| r.name.as_str().len() + r.value.len() + 4).sum();
         let mut out = Vec::with_capacity(head + self.body.len() + 128);
         match &self.start {
-            Start::Request { uri } => {
-                for part in [self.cseq.method.as_str(), " ", uri, " SIP/2.0\r\n"] {
+            Start::Request { method, uri } => {
+                for part in [method.as_str(), " ", uri, " SIP/2.0\r\n"] {
                     out.extend_from_slice(part.as_bytes());
                 }
             }
@@ -319,10 +324,22 @@ impl Message {
 
 /// What we write holds no control character, whatever an edit was made of.
 fn clean(mut value: Vec<u8>) -> Bytes {
-    for b in &mut value {
-        if *b < b' ' || *b == 0x7f {
-            *b = b' ';
-        }
+    for b in value.iter_mut().filter(|b| b.is_ascii_control()) {
+        *b = b' ';
     }
-    Bytes::from(value)
+    let trimmed = trim(&value).len();
+    if trimmed == value.len() { value.into() } else { Bytes::copy_from_slice(trim(&value)) }
+}
+
+/// A URI for the start line: a blank or a control in it would begin another word or line.
+fn one_word(uri: &str) -> Box<str> {
+    let breaks = |b: u8| b <= b' ' || b == 0x7f;
+    if !uri.bytes().any(breaks) {
+        return uri.into();
+    }
+    let escaped = |c: char| match u8::try_from(c) {
+        Ok(b) if breaks(b) => format!("%{b:02X}"),
+        Ok(_) | Err(_) => c.to_string(),
+    };
+    uri.chars().map(escaped).collect::<String>().into()
 }

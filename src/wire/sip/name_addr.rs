@@ -1,13 +1,13 @@
 //! name-addr and addr-spec values: From, To, Contact, Route … (RFC 3261 §20.10).
 
-use super::text::{is_token, trim};
+use super::text::{is_token, text_of, trim};
 use super::{Params, Uri};
 use std::fmt;
 
 /// `"Display" <uri>;params`, or `uri;params` (then parameters are the header's, §20.10).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameAddr {
-    /// Display name exactly as written (with its quotes), without trailing space.
+    /// Display name as written (with its quotes), without trailing space; Latin-1 became UTF-8.
     pub display: Option<String>,
     /// The URI.
     pub uri: Uri,
@@ -44,7 +44,13 @@ impl NameAddr {
                     return None;
                 }
                 let uri = Uri::parse(uri)?;
-                Some(Self { display: None, uri, params: Params::parse(params, true)? })
+                let params = Params::parse(params, true)?;
+                // `sip:user;x=y@host`: is the host `user` or `host`? Brackets would have told.
+                let unclear = |v: &str| v.contains('@') && !v.starts_with('"');
+                if params.0.iter().any(|(_, v)| v.as_deref().is_some_and(unclear)) {
+                    return None;
+                }
+                Some(Self { display: None, uri, params })
             }
         }
     }
@@ -56,7 +62,7 @@ impl NameAddr {
         if uri.iter().any(|b| *b == b' ' || *b == b'\t') {
             return None;
         }
-        let display = display.map(|d| String::from_utf8_lossy(d).into_owned());
+        let display = display.map(text_of);
         Some(Self {
             display,
             uri: Uri::parse(uri)?,

@@ -1,6 +1,6 @@
 //! `;name=value` parameters in their order, unknown ones kept (RFC 3261 §25.1 generic-param).
 
-use super::text::{find_outside, is_host, is_token, trim};
+use super::text::{find_outside, is_host, is_token, text_of, trim};
 use std::fmt;
 
 /// Ordered parameters. Names compare case-insensitively; values are kept as written (a quoted
@@ -29,8 +29,7 @@ impl Params {
                 return None;
             }
             let name = std::str::from_utf8(name).ok()?;
-            let value = value.map(std::str::from_utf8).transpose().ok()?;
-            all.push((name.into(), value.map(Into::into)));
+            all.push((name.into(), value.map(|v| text_of(v).into())));
         }
         rest.is_empty().then_some(Self(all))
     }
@@ -42,6 +41,11 @@ impl Params {
             .iter()
             .find(|(n, _)| n.eq_ignore_ascii_case(name))
             .map(|(_, v)| v.as_deref().unwrap_or_default())
+    }
+
+    /// True when `name` stands more than once: two readers may take two values.
+    pub(crate) fn is_double(&self, name: &str) -> bool {
+        self.0.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).nth(1).is_some()
     }
 
     /// Sets or appends.

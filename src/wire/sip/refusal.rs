@@ -78,3 +78,23 @@ pub struct Refusal {
     /// were readable and safe to echo. `None`: not a request, an ACK, or nothing to answer to.
     pub answerable: Option<Box<Message>>,
 }
+
+/// What goes wrong, before it is known whether it can be answered.
+pub(super) struct Fault {
+    pub(super) reason: RejectReason,
+    pub(super) status: u16,
+    pub(super) phrase: Cow<'static, str>,
+}
+
+impl Fault {
+    /// Nobody to answer.
+    pub(super) fn unanswerable(self) -> Refusal {
+        let Self { reason, status, phrase } = self;
+        Refusal { reason, status, phrase, answerable: None }
+    }
+}
+
+/// Broken grammar: 400 with a phrase that names the header.
+pub(super) fn bad(phrase: impl Into<Cow<'static, str>>) -> Fault {
+    Fault { reason: RejectReason::Malformed, status: 400, phrase: phrase.into() }
+}

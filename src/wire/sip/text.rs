@@ -63,29 +63,26 @@ pub(crate) fn find_outside(value: &[u8], what: u8) -> Option<usize> {
     None
 }
 
-/// Splits a list at commas outside quotes and angle brackets; empty elements are left out.
-pub(crate) struct List<'a>(pub(crate) Option<&'a [u8]>);
+/// Splits at commas outside quotes and angle brackets; empty elements are kept.
+pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(value);
+    std::iter::from_fn(move || {
+        let value = rest?;
+        let at = find_outside(value, b',');
+        rest = at.and_then(|at| value.get(at + 1..));
+        value.get(..at.unwrap_or(value.len())).map(trim)
+    })
+}
 
-impl<'a> Iterator for List<'a> {
-    type Item = &'a [u8];
+/// The values of a list; empty elements are left out.
+pub(crate) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    elements(value).filter(|item| !item.is_empty())
+}
 
-    fn next(&mut self) -> Option<&'a [u8]> {
-        loop {
-            let rest = self.0?;
-            let item = match find_outside(rest, b',') {
-                Some(at) => {
-                    self.0 = rest.get(at + 1..);
-                    rest.get(..at).unwrap_or_default()
-                }
-                None => {
-                    self.0 = None;
-                    rest
-                }
-            };
-            let item = trim(item);
-            if !item.is_empty() {
-                return Some(item);
-            }
-        }
+/// Text for people to read: UTF-8, else the Latin-1 that old phones write.
+pub(crate) fn text_of(value: &[u8]) -> String {
+    match std::str::from_utf8(value) {
+        Ok(text) => text.to_owned(),
+        Err(_) => value.iter().map(|b| char::from(*b)).collect(),
     }
 }

@@ -67,12 +67,12 @@ impl Uri {
     }
 
     fn parse_sip(scheme: Scheme, rest: &str) -> Option<Self> {
-        // The last '@' before the headers ends the user part: users may hold ';' and '?'.
+        // The first '@' ends the user part: users may hold ';' and '?', nothing may hold an '@'.
         let (userinfo, hostpart) = match rest.find('@') {
             Some(at) => (Some(rest.get(..at)?), rest.get(at + 1..)?),
             None => (None, rest),
         };
-        if hostpart.contains('@') && !hostpart.contains('?') {
+        if hostpart.contains('@') {
             return None;
         }
         let (user, password) = match userinfo {
@@ -172,7 +172,7 @@ impl Uri {
         String::from_utf8(out).ok()
     }
 
-    /// Equality by RFC 3261 §19.1.4.
+    /// Equality by RFC 3261 §19.1.4; opaque URIs are equal when they are the same text.
     #[must_use]
     pub fn equivalent(&self, other: &Self) -> bool {
         let same = |name: &str| {
@@ -185,15 +185,41 @@ impl Uri {
                 .get(name)
                 .is_none_or(|v| v.eq_ignore_ascii_case(value.as_deref().unwrap_or_default()))
         });
+        let host = match self.scheme {
+            Scheme::Sip | Scheme::Sips | Scheme::Tel => self.host.eq_ignore_ascii_case(&other.host),
+            Scheme::Other(_) => self.host == other.host,
+        };
         self.scheme == other.scheme
-            && self.user_decoded() == other.user_decoded()
-            && self.password == other.password
-            && self.host.eq_ignore_ascii_case(&other.host)
+            && host
+            && self.user.as_deref().map(unescaped) == other.user.as_deref().map(unescaped)
+            && self.password.as_deref().map(unescaped) == other.password.as_deref().map(unescaped)
             && self.port == other.port
             && self.headers == other.headers
             && ["user", "ttl", "method", "maddr", "transport"].into_iter().all(same)
             && both
     }
+}
+
+/// Escapes that say nothing undone, the others in upper case: `%61%3b` and `a%3B` are the same,
+/// `%3B` and `;` are not.
+fn unescaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('%') {
+        out.push_str(rest.get(..at).unwrap_or_default());
+        let code = rest.get(at + 1..at + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match code {
+            Some(b) if b.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&b) => {
+                out.push(char::from(b));
+            }
+            Some(b) => out.push_str(&format!("%{b:02X}")),
+            None => out.push('%'),
+        }
+        let taken = if code.is_some() { at + 3 } else { at + 1 };
+        rest = rest.get(taken..).unwrap_or_default();
+    }
+    out.push_str(rest);
+    out
 }
 
 /// `host` or `host:port`; brackets protect colons.
