@@ -13,6 +13,7 @@ mod call;
 mod cancel;
 mod forking;
 mod hiding;
+mod hostile;
 mod limits;
 mod media;
 mod policy;
