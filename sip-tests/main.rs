@@ -24,4 +24,5 @@ mod retransmission;
 mod simulate;
 mod subscription;
 mod tidy;
+mod torture;
 mod torture_engine;
