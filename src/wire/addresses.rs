@@ -89,9 +89,10 @@ fn v6_at(text: &[u8], at: usize) -> Option<(Ipv6Addr, usize)> {
         return None;
     }
     let (ip, len) = scan_v6(text.get(at..)?)?;
-    // `::` alone is punctuation (C++, Perl) unless an address could stand there.
+    // What goes on is a word (`Foo::Bar`), or three colons, which no address has.
+    let colons = before(text, at + len, 1) == Some(b':');
     let next = text.get(at + len).copied();
-    let open = next.is_some_and(|b| b.is_ascii_alphanumeric() || b == b':' && len == 2);
+    let open = next.is_some_and(|b| b.is_ascii_alphanumeric() || b == b':' && colons);
     (!open).then_some((ip, len))
 }
 

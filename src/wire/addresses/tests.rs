@@ -85,6 +85,7 @@ fn what_is_no_literal_is_left_alone() {
         "fd00::1::2",
         "fd00::12345",
         "add::beefy",
+        "1:::::1",
         "t=0 0",
     ] {
         assert_eq!(found(text), vec![], "{text}");

@@ -89,7 +89,10 @@ pub(super) fn other_fate(kind: u8, value: &[u8]) -> Fate {
 
 /// Whether a value holds an address that is one: 0.0.0.0 and :: tell nothing.
 pub(super) fn names_an_address(value: &[u8]) -> bool {
-    find_addresses(value).any(|(_, ip)| !ip.is_unspecified())
+    // Most lines have too few dots and colons for any literal: told without looking closer.
+    let count = |mark: u8| value.iter().filter(|b| **b == mark).count();
+    (count(b'.') > 2 || count(b':') > 1)
+        && find_addresses(value).any(|(_, ip)| !ip.is_unspecified())
 }
 
 /// `user id version IN IP4 address` up to the address. A user with blanks is joined, one that names

@@ -1,0 +1,64 @@
+//! What the wire layer costs for media: nanoseconds for telling packets apart, for hiding a CNAME,
+//! and for reading and rewriting a session description. Best of some rounds, one thread.
+//!
+//!     cargo bench --bench media
+
+use portreeve::wire::addresses::find_addresses;
+use portreeve::wire::demux::classify;
+use portreeve::wire::rtcp::overwrite_cname;
+use portreeve::wire::sdp::{Place, Sdp};
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Instant;
+
+const ROUNDS: u32 = 15;
+const TURNS: u32 = 20_000;
+
+const OFFER: &[u8] = b"v=0\r\no=- 3844012457 1027846113 IN IP4 10.1.0.11\r\ns=-\r\n\
+    c=IN IP4 10.1.0.11\r\nt=0 0\r\na=tool:baresip 3.10.1\r\nm=audio 14502 RTP/AVP 96 0 8 101\r\n\
+    b=AS:128\r\na=rtpmap:96 opus/48000/2\r\na=fmtp:96 stereo=1;sprop-stereo=1\r\n\
+    a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\n\
+    a=fmtp:101 0-15\r\na=rtcp:14503\r\na=sendrecv\r\na=label:1\r\na=rtcp-rsize\r\na=ptime:20\r\n";
+
+/// A receiver report without blocks and an SDES with one CNAME.
+const RTCP: &[u8] =
+    b"\x80\xc9\0\x01\0\0\0\x07\x81\xca\0\x06\0\0\0\x07\x01\x0e101@10.17.0.21\0\0\0\0";
+
+fn main() {
+    let mut rtp = [0_u8; 172];
+    rtp[0] = 0x80;
+    let us = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7));
+    let places = [Place::Anchor { port: 30_000 }];
+    let outside = |ip: IpAddr| ip == us;
+    let sdp = Sdp::parse(OFFER);
+    let mut rtcp = RTCP.to_vec();
+
+    time("classify, RTP of 172 octets", || u64::from(classify(black_box(&rtp)) as u8));
+    time("classify, RTCP of 40 octets", || u64::from(classify(black_box(RTCP)) as u8));
+    time("CNAME looked at and kept", || {
+        overwrite_cname(black_box(&mut rtcp), &[7; 32], outside).into()
+    });
+    time("CNAME overwritten", || {
+        rtcp.copy_from_slice(black_box(RTCP));
+        overwrite_cname(&mut rtcp, &[7; 32], |_| true).into()
+    });
+    time("addresses in 440 octets", || find_addresses(black_box(OFFER)).count() as u64);
+    time("SDP of 440 octets read", || Sdp::parse(black_box(OFFER)).is_ok().into());
+    if let Ok(sdp) = sdp {
+        time("SDP of 440 octets rewritten", || sdp.rewrite(us, black_box(&places)).len() as u64);
+    }
+}
+
+/// Prints the best round's time for one turn.
+fn time(what: &str, mut turn: impl FnMut() -> u64) {
+    let mut best = f64::MAX;
+    for _ in 0..ROUNDS {
+        #[expect(clippy::disallowed_methods, reason = "a bench reads the clock")]
+        let begin = Instant::now();
+        for _ in 0..TURNS {
+            black_box(turn());
+        }
+        best = best.min(begin.elapsed().as_nanos() as f64 / f64::from(TURNS));
+    }
+    println!("{what:<30} {best:>9.1} ns");
+}
