@@ -137,6 +137,7 @@ pub struct Engine {
     next_id: u64,
     next_call: u64,
     draining: bool,
+    audit_full: bool,
 }
 
 impl std::fmt::Debug for Engine {
@@ -178,6 +179,7 @@ impl Engine {
             next_id: 0,
             next_call: 0,
             draining: false,
+            audit_full: false,
             random,
             snap: snapshot,
         };
@@ -204,6 +206,7 @@ impl Engine {
             Input::Drain => self.draining = true,
             Input::HangUpAll => self.hang_up_all("shutdown"),
             Input::HangUp(call) => self.hang_up(call, "admin"),
+            Input::AuditFull(full) => self.audit_full = full,
             Input::ExcludePort(at) => self.media.exclude(at),
         }
     }

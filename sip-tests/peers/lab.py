@@ -187,7 +187,7 @@ level = "debug"
         wait_for("tcpdump", 5, lambda: "listening on" in self.text(name + ".log"))
         return p
 
-    def close(self):
+    def close_processes(self):
         for p in self.processes:
             # Programs that fork (kamailio) go with their whole group.
             try:
@@ -195,6 +195,9 @@ level = "debug"
                 p.wait(2)
             except (ProcessLookupError, subprocess.TimeoutExpired):
                 pass
+
+    def close(self):
+        self.close_processes()
         for n in self.ns.values():
             subprocess.run(["ip", "netns", "del", n], check=False, stderr=subprocess.DEVNULL)
         if not os.environ.get("KEEP"):

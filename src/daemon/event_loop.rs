@@ -59,6 +59,7 @@ pub(super) struct EventLoop {
     pub(super) calls: Arc<papaya::HashMap<u64, CallView>>,
     deadline: Option<Mono>,
     draining: Option<Mono>,
+    audit_full: bool,
 }
 
 impl EventLoop {
@@ -89,6 +90,7 @@ impl EventLoop {
             calls,
             deadline,
             draining,
+            audit_full: false,
         }
     }
 
@@ -134,11 +136,29 @@ impl EventLoop {
                 },
                 () = tokio::time::sleep_until(until) => self.step(Input::Timeout),
             }
+            self.watch_audit();
             if self.is_drained() {
                 break;
             }
         }
         self.finish().await;
+    }
+
+    /// A volume that takes no records stops new calls where the site demands records.
+    fn watch_audit(&mut self) {
+        let full = self.counters.as_ref().is_some_and(|c| c.full.load(Relaxed));
+        if full == self.audit_full {
+            return;
+        }
+        self.audit_full = full;
+        if full {
+            tracing::error!("the audit log takes no records: free space on its volume");
+        } else {
+            tracing::info!("the audit log takes records again");
+        }
+        if self.config.audit.refuse_when_full {
+            self.step(Input::AuditFull(full));
+        }
     }
 
     fn wake_at(&self) -> tokio::time::Instant {

@@ -129,7 +129,8 @@ impl Writer {
         if let Some(cut) = self.recovered.take() {
             let detail = format!("{cut} octets of a torn last line were cut");
             let record = Record::System { event: "recovered", detail };
-            self.commit(&[(clock.now(), record)], counters);
+            let now = clock.now();
+            self.commit(now, &[(now, record)], counters);
         }
         loop {
             let mut batch = Vec::new();
@@ -143,8 +144,9 @@ impl Writer {
             };
             let now = clock.now();
             batch.extend(self.summer.due(now.mono, !open).into_iter().map(|r| (now, r)));
-            if !batch.is_empty() {
-                self.commit(&batch, counters);
+            // What was lost is told as soon as the volume takes records again.
+            if !batch.is_empty() || self.lost > 0 {
+                self.commit(now, &batch, counters);
             }
             if !open {
                 return;
@@ -166,15 +168,14 @@ impl Writer {
         }
     }
 
-    fn commit(&mut self, batch: &[(Now, Record)], counters: &AuditCounters) {
+    fn commit(&mut self, now: Now, batch: &[(Now, Record)], counters: &AuditCounters) {
         let before = self.chain.clone();
         let mut text = String::new();
-        let Some((now, _)) = batch.first() else { return };
         let mut count = batch.len() as u64;
         if self.lost > 0 {
             let detail = format!("{} records could not be written", self.lost);
             let gap = Record::System { event: "gap", detail };
-            text.push_str(&self.chain.append(*now, &self.site, &gap));
+            text.push_str(&self.chain.append(now, &self.site, &gap));
             text.push('\n');
             count += 1;
         }

@@ -288,6 +288,9 @@ impl Engine {
         if self.draining {
             return Some((503, "Shutting Down"));
         }
+        if self.audit_full {
+            return Some((503, "Audit Log Full"));
+        }
         if self.active_calls() >= limits.calls || self.dialogs.len() >= limits.dialogs {
             return Some((503, "Too Many Calls"));
         }
