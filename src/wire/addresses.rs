@@ -103,7 +103,7 @@ fn may_begin_v6(text: &[u8], at: usize) -> bool {
     match before(text, at, 1) {
         None => true,
         Some(_) if behind_escape(text, at) => true,
-        Some(b':') => ends_a_word(text, at - 1),
+        Some(b':') => text.get(at) != Some(&b':') && ends_a_word(text, at - 1),
         Some(b'.') => before(text, at, 2).is_none_or(|b| !b.is_ascii_digit()),
         Some(b'%') => !escape_at(text, at.checked_sub(1)),
         Some(b) => !b.is_ascii_alphanumeric(),

@@ -117,19 +117,36 @@ fn param(text: &str) -> Option<(String, &str, &str)> {
     None
 }
 
+/// Times a text is looked through: what was overwritten can change how its neighbours read.
+const PASSES: usize = 3;
+
 /// Overwrites every address literal for which `hidden` says so; the brackets of an IPv6 literal go
 /// with it, so `shown` is written as a URI's host is.
 #[must_use]
 pub fn scrub(body: &[u8], hidden: impl Fn(IpAddr) -> bool, shown: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(body.len());
+    let mut text = body.to_vec();
+    for _ in 0..PASSES {
+        match scrubbed(&text, &hidden, shown) {
+            Some(new) if new != text => text = new,
+            Some(_) | None => break,
+        }
+    }
+    text
+}
+
+/// One pass; `None`: there was nothing to hide.
+fn scrubbed(text: &[u8], hidden: &impl Fn(IpAddr) -> bool, shown: &str) -> Option<Vec<u8>> {
+    let mut found = find_addresses(text).filter(|(_, ip)| hidden(*ip)).peekable();
+    found.peek()?;
+    let mut out = Vec::with_capacity(text.len());
     let mut at = 0;
-    for (range, ip) in find_addresses(body) {
+    for (range, _) in found {
         // Within a chain of numbers literals overlap: the first hidden one takes its octets.
-        if range.start < at || !hidden(ip) {
+        if range.start < at {
             continue;
         }
-        let before = body.get(at..range.start).unwrap_or_default();
-        let bracketed = body.get(range.end) == Some(&b']');
+        let before = text.get(at..range.start).unwrap_or_default();
+        let bracketed = text.get(range.end) == Some(&b']');
         let (before, end) = match before.strip_suffix(b"[") {
             Some(before) if bracketed => (before, range.end + 1),
             Some(_) | None => (before, range.end),
@@ -138,8 +155,8 @@ pub fn scrub(body: &[u8], hidden: impl Fn(IpAddr) -> bool, shown: &str) -> Vec<u
         out.extend_from_slice(shown.as_bytes());
         at = end;
     }
-    out.extend_from_slice(body.get(at..).unwrap_or_default());
-    out
+    out.extend_from_slice(text.get(at..).unwrap_or_default());
+    Some(out)
 }
 
 #[cfg(test)]
