@@ -41,7 +41,6 @@ pub(super) fn run(args: RunArgs) -> u8 {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    log::install(&config.log);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
         Ok(r) => r,
@@ -50,8 +49,12 @@ pub(super) fn run(args: RunArgs) -> u8 {
             return 69;
         }
     };
-    let test_call = file.is_none() && !args.no_selftest;
-    let started = Started { config, file, env, others, test_call };
+    // Before the log begins: the second instance has nothing to say there.
+    if file.is_none() && !args.no_selftest {
+        runtime.block_on(test_call());
+    }
+    log::install(&config.log);
+    let started = Started { config, file, env, others };
     match runtime.block_on(serve(started)) {
         Ok(()) => 0,
         Err(e) => {
@@ -66,7 +69,6 @@ struct Started {
     file: Option<PathBuf>,
     env: Environment,
     others: Vec<IpAddr>,
-    test_call: bool,
 }
 
 async fn serve(s: Started) -> Result<(), StartError> {
@@ -80,9 +82,6 @@ async fn serve(s: Started) -> Result<(), StartError> {
         let metrics = Metrics::new(s.config.limits.calls);
         let served = admin::serve(at, handle.asks(), metrics).await;
         served.map_err(|e| StartError::Http(at, e))?;
-    }
-    if s.test_call {
-        test_call().await;
     }
     header(&s);
     say("ready");

@@ -123,7 +123,7 @@ fn interface(mut s: Section<'_, '_>, env: &Environment, src: &mut Source<'_>) ->
     if name.is_none() {
         s.missing("name", "a short word, shown in logs and rules", src);
     }
-    if side.is_none() {
+    if s.get("side").is_none() {
         s.missing("side", "side = \"inside\" (phones) or \"outside\" (PBX, trunk)", src);
     }
     s.finish(src);

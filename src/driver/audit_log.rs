@@ -20,7 +20,7 @@ const QUEUE: usize = 8_192;
 /// Records of one commit.
 const BATCH: usize = 512;
 /// How long a commit waits for more: one sync then serves what a busy site records meanwhile.
-const GATHER: Duration = Duration::from_millis(20);
+const GATHER: Duration = Duration::from_millis(50);
 
 /// What is counted.
 #[derive(Debug, Default)]

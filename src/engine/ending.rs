@@ -74,6 +74,11 @@ impl Engine {
         let key = (call.caller.call_id.clone(), call.caller_tag.clone());
         self.emit(Output::CallGone(no));
         self.media.drop_pending(no);
+        // Parked calls hold ports: as many as calls may, no more.
+        if self.parked.len() >= self.snap.config.limits.calls {
+            self.abandoned(&call);
+            return;
+        }
         self.timers.set(TimerKey::Parked(no), self.now.mono + PARKED);
         if let Some(other) = self.parked.insert(key, call) {
             self.abandoned(&other);
