@@ -2,6 +2,7 @@
 //! a port pair of ours. It never sees a packet; the relay is told by commands.
 
 mod judge;
+mod lent;
 mod table;
 
 pub(crate) use judge::{Judge, MediaRefusal};
@@ -152,7 +153,7 @@ impl Engine {
                 }
             }
             Event::OpenFailed { stream, error } => {
-                if let Some(call) = self.media.open_failed(stream) {
+                if let Some(call) = self.media.open_failed(stream, self.now.mono) {
                     self.notice(
                         Level::Error,
                         format!("call {call}: relay port not available: {error}"),

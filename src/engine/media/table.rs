@@ -2,12 +2,13 @@
 //! relay are collected here and taken by the engine.
 
 use super::judge::{MediaRefusal, is_relayed};
+use super::lent::Lent;
 use super::{anchored, close, differs, muted, stream_media};
 use crate::audit::{CallEnd, StreamMedia};
 use crate::config::Config;
 use crate::ground::{Mono, Side};
-use crate::relay::ports::{Pool, PortCount};
-use crate::relay::{Command, Counters, Leg, LegConfig, Party, StreamId};
+use crate::relay::ports::PortCount;
+use crate::relay::{Command, Counters, FlowCounters, Leg, LegConfig, Party, StreamId};
 use crate::wire::sdp::{Media, Place};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -15,6 +16,11 @@ use std::time::Duration;
 
 /// Side, bind address, advertised address, DSCP of a leg's interface.
 type Face = (Side, IpAddr, IpAddr, u8);
+
+/// Where a stream's ports are bound.
+fn binds(faces: &[Face; 2]) -> [IpAddr; 2] {
+    [faces[0].1, faces[1].1]
+}
 
 #[derive(Debug)]
 struct Stream {
@@ -53,27 +59,19 @@ pub(crate) struct CallMedia {
 /// Media of all calls.
 #[derive(Debug)]
 pub(crate) struct MediaTable {
-    pools: HashMap<IpAddr, (Side, Pool)>,
+    lent: Lent,
     calls: HashMap<u64, CallMedia>,
     streams: HashMap<StreamId, (u64, usize)>,
-    ports: HashMap<(IpAddr, u16), u64>,
     commands: Vec<Command>,
     next: u64,
 }
 
 impl MediaTable {
     pub(crate) fn new(config: &Config, seed: u64) -> Self {
-        let (first, last) = config.media.ports;
-        let rest = config.media.quarantine;
-        let pools = config
-            .interfaces
-            .iter()
-            .map(|i| (i.address, (i.side, Pool::new(i.address, first, last, rest, seed))));
         Self {
-            pools: pools.collect(),
+            lent: Lent::new(config, seed),
             calls: HashMap::new(),
             streams: HashMap::new(),
-            ports: HashMap::new(),
             commands: Vec::new(),
             next: 0,
         }
@@ -84,20 +82,11 @@ impl MediaTable {
     }
 
     pub(crate) fn count(&self, side: Side, now: Mono) -> PortCount {
-        let mut sum = PortCount::default();
-        for (_, pool) in self.pools.values().filter(|(s, _)| *s == side) {
-            let c = pool.count(now);
-            sum.used += c.used;
-            sum.quarantined += c.quarantined;
-            sum.free += c.free;
-        }
-        sum
+        self.lent.count(side, now)
     }
 
     pub(crate) fn exclude(&mut self, at: SocketAddr) {
-        if let Some((_, pool)) = self.pools.get_mut(&at.ip()) {
-            pool.exclude(at.port());
-        }
+        self.lent.exclude(at);
     }
 
     pub(crate) fn take_commands(&mut self) -> Vec<Command> {
@@ -141,7 +130,7 @@ impl MediaTable {
         let even = port & !1;
         let mine = self.calls.get(&call)?.call_ids.get(leg.index())?;
         let same = |bind: &IpAddr| {
-            let other = self.ports.get(&(*bind, even)).and_then(|c| self.calls.get(c));
+            let other = self.lent.owner(*bind, even).and_then(|c| self.calls.get(&c));
             other.is_some_and(|o| {
                 o.faces
                     .iter()
@@ -149,7 +138,7 @@ impl MediaTable {
                     .any(|(f, id)| f.1 == *bind && (f.2 == ip || f.1 == ip) && id == mine)
             })
         };
-        self.pools.keys().find(|b| same(b)).map(|b| SocketAddr::new(*b, port))
+        self.lent.binds().find(|b| same(b)).map(|b| SocketAddr::new(*b, port))
     }
 
     /// Takes the ports an offer needs. The address and places for the other leg's body.
@@ -190,7 +179,7 @@ impl MediaTable {
             return Ok(s.ports[leg.other().index()]);
         }
         let faces = c.faces;
-        let Some(ports) = self.take_pairs(&faces, now) else {
+        let Some(ports) = self.lent.take(call, binds(&faces), now) else {
             return Err(MediaRefusal::no_ports());
         };
         self.next += 1;
@@ -215,23 +204,7 @@ impl MediaTable {
             *slot = Some(Stream { id, kind, ports, parties, open: true, idle: false });
         }
         self.streams.insert(id, (call, index));
-        for i in 0..2 {
-            self.ports.insert((faces[i].1, ports[i]), call);
-        }
         Ok(ports[leg.other().index()])
-    }
-
-    fn take_pairs(&mut self, faces: &[Face; 2], now: Mono) -> Option<[u16; 2]> {
-        let a = self.pools.get_mut(&faces[0].1)?.1.take(now)?;
-        match self.pools.get_mut(&faces[1].1).and_then(|p| p.1.take(now)) {
-            Some(b) => Some([a, b]),
-            None => {
-                if let Some(p) = self.pools.get_mut(&faces[0].1) {
-                    p.1.give(now, a, false);
-                }
-                None
-            }
-        }
     }
 
     /// Remembers an offer. Where the leg had no party yet, it counts at once: early media.
@@ -334,16 +307,14 @@ impl MediaTable {
         }
     }
 
-    pub(crate) fn open_failed(&mut self, stream: StreamId) -> Option<u64> {
+    pub(crate) fn open_failed(&mut self, stream: StreamId, now: Mono) -> Option<u64> {
         let (call, index) = self.streams.remove(&stream)?;
         let c = self.calls.get_mut(&call)?;
         let s = c.streams.get_mut(index)?.take()?;
-        for i in 0..2 {
-            self.ports.remove(&(c.faces[i].1, s.ports[i]));
-            if let Some((_, pool)) = self.pools.get_mut(&c.faces[i].1) {
-                // Which of the two was taken is not known: rest both, lend them later again.
-                pool.give(Mono::default(), s.ports[i], true);
-            }
+        // Which of the two was taken is not known: both may be lent again, later than the others.
+        self.lent.give(binds(&c.faces), s.ports, [false; 2], now);
+        if !s.open {
+            c.closing = c.closing.saturating_sub(1);
         }
         Some(call)
     }
@@ -368,14 +339,11 @@ impl MediaTable {
         let (call, index) = self.streams.remove(&id)?;
         let c = self.calls.get_mut(&call)?;
         let s = c.streams.get_mut(index)?.take()?;
-        for i in 0..2 {
-            let leg = counters.legs[i];
-            let touched = leg.packets.iter().chain(&leg.sent).chain(&leg.dropped).any(|n| *n > 0);
-            self.ports.remove(&(c.faces[i].1, s.ports[i]));
-            if let Some((_, pool)) = self.pools.get_mut(&c.faces[i].1) {
-                pool.give(now, s.ports[i], touched);
-            }
-        }
+        let touched = |leg: &FlowCounters| {
+            leg.packets.iter().chain(&leg.sent).chain(&leg.dropped).any(|n| *n > 0)
+        };
+        let used = [touched(&counters.legs[0]), touched(&counters.legs[1])];
+        self.lent.give(binds(&c.faces), s.ports, used, now);
         c.done.push(stream_media(&s.kind, s.ports, counters));
         c.closing = c.closing.saturating_sub(1);
         Some(call)

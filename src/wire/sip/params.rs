@@ -25,6 +25,9 @@ impl Params {
                 Some(at) => (trim(item.get(..at)?), Some(trim(item.get(at + 1..)?))),
                 None => (item, None),
             };
+            if name.is_empty() {
+                return None;
+            }
             if strict && (!is_token(name) || value.is_some_and(|v| !is_value(v))) {
                 return None;
             }

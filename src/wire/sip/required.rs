@@ -3,7 +3,7 @@
 use super::message::Row;
 use super::refusal::{Fault, RejectReason, bad};
 use super::text::elements;
-use super::{CSeq, Method, Name, NameAddr, Via, lines};
+use super::{CSeq, Method, Name, NameAddr, Params, Via, lines};
 use crate::wire::limits;
 
 /// What accessors answer later without reading again.
@@ -11,6 +11,14 @@ pub(super) struct Required {
     pub(super) cseq: CSeq,
     pub(super) from_tag: Option<Box<str>>,
     pub(super) to_tag: Option<Box<str>>,
+}
+
+/// Via parameters by which answers find their way.
+const STEERING: [&str; 5] = ["branch", "received", "rport", "maddr", "ttl"];
+
+/// None of `names` stands twice, where two readers could take two values (§7.3.1).
+fn once(params: &Params, names: &[&str]) -> bool {
+    !names.iter().any(|name| params.is_double(name))
 }
 
 /// Reads them; `method` is the request's.
@@ -26,10 +34,12 @@ pub(super) fn read(rows: &[Row], method: Option<&Method>) -> Result<Required, Fa
     let from_tag = party(rows, Name::From)?;
     let to_tag = party(rows, Name::To)?;
     need(rows, Name::Via)?;
-    let via = |v: &[u8]| Via::parse(v).is_some_and(|via| !via.params.is_double("branch"));
+    let via = |v: &[u8]| Via::parse(v).is_some_and(|via| once(&via.params, &STEERING));
     values(rows, &Name::Via, limits::VIAS, via)?;
     let addr = |v: &[u8]| NameAddr::parse(v).is_some();
-    values(rows, &Name::Contact, limits::CONTACTS, |v| v == b"*" || addr(v))?;
+    let contact =
+        |v: &[u8]| v == b"*" || NameAddr::parse(v).is_some_and(|n| once(&n.params, &["expires"]));
+    values(rows, &Name::Contact, limits::CONTACTS, contact)?;
     values(rows, &Name::Route, limits::ROUTES, addr)?;
     values(rows, &Name::RecordRoute, limits::ROUTES, addr)?;
     if let Some(hops) = find(rows, &Name::MaxForwards) {
@@ -69,7 +79,7 @@ fn need(rows: &[Row], name: Name) -> Result<&[u8], Fault> {
 
 /// From or To; two tags would let two readers see two dialogs.
 fn party(rows: &[Row], name: Name) -> Result<Option<Box<str>>, Fault> {
-    let read = NameAddr::parse(need(rows, name.clone())?).filter(|n| !n.params.is_double("tag"));
+    let read = NameAddr::parse(need(rows, name.clone())?).filter(|n| once(&n.params, &["tag"]));
     read.map(|n| tag_of(&n)).ok_or_else(|| bad(format!("Broken {name}")))
 }
 

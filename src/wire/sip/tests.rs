@@ -1,8 +1,10 @@
 //! What the reader promises: limits at n and n+1, ambiguity refused, regular output.
 
+mod dialect;
 mod framing;
 mod grammar;
 mod limits;
+mod oracle;
 mod properties;
 mod refusals;
 

@@ -6,6 +6,9 @@ use crate::wire::limits;
 use std::fmt;
 use std::net::IpAddr;
 
+/// Parameters that count in every comparison (§19.1.4).
+const STEERING: [&str; 5] = ["user", "ttl", "method", "maddr", "transport"];
+
 /// URI scheme.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the schemes")]
@@ -67,6 +70,9 @@ impl Uri {
     }
 
     fn parse_sip(scheme: Scheme, rest: &str) -> Option<Self> {
+        if !escapes_are_whole(rest) {
+            return None;
+        }
         // The first '@' ends the user part: users may hold ';' and '?', nothing may hold an '@'.
         let (userinfo, hostpart) = match rest.find('@') {
             Some(at) => (Some(rest.get(..at)?), rest.get(at + 1..)?),
@@ -81,7 +87,7 @@ impl Uri {
                     Some((user, password)) => (user, Some(password.to_owned())),
                     None => (info, None),
                 };
-                if user.is_empty() || !escapes_are_whole(info) {
+                if user.is_empty() {
                     return None;
                 }
                 (Some(user.to_owned()), password)
@@ -92,12 +98,20 @@ impl Uri {
             Some((host, headers)) => (host, Some(headers.to_owned())),
             None => (hostpart, None),
         };
+        let named = |h: &str| h.split_once('=').is_some_and(|(name, _)| !name.is_empty());
+        if headers.as_deref().is_some_and(|all| !all.split('&').all(named)) {
+            return None;
+        }
         let (hostport, params) = match hostpart.find(';') {
             Some(at) => (hostpart.get(..at)?, hostpart.get(at..)?),
             None => (hostpart, ""),
         };
         let (host, port) = split_port(hostport)?;
         let params = Params::parse(params.as_bytes(), false)?;
+        // What steers a request must not be readable in two ways (§19.1.1: once only).
+        if STEERING.into_iter().any(|name| params.is_double(name)) {
+            return None;
+        }
         is_host(host.as_bytes()).then(|| Self {
             scheme,
             user,
@@ -195,7 +209,7 @@ impl Uri {
             && self.password.as_deref().map(unescaped) == other.password.as_deref().map(unescaped)
             && self.port == other.port
             && self.headers == other.headers
-            && ["user", "ttl", "method", "maddr", "transport"].into_iter().all(same)
+            && STEERING.into_iter().all(same)
             && both
     }
 }

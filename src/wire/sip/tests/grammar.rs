@@ -124,6 +124,14 @@ fn the_parts_of_a_uri_are_told_apart() {
         "sip:%zz@h",
         "tel:",
         "isbn:",
+        "sip:h;=x",
+        "sip:h;x=%4",
+        "sip:h?x=%g0",
+        "sip:h?",
+        "sip:h?x=1&",
+        "sip:h?=1",
+        "sip:h?x",
+        "sip:h;user=a;user=b",
     ] {
         assert_eq!(uri(broken), None, "{broken}");
     }
