@@ -7,6 +7,7 @@ pub mod command;
 pub mod flow;
 pub mod forward;
 pub mod ports;
+pub mod quality;
 
 pub use command::{
     Command, Counters, DropReason, Event, Expect, FlowCounters, Leg, LegConfig, Party, StreamId,

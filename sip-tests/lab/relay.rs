@@ -57,13 +57,18 @@ impl Relay {
                 let s = self.open.get_mut(&stream).expect("supervision of an open stream");
                 (s.idle, s.heard, s.told) = (idle, now, false);
             }
+            Command::Codecs { .. } => {}
             Command::Close { stream } => {
                 let s = self.open.remove(&stream).expect("an open stream is closed once");
                 for leg in s.legs {
                     self.ports.remove(&(leg.bind, leg.port));
                     self.ports.remove(&(leg.bind, leg.port + 1));
                 }
-                self.events.push_back(Event::Closed { stream, counters: self.counters });
+                self.events.push_back(Event::Closed {
+                    stream,
+                    counters: self.counters,
+                    figures: Box::default(),
+                });
             }
         }
     }

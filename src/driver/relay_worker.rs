@@ -113,6 +113,9 @@ impl Relay {
             Command::Open { stream, legs, idle } => (stream, self.open(stream, &legs, idle)?),
             Command::Update { stream, leg, party } => (stream, Job::Update { stream, leg, party }),
             Command::SetIdle { stream, idle } => (stream, Job::SetIdle { stream, idle }),
+            Command::Codecs { stream, leg, codecs } => {
+                (stream, Job::Codecs { stream, leg, codecs })
+            }
             Command::Close { stream } => (stream, Job::Close { stream }),
         };
         self.handle(stream).send(job).map_err(|()| {

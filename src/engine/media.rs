@@ -162,7 +162,8 @@ impl Engine {
                     self.finish_media(call);
                 }
             }
-            Event::Closed { stream, counters } => {
+            Event::Measured { .. } => {}
+            Event::Closed { stream, counters, .. } => {
                 self.count_media(stream, &counters);
                 if let Some(call) = self.media.closed(stream, &counters, self.now.mono) {
                     self.finish_media(call);

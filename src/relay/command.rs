@@ -1,5 +1,6 @@
 //! What the engine asks of the relay, and what the relay tells the engine. Values only.
 
+use super::quality::{Codecs, Figures};
 use crate::ground::Side;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -104,6 +105,16 @@ pub enum Command {
         stream: StreamId,
         /// The limit from now on, counted from now.
         idle: Option<Duration>,
+    },
+    /// What the payload types of packets *received* on this leg mean: by the SDP of the other
+    /// leg's party, who receives them.
+    Codecs {
+        /// Which stream.
+        stream: StreamId,
+        /// The leg the packets come in on.
+        leg: Leg,
+        /// From now on.
+        codecs: Codecs,
     },
     /// Close the sockets; answered by one [`Event::Closed`].
     Close {
@@ -217,5 +228,16 @@ pub enum Event {
         stream: StreamId,
         /// Final counters.
         counters: Counters,
+        /// Figures of the whole stream, by [`Leg::index`].
+        figures: Box<[Figures; 2]>,
+    },
+    /// A window of 10 s is over on a leg that received or should have received RTP.
+    Measured {
+        /// Which stream.
+        stream: StreamId,
+        /// Which leg received.
+        leg: Leg,
+        /// The window's figures, and those since the beginning.
+        figures: Box<[Figures; 2]>,
     },
 }

@@ -5,6 +5,7 @@
 use super::burst::Burst;
 use super::command::{Counters, DropReason, Event, Leg, LegConfig, Party, StreamId};
 use super::flow::{Lane, LegFlows, Source};
+use super::quality::Codecs;
 use crate::ground::{Mono, Side};
 use crate::wire::demux::{self, Kind};
 use std::net::SocketAddr;
@@ -53,6 +54,7 @@ pub struct Stream {
     heard: [bool; 2],
     /// Until then a leg's party has just changed.
     settling: [Mono; 2],
+    codecs: [Codecs; 2],
     idle: Option<Duration>,
     last_accepted: Mono,
     idle_reported: bool,
@@ -70,6 +72,7 @@ impl Stream {
             bursts: [Burst::default(); 2],
             heard: [false; 2],
             settling: [Mono::default(); 2],
+            codecs: Default::default(),
             idle,
             last_accepted: now,
             idle_reported: false,
@@ -173,6 +176,11 @@ impl Stream {
         changed
     }
 
+    /// What payload types on a leg mean from now on.
+    pub fn set_codecs(&mut self, leg: Leg, codecs: Codecs) {
+        self.codecs[leg.index()] = codecs;
+    }
+
     /// Idle supervision from now on.
     pub fn set_idle(&mut self, idle: Option<Duration>, now: Mono) {
         self.idle = idle;
@@ -199,7 +207,8 @@ impl Stream {
     /// The end: strangers not reported yet, then the final counters.
     pub fn close(mut self, now: Mono, events: &mut Vec<Event>) {
         self.report_strangers(now, true, events);
-        events.push(Event::Closed { stream: self.id, counters: self.counters });
+        let figures = Box::default();
+        events.push(Event::Closed { stream: self.id, counters: self.counters, figures });
     }
 
     fn refuse(

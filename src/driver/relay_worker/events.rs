@@ -70,7 +70,10 @@ impl EventQueue {
 fn must_arrive(event: &Event) -> bool {
     match event {
         Event::Idle { .. } | Event::OpenFailed { .. } | Event::Closed { .. } => true,
-        Event::Learned { .. } | Event::FirstPacket { .. } | Event::Stranger { .. } => false,
+        Event::Learned { .. }
+        | Event::FirstPacket { .. }
+        | Event::Stranger { .. }
+        | Event::Measured { .. } => false,
     }
 }
 

@@ -7,6 +7,7 @@ use crate::ground::Mono;
 use crate::relay::cname::CnameGuard;
 use crate::relay::flow::Lane;
 use crate::relay::forward::{Stream, Verdict};
+use crate::relay::quality::Codecs;
 use crate::relay::{Counters, Event, Leg, LegConfig, Party, StreamId};
 use std::io;
 use std::net::SocketAddr;
@@ -98,6 +99,10 @@ impl Slot {
 
     pub(super) fn set_idle(&mut self, idle: Option<Duration>, now: Mono) {
         self.stream.set_idle(idle, now);
+    }
+
+    pub(super) fn set_codecs(&mut self, leg: Leg, codecs: Codecs) {
+        self.stream.set_codecs(leg, codecs);
     }
 
     /// About once a second: what the kernel dropped, what is due, what the totals do not know yet.

@@ -6,6 +6,7 @@ use super::Shared;
 use super::slot::Slot;
 use super::totals::TotalsTable;
 use crate::ground::Mono;
+use crate::relay::quality::Codecs;
 use crate::relay::{Event, Leg, Party, StreamId};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
@@ -23,6 +24,7 @@ pub(super) enum Job {
     Open(Box<Slot>),
     Update { stream: StreamId, leg: Leg, party: Party },
     SetIdle { stream: StreamId, idle: Option<Duration> },
+    Codecs { stream: StreamId, leg: Leg, codecs: Codecs },
     Close { stream: StreamId },
     Stop,
 }
@@ -156,6 +158,11 @@ impl Worker {
                 Ok(Job::SetIdle { stream, idle }) => {
                     if let Some(slot) = self.find(stream) {
                         slot.set_idle(idle, now);
+                    }
+                }
+                Ok(Job::Codecs { stream, leg, codecs }) => {
+                    if let Some(slot) = self.find(stream) {
+                        slot.set_codecs(leg, codecs);
                     }
                 }
                 Ok(Job::Close { stream }) => self.close(stream, now),

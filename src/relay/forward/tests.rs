@@ -275,7 +275,10 @@ fn closing_tells_strangers_and_final_counters() {
     let expected = Some(addr("198.51.100.2:5001"));
     let strangers =
         Event::Stranger { stream: ID, leg: Leg::Callee, from: None, expected, count: 7 };
-    assert_eq!(events, [strangers, Event::Closed { stream: ID, counters: want }]);
+    assert_eq!(
+        events,
+        [strangers, Event::Closed { stream: ID, counters: want, figures: Box::default() }]
+    );
 }
 
 /// One step of a hostile run.
