@@ -16,7 +16,9 @@ use bytes::Bytes;
 use portreeve::audit::Record;
 use portreeve::config::Config;
 use portreeve::engine::digest::Users;
-use portreeve::engine::{Engine, Input, Level, Output, Seeds, Snapshot, Stats, StoredBinding};
+use portreeve::engine::{
+    Engine, Input, Level, Observation, Output, Seeds, Snapshot, Stats, StoredBinding,
+};
 use portreeve::ground::{ConnId, Flow, ListenerId, Mono, Now, Transport, Wall};
 use portreeve::policy::RuleSet;
 use std::collections::{BTreeMap, VecDeque};
@@ -47,6 +49,8 @@ pub(crate) struct Lab {
     pub(crate) relay: relay::Relay,
     pub(crate) records: Vec<Record>,
     pub(crate) notices: Vec<(Level, String)>,
+    /// Measured values.
+    pub(crate) observed: Vec<Observation>,
     pub(crate) stored: BTreeMap<String, StoredBinding>,
     pub(crate) closed: Vec<ConnId>,
     /// Whom keep-alives went to.
@@ -100,6 +104,7 @@ impl Lab {
             relay: relay::Relay::default(),
             records: Vec::new(),
             notices: Vec::new(),
+            observed: Vec::new(),
             stored: BTreeMap::new(),
             closed: Vec::new(),
             pings: Vec::new(),
@@ -192,6 +197,7 @@ impl Lab {
                 Output::RemoveBinding { key } => {
                     self.stored.remove(&key);
                 }
+                Output::Observe(observation) => self.observed.push(observation),
                 Output::CallChanged(_) | Output::CallGone(_) => {}
                 Output::Notice { level, text } => self.notices.push((level, text)),
                 Output::Timeout(at) => {

@@ -3,6 +3,7 @@
 
 pub mod catalogue;
 mod metrics;
+mod process;
 
 pub use metrics::Metrics;
 

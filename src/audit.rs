@@ -2,11 +2,13 @@
 //! `driver::audit_log` does.
 
 mod chain;
+mod quality;
 mod record;
 mod summer;
 mod verify;
 
 pub use chain::{Chain, GENESIS, hash, timestamp};
+pub use quality::{LegQuality, VoipReport};
 pub use record::{CallEnd, LegMedia, Record, StreamMedia};
 pub use summer::Summer;
 pub use verify::{Broken, Summary, verify};

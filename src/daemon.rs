@@ -6,7 +6,7 @@ mod event_loop;
 pub mod reload;
 mod start_error;
 
-pub use event_loop::{Ask, Report};
+pub use event_loop::{Ask, Observed, Observer, Report};
 pub use start_error::StartError;
 
 use crate::audit::Record;
@@ -73,11 +73,11 @@ pub fn users(config: &Config) -> Result<Users, StartError> {
     Ok(Users::None)
 }
 
-/// Starts a gateway on the current runtime.
+/// Starts a gateway on the current runtime; `observer` hears of every measured value.
 ///
 /// # Errors
 /// What could not be opened, with what to do about it.
-pub fn start(config: Config) -> Result<Handle, StartError> {
+pub fn start(config: Config, observer: Observer) -> Result<Handle, StartError> {
     let clock = Clock::start();
     let rules = RuleSet::compile(&config).map_err(StartError::Rules)?;
     let users = users(&config)?;
@@ -101,8 +101,17 @@ pub fn start(config: Config) -> Result<Handle, StartError> {
     let snapshot = Arc::new(Snapshot { config: config.clone(), rules, users });
     let engine = Engine::new(snapshot, seeds, clock.now());
     let (asks, questions) = mpsc::channel(64);
-    let mut event_loop =
-        EventLoop::new(engine, config.clone(), clock, sockets, streams, relay, state, audit);
+    let mut event_loop = EventLoop::new(
+        engine,
+        config.clone(),
+        clock,
+        sockets,
+        streams,
+        relay,
+        state,
+        audit,
+        observer,
+    );
     event_loop.begin(vec![Input::Restore(event_loop.stored())]);
     for at in busy_ports(&config) {
         event_loop.begin(vec![Input::ExcludePort(at)]);

@@ -7,6 +7,7 @@ mod bindings;
 mod dialog;
 pub mod digest;
 mod ending;
+pub mod findings;
 mod in_dialog;
 mod initial;
 pub mod input;
@@ -14,8 +15,10 @@ mod media;
 mod net;
 pub mod output;
 mod pass;
+mod probe;
 mod proxy_client;
 mod proxy_server;
+mod quality;
 mod random;
 mod registrar;
 mod registration;
@@ -25,8 +28,9 @@ mod side;
 pub mod stats;
 pub mod transaction;
 
+pub use findings::Finding;
 pub use input::Input;
-pub use output::{CallView, Level, Output};
+pub use output::{CallView, Level, Observation, Output};
 pub use stats::Stats;
 
 use crate::audit::Record;
@@ -112,6 +116,10 @@ enum TimerKey {
     KeepAlive(usize),
     /// A challenged call's media waits for the next attempt.
     Parked(u64),
+    /// An upstream is to be probed.
+    Probe(usize),
+    /// The 2xx of a call should have been acknowledged.
+    Ack(u64),
     /// A dialog that is not a call has lived long enough without traffic.
     Dialog(u64),
 }
@@ -133,6 +141,8 @@ pub struct Engine {
     bindings: Bindings,
     media: MediaTable,
     parked: HashMap<(String, String), dialog::Call>,
+    /// Probes under way: client transaction → upstream.
+    probes: HashMap<u64, usize>,
     stats: Stats,
     next_id: u64,
     next_call: u64,
@@ -175,6 +185,7 @@ impl Engine {
             bindings: Bindings::default(),
             media,
             parked: HashMap::new(),
+            probes: HashMap::new(),
             stats: Stats::default(),
             next_id: 0,
             next_call: 0,
@@ -183,10 +194,9 @@ impl Engine {
             random,
             snap: snapshot,
         };
-        for name in engine.snap.rules.names() {
-            engine.stats.decisions.insert(name, [0, 0]);
-        }
+        engine.label();
         engine.arm_keepalives();
+        engine.arm_probes();
         engine
     }
 
@@ -254,6 +264,11 @@ impl Engine {
     }
 
     fn record(&mut self, record: Record) {
+        if let Record::Security { class, count, .. } = &record
+            && let Some(i) = stats::SECURITY.iter().position(|c| c == class)
+        {
+            self.stats.security[i] += count;
+        }
         self.outputs.push_back(Output::Record(record));
     }
 
@@ -269,6 +284,8 @@ impl Engine {
                 TimerKey::CancelWait(id) => self.cancel_unanswered(id),
                 TimerKey::Bindings => self.expire_bindings(),
                 TimerKey::KeepAlive(interface) => self.keep_alive(interface),
+                TimerKey::Probe(upstream) => self.probe(upstream),
+                TimerKey::Ack(call) => self.judge_ack(call),
                 TimerKey::Parked(call) => self.unpark(call),
                 TimerKey::Dialog(no) => self.dialog_expired(no),
             }
@@ -277,10 +294,26 @@ impl Engine {
 
     fn reload(&mut self, snapshot: Arc<Snapshot>) {
         self.auth.set_users(snapshot.users.clone());
-        for name in snapshot.rules.names() {
-            self.stats.decisions.entry(name).or_insert([0, 0]);
-        }
         self.snap = snapshot;
+        self.label();
+        self.arm_probes();
+    }
+
+    /// Series of rules and upstreams start at 0, as many as the catalogue's bound allows.
+    fn label(&mut self) {
+        let decisions = &mut self.stats.decisions;
+        decisions.entry("other".into()).or_insert([0, 0]);
+        for name in self.snap.rules.names() {
+            if decisions.len() < stats::RULE_LABELS {
+                decisions.entry(name).or_insert([0, 0]);
+            }
+        }
+        let upstreams = &mut self.stats.upstreams;
+        for upstream in &self.snap.config.upstreams {
+            if upstreams.len() < stats::UPSTREAM_LABELS {
+                upstreams.entry(upstream.name.clone()).or_default();
+            }
+        }
     }
 
     fn connection_closed(&mut self, conn: ConnId) {

@@ -2,6 +2,7 @@
 //! do, and reports as the real one would. No packets; only what the engine hears of them.
 
 use portreeve::ground::Mono;
+use portreeve::relay::quality::Figures;
 use portreeve::relay::{Command, Counters, Event, Leg, LegConfig, Party, StreamId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -37,6 +38,8 @@ pub(crate) struct Relay {
     pub(crate) silent: bool,
     /// What a closing stream reports.
     pub(crate) counters: Counters,
+    /// What was measured of it.
+    pub(crate) figures: [Figures; 2],
     /// The next streams cannot be opened.
     pub(crate) refuse: usize,
 }
@@ -67,7 +70,7 @@ impl Relay {
                 self.events.push_back(Event::Closed {
                     stream,
                     counters: self.counters,
-                    figures: Box::default(),
+                    figures: Box::new(self.figures),
                 });
             }
         }

@@ -48,6 +48,7 @@ keepalive = "0s"
 name = "pbx"
 address = "203.0.113.10:5060"
 domain = "pbx.example.com"
+probe = "0s"
 
 [media]
 ports = "20000-20999"

@@ -1,21 +1,34 @@
-//! Report → Prometheus text 0.0.4, through the `metrics` facade and its exporter. The recorder is
-//! our own, never the global one, so that two gateways in one process do not mix.
+//! Report and observations → Prometheus text 0.0.4, through the `metrics` facade and its exporter.
+//! The recorder is our own, never the global one, so that two gateways in one process do not mix.
+//! Histograms are held handles, fed as values are measured; the rest is read when asked.
 
-use super::catalogue::{ALL, Type};
-use crate::daemon::Report;
-use crate::engine::stats::{DIRECTIONS, ENDS, METHODS, OUTCOMES, REGISTRATION_RESULTS};
+use super::catalogue::{self, Family, Type};
+use super::process::Process;
+use crate::daemon::{Observed, Observer, Report};
+use crate::engine::stats::{
+    CATEGORIES, DIRECTIONS, ENDS, METHODS, OUTCOMES, REGISTRATION_RESULTS, SECURITY,
+};
+use crate::engine::{Finding, Observation};
 use crate::ground::Side;
 use crate::relay::DropReason;
+use crate::relay::quality::{Figures, Unmeasured};
 use crate::wire::sip::RejectReason;
-use metrics::{Key, Label, Level, Metadata, Recorder, SharedString};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use metrics::{Histogram, Key, Label, Level, Metadata, Recorder, SharedString};
+use metrics_exporter_prometheus::{
+    Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
+use std::sync::Arc;
+use std::time::Duration;
 
 static META: Metadata<'static> = Metadata::new("portreeve", Level::INFO, None);
+
+type Labels<'a> = &'a [(&'static str, &'a str)];
 
 /// The recorder and its view.
 pub struct Metrics {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
+    histograms: Arc<Histograms>,
     calls_limit: usize,
 }
 
@@ -26,35 +39,68 @@ impl std::fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    /// Describes every family. `calls_limit` is `limits.calls`.
+    /// Describes every family and shows every series. `calls_limit` is `limits.calls`.
     #[must_use]
     pub fn new(calls_limit: usize) -> Self {
-        let recorder = PrometheusBuilder::new().build_recorder();
-        for family in &ALL {
-            let name = SharedString::const_str(family.name);
+        let with_bounds = |builder: PrometheusBuilder, family: &Family| match family.kind {
+            Type::Histogram(bounds) => {
+                let name = Matcher::Full(family.name.to_owned());
+                // It fails on an empty list only; a test shows that every family has its bounds.
+                builder.set_buckets_for_metric(name, bounds).unwrap_or_default()
+            }
+            Type::Counter | Type::Gauge => builder,
+        };
+        let builder = catalogue::all().fold(PrometheusBuilder::new(), with_bounds);
+        let recorder = builder.build_recorder();
+        for family in catalogue::all() {
+            let name = SharedString::const_str(family.name).into();
             let help = SharedString::const_str(family.help);
             match family.kind {
-                Type::Counter => recorder.describe_counter(name.into(), None, help),
-                Type::Gauge => recorder.describe_gauge(name.into(), None, help),
+                Type::Counter => recorder.describe_counter(name, None, help),
+                Type::Gauge => recorder.describe_gauge(name, None, help),
+                Type::Histogram(_) => recorder.describe_histogram(name, None, help),
             }
         }
         let handle = recorder.handle();
-        Self { recorder, handle, calls_limit }
+        let histograms = Arc::new(Histograms::new(&recorder));
+        Self { recorder, handle, histograms, calls_limit }
     }
 
-    fn key(name: &'static str, labels: &[(&'static str, &str)]) -> Key {
+    /// Where measured values go.
+    #[must_use]
+    pub fn observer(&self) -> Observer {
+        let (histograms, handle) = (self.histograms.clone(), self.handle.clone());
+        let waiting = std::sync::atomic::AtomicU32::new(0);
+        Arc::new(move |observed| {
+            histograms.record(observed);
+            // Nobody may ever scrape: what waits in the handles is folded into buckets here too.
+            if waiting.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 4096 == 4095 {
+                handle.run_upkeep();
+            }
+        })
+    }
+
+    fn key(name: &'static str, labels: Labels<'_>) -> Key {
         let labels: Vec<Label> =
             labels.iter().map(|(k, v)| Label::new(*k, (*v).to_owned())).collect();
         Key::from_parts(name, labels)
     }
 
-    fn count(&self, name: &'static str, labels: &[(&'static str, &str)], value: u64) {
+    fn count(&self, name: &'static str, labels: Labels<'_>, value: u64) {
         self.recorder.register_counter(&Self::key(name, labels), &META).absolute(value);
     }
 
     #[expect(clippy::cast_precision_loss, reason = "gauges here stay far below 2^52")]
-    fn set(&self, name: &'static str, labels: &[(&'static str, &str)], value: u64) {
+    fn set(&self, name: &'static str, labels: Labels<'_>, value: u64) {
         self.recorder.register_gauge(&Self::key(name, labels), &META).set(value as f64);
+    }
+
+    /// A row of counters under the words of one label.
+    fn counts(&self, name: &'static str, rest: Labels<'_>, label: &'static str, row: Row<'_>) {
+        for (word, n) in row.0.iter().zip(row.1) {
+            let labels: Vec<_> = rest.iter().copied().chain([(label, *word)]).collect();
+            self.count(name, &labels, *n);
+        }
     }
 
     /// The text of one scrape.
@@ -63,35 +109,40 @@ impl Metrics {
         self.sip(r);
         self.calls(r);
         self.media(r);
+        self.quality(r);
         self.rest(r);
+        self.process();
         self.handle.render()
     }
 
     fn sip(&self, r: &Report) {
         let s = &r.stats;
+        let classes = ["1xx", "2xx", "3xx", "4xx", "5xx", "6xx"];
+        let reasons = RejectReason::ALL.map(RejectReason::as_str);
         for side in Side::ALL {
-            let (i, name) = (side.index(), side.as_str());
-            for (m, n) in METHODS.iter().zip(s.requests[i]) {
-                self.count("portreeve_sip_requests_total", &[("side", name), ("method", m)], n);
-            }
-            for (c, n) in ["1xx", "2xx", "3xx", "4xx", "5xx", "6xx"].iter().zip(s.responses[i]) {
-                self.count("portreeve_sip_responses_total", &[("side", name), ("class", c)], n);
-            }
-            for (reason, n) in RejectReason::ALL.iter().zip(s.rejected[i]) {
-                let labels = [("side", name), ("reason", reason.as_str())];
-                self.count("portreeve_sip_rejected_messages_total", &labels, n);
-            }
-            for (kind, n) in ["request", "response"].iter().zip(s.retransmissions[i]) {
-                let labels = [("side", name), ("kind", *kind)];
-                self.count("portreeve_sip_retransmissions_total", &labels, n);
-            }
+            let i = side.index();
+            let side = [("side", side.as_str())];
+            self.counts(
+                "portreeve_sip_requests_total",
+                &side,
+                "method",
+                Row(&METHODS, &s.requests[i]),
+            );
+            self.counts(
+                "portreeve_sip_responses_total",
+                &side,
+                "class",
+                Row(&classes, &s.responses[i]),
+            );
+            let name = "portreeve_sip_rejected_messages_total";
+            self.counts(name, &side, "reason", Row(&reasons, &s.rejected[i]));
+            let name = "portreeve_sip_retransmissions_total";
+            self.counts(name, &side, "kind", Row(&["request", "response"], &s.retransmissions[i]));
         }
-        for (timer, n) in ["B", "C", "F", "H"].iter().zip(s.timeouts) {
-            self.count("portreeve_sip_timeouts_total", &[("timer", timer)], n);
-        }
-        for (result, n) in REGISTRATION_RESULTS.iter().zip(s.registrations) {
-            self.count("portreeve_registration_requests_total", &[("result", result)], n);
-        }
+        let timers = ["B", "C", "F", "H"];
+        self.counts("portreeve_sip_timeouts_total", &[], "timer", Row(&timers, &s.timeouts));
+        let name = "portreeve_registration_requests_total";
+        self.counts(name, &[], "result", Row(&REGISTRATION_RESULTS, &s.registrations));
         for (kind, n) in ["invite", "other"].iter().zip(s.now.transactions) {
             self.set("portreeve_active_transactions", &[("kind", kind)], n);
         }
@@ -99,6 +150,15 @@ impl Metrics {
         self.set("portreeve_active_dialogs", &[], s.now.dialogs);
         self.set("portreeve_active_connections", &[], r.connections);
         self.count("portreeve_sip_socket_drops_total", &[], r.dropped);
+        for (name, state) in &s.upstreams {
+            let upstream = [("upstream", name.as_str())];
+            if let Some(up) = state.up {
+                self.set("portreeve_upstream_up", &upstream, u64::from(up));
+            }
+            let words = ["answered", "unanswered"];
+            let row = Row(&words, &state.probes);
+            self.counts("portreeve_upstream_probes_total", &upstream, "result", row);
+        }
     }
 
     fn calls(&self, r: &Report) {
@@ -108,46 +168,56 @@ impl Metrics {
         }
         self.set("portreeve_active_calls_limit", &[], self.calls_limit as u64);
         for (direction, row) in DIRECTIONS.iter().zip(&s.calls) {
-            for (outcome, n) in OUTCOMES.iter().zip(row) {
-                let labels = [("direction", *direction), ("outcome", *outcome)];
-                self.count("portreeve_calls_total", &labels, *n);
-            }
+            let direction = [("direction", *direction)];
+            self.counts("portreeve_calls_total", &direction, "outcome", Row(&OUTCOMES, row));
         }
-        for (reason, n) in ENDS.iter().zip(s.call_ends) {
-            self.count("portreeve_call_ends_total", &[("reason", reason)], n);
-        }
-        for (rule, [allow, deny]) in &s.decisions {
-            for (action, n) in [("allow", allow), ("deny", deny)] {
-                let labels = [("rule", rule.as_ref()), ("action", action)];
-                self.count("portreeve_policy_decisions_total", &labels, *n);
-            }
+        self.counts("portreeve_call_ends_total", &[], "reason", Row(&ENDS, &s.call_ends));
+        let found = Row(&Finding::NAMES, &s.findings);
+        self.counts("portreeve_call_findings_total", &[], "finding", found);
+        for (rule, row) in &s.decisions {
+            let (rule, words) = ([("rule", rule.as_ref())], ["allow", "deny"]);
+            self.counts("portreeve_policy_decisions_total", &rule, "action", Row(&words, row));
         }
     }
 
     fn media(&self, r: &Report) {
         self.set("portreeve_active_media_streams", &[], r.stats.now.streams);
         self.count("portreeve_media_ports_exhausted_total", &[], r.stats.ports_exhausted);
+        let reasons = DropReason::ALL.map(DropReason::as_str);
+        let words = ["rtp", "rtcp"];
         for side in Side::ALL {
             let (i, name) = (side.index(), side.as_str());
             let ports = r.stats.now.ports[i];
             let states =
                 [("used", ports.used), ("quarantined", ports.quarantined), ("free", ports.free)];
             for (state, n) in states {
-                let labels = [("side", name), ("state", state)];
-                self.set("portreeve_media_ports", &labels, n as u64);
+                self.set("portreeve_media_ports", &[("side", name), ("state", state)], n as u64);
             }
-            let c = r.relay.sides[i];
-            for (p, protocol) in ["rtp", "rtcp"].into_iter().enumerate() {
-                let labels = [("side", name), ("protocol", protocol)];
-                self.count("portreeve_media_received_packets_total", &labels, c.packets[p]);
-                self.count("portreeve_media_received_bytes_total", &labels, c.bytes[p]);
-                self.count("portreeve_media_sent_packets_total", &labels, c.sent[p]);
+            let (c, side) = (r.relay.sides[i], [("side", name)]);
+            for (name, row) in [
+                ("portreeve_media_received_packets_total", &c.packets),
+                ("portreeve_media_received_bytes_total", &c.bytes),
+                ("portreeve_media_sent_packets_total", &c.sent),
+            ] {
+                self.counts(name, &side, "protocol", Row(&words, row));
             }
-            for (reason, n) in DropReason::ALL.iter().zip(c.dropped) {
-                let labels = [("side", name), ("reason", reason.as_str())];
-                self.count("portreeve_media_dropped_packets_total", &labels, n);
-            }
+            let name = "portreeve_media_dropped_packets_total";
+            self.counts(name, &side, "reason", Row(&reasons, &c.dropped));
         }
+    }
+
+    fn quality(&self, r: &Report) {
+        let s = &r.stats;
+        let reasons = Unmeasured::ALL.map(Unmeasured::as_str);
+        for side in Side::ALL {
+            let (i, side) = (side.index(), [("side", side.as_str())]);
+            self.count("portreeve_media_lost_packets_total", &side, s.lost[i]);
+            let name = "portreeve_media_unmeasured_windows_total";
+            self.counts(name, &side, "reason", Row(&reasons, &s.unmeasured[i]));
+        }
+        self.counts("portreeve_call_quality_total", &[], "category", Row(&CATEGORIES, &s.quality));
+        let words = ["accepted", "refused"];
+        self.counts("portreeve_vq_reports_total", &[], "result", Row(&words, &s.vq_reports));
     }
 
     fn rest(&self, r: &Report) {
@@ -159,29 +229,118 @@ impl Metrics {
         self.count("portreeve_audit_suppressed_records_total", &[], suppressed);
         self.set("portreeve_audit_full", &[], full);
         self.set("portreeve_draining", &[], u64::from(r.stats.now.draining));
-        let files = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
-        self.set("portreeve_open_files", &[], files as u64);
+        let events = Row(&SECURITY, &r.stats.security);
+        self.counts("portreeve_security_events_total", &[], "class", events);
+    }
+
+    fn process(&self) {
+        let p = Process::now();
+        if let Some(n) = p.cpu_seconds {
+            self.count("process_cpu_seconds_total", &[], n);
+        }
+        for (name, value) in [
+            ("process_resident_memory_bytes", p.resident_bytes),
+            ("process_open_fds", p.open_fds),
+            ("process_max_fds", p.max_fds),
+            ("process_threads", p.threads),
+            ("process_start_time_seconds", p.start_seconds),
+        ] {
+            if let Some(n) = value {
+                self.set(name, &[], n);
+            }
+        }
+    }
+}
+
+/// Words of a label, and a counter for each.
+struct Row<'a>(&'a [&'static str], &'a [u64]);
+
+/// A held handle for each series of each histogram.
+struct Histograms {
+    post_dial: [Histogram; 3],
+    duration: [Histogram; 3],
+    disconnect: Histogram,
+    registration: Histogram,
+    processing: Histogram,
+    sides: [SideHistograms; 2],
+}
+
+struct SideHistograms {
+    jitter: Histogram,
+    loss: Histogram,
+    round_trip: Histogram,
+    r: Histogram,
+    mos: Histogram,
+}
+
+impl Histograms {
+    fn new(recorder: &PrometheusRecorder) -> Self {
+        let of = |name: &'static str, labels: Labels<'_>| {
+            recorder.register_histogram(&Metrics::key(name, labels), &META)
+        };
+        let directions = |name| DIRECTIONS.map(|d| of(name, &[("direction", d)]));
+        let sides = Side::ALL.map(|side| {
+            let side = [("side", side.as_str())];
+            SideHistograms {
+                jitter: of("portreeve_media_jitter_seconds", &side),
+                loss: of("portreeve_media_loss_ratio", &side),
+                round_trip: of("portreeve_media_round_trip_seconds", &side),
+                r: of("portreeve_media_r_factor", &side),
+                mos: of("portreeve_media_mos", &side),
+            }
+        });
+        Self {
+            post_dial: directions("portreeve_post_dial_delay_seconds"),
+            duration: directions("portreeve_call_duration_seconds"),
+            disconnect: of("portreeve_disconnect_delay_seconds", &[]),
+            registration: of("portreeve_registration_delay_seconds", &[]),
+            processing: of("portreeve_sip_processing_seconds", &[]),
+            sides,
+        }
+    }
+
+    fn record(&self, observed: &Observed) {
+        let put = |h: &Histogram, d: Duration| h.record(d.as_secs_f64());
+        let at = |all: &[Histogram; 3], i: usize, d: Duration| {
+            if let Some(h) = all.get(i) {
+                put(h, d);
+            }
+        };
+        match observed {
+            Observed::Processing(d) => put(&self.processing, *d),
+            Observed::Engine(Observation::PostDialDelay { direction, delay }) => {
+                at(&self.post_dial, *direction, *delay);
+            }
+            Observed::Engine(Observation::CallDuration { direction, duration }) => {
+                at(&self.duration, *direction, *duration);
+            }
+            Observed::Engine(Observation::DisconnectDelay(d)) => put(&self.disconnect, *d),
+            Observed::Engine(Observation::RegistrationDelay(d)) => put(&self.registration, *d),
+            Observed::Engine(Observation::Media { side, window }) => {
+                self.sides[side.index()].record(window);
+            }
+        }
+    }
+}
+
+impl SideHistograms {
+    #[expect(clippy::cast_precision_loss, reason = "counts and microseconds of 10 s")]
+    fn record(&self, w: &Figures) {
+        if w.expected > 0 {
+            self.loss.record(w.lost as f64 / w.expected as f64);
+        }
+        if let Some(us) = w.jitter_us {
+            self.jitter.record(us as f64 / 1e6);
+        }
+        if let Ok(us) = w.round_trip_us {
+            self.round_trip.record(us as f64 / 1e6);
+        }
+        if let Ok(rating) = w.rating {
+            self.r.record(rating.r());
+            self.mos.record(rating.mos());
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_family_is_rendered_from_the_start_and_none_besides() {
-        let text = Metrics::new(5).render(&Report::default());
-        for family in &ALL {
-            // Rules name the only label set that a file decides; there is none in an empty report.
-            if family.name == "portreeve_policy_decisions_total" {
-                continue;
-            }
-            assert!(text.contains(&format!("# TYPE {} ", family.name)), "{}", family.name);
-            assert!(text.contains(&format!("# HELP {} ", family.name)), "{}", family.name);
-        }
-        for line in text.lines().filter(|l| l.starts_with("# TYPE ")) {
-            let name = line.split(' ').nth(2).unwrap_or_default();
-            assert!(ALL.iter().any(|f| f.name == name), "{name} is not in the catalogue");
-        }
-    }
-}
+mod tests;

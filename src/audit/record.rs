@@ -1,11 +1,12 @@
 //! What is recorded. One JSON line a record; fields in this order.
 
+use super::LegQuality;
 use crate::ground::Side;
 use serde::Serialize;
 use std::net::SocketAddr;
 
 /// One record. Text from the network is encoded by the serialiser, never interpreted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Record {
     /// A REGISTER reached its end.
@@ -46,6 +47,17 @@ pub enum Record {
     },
     /// A call attempt ended, answered or not.
     CallEnd(CallEnd),
+    /// Something is wrong with a call.
+    Finding {
+        /// The gateway's call number.
+        call: u64,
+        /// Call-ID as received; empty: the call is over.
+        call_id: String,
+        /// Closed set: `one_way_audio`, `no_audio` … (docs/TROUBLESHOOTING.md).
+        finding: &'static str,
+        /// One sentence with figures.
+        evidence: String,
+    },
     /// A verdict on another request outside a dialog that was not `allow`.
     Verdict {
         /// Method.
@@ -94,7 +106,7 @@ pub enum Record {
 }
 
 /// How a call attempt ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CallEnd {
     /// The gateway's call number.
     pub call: u64,
@@ -119,10 +131,12 @@ pub struct CallEnd {
     pub duration_ms: Option<u64>,
     /// Media counters by stream.
     pub media: Vec<StreamMedia>,
+    /// What was found wrong with it.
+    pub findings: Vec<&'static str>,
 }
 
 /// One stream of a call.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct StreamMedia {
     /// `audio`, `video` …
     pub media: String,
@@ -133,7 +147,7 @@ pub struct StreamMedia {
 }
 
 /// One leg of a stream.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct LegMedia {
     /// Our RTP port.
     pub port: u16,
@@ -145,4 +159,7 @@ pub struct LegMedia {
     pub rtcp_packets: u64,
     /// Packets dropped.
     pub dropped: u64,
+    /// How good what was received was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quality: Option<LegQuality>,
 }

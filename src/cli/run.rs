@@ -77,9 +77,9 @@ async fn serve(s: Started) -> Result<(), StartError> {
     if have < need {
         return Err(StartError::Files { need, have });
     }
-    let handle = daemon::start(s.config.clone())?;
+    let metrics = Metrics::new(s.config.limits.calls);
+    let handle = daemon::start(s.config.clone(), metrics.observer())?;
     if let Some(at) = s.config.http {
-        let metrics = Metrics::new(s.config.limits.calls);
         let served = admin::serve(at, handle.asks(), metrics).await;
         served.map_err(|e| StartError::Http(at, e))?;
     }

@@ -219,6 +219,9 @@ pub(super) fn parse_listen(text: &str) -> Option<Listen> {
     Some(Listen { transport, port: port.parse().ok()? })
 }
 
+/// OPTIONS to an upstream, where the file says nothing.
+const PROBE: Duration = Duration::from_secs(30);
+
 fn upstream(
     mut s: Section<'_, '_>,
     interfaces: &[Interface],
@@ -232,6 +235,8 @@ fn upstream(
     let numbers = s.list("numbers", src);
     let sources = s.networks("sources", src);
     let trust = s.boolean("trust", src).unwrap_or(true);
+    let probe = s.duration("probe", src).unwrap_or(PROBE);
+    let probe = Some(probe).filter(|d| !d.is_zero());
     let interface = outside(&mut s, interfaces, src);
     if name.is_none() {
         s.missing("name", "a short word, used in rules, logs and metrics", src);
@@ -243,7 +248,18 @@ fn upstream(
     let mut all = vec![ipnet::IpNet::from(address.ip())];
     all.extend(sources);
     let sources = all;
-    Some(Upstream { name, address, transport, domain, domains, numbers, sources, interface, trust })
+    Some(Upstream {
+        name,
+        address,
+        transport,
+        domain,
+        domains,
+        numbers,
+        sources,
+        interface,
+        trust,
+        probe,
+    })
 }
 
 fn crate_host(ip: IpAddr) -> String {

@@ -121,6 +121,8 @@ pub struct Upstream {
     pub interface: usize,
     /// Identity headers from it are believed.
     pub trust: bool,
+    /// OPTIONS every so long; `None`: never.
+    pub probe: Option<Duration>,
 }
 
 /// Who answers REGISTER.

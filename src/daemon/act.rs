@@ -1,6 +1,6 @@
 //! The only match on `Output`: each effect is carried out, none is judged.
 
-use super::event_loop::EventLoop;
+use super::event_loop::{EventLoop, Observed};
 use crate::engine::{Input, Level, Output};
 use crate::ground::{Now, Transport};
 
@@ -40,6 +40,7 @@ impl EventLoop {
             Output::CallGone(call) => {
                 self.calls.pin().remove(&call);
             }
+            Output::Observe(observation) => (self.observer)(&Observed::Engine(observation)),
             Output::Notice { level, text } => match level {
                 Level::Debug => tracing::debug!("{text}"),
                 Level::Info => tracing::info!("{text}"),

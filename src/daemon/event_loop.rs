@@ -9,10 +9,11 @@ use crate::driver::relay_worker::{Relay, Totals};
 use crate::driver::state::State;
 use crate::driver::stream::Streams;
 use crate::driver::udp::SipSocket;
-use crate::engine::{CallView, Engine, Input, Output, Snapshot, Stats, StoredBinding};
+use crate::engine::{CallView, Engine, Input, Observation, Output, Snapshot, Stats, StoredBinding};
 use crate::ground::Mono;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// What others ask of the loop.
@@ -45,6 +46,18 @@ pub struct Report {
     pub dropped: u64,
 }
 
+/// One measured value.
+#[derive(Debug)]
+pub enum Observed {
+    /// By the engine.
+    Engine(Observation),
+    /// How long one SIP message took, effects included.
+    Processing(Duration),
+}
+
+/// Who counts measured values. It may not block.
+pub type Observer = Arc<dyn Fn(&Observed) + Send + Sync>;
+
 pub(super) struct EventLoop {
     engine: Engine,
     config: Config,
@@ -57,6 +70,7 @@ pub(super) struct EventLoop {
     counters: Option<Arc<AuditCounters>>,
     /// The session table for readers: written here, read without a lock.
     pub(super) calls: Arc<papaya::HashMap<u64, CallView>>,
+    pub(super) observer: Observer,
     deadline: Option<Mono>,
     draining: Option<Mono>,
     audit_full: bool,
@@ -73,6 +87,7 @@ impl EventLoop {
         relay: Arc<Relay>,
         state: State,
         audit: Option<AuditLog>,
+        observer: Observer,
     ) -> Self {
         let counters = audit.as_ref().map(AuditLog::counters);
         let calls = Arc::new(papaya::HashMap::new());
@@ -88,6 +103,7 @@ impl EventLoop {
             audit,
             counters,
             calls,
+            observer,
             deadline,
             draining,
             audit_full: false,
@@ -126,7 +142,10 @@ impl EventLoop {
                         break;
                     }
                     for arrival in batch.drain(..) {
+                        let start = self.clock.now().mono;
                         self.step(input(arrival));
+                        let took = self.clock.now().mono.since(start);
+                        (self.observer)(&Observed::Processing(took));
                     }
                 }
                 event = relay.next_event() => self.step(Input::Relay(event)),
@@ -162,7 +181,7 @@ impl EventLoop {
     }
 
     fn wake_at(&self) -> tokio::time::Instant {
-        let far = self.clock.now().mono + std::time::Duration::from_secs(60);
+        let far = self.clock.now().mono + Duration::from_secs(60);
         let at = self.deadline.unwrap_or(far).min(self.draining.unwrap_or(far)).min(far);
         tokio::time::Instant::from_std(self.clock.instant(at))
     }
@@ -239,7 +258,7 @@ impl EventLoop {
         let left = self.engine.active_calls();
         self.step(Input::HangUpAll);
         if left > 0 {
-            let until = tokio::time::Instant::now() + std::time::Duration::from_millis(500);
+            let until = tokio::time::Instant::now() + Duration::from_millis(500);
             while let Ok(event) = tokio::time::timeout_at(until, self.relay.next_event()).await {
                 self.step(Input::Relay(event));
             }

@@ -89,6 +89,12 @@ pub(crate) struct Call {
     /// The pass of its INVITE, while that is pending.
     pub(crate) pass: Option<u64>,
     pub(crate) ended_by: &'static str,
+    /// A party's BYE.
+    pub(crate) bye_at: Option<Now>,
+    /// An ACK for the 2xx passed.
+    pub(crate) acknowledged: bool,
+    /// One came and was refused: why.
+    pub(crate) refused_ack: Option<String>,
     /// A late offer stands: the callee offered in a response.
     pub(crate) late_offer: bool,
 }

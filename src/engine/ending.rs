@@ -5,7 +5,7 @@ use super::analysis::headers;
 use super::analysis::judge::Parties;
 use super::dialog::{Call, Fork, Kind, LegState, State};
 use super::stats::{ENDS, OUTCOMES};
-use super::{Engine, Level, Output, TimerKey};
+use super::{Engine, Level, Observation, Output, TimerKey};
 use crate::audit::CallEnd;
 use crate::relay::Leg;
 use crate::wire::sip::{Message, Method, Name};
@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// How long a challenged call's ports wait for the next attempt.
 const PARKED: Duration = Duration::from_secs(32);
+/// An ACK that has not come this long after the 2xx is no longer on its way.
+const UNHEARD: Duration = Duration::from_secs(4);
 
 impl Engine {
     /// A BYE passed: who ends the call. One that lets another fork go ends nothing.
@@ -22,6 +24,7 @@ impl Engine {
         {
             call.ended_by = if leg == Leg::Caller { "caller" } else { "callee" };
             call.state = State::Ending;
+            call.bye_at = Some(self.now);
         }
     }
 
@@ -36,10 +39,27 @@ impl Engine {
 
     /// The BYE was answered (or can no longer be): the call is over.
     pub(crate) fn end_call(&mut self, no: u64, status: u16) {
+        let now = self.now.mono;
+        if self
+            .dialogs
+            .get(no)
+            .and_then(|c| c.confirmed)
+            .is_some_and(|t| now.since(t.mono) > UNHEARD)
+        {
+            self.judge_ack(no);
+        }
         let Some(call) = self.dialogs.remove(no) else { return };
         if call.kind != Kind::Call {
             self.timers.stop(TimerKey::Dialog(no));
             return;
+        }
+        self.timers.stop(TimerKey::Ack(no));
+        if let Some(bye) = call.bye_at {
+            self.emit(Output::Observe(Observation::DisconnectDelay(now.since(bye.mono))));
+        }
+        if let Some(answer) = call.confirmed {
+            let (direction, duration) = (call.direction, now.since(answer.mono));
+            self.emit(Output::Observe(Observation::CallDuration { direction, duration }));
         }
         let by = if call.ended_by.is_empty() { "error" } else { call.ended_by };
         if let Some(i) = ENDS.iter().position(|e| *e == by) {
@@ -237,6 +257,7 @@ impl Engine {
             setup_ms: call.confirmed.map(since),
             duration_ms: call.confirmed.map(|t| ms(self.now.mono.since(t.mono))),
             media: Vec::new(),
+            findings: Vec::new(),
         };
         let text = format!("call {}: {} -> {} {outcome} {status} {by}", end.call, end.from, end.to);
         self.notice(Level::Info, text);
@@ -258,6 +279,7 @@ pub(crate) fn unanswered(no: u64, call_id: &str, parties: &Parties, status: u16)
         setup_ms: None,
         duration_ms: None,
         media: Vec::new(),
+        findings: Vec::new(),
     }
 }
 

@@ -7,7 +7,7 @@ use super::dialog::LegState;
 use super::media::Speaker;
 use super::pass::Kind;
 use super::transaction::ServerKey;
-use super::{Engine, Output};
+use super::{Engine, Output, TimerKey};
 use crate::config::Allow;
 use crate::ground::{Flow, Side};
 use crate::relay::Leg;
@@ -93,8 +93,16 @@ impl Engine {
         }
         if !self.may_speak(&place.near, &flow) {
             self.count_rejected(flow, RejectReason::Source);
+            if let Some(call) = self.dialogs.get_mut(place.call) {
+                let peer = flow.peer;
+                call.refused_ack = Some(format!("it came from {peer}, which is no party of it"));
+            }
             return;
         }
+        if let Some(call) = self.dialogs.get_mut(place.call) {
+            call.acknowledged = true;
+        }
+        self.timers.stop(TimerKey::Ack(place.call));
         self.follow(&place, request, &flow);
         let mut out = request.clone();
         let speaker = Speaker::new(place.leg, &flow);

@@ -1,19 +1,24 @@
 //! Offer and answer (RFC 3264) → relay streams. Every address in a body is judged, then replaced by
 //! a port pair of ours. It never sees a packet; the relay is told by commands.
 
+mod call;
 mod judge;
 mod lent;
 mod table;
+mod watch;
 
 pub(crate) use judge::{Judge, MediaRefusal};
 pub(crate) use table::MediaTable;
 
+use super::findings::Finding;
+use super::quality::leg_quality;
 use super::{Engine, Level, Output};
 use crate::audit::{LegMedia, Record, StreamMedia};
-use crate::ground::{Flow, ListenerId};
+use crate::ground::{Flow, ListenerId, Side};
+use crate::relay::quality::Figures;
 use crate::relay::{Command, Counters, Event, Expect, Leg, Party, StreamId};
 use crate::wire::sdp::{Direction, Media, Place, Sdp};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Who says something about media, and where from.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +62,7 @@ impl Engine {
         let now = self.now.mono;
         let (address, places) = self.media.offered(call, who.leg, sdp.media(), &parties, now)?;
         let held = is_held(sdp.media());
-        self.media.pend(call, who.leg, parties, held);
+        self.media.pend(call, who.leg, sdp.media(), parties, held);
         self.flush_media();
         Ok(sdp.rewrite(address, &places))
     }
@@ -108,17 +113,38 @@ impl Engine {
     }
 
     fn finish_media(&mut self, call: u64) {
+        self.judge_ended(call);
         if let Some(Some(end)) = self.media.finished(call) {
             self.record(Record::CallEnd(end));
         }
     }
 
+    /// A party outside that names a private address: it is behind a NAT that it does not know of.
+    fn judge_private(&mut self, call: u64, who: Speaker, sdp: &Sdp) {
+        let Some(i) = self.net.interface(who.listener).filter(|i| i.side == Side::Outside) else {
+            return;
+        };
+        let strange = |ip: &IpAddr| {
+            let private = matches!(ip, IpAddr::V4(v4) if v4.is_private());
+            private && *ip != who.source.ip() && !i.networks.iter().any(|n| n.contains(ip))
+        };
+        let live = sdp.media().iter().filter(|m| m.port != 0);
+        let Some(ip) = live.filter_map(|m| m.address).find(strange) else { return };
+        let evidence = format!(
+            "the SDP of {} names {ip} for its media, a private address of another network: it is \
+             behind a NAT and does not know its public address",
+            who.source
+        );
+        self.find(call, Finding::PrivateAddress, &evidence);
+    }
+
     fn judge_all(
-        &self,
+        &mut self,
         call: u64,
         who: Speaker,
         sdp: &Sdp,
     ) -> Result<Vec<Option<Party>>, MediaRefusal> {
+        self.judge_private(call, who, sdp);
         let Some(interface) = self.net.interface(who.listener) else {
             return Err(MediaRefusal::refused("no such interface".to_owned()));
         };
@@ -139,12 +165,18 @@ impl Engine {
             Event::Learned { stream, from, .. } => {
                 self.notice(Level::Debug, format!("media stream {}: learned {from}", stream.0));
             }
-            Event::FirstPacket { stream, .. } => self.media.alive(stream),
+            Event::FirstPacket { stream, leg } => {
+                self.media.alive(stream);
+                self.judge_start(stream, leg);
+            }
             Event::Stranger { stream, leg, from, expected, count } => {
                 self.stranger(stream, leg, from, expected, count);
             }
             Event::Idle { stream } => {
                 if let Some(call) = self.media.idle(stream) {
+                    let limit = self.snap.config.media.idle.unwrap_or_default().as_secs();
+                    let evidence = format!("no media either way for {limit} s (media.idle)");
+                    self.find(call, Finding::MediaTimeout, &evidence);
                     self.notice(
                         Level::Warn,
                         format!("call {call}: no media either way for media.idle, ending it"),
@@ -162,10 +194,11 @@ impl Engine {
                     self.finish_media(call);
                 }
             }
-            Event::Measured { .. } => {}
-            Event::Closed { stream, counters, .. } => {
+            Event::Measured { stream, leg, figures } => self.measured(stream, leg, &figures),
+            Event::Closed { stream, counters, figures } => {
                 self.count_media(stream, &counters);
-                if let Some(call) = self.media.closed(stream, &counters, self.now.mono) {
+                let closed = self.media.closed(stream, &counters, &figures, self.now.mono);
+                if let Some(call) = closed {
                     self.finish_media(call);
                 }
             }
@@ -182,11 +215,13 @@ impl Engine {
     ) {
         let who = from.map_or_else(|| "an unknown source".to_owned(), |a| a.to_string());
         let call = self.media.call_of(stream).unwrap_or_default();
+        self.media.saw_strangers(stream, leg);
         let mut detail = format!("call {call}, {leg:?} leg: {count} packets from {who} dropped");
         if let Some(e) = expected {
             detail = format!("{detail}, expected {e}");
             if from.is_some_and(|f| f.ip() == e.ip()) {
                 detail = format!("{detail}; learn = \"same-ip\" on that interface would allow it");
+                self.find(call, Finding::SourcePort, &detail);
             }
         }
         self.notice(Level::Warn, format!("media from a stranger: {detail}"));
@@ -223,7 +258,12 @@ fn is_held(media: &[Media]) -> bool {
 }
 
 /// What a stream's counters say in the audit record.
-fn stream_media(kind: &str, ports: [u16; 2], counters: &Counters) -> StreamMedia {
+fn stream_media(
+    kind: &str,
+    ports: [u16; 2],
+    counters: &Counters,
+    figures: &[Figures; 2],
+) -> StreamMedia {
     let leg = |i: usize| {
         let c = counters.legs.get(i).copied().unwrap_or_default();
         LegMedia {
@@ -232,6 +272,7 @@ fn stream_media(kind: &str, ports: [u16; 2], counters: &Counters) -> StreamMedia
             rtp_bytes: c.bytes[0],
             rtcp_packets: c.packets[1],
             dropped: c.dropped.iter().sum(),
+            quality: figures.get(i).map(leg_quality),
         }
     };
     StreamMedia { media: kind.to_owned(), caller: leg(0), callee: leg(1) }

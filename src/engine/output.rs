@@ -1,9 +1,11 @@
 //! What the engine wants done. Deciding is over when an output exists; `daemon::act` only does.
 use super::StoredBinding;
 use crate::audit::Record;
-use crate::ground::{Flow, Mono};
+use crate::ground::{Flow, Mono, Side};
 use crate::relay;
+use crate::relay::quality::Figures;
 use bytes::Bytes;
+use std::time::Duration;
 
 /// One effect.
 #[derive(Clone, Debug)]
@@ -32,6 +34,8 @@ pub enum Output {
     CallChanged(CallView),
     /// … and is gone.
     CallGone(u64),
+    /// A measured value, for a histogram.
+    Observe(Observation),
     /// A line for the log (already free of secrets), with what to do about it.
     Notice {
         /// Severity.
@@ -41,6 +45,36 @@ pub enum Output {
     },
     /// Nothing to do before this time (`None`: only on input). Ends every drain.
     Timeout(Option<Mono>),
+}
+
+/// One measured value. `direction` is an index of `stats::DIRECTIONS`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Observation {
+    /// INVITE → first 18x, or the 2xx where none came.
+    PostDialDelay {
+        /// Of the call.
+        direction: usize,
+        /// RFC 6076 §4.3.1.
+        delay: Duration,
+    },
+    /// Answer → end.
+    CallDuration {
+        /// Of the call.
+        direction: usize,
+        /// RFC 6076 §4.5.
+        duration: Duration,
+    },
+    /// A party's BYE → its final answer (RFC 6076 §4.4).
+    DisconnectDelay(Duration),
+    /// REGISTER → the 2xx (RFC 6076 §4.1).
+    RegistrationDelay(Duration),
+    /// 10 s of RTP from a side.
+    Media {
+        /// Where it came from.
+        side: Side,
+        /// What was measured.
+        window: Box<Figures>,
+    },
 }
 
 /// Severity of a notice.

@@ -1,13 +1,13 @@
 //! REGISTER towards an upstream: the phone's Contact is sealed on the way out, and the binding is
 //! made from the 2xx with the expiry that the upstream granted. Digest passes end to end.
 
-use super::Engine;
 use super::analysis::headers::Crossing;
 use super::bindings::Binding;
 use super::initial::Admitted;
 use super::pass::Kind;
 use super::proxy_server::Route;
 use super::registrar::{aor_user, header_seconds};
+use super::{Engine, Observation, Output};
 use crate::ground::{Flow, Wall};
 use crate::wire::sip::{Message, Name, NameAddr, Uri};
 use std::time::Duration;
@@ -32,6 +32,8 @@ pub(crate) struct Pending {
     remove_all: bool,
     call_id: String,
     cseq: u32,
+    /// When the REGISTER came.
+    since: crate::ground::Mono,
 }
 
 impl Engine {
@@ -118,6 +120,7 @@ impl Engine {
             remove_all,
             call_id: a.request.call_id().to_owned(),
             cseq: a.request.cseq().seq,
+            since: self.now.mono,
         }
     }
 
@@ -193,6 +196,8 @@ impl Engine {
             upstream: pending.upstream.clone(),
         });
         self.count_registration("accepted");
+        let delay = self.now.mono.since(pending.since);
+        self.emit(Output::Observe(Observation::RegistrationDelay(delay)));
         let expires = u32::try_from(seconds).unwrap_or(u32::MAX);
         let (user, up) = (pending.user.clone(), pending.upstream.clone());
         self.registration_record(&user, &pending.flow, "accepted", 200, expires, &up);

@@ -1,11 +1,11 @@
 //! Responses on their way back: what the near side sees of them, and what a final answer changes in
 //! the call. It never chooses between answers; `pass` does.
 
-use super::Engine;
 use super::analysis::headers;
 use super::dialog::State;
 use super::media::Speaker;
 use super::pass::Kind;
+use super::{Engine, Observation, Output, TimerKey};
 use crate::ground::Side;
 use crate::relay::Leg;
 use crate::wire::sip::{Message, Method, Name, NameAddr};
@@ -127,6 +127,8 @@ impl Engine {
             && call.ringing.is_none()
         {
             call.ringing = Some(self.now);
+            let (direction, delay) = (call.direction, self.now.mono.since(call.started.mono));
+            self.emit(Output::Observe(Observation::PostDialDelay { direction, delay }));
         }
     }
 
@@ -254,6 +256,8 @@ impl Engine {
         call.pass = None;
         let direction = call.direction;
         self.count_outcome(direction, "answered");
+        let wait = self.snap.config.timers.t1 * 64;
+        self.timers.set(TimerKey::Ack(no), self.now.mono + wait);
         self.supervise_media(no);
         self.show_call(no);
     }
@@ -293,7 +297,7 @@ impl Engine {
                     .get(no)
                     .is_some_and(|c| c.kind == super::dialog::Kind::Subscription);
                 if over && subscription && leg == Leg::Callee {
-                    self.timers.stop(super::TimerKey::Dialog(no));
+                    self.timers.stop(TimerKey::Dialog(no));
                     self.dialogs.remove(no);
                 }
             }
@@ -319,7 +323,7 @@ impl Engine {
                 self.end_attempt(call, status, super::ending::outcome(status));
             }
             Kind::Subscribe { call } => {
-                self.timers.stop(super::TimerKey::Dialog(call));
+                self.timers.stop(TimerKey::Dialog(call));
                 self.dialogs.remove(call);
             }
             Kind::InDialog { call, offered, tag, .. } => {

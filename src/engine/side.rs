@@ -328,6 +328,8 @@ impl Engine {
                 Action::Up => {
                     if let (Some(pass), Some(r)) = (pass, &response) {
                         self.pass_response(pass, id, r.clone());
+                    } else if response.as_ref().is_some_and(|r| r.status() >= 200) {
+                        self.probed(id, true);
                     }
                 }
                 Action::TimedOut => {
@@ -335,11 +337,15 @@ impl Engine {
                     self.stats.timeouts[if invite { 0 } else { 2 }] += 1;
                     if let Some(pass) = pass {
                         self.branch_failed(pass, id, 408, "Request Timeout");
+                    } else {
+                        self.probed(id, false);
                     }
                 }
                 Action::Failed => {
                     if let Some(pass) = pass {
                         self.branch_failed(pass, id, 503, "Service Unavailable");
+                    } else {
+                        self.probed(id, false);
                     }
                 }
                 Action::Set(timer, after) => {

@@ -1,4 +1,5 @@
 //! Plain numbers the daemon turns into metrics. Counters only grow; gauges are read when asked.
+use super::Finding;
 use crate::relay::ports::PortCount;
 
 /// Methods with a label of their own (`other` is last).
@@ -43,6 +44,32 @@ pub const ENDS: [&str; 7] =
 pub const REGISTRATION_RESULTS: [&str; 5] =
     ["accepted", "challenged", "refused", "limited", "failed"];
 
+/// Classes of security records, in metric order.
+pub const SECURITY: [&str; 6] = [
+    "bad_password",
+    "in_dialog_source",
+    "leak_removed",
+    "malformed",
+    "media_refused",
+    "media_stranger",
+];
+/// ITU-T G.109 categories, best first; the last one is no category.
+pub const CATEGORIES: [&str; 7] =
+    ["best", "high", "medium", "low", "poor", "unusable", "unmeasured"];
+/// Rules that have a label of their own, with the defaults and `other`.
+pub const RULE_LABELS: usize = 64;
+/// Upstreams that have a label of their own.
+pub const UPSTREAM_LABELS: usize = 8;
+
+/// What is known of an upstream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamState {
+    /// Whether the last probe was answered; `None`: not probed yet.
+    pub up: Option<bool>,
+    /// Probes answered, unanswered.
+    pub probes: [u64; 2],
+}
+
 /// Everything counted left of the seam.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
@@ -68,6 +95,20 @@ pub struct Stats {
     pub ports_exhausted: u64,
     /// Media totals of closed streams by side: see `relay::FlowCounters`.
     pub media: [crate::relay::FlowCounters; 2],
+    /// `call_findings_total{finding}` by [`Finding::ALL`].
+    pub findings: [u64; Finding::ALL.len()],
+    /// `security_events_total{class}`.
+    pub security: [u64; SECURITY.len()],
+    /// `media_lost_packets_total{side}`.
+    pub lost: [u64; 2],
+    /// `media_unmeasured_windows_total{side,reason}`.
+    pub unmeasured: [[u64; 4]; 2],
+    /// `call_quality_total{category}`.
+    pub quality: [u64; CATEGORIES.len()],
+    /// `vq_reports_total{result}`: accepted, refused.
+    pub vq_reports: [u64; 2],
+    /// By upstream name.
+    pub upstreams: std::collections::BTreeMap<String, UpstreamState>,
     /// Gauges.
     pub now: Gauges,
 }

@@ -2,6 +2,7 @@
 //! them (ITU-T G.107). Values and arithmetic; it never sees a socket. What cannot be known is said
 //! to be unmeasured, with the reason: an unknown value is never a good one.
 
+use crate::wire::sdp::Media;
 use std::time::Duration;
 
 /// What RTP payload types mean to one receiver: from the SDP of the party that receives.
@@ -18,6 +19,59 @@ pub struct Codecs {
 impl Codecs {
     /// Formats beyond this are not kept.
     pub const MOST: usize = 32;
+
+    /// What the party that wrote this section takes.
+    #[must_use]
+    pub fn of(m: &Media) -> Self {
+        let proto = m.proto.to_ascii_uppercase();
+        let mapped = |kind: u8| m.rtpmap.iter().find(|(k, _)| *k == kind).map(|(_, v)| v.as_str());
+        let format = |text: &String| {
+            let payload_type = text.parse().ok().filter(|n| *n < 128)?;
+            let (name, clock_rate) = match mapped(payload_type) {
+                Some(map) => {
+                    let mut parts = map.split('/');
+                    let name = parts.next()?.trim().to_owned();
+                    (name, parts.next()?.trim().parse().ok().filter(|rate| *rate > 0)?)
+                }
+                None => static_type(payload_type)?,
+            };
+            Some(Format { payload_type, name, clock_rate })
+        };
+        Self {
+            formats: m.formats.iter().filter_map(format).take(Self::MOST).collect(),
+            encrypted: proto.contains("SAVP"),
+            speech: m.kind == "audio",
+        }
+    }
+}
+
+/// Types that need no `a=rtpmap` (RFC 3551 tables 4 and 5).
+fn static_type(payload_type: u8) -> Option<(String, u32)> {
+    let (name, rate) = match payload_type {
+        0 => ("PCMU", 8000),
+        3 => ("GSM", 8000),
+        4 => ("G723", 8000),
+        5 => ("DVI4", 8000),
+        6 => ("DVI4", 16_000),
+        7 => ("LPC", 8000),
+        8 => ("PCMA", 8000),
+        9 => ("G722", 8000),
+        10 | 11 => ("L16", 44_100),
+        12 => ("QCELP", 8000),
+        13 => ("CN", 8000),
+        14 => ("MPA", 90_000),
+        15 => ("G728", 8000),
+        16 => ("DVI4", 11_025),
+        17 => ("DVI4", 22_050),
+        18 => ("G729", 8000),
+        26 => ("JPEG", 90_000),
+        31 => ("H261", 90_000),
+        32 => ("MPV", 90_000),
+        33 => ("MP2T", 90_000),
+        34 => ("H263", 90_000),
+        _ => return None,
+    };
+    Some((name.to_owned(), rate))
 }
 
 /// One payload type.

@@ -9,6 +9,7 @@ use crate::driver::state::site_password;
 use crate::ground::Transport;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Ports the second gateway relays with.
 const MEDIA: u16 = 32;
@@ -35,7 +36,7 @@ impl Scene {
         let server = SocketAddr::new(LOOPBACK, port);
         let file = folder.join("site-password");
         let password = site_password(&file).map_err(|e| e.to_string())?;
-        let handle = daemon::start(config).map_err(|e| e.to_string())?;
+        let handle = daemon::start(config, Arc::new(|_| ())).map_err(|e| e.to_string())?;
         let mut phones = [
             Phone::new(0, "101", &password, server).await?,
             Phone::new(1, "102", &password, server).await?,

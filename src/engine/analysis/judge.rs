@@ -65,7 +65,11 @@ impl Engine {
         };
         let verdict = self.snap.rules.evaluate(&facts, self.now.wall);
         let denied = usize::from(!matches!(verdict.action, Action::Allow(_)));
-        self.stats.decisions.entry(verdict.rule.clone()).or_insert([0, 0])[denied] += 1;
+        let decisions = &mut self.stats.decisions;
+        let label = if decisions.contains_key(&verdict.rule) { &*verdict.rule } else { "other" };
+        if let Some(n) = decisions.get_mut(label) {
+            n[denied] += 1;
+        }
         verdict
     }
 

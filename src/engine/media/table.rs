@@ -1,67 +1,27 @@
 //! Streams of calls: which ports they hold, whom they connect, how they ended. Commands for the
 //! relay are collected here and taken by the engine.
 
+use super::call::{CallMedia, Face, Pending, Stream, accept, binds, update};
 use super::judge::{MediaRefusal, is_relayed};
 use super::lent::Lent;
-use super::{anchored, close, differs, muted, stream_media};
-use crate::audit::{CallEnd, StreamMedia};
+use super::{anchored, close, stream_media};
+use crate::audit::CallEnd;
 use crate::config::Config;
 use crate::ground::{Mono, Side};
 use crate::relay::ports::PortCount;
+use crate::relay::quality::{Codecs, Figures};
 use crate::relay::{Command, Counters, FlowCounters, Leg, LegConfig, Party, StreamId};
 use crate::wire::sdp::{Media, Place};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// Side, bind address, advertised address, DSCP of a leg's interface.
-type Face = (Side, IpAddr, IpAddr, u8);
-
-/// Where a stream's ports are bound.
-fn binds(faces: &[Face; 2]) -> [IpAddr; 2] {
-    [faces[0].1, faces[1].1]
-}
-
-#[derive(Debug)]
-struct Stream {
-    id: StreamId,
-    kind: String,
-    ports: [u16; 2],
-    parties: [Party; 2],
-    open: bool,
-    idle: bool,
-}
-
-/// What one side offered and the other has not answered.
-#[derive(Debug)]
-struct Pending {
-    leg: Leg,
-    parties: Vec<Option<Party>>,
-    held: bool,
-}
-
-/// The media of one call.
-#[derive(Debug)]
-pub(crate) struct CallMedia {
-    faces: [Face; 2],
-    call_ids: [String; 2],
-    streams: Vec<Option<Stream>>,
-    pending: Option<Pending>,
-    /// The leg whose offer came in a response or is otherwise unanswered.
-    held: [bool; 2],
-    idle: Option<Duration>,
-    closing: usize,
-    ended: bool,
-    done: Vec<StreamMedia>,
-    end: Option<CallEnd>,
-}
-
 /// Media of all calls.
 #[derive(Debug)]
 pub(crate) struct MediaTable {
     lent: Lent,
-    calls: HashMap<u64, CallMedia>,
-    streams: HashMap<StreamId, (u64, usize)>,
+    pub(super) calls: HashMap<u64, CallMedia>,
+    pub(super) streams: HashMap<StreamId, (u64, usize)>,
     commands: Vec<Command>,
     next: u64,
 }
@@ -94,18 +54,7 @@ impl MediaTable {
     }
 
     pub(crate) fn prepare(&mut self, call: u64, faces: [Face; 2], call_ids: [String; 2]) {
-        let fresh = || CallMedia {
-            faces,
-            call_ids: call_ids.clone(),
-            streams: Vec::new(),
-            pending: None,
-            held: [false; 2],
-            idle: None,
-            closing: 0,
-            ended: false,
-            done: Vec::new(),
-            end: None,
-        };
+        let fresh = || CallMedia::new(faces, call_ids.clone());
         self.calls.entry(call).or_insert_with(fresh);
     }
 
@@ -115,7 +64,7 @@ impl MediaTable {
 
     pub(crate) fn sides_of(&self, stream: StreamId) -> Option<[Side; 2]> {
         let call = self.call_of(stream)?;
-        self.calls.get(&call).map(|c| [c.faces[0].0, c.faces[1].0])
+        self.sides(call)
     }
 
     /// Whether a stream waits for an answer to an offer of this leg.
@@ -197,20 +146,31 @@ impl MediaTable {
         };
         let legs = [config(0), config(1)];
         self.commands.push(Command::Open { stream: id, legs, idle: None });
+        let codecs = Codecs::of(m);
+        self.commands.push(Command::Codecs { stream: id, leg: leg.other(), codecs });
         while c.streams.len() <= index {
             c.streams.push(None);
         }
         if let Some(slot) = c.streams.get_mut(index) {
-            *slot = Some(Stream { id, kind, ports, parties, open: true, idle: false });
+            let watch = Default::default();
+            *slot = Some(Stream { id, kind, ports, parties, open: true, idle: false, watch });
         }
         self.streams.insert(id, (call, index));
         Ok(ports[leg.other().index()])
     }
 
     /// Remembers an offer. Where the leg had no party yet, it counts at once: early media.
-    pub(crate) fn pend(&mut self, call: u64, leg: Leg, parties: Vec<Option<Party>>, held: bool) {
+    pub(crate) fn pend(
+        &mut self,
+        call: u64,
+        leg: Leg,
+        media: &[Media],
+        parties: Vec<Option<Party>>,
+        held: bool,
+    ) {
         let Some(c) = self.calls.get_mut(&call) else { return };
-        c.pending = Some(Pending { leg, parties, held });
+        let codecs = media.iter().map(Codecs::of).collect();
+        c.pending = Some(Pending { leg, parties, codecs, held });
     }
 
     pub(crate) fn drop_pending(&mut self, call: u64) {
@@ -232,13 +192,16 @@ impl MediaTable {
         let c = self.calls.get_mut(&call).ok_or_else(without_offer)?;
         if let Some(p) = c.pending.take() {
             c.held[p.leg.index()] = p.held;
-            for (index, party) in p.parties.iter().enumerate() {
+            for (index, (party, codecs)) in p.parties.iter().zip(p.codecs).enumerate() {
                 update(&mut self.commands, &mut c.streams, index, p.leg, *party);
+                accept(&mut self.commands, &c.streams, index, p.leg, codecs);
             }
         }
         c.held[leg.index()] = held;
-        for (index, (_, party)) in media.iter().zip(parties).enumerate() {
+        c.watch.was_held |= c.held.contains(&true);
+        for (index, (m, party)) in media.iter().zip(parties).enumerate() {
             update(&mut self.commands, &mut c.streams, index, leg, *party);
+            accept(&mut self.commands, &c.streams, index, leg, Codecs::of(m));
         }
         self.set_idle(call);
         self.shown(call, leg, media, parties)
@@ -335,7 +298,13 @@ impl MediaTable {
     }
 
     /// The relay closed a stream: its ports return. The call it was of.
-    pub(crate) fn closed(&mut self, id: StreamId, counters: &Counters, now: Mono) -> Option<u64> {
+    pub(crate) fn closed(
+        &mut self,
+        id: StreamId,
+        counters: &Counters,
+        figures: &[Figures; 2],
+        now: Mono,
+    ) -> Option<u64> {
         let (call, index) = self.streams.remove(&id)?;
         let c = self.calls.get_mut(&call)?;
         let s = c.streams.get_mut(index)?.take()?;
@@ -344,7 +313,10 @@ impl MediaTable {
         };
         let used = [touched(&counters.legs[0]), touched(&counters.legs[1])];
         self.lent.give(binds(&c.faces), s.ports, used, now);
-        c.done.push(stream_media(&s.kind, s.ports, counters));
+        c.done.push(stream_media(&s.kind, s.ports, counters, figures));
+        if s.kind == "audio" {
+            c.watch.add([counters.legs[0].packets[0], counters.legs[1].packets[0]], figures);
+        }
         c.closing = c.closing.saturating_sub(1);
         Some(call)
     }
@@ -352,13 +324,14 @@ impl MediaTable {
     /// The call's record, when every stream has been reported. Forgets the call.
     pub(crate) fn finished(&mut self, call: u64) -> Option<Option<CallEnd>> {
         let c = self.calls.get(&call)?;
-        if !c.ended || c.closing > 0 {
+        if !c.is_reported() {
             return None;
         }
         let mut c = self.calls.remove(&call)?;
         let mut end = c.end.take();
         if let Some(e) = &mut end {
             e.media = c.done;
+            e.findings = c.watch.findings();
         }
         Some(end)
     }
@@ -371,20 +344,4 @@ impl MediaTable {
 
 fn without_offer() -> MediaRefusal {
     MediaRefusal::refused("an answer without an offer".to_owned())
-}
-
-fn update(
-    commands: &mut Vec<Command>,
-    streams: &mut [Option<Stream>],
-    index: usize,
-    leg: Leg,
-    party: Option<Party>,
-) {
-    let Some(Some(s)) = streams.get_mut(index) else { return };
-    let now = s.parties[leg.index()];
-    let party = party.unwrap_or_else(|| muted(now));
-    if s.open && differs(&now, &party) {
-        s.parties[leg.index()] = party;
-        commands.push(Command::Update { stream: s.id, leg, party });
-    }
 }

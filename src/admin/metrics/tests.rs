@@ -1,0 +1,103 @@
+//! The rendered text is the catalogue, series for series.
+
+use super::*;
+use crate::admin::catalogue::Values;
+use crate::engine::stats::UpstreamState;
+use std::collections::BTreeSet;
+
+/// Every label set of closed labels; none where a label is open.
+fn label_sets(labels: &[(&'static str, Values)]) -> Vec<String> {
+    let mut sets = vec![String::new()];
+    for (name, values) in labels {
+        let Values::Closed(words) = values else { return Vec::new() };
+        let with = |set: &String, word: &str| match set.as_str() {
+            "" => format!("{name}=\"{word}\""),
+            set => format!("{set},{name}=\"{word}\""),
+        };
+        sets = sets.iter().flat_map(|s| words.iter().map(move |w| with(s, w))).collect();
+    }
+    sets
+}
+
+/// `name{labels}` of every sample, buckets left out.
+fn series(text: &str) -> BTreeSet<String> {
+    let samples = text.lines().filter(|l| !l.starts_with('#') && !l.is_empty());
+    let key = |l: &str| l.rsplit_once(' ').map(|(key, _)| key.to_owned()).unwrap();
+    samples.map(key).filter(|k| !k.contains("_bucket{")).collect()
+}
+
+fn of_catalogue() -> BTreeSet<String> {
+    let mut want = BTreeSet::new();
+    for family in catalogue::all() {
+        for set in label_sets(family.labels) {
+            let braces = if set.is_empty() { String::new() } else { format!("{{{set}}}") };
+            match family.kind {
+                Type::Counter | Type::Gauge => want.insert(format!("{}{braces}", family.name)),
+                Type::Histogram(_) => {
+                    want.insert(format!("{}_sum{braces}", family.name));
+                    want.insert(format!("{}_count{braces}", family.name))
+                }
+            };
+        }
+    }
+    want.insert(format!("portreeve_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")));
+    want
+}
+
+#[test]
+fn every_series_is_there_from_the_start_and_none_besides() {
+    assert_eq!(series(&Metrics::new(5).render(&Report::default())), of_catalogue());
+}
+
+#[test]
+fn histograms_have_the_bounds_of_the_catalogue() {
+    let text = Metrics::new(5).render(&Report::default());
+    for family in catalogue::all() {
+        let Type::Histogram(bounds) = family.kind else { continue };
+        let start = format!("{}_bucket", family.name);
+        let lines = text.lines().filter(|l| l.starts_with(&start)).count();
+        assert_eq!(lines % (bounds.len() + 1), 0, "{}", family.name);
+        assert!(lines > 0, "{}", family.name);
+        assert!(text.contains(&format!("# TYPE {} histogram", family.name)));
+    }
+}
+
+#[test]
+fn an_observation_lands_in_its_bucket() {
+    let metrics = Metrics::new(5);
+    let observe = metrics.observer();
+    let delay = Duration::from_millis(300);
+    observe(&Observed::Engine(Observation::PostDialDelay { direction: 0, delay }));
+    let window = Box::new(Figures { received: 450, expected: 500, lost: 50, ..Figures::default() });
+    observe(&Observed::Engine(Observation::Media { side: Side::Outside, window }));
+    let text = metrics.render(&Report::default());
+    let name = "portreeve_post_dial_delay_seconds_bucket{direction=\"outbound\",le=";
+    for (le, n) in [("0.25", 0), ("0.5", 1), ("+Inf", 1)] {
+        assert!(text.contains(&format!("{name}\"{le}\"}} {n}\n")), "{le}: {text}");
+    }
+    let loss = "portreeve_media_loss_ratio_bucket{side=\"outside\",le=";
+    assert!(text.contains(&format!("{loss}\"0.05\"}} 0\n")), "{text}");
+    assert!(text.contains(&format!("{loss}\"0.1\"}} 1\n")), "{text}");
+    // What was not measured leaves no sample: neither a good one nor a bad one.
+    for name in ["media_mos", "media_r_factor", "media_jitter_seconds", "media_round_trip_seconds"]
+    {
+        assert!(
+            text.contains(&format!("portreeve_{name}_count{{side=\"outside\"}} 0\n")),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn an_upstream_that_was_never_probed_is_not_said_to_be_up() {
+    let mut report = Report::default();
+    report.stats.upstreams.insert("pbx".to_owned(), UpstreamState::default());
+    let metrics = Metrics::new(5);
+    assert!(!metrics.render(&report).contains("portreeve_upstream_up{"));
+    let state = UpstreamState { up: Some(false), probes: [0, 1] };
+    report.stats.upstreams.insert("pbx".to_owned(), state);
+    let text = metrics.render(&report);
+    assert!(text.contains("portreeve_upstream_up{upstream=\"pbx\"} 0\n"));
+    let probes = "portreeve_upstream_probes_total{upstream=\"pbx\",result=\"unanswered\"} 1\n";
+    assert!(text.contains(probes), "{text}");
+}

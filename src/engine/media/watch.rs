@@ -1,0 +1,160 @@
+//! What is known of a call's media while it runs: the last window and the total of each leg, what
+//! was found, and the sum at the end. It judges nothing; `engine::quality` does.
+
+use super::table::MediaTable;
+use crate::engine::findings::Finding;
+use crate::engine::quality::worse;
+use crate::ground::Side;
+use crate::relay::quality::{Figures, Rating, Unmeasured};
+use crate::relay::{Leg, StreamId};
+use std::time::Duration;
+
+/// One leg of one stream.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LegWatch {
+    /// The last window, and everything so far.
+    pub(super) figures: Option<Box<[Figures; 2]>>,
+    /// Windows in a row without a packet.
+    silent: u8,
+    /// Packets came from an address that the SDP does not name.
+    pub(super) strangers: bool,
+}
+
+/// One call.
+#[derive(Clone, Debug, Default)]
+pub(super) struct CallWatch {
+    /// Bits of `Finding`.
+    found: u16,
+    /// A party was on hold at some time.
+    pub(super) was_held: bool,
+    /// RTP packets accepted on each leg of closed audio streams.
+    received: [u64; 2],
+    /// The worst direction of closed audio streams; `None`: there was none.
+    worst: Option<Result<Rating, Unmeasured>>,
+}
+
+impl CallWatch {
+    /// An audio stream is closed.
+    pub(super) fn add(&mut self, received: [u64; 2], figures: &[Figures; 2]) {
+        for (sum, n) in self.received.iter_mut().zip(received) {
+            *sum += n;
+        }
+        let this = worse(figures[0].rating, figures[1].rating);
+        self.worst = Some(match self.worst {
+            Some(before) => worse(before, this),
+            None => this,
+        });
+    }
+
+    /// What was found, in words.
+    pub(super) fn findings(&self) -> Vec<&'static str> {
+        let all = Finding::ALL.into_iter().filter(|f| self.found & f.bit() != 0);
+        all.map(Finding::as_str).collect()
+    }
+}
+
+/// How a leg of an audio stream is heard.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Heard {
+    /// Packets so far.
+    pub(crate) total: u64,
+    /// Packets in the last window.
+    pub(crate) window: u64,
+    /// Windows in a row without one.
+    pub(crate) silent_windows: u8,
+    strangers: bool,
+}
+
+impl Heard {
+    /// Why it may not be heard, if something is known.
+    pub(crate) fn hint(&self) -> &'static str {
+        if self.strangers {
+            "; packets from an address that its SDP does not name were dropped"
+        } else {
+            ""
+        }
+    }
+}
+
+/// A call whose media are all reported.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended {
+    /// From answer to end; `None`: never answered.
+    pub(crate) answered_for: Option<Duration>,
+    /// It ended on hold, or was on hold at some time.
+    pub(crate) held: bool,
+    /// Sides of the legs.
+    pub(crate) sides: [Side; 2],
+    /// RTP packets accepted on each leg.
+    pub(crate) received: [u64; 2],
+    /// The worst direction.
+    pub(crate) worst: Result<Rating, Unmeasured>,
+}
+
+impl MediaTable {
+    /// Sets the bit; false: it was set, or the call has no media here.
+    pub(crate) fn is_new_finding(&mut self, call: u64, finding: Finding) -> bool {
+        let Some(c) = self.calls.get_mut(&call) else { return false };
+        let new = c.watch.found & finding.bit() == 0;
+        c.watch.found |= finding.bit();
+        new
+    }
+
+    /// Sides of a call's legs.
+    pub(crate) fn sides(&self, call: u64) -> Option<[Side; 2]> {
+        self.calls.get(&call).map(|c| c.sides())
+    }
+
+    /// Whether the call was ever on hold.
+    pub(crate) fn was_held(&self, call: u64) -> bool {
+        self.calls.get(&call).is_some_and(|c| c.watch.was_held)
+    }
+
+    fn leg_mut(&mut self, stream: StreamId, leg: Leg) -> Option<&mut LegWatch> {
+        let (call, index) = self.streams.get(&stream)?;
+        let s = self.calls.get_mut(call)?.streams.get_mut(*index)?.as_mut()?;
+        s.watch.get_mut(leg.index())
+    }
+
+    /// Keeps what was measured.
+    pub(crate) fn remember(&mut self, stream: StreamId, leg: Leg, window: Figures, total: Figures) {
+        let Some(w) = self.leg_mut(stream, leg) else { return };
+        w.silent = if window.received == 0 { w.silent.saturating_add(1) } else { 0 };
+        w.figures = Some(Box::new([window, total]));
+    }
+
+    /// Packets of a leg come from elsewhere.
+    pub(crate) fn saw_strangers(&mut self, stream: StreamId, leg: Leg) {
+        if let Some(w) = self.leg_mut(stream, leg) {
+            w.strangers = true;
+        }
+    }
+
+    /// How a leg of an audio stream is heard; `None`: not audio, or nothing measured yet.
+    pub(crate) fn heard(&self, stream: StreamId, leg: Leg) -> Option<Heard> {
+        let (call, index) = self.streams.get(&stream)?;
+        let s = self.calls.get(call)?.streams.get(*index)?.as_ref()?;
+        let w = s.watch.get(leg.index())?;
+        let [window, total] = w.figures.as_deref()?;
+        (s.kind == "audio").then_some(Heard {
+            total: total.received,
+            window: window.received,
+            silent_windows: w.silent,
+            strangers: w.strangers,
+        })
+    }
+
+    /// The sum of a call that is over; `None`: it is not, or it had no audio.
+    pub(crate) fn ended(&self, call: u64) -> Option<Ended> {
+        let c = self.calls.get(&call)?;
+        let worst = c.watch.worst.filter(|_| c.is_reported())?;
+        let millis = c.end.as_ref().and_then(|e| e.duration_ms);
+        Some(Ended {
+            answered_for: millis.map(Duration::from_millis),
+            held: c.watch.was_held,
+            sides: c.sides(),
+            received: c.watch.received,
+            worst,
+        })
+    }
+}
