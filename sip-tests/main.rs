@@ -11,6 +11,7 @@ mod lab;
 mod addresses;
 mod call;
 mod cancel;
+mod findings;
 mod forking;
 mod hiding;
 mod hostile;
