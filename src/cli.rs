@@ -2,11 +2,15 @@
 
 mod audit;
 mod config;
+mod gateway;
+mod health;
+mod http;
 mod log;
 mod run;
 mod selftest;
 
 use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -26,6 +30,7 @@ Examples:
   portreeve run -c /etc/portreeve/portreeve.toml
   portreeve config check FILE            every mistake at once
   portreeve selftest                     a real call through a second instance, in seconds
+  portreeve health                       is the running gateway fit for calls?
   portreeve audit verify FOLDER          was the log changed?
 
 Exit codes: 0 done, 1 a check said no, 2 usage, 69 cannot bind, 74 state or audit volume,
@@ -57,6 +62,31 @@ enum Command {
     },
     /// Place real calls through a second instance of this binary; exit code 0 or 1
     Selftest,
+    /// Ask the running gateway whether it is fit for calls; exit code 0 or 1
+    Health(HealthArgs),
+}
+
+/// Which running gateway a command talks to.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct GatewayArgs {
+    /// Its http.listen (else as its configuration says)
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) at: Option<SocketAddr>,
+    /// Its configuration file (else as `run` finds it)
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Its override of http.listen
+    #[arg(long = "set", value_name = "KEY=VALUE", hide = true)]
+    pub(crate) set: Vec<String>,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+struct HealthArgs {
+    /// Only whether it answers; a gateway that drains is live but not ready
+    #[arg(long)]
+    live: bool,
+    #[command(flatten)]
+    gateway: GatewayArgs,
 }
 
 #[derive(Args, Clone, Debug, Default)]
@@ -120,6 +150,7 @@ pub fn main() -> ExitCode {
             audit::verify(&path, tip.as_deref())
         }
         Some(Command::Selftest) => selftest::selftest(),
+        Some(Command::Health(args)) => health::health(&args),
     };
     ExitCode::from(code)
 }

@@ -60,5 +60,18 @@ impl Config {
     }
 }
 
+/// Where the gateway that runs from this file answers; `None`: nowhere. Nothing else of the file is
+/// judged, so that a file which a reload would refuse still tells.
+///
+/// # Errors
+/// What is wrong with `[http]` itself.
+pub fn http_listener(
+    file: &str,
+    text: &str,
+    env: &Environment,
+) -> Result<Option<std::net::SocketAddr>, Vec<Diagnostic>> {
+    parse::http_listener(file, text, env)
+}
+
 #[cfg(test)]
 mod tests;

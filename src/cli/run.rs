@@ -1,7 +1,7 @@
 //! `run`: finds the configuration, starts the daemon, prints what to type into a phone, and waits
 //! for signals. The last line of the start-up is exactly `ready`.
 
-use super::{RunArgs, config, exit, log};
+use super::{RunArgs, config, exit, gateway, log};
 use crate::admin::{self, Metrics};
 use crate::config::{Config, Environment, Listen};
 use crate::daemon::{self, Ask, StartError, reload};
@@ -13,8 +13,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-
-const DEFAULT_FILE: &str = "/etc/portreeve/portreeve.toml";
 
 /// What surrounds the configuration: variables, devices, overrides.
 pub(super) fn environment(set: &[String]) -> Environment {
@@ -28,10 +26,7 @@ fn own((k, v): (&str, &str)) -> (String, String) {
 }
 
 pub(super) fn run(args: RunArgs) -> u8 {
-    let file = args.config.clone().or_else(|| {
-        let named = std::env::var_os("PORTREEVE_CONFIG").map(PathBuf::from);
-        named.or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|p| p.exists()))
-    });
+    let file = gateway::file(args.config.as_deref());
     let env = environment(&args.set);
     let loaded = match &file {
         Some(file) => config::load(file, &env).map(|c| (c, Vec::new())),

@@ -522,6 +522,20 @@ fn http(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Option<SocketAddr> {
     read.flatten().unwrap_or(Some(usual))
 }
 
+pub(super) fn http_listener(
+    file: &str,
+    text: &str,
+    env: &Environment,
+) -> Result<Option<SocketAddr>, Vec<Diagnostic>> {
+    let mut overrides = overlay::collect(env);
+    overrides.retain(|o| o.path.first().is_some_and(|s| s == "http"));
+    let merged = overlay::merge(text, &overrides)?;
+    let (root, _) = DeTable::parse_recoverable(&merged);
+    let mut src = Source { file, text: &merged, faults: Vec::new() };
+    let at = http(&mut Section::new("the configuration", root.get_ref(), 0..0), &mut src);
+    if src.faults.is_empty() { Ok(at) } else { Err(src.faults) }
+}
+
 fn log(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Log {
     let mut log = Log { level: "info".to_owned(), format: "auto".to_owned() };
     section(top, "log", "[log]", src, |s, src| {

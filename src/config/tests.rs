@@ -97,6 +97,21 @@ fn the_environment_and_flags_override_and_unknown_ones_are_told() {
 }
 
 #[test]
+fn a_file_that_cannot_be_loaded_still_tells_where_the_gateway_answers() {
+    let usual = "127.0.0.1:8060".parse().ok();
+    let mut env = Environment::default();
+    assert_eq!(http_listener("t", "", &env), Ok(usual));
+    let broken = "[http]\nlisten = \"127.0.0.1:9\"\n[media]\nport = 3\n[[interface\n";
+    assert_eq!(http_listener("t", broken, &env), Ok("127.0.0.1:9".parse().ok()));
+    assert_eq!(http_listener("t", "http = { listen = \"off\" }", &env), Ok(None));
+    let open = http_listener("t", "http = { listen = \"0.0.0.0:1\" }", &env).unwrap_err();
+    assert!(open[0].to_string().contains("error[http-listen]"));
+    env.variables.insert("PORTREEVE__HTTP__LISTEN".into(), "127.0.0.1:7".into());
+    env.variables.insert("PORTREEVE__INTERFACE__LAN__ADVERTISE".into(), "192.0.2.1".into());
+    assert_eq!(http_listener("t", "", &env), Ok("127.0.0.1:7".parse().ok()));
+}
+
+#[test]
 fn every_key_is_explained_in_the_reference() {
     // `config show` prints every key it knows; each must stand in the reference file.
     let config = Config::parse("edge", INIT, &Environment::default()).unwrap();
