@@ -65,11 +65,11 @@ fn only(lab: &Lab, finding: Finding, evidence: &str) {
 }
 
 fn end(lab: &Lab) -> portreeve::audit::CallEnd {
-    let ends = lab.records.iter().filter_map(|r| match r {
+    let end = lab.records.iter().rev().find_map(|r| match r {
         Record::CallEnd(end) => Some(end.clone()),
         _ => None,
     });
-    ends.last().expect("a call has ended")
+    end.expect("a call has ended")
 }
 
 #[test]

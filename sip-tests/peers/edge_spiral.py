@@ -7,7 +7,7 @@ from lab import *
 
 def scenario(lab):
     pbx = kamailio(lab)
-    gw = lab.gateway(lab.edge())
+    gw = lab.gateway(lab.edge(probe="1s"))
     outside = lab.capture("pbx", "out", "outside.pcap")
     phones = [Phone(lab, user, ip, hz, "10.17.0.1", f"secret-{user}", domain="pbx.test",
                     outbound="10.17.0.1", transport=transport)
@@ -17,6 +17,7 @@ def scenario(lab):
     a.registered()
     b.registered()
     check(lab.metric("portreeve_active_registrations") == 2, "two bindings")
+    wait_for("Kamailio answers a probe", 5, lambda: lab.metric("portreeve_upstream_up") == 1)
     a.call("sip:102@pbx.test")
     a.in_call()
     b.in_call()

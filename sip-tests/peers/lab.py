@@ -120,7 +120,7 @@ class Lab:
         check(p.poll() is None, f"portreeve ended: {self.text(name + '.log')}")
         return p
 
-    def edge(self, extra="", inside="", outside="", limits="", top=""):
+    def edge(self, extra="", inside="", outside="", limits="", top="", probe="0s"):
         """An edge configuration in front of 10.99.0.2."""
         return f"""{top}
 [[interface]]
@@ -138,6 +138,7 @@ address = "10.99.0.1"
 name = "pbx"
 address = "10.99.0.2:5060"
 domain = "pbx.test"
+probe = "{probe}"
 [media]
 ports = "20000-20399"
 [limits]

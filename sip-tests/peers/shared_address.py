@@ -19,6 +19,7 @@ listen = ["udp:5080"]
 [[upstream]]
 name = "pbx"
 address = "10.17.0.23:5060"
+probe = "0s"
 [policy]
 default = "allow"
 [media]

@@ -43,6 +43,7 @@ fn sections(c: &Config, o: &mut String) -> std::fmt::Result {
         writeln!(o, "transport = \"{}\"\ndomain = {:?}", u.transport, u.domain)?;
         writeln!(o, "domains = {:?}\nnumbers = {:?}", u.domains, u.numbers)?;
         writeln!(o, "sources = [{}]\ntrust = {}", sources.join(", "), u.trust)?;
+        writeln!(o, "probe = \"{}\"", duration(u.probe.unwrap_or_default()))?;
     }
     let r = &c.registrar;
     let mode = if r.mode == RegistrarMode::Local { "local" } else { "upstream" };
