@@ -94,9 +94,10 @@ pub(crate) struct RunArgs {
     /// Configuration file (else PORTREEVE_CONFIG, /etc/portreeve/portreeve.toml, else site mode)
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Folder for state and audit in site mode
-    #[arg(long, value_name = "DIR", default_value = "./portreeve-data")]
-    pub(crate) data: PathBuf,
+    /// Folder for state and audit where the file names none (else PORTREEVE_DATA; without both
+    /// ./portreeve-data in site mode, /var/lib/portreeve with a file)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
     /// Site mode: address or address:port to listen at
     #[arg(long, value_name = "ADDRESS[:PORT]")]
     pub(crate) listen: Option<String>,

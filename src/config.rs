@@ -3,6 +3,7 @@
 
 mod checks;
 mod diagnostic;
+mod http;
 mod overlay;
 mod parse;
 mod reader;
@@ -23,12 +24,20 @@ pub const INIT: &str = include_str!("../configs/edge.toml");
 /// What the file's meaning depends on besides its text.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
-    /// `PORTREEVE__SECTION__KEY` variables (all variables may be given; others are ignored).
+    /// `PORTREEVE__SECTION__KEY` variables, and `PORTREEVE_DATA` (all variables may be given;
+    /// others are ignored).
     pub variables: BTreeMap<String, String>,
     /// Addresses of this machine's network devices, with prefix lengths.
     pub devices: BTreeMap<String, Vec<ipnet::IpNet>>,
     /// `--set section.key=value` overrides from the command line, as `("media.ports", "…")`.
     pub overrides: Vec<(String, String)>,
+}
+
+impl Environment {
+    /// Folder for state and audit where neither the file nor an override names one.
+    fn data(&self) -> Option<&str> {
+        self.variables.get("PORTREEVE_DATA").map(String::as_str).filter(|d| !d.is_empty())
+    }
 }
 
 /// One fault of the configuration. `Display` draws it with caret and hint.
@@ -70,7 +79,7 @@ pub fn http_listener(
     text: &str,
     env: &Environment,
 ) -> Result<Option<std::net::SocketAddr>, Vec<Diagnostic>> {
-    parse::http_listener(file, text, env)
+    http::http_listener(file, text, env)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `config check | show | init`.
 
 use super::{exit, run};
-use crate::config::{self, Config, Environment};
+use crate::config::{self, Config, Diagnostic, Environment};
 use crate::policy::RuleSet;
 use std::path::{Path, PathBuf};
 
@@ -14,14 +14,17 @@ pub(super) fn load(file: &Path, env: &Environment) -> Result<Config, u8> {
     })?;
     let parsed = Config::parse(&name, &text, env);
     let checked = parsed.and_then(|c| RuleSet::compile(&c).map(|_| c));
-    checked.map_err(|faults| {
-        for f in &faults {
-            eprintln!("{f}");
-        }
-        let s = if faults.len() == 1 { "" } else { "s" };
-        eprintln!("{} error{s} in {name}", faults.len());
-        exit::CONFIG
-    })
+    checked.map_err(|faults| tell(&name, &faults))
+}
+
+/// Says every fault; the exit code for them.
+pub(super) fn tell(name: &str, faults: &[Diagnostic]) -> u8 {
+    for f in faults {
+        eprintln!("{f}");
+    }
+    let s = if faults.len() == 1 { "" } else { "s" };
+    eprintln!("{} error{s} in {name}", faults.len());
+    exit::CONFIG
 }
 
 pub(super) fn check(file: &Path) -> u8 {
@@ -44,7 +47,10 @@ pub(super) fn check(file: &Path) -> u8 {
 pub(super) fn show(file: Option<PathBuf>) -> u8 {
     let config = match file {
         Some(file) => load(&file, &run::environment(&[])),
-        None => run::site_config(&super::RunArgs::default()).map(|(c, _)| c),
+        None => {
+            let args = super::RunArgs::default();
+            run::site_config(&args, &run::environment(&[])).map(|(c, _)| c)
+        }
     };
     match config {
         Ok(c) => {

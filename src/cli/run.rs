@@ -3,10 +3,9 @@
 
 use super::{RunArgs, config, exit, gateway, log};
 use crate::admin::{self, Metrics};
-use crate::config::{Config, Environment, Listen};
+use crate::config::{Config, Environment};
 use crate::daemon::{self, Ask, StartError, reload};
 use crate::driver::interfaces;
-use crate::ground::Transport;
 use ipnet::IpNet;
 use std::io::{IsTerminal as _, Write as _};
 use std::net::{IpAddr, SocketAddr};
@@ -27,10 +26,13 @@ fn own((k, v): (&str, &str)) -> (String, String) {
 
 pub(super) fn run(args: RunArgs) -> u8 {
     let file = gateway::file(args.config.as_deref());
-    let env = environment(&args.set);
+    let mut env = environment(&args.set);
+    if let Some(data) = &args.data {
+        env.variables.insert("PORTREEVE_DATA".to_owned(), data.display().to_string());
+    }
     let loaded = match &file {
         Some(file) => config::load(file, &env).map(|c| (c, Vec::new())),
-        None => site_config(&args),
+        None => site_config(&args, &env),
     };
     let (config, others) = match loaded {
         Ok(loaded) => loaded,
@@ -192,9 +194,7 @@ async fn signals(asks: mpsc::Sender<Ask>, s: &Started) {
 }
 
 /// Site mode: where to stand. The configuration, and other addresses that could be picked.
-pub(super) fn site_config(args: &RunArgs) -> Result<(Config, Vec<IpAddr>), u8> {
-    let devices = interfaces::devices();
-    let nets: Vec<IpNet> = devices.values().flatten().copied().collect();
+pub(super) fn site_config(args: &RunArgs, env: &Environment) -> Result<(Config, Vec<IpAddr>), u8> {
     let (address, port) = match &args.listen {
         Some(text) => wanted(text)?,
         None => {
@@ -202,49 +202,22 @@ pub(super) fn site_config(args: &RunArgs) -> Result<(Config, Vec<IpAddr>), u8> {
             (found.unwrap_or(IpAddr::from([127, 0, 0, 1])), 5060)
         }
     };
-    if args.listen.is_none() && is_global(address) {
+    let config =
+        Config::site_mode(address, port, env).map_err(|f| config::tell("site mode", &f))?;
+    let nets: Vec<IpNet> = env.devices.values().flatten().copied().collect();
+    let own = config.interfaces.first().map_or(address, |i| i.address);
+    let others = others(&nets, own);
+    // An address that somebody named is meant.
+    if args.listen.is_none() && own == address && is_global(address) {
+        let listed: Vec<String> = others.iter().map(ToString::to_string).collect();
         eprintln!(
             "{address} is a public address: site mode would be open to the Internet.\n  choose a \
              private one with --listen ADDRESS ({}), or --listen {address} if you mean it",
-            others(&nets, address).iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+            listed.join(", ")
         );
         return Err(exit::CONFIG);
     }
-    let attached: Vec<IpNet> = nets
-        .iter()
-        .filter(|n| n.addr() == address || (address.is_loopback() && n.addr().is_loopback()))
-        .map(IpNet::trunc)
-        .collect();
-    let mut config = Config::site(address, &attached, &args.data.display().to_string());
-    if let Some(i) = config.interfaces.first_mut() {
-        i.listen =
-            [Transport::Udp, Transport::Tcp].map(|transport| Listen { transport, port }).to_vec();
-    }
-    for kv in &args.set {
-        set(&mut config, kv)?;
-    }
-    Ok((config, others(&nets, address)))
-}
-
-/// The few keys that `--set` reaches without a file.
-fn set(config: &mut Config, kv: &str) -> Result<(), u8> {
-    let (key, value) = kv.split_once('=').unwrap_or((kv, ""));
-    let range = || {
-        let (a, b) = value.split_once('-')?;
-        Some((a.parse().ok()?, b.parse().ok()?))
-    };
-    match (key, range(), value.parse::<SocketAddr>()) {
-        ("media.ports", Some(ports), _) => config.media.ports = ports,
-        ("http.listen", _, Ok(at)) if at.ip().is_loopback() => config.http = Some(at),
-        ("http.listen", _, _) if value == "off" => config.http = None,
-        _ => {
-            eprintln!(
-                "--set {kv}: without a file, media.ports=A-B and http.listen=ADDR:PORT can be set"
-            );
-            return Err(exit::USAGE);
-        }
-    }
-    Ok(())
+    Ok((config, others))
 }
 
 fn wanted(text: &str) -> Result<(IpAddr, u16), u8> {

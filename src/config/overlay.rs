@@ -14,6 +14,14 @@ pub(super) struct Override {
     pub(super) origin: String,
 }
 
+impl Override {
+    /// A value that stands behind the file and before the environment.
+    pub(super) fn preset(path: &str, value: &str) -> Self {
+        let path = path.split('.').map(str::to_owned).collect();
+        Self { path, value: value.to_owned(), origin: "site mode".to_owned() }
+    }
+}
+
 pub(super) fn collect(env: &Environment) -> Vec<Override> {
     let mut all = Vec::new();
     for (name, value) in &env.variables {

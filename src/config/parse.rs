@@ -4,8 +4,8 @@
 use super::reader::{Section, Source};
 use super::{
     Audit, Config, DefaultPolicy, Diagnostic, Environment, Interface, Learn, Limits, Listen, Log,
-    Media, Numbers, Policy, Registrar, RegistrarMode, Site, Timers, Upstream, checks, overlay,
-    rules,
+    Media, Numbers, Policy, Registrar, RegistrarMode, Site, Timers, Upstream, checks, http,
+    overlay, rules,
 };
 use crate::ground::{Side, Transport};
 use sha2::{Digest, Sha256};
@@ -14,6 +14,16 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 pub(super) fn parse(file: &str, text: &str, env: &Environment) -> Result<Config, Vec<Diagnostic>> {
+    parse_over(file, text, Vec::new(), env)
+}
+
+/// [`parse`] with values that stand between the file and the environment.
+pub(super) fn parse_over(
+    file: &str,
+    text: &str,
+    preset: Vec<overlay::Override>,
+    env: &Environment,
+) -> Result<Config, Vec<Diagnostic>> {
     let hash = Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
     // Syntax first, in the file's own text: an override cannot mend it.
     let (_, errors) = DeTable::parse_recoverable(text);
@@ -24,7 +34,9 @@ pub(super) fn parse(file: &str, text: &str, env: &Environment) -> Result<Config,
         }
         return Err(src.faults);
     }
-    let overrides = overlay::collect(env);
+    let presets = preset.len();
+    let mut overrides = preset;
+    overrides.extend(overlay::collect(env));
     let merged = overlay::merge(text, &overrides)?;
     let (root, _) = DeTable::parse_recoverable(&merged);
     let mut src = Source { file, text: &merged, faults: Vec::new() };
@@ -34,11 +46,11 @@ pub(super) fn parse(file: &str, text: &str, env: &Environment) -> Result<Config,
         return Ok(config);
     }
     let mut faults = src.faults;
-    if let (false, Some(o)) = (overrides.is_empty(), overrides.first()) {
-        // Places belong to the merged text, which nobody has seen.
-        for f in &mut faults {
-            f.place = None;
-            f.file = format!("{file} with {} and {} more overrides", o.origin, overrides.len() - 1);
+    // Places belong to the merged text, which nobody has seen.
+    for f in faults.iter_mut().filter(|_| !overrides.is_empty()) {
+        f.place = None;
+        if let Some((first, more)) = overrides.get(presets..).and_then(<[_]>::split_first) {
+            f.file = format!("{file} with {} and {} more overrides", first.origin, more.len());
         }
     }
     Err(faults)
@@ -60,7 +72,8 @@ fn sections(root: &DeTable<'_>, env: &Environment, hash: String, src: &mut Sourc
     let rules = rules::rules(&mut top, src);
     let tests = rules::tests(&mut top, src);
     let state_dir = section(&mut top, "state", "[state]", src, |s, src| s.string("dir", src));
-    let audit = audit(&mut top, src);
+    let data = env.data().unwrap_or("/var/lib/portreeve");
+    let audit = audit(&mut top, data, src);
     let registrar = registrar(&mut top, &upstreams, src);
     let config = Config {
         site: site(&mut top, src),
@@ -73,8 +86,8 @@ fn sections(root: &DeTable<'_>, env: &Environment, hash: String, src: &mut Sourc
         numbers: numbers(&mut top, src),
         policy: Policy { default, emergency, rules, tests },
         audit,
-        state_dir: state_dir.flatten().unwrap_or_else(|| "/var/lib/portreeve".to_owned()),
-        http: http(&mut top, src),
+        state_dir: state_dir.flatten().unwrap_or_else(|| data.to_owned()),
+        http: http::http(&mut top, src),
         log: log(&mut top, src),
         drain: top.duration("drain", src).unwrap_or(Duration::from_secs(60)),
         hash,
@@ -84,7 +97,7 @@ fn sections(root: &DeTable<'_>, env: &Environment, hash: String, src: &mut Sourc
 }
 
 /// Reads one optional table and checks that nothing in it was unknown.
-fn section<T>(
+pub(super) fn section<T>(
     top: &mut Section<'_, '_>,
     key: &'static str,
     name: &'static str,
@@ -489,8 +502,8 @@ fn policy(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> (Vec<String>, Defa
     read.unwrap_or_else(|| (usual(), DefaultPolicy::Site))
 }
 
-fn audit(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Audit {
-    let mut a = Audit { dir: Some("/var/lib/portreeve/audit".to_owned()), refuse_when_full: true };
+fn audit(top: &mut Section<'_, '_>, data: &str, src: &mut Source<'_>) -> Audit {
+    let mut a = Audit { dir: Some(format!("{data}/audit")), refuse_when_full: true };
     section(top, "audit", "[audit]", src, |s, src| {
         if let Some(dir) = s.string("dir", src) {
             a.dir = Some(dir).filter(|d| d != "off");
@@ -499,41 +512,6 @@ fn audit(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Audit {
         a.refuse_when_full = s.word("on_full", &words, src).unwrap_or(true);
     });
     a
-}
-
-fn http(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Option<SocketAddr> {
-    let usual = SocketAddr::from(([127, 0, 0, 1], 8060));
-    let read = section(top, "http", "[http]", src, |s, src| {
-        let text = s.string("listen", src)?;
-        if text == "off" {
-            return Some(None);
-        }
-        let address = text.parse::<SocketAddr>().ok();
-        match address {
-            Some(a) if a.ip().is_loopback() => Some(Some(a)),
-            Some(_) | None => {
-                let what = format!("\"{text}\" is no loopback address with port");
-                let hint = Some("metrics and health stay on loopback: \"127.0.0.1:8060\"".into());
-                src.fault("http-listen", s.span_of("listen"), what, hint);
-                None
-            }
-        }
-    });
-    read.flatten().unwrap_or(Some(usual))
-}
-
-pub(super) fn http_listener(
-    file: &str,
-    text: &str,
-    env: &Environment,
-) -> Result<Option<SocketAddr>, Vec<Diagnostic>> {
-    let mut overrides = overlay::collect(env);
-    overrides.retain(|o| o.path.first().is_some_and(|s| s == "http"));
-    let merged = overlay::merge(text, &overrides)?;
-    let (root, _) = DeTable::parse_recoverable(&merged);
-    let mut src = Source { file, text: &merged, faults: Vec::new() };
-    let at = http(&mut Section::new("the configuration", root.get_ref(), 0..0), &mut src);
-    if src.faults.is_empty() { Ok(at) } else { Err(src.faults) }
 }
 
 fn log(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Log {

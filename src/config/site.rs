@@ -1,15 +1,51 @@
 //! Site mode: the configuration when there is no file.
 
+use super::overlay::Override;
 use super::{
-    Audit, Config, DefaultPolicy, Interface, Learn, Limits, Listen, Log, Media, Numbers, Policy,
-    Registrar, RegistrarMode, Site, Timers,
+    Audit, Config, DefaultPolicy, Diagnostic, Environment, Interface, Learn, Limits, Listen, Log,
+    Media, Numbers, Policy, Registrar, RegistrarMode, Site, Timers, parse,
 };
 use crate::ground::{Side, Transport};
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+/// Site mode as a file: what `run` reads when there is none.
+const SITE: &str = include_str!("../../configs/site.toml");
+
 impl Config {
+    /// Site mode as it runs: the shipped file with this address, port and folder in it, and the
+    /// environment over that. `PORTREEVE_DATA` names the folder; default `./portreeve-data`.
+    ///
+    /// # Errors
+    /// Every fault of the environment and the overrides.
+    pub fn site_mode(
+        address: IpAddr,
+        port: u16,
+        env: &Environment,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let data = env.data().unwrap_or("./portreeve-data");
+        let base = [
+            ("interface.lan.address", address.to_string()),
+            ("interface.lan.listen", format!("[\"udp:{port}\", \"tcp:{port}\"]")),
+            // None: those attached to the address that holds in the end.
+            ("interface.lan.networks", "[]".to_owned()),
+            ("registrar.password_file", format!("{data}/site-password")),
+            ("state.dir", data.to_owned()),
+            ("audit.dir", format!("{data}/audit")),
+        ];
+        let base = base.map(|(path, value)| Override::preset(path, &value)).into();
+        let mut config = parse::parse_over("site mode", SITE, base, env)?;
+        config.hash.clear();
+        for i in config.interfaces.iter_mut().filter(|i| i.address.is_loopback()) {
+            i.allow_loopback = true;
+            if i.networks.is_empty() {
+                i.networks = vec![IpNet::from(i.address)];
+            }
+        }
+        Ok(config)
+    }
+
     /// The configuration of site mode (no file): registrar at `address`, phones in `networks`,
     /// state under `data`.
     #[must_use]

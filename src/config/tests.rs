@@ -31,6 +31,50 @@ fn site_mode_is_what_the_site_file_says() {
     let built = Config::site("192.168.1.10".parse().unwrap(), &nets, "./portreeve-data");
     file.hash.clear();
     assert_eq!(file, built);
+    let mut env = Environment::default();
+    env.devices.insert("eth0".into(), vec!["192.168.1.10/24".parse().unwrap()]);
+    assert_eq!(Config::site_mode("192.168.1.10".parse().unwrap(), 5060, &env), Ok(built));
+}
+
+#[test]
+fn site_mode_obeys_the_environment_and_flags_like_a_file() {
+    let mut env = Environment::default();
+    for (name, value) in [
+        ("PORTREEVE_DATA", "/data"),
+        ("PORTREEVE__INTERFACE__LAN__ADVERTISE", "192.0.2.9"),
+        ("PORTREEVE__INTERFACE__LAN__NETWORKS", "[\"192.0.2.0/24\"]"),
+        ("PORTREEVE__MEDIA__PORTS", "20000-20019"),
+        ("PORTREEVE__LIMITS__CALLS", "5"),
+    ] {
+        env.variables.insert(name.into(), value.into());
+    }
+    env.overrides.push(("http.listen".into(), "127.0.0.1:9".into()));
+    let c = Config::site_mode("172.17.0.2".parse().unwrap(), 5062, &env).unwrap();
+    let lan = &c.interfaces[0];
+    assert_eq!(lan.advertise, "192.0.2.9".parse().ok());
+    assert_eq!(lan.networks, ["192.0.2.0/24".parse().unwrap()]);
+    assert_eq!(lan.listen[0].port, 5062);
+    assert_eq!((c.media.ports, c.limits.calls), ((20_000, 20_019), 5));
+    assert_eq!((c.state_dir.as_str(), c.audit.dir.as_deref()), ("/data", Some("/data/audit")));
+    assert_eq!(c.registrar.password_file.as_deref(), Some("/data/site-password"));
+    assert_eq!(c.http, "127.0.0.1:9".parse().ok());
+    env.variables.insert("PORTREEVE__LIMITS__CALLS".into(), "50".into());
+    let told = Config::site_mode("172.17.0.2".parse().unwrap(), 5062, &env).unwrap_err();
+    let told = told[0].to_string();
+    assert!(told.contains("PORTREEVE__INTERFACE__LAN__ADVERTISE and 4 more"), "{told}");
+}
+
+#[test]
+fn a_file_that_names_no_folder_takes_the_data_folder() {
+    let mut env = Environment::default();
+    let usual = Config::parse("t", MINIMAL, &env).unwrap();
+    assert_eq!(usual.state_dir, "/var/lib/portreeve");
+    env.variables.insert("PORTREEVE_DATA".into(), "/data".into());
+    let moved = Config::parse("t", MINIMAL, &env).unwrap();
+    assert_eq!(moved.state_dir, "/data");
+    assert_eq!(moved.audit.dir.as_deref(), Some("/data/audit"));
+    let named = MINIMAL.to_owned() + "[state]\ndir = \"/srv/x\"\n";
+    assert_eq!(Config::parse("t", &named, &env).unwrap().state_dir, "/srv/x");
 }
 
 #[test]
