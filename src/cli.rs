@@ -6,10 +6,11 @@ mod gateway;
 mod health;
 mod http;
 mod log;
+mod ports;
 mod run;
 mod selftest;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,6 +32,7 @@ Examples:
   portreeve config check FILE            every mistake at once
   portreeve selftest                     a real call through a second instance, in seconds
   portreeve health                       is the running gateway fit for calls?
+  portreeve ports --as nft               what the firewall must open
   portreeve audit verify FOLDER          was the log changed?
 
 Exit codes: 0 done, 1 a check said no, 2 usage, 69 cannot bind, 74 state or audit volume,
@@ -64,6 +66,31 @@ enum Command {
     Selftest,
     /// Ask the running gateway whether it is fit for calls; exit code 0 or 1
     Health(HealthArgs),
+    /// Print what the firewall must open
+    Ports(PortsArgs),
+}
+
+#[derive(Args, Clone, Debug, Default)]
+struct PortsArgs {
+    /// For nftables, as ufw commands, or as arguments of `docker run` (default: a table)
+    #[arg(long = "as", value_name = "FORM")]
+    form: Option<PortsForm>,
+    /// Configuration file (else as `run` finds it)
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Site mode: as with `run`
+    #[arg(long, value_name = "ADDRESS[:PORT]")]
+    listen: Option<String>,
+    /// Override one key, as with `run`
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum PortsForm {
+    Nft,
+    Ufw,
+    Docker,
 }
 
 /// Which running gateway a command talks to.
@@ -152,6 +179,7 @@ pub fn main() -> ExitCode {
         }
         Some(Command::Selftest) => selftest::selftest(),
         Some(Command::Health(args)) => health::health(&args),
+        Some(Command::Ports(args)) => ports::ports(&args),
     };
     ExitCode::from(code)
 }

@@ -47,10 +47,7 @@ pub(super) fn check(file: &Path) -> u8 {
 pub(super) fn show(file: Option<PathBuf>) -> u8 {
     let config = match file {
         Some(file) => load(&file, &run::environment(&[])),
-        None => {
-            let args = super::RunArgs::default();
-            run::site_config(&args, &run::environment(&[])).map(|(c, _)| c)
-        }
+        None => run::site_config(None, &run::environment(&[])).map(|(c, _)| c),
     };
     match config {
         Ok(c) => {

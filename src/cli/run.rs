@@ -32,7 +32,7 @@ pub(super) fn run(args: RunArgs) -> u8 {
     }
     let loaded = match &file {
         Some(file) => config::load(file, &env).map(|c| (c, Vec::new())),
-        None => site_config(&args, &env),
+        None => site_config(args.listen.as_deref(), &env),
     };
     let (config, others) = match loaded {
         Ok(loaded) => loaded,
@@ -194,8 +194,11 @@ async fn signals(asks: mpsc::Sender<Ask>, s: &Started) {
 }
 
 /// Site mode: where to stand. The configuration, and other addresses that could be picked.
-pub(super) fn site_config(args: &RunArgs, env: &Environment) -> Result<(Config, Vec<IpAddr>), u8> {
-    let (address, port) = match &args.listen {
+pub(super) fn site_config(
+    listen: Option<&str>,
+    env: &Environment,
+) -> Result<(Config, Vec<IpAddr>), u8> {
+    let (address, port) = match listen {
         Some(text) => wanted(text)?,
         None => {
             let found = interfaces::default_source();
@@ -208,7 +211,7 @@ pub(super) fn site_config(args: &RunArgs, env: &Environment) -> Result<(Config, 
     let own = config.interfaces.first().map_or(address, |i| i.address);
     let others = others(&nets, own);
     // An address that somebody named is meant.
-    if args.listen.is_none() && own == address && is_global(address) {
+    if listen.is_none() && own == address && is_global(address) {
         let listed: Vec<String> = others.iter().map(ToString::to_string).collect();
         eprintln!(
             "{address} is a public address: site mode would be open to the Internet.\n  choose a \

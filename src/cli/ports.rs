@@ -1,0 +1,234 @@
+//! `ports`: what a firewall must open for a configuration, as a table, as nftables, ufw commands or
+//! `docker run` arguments. It reads the configuration and changes nothing on this machine.
+
+use super::{PortsArgs, PortsForm, config, gateway, run};
+use crate::config::{Config, DefaultPolicy, Interface, RuleAction};
+use crate::ground::{Side, Transport};
+use ipnet::IpNet;
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+/// One kind of traffic that must come in at one interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Opening {
+    interface: String,
+    side: Side,
+    address: IpAddr,
+    transport: Transport,
+    /// First and last port of each range.
+    ports: Vec<(u16, u16)>,
+    /// Where it comes from; empty: anywhere.
+    from: Vec<IpNet>,
+    what: &'static str,
+}
+
+pub(super) fn ports(args: &PortsArgs) -> u8 {
+    let env = run::environment(&args.set);
+    let loaded = match gateway::file(args.config.as_deref()) {
+        Some(file) => config::load(&file, &env),
+        None => run::site_config(args.listen.as_deref(), &env).map(|(c, _)| c),
+    };
+    let c = match loaded {
+        Ok(c) => c,
+        Err(code) => return code,
+    };
+    let all = openings(&c);
+    match args.form {
+        None => print!("{}", table(&all)),
+        Some(PortsForm::Nft) => print!("{}", nft(&all)),
+        Some(PortsForm::Ufw) => print!("{}", ufw(&all)),
+        Some(PortsForm::Docker) => {
+            print!("{}", docker(&all));
+            eprint!("{}", docker_advice(&c));
+        }
+    }
+    0
+}
+
+fn openings(c: &Config) -> Vec<Opening> {
+    let mut all = Vec::new();
+    for (index, i) in c.interfaces.iter().enumerate() {
+        let opening = |transport, ports: Vec<(u16, u16)>, from: Vec<IpNet>, what| Opening {
+            interface: i.name.clone(),
+            side: i.side,
+            address: i.address,
+            transport,
+            ports,
+            from: IpNet::aggregate(&from)
+                .into_iter()
+                .filter(|n| n.addr().is_ipv4() == i.address.is_ipv4())
+                .collect(),
+            what,
+        };
+        for transport in [Transport::Udp, Transport::Tcp] {
+            let own = i.listen.iter().filter(|l| l.transport == transport);
+            let mut ports: Vec<(u16, u16)> = own.map(|l| (l.port, l.port)).collect();
+            ports.sort_unstable();
+            if !ports.is_empty() {
+                all.push(opening(transport, ports, callers(c, index, i), "SIP"));
+            }
+        }
+        // Outside, media may come from wherever an SDP says; inside, from the phones.
+        let from = if i.side == Side::Inside { i.networks.clone() } else { Vec::new() };
+        all.push(opening(Transport::Udp, vec![c.media.ports], from, "media"));
+    }
+    all
+}
+
+/// Who may begin to talk SIP to an interface; empty: anyone.
+fn callers(c: &Config, index: usize, i: &Interface) -> Vec<IpNet> {
+    if i.side == Side::Inside {
+        return i.networks.clone();
+    }
+    let welcome = |r: &crate::config::Rule| {
+        matches!(r.action, RuleAction::Allow(_))
+            && r.side != Some(Side::Inside)
+            && r.upstream.is_empty()
+    };
+    if c.policy.default == DefaultPolicy::Allow || c.policy.rules.iter().any(welcome) {
+        return Vec::new();
+    }
+    let here = c.upstreams.iter().filter(|u| u.interface == index);
+    here.flat_map(|u| u.sources.iter().copied()).collect()
+}
+
+/// `5060, 20000-20399`.
+fn ranges(ports: &[(u16, u16)], dash: char, comma: &str) -> String {
+    let one = |(a, b): &(u16, u16)| if a == b { a.to_string() } else { format!("{a}{dash}{b}") };
+    ports.iter().map(one).collect::<Vec<_>>().join(comma)
+}
+
+fn networks(from: &[IpNet]) -> String {
+    from.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn table(all: &[Opening]) -> String {
+    let mut rows =
+        vec![["INTERFACE", "SIDE", "ADDRESS", "", "PORTS", "FOR", "FROM"].map(String::from)];
+    rows.extend(all.iter().map(|o| {
+        let from = if o.from.is_empty() { "anywhere".to_owned() } else { networks(&o.from) };
+        [
+            o.interface.clone(),
+            o.side.to_string(),
+            o.address.to_string(),
+            o.transport.to_string(),
+            ranges(&o.ports, '-', ", "),
+            o.what.to_owned(),
+            from,
+        ]
+    }));
+    let width = |column: usize| {
+        rows.iter().filter_map(|r| r.get(column)).map(|t| t.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..7).map(width).collect();
+    let mut out = String::new();
+    for row in &rows {
+        let padded = row.iter().zip(&widths).map(|(t, w)| format!("{t:<w$}"));
+        let _ = writeln!(out, "{}", padded.collect::<Vec<_>>().join("  ").trim_end());
+    }
+    out
+}
+
+/// What may stand in a comment of a firewall.
+fn label(o: &Opening) -> String {
+    let plain = |c: &char| c.is_ascii_alphanumeric() || "-_.".contains(*c);
+    let name: String = o.interface.chars().filter(plain).take(40).collect();
+    format!("portreeve {name} {}", o.what)
+}
+
+/// A chain to jump to; loading it again replaces it.
+fn nft(all: &[Opening]) -> String {
+    let mut out = "\
+# Load:  portreeve ports --as nft | nft -f -
+# Use:   nft insert rule inet filter input jump portreeve      (once, in the chain that drops)
+table inet filter {
+    chain portreeve {
+    }
+}
+flush chain inet filter portreeve
+table inet filter {
+    chain portreeve {
+"
+    .to_owned();
+    for o in all {
+        let ip = if o.address.is_ipv4() { "ip" } else { "ip6" };
+        let _ = write!(out, "        {ip} daddr {} ", o.address);
+        if !o.from.is_empty() {
+            let _ = write!(out, "{ip} saddr {{ {} }} ", networks(&o.from));
+        }
+        let ports = ranges(&o.ports, '-', ", ");
+        let _ =
+            writeln!(out, "{} dport {{ {ports} }} accept comment \"{}\"", o.transport, label(o));
+    }
+    out.push_str("    }\n}\n");
+    out
+}
+
+/// One command a line; ufw itself skips a rule that is already there.
+fn ufw(all: &[Opening]) -> String {
+    let mut out = String::new();
+    for o in all {
+        let any = if o.address.is_ipv4() { "0.0.0.0/0" } else { "::/0" };
+        let from: Vec<String> = if o.from.is_empty() {
+            vec![any.to_owned()]
+        } else {
+            o.from.iter().map(ToString::to_string).collect()
+        };
+        for source in from {
+            let _ = writeln!(
+                out,
+                "ufw allow proto {} from {source} to {} port {} comment '{}'",
+                o.transport,
+                o.address,
+                ranges(&o.ports, ':', ","),
+                label(o)
+            );
+        }
+    }
+    out
+}
+
+/// Arguments of `docker run`, each port once.
+fn docker(all: &[Opening]) -> String {
+    let mut out = String::new();
+    let mut seen = Vec::new();
+    for o in all {
+        for ports in &o.ports {
+            if !seen.contains(&(o.transport, *ports)) {
+                seen.push((o.transport, *ports));
+                let ports = ranges(&[*ports], '-', "");
+                let _ = writeln!(out, "-p {ports}:{ports}/{}", o.transport);
+            }
+        }
+    }
+    out
+}
+
+/// Ports of a range from which on Docker's own cost is worth a word.
+const MANY: usize = 100;
+
+fn docker_advice(c: &Config) -> String {
+    let mut out = String::new();
+    for i in c.interfaces.iter().filter(|i| i.advertise.is_none()) {
+        let _ = writeln!(
+            out,
+            "note: behind published ports, interface \"{}\" must advertise the host's address: \
+             PORTREEVE__INTERFACE__{}__ADVERTISE",
+            i.name,
+            i.name.to_ascii_uppercase()
+        );
+    }
+    let (first, last) = c.media.ports;
+    let count = usize::from(last - first) + 1;
+    if count > MANY {
+        let _ = writeln!(
+            out,
+            "note: Docker keeps a process for each of {count} published ports: use the host's \
+             network, or fewer (media.ports, limits.calls)"
+        );
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

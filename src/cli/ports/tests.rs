@@ -1,0 +1,129 @@
+use super::*;
+use crate::config::Environment;
+
+const EDGE: &str = r#"
+[[interface]]
+name = "lan"
+side = "inside"
+address = "10.17.0.1"
+listen = ["udp:5070", "udp:5060", "tcp:5060"]
+networks = ["10.17.0.0/24", "10.18.0.0/24", "10.17.0.128/25"]
+[[interface]]
+name = "w\"an; x"
+side = "outside"
+address = "203.0.113.7"
+[[upstream]]
+name = "pbx"
+address = "198.51.100.2:5060"
+sources = ["198.51.100.0/28"]
+"#;
+
+fn all(text: &str) -> Vec<Opening> {
+    openings(&Config::parse("t", text, &Environment::default()).unwrap())
+}
+
+/// Reads a rule of [`nft`] back: address, sources, transport, ports.
+fn read_nft(line: &str) -> Option<(String, String, String, String)> {
+    let words = line.trim().strip_prefix("ip daddr ")?;
+    let (address, rest) = words.split_once(' ')?;
+    let (from, rest) = match rest.strip_prefix("ip saddr { ") {
+        Some(r) => r.split_once(" } ")?,
+        None => ("", rest),
+    };
+    let (transport, rest) = rest.split_once(" dport { ")?;
+    let (ports, rest) = rest.split_once(" } accept comment \"")?;
+    rest.strip_suffix('"').filter(|c| !c.contains(['"', '\'', '\n', ';']))?;
+    Some((address.into(), from.into(), transport.into(), ports.into()))
+}
+
+#[test]
+fn nft_opens_what_the_configuration_listens_on_and_no_more() {
+    let text = nft(&all(EDGE));
+    let rules: Vec<_> = text.lines().filter(|l| l.contains("dport")).collect();
+    let read: Vec<_> = rules.iter().map(|l| read_nft(l).unwrap()).collect();
+    let want = [
+        ("10.17.0.1", "10.17.0.0/24, 10.18.0.0/24", "udp", "5060, 5070"),
+        ("10.17.0.1", "10.17.0.0/24, 10.18.0.0/24", "tcp", "5060"),
+        ("10.17.0.1", "10.17.0.0/24, 10.18.0.0/24", "udp", "20000-20399"),
+        ("203.0.113.7", "198.51.100.0/28", "udp", "5060"),
+        ("203.0.113.7", "198.51.100.0/28", "tcp", "5060"),
+        ("203.0.113.7", "", "udp", "20000-20399"),
+    ];
+    assert_eq!(read, want.map(|(a, f, t, p)| (a.into(), f.into(), t.into(), p.into())));
+    assert_eq!(text.matches('{').count(), text.matches('}').count());
+}
+
+#[test]
+fn strangers_are_let_through_to_a_policy_that_may_want_them() {
+    let open = |rule: &str| {
+        let found = all(&(EDGE.to_owned() + rule));
+        let sip = found.into_iter().find(|o| o.side == Side::Outside && o.what == "SIP").unwrap();
+        sip.from.is_empty()
+    };
+    assert!(!open(""));
+    assert!(open("[policy]\ndefault = \"allow\"\n"));
+    assert!(open("[[rule]]\nname = \"x\"\nnumber = [\"100\"]\nallow = {}\n"));
+    assert!(!open("[[rule]]\nname = \"x\"\nside = \"inside\"\nallow = {}\n"));
+    assert!(!open("[[rule]]\nname = \"x\"\nupstream = [\"pbx\"]\nallow = {}\n"));
+    assert!(!open("[[rule]]\nname = \"x\"\ndeny = {}\n"));
+}
+
+#[test]
+fn ufw_gets_one_whole_command_a_source() {
+    let text = ufw(&all(EDGE));
+    for line in text.lines() {
+        let words: Vec<&str> = line.splitn(12, ' ').collect();
+        let [ufw, allow, proto, transport, from, source, to, address, port, ports, comment, label] =
+            words[..]
+        else {
+            panic!("{line}");
+        };
+        assert_eq!(
+            [ufw, allow, proto, from, to, port, comment],
+            ["ufw", "allow", "proto", "from", "to", "port", "comment"]
+        );
+        assert!(["udp", "tcp"].contains(&transport), "{line}");
+        assert!(source.parse::<IpNet>().is_ok() && address.parse::<IpAddr>().is_ok(), "{line}");
+        assert!(ports.split([',', ':']).all(|p| p.parse::<u16>().is_ok()), "{line}");
+        assert_eq!(label.matches('\'').count(), 2, "{line}");
+    }
+    assert_eq!(text.lines().count(), 9, "{text}");
+    assert!(text.contains("from 0.0.0.0/0 to 203.0.113.7 port 20000:20399 "), "{text}");
+}
+
+#[test]
+fn docker_publishes_each_port_once_and_says_what_else_it_takes() {
+    let text = docker(&all(EDGE));
+    let want = ["5070:5070/udp", "5060:5060/udp", "5060:5060/tcp", "20000-20399:20000-20399/udp"];
+    let mut lines: Vec<&str> = text.lines().map(|l| l.strip_prefix("-p ").unwrap()).collect();
+    lines.sort_unstable();
+    let mut want = want.to_vec();
+    want.sort_unstable();
+    assert_eq!(lines, want);
+    let config = Config::parse("t", EDGE, &Environment::default()).unwrap();
+    let told = docker_advice(&config);
+    assert!(told.contains("PORTREEVE__INTERFACE__LAN__ADVERTISE"), "{told}");
+    assert!(told.contains("each of 400 published ports"), "{told}");
+}
+
+#[test]
+fn the_table_has_a_line_for_each_opening() {
+    let text = table(&all(EDGE));
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 7);
+    let words: Vec<&str> = lines[6].split_whitespace().collect();
+    assert_eq!(words[3..], ["203.0.113.7", "udp", "20000-20399", "media", "anywhere"], "{text}");
+    assert!(lines[1].ends_with("5060, 5070   SIP    10.17.0.0/24, 10.18.0.0/24"), "{text}");
+}
+
+#[test]
+fn an_address_of_version_6_is_matched_as_such() {
+    let text = EDGE
+        .replace("203.0.113.7", "2001:db8::7")
+        .replace("198.51.100.2:5060", "[2001:db8::2]:5060");
+    let told = nft(&all(&text));
+    assert!(
+        told.contains("ip6 daddr 2001:db8::7 ip6 saddr { 2001:db8::2/128 } udp dport"),
+        "{told}"
+    );
+}
