@@ -256,6 +256,12 @@ const MEDIA: &[Family] = &[
         &[SIDE, ("reason", Closed(DROPPED))],
         "Media packets from the side that were not relayed.",
     ),
+    histogram(
+        "portreeve_media_relay_delay_seconds",
+        &[0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.02],
+        &[],
+        "Kernel receive stamp of a media packet until it was sent, one packet in 256.",
+    ),
     counter(
         "portreeve_media_lost_packets_total",
         &[SIDE],

@@ -262,6 +262,7 @@ struct Histograms {
     disconnect: Histogram,
     registration: Histogram,
     processing: Histogram,
+    relay_delay: Histogram,
     sides: [SideHistograms; 2],
 }
 
@@ -295,6 +296,7 @@ impl Histograms {
             disconnect: of("portreeve_disconnect_delay_seconds", &[]),
             registration: of("portreeve_registration_delay_seconds", &[]),
             processing: of("portreeve_sip_processing_seconds", &[]),
+            relay_delay: of("portreeve_media_relay_delay_seconds", &[]),
             sides,
         }
     }
@@ -308,6 +310,7 @@ impl Histograms {
         };
         match observed {
             Observed::Processing(d) => put(&self.processing, *d),
+            Observed::RelayDelay(d) => put(&self.relay_delay, *d),
             Observed::Engine(Observation::PostDialDelay { direction, delay }) => {
                 at(&self.post_dial, *direction, *delay);
             }

@@ -53,6 +53,8 @@ pub enum Observed {
     Engine(Observation),
     /// How long one SIP message took, effects included.
     Processing(Duration),
+    /// Kernel receive stamp → sent, of a sampled media packet.
+    RelayDelay(Duration),
 }
 
 /// Who counts measured values. It may not block.
@@ -230,6 +232,9 @@ impl EventLoop {
     }
 
     fn report(&self) -> Report {
+        for delay in self.relay.take_delays() {
+            (self.observer)(&Observed::RelayDelay(delay));
+        }
         let audit = self.counters.as_ref().map_or([0; 4], |c| {
             [
                 c.records.load(Relaxed),

@@ -13,6 +13,7 @@ use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::Duration;
 
 /// Receive buffer asked for, in octets: some seconds of one flow, so that a stalled thread loses
 /// nothing, and a flood of one flow cannot take much.
@@ -103,6 +104,17 @@ impl MediaSocket {
         Ok(())
     }
 
+    /// How long ago the kernel took in the packet that was received last. `None`: it does not know
+    /// yet (the first question makes it take stamps on this socket).
+    pub fn age(&self) -> Option<Duration> {
+        let stamp = read_stamp(&self.socket).ok()?;
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+        let nanos = |s: i64, ns: i64| i128::from(s) * 1_000_000_000 + i128::from(ns);
+        let age = nanos(now.tv_sec, now.tv_nsec) - nanos(stamp.tv_sec, stamp.tv_nsec);
+        // The wall clock may have been set in between.
+        u64::try_from(age).ok().filter(|ns| *ns < 10_000_000_000).map(Duration::from_nanos)
+    }
+
     /// Packets that the kernel dropped since the last call: strangers, and rarely what did not
     /// fit into the receive buffer (the kernel counts both in one place).
     pub fn take_drops(&mut self) -> u32 {
@@ -116,6 +128,19 @@ impl MediaSocket {
 impl AsFd for MediaSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+/// `SIOCGSTAMPNS_OLD` (asm-generic/sockios.h), which the libc crate does not name.
+const SIOCGSTAMPNS: libc::Ioctl = 0x8907;
+
+#[expect(unsafe_code, reason = "no safe wrapper asks for the stamp of the last packet")]
+fn read_stamp(socket: &Socket) -> io::Result<libc::timespec> {
+    let mut stamp = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes one timespec to `stamp`, which lives across the call.
+    match unsafe { libc::ioctl(socket.as_raw_fd(), SIOCGSTAMPNS, &raw mut stamp) } {
+        0 => Ok(stamp),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 

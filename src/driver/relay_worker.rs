@@ -21,8 +21,8 @@ use rustix::fd::OwnedFd;
 use slot::Slot;
 use std::io;
 use std::num::NonZero;
-use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use thread::{Job, Worker};
@@ -31,6 +31,9 @@ use totals::TotalsTable;
 /// Commands that may wait for a thread. A caller that is faster than that waits for the thread,
 /// which never waits for a caller.
 const JOBS: usize = 256;
+
+/// Timed packets that wait to be fetched; further ones are not kept.
+const DELAYS: usize = 1024;
 
 /// How the relay is set up.
 #[derive(Clone, Debug, Default)]
@@ -47,12 +50,23 @@ struct Shared {
     epoch: Instant,
     events: EventQueue,
     cname: Option<CnameGuard>,
+    /// Locked about once a tick of a thread, never for a packet.
+    delays: Mutex<Vec<Duration>>,
 }
 
 impl Shared {
     #[expect(clippy::disallowed_methods, reason = "a relay thread reads the clock per wake-up")]
     fn new(cname: Option<CnameGuard>) -> Self {
-        Self { epoch: Instant::now(), events: EventQueue::new(), cname }
+        let delays = Mutex::new(Vec::with_capacity(DELAYS));
+        Self { epoch: Instant::now(), events: EventQueue::new(), cname, delays }
+    }
+
+    fn put_delays(&self, new: &mut Vec<Duration>) {
+        if !new.is_empty() {
+            let mut waiting = self.delays.lock().unwrap_or_else(PoisonError::into_inner);
+            let room = DELAYS.saturating_sub(waiting.len());
+            waiting.extend(new.drain(..).take(room));
+        }
     }
 
     /// The one clock of the relay.
@@ -143,6 +157,13 @@ impl Relay {
             handle.totals.add_to(&mut sum);
         }
         sum
+    }
+
+    /// How long sampled packets took from the kernel's receive stamp until they were sent.
+    #[must_use]
+    pub fn take_delays(&self) -> Vec<Duration> {
+        let mut waiting = self.shared.delays.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.drain(..).collect()
     }
 
     /// News (never ends of streams) dropped because nobody fetched events.

@@ -120,6 +120,25 @@ fn rtp_and_rtcp_pass_both_ways_from_the_ports_that_were_named() {
 }
 
 #[test]
+fn sampled_packets_are_timed_from_the_kernels_stamp() {
+    let (a, b) = (Phone::new("127.0.0.2"), Phone::new("127.0.0.3"));
+    let bench = Bench::new(a.party(Expect::Exact), b.party(Expect::Exact));
+    let deadline = Instant::now() + PATIENCE;
+    let mut delays = Vec::new();
+    for n in (0..=255_u8).cycle() {
+        a.send(0, n, bench.at(Leg::Caller, 0));
+        assert_eq!(b.next(0).0, n);
+        delays.extend(bench.relay.take_delays());
+        if delays.len() >= 3 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "no packet was timed");
+    }
+    // Not how long: that is the machine's. But a stamp of another clock would be far off.
+    assert!(delays.iter().all(|d| *d > Duration::ZERO && *d < PATIENCE), "{delays:?}");
+}
+
+#[test]
 fn strict_forwards_nothing_from_another_port_or_host() {
     let (a, b) = (Phone::new("127.0.0.2"), Phone::new("127.0.0.3"));
     let (port, host) = (Phone::new("127.0.0.2"), Phone::new("127.0.0.66"));

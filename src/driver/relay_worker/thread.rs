@@ -2,9 +2,9 @@
 //! On the packet path it takes no lock, allocates nothing and looks nothing up: the epoll data is
 //! the slot. It knows of streams only through `slot`; commands and sweeps come between packets.
 
-use super::Shared;
 use super::slot::Slot;
 use super::totals::TotalsTable;
+use super::{DELAYS, Shared};
 use crate::ground::Mono;
 use crate::relay::quality::Codecs;
 use crate::relay::{Event, Leg, Party, StreamId};
@@ -57,7 +57,13 @@ pub(super) struct Worker {
     next_tick: Mono,
     /// First slot of the next sweep.
     swept: usize,
+    /// Packets served; one in [`SAMPLED`] is timed.
+    served: u32,
+    delays: Vec<Duration>,
 }
+
+/// One packet in so many is timed from the kernel's stamp until it was sent.
+const SAMPLED: u32 = 256;
 
 impl Worker {
     pub(super) fn new(
@@ -80,6 +86,8 @@ impl Worker {
             events: Vec::with_capacity(64),
             next_tick: Mono::default(),
             swept: 0,
+            served: 0,
+            delays: Vec::with_capacity(DELAYS),
         })
     }
 
@@ -128,6 +136,13 @@ impl Worker {
         // A slot closed earlier in this batch has left a stale token.
         let Some(Some(slot)) = self.slots.get_mut(slot) else { return };
         slot.serve(socket, buffer, self.shared.cname.as_ref(), now, &mut self.events);
+        self.served = self.served.wrapping_add(1);
+        if self.served.is_multiple_of(SAMPLED)
+            && self.delays.len() < DELAYS
+            && let Some(delay) = slot.sockets()[socket].age()
+        {
+            self.delays.push(delay);
+        }
         if !self.events.is_empty() {
             self.shared.events.push_all(&mut self.events);
         }
@@ -140,6 +155,7 @@ impl Worker {
         }
         self.swept = if end >= self.slots.len() { 0 } else { end };
         self.shared.events.push_all(&mut self.events);
+        self.shared.put_delays(&mut self.delays);
         self.next_tick = now + TICK;
     }
 
