@@ -128,7 +128,8 @@ fn header(s: &Started) {
     }
     if let (Some(i), true) = (c.interfaces.first(), c.is_site()) {
         let port = i.listen.first().map_or(5060, |l| l.port);
-        let at = if port == 5060 { i.address.to_string() } else { format!("{}:{port}", i.address) };
+        let ip = i.advertised();
+        let at = if port == 5060 { ip.to_string() } else { format!("{ip}:{port}") };
         say("  Type into a softphone:");
         say(&format!("    server, outbound proxy   {at}"));
         say("    user                     101 to 199 (any extension of 2 to 6 digits)");
