@@ -13,6 +13,8 @@ mod call;
 mod cancel;
 mod findings;
 mod forking;
+#[cfg(feature = "daemon")]
+mod grafana;
 mod hiding;
 mod hostile;
 mod limits;
