@@ -87,7 +87,7 @@ def stat(title, description, unit, targets, thresholds=NEUTRAL, none="unknown", 
 
 
 def lines(title, description, unit, targets, table=None, stacked=False, bars=False, legend="bottom",
-          calcs=(), fill=10, minimum=0, maximum=None, decimals=None):
+          fill=10, minimum=0, maximum=None, decimals=None):
     custom = {"drawStyle": "bars" if bars else "line", "lineWidth": 0 if bars else 2,
               "fillOpacity": 90 if bars else (40 if stacked else fill), "showPoints": "never",
               "lineInterpolation": "linear", "spanNulls": False,
@@ -99,8 +99,8 @@ def lines(title, description, unit, targets, table=None, stacked=False, bars=Fal
         defaults["max"] = maximum
     if decimals is not None:
         defaults["decimals"] = decimals
-    options = {"legend": {"displayMode": "table" if calcs else "list", "placement": legend,
-                          "calcs": list(calcs), "showLegend": True},
+    options = {"legend": {"displayMode": "list", "placement": legend or "bottom", "calcs": [],
+                          "showLegend": bool(legend)},
                "tooltip": {"mode": "multi", "sort": "desc"}}
     return panel("timeseries", title, description, unit, targets, options, defaults,
                  colours(table or {}))
@@ -207,7 +207,7 @@ def site():
             (3, stat("Ringing after, p95", "Post-dial delay of 30 minutes: INVITE to ringing.", "s",
                      [target("max(instance:portreeve_post_dial_delay_seconds:p95_30m"
                              f"{{{ON}}} >= 0)")],
-                     bad_above(3, 8), none="no calls", decimals=1)),
+                     bad_above(3, 8), none="no calls")),
             (3, stat("Poor speech, 10 min", "Rated 10 s windows at or below MOS 3.6, by the side they "
                      "came from: its network is at fault.", "percentunit",
                      [target(f"max by (side) (instance_side:portreeve_poor_speech:ratio10m{{{ON}}})",
@@ -242,15 +242,17 @@ def site():
                      steps((0, ORANGE), (600, BLUE)), decimals=0, spark=False)),
         ]),
         (9, [
-            (12, lines("Calls by outcome", "Attempts with a final answer. denied: our own policy; "
-                       "no_capacity: our own limits; failed, timeout: the other end or the way to it.",
-                       "short",
-                       [target(f"sum by (outcome) (increase(portreeve_calls_total{{{ON}}}{rate}))",
-                               "{{outcome}}")], OUTCOMES, stacked=True, bars=True, legend="right",
-                       calcs=["sum"], decimals=0)),
-            (6, lines("Ringing and talking", "Ringing (early) and talking (confirmed).", "short",
+            (4, bars("Calls by outcome", "Attempts with a final answer in the chosen time. denied: our own "
+                     "policy; no_capacity: our own limits; failed, timeout: the other end or the way "
+                     "to it.", "short",
+                     [now(f"sum by (outcome) (increase(portreeve_calls_total{{{ON}}}[$__range]))",
+                          "{{outcome}}")], OUTCOMES)),
+            (8, lines("Calls a minute", "The colours are those of Calls by outcome.", "short",
+                      [target(f"60 * sum by (outcome) (rate(portreeve_calls_total{{{ON}}}{rate}))",
+                              "{{outcome}}")], OUTCOMES, stacked=True, bars=True, legend="")),
+            (6, lines("Ringing and talking", "Calls now: early and confirmed.", "short",
                       [target(f"sum by (state) (portreeve_active_calls{{{ON}}})", "{{state}}")],
-                      {"early": YELLOW, "confirmed": GREEN}, stacked=True, decimals=0)),
+                      {"early": YELLOW, "confirmed": GREEN}, decimals=0)),
             (6, lines("Poor speech by side", "Share of rated windows at or below MOS 3.6 over 10 "
                       "minutes; no line: nothing was rated.", "percentunit",
                       [target(f"max by (side) (instance_side:portreeve_poor_speech:ratio10m{{{ON}}})",
@@ -320,7 +322,8 @@ def call_quality():
             (8, bars("Calls by quality", "Ended calls of the chosen time by the ITU-T G.109 category of "
                      "their worse direction.", "short",
                      [now("sum by (category) (increase(portreeve_call_quality_total"
-                          f"{{{ON}}}[$__range]))", "{{category}}")], G109, colour=GREY)),
+                          f'{{category="{c}",{ON}}}[$__range]))', "{{category}}")
+                      for c in G109], G109, colour=GREY)),
             (8, lines("Unmeasured windows", "Why windows have no rating: a minute, by reason.", "short",
                       [target("60 * sum by (reason) (rate(portreeve_media_unmeasured_windows_total"
                               f"{{{ON}}}{rate}))", "{{reason}}")],
@@ -342,12 +345,16 @@ def call_quality():
                               "{{side}} {{protocol}}")],
                       {"inside rtp": BLUE, "outside rtp": ORANGE, "inside rtcp": "#8ab8ff",
                        "outside rtcp": YELLOW})),
-            (8, lines("Own delay for SIP", "From taking a message out of the queue until its last "
-                      "effect. Media is forwarded by other threads.", "s",
-                      [target(f"histogram_quantile({q}, sum by (le) (rate("
-                              f"portreeve_sip_processing_seconds_bucket{{{ON}}}{rate})))", name)
+            (8, lines("Own delay", "What the gateway itself adds: media from the kernel's receive stamp "
+                      "until it was sent (one packet in 256), SIP from the queue until its last "
+                      "effect.", "s",
+                      [target(f"histogram_quantile({q}, sum by (le) (rate({metric}_bucket"
+                              f"{{{ON}}}{rate})))", f"{what} {name}")
+                       for what, metric in (("media", "portreeve_media_relay_delay_seconds"),
+                                            ("SIP", "portreeve_sip_processing_seconds"))
                        for q, name in ((0.5, "median"), (0.99, "p99"))],
-                      {"median": BLUE, "p99": ORANGE})),
+                      {"media median": BLUE, "media p99": ORANGE, "SIP median": TEAL,
+                       "SIP p99": VIOLET})),
         ]),
         (8, [
             (8, lines("Ringing after", "Post-dial delay: INVITE to ringing.", "s",
@@ -379,21 +386,21 @@ def security():
     return dashboard("portreeve-security", "portreeve: Security and audit", "Who tries what, what was "
                      "refused, is every record kept, and does the machine keep up?", [
         (4, [
-            (4, stat("Denied by policy", "Verdicts in the chosen time.", "short",
+            (4, stat("Denied by policy", "Verdicts in the chosen time.", "none",
                      [total("portreeve_policy_decisions_total", 'action="deny"')], notable,
                      decimals=0, spark=False)),
             (4, stat("Security events", "In the chosen time; each has its record in the audit log.",
-                     "short", [total("portreeve_security_events_total")], notable, decimals=0,
+                     "none", [total("portreeve_security_events_total")], notable, decimals=0,
                      spark=False)),
             (4, stat("Wrong passwords", "At the local registrar, in the chosen time. A PBX's own "
-                     "digest passes end to end and is not judged here.", "short",
+                     "digest passes end to end and is not judged here.", "none",
                      [total("portreeve_security_events_total", 'class="bad_password"')], notable,
                      decimals=0, spark=False)),
             (4, stat("Media from strangers", "Packets in the chosen time that came to relay ports from "
-                     "addresses no SDP named; none was relayed.", "short",
+                     "addresses no SDP named; none was relayed.", "none",
                      [total("portreeve_media_dropped_packets_total", 'reason="unknown_source"')],
                      notable, decimals=0, spark=False)),
-            (4, stat("Audit records written", "In the chosen time.", "short",
+            (4, stat("Audit records written", "In the chosen time.", "none",
                      [total("portreeve_audit_records_total")], decimals=0, spark=False)),
             (4, stat("Audit records lost", "Failed commits and suppressed records in the chosen time.",
                      "short",

@@ -3,6 +3,7 @@
 use crate::lab::script::sdp_with;
 use crate::lab::{Lab, Leg, Ua, ms, s, sdp};
 use portreeve::audit::Record;
+use portreeve::config::Interface;
 use portreeve::engine::{Finding, Input, Observation};
 use portreeve::ground::Side;
 use portreeve::relay::quality::{Figures, Rating, Unmeasured};
@@ -291,6 +292,21 @@ fn a_private_address_from_outside_is_told_even_when_it_is_refused() {
     let invite = pbx.request_to(&mut lab, "INVITE", &sealed).sdp(sdp("192.168.1.20", 6000));
     lab.send(pbx.at, invite);
     only(&lab, Finding::PrivateAddress, "names 192.168.1.20");
+    lab.clear();
+}
+
+#[test]
+fn our_own_private_address_that_comes_back_is_no_finding() {
+    let ours = "192.168.9.1";
+    let outside = |i: &&mut Interface| i.side == Side::Outside;
+    let mut lab = Lab::edge_with(|c| {
+        c.interfaces.iter_mut().find(outside).unwrap().advertise = ours.parse().ok();
+    });
+    let (phone, pbx) = parties(&lab);
+    let sealed = lab.register(&phone, 600);
+    let invite = pbx.request_to(&mut lab, "INVITE", &sealed).sdp(sdp(ours, 6000));
+    lab.send(pbx.at, invite);
+    assert_eq!(found(&lab), []);
     lab.clear();
 }
 

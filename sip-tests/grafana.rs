@@ -269,6 +269,7 @@ fn a_wrong_query_is_seen() {
 #[test]
 fn every_alert_is_explained_and_tried_both_ways() {
     let (tests, book) = (read("grafana/rules_test.yml"), read("docs/ALERTS.md"));
+    let page = read("docs/MONITORING.md");
     let mut broken = Vec::new();
     let mut names = BTreeSet::new();
     for r in rules().iter().filter(|r| !r.record) {
@@ -285,6 +286,7 @@ fn every_alert_is_explained_and_tried_both_ways() {
             (complete, "no severity, summary or description"),
             (field("runbook_url") == anchor, "another runbook"),
             (book.contains(&format!("\n## {}\n{word} · ", r.name)), "not in docs/ALERTS.md so"),
+            (page.contains(&format!("| `{}` | ", r.name)), "not in docs/MONITORING.md"),
             (tests.contains(&format!("- alertname: {}\n", r.name)), "never fires in a test"),
             (tests.contains(&format!("{{alertname: {}, eval", r.name)), "never silent in a test"),
         ] {

@@ -126,7 +126,9 @@ impl Engine {
         };
         let strange = |ip: &IpAddr| {
             let private = matches!(ip, IpAddr::V4(v4) if v4.is_private());
-            private && *ip != who.source.ip() && !i.networks.iter().any(|n| n.contains(ip))
+            // Our own address comes back in a spiral.
+            let known = *ip == who.source.ip() || self.net.is_shown(*ip);
+            private && !known && !i.networks.iter().any(|n| n.contains(ip))
         };
         let live = sdp.media().iter().filter(|m| m.port != 0);
         let Some(ip) = live.filter_map(|m| m.address).find(strange) else { return };
