@@ -166,7 +166,8 @@ def dashboard(uid, title, description, rows, span="6h", refresh="30s"):
          "options": []},
         {"name": "instance", "label": "Gateway", "type": "query", "datasource": source,
          "definition": "label_values(portreeve_build_info, instance)",
-         "query": {"query": "label_values(portreeve_build_info, instance)", "refId": "instance"},
+         "query": {"qryType": 1, "query": "label_values(portreeve_build_info, instance)",
+                   "refId": "PrometheusVariableQueryEditor-VariableQuery"},
          "current": {"text": ["All"], "value": ["$__all"]}, "includeAll": True, "allValue": ".+",
          "multi": True, "hide": 0, "refresh": 2, "regex": "", "sort": 1, "options": []},
     ]

@@ -219,11 +219,12 @@ def firing(prometheus):
             for a in prometheus.ask("alerts")["alerts"] if a["state"] == "firing"}
 
 
-def draw_all(lab, prometheus, end):
+def draw_all(lab, prometheus, start, end):
     folder = os.environ.get("PICTURES") or lab.path("pictures")
     os.makedirs(folder, exist_ok=True)
+    span = f"{int(end - start) + 6}s"
     for name, board in draw.boards():
-        svg = draw.Drawing(board, prometheus, end, "90s", 2, ".+").svg()
+        svg = draw.Drawing(board, prometheus, end, span, 2, ".+").svg()
         xml.dom.minidom.parseString(svg)
         check(len(svg) < 100_000, f"the picture of {name} has {len(svg)} octets")
         with open(os.path.join(folder, name + ".svg"), "w", encoding="utf-8") as f:
@@ -295,7 +296,7 @@ def scenario(lab):
         check(len(asr) == 1 and abs(asr[0][1] - answered / tried) < 0.02,
               f"ASR {asr}, counted {answered} of {tried}")
     finally:
-        within(lab, "gw", lambda: draw_all(lab, prometheus, end))
+        within(lab, "gw", lambda: draw_all(lab, prometheus, start, end))
     check(lab.stop(gw) == 0, "SIGTERM ends with code 0")
     wait_for("PortreeveDown fires", 15, lambda: any(
         n == "PortreeveDown" for n, _ in within(lab, "gw", lambda: firing(prometheus))))
