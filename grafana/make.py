@@ -230,15 +230,18 @@ def site():
                         [target(f"max by (upstream) (portreeve_upstream_up{{{ON}}})",
                                 "{{upstream}}")],
                         words((0, "down", RED), (1, "up", GREEN)), "not probed")),
-            (4, stat("Audit records lost", "In the chosen time: commits that failed and records that "
+            (3, stat("New calls", "Draining: new calls get 503, those that are up go on.", "none",
+                     [target(f"max(portreeve_draining{{{ON}}})")], steps((0, GREEN), (0.5, ORANGE)),
+                     mappings=words((0, "admitted", GREEN), (1, "draining", ORANGE)), spark=False)),
+            (3, stat("Audit records lost", "In the chosen time: commits that failed and records that "
                      "could not be kept.", "short",
                      [now(f"sum(increase(portreeve_audit_write_failures_total{{{ON}}}[$__range]))"
                           " + sum(increase(portreeve_audit_suppressed_records_total"
                           f"{{{ON}}}[$__range]))")], NONE_IS_GOOD, decimals=0, spark=False)),
-            (4, stat("Audit volume", "Full: with audit.on_full = \"refuse-calls\" new calls get 503.",
+            (3, stat("Audit volume", "Full: with audit.on_full = \"refuse-calls\" new calls get 503.",
                      "none", [target(f"max(portreeve_audit_full{{{ON}}})")], NONE_IS_GOOD,
-                     mappings=words((0, "takes records", GREEN), (1, "full", RED)), spark=False)),
-            (4, stat("Running for", "Since the youngest start; every start ends calls.", "dtdurations",
+                     mappings=words((0, "has room", GREEN), (1, "full", RED)), spark=False)),
+            (3, stat("Running for", "Since the youngest start; every start ends calls.", "dtdurations",
                      [target(f"time() - max(process_start_time_seconds{{{ON}}})")],
                      steps((0, ORANGE), (600, BLUE)), decimals=0, spark=False)),
         ]),
@@ -358,18 +361,31 @@ def call_quality():
                        "SIP p99": VIOLET})),
         ]),
         (8, [
-            (8, lines("Ringing after", "Post-dial delay: INVITE to ringing.", "s",
+            (6, lines("Signalling delays", "Ringing: INVITE to ringing (PDD, RFC 6076 SRD); hanging up: "
+                      "BYE to its answer (SDD); registering (RRD). Over 30 minutes.", "s",
                       [target(f"histogram_quantile({q}, sum by (le) (rate("
-                              f"portreeve_post_dial_delay_seconds_bucket{{{ON}}}[30m])))", name)
-                       for q, name in ((0.5, "median"), (0.95, "p95"))],
-                      {"median": BLUE, "p95": ORANGE})),
-            (8, lines("How calls end", "Answered calls a minute, by who or what ended them.", "short",
+                              f"portreeve_{metric}_seconds_bucket{{{ON}}}[30m])))", name)
+                       for q, metric, name in (
+                           (0.5, "post_dial_delay", "ringing, median"),
+                           (0.95, "post_dial_delay", "ringing, p95"),
+                           (0.95, "disconnect_delay", "hanging up, p95"),
+                           (0.95, "registration_delay", "registering, p95"))],
+                      {"ringing, median": BLUE, "ringing, p95": ORANGE, "hanging up, p95": VIOLET,
+                       "registering, p95": TEAL})),
+            (6, lines("Mean call", "Answer to end of calls that ended within 30 minutes (ACD, mean RFC "
+                      "6076 SDT). It falls where people hang up on bad calls.", "s",
+                      [target("sum by (direction) (rate(portreeve_call_duration_seconds_sum"
+                              f"{{{ON}}}[30m])) / (sum by (direction) (rate("
+                              f"portreeve_call_duration_seconds_count{{{ON}}}[30m])) > 0)",
+                              "{{direction}}")],
+                      {"outbound": BLUE, "inbound": GREEN, "internal": VIOLET})),
+            (6, lines("How calls end", "Answered calls a minute, by who or what ended them.", "short",
                       [target("60 * sum by (reason) (rate(portreeve_call_ends_total"
                               f"{{{ON}}}{rate}))", "{{reason}}")],
                       {"caller": GREEN, "callee": BLUE, "media_timeout": RED, "timeout": ORANGE,
                        "error": "#96172a", "admin": VIOLET, "shutdown": GREY}, stacked=True,
                       bars=True)),
-            (8, lines("Phones' own reports", "Voice quality reports (RFC 6035) a minute.", "short",
+            (6, lines("Phones' own reports", "Voice quality reports (RFC 6035) a minute.", "short",
                       [target(f"60 * sum by (result) (rate(portreeve_vq_reports_total{{{ON}}}{rate}))",
                               "{{result}}")], {"accepted": GREEN, "refused": ORANGE})),
         ]),

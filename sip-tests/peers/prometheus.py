@@ -24,6 +24,7 @@ ZERO = {
     "PortreeveAuditFailing": "the audit volume is sound",
     "PortreeveGuessingAttack": "passwords are judged by Kamailio, not here",
     "PortreeveSipDropped": "a queue of a whole burst never fills",
+    "site: New calls": "nobody drains it",
     "site: Audit records lost": "the audit volume is sound",
     "site: Audit volume": "the audit volume is sound",
     "security: Wrong passwords": "passwords are judged by Kamailio, not here",
