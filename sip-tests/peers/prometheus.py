@@ -32,7 +32,6 @@ ZERO = {
     "security: Audit log: commits failed": "the audit volume is sound",
     "security: Audit log: lost": "the audit volume is sound",
     "security: SIP trouble: dropped": "a queue of a whole burst never fills",
-    "security: Processor": "whole seconds are counted, and it uses less than one",
     "security: Tables: connections": "phones and PBX speak UDP here",
     "call_quality: Phones' own reports: {{result}}": "these phones send no RFC 6035 reports",
 }

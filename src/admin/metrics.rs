@@ -3,7 +3,7 @@
 //! Histograms are held handles, fed as values are measured; the rest is read when asked.
 
 use super::catalogue::{self, Family, Type};
-use super::process::Process;
+use super::process::{Process, TICKS};
 use crate::daemon::{Observed, Observer, Report};
 use crate::engine::stats::{
     CATEGORIES, DIRECTIONS, ENDS, METHODS, OUTCOMES, REGISTRATION_RESULTS, SECURITY,
@@ -112,7 +112,7 @@ impl Metrics {
         self.quality(r);
         self.rest(r);
         self.process();
-        self.handle.render()
+        with_cpu_in_seconds(self.handle.render())
     }
 
     fn sip(&self, r: &Report) {
@@ -235,8 +235,8 @@ impl Metrics {
 
     fn process(&self) {
         let p = Process::now();
-        if let Some(n) = p.cpu_seconds {
-            self.count("process_cpu_seconds_total", &[], n);
+        if let Some(ticks) = p.cpu_ticks {
+            self.count(CPU, &[], ticks);
         }
         for (name, value) in [
             ("process_resident_memory_bytes", p.resident_bytes),
@@ -249,6 +249,21 @@ impl Metrics {
                 self.set(name, &[], n);
             }
         }
+    }
+}
+
+const CPU: &str = "process_cpu_seconds_total";
+
+/// The exporter counts in whole numbers only: CPU time is counted in ticks and written in seconds.
+/// Whole seconds would show a gateway that needs a hundredth of a core as idle, then as busy.
+fn with_cpu_in_seconds(text: String) -> String {
+    let sample = text.find(&format!("\n{CPU} ")).map(|at| at + CPU.len() + 2);
+    let line = sample.and_then(|at| Some((text.get(..at)?, text.get(at..)?.split_once('\n')?)));
+    match line.map(|(before, (n, after))| (before, n.parse::<u64>(), after)) {
+        Some((before, Ok(ticks), after)) => {
+            format!("{before}{}.{:02}\n{after}", ticks / TICKS, ticks % TICKS)
+        }
+        Some((_, Err(_), _)) | None => text,
     }
 }
 

@@ -7,7 +7,8 @@ use std::fs;
 /// The figures of one moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Process {
-    pub(super) cpu_seconds: Option<u64>,
+    /// In hundredths of a second.
+    pub(super) cpu_ticks: Option<u64>,
     pub(super) resident_bytes: Option<u64>,
     pub(super) open_fds: Option<u64>,
     pub(super) max_fds: Option<u64>,
@@ -16,7 +17,7 @@ pub(super) struct Process {
 }
 
 /// Clock ticks a second in /proc: fixed at 100 for user space on Linux.
-const TICKS: u64 = 100;
+pub(super) const TICKS: u64 = 100;
 const PAGE: u64 = 4096;
 
 impl Process {
@@ -33,9 +34,9 @@ impl Process {
             .lines()
             .find_map(|l| l.strip_prefix("btime "))
             .and_then(|v| v.trim().parse::<u64>().ok());
-        let cpu = field(14).zip(field(15)).map(|(user, system)| (user + system) / TICKS);
+        let cpu = field(14).zip(field(15)).map(|(user, system)| user + system);
         Self {
-            cpu_seconds: cpu,
+            cpu_ticks: cpu,
             resident_bytes: field(24).map(|pages| pages * PAGE),
             open_fds: fs::read_dir("/proc/self/fd").ok().map(|d| d.count() as u64),
             max_fds: getrlimit(Resource::Nofile).current,
@@ -52,7 +53,7 @@ mod tests {
     #[test]
     fn every_figure_is_known_here() {
         let p = Process::now();
-        assert!(p.cpu_seconds.is_some_and(|s| s < 1_000_000));
+        assert!(p.cpu_ticks.is_some_and(|n| n < 100_000_000));
         assert!(p.resident_bytes.is_some_and(|b| b > 1 << 20));
         assert!(p.open_fds.is_some_and(|n| n >= 3) && p.max_fds >= p.open_fds);
         assert!(p.threads.is_some_and(|n| n >= 1));

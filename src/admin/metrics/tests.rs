@@ -50,6 +50,18 @@ fn every_series_is_there_from_the_start_and_none_besides() {
 }
 
 #[test]
+fn cpu_time_is_written_in_hundredths_of_a_second() {
+    let head = "# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total ";
+    let written = |n: &str| with_cpu_in_seconds(format!("{head}{n}\nx 1\n"));
+    assert_eq!(written("1205"), format!("{head}12.05\nx 1\n"));
+    assert_eq!(written("7"), format!("{head}0.07\nx 1\n"));
+    assert_eq!(with_cpu_in_seconds("x 1\n".to_owned()), "x 1\n");
+    let text = Metrics::new(5).render(&Report::default());
+    let line = text.lines().find_map(|l| l.strip_prefix("process_cpu_seconds_total ")).unwrap();
+    assert!(line.contains('.') && line.parse::<f64>().is_ok(), "{line}");
+}
+
+#[test]
 fn histograms_have_the_bounds_of_the_catalogue() {
     let text = Metrics::new(5).render(&Report::default());
     for family in catalogue::all() {
