@@ -141,6 +141,29 @@ def scrape(lab):
     return within(lab, "gw", fetch)
 
 
+def measure(lab, what):
+    """A scrape that promtool likes, told in figures; at most what docs/METRICS.md says."""
+    kind, text, best = scrape(lab)
+    promtool("check", "metrics", input=text)
+    check(kind.startswith("text/plain; version=0.0.4"), f"served as {kind}")
+    series = sum(not line.startswith("#") for line in text.splitlines() if line)
+    with open(os.path.join(ROOT, "docs/METRICS.md"), encoding="utf-8") as f:
+        most = int(re.search(r"at most (\d+) series", f.read())[1])
+    check(series <= most, f"{series} series, at most {most}")
+    print(f"a scrape {what}: {series} series of at most {most}, {len(text)} octets, {best * 1e3:.2f} ms")
+
+
+def at_the_bound(lab):
+    """As many rules and upstreams as have labels of their own, and some more."""
+    rules = "".join(f'[[rule]]\nname = "a rule with a long name, number {i}"\nnumber = ["+49{i}*"]\n'
+                    "deny = { code = 403 }\n" for i in range(80))
+    ups = "".join(f'[[upstream]]\nname = "head office {i}"\naddress = "10.99.0.{i}:5060"\n'
+                  for i in range(20, 32))
+    config = lab.edge(extra='[policy]\ndefault = "site"\n' + rules, probe="2s")
+    lab.gateway(config.replace("[media]\n", ups + "[media]\n"), "full")
+    measure(lab, "at the bound")
+
+
 def trunk_calls(lab):
     """Calls to a second upstream: busy, cancelled, failed, answered without audio; denied ones."""
     def variant(name, source, old, new):
@@ -210,7 +233,8 @@ def ask_everything(prometheus, start, end):
     unjustified = [f"{n}: {e}" for n, e in zero if n not in ZERO]
     check(not unjustified, "zero without a reason:\n" + "\n".join(unjustified))
     stale = set(ZERO) - {n for n, _ in zero}
-    print(f"{asked} queries: {asked - len(zero) - waiting} with values, {waiting} wait for ratings, {len(zero)} zero for a stated reason"
+    print(f"{asked} queries: {asked - len(zero) - waiting} with values, "
+          f"{waiting} wait for ratings, {len(zero)} zero for a stated reason"
           + (f"; more than zero though listed: {sorted(stale)}" if stale else ""))
 
 
@@ -270,11 +294,7 @@ def scenario(lab):
     traffic(lab)
     time.sleep(3)
     end = time.time()
-    kind, text, best = scrape(lab)
-    promtool("check", "metrics", input=text)
-    check(kind.startswith("text/plain; version=0.0.4"), f"served as {kind}")
-    series = sum(not line.startswith("#") for line in text.splitlines() if line)
-    print(f"a scrape: {series} series, {len(text)} octets, {best * 1e3:.2f} ms")
+    measure(lab, "after the calls")
     try:
         within(lab, "gw", lambda: ask_everything(prometheus, start, end))
         now = within(lab, "gw", lambda: firing(prometheus))
@@ -300,6 +320,7 @@ def scenario(lab):
     check(lab.stop(gw) == 0, "SIGTERM ends with code 0")
     wait_for("PortreeveDown fires", 15, lambda: any(
         n == "PortreeveDown" for n, _ in within(lab, "gw", lambda: firing(prometheus))))
+    at_the_bound(lab)
 
 
 run(scenario)
