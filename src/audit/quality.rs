@@ -35,10 +35,12 @@ pub struct LegQuality {
     pub burst_density: f64,
     /// Share lost within gaps, 0–1.
     pub gap_density: f64,
-    /// Mean burst.
-    pub burst_ms: u32,
+    /// Mean burst, when the time that a packet holds is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub burst_ms: Option<u32>,
     /// Mean gap.
-    pub gap_ms: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gap_ms: Option<u32>,
     /// Gateway to this party and back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub round_trip_ms: Option<f64>,

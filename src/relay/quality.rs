@@ -2,6 +2,7 @@
 //! them (ITU-T G.107). Values and arithmetic; it never sees a socket. What cannot be known is said
 //! to be unmeasured, with the reason: an unknown value is never a good one.
 
+use crate::wire::rtcp::VoipMetrics;
 use crate::wire::sdp::Media;
 use std::time::Duration;
 
@@ -161,10 +162,10 @@ pub struct Bursts {
     pub burst_density_milli: u32,
     /// Share of packets lost within gaps, in 1/1000.
     pub gap_density_milli: u32,
-    /// Mean length of bursts.
-    pub burst_ms: u32,
+    /// Mean length of bursts; `None`: how much time a packet holds is not known.
+    pub burst_ms: Option<u32>,
     /// Mean length of gaps.
-    pub gap_ms: u32,
+    pub gap_ms: Option<u32>,
 }
 
 /// What the party of a leg reports about the stream that we send it (its RR and XR).
@@ -178,35 +179,6 @@ pub struct Reported {
     pub jitter_us: Option<u64>,
     /// Its own VoIP metrics (RFC 3611 §4.7), if it sends them.
     pub voip: Option<VoipMetrics>,
-}
-
-/// The figures of an RTCP XR VoIP metrics block (RFC 3611 §4.7); `None`: it said "unavailable".
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct VoipMetrics {
-    /// Source it is about.
-    pub ssrc: u32,
-    /// In 1/256.
-    pub loss_rate: u8,
-    /// In 1/256: arrived too late or early for the phone's jitter buffer.
-    pub discard_rate: u8,
-    /// In 1/256.
-    pub burst_density: u8,
-    /// In 1/256.
-    pub gap_density: u8,
-    /// Milliseconds.
-    pub burst_duration: u16,
-    /// Milliseconds.
-    pub gap_duration: u16,
-    /// Milliseconds.
-    pub round_trip_delay: u16,
-    /// Milliseconds.
-    pub end_system_delay: u16,
-    /// 0–100.
-    pub r_factor: Option<u8>,
-    /// MOS-LQ × 10.
-    pub mos_lq: Option<u8>,
-    /// MOS-CQ × 10.
-    pub mos_cq: Option<u8>,
 }
 
 /// What one leg received by RTP, over a window or since the beginning.

@@ -3,8 +3,10 @@
 //! is ever changed, and nothing is allocated: it runs for each packet.
 
 mod report;
+mod xr;
 
 pub use report::{Report, ReportBlock, SenderInfo, reports};
+pub use xr::VoipMetrics;
 
 use super::addresses::find_addresses;
 use sha2::{Digest, Sha256};

@@ -1,7 +1,8 @@
-//! What participants report of a stream: sender reports, reception report blocks, goodbyes. Read
-//! only, by rtcp-types; packets of other kinds, and what does not fit, are passed over.
+//! What participants report of a stream: sender reports, reception report blocks, goodbyes (read by
+//! rtcp-types), VoIP metrics. Read only; other kinds, and what does not fit, are passed over.
 
 use super::packets;
+use super::xr::{self, VoipMetrics};
 use rtcp_types::prelude::*;
 use rtcp_types::{Bye, ReceiverReport, SenderReport};
 
@@ -48,6 +49,8 @@ pub enum Report {
     Sent(SenderInfo),
     /// What a participant received of it.
     Received(ReportBlock),
+    /// What a phone says of the speech it hears (RFC 3611 §4.7).
+    Voip(VoipMetrics),
     /// A source leaves.
     Bye(u32),
 }
@@ -78,6 +81,7 @@ pub fn reports(compound: &[u8], mut each: impl FnMut(Report)) {
                 let Ok(bye) = Bye::parse(packet) else { continue };
                 bye.ssrcs().for_each(|ssrc| each(Report::Bye(ssrc)));
             }
+            Some(xr::PACKET_TYPE) => xr::voip_metrics(packet, |m| each(Report::Voip(m))),
             Some(_) | None => {}
         }
     }
