@@ -231,7 +231,8 @@ pub enum Event {
         /// Figures of the whole stream, by [`Leg::index`].
         figures: Box<[Figures; 2]>,
     },
-    /// A window of 10 s is over on a leg that received or should have received RTP.
+    /// A window of 10 s is over on a leg that received or should have received RTP; shorter, when
+    /// the stream ends and the time since the window before can be rated.
     Measured {
         /// Which stream.
         stream: StreamId,

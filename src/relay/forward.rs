@@ -5,6 +5,7 @@
 use super::burst::Burst;
 use super::command::{Counters, DropReason, Event, Leg, LegConfig, Party, StreamId};
 use super::flow::{Lane, LegFlows, Source};
+use super::meter::Meter;
 use super::quality::Codecs;
 use crate::ground::{Mono, Side};
 use crate::wire::demux::{self, Kind};
@@ -54,7 +55,7 @@ pub struct Stream {
     heard: [bool; 2],
     /// Until then a leg's party has just changed.
     settling: [Mono; 2],
-    codecs: [Codecs; 2],
+    meter: Meter,
     idle: Option<Duration>,
     last_accepted: Mono,
     idle_reported: bool,
@@ -72,7 +73,7 @@ impl Stream {
             bursts: [Burst::default(); 2],
             heard: [false; 2],
             settling: [Mono::default(); 2],
-            codecs: Default::default(),
+            meter: Meter::default(),
             idle,
             last_accepted: now,
             idle_reported: false,
@@ -129,6 +130,7 @@ impl Stream {
             return self.dropped(leg, DropReason::NotRtp);
         }
         self.accepted(leg, lane, packet.len(), now, events);
+        self.meter.take((leg, lane), packet, now);
         if learning && self.legs[leg.index()].pin(lane, from) {
             let (stream, rtcp) = (self.id, lane == Lane::Rtcp);
             events.push(Event::Learned { stream, leg, rtcp, from });
@@ -172,13 +174,14 @@ impl Stream {
         let changed = self.legs[leg.index()].update(party);
         if changed {
             self.settling[leg.index()] = now + SETTLE;
+            self.meter.moved(leg);
         }
         changed
     }
 
     /// What payload types on a leg mean from now on.
-    pub fn set_codecs(&mut self, leg: Leg, codecs: Codecs) {
-        self.codecs[leg.index()] = codecs;
+    pub fn set_codecs(&mut self, leg: Leg, codecs: &Codecs) {
+        self.meter.set_codecs(leg, codecs);
     }
 
     /// Idle supervision from now on.
@@ -197,6 +200,7 @@ impl Stream {
     /// What time has made due: about once a second.
     pub fn sweep(&mut self, now: Mono, events: &mut Vec<Event>) {
         self.report_strangers(now, false, events);
+        self.report_window(now, events);
         let Some(limit) = self.idle else { return };
         if !self.idle_reported && now.since(self.last_accepted) >= limit {
             self.idle_reported = true;
@@ -207,8 +211,31 @@ impl Stream {
     /// The end: strangers not reported yet, then the final counters.
     pub fn close(mut self, now: Mono, events: &mut Vec<Event>) {
         self.report_strangers(now, true, events);
-        let figures = Box::default();
+        let legs = self.meter.figures(self.strangers(), now);
+        for (leg, [window, total]) in [Leg::Caller, Leg::Callee].into_iter().zip(legs) {
+            // What the last window, cut short, can still be rated by.
+            if window.rating.is_ok() {
+                let figures = [window, total].into();
+                events.push(Event::Measured { stream: self.id, leg, figures });
+            }
+        }
+        let figures = legs.map(|[_, total]| total).into();
         events.push(Event::Closed { stream: self.id, counters: self.counters, figures });
+    }
+
+    /// A window of 10 s is over: where one leg talks, or both are to be heard, both are told of.
+    fn report_window(&mut self, now: Mono, events: &mut Vec<Event>) {
+        let Some(legs) = self.meter.window(self.strangers(), now) else { return };
+        if self.idle.is_none() && legs.iter().all(|[window, _]| window.received == 0) {
+            return;
+        }
+        for (leg, figures) in [Leg::Caller, Leg::Callee].into_iter().zip(legs) {
+            events.push(Event::Measured { stream: self.id, leg, figures: figures.into() });
+        }
+    }
+
+    fn strangers(&self) -> [u64; 2] {
+        self.counters.legs.map(|c| c.dropped[DropReason::UnknownSource as usize])
     }
 
     fn refuse(

@@ -102,7 +102,7 @@ impl Slot {
     }
 
     pub(super) fn set_codecs(&mut self, leg: Leg, codecs: Codecs) {
-        self.stream.set_codecs(leg, codecs);
+        self.stream.set_codecs(leg, &codecs);
     }
 
     /// About once a second: what the kernel dropped, what is due, what the totals do not know yet.

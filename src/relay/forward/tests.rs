@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::relay::burst::STRANGER_INTERVAL;
+use crate::relay::quality::Format;
 use crate::relay::{Expect, FlowCounters};
 use proptest::prelude::*;
 use std::net::Ipv4Addr;
@@ -164,7 +165,7 @@ fn before_an_answer_media_is_early_not_an_attack() {
     let mut b = Bench::new(caller(), Party::UNKNOWN);
     assert_eq!(b.rtp(B, "198.51.100.2:5000"), Verdict::Drop(DropReason::Early));
     assert_eq!(b.rtp(A, "192.0.2.1:4000"), Verdict::Drop(DropReason::NoPeer));
-    b.pass(20_000);
+    b.pass(9_000);
     assert_eq!(b.events(), [Event::FirstPacket { stream: ID, leg: Leg::Caller }]);
     assert!(b.stream.update(Leg::Callee, callee(), b.now));
     assert_eq!(b.rtp(B, "198.51.100.2:5000"), to("192.0.2.1:4000"));
@@ -275,10 +276,55 @@ fn closing_tells_strangers_and_final_counters() {
     let expected = Some(addr("198.51.100.2:5001"));
     let strangers =
         Event::Stranger { stream: ID, leg: Leg::Callee, from: None, expected, count: 7 };
-    assert_eq!(
-        events,
-        [strangers, Event::Closed { stream: ID, counters: want, figures: Box::default() }]
-    );
+    let [first, Event::Closed { stream: ID, counters, figures }] = &events[..] else {
+        panic!("{events:?}");
+    };
+    assert_eq!((first, counters), (&strangers, &want));
+    assert_eq!(figures.clone().map(|f| (f.received, f.out_of_source)), [(1, 0), (0, 7)]);
+}
+
+#[test]
+fn windows_are_told_of_while_somebody_is_to_be_heard() {
+    let mut b = Bench::new(caller(), callee());
+    b.rtp(A, "192.0.2.1:4000");
+    b.events();
+    b.pass(10_000);
+    let told = |events: Vec<Event>| {
+        let of = |e: &Event| {
+            let Event::Measured { leg, figures, .. } = e else { return None };
+            Some((*leg, figures[0].received))
+        };
+        events.iter().filter_map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(told(b.events()), [(Leg::Caller, 1), (Leg::Callee, 0)]);
+    b.pass(10_000);
+    assert_eq!(told(b.events()), [(Leg::Caller, 0), (Leg::Callee, 0)], "silence is told of");
+    b.stream.set_idle(None, b.now);
+    b.pass(10_000);
+    assert_eq!(told(b.events()), [], "but not on hold");
+}
+
+#[test]
+fn the_end_tells_what_a_window_cut_short_is_worth() {
+    let mut b = Bench::new(caller(), callee());
+    b.stream.set_codecs(Leg::Caller, &codecs_pcmu());
+    let mut packet = rtp();
+    for n in 0..60 {
+        packet[3] = n;
+        b.packet(A, "192.0.2.1:4000", &packet);
+    }
+    let mut events = Vec::new();
+    b.stream.close(b.now, &mut events);
+    let [Event::Measured { leg: Leg::Caller, figures, .. }, Event::Closed { .. }] = &events[..]
+    else {
+        panic!("{events:?}");
+    };
+    assert_eq!((figures[0].received, figures[0].rating.is_ok()), (60, true));
+}
+
+fn codecs_pcmu() -> Codecs {
+    let format = Format { payload_type: 0, name: "PCMU".to_owned(), clock_rate: 8000 };
+    Codecs { formats: vec![format], encrypted: false, speech: true }
 }
 
 /// One step of a hostile run.
