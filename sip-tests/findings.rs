@@ -151,22 +151,28 @@ fn no_audio_at_all_is_its_own_finding_and_a_misdial_is_none() {
     }
 }
 
-#[test]
-fn a_held_call_is_silent_for_a_reason() {
-    let mut lab = Lab::edge();
-    let (phone, pbx) = parties(&lab);
-    let (mut a, b) = lab.establish(&phone, &pbx);
+/// The phone puts the call on hold.
+fn hold(lab: &mut Lab, a: &mut Leg) {
+    let (phone, pbx) = parties(lab);
     let hold = sdp_with("10.17.0.21", 4000, "a=sendonly\r\n");
-    let invite = a.request(&mut lab, "INVITE").sdp(hold);
+    let invite = a.request(lab, "INVITE").sdp(hold);
     lab.send(phone.at, invite);
     lab.expect(phone.at, "100");
     let got = lab.expect(pbx.at, "INVITE");
     let held = sdp_with("203.0.113.10", 6000, "a=recvonly\r\n");
     lab.send(pbx.at, pbx.answer(&got, 200, "").sdp(held));
     lab.expect(phone.at, "200");
-    let ack = a.ack(&mut lab);
+    let ack = a.ack(lab);
     lab.send(phone.at, ack);
     lab.expect(pbx.at, "ACK");
+}
+
+#[test]
+fn a_held_call_is_silent_for_a_reason() {
+    let mut lab = Lab::edge();
+    let (phone, pbx) = parties(&lab);
+    let (mut a, b) = lab.establish(&phone, &pbx);
+    hold(&mut lab, &mut a);
     let mut totals = [0; 2];
     for _ in 0..6 {
         window(&mut lab, &mut totals, [500, 0]);
@@ -361,6 +367,33 @@ fn windows_are_observed_by_the_side_they_came_from() {
     assert_eq!((stats.lost, stats.unmeasured), ([0, 7], [[1, 0, 0, 0], [0; 4]]));
     lab.hang_up(&mut a, &b);
     lab.end();
+}
+
+#[test]
+fn losses_are_counted_once_and_to_the_last_packet() {
+    let mut lab = Lab::edge();
+    let (mut a, b) = up(&mut lab);
+    let lossy = |lost| Figures { lost, expected: 500 + lost, ..good(500) };
+    measure(&mut lab, Party::Callee, lossy(7), lossy(7));
+    // One that was missing came late; then two more are lost after the last window.
+    measure(&mut lab, Party::Callee, lossy(0), lossy(6));
+    lab.relay.figures = [good(100), lossy(8)];
+    lab.hang_up(&mut a, &b);
+    assert_eq!(lab.stats().lost, [0, 9], "7, none, and 2 that only the end tells of");
+    lab.end();
+}
+
+#[test]
+fn silence_is_expected_before_the_answer_and_on_hold() {
+    let mut lab = Lab::edge();
+    let (mut a, _) = up(&mut lab);
+    hold(&mut lab, &mut a);
+    lab.observed.clear();
+    let none = Figures::default();
+    measure(&mut lab, Party::Callee, none, good(500));
+    assert_eq!((lab.observed.len(), lab.stats().unmeasured), (0, [[0; 4]; 2]));
+    measure(&mut lab, Party::Caller, good(500), good(1000));
+    assert_eq!(lab.observed.len(), 1, "music on hold is measured");
 }
 
 #[test]

@@ -4,8 +4,10 @@
 mod burst;
 pub mod cname;
 pub mod command;
+pub mod emodel;
 pub mod flow;
 pub mod forward;
+pub mod meter;
 pub mod ports;
 pub mod quality;
 

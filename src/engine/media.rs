@@ -199,6 +199,9 @@ impl Engine {
             Event::Measured { stream, leg, figures } => self.measured(stream, leg, &figures),
             Event::Closed { stream, counters, figures } => {
                 self.count_media(stream, &counters);
+                for leg in [Leg::Caller, Leg::Callee] {
+                    self.count_lost(stream, leg, &figures[leg.index()]);
+                }
                 let closed = self.media.closed(stream, &counters, &figures, self.now.mono);
                 if let Some(call) = closed {
                     self.finish_media(call);

@@ -16,16 +16,34 @@ impl Engine {
             return;
         };
         let side = sides[leg.index()];
-        self.stats.lost[side.index()] += window.lost;
+        self.count_lost(stream, leg, total);
+        let expected = window.received > 0 || self.should_talk(call);
         if let Err(reason) = window.rating
+            && expected
             && let Some(n) = self.stats.unmeasured[side.index()].get_mut(reason as usize)
         {
             *n += 1;
         }
-        self.emit(Output::Observe(Observation::Media { side, window: Box::new(*window) }));
+        if expected {
+            self.emit(Output::Observe(Observation::Media { side, window: Box::new(*window) }));
+        }
         self.media.remember(stream, leg, *window, *total);
         self.judge_codec(call, leg, total);
         self.judge_silence(call, stream);
+    }
+
+    /// Whether silence of a party of this call is worth a word: answered, and not on hold.
+    fn should_talk(&self, call: u64) -> bool {
+        let answered = self.dialogs.get(call).is_some_and(|c| c.confirmed.is_some());
+        answered && !self.media.is_held(call)
+    }
+
+    /// What was lost since it was last told of; a late packet may have taken some back.
+    pub(crate) fn count_lost(&mut self, stream: StreamId, leg: Leg, total: &Figures) {
+        let Some(sides) = self.media.sides_of(stream) else { return };
+        let told = self.media.lost_until_now(stream, leg);
+        let side = sides[leg.index()];
+        self.stats.lost[side.index()] += total.lost.saturating_sub(told);
     }
 
     fn judge_codec(&mut self, call: u64, leg: Leg, total: &Figures) {

@@ -110,6 +110,11 @@ impl MediaTable {
         self.calls.get(&call).is_some_and(|c| c.watch.was_held)
     }
 
+    fn leg(&self, stream: StreamId, leg: Leg) -> Option<&LegWatch> {
+        let (call, index) = self.streams.get(&stream)?;
+        self.calls.get(call)?.streams.get(*index)?.as_ref()?.watch.get(leg.index())
+    }
+
     fn leg_mut(&mut self, stream: StreamId, leg: Leg) -> Option<&mut LegWatch> {
         let (call, index) = self.streams.get(&stream)?;
         let s = self.calls.get_mut(call)?.streams.get_mut(*index)?.as_mut()?;
@@ -121,6 +126,11 @@ impl MediaTable {
         let Some(w) = self.leg_mut(stream, leg) else { return };
         w.silent = if window.received == 0 { w.silent.saturating_add(1) } else { 0 };
         w.figures = Some(Box::new([window, total]));
+    }
+
+    /// Lost packets of a leg that were told of.
+    pub(crate) fn lost_until_now(&self, stream: StreamId, leg: Leg) -> u64 {
+        self.leg(stream, leg).and_then(|w| w.figures.as_ref()).map_or(0, |f| f[1].lost)
     }
 
     /// Packets of a leg come from elsewhere.
