@@ -1,15 +1,21 @@
-//! What the wire layer costs for media: nanoseconds for telling packets apart, for hiding a CNAME,
-//! and for reading and rewriting a session description. Best of some rounds, one thread.
+//! What media costs beside the kernel: nanoseconds for telling packets apart, for measuring them,
+//! for hiding a CNAME, and for reading and rewriting a session description. Best of some rounds,
+//! one thread.
 //!
 //!     cargo bench --bench media
 
+use portreeve::ground::Mono;
+use portreeve::relay::Leg;
+use portreeve::relay::flow::Lane;
+use portreeve::relay::meter::Meter;
+use portreeve::relay::quality::Codecs;
 use portreeve::wire::addresses::find_addresses;
 use portreeve::wire::demux::classify;
 use portreeve::wire::rtcp::overwrite_cname;
 use portreeve::wire::sdp::{Place, Sdp};
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const ROUNDS: u32 = 15;
 const TURNS: u32 = 20_000;
@@ -34,6 +40,15 @@ fn main() {
     let mut rtcp = RTCP.to_vec();
 
     time("classify, RTP of 172 octets", || u64::from(classify(black_box(&rtp)) as u8));
+    if let Ok(sdp) = &sdp
+        && let Some(audio) = sdp.media().first()
+    {
+        let codecs = Codecs::of(audio);
+        measured("measured, packets in order", &codecs, |n| Some(n));
+        measured("measured, one in 20 lost", &codecs, |n| (n % 20 != 7).then_some(n));
+        measured("measured, neighbours swapped", &codecs, |n| Some(n ^ 1));
+        measured("measured, each jumps by 2999", &codecs, |n| Some(n.wrapping_mul(2999)));
+    }
     time("classify, RTCP of 40 octets", || u64::from(classify(black_box(RTCP)) as u8));
     time("CNAME looked at and kept", || {
         overwrite_cname(black_box(&mut rtcp), &[7; 32], outside).into()
@@ -47,6 +62,26 @@ fn main() {
     if let Ok(sdp) = sdp {
         time("SDP of 440 octets rewritten", || sdp.rewrite(us, black_box(&places)).len() as u64);
     }
+}
+
+/// PCMU on one leg, 20 ms a packet, with the sequence numbers that `plan` makes of 0, 1, 2 …
+fn measured(what: &str, codecs: &Codecs, plan: impl Fn(u16) -> Option<u16>) {
+    let mut meter = Meter::default();
+    meter.set_codecs(Leg::Caller, codecs);
+    let mut packet = [0_u8; 172];
+    packet[0] = 0x80;
+    let mut n: u32 = 0;
+    time(what, || {
+        n += 1;
+        let [.., high, low] = n.to_be_bytes();
+        if let Some(sequence) = plan(u16::from_be_bytes([high, low])) {
+            packet[2..4].copy_from_slice(&sequence.to_be_bytes());
+            packet[4..8].copy_from_slice(&n.wrapping_mul(160).to_be_bytes());
+            let now = Mono(Duration::from_millis(u64::from(n) * 20));
+            meter.take((Leg::Caller, Lane::Rtp), black_box(&packet), now);
+        }
+        u64::from(n)
+    });
 }
 
 /// Prints the best round's time for one turn.

@@ -7,13 +7,16 @@
 //! queued before a filter was swapped, and the sample that it lets through, meet
 //! `relay::forward` all the same.
 
+mod stamped;
+
+pub use stamped::Received;
+
 use crate::relay::flow::Source;
-use rustix::net::{RecvFlags, SendFlags, recvfrom, sendto};
+use rustix::net::{SendFlags, sendto};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::time::Duration;
 
 /// Receive buffer asked for, in octets: some seconds of one flow, so that a stalled thread loses
 /// nothing, and a flood of one flow cannot take much.
@@ -64,6 +67,7 @@ impl MediaSocket {
             }
         }
         socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+        stamped::ask_for_stamps(&socket)?;
         socket.bind(&addr.into())?;
         Ok(Self { socket, filter: None, drops: 0 })
     }
@@ -86,12 +90,10 @@ impl MediaSocket {
         Ok(())
     }
 
-    /// Receives one datagram: its length and source. `WouldBlock`: none waits.
+    /// Receives one datagram. `WouldBlock`: none waits.
     #[inline]
-    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        let (len, _, from) = recvfrom(&self.socket, buffer, RecvFlags::empty())?;
-        let from = from.ok_or(io::ErrorKind::InvalidData)?;
-        Ok((len, SocketAddr::try_from(from)?))
+    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
+        stamped::receive(&self.socket, buffer)
     }
 
     /// Sends one datagram.
@@ -102,17 +104,6 @@ impl MediaSocket {
             SocketAddr::V6(to) => sendto(&self.socket, packet, SendFlags::empty(), &to)?,
         };
         Ok(())
-    }
-
-    /// How long ago the kernel took in the packet that was received last. `None`: it does not know
-    /// yet (the first question makes it take stamps on this socket).
-    pub fn age(&self) -> Option<Duration> {
-        let stamp = read_stamp(&self.socket).ok()?;
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-        let nanos = |s: i64, ns: i64| i128::from(s) * 1_000_000_000 + i128::from(ns);
-        let age = nanos(now.tv_sec, now.tv_nsec) - nanos(stamp.tv_sec, stamp.tv_nsec);
-        // The wall clock may have been set in between.
-        u64::try_from(age).ok().filter(|ns| *ns < 10_000_000_000).map(Duration::from_nanos)
     }
 
     /// Packets that the kernel dropped since the last call: strangers, and rarely what did not
@@ -128,19 +119,6 @@ impl MediaSocket {
 impl AsFd for MediaSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
-    }
-}
-
-/// `SIOCGSTAMPNS_OLD` (asm-generic/sockios.h), which the libc crate does not name.
-const SIOCGSTAMPNS: libc::Ioctl = 0x8907;
-
-#[expect(unsafe_code, reason = "no safe wrapper asks for the stamp of the last packet")]
-fn read_stamp(socket: &Socket) -> io::Result<libc::timespec> {
-    let mut stamp = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the kernel writes one timespec to `stamp`, which lives across the call.
-    match unsafe { libc::ioctl(socket.as_raw_fd(), SIOCGSTAMPNS, &raw mut stamp) } {
-        0 => Ok(stamp),
-        _ => Err(io::Error::last_os_error()),
     }
 }
 
@@ -230,7 +208,7 @@ mod tests {
     fn arrived(socket: &MediaSocket) -> Vec<SocketAddr> {
         sleep(Duration::from_millis(20));
         let mut buffer = [0; 2048];
-        std::iter::from_fn(|| socket.receive(&mut buffer).ok().map(|(_, from)| from)).collect()
+        std::iter::from_fn(|| socket.receive(&mut buffer).ok().map(|r| r.from)).collect()
     }
 
     fn only_the_exact_source(ours: &str, host: &str, others: &[&str]) {

@@ -12,7 +12,8 @@ mod totals;
 pub use totals::Totals;
 
 use crate::config::Config;
-use crate::ground::{Mono, Side};
+use crate::driver::clock::Clock;
+use crate::ground::{Now, Side};
 use crate::relay::cname::CnameGuard;
 use crate::relay::{Command, Event, LegConfig, StreamId};
 use events::EventQueue;
@@ -24,7 +25,7 @@ use std::num::NonZero;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use thread::{Job, Worker};
 use totals::TotalsTable;
 
@@ -47,7 +48,8 @@ pub struct Options {
 /// What every thread shares.
 #[derive(Debug)]
 struct Shared {
-    epoch: Instant,
+    /// The one clock of the relay.
+    clock: Clock,
     events: EventQueue,
     cname: Option<CnameGuard>,
     /// Locked about once a tick of a thread, never for a packet.
@@ -55,10 +57,9 @@ struct Shared {
 }
 
 impl Shared {
-    #[expect(clippy::disallowed_methods, reason = "a relay thread reads the clock per wake-up")]
     fn new(cname: Option<CnameGuard>) -> Self {
         let delays = Mutex::new(Vec::with_capacity(DELAYS));
-        Self { epoch: Instant::now(), events: EventQueue::new(), cname, delays }
+        Self { clock: Clock::start(), events: EventQueue::new(), cname, delays }
     }
 
     fn put_delays(&self, new: &mut Vec<Duration>) {
@@ -69,9 +70,9 @@ impl Shared {
         }
     }
 
-    /// The one clock of the relay.
-    fn now(&self) -> Mono {
-        Mono(self.epoch.elapsed())
+    /// Read once a wake-up.
+    fn now(&self) -> Now {
+        self.clock.now()
     }
 }
 
@@ -189,7 +190,7 @@ impl Relay {
         legs: &[LegConfig; 2],
         idle: Option<Duration>,
     ) -> Result<Job, Event> {
-        match Slot::bind(stream, legs, idle, self.shared.now()) {
+        match Slot::bind(stream, legs, idle, self.shared.now().mono) {
             Ok(slot) => Ok(Job::Open(Box::new(slot))),
             Err(error) => Err(Event::OpenFailed { stream, error }),
         }

@@ -2,8 +2,8 @@
 //! carried out on. Bound by the caller of `Relay::apply`, served and closed by the thread.
 
 use super::totals::TotalsTable;
-use crate::driver::media_socket::{MediaSocket, Sample};
-use crate::ground::Mono;
+use crate::driver::media_socket::{MediaSocket, Received, Sample};
+use crate::ground::{Mono, Now};
 use crate::relay::cname::CnameGuard;
 use crate::relay::flow::Lane;
 use crate::relay::forward::{Stream, Verdict};
@@ -23,6 +23,9 @@ pub(super) const PLACES: [(Leg, Lane); 4] = [
 
 /// Kernel drops a sweep below which the filter may show more strangers, to name one.
 const FEW_DROPS: u64 = 1000;
+
+/// No packet waits longer in its socket.
+const FAR: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct Slot {
@@ -58,7 +61,8 @@ impl Slot {
         &self.sockets
     }
 
-    /// Reads one packet and forwards it if it may pass. One buffer, in place.
+    /// Reads one packet and forwards it if it may pass. One buffer, in place. The kernel's stamp of
+    /// the packet, if there was one.
     ///
     /// One and not all that wait: a flow brings a packet in 20 ms, so that asking again would cost
     /// a system call for each packet to hear that there is none (measured: 12 %); what is left is
@@ -68,18 +72,19 @@ impl Slot {
         socket: usize,
         buffer: &mut [u8],
         cname: Option<&CnameGuard>,
-        now: Mono,
+        now: Now,
         events: &mut Vec<Event>,
-    ) {
+    ) -> Option<Duration> {
         let (leg, lane) = PLACES[socket];
         // Nothing waits, or an ICMP error of an earlier packet is told here: it ends nothing.
-        let Ok((len, from)) = self.sockets[socket].receive(buffer) else { return };
-        let Some(packet) = buffer.get_mut(..len) else { return };
-        let decision = self.stream.receive((leg, lane), from, packet, now, events);
+        let Received { len, from, stamp } = self.sockets[socket].receive(buffer).ok()?;
+        let packet = buffer.get_mut(..len)?;
+        let came = stamp.map_or(now.mono, |s| monotonic(s, now));
+        let decision = self.stream.receive((leg, lane), from, packet, came, events);
         if decision.pinned {
             self.reguard();
         }
-        let Verdict::Forward { to } = decision.verdict else { return };
+        let Verdict::Forward { to } = decision.verdict else { return stamp };
         if let Some(cname) = cname
             && self.stream.leaves_site(leg, lane)
         {
@@ -89,6 +94,7 @@ impl Slot {
             Ok(()) => self.stream.sent(leg, lane),
             Err(_) => self.stream.send_failed(leg),
         }
+        stamp
     }
 
     pub(super) fn update(&mut self, leg: Leg, party: Party, now: Mono) {
@@ -162,6 +168,17 @@ impl Slot {
     fn reguard(&mut self) {
         drop(self.guard());
     }
+}
+
+/// The kernel's stamp on the monotonic clock. A stamp that is far from now is of a wall clock that
+/// was set meanwhile.
+fn monotonic(stamp: Duration, now: Now) -> Mono {
+    let wall = now.wall.0;
+    let apart = stamp.abs_diff(wall);
+    if apart > FAR {
+        return now.mono;
+    }
+    if stamp < wall { now.mono - apart } else { now.mono + apart }
 }
 
 fn bind(leg: &LegConfig, offset: u16) -> Result<MediaSocket, String> {

@@ -6,6 +6,7 @@ use super::*;
 use crate::relay::{Counters, DropReason, Expect, Leg, Party};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Instant;
 
 mod phone;
 

@@ -5,7 +5,7 @@
 use super::slot::Slot;
 use super::totals::TotalsTable;
 use super::{DELAYS, Shared};
-use crate::ground::Mono;
+use crate::ground::{Mono, Now};
 use crate::relay::quality::Codecs;
 use crate::relay::{Event, Leg, Party, StreamId};
 use rustix::buffer::spare_capacity;
@@ -98,7 +98,7 @@ impl Worker {
         let mut now = self.shared.now();
         loop {
             ready.clear();
-            let timeout = self.timeout(now);
+            let timeout = self.timeout(now.mono);
             match epoll::wait(&self.epoll, spare_capacity(&mut ready), timeout.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(_) => break,
@@ -111,14 +111,14 @@ impl Worker {
                     token => self.serve(token, &mut buffer, now),
                 }
             }
-            if now >= self.next_tick {
-                self.sweep(now);
+            if now.mono >= self.next_tick {
+                self.sweep(now.mono);
             }
-            if told && !self.obey(now) {
+            if told && !self.obey(now.mono) {
                 break;
             }
         }
-        self.close_all(now);
+        self.close_all(now.mono);
     }
 
     /// Until the next sweep; for ever while there is nothing to sweep.
@@ -131,17 +131,17 @@ impl Worker {
         Timespec::try_from(Duration::from_millis(u64::try_from(ms).unwrap_or(1))).ok()
     }
 
-    fn serve(&mut self, token: u64, buffer: &mut [u8], now: Mono) {
+    fn serve(&mut self, token: u64, buffer: &mut [u8], now: Now) {
         let (slot, socket) = from_token(token);
         // A slot closed earlier in this batch has left a stale token.
         let Some(Some(slot)) = self.slots.get_mut(slot) else { return };
-        slot.serve(socket, buffer, self.shared.cname.as_ref(), now, &mut self.events);
+        let stamp = slot.serve(socket, buffer, self.shared.cname.as_ref(), now, &mut self.events);
         self.served = self.served.wrapping_add(1);
         if self.served.is_multiple_of(SAMPLED)
             && self.delays.len() < DELAYS
-            && let Some(delay) = slot.sockets()[socket].age()
+            && let Some(stamp) = stamp
         {
-            self.delays.push(delay);
+            self.delays.push(self.shared.now().wall.0.saturating_sub(stamp));
         }
         if !self.events.is_empty() {
             self.shared.events.push_all(&mut self.events);
