@@ -62,7 +62,7 @@ pub(super) fn receive(socket: &Socket, buffer: &mut [u8]) -> io::Result<Received
     // SAFETY: all octets of the zeroed name are initialised, and any are a valid value.
     let name = unsafe { name.assume_init() };
     let from = address(&name, message.msg_namelen).ok_or(io::ErrorKind::InvalidData)?;
-    Ok(Received { len, from, stamp: stamp(&control, message.msg_controllen as usize) })
+    Ok(Received { len, from, stamp: stamp(&control, message.msg_controllen) })
 }
 
 fn address(name: &libc::sockaddr_in6, len: libc::socklen_t) -> Option<SocketAddr> {
