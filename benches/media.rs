@@ -44,7 +44,7 @@ fn main() {
         && let Some(audio) = sdp.media().first()
     {
         let codecs = Codecs::of(audio);
-        measured("measured, packets in order", &codecs, |n| Some(n));
+        measured("measured, packets in order", &codecs, Some);
         measured("measured, one in 20 lost", &codecs, |n| (n % 20 != 7).then_some(n));
         measured("measured, neighbours swapped", &codecs, |n| Some(n ^ 1));
         measured("measured, each jumps by 2999", &codecs, |n| Some(n.wrapping_mul(2999)));

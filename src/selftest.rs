@@ -3,6 +3,7 @@
 //! the gateway that serves.
 
 mod ladder;
+mod measured;
 mod phone;
 mod scene;
 mod voice;
@@ -68,13 +69,18 @@ async fn run(full: bool) -> Result<Report, String> {
     let played = tokio::time::timeout(limit, play(&mut scene, full)).await;
     let folder = scene.end().await;
     let audit = verify_path(&folder.join("audit"), None);
+    let measured = measured::line(&folder.join("audit"));
     let _ = std::fs::remove_dir_all(&folder);
     let mut report = played.map_err(|_| "the self-test took more than 10 s".to_owned())??;
     let (what, held) = match audit {
         Ok(s) => (format!("{} audit records verified", s.records), s.records > 0),
         Err(e) => (format!("audit log: {e}"), false),
     };
+    report.checks.push(("call quality measured".to_owned(), measured.is_some()));
     report.checks.push((what, held));
+    if let Some(line) = measured {
+        report.ladder = format!("{}      {line}\n", report.ladder);
+    }
     Ok(report)
 }
 

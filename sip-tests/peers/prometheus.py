@@ -35,10 +35,6 @@ ZERO = {
     "security: Tables: connections": "phones and PBX speak UDP here",
     "call_quality: Phones' own reports: {{result}}": "these phones send no RFC 6035 reports",
 }
-# What waits for the relay to rate its windows: then these lines go.
-WAITING = ("poor_speech", "unmeasured_speech", "portreeve_media_mos", "portreeve_media_round_trip",
-           "portreeve_media_loss", "portreeve_media_jitter", "portreeve_media_unmeasured",
-           "portreeve_media_lost", "portreeve_call_quality")
 RULES = """
 [policy]
 default = "allow"
@@ -214,8 +210,7 @@ def queries():
 
 def ask_everything(prometheus, start, end):
     """Asks every query; those that answer nothing or zero only must be on the list."""
-    empty, zero, asked, waiting = [], [], 0, 0
-    rated = sum(v for _, v in prometheus.instant("portreeve_media_mos_count", end))
+    empty, zero, asked = [], [], 0
     for name, expr, instant in queries():
         asked += 1
         if instant:
@@ -223,9 +218,7 @@ def ask_everything(prometheus, start, end):
         else:
             values = [v for _, p in prometheus.range(expr, start, end, 1) for v in p.values()]
         values = [v for v in values if not math.isnan(v)]
-        if not any(values) and not rated and any(w in expr for w in WAITING):
-            waiting += 1
-        elif not values:
+        if not values:
             empty.append(f"{name}: {expr}")
         elif not any(values):
             zero.append((name, expr))
@@ -233,8 +226,7 @@ def ask_everything(prometheus, start, end):
     unjustified = [f"{n}: {e}" for n, e in zero if n not in ZERO]
     check(not unjustified, "zero without a reason:\n" + "\n".join(unjustified))
     stale = set(ZERO) - {n for n, _ in zero}
-    print(f"{asked} queries: {asked - len(zero) - waiting} with values, "
-          f"{waiting} wait for ratings, {len(zero)} zero for a stated reason"
+    print(f"{asked} queries: {asked - len(zero)} with values, {len(zero)} zero for a stated reason"
           + (f"; more than zero though listed: {sorted(stale)}" if stale else ""))
 
 
