@@ -109,6 +109,8 @@ fn fixed(o: &mut String) -> std::fmt::Result {
         ("SDP lines", limits::SDP_LINES),
         ("octets of an SDP line", limits::SDP_LINE),
         ("SDP media", limits::SDP_MEDIA),
+        ("octets of a voice quality report", limits::QUALITY_REPORT),
+        ("lines of a voice quality report", limits::QUALITY_REPORT_LINES),
     ] {
         writeln!(o, "# {what}: {n}")?;
     }

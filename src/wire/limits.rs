@@ -28,3 +28,7 @@ pub const SDP_LINES: usize = 512;
 pub const SDP_LINE: usize = 4 * 1024;
 /// `m=` lines of an SDP body.
 pub const SDP_MEDIA: usize = 16;
+/// Octets of a voice quality report.
+pub const QUALITY_REPORT: usize = 8 * 1024;
+/// Lines of a voice quality report.
+pub const QUALITY_REPORT_LINES: usize = 128;
