@@ -20,6 +20,7 @@ mod hostile;
 mod limits;
 mod media;
 mod policy;
+mod quality_reports;
 mod registration;
 mod reinvite;
 mod reload;

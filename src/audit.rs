@@ -2,12 +2,14 @@
 //! `driver::audit_log` does.
 
 mod chain;
+mod phone_report;
 mod quality;
 mod record;
 mod summer;
 mod verify;
 
 pub use chain::{Chain, GENESIS, hash, timestamp};
+pub use phone_report::{PhoneFigures, PhoneReport};
 pub use quality::{LegQuality, VoipReport};
 pub use record::{CallEnd, LegMedia, Record, StreamMedia};
 pub use summer::Summer;

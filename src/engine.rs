@@ -4,6 +4,7 @@
 
 mod analysis;
 mod bindings;
+mod collector;
 mod dialog;
 pub mod digest;
 mod ending;
@@ -22,6 +23,7 @@ mod quality;
 mod random;
 mod registrar;
 mod registration;
+mod reports;
 mod response;
 pub mod seal;
 mod side;
@@ -30,7 +32,7 @@ pub mod transaction;
 
 pub use findings::Finding;
 pub use input::Input;
-pub use output::{CallView, Level, Observation, Output};
+pub use output::{CallView, Level, Observation, Output, PhoneView};
 pub use stats::Stats;
 
 use crate::audit::Record;
@@ -138,6 +140,7 @@ pub struct Engine {
     tx: Transactions,
     passes: HashMap<u64, pass::Pass>,
     dialogs: dialog::Dialogs,
+    ended: reports::EndedCalls,
     bindings: Bindings,
     media: MediaTable,
     parked: HashMap<(String, String), dialog::Call>,
@@ -182,6 +185,7 @@ impl Engine {
             tx: Transactions::default(),
             passes: HashMap::new(),
             dialogs: dialog::Dialogs::default(),
+            ended: reports::EndedCalls::default(),
             bindings: Bindings::default(),
             media,
             parked: HashMap::new(),

@@ -1,6 +1,6 @@
 //! What is recorded. One JSON line a record; fields in this order.
 
-use super::LegQuality;
+use super::{LegQuality, PhoneReport};
 use crate::ground::Side;
 use serde::Serialize;
 use std::net::SocketAddr;
@@ -57,6 +57,23 @@ pub enum Record {
         finding: &'static str,
         /// One sentence with figures.
         evidence: String,
+    },
+    /// A party reported what it hears (RFC 6035).
+    QualityReport {
+        /// The gateway's call number.
+        call: u64,
+        /// Call-ID as the report names it.
+        call_id: String,
+        /// Registered user that sent it; empty: not known, or from outside.
+        user: String,
+        /// Where from.
+        source: SocketAddr,
+        /// Its side.
+        side: Side,
+        /// `caller` or `callee`.
+        leg: &'static str,
+        /// Its figures.
+        report: Box<PhoneReport>,
     },
     /// A verdict on another request outside a dialog that was not `allow`.
     Verdict {
@@ -162,4 +179,7 @@ pub struct LegMedia {
     /// How good what was received was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quality: Option<LegQuality>,
+    /// What the party itself reported last (RFC 6035), when it did before the call's end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phone_report: Option<Box<PhoneReport>>,
 }

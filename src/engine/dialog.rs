@@ -97,6 +97,8 @@ pub(crate) struct Call {
     pub(crate) refused_ack: Option<String>,
     /// A late offer stands: the callee offered in a response.
     pub(crate) late_offer: bool,
+    /// Quality reports taken of each party: caller, callee.
+    pub(crate) reports: [u64; 2],
 }
 
 /// Where a request within a dialog comes from: side, Call-ID, From tag, To tag.
@@ -134,6 +136,11 @@ impl Dialogs {
 
     pub(crate) fn get_mut(&mut self, no: u64) -> Option<&mut Call> {
         self.calls.get_mut(&no)
+    }
+
+    /// Every call and subscription, in no order.
+    pub(crate) fn calls(&self) -> impl Iterator<Item = &Call> {
+        self.calls.values()
     }
 
     pub(crate) fn find(&self, key: &DialogKey) -> Option<(u64, Leg)> {

@@ -67,7 +67,8 @@ impl Engine {
         }
         let status = if call.confirmed.is_some() { 200 } else { status };
         let end = self.call_end(&call, "answered", status, by);
-        self.close_media(no, Some(end.clone()));
+        self.close_media(no, Some(end));
+        self.ended.keep(now, call);
         self.emit(Output::CallGone(no));
     }
 

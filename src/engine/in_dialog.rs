@@ -62,7 +62,10 @@ impl Engine {
         let late = self.media.has_pending(place.call, place.leg.other());
         let is_answer = *request.method() == Method::Prack && late;
         let role = Some((place.call, speaker, !is_answer)).filter(|_| self.media.knows(place.call));
-        let described = match self.carry_body(&mut out, role, &place.allow) {
+        let carried = self
+            .pass_report(&mut out, &flow, &place.far)
+            .and_then(|()| self.carry_body(&mut out, role, &place.allow));
+        let described = match carried {
             Ok(described) => described,
             Err(refusal) => {
                 let pass = self.open_pass(server, flow.listener, Kind::Other);
@@ -191,7 +194,7 @@ impl Engine {
     }
 
     /// In-dialog requests come from the upstream's sources, or from the phone's own address.
-    fn may_speak(&self, near: &LegState, flow: &Flow) -> bool {
+    pub(crate) fn may_speak(&self, near: &LegState, flow: &Flow) -> bool {
         let ip = flow.peer.ip();
         if near.flow.conn.is_some() && near.flow.conn == flow.conn || near.flow.peer.ip() == ip {
             return true;
@@ -280,7 +283,9 @@ impl Engine {
         }
         self.count_rejected(Flow { listener: ingress, ..flow }, refusal.reason);
         self.notice(super::Level::Warn, format!("from {}: {}", flow.peer, refusal.why));
-        self.security("media_refused", flow, refusal.why.clone());
+        let stranger = refusal.reason == RejectReason::Source;
+        let class = if stranger { "in_dialog_source" } else { "media_refused" };
+        self.security(class, flow, refusal.why.clone());
         self.respond(server, &response);
         if let Some(no) = call {
             let outcome = if refusal.status == 503 { "no_capacity" } else { "rejected" };

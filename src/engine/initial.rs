@@ -105,6 +105,11 @@ impl Engine {
     fn dispatch(&mut self, a: Admitted) {
         match (&a.route, a.request.method()) {
             (Route::Gateway, Method::Options) => self.answer_options(a.server, &a.request),
+            (Route::Gateway, Method::Publish | Method::Notify)
+                if a.sender.side == Side::Inside && self.is_collected(&a.request) =>
+            {
+                self.collect(&a);
+            }
             (Route::Gateway | Route::Unknown, _) => self.answer_unknown(&a),
             (Route::Upstream(_), Method::Register) => self.register_upstream(a),
             (Route::Upstream(_) | Route::Bindings(_), Method::Invite) => self.invite(a),
@@ -121,7 +126,8 @@ impl Engine {
     }
 
     fn may_prove(&self, sender: &Sender, request: &Message, verdict: &Verdict) -> bool {
-        let denied = !matches!(verdict.action, Action::Allow(_));
+        // Policy lets everybody inside speak to us; a report is taken from phones that are known.
+        let denied = !matches!(verdict.action, Action::Allow(_)) || self.is_collected(request);
         let registrar = &self.snap.config.registrar;
         denied
             && sender.side == Side::Inside
@@ -411,7 +417,11 @@ impl Engine {
         };
         let pass = self.open_pass(a.server, a.flow.listener, Kind::Other);
         let mut request = a.request.clone();
-        if let Err(refusal) = self.carry_body(&mut request, None, &a.allow) {
+        let far = legs.first().cloned();
+        let carried = far
+            .map_or(Ok(()), |far| self.pass_report(&mut request, &a.flow, &far))
+            .and_then(|()| self.carry_body(&mut request, None, &a.allow));
+        if let Err(refusal) = carried {
             self.refuse_body(pass, None, &refusal);
             return;
         }
@@ -512,6 +522,7 @@ impl Engine {
             pass: None,
             ended_by: "",
             late_offer: false,
+            reports: [0; 2],
         });
     }
 

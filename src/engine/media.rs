@@ -278,6 +278,7 @@ fn stream_media(
             rtcp_packets: c.packets[1],
             dropped: c.dropped.iter().sum(),
             quality: figures.get(i).map(leg_quality),
+            phone_report: None,
         }
     };
     StreamMedia { media: kind.to_owned(), caller: leg(0), callee: leg(1) }

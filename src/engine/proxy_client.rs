@@ -3,6 +3,7 @@
 
 use super::Engine;
 use super::proxy_server::{Route, Sender};
+use super::reports::is_report;
 use crate::config::Upstream;
 use crate::ground::{Flow, Side, Transport};
 use crate::wire::sip::{Message, Method, NameAddr, Uri};
@@ -42,8 +43,15 @@ impl Engine {
                 Side::Outside => Route::Unknown,
             };
         }
-        if uri.user.is_none() && local {
+        if sender.side == Side::Inside && local && self.is_collected(request) {
             return Route::Gateway;
+        }
+        if uri.user.is_none() && local {
+            // A phone that knows us only: its collector is behind us.
+            let upstream = (sender.side == Side::Inside && is_report(request))
+                .then(|| self.choose_upstream(&uri, ""))
+                .flatten();
+            return upstream.map_or(Route::Gateway, Route::Upstream);
         }
         let phones = self.phones(&uri);
         match sender.side {

@@ -20,14 +20,16 @@ pub enum Kind {
     },
     /// Text that may name inside hosts and is understood well enough to overwrite them.
     Scrub,
+    /// A voice quality report (RFC 6035): [`super::vq_report`] reads it.
+    QualityReport,
     /// Text that names nobody.
     Pass,
     /// Anything else, also what can be read in two ways.
     Unknown,
 }
 
-/// Dialog, presence and conference events, call progress, quality reports.
-const SCRUBBED: [&str; 11] = [
+/// Dialog, presence and conference events, call progress.
+const SCRUBBED: [&str; 10] = [
     "application/dialog-info+xml",
     "application/pidf+xml",
     "application/pidf-diff+xml",
@@ -37,7 +39,6 @@ const SCRUBBED: [&str; 11] = [
     "application/watcherinfo+xml",
     "application/conference-info+xml",
     "application/resource-lists+xml",
-    "application/vq-rtcpxr",
     "message/sipfrag",
 ];
 
@@ -59,6 +60,8 @@ impl Kind {
         let kind = kind.trim().to_ascii_lowercase();
         if kind == "application/sdp" {
             Self::Sdp
+        } else if kind == "application/vq-rtcpxr" {
+            Self::QualityReport
         } else if SCRUBBED.contains(&kind.as_str()) {
             Self::Scrub
         } else if PASSED.contains(&kind.as_str()) {

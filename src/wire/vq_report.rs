@@ -6,10 +6,10 @@
 //! first, `FromID`/`ToID`, `OWD`, an alert's words on a line of their own), `CallID=`, LF alone,
 //! other case, spaces around `=`, a space forgotten between two parameters, a missing `LocalID`.
 
+mod figures;
 mod lines;
-mod metrics;
 
-pub use metrics::{Metric, Metrics};
+pub use figures::{Metric, Metrics};
 
 use super::limits;
 use lines::{Key, Line, lines, params};
@@ -176,7 +176,9 @@ impl Reader {
             Key::Metrics => self.metrics(&value),
             Key::Bare if within => self.metrics(&value),
             Key::Bare => self.alert(&value),
-            Key::ToId | Key::Hardware | Key::Unknown => {}
+            // It may be taken out: it ends nothing.
+            Key::Hardware => self.within = within,
+            Key::ToId | Key::Unknown => {}
         }
     }
 

@@ -6,6 +6,7 @@ use crate::config::Allow;
 use crate::engine::Engine;
 use crate::engine::media::{MediaRefusal, Speaker};
 use crate::engine::net::host_text;
+use crate::engine::reports::is_report;
 use crate::ground::Side;
 use crate::wire::body::{self, Kind};
 use crate::wire::sip::{Message, Name, RejectReason};
@@ -88,8 +89,10 @@ impl Engine {
                 Ok((Some(body::join(&parts, boundary)), described))
             }
             Kind::Scrub => Ok((Some(self.scrub(part)), false)),
+            // `pass_report` has renamed it; elsewhere nobody has.
+            Kind::QualityReport if is_report(message) => Ok((Some(self.scrub(part)), false)),
             Kind::Pass => Ok((None, false)),
-            Kind::Unknown => {
+            Kind::QualityReport | Kind::Unknown => {
                 let name = message.text(&Name::ContentType).unwrap_or("no Content-Type");
                 let inward = self.body_goes_inwards(role);
                 if inward || allow.bodies.iter().any(|b| matches(b, name)) {

@@ -313,7 +313,11 @@ impl MediaTable {
         };
         let used = [touched(&counters.legs[0]), touched(&counters.legs[1])];
         self.lent.give(binds(&c.faces), s.ports, used, now);
-        c.done.push(stream_media(&s.kind, s.ports, counters, figures));
+        let mut sum = stream_media(&s.kind, s.ports, counters, figures);
+        let [caller, callee] = s.watch;
+        sum.caller.phone_report = caller.phone;
+        sum.callee.phone_report = callee.phone;
+        c.done.push(sum);
         if s.kind == "audio" {
             c.watch.add([counters.legs[0].packets[0], counters.legs[1].packets[0]], figures);
         }

@@ -1,9 +1,13 @@
 //! What is known of a call's media while it runs: the last window and the total of each leg, what
 //! was found, and the sum at the end. It judges nothing; `engine::quality` does.
 
+use super::call::Stream;
 use super::table::MediaTable;
+use crate::audit::PhoneReport;
 use crate::engine::findings::Finding;
+use crate::engine::output::PhoneView;
 use crate::engine::quality::worse;
+use crate::engine::reports::leg_word;
 use crate::ground::Side;
 use crate::relay::quality::{Figures, Rating, Unmeasured};
 use crate::relay::{Leg, StreamId};
@@ -18,6 +22,8 @@ pub(super) struct LegWatch {
     silent: u8,
     /// Packets came from an address that the SDP does not name.
     pub(super) strangers: bool,
+    /// What the party reported last.
+    pub(super) phone: Option<Box<PhoneReport>>,
 }
 
 /// One call.
@@ -131,6 +137,39 @@ impl MediaTable {
     /// Lost packets of a leg that were told of.
     pub(crate) fn lost_until_now(&self, stream: StreamId, leg: Leg) -> u64 {
         self.leg(stream, leg).and_then(|w| w.figures.as_ref()).map_or(0, |f| f[1].lost)
+    }
+
+    /// A party's report of the stream whose RTP it receives at `port`, else of its first audio.
+    pub(crate) fn phone_reported(
+        &mut self,
+        call: u64,
+        leg: Leg,
+        port: Option<u16>,
+        report: PhoneReport,
+    ) {
+        let Some(c) = self.calls.get_mut(&call) else { return };
+        let at = |s: &Stream| s.parties[leg.index()].rtp.map(|a| a.port());
+        let open = || c.streams.iter().enumerate().filter_map(|(i, s)| Some((i, s.as_ref()?)));
+        let exact = open().find(|(_, s)| port.is_some() && at(s) == port);
+        let Some((index, _)) = exact.or_else(|| open().find(|(_, s)| s.kind == "audio")) else {
+            return;
+        };
+        if let Some(Some(s)) = c.streams.get_mut(index) {
+            s.watch[leg.index()].phone = Some(Box::new(report));
+        }
+    }
+
+    /// What the parties of a call reported last, by stream.
+    pub(crate) fn phone_reports(&self, call: u64) -> Vec<PhoneView> {
+        let streams = self.calls.get(&call).into_iter().flat_map(|c| c.streams.iter().flatten());
+        let views = streams.flat_map(|s| {
+            let legs = [Leg::Caller, Leg::Callee].into_iter().zip(&s.watch);
+            legs.filter_map(|(leg, w)| {
+                let (media, report) = (s.kind.clone(), w.phone.as_deref()?.clone());
+                Some(PhoneView { media, leg: leg_word(leg), report })
+            })
+        });
+        views.collect()
     }
 
     /// Packets of a leg come from elsewhere.

@@ -12,7 +12,7 @@ fn types_are_told_apart() {
         ("Application/SDP ; charset=x", Kind::Sdp),
         ("message/sipfrag;version=2.0", Kind::Scrub),
         ("application/dialog-info+xml", Kind::Scrub),
-        ("application/vq-rtcpxr", Kind::Scrub),
+        ("application/vq-rtcpxr", Kind::QualityReport),
         ("application/simple-message-summary", Kind::Pass),
         ("application/dtmf-relay", Kind::Pass),
         ("application/media_control+xml", Kind::Pass),

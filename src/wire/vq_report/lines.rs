@@ -135,7 +135,9 @@ pub(super) fn lines(body: &[u8]) -> Result<Vec<Line<'_>>, Unreadable> {
 
 fn line(bytes: &[u8]) -> Line<'_> {
     let (key, at) = key_of(bytes);
-    Line { key, bytes, at }
+    let value = bytes.get(at..).unwrap_or_default();
+    let blanks = value.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
+    Line { key, bytes, at: at + blanks }
 }
 
 /// The key of a line and where its value begins.

@@ -292,7 +292,7 @@ fn a_call_id_is_renamed_wherever_it_stands() {
     assert_eq!(
         String::from_utf8(new).unwrap(),
         "VQSessionReport\nCallID:<13>\nx-Trace: call <13>, twice\n\
-         DialogID:<13>;to-tag=a;from-tag=b\nCallID:<5>\n"
+         DialogID:<13>;to-tag=a;from-tag=b\nCallID: <5>\n"
     );
 }
 
