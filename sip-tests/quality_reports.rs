@@ -559,4 +559,24 @@ mod collected {
         lab.hang_up(&mut a, &b);
         lab.end();
     }
+
+    #[test]
+    fn from_a_port_that_never_registered_the_proven_user_is_the_party() {
+        let mut lab = Lab::site();
+        let one = lab.local_phone("101", "10.17.0.21:5060");
+        let two = lab.local_phone("102", "10.17.0.21:5062");
+        let (mut a, b) = lab.establish(&one, &two);
+        lab.advance(s(2));
+        let mut other = two.clone();
+        other.at = lab.inside("10.17.0.21:7000");
+        let text = publish(&mut lab, &other, body("VQIntervalReport", &b, "4.1"));
+        lab.send(other.at, text.clone());
+        let challenged = lab.expect(other.at, "407");
+        let proof = again(&mut lab, &text, &challenged, &other, site::PASSWORD);
+        answered(&mut lab, &other, proof, "200");
+        let all = recorded(&lab);
+        assert_eq!((all[0].1.as_str(), all[0].2), ("102", "callee"));
+        lab.hang_up(&mut a, &b);
+        lab.end();
+    }
 }

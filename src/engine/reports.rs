@@ -166,7 +166,7 @@ impl Engine {
         user: Option<String>,
     ) -> Result<(), Refused> {
         let report = Report::parse(body).map_err(Refused::Unreadable)?;
-        let (no, leg) = self.subject(&report, flow)?;
+        let (no, leg) = self.subject(&report, flow, user.as_deref())?;
         let now = self.now.mono;
         let call = self.dialogs.get_mut(no).or_else(|| self.ended.get_mut(no));
         let call = call.ok_or(Refused::NoCall)?;
@@ -195,19 +195,22 @@ impl Engine {
     }
 
     /// The call and leg of a report's sender.
-    fn subject(&self, report: &Report, flow: &Flow) -> Result<(u64, Leg), Refused> {
+    fn subject(
+        &self,
+        report: &Report,
+        flow: &Flow,
+        user: Option<&str>,
+    ) -> Result<(u64, Leg), Refused> {
         let side = self.net.side(flow.listener);
         let mut stranger = None;
         let mut best: Option<(u8, u64, Leg)> = None;
         let live = self.dialogs.calls().filter(|c| c.kind == Kind::Call);
         for call in live.chain(self.ended.since(self.now.mono)) {
             for (leg, near) in named(call, report, side) {
-                let Some(mut fit) = self.fits(near, flow) else {
+                let Some(fit) = self.fits(near, flow, user) else {
                     stranger = Some(call.no);
                     continue;
                 };
-                // Two phones behind one address: the report says which of them speaks.
-                fit += u8::from(report.is_by_caller() == Some(leg == Leg::Caller));
                 let found = (fit, call.no, leg);
                 if best.is_none_or(|(fit, no, _)| (found.0, found.1) > (fit, no)) {
                     best = Some(found);
@@ -222,7 +225,7 @@ impl Engine {
     }
 
     /// How surely the sender is the party of a leg; `None`: it is not.
-    fn fits(&self, near: &LegState, flow: &Flow) -> Option<u8> {
+    fn fits(&self, near: &LegState, flow: &Flow, user: Option<&str>) -> Option<u8> {
         if near.flow == *flow {
             return Some(2);
         }
@@ -231,10 +234,10 @@ impl Engine {
         }
         // Phones that share an address are told apart by what they registered.
         let mut theirs = self.bindings.of_flow(&near.flow).peekable();
-        let known = theirs.peek().is_some();
-        let same = theirs.any(|b| self.bindings.of_flow(flow).any(|own| own.aor == b.aor));
-        let unknown = self.bindings.of_flow(flow).next().is_none();
-        (!known || same || unknown).then_some(0)
+        match user {
+            Some(user) if theirs.peek().is_some() => theirs.any(|b| b.user() == user).then_some(1),
+            Some(_) | None => Some(0),
+        }
     }
 }
 

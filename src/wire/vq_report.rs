@@ -117,21 +117,6 @@ impl Report {
         }
         reader.finish()
     }
-
-    /// Whether the reporter is the one who called; `None`: the report does not say.
-    #[must_use]
-    pub fn is_by_caller(&self) -> Option<bool> {
-        let user = |id: &Option<String>| user_of(id.as_deref()?).map(str::to_owned);
-        let (own, caller) = (user(&self.local_id)?, user(&self.orig_id)?);
-        Some(own == caller)
-    }
-}
-
-/// The user part of `"A" <sip:user@host>`.
-fn user_of(id: &str) -> Option<&str> {
-    let uri = id.rsplit_once('<').map_or(id, |(_, rest)| rest);
-    let rest = uri.split_once(':').map_or(uri, |(_, rest)| rest);
-    rest.split_once('@').map(|(user, _)| user.trim())
 }
 
 /// The report so far.

@@ -51,7 +51,6 @@ fn the_example_of_the_rfc_is_read_whole() {
     assert_eq!((r.kind, r.ended, r.call_id.as_str()), (Kind::Session, true, "6dg37f1890463"));
     let tags = r.tags.each_ref().map(Option::as_deref);
     assert_eq!(tags, [Some("8472761"), Some("9123dh311")]);
-    assert_eq!(r.is_by_caller(), Some(true));
     assert_eq!(r.remote_id.as_deref(), Some("Bill <sip:bill@example.net>"));
     let local =
         Endpoint { ip: "10.10.1.100".parse().ok(), port: Some(5000), ssrc: Some(0x1a3b_5c7d) };
@@ -154,7 +153,6 @@ fn the_draft_form_of_polycom_is_read() {
     assert_eq!((r.kind, r.ended), (Kind::Interval, false));
     assert_eq!(r.call_id, "785c72a8-8c64a097@10.2.0.52");
     assert_eq!(r.orig_id.as_deref(), Some("\"Ann\" <sip:2012@pbx.example>"));
-    assert_eq!(r.is_by_caller(), None);
     assert_eq!((r.local.port, r.local.ssrc), (Some(2270), Some(4_209_273_062)));
     assert_eq!(r.heard.number(Metric::OneWay), Some(240.0));
     assert_eq!(r.heard.number(Metric::MosListening), Some(3.8));
@@ -182,7 +180,7 @@ fn an_alert_of_yealink_is_read() {
          LocalAddr:IP=192.168.1.5 PORT=11780 SSRC=0xA1B2C3D4\r\n\
          LocalMetrics:\r\nQualityEst:RLQ=61 RCQ=60 MOSLQ=3.1 MOSCQ=3.0\r\n",
     );
-    assert_eq!((r.kind, r.is_by_caller()), (Kind::Alert, Some(false)));
+    assert_eq!((r.kind, r.orig_id.as_deref()), (Kind::Alert, Some("<sip:102@pbx>")));
     assert_eq!(r.alert.severity.as_deref(), Some("Warning"));
     assert_eq!(r.local.ssrc, Some(0xa1b2_c3d4));
     assert_eq!(r.heard.number(Metric::RListening), Some(61.0));
@@ -214,7 +212,7 @@ fn equals_for_colon_and_parameters_on_a_line_of_their_own_are_read() {
          QualityEst: RLQ=93 MOSLQ=4.1\r\nMOSCQ=4.10\r\nRemoteMetrics:\r\nQualityEst: MOSLQ=3.9\r\n",
     );
     assert_eq!(r.call_id, "20328634741612201520943@172.17.116.201");
-    assert_eq!((r.local.port, r.is_by_caller()), (Some(6000), Some(true)));
+    assert_eq!(r.local.port, Some(6000));
     assert_eq!(r.heard.number(Metric::MosConversational), Some(4.1));
     assert_eq!(r.told.unwrap().number(Metric::MosListening), Some(3.9));
 }
