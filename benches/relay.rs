@@ -9,7 +9,8 @@
 
 use portreeve::driver::relay_worker::{Options, Relay};
 use portreeve::ground::Side;
-use portreeve::relay::{Command, Event, Expect, LegConfig, Party, StreamId};
+use portreeve::relay::quality::{Codecs, Format};
+use portreeve::relay::{Command, Event, Expect, Leg, LegConfig, Party, StreamId};
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -30,6 +31,12 @@ fn main() {
             eprintln!("call {i}: {error}");
             std::process::exit(1);
         }
+        // As after an answer: everything is measured.
+        for leg in [Leg::Caller, Leg::Callee] {
+            let pcmu = Format { payload_type: 0, name: "PCMU".to_owned(), clock_rate: 8000 };
+            let codecs = Codecs { formats: vec![pcmu], encrypted: false, speech: true };
+            let _ = relay.apply(Command::Codecs { stream: StreamId(i.into()), leg, codecs });
+        }
     }
     println!("ready");
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
@@ -41,7 +48,7 @@ fn main() {
     while closed < calls {
         match relay.try_next_event() {
             Some(Event::Closed { .. }) => closed += 1,
-            Some(Event::FirstPacket { .. }) => {}
+            Some(Event::FirstPacket { .. } | Event::Measured { .. }) => {}
             Some(other) => odd.push(other),
             None => std::thread::yield_now(),
         }
