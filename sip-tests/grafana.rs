@@ -132,7 +132,7 @@ fn wrong_value(f: &Family, (label, operator, value): &Condition) -> Option<Strin
 }
 
 /// Everything in a query that neither the catalogue nor the recording rules have.
-fn unknown(expr: &str, legend: &str, records: &BTreeSet<String>) -> Vec<String> {
+pub(super) fn unknown(expr: &str, legend: &str, records: &BTreeSet<String>) -> Vec<String> {
     let q = Query::of(expr);
     let mut broken = Vec::new();
     let mut labels: BTreeSet<&str> = ["instance", "job"].into();
@@ -203,7 +203,7 @@ fn rules() -> Vec<Rule> {
     out
 }
 
-fn records() -> BTreeSet<String> {
+pub(super) fn records() -> BTreeSet<String> {
     rules().into_iter().filter(|r| r.record).map(|r| r.name).collect()
 }
 

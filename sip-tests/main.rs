@@ -11,6 +11,8 @@ mod lab;
 mod addresses;
 mod call;
 mod cancel;
+#[cfg(feature = "daemon")]
+mod docs;
 mod findings;
 mod forking;
 #[cfg(feature = "daemon")]

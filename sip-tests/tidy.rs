@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 /// The layers in order; a module may use only those before it. `engine` and `driver` do not know each
 /// other's insides, but a driver carries the engine's values.
-const LAYERS: [&str; 12] = [
+pub(crate) const LAYERS: [&str; 12] = [
     "ground", "wire", "config", "policy", "audit", "relay", "engine", "driver", "daemon", "admin",
     "selftest", "cli",
 ];
 /// How many of them stand left of the seam.
-const PURE: usize = 7;
+pub(crate) const PURE: usize = 7;
 const ROOM: usize = 400;
 /// Rooms that are larger for now, with the most they may have. Only ever shortened.
 const LARGE: [(&str, usize); 5] = [
