@@ -119,9 +119,15 @@ impl Known {
     }
 }
 
-/// A command in a sentence: words in capitals stand for what the reader puts there.
+/// Commands in a sentence, `portreeve status | drain` for several: words in capitals stand for what
+/// the reader puts there.
 fn command(span: &str) -> Option<String> {
-    let filled = span.split_whitespace().skip(1).map(|w| {
+    let all = span.strip_prefix("portreeve")?.split(" | ");
+    all.filter_map(one_command).next()
+}
+
+fn one_command(args: &str) -> Option<String> {
+    let filled = args.split_whitespace().map(|w| {
         let capitals = w.chars().all(|c| c.is_ascii_uppercase() || ":=".contains(c));
         match (capitals, w) {
             (false, w) => w.to_owned(),
