@@ -15,6 +15,9 @@ use std::time::Duration;
 /// Packets by sequence numbers below which a rating rests on chance: a second of 20 ms speech.
 const FEW: u64 = 50;
 
+/// No payload type: they have 7 bits.
+const NO_TYPE: u8 = 0xff;
+
 /// One source (RFC 3550 §3, SSRC).
 #[derive(Clone, Copy, Debug)]
 struct Source {
@@ -44,6 +47,8 @@ struct Totals {
 #[derive(Clone, Debug)]
 pub(super) struct LegMeter {
     pub(super) reports: Reports,
+    /// The last payload type and what it is: a stream rarely changes, and its table lies apart.
+    known: (u8, Payload),
     types: Types,
     /// The one that speaks, and the one before.
     sources: [Option<Source>; 2],
@@ -64,6 +69,7 @@ impl LegMeter {
     pub(super) fn new() -> Self {
         Self {
             reports: Reports::default(),
+            known: (NO_TYPE, Payload::Unsaid),
             types: Types::unsaid(),
             sources: [None; 2],
             past: Default::default(),
@@ -79,6 +85,7 @@ impl LegMeter {
 
     pub(super) fn set_codecs(&mut self, codecs: &Codecs) {
         self.types = Types::new(codecs);
+        self.known = (NO_TYPE, Payload::Unsaid);
         self.moved();
     }
 
@@ -116,7 +123,10 @@ impl LegMeter {
     }
 
     fn payload(&mut self, payload_type: u8) -> Payload {
-        let payload = self.types.of(payload_type);
+        if self.known.0 != payload_type {
+            self.known = (payload_type, self.types.of(payload_type));
+        }
+        let payload = self.known.1;
         if payload == Payload::Mismatch {
             self.mismatched += 1;
             self.mismatched_type = Some(payload_type);
