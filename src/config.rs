@@ -1,7 +1,9 @@
 //! The configuration: raw file → checked types, all errors at once. It opens no file and asks no
 //! clock; the environment is handed in. `daemon` builds a snapshot from it.
 
+mod change;
 mod checks;
+mod control;
 mod diagnostic;
 mod http;
 mod overlay;
@@ -12,6 +14,7 @@ mod show;
 mod site;
 mod types;
 
+pub use change::Changes;
 pub(crate) use rules::minute;
 pub use show::show;
 pub use types::*;
@@ -24,8 +27,8 @@ pub const INIT: &str = include_str!("../configs/edge.toml");
 /// What the file's meaning depends on besides its text.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
-    /// `PORTREEVE__SECTION__KEY` variables, and `PORTREEVE_DATA` (all variables may be given;
-    /// others are ignored).
+    /// `PORTREEVE__SECTION__KEY` variables, `PORTREEVE_DATA` and `RUNTIME_DIRECTORY` (all variables
+    /// may be given; others are ignored).
     pub variables: BTreeMap<String, String>,
     /// Addresses of this machine's network devices, with prefix lengths.
     pub devices: BTreeMap<String, Vec<ipnet::IpNet>>,
@@ -37,6 +40,12 @@ impl Environment {
     /// Folder for state and audit where neither the file nor an override names one.
     fn data(&self) -> Option<&str> {
         self.variables.get("PORTREEVE_DATA").map(String::as_str).filter(|d| !d.is_empty())
+    }
+
+    /// The folder that a service manager made for sockets (systemd.exec(5)); of several, the first.
+    fn runtime_dir(&self) -> Option<&str> {
+        let all = self.variables.get("RUNTIME_DIRECTORY")?;
+        all.split(':').next().filter(|d| d.starts_with('/'))
     }
 }
 
@@ -80,6 +89,20 @@ pub fn http_listener(
     env: &Environment,
 ) -> Result<Option<std::net::SocketAddr>, Vec<Diagnostic>> {
     http::http_listener(file, text, env)
+}
+
+/// Where the gateway that runs from this file may take commands, likeliest first; none: nowhere.
+/// `data` is the state folder where nothing names one. Nothing else of the file is judged.
+///
+/// # Errors
+/// What is wrong with `[control]` or `[state]`.
+pub fn control_sockets(
+    file: &str,
+    text: &str,
+    data: &str,
+    env: &Environment,
+) -> Result<Vec<String>, Vec<Diagnostic>> {
+    control::control_sockets(file, text, data, env)
 }
 
 #[cfg(test)]

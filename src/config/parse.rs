@@ -4,8 +4,8 @@
 use super::reader::{Section, Source};
 use super::{
     Audit, Config, DefaultPolicy, Diagnostic, Environment, Interface, Learn, Limits, Listen, Log,
-    Media, Numbers, Policy, Registrar, RegistrarMode, Site, Timers, Upstream, checks, http,
-    overlay, rules,
+    Media, Numbers, Policy, Registrar, RegistrarMode, Site, Timers, Upstream, checks, control,
+    http, overlay, rules,
 };
 use crate::ground::{Side, Transport};
 use sha2::{Digest, Sha256};
@@ -73,6 +73,8 @@ fn sections(root: &DeTable<'_>, env: &Environment, hash: String, src: &mut Sourc
     let tests = rules::tests(&mut top, src);
     let state_dir = section(&mut top, "state", "[state]", src, |s, src| s.string("dir", src));
     let data = env.data().unwrap_or("/var/lib/portreeve");
+    let state_dir = state_dir.flatten().unwrap_or_else(|| data.to_owned());
+    let control = control::control(&mut top, &state_dir, env, src);
     let audit = audit(&mut top, data, src);
     let registrar = registrar(&mut top, &upstreams, src);
     let config = Config {
@@ -86,8 +88,9 @@ fn sections(root: &DeTable<'_>, env: &Environment, hash: String, src: &mut Sourc
         numbers: numbers(&mut top, src),
         policy: Policy { default, emergency, rules, tests },
         audit,
-        state_dir: state_dir.flatten().unwrap_or_else(|| data.to_owned()),
+        state_dir,
         http: http::http(&mut top, src),
+        control,
         log: log(&mut top, src),
         drain: top.duration("drain", src).unwrap_or(Duration::from_secs(60)),
         hash,

@@ -89,6 +89,7 @@ fn rest(c: &Config, o: &mut String) -> std::fmt::Result {
     writeln!(o, "\n[audit]\ndir = {dir:?}\non_full = \"{full}\"")?;
     let http = c.http.map_or_else(|| "off".to_owned(), |a| a.to_string());
     writeln!(o, "\n[http]\nlisten = \"{http}\"")?;
+    writeln!(o, "\n[control]\nsocket = {:?}", c.control.as_deref().unwrap_or("off"))?;
     writeln!(o, "\n[log]\nlevel = {:?}\nformat = {:?}", c.log.level, c.log.format)?;
     fixed(o)
 }

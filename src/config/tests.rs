@@ -156,6 +156,34 @@ fn a_file_that_cannot_be_loaded_still_tells_where_the_gateway_answers() {
 }
 
 #[test]
+fn the_control_socket_stands_where_it_can_be_written_and_found() {
+    let mut env = Environment::default();
+    let socket = |text: &str, env: &Environment| {
+        Config::parse("t", &(MINIMAL.to_owned() + text), env).map(|c| c.control)
+    };
+    let at = |path: &str| Ok(Some(path.to_owned()));
+    let find = |text: &str, env: &Environment| control_sockets("t", text, "./portreeve-data", env);
+    let service = "/run/portreeve/control.sock";
+    assert_eq!(socket("", &env), at("/var/lib/portreeve/control.sock"));
+    assert_eq!(socket("[control]\nsocket = \"/x/c\"\n", &env), at("/x/c"));
+    assert_eq!(socket("[control]\nsocket = \"off\"\n", &env), Ok(None));
+    assert_eq!(find("", &env).unwrap(), ["./portreeve-data/control.sock", service]);
+    assert_eq!(find("[control]\nsocket = \"/x/c\"\n[[broken", &env).unwrap(), ["/x/c"]);
+    assert_eq!(find("control = { socket = \"off\" }", &env).unwrap(), [""; 0]);
+    env.variables.insert("PORTREEVE_DATA".into(), "/data/".into());
+    assert_eq!(socket("", &env), at("/data/control.sock"));
+    env.variables.insert("RUNTIME_DIRECTORY".into(), "/run/portreeve:/run/other".into());
+    assert_eq!(socket("", &env), at(service));
+    assert_eq!(find("", &env).unwrap(), [service, "/data/control.sock", service]);
+    let named = "[state]\ndir = \"/srv\"\n";
+    assert_eq!(find(named, &env).unwrap()[1], "/srv/control.sock");
+    env.variables.insert("PORTREEVE__CONTROL__SOCKET".into(), "/y/c".into());
+    assert_eq!((socket("", &env), find("", &env).unwrap()), (at("/y/c"), vec!["/y/c".to_owned()]));
+    let long = format!("control = {{ socket = \"/{}\" }}", "x".repeat(107));
+    assert!(faults(&(long + "\n" + MINIMAL)).contains("error[control-socket]"));
+}
+
+#[test]
 fn every_key_is_explained_in_the_reference() {
     // `config show` prints every key it knows; each must stand in the reference file.
     let config = Config::parse("edge", INIT, &Environment::default()).unwrap();

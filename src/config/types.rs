@@ -32,6 +32,8 @@ pub struct Config {
     pub state_dir: String,
     /// Metrics and health listener; `None`: off.
     pub http: Option<SocketAddr>,
+    /// Unix socket for commands; `None`: off.
+    pub control: Option<String>,
     /// Logging.
     pub log: Log,
     /// Longest wait for calls to end after SIGTERM.

@@ -66,6 +66,7 @@ fn config(folder: &Path) -> Step<Config> {
     config.media.workers = 1;
     config.limits.calls = 8;
     config.http = None;
+    config.control = None;
     if let Some(i) = config.interfaces.first_mut() {
         i.listen =
             [Transport::Udp, Transport::Tcp].map(|transport| Listen { transport, port }).to_vec();

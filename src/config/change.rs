@@ -1,0 +1,287 @@
+//! What may change while the gateway runs: every key says when its new value takes effect. A new
+//! configuration follows the running one with the values that need a restart kept. It changes
+//! nothing itself.
+
+use super::{
+    Audit, Config, Interface, Limits, Log, Media, Numbers, Policy, Registrar, Site, Timers,
+    Upstream,
+};
+use serde::Serialize;
+
+/// Keys whose values changed, by when the new ones count.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Changes {
+    /// At once; calls under way keep their verdict.
+    pub now: Vec<String>,
+    /// For new calls and registrations.
+    pub new_calls: Vec<String>,
+    /// After a restart; the old values hold until then.
+    pub restart: Vec<String>,
+}
+
+impl Changes {
+    /// Nothing differs.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.now.is_empty() && self.new_calls.is_empty() && self.restart.is_empty()
+    }
+
+    fn now<T: PartialEq>(&mut self, key: &str, old: &T, new: &T) {
+        if old != new {
+            self.now.push(key.to_owned());
+        }
+    }
+
+    fn later<T: PartialEq>(&mut self, key: &str, old: &T, new: &T) {
+        if old != new {
+            self.new_calls.push(key.to_owned());
+        }
+    }
+
+    fn keep<T: PartialEq + Clone>(&mut self, key: &str, old: &T, new: &mut T) {
+        if old != new {
+            self.restart.push(key.to_owned());
+            new.clone_from(old);
+        }
+    }
+}
+
+impl Config {
+    /// `self` as far as it may follow `running` without a restart, and what differs.
+    #[must_use]
+    pub fn following(mut self, running: &Self) -> (Self, Changes) {
+        let mut changes = Changes::default();
+        let c = &mut changes;
+        interfaces(c, running, &mut self);
+        upstreams(c, running, &mut self);
+        // Whole: a new section must say here when it takes effect.
+        let Self {
+            site: s,
+            interfaces: _,
+            upstreams: _,
+            registrar: r,
+            media: m,
+            limits: l,
+            timers: t,
+            numbers: n,
+            policy: p,
+            audit: a,
+            state_dir,
+            http,
+            control,
+            log: g,
+            drain,
+            hash: _,
+        } = &mut self;
+        site(c, &running.site, s);
+        registrar(c, &running.registrar, r);
+        limits(c, running, l, m.ports);
+        media(c, &running.media, m);
+        timers(c, &running.timers, t);
+        numbers(c, &running.numbers, n);
+        policy(c, &running.policy, p);
+        audit(c, &running.audit, a);
+        c.keep("state.dir", &running.state_dir, state_dir);
+        c.keep("http.listen", &running.http, http);
+        c.keep("control.socket", &running.control, control);
+        log(c, &running.log, g);
+        c.now("drain", &running.drain, drain);
+        (self, changes)
+    }
+}
+
+fn site(c: &mut Changes, old: &Site, new: &mut Site) {
+    let Site { name, domain, timezone } = new;
+    c.keep("site.name", &old.name, name);
+    c.now("site.domain", &old.domain, domain);
+    c.now("site.timezone", &old.timezone, timezone);
+}
+
+/// Sockets, relay threads and port pools are made at the start: what they were made from stays.
+fn interfaces(c: &mut Changes, old: &Config, new: &mut Config) {
+    let faces =
+        |all: &[Interface]| -> Vec<_> { all.iter().map(|i| (i.name.clone(), i.side)).collect() };
+    if faces(&old.interfaces) != faces(&new.interfaces) {
+        c.restart.push("interface".to_owned());
+        // Upstreams name interfaces by their places, which are now the old ones.
+        let names: Vec<String> = new.interfaces.iter().map(|i| i.name.clone()).collect();
+        new.interfaces.clone_from(&old.interfaces);
+        let place = |u: &Upstream| {
+            let name = names.get(u.interface)?;
+            old.interfaces.iter().position(|i| i.name == *name)
+        };
+        let places: Option<Vec<usize>> = new.upstreams.iter().map(place).collect();
+        match places {
+            Some(all) => new.upstreams.iter_mut().zip(all).for_each(|(u, i)| u.interface = i),
+            None => c.keep("upstream", &old.upstreams, &mut new.upstreams),
+        }
+        return;
+    }
+    for (was, is) in old.interfaces.iter().zip(&mut new.interfaces) {
+        let Interface {
+            name,
+            side: _,
+            address,
+            listen,
+            advertise,
+            learn,
+            networks,
+            allow_loopback,
+            force_rport,
+            keepalive,
+            dscp_sip,
+            dscp_media,
+        } = is;
+        let key = |k: &str| format!("interface.{name}.{k}");
+        c.keep(&key("address"), &was.address, address);
+        c.keep(&key("listen"), &was.listen, listen);
+        c.keep(&key("advertise"), &was.advertise, advertise);
+        c.keep(&key("networks"), &was.networks, networks);
+        c.keep(&key("dscp_sip"), &was.dscp_sip, dscp_sip);
+        c.later(&key("learn"), &was.learn, learn);
+        c.later(&key("allow_loopback"), &was.allow_loopback, allow_loopback);
+        c.later(&key("dscp_media"), &was.dscp_media, dscp_media);
+        c.now(&key("rport"), &was.force_rport, force_rport);
+        c.now(&key("keepalive"), &was.keepalive, keepalive);
+    }
+}
+
+fn upstreams(c: &mut Changes, old: &Config, new: &mut Config) {
+    if old.is_site() != new.is_site() {
+        // Being the site's own phone system or standing in front of one decides too much else.
+        c.keep("upstream", &old.upstreams, &mut new.upstreams);
+        return;
+    }
+    for was in &old.upstreams {
+        if !new.upstreams.iter().any(|u| u.name == was.name) {
+            c.new_calls.push(format!("upstream.{} (removed)", was.name));
+        }
+    }
+    for is in &new.upstreams {
+        let Upstream {
+            name,
+            address,
+            transport,
+            domain,
+            domains,
+            numbers,
+            sources,
+            interface,
+            trust,
+            probe,
+        } = is;
+        let Some(was) = old.upstreams.iter().find(|u| u.name == *name) else {
+            c.new_calls.push(format!("upstream.{name} (added)"));
+            continue;
+        };
+        let key = |k: &str| format!("upstream.{name}.{k}");
+        c.later(&key("address"), &was.address, address);
+        c.later(&key("transport"), &was.transport, transport);
+        c.later(&key("domain"), &was.domain, domain);
+        c.later(&key("domains"), &was.domains, domains);
+        c.later(&key("numbers"), &was.numbers, numbers);
+        c.later(&key("interface"), &was.interface, interface);
+        c.now(&key("sources"), &was.sources, sources);
+        c.now(&key("trust"), &was.trust, trust);
+        c.now(&key("probe"), &was.probe, probe);
+    }
+    let both = |all: &[Upstream], other: &[Upstream]| -> Vec<String> {
+        let names = all.iter().map(|u| u.name.clone());
+        names.filter(|n| other.iter().any(|u| u.name == *n)).collect()
+    };
+    let order = [both(&old.upstreams, &new.upstreams), both(&new.upstreams, &old.upstreams)];
+    c.later("upstream (order)", &order[0], &order[1]);
+}
+
+fn registrar(c: &mut Changes, old: &Registrar, new: &mut Registrar) {
+    let Registrar { mode, realm, min_expires, max_expires, users_file, password_file, digest } =
+        new;
+    c.keep("registrar.mode", &old.mode, mode);
+    // Nonces and addresses of record are made with it.
+    c.keep("registrar.realm", &old.realm, realm);
+    c.later("registrar.min_expires", &old.min_expires, min_expires);
+    c.later("registrar.max_expires", &old.max_expires, max_expires);
+    c.now("registrar.users", &old.users_file, users_file);
+    c.now("registrar.password_file", &old.password_file, password_file);
+    c.now("registrar.digest", &old.digest, digest);
+}
+
+fn media(c: &mut Changes, old: &Media, new: &mut Media) {
+    let Media { ports, idle, quarantine, workers } = new;
+    c.keep("media.ports", &old.ports, ports);
+    c.later("media.idle", &old.idle, idle);
+    c.keep("media.quarantine", &old.quarantine, quarantine);
+    c.keep("media.workers", &old.workers, workers);
+}
+
+/// `ports`: as the new file has them.
+fn limits(c: &mut Changes, running: &Config, new: &mut Limits, ports: (u16, u16)) {
+    let old = &running.limits;
+    let Limits {
+        calls,
+        calls_per_user,
+        transactions,
+        transactions_per_source,
+        dialogs,
+        bindings,
+        bindings_per_user,
+        connections,
+        connections_per_source,
+    } = new;
+    if ports != running.media.ports && *calls > old.calls {
+        // More calls were checked against ports that are not there yet.
+        c.keep("limits.calls", &old.calls, calls);
+    }
+    c.now("limits.calls", &old.calls, calls);
+    c.now("limits.calls_per_user", &old.calls_per_user, calls_per_user);
+    c.now("limits.transactions", &old.transactions, transactions);
+    let per_source = (&old.transactions_per_source, transactions_per_source);
+    c.now("limits.transactions_per_source", per_source.0, per_source.1);
+    c.now("limits.dialogs", &old.dialogs, dialogs);
+    c.now("limits.bindings", &old.bindings, bindings);
+    c.now("limits.bindings_per_user", &old.bindings_per_user, bindings_per_user);
+    c.now("limits.connections", &old.connections, connections);
+    c.now("limits.connections_per_source", &old.connections_per_source, connections_per_source);
+}
+
+fn timers(c: &mut Changes, old: &Timers, new: &Timers) {
+    let Timers { t1, t2, t4, c: timer_c } = new;
+    c.later("timers.t1", &old.t1, t1);
+    c.later("timers.t2", &old.t2, t2);
+    c.later("timers.t4", &old.t4, t4);
+    c.later("timers.c", &old.c, timer_c);
+}
+
+fn numbers(c: &mut Changes, old: &Numbers, new: &Numbers) {
+    let Numbers { outside_line, national_prefix, country } = new;
+    c.now("numbers.outside_line", &old.outside_line, outside_line);
+    c.now("numbers.national_prefix", &old.national_prefix, national_prefix);
+    c.now("numbers.country", &old.country, country);
+}
+
+fn policy(c: &mut Changes, old: &Policy, new: &Policy) {
+    let Policy { default, emergency, rules, tests } = new;
+    c.now("policy.default", &old.default, default);
+    c.now("policy.emergency", &old.emergency, emergency);
+    c.now("rule", &old.rules, rules);
+    // Where a test stands in the file is not what it says.
+    let said = |all: &[super::RuleTest]| -> Vec<_> {
+        all.iter().map(|t| (t.event.clone(), t.expect.clone())).collect()
+    };
+    c.now("rule_test", &said(&old.tests), &said(tests));
+}
+
+fn audit(c: &mut Changes, old: &Audit, new: &mut Audit) {
+    let Audit { dir, refuse_when_full } = new;
+    c.keep("audit.dir", &old.dir, dir);
+    c.now("audit.on_full", &old.refuse_when_full, refuse_when_full);
+}
+
+fn log(c: &mut Changes, old: &Log, new: &mut Log) {
+    let Log { level, format } = new;
+    c.now("log.level", &old.level, level);
+    c.keep("log.format", &old.format, format);
+}
+
+#[cfg(test)]
+mod tests;
