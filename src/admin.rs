@@ -1,10 +1,12 @@
-//! The HTTP side: metrics and health, on loopback. It asks the event loop and shows; it changes
-//! nothing.
+//! The HTTP side: metrics and health on loopback, which name nobody and change nothing; and, by a
+//! unix socket, what does. It asks the event loop; it decides nothing.
 
 pub mod catalogue;
+mod control;
 mod metrics;
 mod process;
 
+pub use control::Control;
 pub use metrics::Metrics;
 
 use crate::daemon::Ask;
@@ -18,6 +20,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
+
+/// How long the event loop may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the handlers share.
 #[derive(Debug)]
@@ -50,14 +55,17 @@ pub async fn serve(
 }
 
 /// How things stand; `None`: the event loop does not answer.
-async fn report(shared: &Shared) -> Option<Box<crate::daemon::Report>> {
+async fn report(asks: &mpsc::Sender<Ask>) -> Option<Box<crate::daemon::Report>> {
     let (to, from) = oneshot::channel();
-    shared.asks.send(Ask::Stats(to)).await.ok()?;
-    tokio::time::timeout(Duration::from_secs(2), from).await.ok()?.ok()
+    let exchange = async {
+        asks.send(Ask::Stats(to)).await.ok()?;
+        from.await.ok()
+    };
+    tokio::time::timeout(PATIENCE, exchange).await.ok()?
 }
 
 async fn show_metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    match report(&shared).await {
+    match report(&shared.asks).await {
         Some(r) => {
             let text = shared.metrics.render(&r);
             let kind = "text/plain; version=0.0.4; charset=utf-8";
@@ -71,14 +79,14 @@ async fn show_metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
 }
 
 async fn live(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    match report(&shared).await {
+    match report(&shared.asks).await {
         Some(_) => (StatusCode::OK, "live\n"),
         None => (StatusCode::SERVICE_UNAVAILABLE, "the event loop does not answer\n"),
     }
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    match report(&shared).await {
+    match report(&shared.asks).await {
         Some(r) if !r.stats.now.draining => (StatusCode::OK, "ready\n"),
         Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
         None => (StatusCode::SERVICE_UNAVAILABLE, "the event loop does not answer\n"),

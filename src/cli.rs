@@ -1,14 +1,21 @@
 //! The commands, one a file. Data goes to stdout, words to stderr.
 
 mod audit;
+mod calls;
 mod config;
+mod control;
+mod drain;
 mod gateway;
 mod health;
 mod http;
 mod log;
 mod ports;
+mod registrations;
+mod reload;
 mod run;
 mod selftest;
+mod status;
+mod table;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
@@ -21,6 +28,10 @@ pub(crate) mod exit {
     pub(crate) const NO: u8 = 1;
     /// Wrong use.
     pub(crate) const USAGE: u8 = 2;
+    /// The running gateway does not answer.
+    pub(crate) const UNREACHABLE: u8 = 69;
+    /// Not allowed.
+    pub(crate) const PERMISSION: u8 = 77;
     /// The configuration is wrong.
     pub(crate) const CONFIG: u8 = 78;
 }
@@ -32,11 +43,15 @@ Examples:
   portreeve config check FILE            every mistake at once
   portreeve selftest                     a real call through a second instance, in seconds
   portreeve health                       is the running gateway fit for calls?
+  portreeve status                       how it stands; also: calls, registrations
+  portreeve calls show 7                 one call: parties, media, quality, findings
+  portreeve reload                       read the file anew, whole or not at all
+  portreeve drain                        no new calls; end with the last one
   portreeve ports --as nft               what the firewall must open
   portreeve audit verify FOLDER          was the log changed?
 
-Exit codes: 0 done, 1 a check said no, 2 usage, 69 cannot bind, 74 state or audit volume,
-77 permission, 78 configuration.";
+Exit codes: 0 done, 1 a check or the gateway said no, 2 usage, 69 cannot bind or reach,
+74 state or audit volume, 77 permission, 78 configuration.";
 
 /// A SIP-aware application-layer gateway: the gate between a site's phones and the outside.
 #[derive(Debug, Parser)]
@@ -68,6 +83,60 @@ enum Command {
     Health(HealthArgs),
     /// Print what the firewall must open
     Ports(PortsArgs),
+    /// How the running gateway stands
+    Status(ControlArgs),
+    /// List its calls, show one whole, or hang one up
+    #[command(args_conflicts_with_subcommands = true)]
+    Calls {
+        #[command(subcommand)]
+        what: Option<CallsCommand>,
+        #[command(flatten)]
+        list: ControlArgs,
+    },
+    /// List the phones registered through it
+    Registrations(ControlArgs),
+    /// Have it read its configuration anew, whole or not at all (as SIGHUP); 78: refused
+    Reload(ControlArgs),
+    /// Have it admit no new calls and end with its last one (as SIGTERM)
+    Drain(ControlArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum CallsCommand {
+    /// Parties, media, quality and findings of one call
+    Show {
+        /// Its number, as `calls` lists it
+        id: u64,
+        #[command(flatten)]
+        gateway: ControlArgs,
+    },
+    /// End one call: BYE to both sides
+    Hangup {
+        /// Its number, as `calls` lists it
+        id: u64,
+        #[command(flatten)]
+        gateway: ControlArgs,
+    },
+}
+
+/// Which running gateway a command talks to, by its control socket.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct ControlArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Its control.socket (else as its configuration says)
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// Its configuration file (else as `run` finds it)
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Its folder for state and audit, as with `run`
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Its override of control.socket
+    #[arg(long = "set", value_name = "KEY=VALUE", hide = true)]
+    pub(crate) set: Vec<String>,
 }
 
 #[derive(Args, Clone, Debug, Default)]
@@ -180,6 +249,17 @@ pub fn main() -> ExitCode {
         Some(Command::Selftest) => selftest::selftest(),
         Some(Command::Health(args)) => health::health(&args),
         Some(Command::Ports(args)) => ports::ports(&args),
+        Some(Command::Status(args)) => status::status(&args),
+        Some(Command::Calls { what: None, list }) => calls::calls(&list),
+        Some(Command::Calls { what: Some(CallsCommand::Show { id, gateway }), .. }) => {
+            calls::show(&gateway, id)
+        }
+        Some(Command::Calls { what: Some(CallsCommand::Hangup { id, gateway }), .. }) => {
+            calls::hang_up(&gateway, id)
+        }
+        Some(Command::Registrations(args)) => registrations::registrations(&args),
+        Some(Command::Reload(args)) => reload::reload(&args),
+        Some(Command::Drain(args)) => drain::drain(&args),
     };
     ExitCode::from(code)
 }

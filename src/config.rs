@@ -78,6 +78,12 @@ impl Config {
     }
 }
 
+/// What records call a file's text by: SHA-256 in hex.
+#[must_use]
+pub fn hash(text: &str) -> String {
+    parse::hash(text)
+}
+
 /// Where the gateway that runs from this file answers; `None`: nowhere. Nothing else of the file is
 /// judged, so that a file which a reload would refuse still tells.
 ///

@@ -2,11 +2,13 @@
 //! effects out; it decides nothing that the engine could decide.
 
 mod act;
+mod ask;
 mod event_loop;
 pub mod reload;
 mod start_error;
 
-pub use event_loop::{Ask, Observed, Observer, Report};
+pub use ask::{Ask, Draining, Reload, Reloaded, Reloads, Report};
+pub use event_loop::{Observed, Observer};
 pub use start_error::StartError;
 
 use crate::audit::Record;
@@ -14,11 +16,12 @@ use crate::config::{Config, Listener};
 use crate::driver::audit_log::AuditLog;
 use crate::driver::clock::Clock;
 use crate::driver::relay_worker::{Options as RelayOptions, Relay};
+use crate::driver::service::Service;
 use crate::driver::state::{self, State};
 use crate::driver::stream::Streams;
 use crate::driver::udp::SipSocket;
 use crate::engine::digest::Users;
-use crate::engine::{Engine, Input, Seeds, Snapshot};
+use crate::engine::{Engine, Input, Seeds, Snapshot, Stats};
 use crate::ground::Transport;
 use crate::policy::RuleSet;
 use event_loop::EventLoop;
@@ -73,11 +76,33 @@ pub fn users(config: &Config) -> Result<Users, StartError> {
     Ok(Users::None)
 }
 
-/// Starts a gateway on the current runtime; `observer` hears of every measured value.
+/// How it goes, in the words of the service manager: `12 calls, 41 phones, pbx up`.
+fn service_status(stats: &Stats, config: &Config) -> String {
+    let n = |count: u64, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let mut words =
+        vec![n(stats.now.calls.iter().sum(), "call"), n(stats.now.registrations, "phone")];
+    for u in &config.upstreams {
+        let known = stats.upstreams.get(&u.name).and_then(|s| s.up);
+        words.extend(known.map(|up| format!("{} {}", u.name, if up { "up" } else { "down" })));
+    }
+    if stats.now.draining {
+        words.push("draining".to_owned());
+    }
+    words.join(", ")
+}
+
+/// Files that may have to be open: four sockets a call, connections, and our own.
+#[must_use]
+pub fn files_needed(config: &Config) -> u64 {
+    config.limits.calls as u64 * 4 + config.limits.connections as u64 + 256
+}
+
+/// Starts a gateway on the current runtime; `observer` hears of every measured value, `service`
+/// that the event loop turns.
 ///
 /// # Errors
 /// What could not be opened, with what to do about it.
-pub fn start(config: Config, observer: Observer) -> Result<Handle, StartError> {
+pub fn start(config: Config, observer: Observer, service: Service) -> Result<Handle, StartError> {
     let clock = Clock::start();
     let rules = RuleSet::compile(&config).map_err(StartError::Rules)?;
     let users = users(&config)?;
@@ -111,6 +136,7 @@ pub fn start(config: Config, observer: Observer) -> Result<Handle, StartError> {
         state,
         audit,
         observer,
+        service,
     );
     event_loop.begin(vec![Input::Restore(event_loop.stored())]);
     for at in busy_ports(&config) {

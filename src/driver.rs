@@ -3,9 +3,11 @@
 
 pub mod audit_log;
 pub mod clock;
+pub mod control_socket;
 pub mod interfaces;
 pub mod media_socket;
 pub mod relay_worker;
+pub mod service;
 pub mod state;
 pub mod stream;
 pub mod udp;

@@ -24,11 +24,13 @@ mod random;
 mod registrar;
 mod registration;
 mod reports;
+mod reload;
 mod response;
 pub mod seal;
 mod side;
 pub mod stats;
 pub mod transaction;
+pub mod view;
 
 pub use findings::Finding;
 pub use input::Input;
@@ -199,8 +201,8 @@ impl Engine {
             snap: snapshot,
         };
         engine.label();
-        engine.arm_keepalives();
-        engine.arm_probes();
+        engine.arm_keepalives(None);
+        engine.arm_probes(None);
         engine
     }
 
@@ -292,30 +294,6 @@ impl Engine {
                 TimerKey::Ack(call) => self.judge_ack(call),
                 TimerKey::Parked(call) => self.unpark(call),
                 TimerKey::Dialog(no) => self.dialog_expired(no),
-            }
-        }
-    }
-
-    fn reload(&mut self, snapshot: Arc<Snapshot>) {
-        self.auth.set_users(snapshot.users.clone());
-        self.snap = snapshot;
-        self.label();
-        self.arm_probes();
-    }
-
-    /// Series of rules and upstreams start at 0, as many as the catalogue's bound allows.
-    fn label(&mut self) {
-        let decisions = &mut self.stats.decisions;
-        decisions.entry("other".into()).or_insert([0, 0]);
-        for name in self.snap.rules.names() {
-            if decisions.len() < stats::RULE_LABELS {
-                decisions.entry(name).or_insert([0, 0]);
-            }
-        }
-        let upstreams = &mut self.stats.upstreams;
-        for upstream in &self.snap.config.upstreams {
-            if upstreams.len() < stats::UPSTREAM_LABELS {
-                upstreams.entry(upstream.name.clone()).or_default();
             }
         }
     }

@@ -331,6 +331,22 @@ const HOUSEKEEPING: &[Family] = &[
     counter("portreeve_audit_suppressed_records_total", &[], "Audit records that were lost."),
     gauge("portreeve_audit_full", &[], "1 while the audit volume takes no records."),
     gauge("portreeve_draining", &[], "1 while no new calls are admitted."),
+    counter(
+        "portreeve_config_reloads_total",
+        &[("result", Closed(&["applied", "unchanged", "refused"]))],
+        "Reloads by SIGHUP or command; a refused one changed nothing.",
+    ),
+    gauge("portreeve_config_last_reload_successful", &[], "0 after a refused reload, else 1."),
+    gauge(
+        "portreeve_config_last_reload_success_timestamp_seconds",
+        &[],
+        "When a configuration was last taken, in Unix time; the start counts.",
+    ),
+    gauge(
+        "portreeve_config_restart_pending",
+        &[],
+        "1 while the file read last holds values that need a restart.",
+    ),
     gauge("portreeve_build_info", &[("version", Build)], "Always 1."),
     counter("process_cpu_seconds_total", &[], "CPU time of this process."),
     gauge("process_resident_memory_bytes", &[], "Resident memory."),

@@ -4,7 +4,7 @@
 
 use super::catalogue::{self, Family, Type};
 use super::process::{Process, TICKS};
-use crate::daemon::{Observed, Observer, Report};
+use crate::daemon::{Observed, Observer, Reloaded, Report};
 use crate::engine::stats::{
     CATEGORIES, DIRECTIONS, ENDS, METHODS, OUTCOMES, REGISTRATION_RESULTS, SECURITY,
 };
@@ -29,7 +29,6 @@ pub struct Metrics {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
     histograms: Arc<Histograms>,
-    calls_limit: usize,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -38,10 +37,16 @@ impl std::fmt::Debug for Metrics {
     }
 }
 
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Metrics {
-    /// Describes every family and shows every series. `calls_limit` is `limits.calls`.
+    /// Describes every family.
     #[must_use]
-    pub fn new(calls_limit: usize) -> Self {
+    pub fn new() -> Self {
         let with_bounds = |builder: PrometheusBuilder, family: &Family| match family.kind {
             Type::Histogram(bounds) => {
                 let name = Matcher::Full(family.name.to_owned());
@@ -63,7 +68,7 @@ impl Metrics {
         }
         let handle = recorder.handle();
         let histograms = Arc::new(Histograms::new(&recorder));
-        Self { recorder, handle, histograms, calls_limit }
+        Self { recorder, handle, histograms }
     }
 
     /// Where measured values go.
@@ -166,7 +171,7 @@ impl Metrics {
         for (state, n) in ["early", "confirmed"].iter().zip(s.now.calls) {
             self.set("portreeve_active_calls", &[("state", state)], n);
         }
-        self.set("portreeve_active_calls_limit", &[], self.calls_limit as u64);
+        self.set("portreeve_active_calls_limit", &[], r.calls_limit);
         for (direction, row) in DIRECTIONS.iter().zip(&s.calls) {
             let direction = [("direction", *direction)];
             self.counts("portreeve_calls_total", &direction, "outcome", Row(&OUTCOMES, row));
@@ -228,6 +233,15 @@ impl Metrics {
         self.count("portreeve_audit_write_failures_total", &[], failures);
         self.count("portreeve_audit_suppressed_records_total", &[], suppressed);
         self.set("portreeve_audit_full", &[], full);
+        let words = Reloaded::ALL.map(Reloaded::as_str);
+        let reloads = Row(&words, &r.reloads.counts);
+        self.counts("portreeve_config_reloads_total", &[], "result", reloads);
+        let name = "portreeve_config_last_reload_successful";
+        self.set(name, &[], u64::from(!r.reloads.refused));
+        let name = "portreeve_config_last_reload_success_timestamp_seconds";
+        self.set(name, &[], r.reloads.success.seconds());
+        let pending = u64::from(!r.reloads.pending.is_empty());
+        self.set("portreeve_config_restart_pending", &[], pending);
         self.set("portreeve_draining", &[], u64::from(r.stats.now.draining));
         let events = Row(&SECURITY, &r.stats.security);
         self.counts("portreeve_security_events_total", &[], "class", events);

@@ -19,12 +19,15 @@ pub(super) fn load(file: &Path, env: &Environment) -> Result<Config, u8> {
 
 /// Says every fault; the exit code for them.
 pub(super) fn tell(name: &str, faults: &[Diagnostic]) -> u8 {
-    for f in faults {
-        eprintln!("{f}");
-    }
-    let s = if faults.len() == 1 { "" } else { "s" };
-    eprintln!("{} error{s} in {name}", faults.len());
+    eprint!("{}", listed(name, faults));
     exit::CONFIG
+}
+
+/// Every fault, and how many there are.
+pub(super) fn listed(name: &str, faults: &[Diagnostic]) -> String {
+    let s = if faults.len() == 1 { "" } else { "s" };
+    let all: String = faults.iter().map(|f| format!("{f}\n")).collect();
+    format!("{all}{} error{s} in {name}\n", faults.len())
 }
 
 pub(super) fn check(file: &Path) -> u8 {

@@ -5,8 +5,10 @@ use super::{HealthArgs, exit, gateway, http};
 
 pub(super) fn health(args: &HealthArgs) -> u8 {
     let path = if args.live { "/live" } else { "/ready" };
-    let answer = gateway::address(&args.gateway)
-        .and_then(|at| http::ask(at, "GET", path, "").map_err(|e| e.to_string()));
+    let answer = gateway::address(&args.gateway).and_then(|at| {
+        let told = http::ask(&http::At::Tcp(at), "GET", path, http::PATIENCE);
+        told.map_err(|e| e.to_string())
+    });
     match answer {
         Ok(a) if a.is_success() => {
             println!("{}", a.body.trim_end());

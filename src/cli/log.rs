@@ -4,20 +4,31 @@ use crate::config::Log;
 use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 
+/// Takes another level while it runs; `RUST_LOG`, where it is set, holds.
+pub(super) type Levels = Box<dyn Fn(&Log) + Send + Sync>;
+
 /// Installs the log. Called once, by commands that run the gateway.
-pub(super) fn install(log: &Log) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(&log.level));
+pub(super) fn install(log: &Log) -> Levels {
+    let named = EnvFilter::try_from_default_env();
+    let fixed = named.is_ok();
+    let filter = named.unwrap_or_else(|_| EnvFilter::new(&log.level));
     let json = match log.format.as_str() {
         "json" => true,
         "pretty" => false,
         _ => !std::io::stderr().is_terminal(),
     };
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(false);
-    let done = if json { builder.json().try_init() } else { builder.compact().try_init() };
+    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false);
+    let (done, change): (_, Levels) = if json {
+        let builder = builder.json().with_env_filter(filter).with_filter_reloading();
+        let handle = builder.reload_handle();
+        (builder.try_init(), Box::new(move |l| drop(handle.reload(EnvFilter::new(&l.level)))))
+    } else {
+        let builder = builder.compact().with_env_filter(filter).with_filter_reloading();
+        let handle = builder.reload_handle();
+        (builder.try_init(), Box::new(move |l| drop(handle.reload(EnvFilter::new(&l.level)))))
+    };
     if let Err(e) = done {
         eprintln!("log: {e}");
     }
+    if fixed { Box::new(|_| ()) } else { change }
 }

@@ -2,16 +2,20 @@
 //! for signals. The last line of the start-up is exactly `ready`.
 
 use super::{RunArgs, config, exit, gateway, log};
-use crate::admin::{self, Metrics};
-use crate::config::{Config, Environment};
-use crate::daemon::{self, Ask, StartError, reload};
+use crate::admin::{self, Control, Metrics};
+use crate::config::{self as configuration, Config, Environment};
+use crate::daemon::reload::{Read, Refusal, Reloader};
+use crate::daemon::{self, Ask, StartError};
 use crate::driver::interfaces;
+use crate::driver::service::Service;
+use crate::policy::RuleSet;
 use ipnet::IpNet;
 use std::io::{IsTerminal as _, Write as _};
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// What surrounds the configuration: variables, devices, overrides.
 pub(super) fn environment(set: &[String]) -> Environment {
@@ -26,10 +30,7 @@ fn own((k, v): (&str, &str)) -> (String, String) {
 
 pub(super) fn run(args: RunArgs) -> u8 {
     let file = gateway::file(args.config.as_deref());
-    let mut env = environment(&args.set);
-    if let Some(data) = &args.data {
-        env.variables.insert("PORTREEVE_DATA".to_owned(), data.display().to_string());
-    }
+    let env = surroundings(&args.set, args.data.as_deref());
     let loaded = match &file {
         Some(file) => config::load(file, &env).map(|c| (c, Vec::new())),
         None => site_config(args.listen.as_deref(), &env),
@@ -50,9 +51,9 @@ pub(super) fn run(args: RunArgs) -> u8 {
     if file.is_none() && !args.no_selftest {
         runtime.block_on(test_call());
     }
-    log::install(&config.log);
-    let started = Started { config, file, env, others };
-    match runtime.block_on(serve(started)) {
+    let levels = log::install(&config.log);
+    let started = Started { config, file, others, args };
+    match runtime.block_on(serve(started, levels)) {
         Ok(()) => 0,
         Err(e) => {
             eprintln!("error: {e}");
@@ -61,30 +62,81 @@ pub(super) fn run(args: RunArgs) -> u8 {
     }
 }
 
+/// [`environment`], with `--data` in it.
+pub(super) fn surroundings(set: &[String], data: Option<&Path>) -> Environment {
+    let mut env = environment(set);
+    if let Some(data) = data {
+        env.variables.insert("PORTREEVE_DATA".to_owned(), data.display().to_string());
+    }
+    env
+}
+
 struct Started {
     config: Config,
     file: Option<PathBuf>,
-    env: Environment,
     others: Vec<IpAddr>,
+    args: RunArgs,
 }
 
-async fn serve(s: Started) -> Result<(), StartError> {
-    let need = s.config.limits.calls as u64 * 4 + s.config.limits.connections as u64 + 256;
+async fn serve(s: Started, levels: log::Levels) -> Result<(), StartError> {
+    let need = daemon::files_needed(&s.config);
     let have = interfaces::raise_open_files(need);
     if have < need {
         return Err(StartError::Files { need, have });
     }
-    let metrics = Metrics::new(s.config.limits.calls);
-    let handle = daemon::start(s.config.clone(), metrics.observer())?;
+    let metrics = Metrics::new();
+    let service = Service::of_environment();
+    let handle = daemon::start(s.config.clone(), metrics.observer(), service.clone())?;
     if let Some(at) = s.config.http {
         let served = admin::serve(at, handle.asks(), metrics).await;
         served.map_err(|e| StartError::Http(at, e))?;
     }
+    let source = s.file.as_ref().map_or("site mode".to_owned(), |f| f.display().to_string());
+    let applied = Box::new(move |c: &Config| levels(&c.log));
+    let (config, read) = (s.config.clone(), reader(&s));
+    let reloader = Reloader::new(handle.asks(), config, source, read, applied, service.clone())?;
+    let reloader = Arc::new(reloader);
+    let control = match &s.config.control {
+        Some(path) => Some(
+            Control::start(path, handle.asks(), reloader.clone())
+                .map_err(|e| StartError::Control(path.clone(), e))?,
+        ),
+        None => None,
+    };
     header(&s);
     say("ready");
-    signals(handle.asks(), &s).await;
+    service.ready();
+    signals(handle.asks(), &reloader).await;
     handle.stopped().await;
+    if let Some(control) = control {
+        control.stop().await;
+    }
     Ok(())
+}
+
+/// Reads the configuration anew: the file; without one, what stands around (addresses, secrets).
+/// Variables and flags of a running process stay what they were.
+fn reader(s: &Started) -> Read {
+    let (file, args) = (s.file.clone(), s.args.clone());
+    Arc::new(move || {
+        let env = surroundings(&args.set, args.data.as_deref());
+        let Some(file) = &file else {
+            let found = find_site(args.listen.as_deref(), &env);
+            return found
+                .map(|(c, _)| c)
+                .map_err(|(_, faults)| Refusal { hash: String::new(), faults });
+        };
+        let name = file.display().to_string();
+        let text = std::fs::read_to_string(file)
+            .map_err(|e| Refusal { hash: String::new(), faults: format!("{name}: {e}\n") })?;
+        let parsed = Config::parse(&name, &text, &env);
+        // The file by itself must be good, not only what is taken of it before a restart.
+        let checked = parsed.and_then(|c| RuleSet::compile(&c).map(|_| c));
+        checked.map_err(|all| Refusal {
+            hash: configuration::hash(&text),
+            faults: all.iter().map(ToString::to_string).collect(),
+        })
+    })
 }
 
 /// The test call of site mode. A failure is told and does not stop the gateway: it may still serve.
@@ -158,7 +210,7 @@ fn password(c: &Config) -> String {
     format!("in {file}")
 }
 
-async fn signals(asks: mpsc::Sender<Ask>, s: &Started) {
+async fn signals(asks: mpsc::Sender<Ask>, reloader: &Reloader) {
     let (Ok(mut term), Ok(mut int), Ok(mut hup)) = (
         signal(SignalKind::terminate()),
         signal(SignalKind::interrupt()),
@@ -166,39 +218,43 @@ async fn signals(asks: mpsc::Sender<Ask>, s: &Started) {
     ) else {
         return;
     };
-    let mut config = s.config.clone();
-    let mut draining = false;
+    let mut stopping = false;
     loop {
-        let stop = tokio::select! {
-            _ = term.recv() => true,
-            _ = int.recv() => true,
-            _ = hup.recv() => false,
+        let by = tokio::select! {
+            _ = term.recv() => Some("SIGTERM"),
+            _ = int.recv() => Some("SIGINT"),
+            _ = hup.recv() => None,
             () = asks.closed() => return,
         };
-        if stop {
-            let ask = if draining { Ask::StopNow } else { Ask::Drain };
-            draining = true;
-            let _ = asks.send(ask).await;
-        } else if let Some(file) = &s.file {
-            let file = file.display().to_string();
-            match reload::reload(&asks, &file, &s.env, &config).await {
-                Ok(new) => {
-                    tracing::info!("reloaded {file}");
-                    config = new;
-                }
-                Err(why) => tracing::error!("reload refused, nothing changed: {why}"),
+        match by {
+            Some(_) if stopping => drop(asks.send(Ask::StopNow).await),
+            Some(name) => {
+                stopping = true;
+                let (told, _) = oneshot::channel();
+                let _ = asks.send(Ask::Drain { by: name.to_owned(), told }).await;
             }
-        } else {
-            tracing::warn!("nothing to reload: site mode has no file");
+            None => drop(reloader.reload("SIGHUP").await),
         }
     }
 }
 
-/// Site mode: where to stand. The configuration, and other addresses that could be picked.
+/// [`find_site`]; faults go to stderr.
 pub(super) fn site_config(
     listen: Option<&str>,
     env: &Environment,
 ) -> Result<(Config, Vec<IpAddr>), u8> {
+    find_site(listen, env).map_err(|(code, faults)| {
+        eprint!("{faults}");
+        code
+    })
+}
+
+/// Site mode: where to stand. The configuration, and other addresses that could be picked; else
+/// exit code and faults.
+fn find_site(
+    listen: Option<&str>,
+    env: &Environment,
+) -> Result<(Config, Vec<IpAddr>), (u8, String)> {
     let (address, port) = match listen {
         Some(text) => wanted(text)?,
         None => {
@@ -206,30 +262,33 @@ pub(super) fn site_config(
             (found.unwrap_or(IpAddr::from([127, 0, 0, 1])), 5060)
         }
     };
-    let config =
-        Config::site_mode(address, port, env).map_err(|f| config::tell("site mode", &f))?;
+    let config = Config::site_mode(address, port, env)
+        .map_err(|all| (exit::CONFIG, config::listed("site mode", &all)))?;
     let nets: Vec<IpNet> = env.devices.values().flatten().copied().collect();
     let own = config.interfaces.first().map_or(address, |i| i.address);
     let others = others(&nets, own);
     // An address that somebody named is meant.
     if listen.is_none() && own == address && is_global(address) {
         let listed: Vec<String> = others.iter().map(ToString::to_string).collect();
-        eprintln!(
+        let what = format!(
             "{address} is a public address: site mode would be open to the Internet.\n  choose a \
-             private one with --listen ADDRESS ({}), or --listen {address} if you mean it",
+             private one with --listen ADDRESS ({}), or --listen {address} if you mean it\n",
             listed.join(", ")
         );
-        return Err(exit::CONFIG);
+        return Err((exit::CONFIG, what));
     }
     Ok((config, others))
 }
 
-fn wanted(text: &str) -> Result<(IpAddr, u16), u8> {
+fn wanted(text: &str) -> Result<(IpAddr, u16), (u8, String)> {
     let bare = text.strip_prefix("udp:").or_else(|| text.strip_prefix("tcp:")).unwrap_or(text);
     let read = bare.parse::<SocketAddr>().map(|a| (a.ip(), a.port()));
     read.or_else(|_| bare.parse::<IpAddr>().map(|ip| (ip, 5060))).map_err(|_| {
-        eprintln!("--listen {text}: write an address of this machine, as 192.168.1.10 or 192.168.1.10:5062");
-        exit::USAGE
+        let what = format!(
+            "--listen {text}: write an address of this machine, as 192.168.1.10 or \
+             192.168.1.10:5062\n"
+        );
+        (exit::USAGE, what)
     })
 }
 

@@ -17,6 +17,10 @@ pub(super) fn parse(file: &str, text: &str, env: &Environment) -> Result<Config,
     parse_over(file, text, Vec::new(), env)
 }
 
+pub(super) fn hash(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
+}
+
 /// [`parse`] with values that stand between the file and the environment.
 pub(super) fn parse_over(
     file: &str,
@@ -24,7 +28,7 @@ pub(super) fn parse_over(
     preset: Vec<overlay::Override>,
     env: &Environment,
 ) -> Result<Config, Vec<Diagnostic>> {
-    let hash = Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
+    let hash = hash(text);
     // Syntax first, in the file's own text: an override cannot mend it.
     let (_, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {

@@ -1,50 +1,22 @@
 //! The loop: one input, then every effect, then the next. It owns the engine and what effects need.
 
+use super::ask::{Ask, Reloads};
 use crate::audit::Record;
 use crate::config::Config;
 use crate::driver::Arrival;
 use crate::driver::audit_log::{AuditCounters, AuditLog};
 use crate::driver::clock::Clock;
-use crate::driver::relay_worker::{Relay, Totals};
+use crate::driver::relay_worker::Relay;
+use crate::driver::service::Service;
 use crate::driver::state::State;
 use crate::driver::stream::Streams;
 use crate::driver::udp::SipSocket;
-use crate::engine::{CallView, Engine, Input, Observation, Output, Snapshot, Stats, StoredBinding};
+use crate::engine::{CallView, Engine, Input, Observation, Output, StoredBinding};
 use crate::ground::Mono;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
-
-/// What others ask of the loop.
-#[derive(Debug)]
-pub enum Ask {
-    /// How things stand.
-    Stats(oneshot::Sender<Box<Report>>),
-    /// A new configuration.
-    Reload(Arc<Snapshot>, Record),
-    /// A line for the audit log.
-    Record(Record),
-    /// No new calls; stop when the last one has ended, or after the configured time.
-    Drain,
-    /// Hang up and stop.
-    StopNow,
-}
-
-/// Counters and gauges from everywhere.
-#[derive(Clone, Debug, Default)]
-pub struct Report {
-    /// The engine's.
-    pub stats: Stats,
-    /// The relay's.
-    pub relay: Totals,
-    /// Lines, failures, suppressed records; full.
-    pub audit: [u64; 4],
-    /// Open stream connections.
-    pub connections: u64,
-    /// SIP datagrams dropped at our sockets.
-    pub dropped: u64,
-}
+use tokio::sync::mpsc;
 
 /// One measured value.
 #[derive(Debug)]
@@ -60,22 +32,30 @@ pub enum Observed {
 /// Who counts measured values. It may not block.
 pub type Observer = Arc<dyn Fn(&Observed) + Send + Sync>;
 
+/// The status line is looked at this often.
+const STATUS: Duration = Duration::from_secs(5);
+
 pub(super) struct EventLoop {
-    engine: Engine,
-    config: Config,
+    pub(super) engine: Engine,
+    pub(super) config: Config,
     pub(super) clock: Clock,
     pub(super) sockets: Vec<Option<SipSocket>>,
     pub(super) streams: Streams,
     pub(super) relay: Arc<Relay>,
     pub(super) state: State,
     pub(super) audit: Option<AuditLog>,
-    counters: Option<Arc<AuditCounters>>,
+    pub(super) counters: Option<Arc<AuditCounters>>,
     /// The session table for readers: written here, read without a lock.
     pub(super) calls: Arc<papaya::HashMap<u64, CallView>>,
     pub(super) observer: Observer,
+    pub(super) service: Service,
+    pub(super) reloads: Reloads,
+    pub(super) status: String,
+    /// When the service manager hears next; `None`: there is none.
+    pub(super) pulse_at: Option<Mono>,
     deadline: Option<Mono>,
-    draining: Option<Mono>,
-    audit_full: bool,
+    pub(super) draining: Option<Mono>,
+    pub(super) audit_full: bool,
 }
 
 impl EventLoop {
@@ -90,10 +70,14 @@ impl EventLoop {
         state: State,
         audit: Option<AuditLog>,
         observer: Observer,
+        service: Service,
     ) -> Self {
         let counters = audit.as_ref().map(AuditLog::counters);
         let calls = Arc::new(papaya::HashMap::new());
         let (deadline, draining) = (None, None);
+        let now = clock.now();
+        let reloads = Reloads { success: now.wall, ..Reloads::default() };
+        let pulse_at = service.is_there().then_some(now.mono);
         Self {
             engine,
             config,
@@ -106,6 +90,10 @@ impl EventLoop {
             counters,
             calls,
             observer,
+            service,
+            reloads,
+            status: String::new(),
+            pulse_at,
             deadline,
             draining,
             audit_full: false,
@@ -157,6 +145,7 @@ impl EventLoop {
                 },
                 () = tokio::time::sleep_until(until) => self.step(Input::Timeout),
             }
+            self.pulse();
             self.watch_audit();
             if self.is_drained() {
                 break;
@@ -184,8 +173,14 @@ impl EventLoop {
 
     fn wake_at(&self) -> tokio::time::Instant {
         let far = self.clock.now().mono + Duration::from_secs(60);
-        let at = self.deadline.unwrap_or(far).min(self.draining.unwrap_or(far)).min(far);
+        let own = [self.deadline, self.draining, self.pulse_at];
+        let at = own.into_iter().flatten().min().unwrap_or(far).min(far);
         tokio::time::Instant::from_std(self.clock.instant(at))
+    }
+
+    /// How often the service manager hears from here.
+    pub(super) fn pulse_every(&self) -> Duration {
+        self.service.beat().map_or(STATUS, |beat| beat.min(STATUS))
     }
 
     /// One input, then every effect.
@@ -208,50 +203,6 @@ impl EventLoop {
         }
     }
 
-    /// Answers a question; true: stop.
-    fn answer(&mut self, ask: Ask) -> bool {
-        match ask {
-            Ask::Stats(to) => {
-                let _ = to.send(Box::new(self.report()));
-            }
-            Ask::Reload(snapshot, record) => {
-                self.config = snapshot.config.clone();
-                self.step(Input::Reload(snapshot));
-                self.record(record);
-            }
-            Ask::Record(record) => self.record(record),
-            Ask::Drain => {
-                self.step(Input::Drain);
-                self.draining = Some(self.clock.now().mono + self.config.drain);
-                let detail = format!("{} calls under way", self.engine.active_calls());
-                self.record(Record::Admin { action: "drain", result: "applied", detail });
-            }
-            Ask::StopNow => return true,
-        }
-        false
-    }
-
-    fn report(&self) -> Report {
-        for delay in self.relay.take_delays() {
-            (self.observer)(&Observed::RelayDelay(delay));
-        }
-        let audit = self.counters.as_ref().map_or([0; 4], |c| {
-            [
-                c.records.load(Relaxed),
-                c.write_failures.load(Relaxed),
-                c.suppressed.load(Relaxed),
-                u64::from(c.full.load(Relaxed)),
-            ]
-        });
-        Report {
-            stats: self.engine.stats(self.clock.now()),
-            relay: self.relay.totals(),
-            audit,
-            connections: self.streams.len() as u64,
-            dropped: self.sockets.iter().flatten().map(SipSocket::dropped).sum(),
-        }
-    }
-
     /// Draining is over: no calls, or no more time.
     fn is_drained(&self) -> bool {
         let Some(until) = self.draining else { return false };
@@ -260,6 +211,7 @@ impl EventLoop {
 
     /// Hangs up what is left, lets the relay report, writes the last records.
     async fn finish(mut self) {
+        self.service.stopping();
         let left = self.engine.active_calls();
         self.step(Input::HangUpAll);
         if left > 0 {

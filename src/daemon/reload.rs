@@ -1,72 +1,231 @@
-//! SIGHUP: the file is read, checked and compiled; then it is swapped whole, or refused whole. A
-//! refused file changes nothing and says why.
+//! A new configuration, by SIGHUP or by command: read, checked and compiled beside the event loop;
+//! then swapped whole, or refused whole. A refused one changes nothing and says why. One at a time.
 
-use super::{Ask, users};
+use super::{Ask, Reload, Reloaded, StartError, files_needed, users};
 use crate::audit::Record;
-use crate::config::{Config, Environment};
+use crate::config::{Changes, Config};
+use crate::driver::interfaces::raise_open_files;
+use crate::driver::service::Service;
 use crate::engine::Snapshot;
+use crate::engine::digest::Users;
 use crate::policy::RuleSet;
+use serde::Serialize;
+use std::fmt::Write as _;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc, oneshot};
 
-/// Reads the file again. The configuration now in force, and in words what happened.
-pub async fn reload(
-    asks: &mpsc::Sender<Ask>,
-    file: &str,
-    env: &Environment,
-    old: &Config,
-) -> Result<Config, String> {
-    match load(file, env, old) {
-        Ok((snapshot, detail)) => {
-            let config = snapshot.config.clone();
-            let record = Record::Admin { action: "reload", result: "applied", detail };
-            let _ = asks.send(Ask::Reload(Arc::new(snapshot), record)).await;
-            Ok(config)
-        }
-        Err(why) => {
-            let detail: String = why.chars().take(256).collect();
-            let record = Record::Admin { action: "reload", result: "refused", detail };
-            let _ = asks.send(Ask::Record(record)).await;
-            Err(why)
-        }
+/// Longest detail of a record, in characters.
+const DETAIL: usize = 512;
+
+/// Why a configuration was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Its hash, when it could be read at all.
+    pub hash: String,
+    /// Every fault, with place and hint.
+    pub faults: String,
+}
+
+/// Reads the configuration anew. It may take its time: no call waits for it.
+pub type Read = Arc<dyn Fn() -> Result<Config, Refusal> + Send + Sync>;
+
+/// Told of every configuration that holds from now on.
+pub type Applied = Box<dyn Fn(&Config) + Send + Sync>;
+
+/// How a reload ended, for whoever asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// `applied`, `unchanged`, `refused`.
+    pub result: &'static str,
+    /// The file, or `site mode`.
+    pub source: String,
+    /// Hash of what held before; empty in site mode.
+    pub old_hash: String,
+    /// Hash of what was read.
+    pub hash: String,
+    /// What changed, by when it counts.
+    #[serde(flatten)]
+    pub changes: Changes,
+    /// Every fault of a refused one.
+    pub faults: String,
+}
+
+/// Reloads for one running gateway.
+pub struct Reloader {
+    asks: mpsc::Sender<Ask>,
+    source: String,
+    read: Read,
+    applied: Applied,
+    service: Service,
+    running: Mutex<Running>,
+}
+
+impl std::fmt::Debug for Reloader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reloader").field("source", &self.source).finish_non_exhaustive()
     }
 }
 
-fn load(file: &str, env: &Environment, old: &Config) -> Result<(Snapshot, String), String> {
-    let text = std::fs::read_to_string(file).map_err(|e| format!("{file}: {e}"))?;
-    let told = |all: Vec<crate::config::Diagnostic>| {
-        all.iter().map(ToString::to_string).collect::<String>()
-    };
-    let mut config = Config::parse(file, &text, env).map_err(told)?;
-    let rules = RuleSet::compile(&config).map_err(told)?;
-    let users = users(&config).map_err(|e| e.to_string())?;
-    let waits = keep_until_restart(&mut config, old);
-    let detail = if waits.is_empty() {
-        format!("configuration {}", config.hash)
-    } else {
-        format!("configuration {}; needs a restart: {}", config.hash, waits.join(", "))
-    };
-    Ok((Snapshot { config, rules, users }, detail))
+/// What holds.
+#[derive(Clone)]
+struct Running {
+    config: Config,
+    users: Users,
 }
 
-/// Sections that only a restart can change keep their old values; their names.
-fn keep_until_restart(new: &mut Config, old: &Config) -> Vec<&'static str> {
-    let mut waits = Vec::new();
-    macro_rules! keep {
-        ($field:ident, $name:literal) => {
-            if new.$field != old.$field {
-                waits.push($name);
-                new.$field = old.$field.clone();
+struct Prepared {
+    snapshot: Snapshot,
+    hash: String,
+    changes: Changes,
+}
+
+impl Reloader {
+    /// For a gateway that was started with `config`; `source` names where `read` reads.
+    ///
+    /// # Errors
+    /// The users' secrets cannot be read.
+    pub fn new(
+        asks: mpsc::Sender<Ask>,
+        config: Config,
+        source: String,
+        read: Read,
+        applied: Applied,
+        service: Service,
+    ) -> Result<Self, StartError> {
+        let users = users(&config)?;
+        let running = Mutex::new(Running { config, users });
+        Ok(Self { asks, source, read, applied, service, running })
+    }
+
+    /// The file, or `site mode`.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Reads anew; what came of it. Once begun it must not be dropped: give it a task of its own.
+    /// `by`: who wants it, for the audit log.
+    pub async fn reload(&self, by: &str) -> Outcome {
+        let mut running = self.running.lock().await;
+        self.service.reloading();
+        let (read, before) = (self.read.clone(), running.clone());
+        let prepared = tokio::task::spawn_blocking(move || prepare(&read, before)).await;
+        let prepared = prepared.unwrap_or_else(|e| {
+            let faults = format!("reading the configuration failed: {e}\n");
+            Err(Refusal { hash: String::new(), faults })
+        });
+        let old_hash = running.config.hash.clone();
+        let outcome = match prepared {
+            Ok(p) => {
+                let same = p.changes.is_empty();
+                let result = if same { Reloaded::Unchanged } else { Reloaded::Applied };
+                // A comment changes the hash, and that is what records name.
+                let snapshot = (!same || p.hash != old_hash).then(|| Arc::new(p.snapshot));
+                let outcome = self.outcome(result, old_hash, p.hash, p.changes, String::new());
+                self.hand_over(&outcome, result, snapshot.clone(), by).await;
+                if let Some(s) = snapshot {
+                    (self.applied)(&s.config);
+                    *running = Running { config: s.config.clone(), users: s.users.clone() };
+                }
+                outcome
+            }
+            Err(r) => {
+                let (result, changes) = (Reloaded::Refused, Changes::default());
+                let outcome = self.outcome(result, old_hash, r.hash, changes, r.faults);
+                self.hand_over(&outcome, result, None, by).await;
+                outcome
             }
         };
+        self.service.ready();
+        outcome.log();
+        outcome
     }
-    keep!(interfaces, "interface");
-    keep!(media, "media");
-    keep!(registrar, "registrar");
-    keep!(audit, "audit");
-    keep!(state_dir, "state");
-    keep!(http, "http");
-    keep!(log, "log");
-    keep!(site, "site");
-    waits
+
+    fn outcome(
+        &self,
+        result: Reloaded,
+        old_hash: String,
+        hash: String,
+        changes: Changes,
+        faults: String,
+    ) -> Outcome {
+        let (result, source) = (result.as_str(), self.source.clone());
+        Outcome { result, source, old_hash, hash, changes, faults }
+    }
+
+    async fn hand_over(
+        &self,
+        outcome: &Outcome,
+        result: Reloaded,
+        snapshot: Option<Arc<Snapshot>>,
+        by: &str,
+    ) {
+        let (done, taken) = oneshot::channel();
+        let detail: String = outcome.detail(by).chars().take(DETAIL).collect();
+        let record = Record::Admin { action: "reload", result: result.as_str(), detail };
+        let pending = outcome.changes.restart.clone();
+        let reload = Box::new(Reload { snapshot, result, pending, record, done });
+        // A gateway that has stopped takes nothing, and nobody misses it.
+        let _ = self.asks.send(Ask::Reload(reload)).await;
+        let _ = taken.await;
+    }
+}
+
+/// Everything that may take time or fail.
+fn prepare(read: &Read, before: Running) -> Result<Prepared, Refusal> {
+    let config = read()?;
+    let hash = config.hash.clone();
+    let refused = |faults: String| Refusal { hash: hash.clone(), faults };
+    let (config, mut changes) = config.following(&before.config);
+    let rules = RuleSet::compile(&config)
+        .map_err(|all| refused(all.iter().map(ToString::to_string).collect()))?;
+    let users = users(&config).map_err(|e| refused(format!("error: {e}\n")))?;
+    if users != before.users && !changes.now.iter().any(|k| k.starts_with("registrar.")) {
+        changes.now.push("registrar.users (contents)".to_owned());
+    }
+    let need = files_needed(&config);
+    if need > files_needed(&before.config) {
+        let have = raise_open_files(need);
+        if have < need {
+            return Err(refused(format!("error: {}\n", StartError::Files { need, have })));
+        }
+    }
+    Ok(Prepared { snapshot: Snapshot { config, rules, users }, hash, changes })
+}
+
+impl Outcome {
+    /// For the audit log: who, from what to what, and which keys.
+    fn detail(&self, by: &str) -> String {
+        let name = |hash: &str| if hash.is_empty() { "-".to_owned() } else { hash.to_owned() };
+        let mut text = format!("by {by}: {} -> {}", name(&self.old_hash), name(&self.hash));
+        for (when, keys) in self.sections() {
+            let _ = write!(text, "; {when}: {}", keys.join(", "));
+        }
+        if !self.faults.is_empty() {
+            let _ = write!(text, "; {}", self.faults);
+        }
+        text
+    }
+
+    /// Changed keys under the words for when they count; nothing for what did not change.
+    fn sections(&self) -> impl Iterator<Item = (&'static str, &Vec<String>)> {
+        let c = &self.changes;
+        let all = [("now", &c.now), ("new calls", &c.new_calls), ("needs a restart", &c.restart)];
+        all.into_iter().filter(|(_, keys)| !keys.is_empty())
+    }
+
+    fn log(&self) {
+        let source = &self.source;
+        if !self.faults.is_empty() {
+            tracing::error!("reload refused, nothing changed: {}", self.faults);
+            return;
+        }
+        let sections: Vec<String> =
+            self.sections().map(|(when, keys)| format!("{when}: {}", keys.join(", "))).collect();
+        if sections.is_empty() {
+            tracing::info!("reloaded {source}: nothing changed");
+        } else {
+            tracing::info!("reloaded {source}; {}", sections.join("; "));
+        }
+    }
 }

@@ -25,6 +25,8 @@ pub enum StartError {
     Relay(io::Error),
     /// The metrics listener.
     Http(SocketAddr, io::Error),
+    /// The control socket.
+    Control(String, io::Error),
     /// A rule or its test.
     Rules(Vec<Diagnostic>),
     /// Too few open files for `limits.calls`.
@@ -48,12 +50,16 @@ impl StartError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Bind { error, .. } | Self::Http(_, error)
+            Self::Bind { error, .. } | Self::Http(_, error) | Self::Control(_, error)
                 if error.kind() == io::ErrorKind::PermissionDenied =>
             {
                 77
             }
-            Self::Bind { .. } | Self::Http(..) | Self::Relay(_) | Self::Files { .. } => 69,
+            Self::Bind { .. }
+            | Self::Http(..)
+            | Self::Control(..)
+            | Self::Relay(_)
+            | Self::Files { .. } => 69,
             Self::State(e) if e.busy => 69,
             Self::State(_) | Self::Audit(_) => 74,
             Self::Rules(_) => 78,
@@ -72,6 +78,7 @@ impl fmt::Display for StartError {
                 write!(f, "metrics cannot listen at {at}: {e}\n  choose another with http.listen")?;
                 holder(f, *at, Transport::Tcp)
             }
+            Self::Control(path, e) => control(f, path, e),
             Self::Rules(all) => all.iter().try_for_each(|d| write!(f, "{d}")),
             Self::Files { need, have } => write!(
                 f,
@@ -108,6 +115,30 @@ fn bind(f: &mut fmt::Formatter<'_>, l: &Listener, error: &io::Error) -> fmt::Res
              needs no right"
         ),
         _ => write!(f, "{transport} {at}: {error}"),
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest is alike")]
+fn control(f: &mut fmt::Formatter<'_>, path: &str, error: &io::Error) -> fmt::Result {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => write!(
+            f,
+            "another portreeve takes commands at {path}\n  stop it, or give this one its own with \
+             control.socket"
+        ),
+        io::ErrorKind::AlreadyExists => {
+            write!(f, "{path}: {error}\n  move it away, or choose another path with control.socket")
+        }
+        io::ErrorKind::InvalidInput => write!(
+            f,
+            "{path}: too long for a unix socket (107 octets)\n  choose a shorter one with \
+             control.socket, or \"off\""
+        ),
+        _ => write!(
+            f,
+            "control socket {path}: {error}\n  choose a path that this user may write with \
+             control.socket, or \"off\""
+        ),
     }
 }
 

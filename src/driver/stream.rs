@@ -32,6 +32,8 @@ const QUEUE: usize = 64;
 #[derive(Debug, Default)]
 struct Table {
     next: u64,
+    total: usize,
+    per_source: usize,
     writers: HashMap<ConnId, mpsc::Sender<Bytes>>,
     by_peer: HashMap<(ListenerId, SocketAddr), ConnId>,
     sources: HashMap<IpAddr, (usize, usize)>,
@@ -43,17 +45,22 @@ pub struct Streams {
     table: Arc<Mutex<Table>>,
     listeners: Arc<Vec<Listener>>,
     queue: mpsc::Sender<Arrival>,
-    total: usize,
-    per_source: usize,
 }
 
 impl Streams {
     /// None open yet.
     #[must_use]
     pub fn new(listeners: Vec<Listener>, limits: &Limits, queue: mpsc::Sender<Arrival>) -> Self {
-        let (total, per_source) = (limits.connections, limits.connections_per_source);
         let (table, listeners) = (Arc::default(), Arc::new(listeners));
-        Self { table, listeners, queue, total, per_source }
+        let streams = Self { table, listeners, queue };
+        streams.set_limits(limits);
+        streams
+    }
+
+    /// How many may be open from now on; those that are stay.
+    pub fn set_limits(&self, limits: &Limits) {
+        let mut t = self.table();
+        (t.total, t.per_source) = (limits.connections, limits.connections_per_source);
     }
 
     fn table(&self) -> std::sync::MutexGuard<'_, Table> {
@@ -100,11 +107,12 @@ impl Streams {
         accepted: bool,
     ) -> Option<(ConnId, mpsc::Receiver<Bytes>)> {
         let mut t = self.table();
-        if t.writers.len() >= self.total {
+        if t.writers.len() >= t.total {
             return None;
         }
+        let per_source = t.per_source;
         let (open, half) = t.sources.entry(peer.ip()).or_default();
-        if accepted && (*open >= self.per_source || *half >= HALF_OPEN) {
+        if accepted && (*open >= per_source || *half >= HALF_OPEN) {
             return None;
         }
         *open += 1;

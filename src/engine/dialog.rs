@@ -143,6 +143,10 @@ impl Dialogs {
         self.calls.values()
     }
 
+    pub(crate) fn all_mut(&mut self) -> impl Iterator<Item = &mut Call> {
+        self.calls.values_mut()
+    }
+
     pub(crate) fn find(&self, key: &DialogKey) -> Option<(u64, Leg)> {
         self.index.get(key).copied()
     }

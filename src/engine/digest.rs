@@ -32,7 +32,7 @@ pub fn knows_md5_only(user_agent: &str) -> bool {
 }
 
 /// Secrets of local users.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Users {
     /// One password for every user name that is an extension (site mode): digits, 2 to 6 of them.
     Shared {
@@ -56,7 +56,7 @@ impl std::fmt::Debug for Users {
 }
 
 /// Precomputed HA1 of one user, lower-case hex.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Ha1 {
     /// MD5(user:realm:password).
     pub md5: Option<String>,

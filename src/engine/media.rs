@@ -5,6 +5,7 @@ mod call;
 mod judge;
 mod lent;
 mod table;
+mod view;
 mod watch;
 
 pub(crate) use judge::{Judge, MediaRefusal};

@@ -3,25 +3,8 @@
 
 use super::{Engine, Level, TimerKey};
 use crate::wire::sip::{Message, Method, Name};
-use std::time::Duration;
-
-/// The first probe comes soon after the start, so that little time is unknown.
-const FIRST: Duration = Duration::from_secs(1);
 
 impl Engine {
-    /// Arms the probes of all upstreams that ask for them.
-    pub(crate) fn arm_probes(&mut self) {
-        let all: Vec<bool> = self.snap.config.upstreams.iter().map(|u| u.probe.is_some()).collect();
-        for (index, wanted) in all.into_iter().enumerate() {
-            let key = TimerKey::Probe(index);
-            if wanted {
-                self.timers.set(key, self.now.mono + FIRST);
-            } else {
-                self.timers.stop(key);
-            }
-        }
-    }
-
     /// Sends a probe and arms the next.
     pub(crate) fn probe(&mut self, index: usize) {
         let Some(upstream) = self.upstream(index).cloned() else { return };

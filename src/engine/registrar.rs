@@ -278,17 +278,6 @@ impl Engine {
         self.arm_expiry();
     }
 
-    /// Arms keep-alives of interfaces that ask for them.
-    pub(crate) fn arm_keepalives(&mut self) {
-        let all: Vec<(usize, Option<Duration>)> =
-            self.net.interfaces().iter().map(|i| i.keepalive).enumerate().collect();
-        for (index, every) in all {
-            if let Some(every) = every {
-                self.timers.set(TimerKey::KeepAlive(index), self.now.mono + every);
-            }
-        }
-    }
-
     /// Sends CRLF CRLF to NATed phones of an inside interface, to the upstreams of an outside one.
     pub(crate) fn keep_alive(&mut self, index: usize) {
         let Some(interface) = self.net.interface_at(index) else { return };

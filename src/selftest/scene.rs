@@ -5,6 +5,7 @@ use super::phone::{Phone, Step};
 use super::voice::Voice;
 use crate::config::{Config, Listen, Rule, RuleAction};
 use crate::daemon::{self, Handle};
+use crate::driver::service::Service;
 use crate::driver::state::site_password;
 use crate::ground::Transport;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
@@ -36,7 +37,8 @@ impl Scene {
         let server = SocketAddr::new(LOOPBACK, port);
         let file = folder.join("site-password");
         let password = site_password(&file).map_err(|e| e.to_string())?;
-        let handle = daemon::start(config, Arc::new(|_| ())).map_err(|e| e.to_string())?;
+        let handle =
+            daemon::start(config, Arc::new(|_| ()), Service::none()).map_err(|e| e.to_string())?;
         let mut phones = [
             Phone::new(0, "101", &password, server).await?,
             Phone::new(1, "102", &password, server).await?,

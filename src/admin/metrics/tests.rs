@@ -46,7 +46,7 @@ fn of_catalogue() -> BTreeSet<String> {
 
 #[test]
 fn every_series_is_there_from_the_start_and_none_besides() {
-    assert_eq!(series(&Metrics::new(5).render(&Report::default())), of_catalogue());
+    assert_eq!(series(&Metrics::new().render(&Report::default())), of_catalogue());
 }
 
 #[test]
@@ -56,14 +56,14 @@ fn cpu_time_is_written_in_hundredths_of_a_second() {
     assert_eq!(written("1205"), format!("{head}12.05\nx 1\n"));
     assert_eq!(written("7"), format!("{head}0.07\nx 1\n"));
     assert_eq!(with_cpu_in_seconds("x 1\n".to_owned()), "x 1\n");
-    let text = Metrics::new(5).render(&Report::default());
+    let text = Metrics::new().render(&Report::default());
     let line = text.lines().find_map(|l| l.strip_prefix("process_cpu_seconds_total ")).unwrap();
     assert!(line.contains('.') && line.parse::<f64>().is_ok(), "{line}");
 }
 
 #[test]
 fn histograms_have_the_bounds_of_the_catalogue() {
-    let text = Metrics::new(5).render(&Report::default());
+    let text = Metrics::new().render(&Report::default());
     for family in catalogue::all() {
         let Type::Histogram(bounds) = family.kind else { continue };
         let start = format!("{}_bucket", family.name);
@@ -76,7 +76,7 @@ fn histograms_have_the_bounds_of_the_catalogue() {
 
 #[test]
 fn an_observation_lands_in_its_bucket() {
-    let metrics = Metrics::new(5);
+    let metrics = Metrics::new();
     let observe = metrics.observer();
     let delay = Duration::from_millis(300);
     observe(&Observed::Engine(Observation::PostDialDelay { direction: 0, delay }));
@@ -104,7 +104,7 @@ fn an_observation_lands_in_its_bucket() {
 fn an_upstream_that_was_never_probed_is_not_said_to_be_up() {
     let mut report = Report::default();
     report.stats.upstreams.insert("pbx".to_owned(), UpstreamState::default());
-    let metrics = Metrics::new(5);
+    let metrics = Metrics::new();
     assert!(!metrics.render(&report).contains("portreeve_upstream_up{"));
     let state = UpstreamState { up: Some(false), probes: [0, 1] };
     report.stats.upstreams.insert("pbx".to_owned(), state);

@@ -1,0 +1,354 @@
+//! The control listener: JSON over a unix socket, for the gateway's own user and for root. What
+//! shows a name or changes anything is here and not at the loopback port. It asks the event loop
+//! and reloads; it decides nothing.
+
+use super::{PATIENCE, report};
+use crate::daemon::reload::Reloader;
+use crate::daemon::{Ask, Report};
+use crate::driver::control_socket::{SocketFile, bind};
+use axum::Router;
+use axum::extract::connect_info::{ConnectInfo, Connected};
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::serve::{IncomingStream, Listener};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::future::Future as _;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Sleep, sleep};
+
+/// Connections at a time; more wait.
+const CONNECTIONS: usize = 16;
+/// Longest life of one.
+const LIFE: Duration = Duration::from_secs(60);
+/// Answers under way may be finished for this long when the gateway stops.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// What the handlers share.
+#[derive(Debug)]
+struct Shared {
+    asks: mpsc::Sender<Ask>,
+    reloader: Arc<Reloader>,
+}
+
+/// The running listener; its file goes when this does.
+#[derive(Debug)]
+pub struct Control {
+    _file: SocketFile,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Control {
+    /// Listens at `path` and serves.
+    ///
+    /// # Errors
+    /// As [`bind`].
+    pub fn start(path: &str, asks: mpsc::Sender<Ask>, reloader: Arc<Reloader>) -> io::Result<Self> {
+        let (listener, file) = bind(std::path::Path::new(path))?;
+        let gate = Gate {
+            listener: UnixListener::from_std(listener)?,
+            room: Arc::new(Semaphore::new(CONNECTIONS)),
+            own: rustix::process::geteuid().as_raw(),
+        };
+        let app = router().with_state(Arc::new(Shared { asks, reloader }));
+        let (stop, mut stopped) = watch::channel(false);
+        let task = tokio::spawn(async move {
+            let app = app.into_make_service_with_connect_info::<Peer>();
+            let end = async move {
+                let _ = stopped.wait_for(|s| *s).await;
+            };
+            let _ = axum::serve(gate, app).with_graceful_shutdown(end).await;
+        });
+        Ok(Self { _file: file, stop, task })
+    }
+
+    /// Finishes the answers under way and ends.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        let _ = tokio::time::timeout(GOODBYE, self.task).await;
+    }
+}
+
+fn router() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/status", get(status))
+        .route("/calls", get(calls))
+        .route("/calls/{id}", get(call))
+        .route("/calls/{id}/hangup", post(hang_up))
+        .route("/registrations", get(registrations))
+        .route("/reload", post(reload))
+        .route("/drain", post(drain))
+        .fallback(|| async { refused(StatusCode::NOT_FOUND, "there is nothing of this name") })
+}
+
+/// Who asks, as the kernel says (`SO_PEERCRED`).
+#[derive(Clone, Copy, Debug)]
+struct Peer {
+    uid: u32,
+    pid: Option<i32>,
+}
+
+impl Peer {
+    /// For the audit log.
+    fn name(self) -> String {
+        match self.pid {
+            Some(pid) => format!("uid {} (pid {pid})", self.uid),
+            None => format!("uid {}", self.uid),
+        }
+    }
+}
+
+impl Connected<IncomingStream<'_, Gate>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Gate>) -> Self {
+        *stream.remote_addr()
+    }
+}
+
+/// Lets in the gateway's own user and root, so many at a time.
+struct Gate {
+    listener: UnixListener,
+    room: Arc<Semaphore>,
+    own: u32,
+}
+
+impl Listener for Gate {
+    type Io = Guest;
+    type Addr = Peer;
+
+    async fn accept(&mut self) -> (Guest, Peer) {
+        loop {
+            // It is never closed.
+            let Ok(room) = self.room.clone().acquire_owned().await else { continue };
+            let Ok((stream, _)) = self.listener.accept().await else {
+                sleep(Duration::from_millis(100)).await;
+                continue;
+            };
+            let Ok(who) = stream.peer_cred() else { continue };
+            let peer = Peer { uid: who.uid(), pid: who.pid() };
+            if may_enter(peer.uid, self.own) {
+                return (Guest { stream, _room: room, end: Box::pin(sleep(LIFE)) }, peer);
+            }
+            tracing::warn!("control socket: {} is not the gateway's user: closed", peer.name());
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<Peer> {
+        Ok(Peer { uid: self.own, pid: None })
+    }
+}
+
+/// Root, or whom the gateway runs as.
+fn may_enter(uid: u32, own: u32) -> bool {
+    uid == 0 || uid == own
+}
+
+/// One connection; it ends when its time is over.
+struct Guest {
+    stream: UnixStream,
+    _room: OwnedSemaphorePermit,
+    end: Pin<Box<Sleep>>,
+}
+
+impl AsyncRead for Guest {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.end.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Guest {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.end.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+fn answer(status: StatusCode, body: &impl Serialize) -> Response {
+    let text = serde_json::to_string(body).unwrap_or_else(|_| "{}".to_owned()) + "\n";
+    (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+fn refused(status: StatusCode, why: &str) -> Response {
+    answer(status, &json!({ "error": why }))
+}
+
+/// Asks the event loop; an answer is shown, silence is told.
+async fn asked<T>(
+    shared: &Shared,
+    question: impl FnOnce(oneshot::Sender<T>) -> Ask,
+    show: impl FnOnce(T) -> Response,
+) -> Response {
+    let (to, from) = oneshot::channel();
+    let exchange = async {
+        shared.asks.send(question(to)).await.ok()?;
+        from.await.ok()
+    };
+    match tokio::time::timeout(PATIENCE, exchange).await.ok().flatten() {
+        Some(told) => show(told),
+        None => mute(),
+    }
+}
+
+fn mute() -> Response {
+    refused(StatusCode::SERVICE_UNAVAILABLE, "the event loop does not answer")
+}
+
+async fn status(State(shared): State<Arc<Shared>>) -> Response {
+    match report(&shared.asks).await {
+        Some(r) => answer(StatusCode::OK, &summary(&r, shared.reloader.source())),
+        None => mute(),
+    }
+}
+
+/// How things stand, for people and scripts.
+fn summary(r: &Report, source: &str) -> Value {
+    let s = &r.stats;
+    let [early, confirmed] = s.now.calls;
+    let up = |name: &String| s.upstreams.get(name).and_then(|u| u.up);
+    let upstreams: Vec<Value> = r
+        .upstreams
+        .iter()
+        .map(|(name, address)| json!({ "name": name, "address": address, "up": up(name) }))
+        .collect();
+    let ports = |i: usize| {
+        let p = s.now.ports[i];
+        json!({ "used": p.used, "quarantined": p.quarantined, "free": p.free })
+    };
+    let [records, failures, suppressed, full] = r.audit;
+    let [applied, unchanged, refused] = r.reloads.counts;
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "site": r.site,
+        "state": if s.now.draining { "draining" } else { "running" },
+        "drain_left_s": r.drain_left.map(|d| d.as_secs()),
+        "uptime_s": r.uptime.as_secs(),
+        "calls": { "early": early, "confirmed": confirmed, "limit": r.calls_limit },
+        "registrations": s.now.registrations,
+        "upstreams": upstreams,
+        "media_streams": s.now.streams,
+        "media_ports": { "inside": ports(0), "outside": ports(1) },
+        "connections": r.connections,
+        "audit": {
+            "records": records, "failures": failures, "suppressed": suppressed, "full": full == 1,
+        },
+        "configuration": {
+            "source": source,
+            "hash": r.hash,
+            "taken": r.reloads.success.seconds(),
+            "reloads": { "applied": applied, "unchanged": unchanged, "refused": refused },
+            "last_reload_refused": r.reloads.refused,
+            "restart_pending": r.reloads.pending,
+        },
+    })
+}
+
+async fn calls(State(shared): State<Arc<Shared>>) -> Response {
+    let show = |(calls, left_off)| {
+        answer(StatusCode::OK, &json!({ "calls": calls, "left_off": left_off }))
+    };
+    asked(&shared, Ask::Calls, show).await
+}
+
+async fn registrations(State(shared): State<Arc<Shared>>) -> Response {
+    let show = |(all, left_off)| {
+        answer(StatusCode::OK, &json!({ "registrations": all, "left_off": left_off }))
+    };
+    asked(&shared, Ask::Registrations, show).await
+}
+
+fn no_call(id: &str) -> Response {
+    refused(StatusCode::NOT_FOUND, &format!("there is no call {id}: `portreeve calls` lists them"))
+}
+
+async fn call(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
+    let Ok(no) = id.parse::<u64>() else { return no_call(&id) };
+    let show = |found: Option<_>| match found {
+        Some(detail) => answer(StatusCode::OK, &detail),
+        None => no_call(&id),
+    };
+    asked(&shared, |to| Ask::Call(no, to), show).await
+}
+
+async fn hang_up(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(id): Path<String>,
+) -> Response {
+    let Ok(no) = id.parse::<u64>() else { return no_call(&id) };
+    let question = |told| Ask::HangUp { call: no, by: peer.name(), told };
+    let show = |there| match there {
+        true => answer(StatusCode::OK, &json!({ "call": no, "result": "applied" })),
+        false => no_call(&id),
+    };
+    asked(&shared, question, show).await
+}
+
+async fn reload(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+) -> Response {
+    let reloader = shared.reloader.clone();
+    // Of its own: whoever asked may go, and it must not be left half done.
+    match tokio::spawn(async move { reloader.reload(&peer.name()).await }).await {
+        Ok(o) if o.result == "refused" => answer(StatusCode::UNPROCESSABLE_ENTITY, &o),
+        Ok(o) => answer(StatusCode::OK, &o),
+        Err(_) => mute(),
+    }
+}
+
+async fn drain(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+) -> Response {
+    let show = |d: crate::daemon::Draining| {
+        let body = json!({
+            "calls": d.calls, "left_s": d.left.as_secs_f64().ceil(), "already": d.already,
+        });
+        answer(StatusCode::OK, &body)
+    };
+    asked(&shared, |told| Ask::Drain { by: peer.name(), told }, show).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_gateways_user_and_root_may_enter() {
+        for (uid, own, want) in [(0, 1000, true), (1000, 1000, true), (1001, 1000, false)] {
+            assert_eq!(may_enter(uid, own), want, "{uid}");
+        }
+        assert!(!may_enter(1000, 0), "a gateway of root serves root alone");
+    }
+}

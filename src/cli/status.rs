@@ -1,0 +1,99 @@
+//! `status`: how the running gateway stands, on one screen.
+
+use super::ControlArgs;
+use super::control::{self, list, number, text};
+use super::table::{clock, shown};
+use serde_json::Value;
+use std::fmt::Write as _;
+
+pub(super) fn status(args: &ControlArgs) -> u8 {
+    control::show(args, "/status", |v| print!("{}", screen(v)))
+}
+
+fn screen(v: &Value) -> String {
+    let mut out = String::new();
+    let draining = match v.get("drain_left_s").and_then(Value::as_u64) {
+        Some(left) => format!(", calls are hung up in {}", clock(left)),
+        None => String::new(),
+    };
+    let (version, site, state) = (text(v, "/version"), shown(text(v, "/site")), text(v, "/state"));
+    let up = clock(number(v, "/uptime_s"));
+    let _ = writeln!(out, "portreeve {version}   site {site}   up {up}   {state}{draining}");
+    let [early, confirmed, limit] =
+        ["early", "confirmed", "limit"].map(|k| number(v, &format!("/calls/{k}")));
+    let setup = if early > 0 { format!(", {early} being set up") } else { String::new() };
+    let _ = writeln!(out, "  calls          {} of {limit}{setup}", early + confirmed);
+    let _ = writeln!(out, "  registrations  {}", number(v, "/registrations"));
+    for u in list(v, "/upstreams") {
+        let state = match u.get("up").and_then(Value::as_bool) {
+            Some(true) => "up",
+            Some(false) => "down: it does not answer OPTIONS",
+            None => "not probed",
+        };
+        let (name, at) = (shown(text(u, "/name")), text(u, "/address"));
+        let _ = writeln!(out, "  upstream       {name}   {at}   {state}");
+    }
+    for side in ["inside", "outside"] {
+        let [used, resting, free] =
+            ["used", "quarantined", "free"].map(|k| number(v, &format!("/media_ports/{side}/{k}")));
+        let _ = writeln!(out, "  ports {side:<8} {used} used, {resting} resting, {free} free");
+    }
+    let full = v.pointer("/audit/full").and_then(Value::as_bool) == Some(true);
+    let trouble = if full { "   FULL: free space on its volume" } else { "" };
+    let _ = writeln!(out, "  audit          {} records{trouble}", number(v, "/audit/records"));
+    configuration(v, &mut out);
+    out
+}
+
+fn configuration(v: &Value, out: &mut String) {
+    let hash: String = text(v, "/configuration/hash").chars().take(12).collect();
+    let source = shown(text(v, "/configuration/source"));
+    let _ = writeln!(out, "  configuration  {source}   {hash}");
+    if v.pointer("/configuration/last_reload_refused").and_then(Value::as_bool) == Some(true) {
+        let _ = writeln!(
+            out,
+            "                 the last reload was refused: `portreeve reload` says why"
+        );
+    }
+    let pending: Vec<String> = list(v, "/configuration/restart_pending")
+        .iter()
+        .filter_map(Value::as_str)
+        .map(shown)
+        .collect();
+    if !pending.is_empty() {
+        let _ = writeln!(out, "                 waits for a restart: {}", pending.join(", "));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_screen_says_what_needs_a_hand() {
+        let v = json!({
+            "version": "1", "site": "x\u{1b}", "state": "draining", "drain_left_s": 65,
+            "uptime_s": 61, "calls": { "early": 1, "confirmed": 2, "limit": 9 },
+            "registrations": 4, "audit": { "records": 5, "full": true },
+            "upstreams": [{ "name": "pbx", "address": "192.0.2.1:5060", "up": false }],
+            "configuration": {
+                "source": "f", "hash": "0123456789abcdef", "last_reload_refused": true,
+                "restart_pending": ["media.ports"],
+            },
+        });
+        let told = screen(&v);
+        for want in [
+            "site x\\u{1b}   up 1:01   draining, calls are hung up in 1:05",
+            "3 of 9, 1 being set up",
+            "pbx   192.0.2.1:5060   down",
+            "FULL",
+            "f   0123456789ab\n",
+            "the last reload was refused",
+            "waits for a restart: media.ports",
+        ] {
+            assert!(told.contains(want), "{want} in\n{told}");
+        }
+        assert!(screen(&json!({})).contains("0 of 0"), "an answer of another version is no fault");
+    }
+}

@@ -1,0 +1,247 @@
+//! What others ask of the event loop, and what it tells them. It counts and shows; the engine
+//! decides.
+
+use super::event_loop::EventLoop;
+use super::{Observed, service_status};
+use crate::audit::Record;
+use crate::driver::relay_worker::Totals;
+use crate::driver::udp::SipSocket;
+use crate::engine::view::{CallDetail, CallRow, RegistrationRow};
+use crate::engine::{Input, Snapshot, Stats};
+use crate::ground::{Now, Wall};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// What others ask of the loop.
+#[derive(Debug)]
+pub enum Ask {
+    /// How things stand.
+    Stats(oneshot::Sender<Box<Report>>),
+    /// Calls now, and how many were left off.
+    Calls(oneshot::Sender<(Vec<CallRow>, usize)>),
+    /// One call.
+    Call(u64, oneshot::Sender<Option<Box<CallDetail>>>),
+    /// Bindings now, and how many were left off.
+    Registrations(oneshot::Sender<(Vec<RegistrationRow>, usize)>),
+    /// End a call; told is whether there was one.
+    HangUp {
+        /// Its number.
+        call: u64,
+        /// Who wants it, for the audit log.
+        by: String,
+        /// Where the answer goes.
+        told: oneshot::Sender<bool>,
+    },
+    /// A new configuration was read, or refused.
+    Reload(Box<Reload>),
+    /// No new calls; stop when the last one has ended, or after the configured time. Said again, it
+    /// changes nothing and tells how far it is.
+    Drain {
+        /// Who wants it, for the audit log.
+        by: String,
+        /// Where the answer goes.
+        told: oneshot::Sender<Draining>,
+    },
+    /// Hang up and stop.
+    StopNow,
+}
+
+/// How a reload ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reloaded {
+    /// There is something new.
+    Applied,
+    /// Everything is as it was.
+    Unchanged,
+    /// There are faults: everything stays as it was.
+    Refused,
+}
+
+impl Reloaded {
+    /// In metric order.
+    pub const ALL: [Self; 3] = [Self::Applied, Self::Unchanged, Self::Refused];
+
+    /// Metric label, audit word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Unchanged => "unchanged",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// A configuration for the loop to take.
+#[derive(Debug)]
+pub struct Reload {
+    /// What holds from now on; `None`: what held.
+    pub snapshot: Option<Arc<Snapshot>>,
+    /// How it ended.
+    pub result: Reloaded,
+    /// Keys whose new values wait for a restart; nothing when it was refused.
+    pub pending: Vec<String>,
+    /// For the audit log.
+    pub record: Record,
+    /// Told when it holds.
+    pub done: oneshot::Sender<()>,
+}
+
+/// How far draining is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Draining {
+    /// Calls under way.
+    pub calls: usize,
+    /// They are hung up after this.
+    pub left: Duration,
+    /// It had begun before.
+    pub already: bool,
+}
+
+/// Reloads since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reloads {
+    /// How many ended so, by [`Reloaded::ALL`].
+    pub counts: [u64; 3],
+    /// The last one was refused.
+    pub refused: bool,
+    /// When a configuration was last taken: the start counts.
+    pub success: Wall,
+    /// Keys whose new values wait for a restart.
+    pub pending: Vec<String>,
+}
+
+/// Counters and gauges from everywhere.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// The engine's.
+    pub stats: Stats,
+    /// The relay's.
+    pub relay: Totals,
+    /// Lines, failures, suppressed records; full.
+    pub audit: [u64; 4],
+    /// Open stream connections.
+    pub connections: u64,
+    /// SIP datagrams dropped at our sockets.
+    pub dropped: u64,
+    /// `limits.calls` in force.
+    pub calls_limit: u64,
+    /// Reloads.
+    pub reloads: Reloads,
+    /// `site.name`.
+    pub site: String,
+    /// Hash of the configuration in force; empty in site mode.
+    pub hash: String,
+    /// Upstreams in force: name and address.
+    pub upstreams: Vec<(String, std::net::SocketAddr)>,
+    /// Since the start.
+    pub uptime: Duration,
+    /// While it drains: calls are hung up after this.
+    pub drain_left: Option<Duration>,
+}
+
+impl EventLoop {
+    /// Answers a question; true: stop. Nobody may be listening any more.
+    pub(super) fn answer(&mut self, ask: Ask) -> bool {
+        let now = self.clock.now();
+        match ask {
+            Ask::Stats(to) => drop(to.send(Box::new(self.report()))),
+            Ask::Calls(to) => drop(to.send(self.engine.calls(now))),
+            Ask::Call(no, to) => drop(to.send(self.engine.call(no, now).map(Box::new))),
+            Ask::Registrations(to) => drop(to.send(self.engine.registrations(now))),
+            Ask::HangUp { call, by, told } => drop(told.send(self.hang_up(call, &by, now))),
+            Ask::Reload(reload) => self.reload(*reload),
+            Ask::Drain { by, told } => drop(told.send(self.drain(&by))),
+            Ask::StopNow => return true,
+        }
+        false
+    }
+
+    fn hang_up(&mut self, call: u64, by: &str, now: Now) -> bool {
+        let there = self.engine.call(call, now).is_some();
+        let result = if there { "applied" } else { "refused" };
+        let detail = format!("call {call}, by {by}");
+        self.record(Record::Admin { action: "hangup", result, detail });
+        if there {
+            self.step(Input::HangUp(call));
+        }
+        there
+    }
+
+    fn reload(&mut self, r: Reload) {
+        if let Some(snapshot) = r.snapshot {
+            self.config = snapshot.config.clone();
+            self.streams.set_limits(&self.config.limits);
+            self.step(Input::Reload(snapshot));
+            self.step(Input::AuditFull(self.audit_full && self.config.audit.refuse_when_full));
+        }
+        self.reloads.counts[r.result as usize] += 1;
+        self.reloads.refused = r.result == Reloaded::Refused;
+        if r.result != Reloaded::Refused {
+            self.reloads.success = self.clock.now().wall;
+            self.reloads.pending = r.pending;
+        }
+        self.record(r.record);
+        let _ = r.done.send(());
+    }
+
+    fn drain(&mut self, by: &str) -> Draining {
+        let now = self.clock.now().mono;
+        let already = self.draining.is_some();
+        let until = *self.draining.get_or_insert(now + self.config.drain);
+        let calls = self.engine.active_calls();
+        if !already {
+            self.step(Input::Drain);
+            self.service.stopping();
+            let detail = format!("{calls} calls under way, by {by}");
+            self.record(Record::Admin { action: "drain", result: "applied", detail });
+        }
+        Draining { calls, left: until.since(now), already }
+    }
+
+    pub(super) fn report(&self) -> Report {
+        for delay in self.relay.take_delays() {
+            (self.observer)(&Observed::RelayDelay(delay));
+        }
+        let audit = self.counters.as_ref().map_or([0; 4], |c| {
+            [
+                c.records.load(Relaxed),
+                c.write_failures.load(Relaxed),
+                c.suppressed.load(Relaxed),
+                u64::from(c.full.load(Relaxed)),
+            ]
+        });
+        let now = self.clock.now();
+        Report {
+            stats: self.engine.stats(now),
+            relay: self.relay.totals(),
+            audit,
+            connections: self.streams.len() as u64,
+            dropped: self.sockets.iter().flatten().map(SipSocket::dropped).sum(),
+            calls_limit: self.config.limits.calls as u64,
+            reloads: self.reloads.clone(),
+            site: self.config.site.name.clone(),
+            hash: self.config.hash.clone(),
+            upstreams: self.config.upstreams.iter().map(|u| (u.name.clone(), u.address)).collect(),
+            uptime: now.mono.0,
+            drain_left: self.draining.map(|until| until.since(now.mono)),
+        }
+    }
+
+    /// Tells the service manager that the loop turns, and how it goes.
+    pub(super) fn pulse(&mut self) {
+        let now = self.clock.now();
+        if self.pulse_at.is_none_or(|at| now.mono < at) {
+            return;
+        }
+        self.pulse_at = Some(now.mono + self.pulse_every());
+        self.service.alive();
+        let status = service_status(&self.engine.stats(now), &self.config);
+        if status != self.status {
+            self.service.status(&status);
+            self.status = status;
+        }
+    }
+}

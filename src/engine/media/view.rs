@@ -1,0 +1,28 @@
+//! A call's media for an operator: ports, parties, the figures the relay last reported. It reads
+//! the table and changes nothing.
+
+use super::table::MediaTable;
+use crate::engine::quality::leg_quality;
+use crate::engine::view::{LegView, StreamView};
+
+impl MediaTable {
+    /// Open streams of a call and what was found wrong with it.
+    pub(crate) fn view(&self, call: u64) -> (Vec<StreamView>, Vec<&'static str>) {
+        let Some(c) = self.calls.get(&call) else { return Default::default() };
+        let stream = |s: &super::call::Stream| {
+            let leg = |i: usize| {
+                let figures = s.watch[i].figures.as_deref();
+                LegView {
+                    port: s.ports[i],
+                    party: s.parties[i].rtp,
+                    packets: figures.map(|[_, total]| total.received),
+                    total: figures.map(|[_, total]| leg_quality(total)),
+                    window: figures.map(|[window, _]| leg_quality(window)),
+                }
+            };
+            StreamView { media: s.kind.clone(), caller: leg(0), callee: leg(1) }
+        };
+        let streams = c.streams.iter().flatten().map(stream).collect();
+        (streams, c.watch.findings())
+    }
+}
