@@ -332,6 +332,12 @@ impl Lab {
         self.input(Input::Reload(snapshot(&self.config, &self.users)));
     }
 
+    /// Other secrets, as after SIGHUP.
+    pub(crate) fn users(&mut self, users: Users) {
+        self.users = users;
+        self.reload(|_| {});
+    }
+
     /// What waits where, and the last things said: for a failing test.
     pub(crate) fn situation(&self) -> String {
         let mut text = String::new();

@@ -32,3 +32,4 @@ mod subscription;
 mod tidy;
 mod torture;
 mod torture_engine;
+mod view;

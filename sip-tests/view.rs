@@ -1,0 +1,126 @@
+//! What an operator sees of calls and registrations: what is there, as far as it is known.
+
+use crate::lab::{Lab, Leg, ms, s};
+use portreeve::engine::Input;
+use portreeve::engine::view::CallDetail;
+use portreeve::ground::Side;
+use portreeve::relay::quality::{Figures, Rating};
+use portreeve::relay::{Event, Leg as Party};
+
+fn detail(lab: &Lab) -> CallDetail {
+    let (rows, left_off) = lab.engine.calls(lab.now);
+    assert_eq!((rows.len(), left_off), (1, 0));
+    lab.engine.call(rows[0].view.call, lab.now).expect("what is listed can be shown")
+}
+
+fn up(lab: &mut Lab) -> (Leg, Leg) {
+    let (phone, pbx) = (lab.phone("101", "10.17.0.21:5060"), lab.far("200"));
+    lab.establish(&phone, &pbx)
+}
+
+#[test]
+fn a_call_is_seen_from_its_first_ring_to_its_end() {
+    let mut lab = Lab::edge();
+    let (phone, pbx) = (lab.phone("101", "10.17.0.21:5060"), lab.far("200"));
+    let mut a = lab.call(&phone, "200", 4000);
+    lab.expect(phone.at, "100");
+    let invite = lab.expect(pbx.at, "INVITE");
+    lab.advance(ms(300));
+    lab.send(pbx.at, pbx.answer(&invite, 180, "t"));
+    lab.expect(phone.at, "180");
+    let c = detail(&lab);
+    assert_eq!((c.row.view.state, c.row.view.direction), ("early", "outbound"));
+    assert_eq!((c.row.age_ms, c.row.duration_ms, c.setup_ms), (300, None, None));
+    assert_eq!(c.ring_ms, Some(300));
+    assert_eq!((c.caller.side, c.caller.address), (Side::Inside, phone.at.addr()));
+    lab.advance(s(2));
+    lab.send(pbx.at, pbx.answer(&invite, 200, "t").sdp(pbx.sdp(6000)));
+    let ok = lab.expect(phone.at, "200");
+    a.learn(&ok);
+    let ack = a.ack(&mut lab);
+    lab.send(phone.at, ack);
+    lab.expect(pbx.at, "ACK");
+    lab.advance(s(65));
+    let c = detail(&lab);
+    assert_eq!((c.row.view.from.as_str(), c.row.view.to.as_str()), ("101", "200"));
+    assert_eq!((c.row.view.state, c.row.duration_ms), ("confirmed", Some(65_000)));
+    assert_eq!((c.setup_ms, c.call_id.as_str()), (Some(2_300), a.call_id.as_str()));
+    assert_eq!(c.callees.len(), 1);
+    assert_eq!(c.callees[0].address, pbx.at.addr());
+    assert_eq!(c.callees[0].upstream.as_deref(), Some("pbx"));
+    assert_eq!(c.callees[0].call_id, invite.call_id());
+    let b = Leg::called(&pbx, &invite, "t");
+    lab.hang_up(&mut a, &b);
+    assert_eq!(lab.engine.calls(lab.now), (Vec::new(), 0));
+    assert_eq!(lab.engine.call(c.row.view.call, lab.now), None);
+    lab.end();
+}
+
+#[test]
+fn media_are_shown_with_their_ports_and_never_as_good_before_they_are_measured() {
+    let mut lab = Lab::edge();
+    let (mut a, b) = up(&mut lab);
+    let (id, stream) = lab.relay.only();
+    let c = detail(&lab);
+    assert_eq!(c.streams.len(), 1);
+    assert_eq!(c.streams[0].media, "audio");
+    for (leg, seen) in
+        [(Party::Caller, &c.streams[0].caller), (Party::Callee, &c.streams[0].callee)]
+    {
+        assert_eq!(seen.port, stream.legs[leg.index()].port);
+        assert_eq!(seen.party, stream.party(leg).rtp);
+        assert_eq!((seen.packets, &seen.total, &seen.window), (None, &None, &None));
+    }
+    lab.advance(s(10));
+    let rating = Ok(Rating { r_milli: 80_000, mos_milli: 4_000, delay: None });
+    let window = Figures { received: 495, expected: 500, lost: 5, rating, ..Figures::default() };
+    let total = Figures { mismatched: 11, mismatched_type: Some(9), ..window };
+    let figures = Box::new([window, total]);
+    lab.input(Input::Relay(Event::Measured { stream: id, leg: Party::Callee, figures }));
+    let c = detail(&lab);
+    let seen = &c.streams[0].callee;
+    let (total, window) = (seen.total.clone().unwrap(), seen.window.clone().unwrap());
+    assert_eq!((seen.packets, total.lost, total.mismatched), (Some(495), 5, 11));
+    assert_eq!(
+        (window.r, window.mos, window.no_round_trip),
+        (Some(80.0), Some(4.0), Some("no_rtcp"))
+    );
+    assert_eq!(c.streams[0].caller.total, None);
+    assert_eq!(c.findings, ["codec_mismatch"]);
+    lab.hang_up(&mut a, &b);
+    lab.end();
+}
+
+#[test]
+fn hanging_up_ends_one_call_and_no_other() {
+    let mut lab = Lab::edge();
+    up(&mut lab);
+    let first = detail(&lab).row.view.call;
+    let (phone, pbx) = (lab.phone("102", "10.17.0.22:5060"), lab.far("201"));
+    let (mut a, b) = lab.establish(&phone, &pbx);
+    lab.input(Input::HangUp(first));
+    assert_eq!(lab.ends(), [("answered", 200, "admin")]);
+    assert_eq!(detail(&lab).row.view.from, "102");
+    assert_eq!(lab.take_all().len(), 2, "BYE to both sides of the first");
+    lab.input(Input::HangUp(first));
+    lab.hang_up(&mut a, &b);
+    lab.end();
+}
+
+#[test]
+fn registrations_are_listed_while_they_last() {
+    let mut lab = Lab::edge();
+    for (user, at) in [("102", "10.17.0.22:5060"), ("101", "10.17.0.21:5060")] {
+        let phone = lab.phone(user, at);
+        lab.register(&phone, if user == "101" { 60 } else { 600 });
+    }
+    lab.advance(s(10));
+    let (rows, left_off) = lab.engine.registrations(lab.now);
+    let seen: Vec<_> = rows.iter().map(|r| (r.user.as_str(), r.expires_s)).collect();
+    assert_eq!(seen, [("101@pbx.example.com", 50), ("102@pbx.example.com", 590)]);
+    assert_eq!((rows[0].registrar.as_str(), left_off), ("pbx", 0));
+    assert_eq!(rows[0].address, "10.17.0.21:5060".parse().unwrap());
+    lab.advance(s(51));
+    assert_eq!(lab.engine.registrations(lab.now).0.len(), 1);
+    lab.end();
+}
