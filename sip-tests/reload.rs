@@ -200,6 +200,7 @@ fn probes_begin_end_and_are_not_put_off() {
     lab.reload(|c| c.upstreams[0].probe = None);
     lab.advance(s(60));
     assert_eq!(answered(&mut lab), 0);
+    assert_eq!(lab.stats().upstreams["pbx"].up, None, "who is not asked is not known");
     // Under way while its upstream goes: the answer counts for nobody.
     lab.reload(|c| c.upstreams[0].probe = Some(s(30)));
     lab.advance(s(1));

@@ -260,6 +260,12 @@ impl Engine {
         usize::try_from(early + confirmed).unwrap_or(usize::MAX)
     }
 
+    /// Media streams that the relay has not reported as closed.
+    #[must_use]
+    pub fn open_streams(&self) -> usize {
+        self.media.len()
+    }
+
     fn id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id

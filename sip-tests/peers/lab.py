@@ -111,10 +111,10 @@ class Lab:
                 p.wait(2)
         return p.returncode
 
-    def gateway(self, config, name="gw"):
-        """Starts portreeve with a configuration and waits for `ready`."""
+    def gateway(self, config, name="gw", before=(), **kw):
+        """Starts portreeve (behind another command) and waits for `ready`."""
         file = self.write(f"{name}.toml", config)
-        p = self.start("gw", [BINARY, "run", "-c", file], f"{name}.log")
+        p = self.start("gw", [*before, BINARY, "run", "-c", file], f"{name}.log", **kw)
         wait_for("portreeve says ready", 15,
                  lambda: "\nready\n" in "\n" + self.text(f"{name}.log") or p.poll() is not None)
         check(p.poll() is None, f"portreeve ended: {self.text(name + '.log')}")
@@ -152,6 +152,21 @@ dir = "{self.dir}/audit"
 level = "debug"
 {extra}
 """
+
+    def ask(self, *words, name="gw", before=()):
+        """A command to the running gateway: exit code, stdout, stderr."""
+        command = ["ip", "netns", "exec", self.ns["gw"], *before, BINARY, *words]
+        command += ["-c", self.path(f"{name}.toml")]
+        p = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                           stdin=subprocess.DEVNULL, cwd=self.dir, timeout=40, check=False)
+        return p.returncode, p.stdout, p.stderr
+
+    def told(self, *words, **kw):
+        """What a command with --json prints."""
+        import json
+        code, out, err = self.ask(*words, "--json", **kw)
+        check(code == 0, f"{words} ended with {code}: {out}{err}")
+        return json.loads(out)
 
     def metrics(self):
         out = sh(["ip", "netns", "exec", self.ns["gw"], sys.executable, "-c",

@@ -39,6 +39,8 @@ def scenario(lab):
     finish(lab, held, "its other end")
     check(gw.wait(5) == 0, "then it ends with code 0")
     records = lab.audit()
+    last = [r for r in records if r["kind"] == "call_end"][-1]
+    check(last["outcome"] == "answered" and last["media"], f"the last call has its record: {last}")
     results = [r["result"] for r in records if r["kind"] == "admin" and r["action"] == "reload"]
     check(results == ["applied", "refused", "applied"], f"reloads in the audit: {results}")
 

@@ -117,7 +117,7 @@ impl Metrics {
         self.quality(r);
         self.rest(r);
         self.process();
-        with_cpu_in_seconds(self.handle.render())
+        without_unknown(with_cpu_in_seconds(self.handle.render()), r)
     }
 
     fn sip(&self, r: &Report) {
@@ -279,6 +279,22 @@ fn with_cpu_in_seconds(text: String) -> String {
         }
         Some((_, Err(_), _)) | None => text,
     }
+}
+
+/// The exporter keeps every gauge it was ever told: an upstream of which nothing is known any more
+/// must not be said to be up.
+fn without_unknown(text: String, r: &Report) -> String {
+    let written = |name: &str| name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let up: Vec<String> =
+        r.stats.upstreams.iter().filter(|(_, s)| s.up.is_some()).map(|(n, _)| written(n)).collect();
+    let known = |line: &str| {
+        let name = line.strip_prefix("portreeve_upstream_up{upstream=\"")?.rsplit_once("\"}")?.0;
+        Some(up.iter().any(|n| n == name))
+    };
+    if text.lines().all(|l| known(l) != Some(false)) {
+        return text;
+    }
+    text.split_inclusive('\n').filter(|l| known(l) != Some(false)).collect()
 }
 
 /// Words of a label, and a counter for each.

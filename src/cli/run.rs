@@ -96,13 +96,7 @@ async fn serve(s: Started, levels: log::Levels) -> Result<(), StartError> {
     let (config, read) = (s.config.clone(), reader(&s));
     let reloader = Reloader::new(handle.asks(), config, source, read, applied, service.clone())?;
     let reloader = Arc::new(reloader);
-    let control = match &s.config.control {
-        Some(path) => Some(
-            Control::start(path, handle.asks(), reloader.clone())
-                .map_err(|e| StartError::Control(path.clone(), e))?,
-        ),
-        None => None,
-    };
+    let control = commands(&s.config, handle.asks(), &reloader)?;
     header(&s);
     say("ready");
     service.ready();
@@ -112,6 +106,29 @@ async fn serve(s: Started, levels: log::Levels) -> Result<(), StartError> {
         control.stop().await;
     }
     Ok(())
+}
+
+/// Listens for commands. Some volumes hold no sockets: where nobody chose the path, calls go on
+/// without it.
+fn commands(
+    c: &Config,
+    asks: mpsc::Sender<Ask>,
+    reloader: &Arc<Reloader>,
+) -> Result<Option<Control>, StartError> {
+    let Some(path) = &c.control else { return Ok(None) };
+    match Control::start(path, asks, reloader.clone()) {
+        Ok(control) => Ok(Some(control)),
+        Err(e) => {
+            let chosen = *path != format!("{}/control.sock", c.state_dir.trim_end_matches('/'));
+            let taken = e.kind() == std::io::ErrorKind::AddrInUse;
+            let fault = StartError::Control(path.clone(), e);
+            if chosen || taken {
+                return Err(fault);
+            }
+            tracing::warn!("no commands will be taken: {fault}");
+            Ok(None)
+        }
+    }
 }
 
 /// Reads the configuration anew: the file; without one, what stands around (addresses, secrets).
@@ -194,6 +211,9 @@ fn header(s: &Started) {
     }
     if let Some(dir) = &c.audit.dir {
         say(&format!("  audit    {dir}"));
+    }
+    if let Some(path) = &c.control {
+        say(&format!("  control  {path}   portreeve status, calls, reload, drain"));
     }
     for ip in &s.others {
         say(&format!("  also here: {ip} (--listen {ip} picks it)"));

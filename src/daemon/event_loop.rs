@@ -32,6 +32,8 @@ pub enum Observed {
 /// Who counts measured values. It may not block.
 pub type Observer = Arc<dyn Fn(&Observed) + Send + Sync>;
 
+/// The relay may take this long to report the last streams.
+const LAST_REPORTS: Duration = Duration::from_millis(500);
 /// The status line is looked at this often.
 const STATUS: Duration = Duration::from_secs(5);
 
@@ -214,10 +216,12 @@ impl EventLoop {
         self.service.stopping();
         let left = self.engine.active_calls();
         self.step(Input::HangUpAll);
-        if left > 0 {
-            let until = tokio::time::Instant::now() + Duration::from_millis(500);
-            while let Ok(event) = tokio::time::timeout_at(until, self.relay.next_event()).await {
-                self.step(Input::Relay(event));
+        // A call's record is written when the relay has reported its last stream.
+        let until = tokio::time::Instant::now() + LAST_REPORTS;
+        while self.engine.open_streams() > 0 {
+            match tokio::time::timeout_at(until, self.relay.next_event()).await {
+                Ok(event) => self.step(Input::Relay(event)),
+                Err(_) => break,
             }
         }
         let detail = format!("{left} calls hung up");

@@ -214,6 +214,7 @@ impl Outcome {
         all.into_iter().filter(|(_, keys)| !keys.is_empty())
     }
 
+    /// One line for the log.
     fn log(&self) {
         let source = &self.source;
         if !self.faults.is_empty() {
@@ -229,3 +230,6 @@ impl Outcome {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

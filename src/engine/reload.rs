@@ -4,7 +4,7 @@
 use super::dialog::LegState;
 use super::net::Net;
 use super::{Engine, Snapshot, TimerKey, stats};
-use crate::config::Config;
+use crate::config::{Config, Upstream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ impl Engine {
         self.net = Net::new(&self.snap.config);
         self.follow_upstreams(&old.config);
         self.label();
+        self.forget_upstreams(&old.config);
         self.arm_keepalives(Some(&old.config));
         self.arm_probes(Some(&old.config));
     }
@@ -70,9 +71,7 @@ impl Engine {
         for index in 0..new.len().max(before.len()) {
             let key = TimerKey::Probe(index);
             let (was, is) = (before.get(index), new.get(index));
-            let same = |(a, b): (&crate::config::Upstream, &crate::config::Upstream)| {
-                a.name == b.name && a.probe == b.probe
-            };
+            let same = |(a, b): (&Upstream, &Upstream)| a.name == b.name && is_same(a, b);
             if was.zip(is).is_some_and(same) {
                 continue;
             }
@@ -80,6 +79,18 @@ impl Engine {
                 self.timers.set(key, self.now.mono + FIRST_PROBE);
             } else {
                 self.timers.stop(key);
+            }
+        }
+    }
+
+    /// What was known of an upstream that is asked no more, or elsewhere, is not known any more.
+    fn forget_upstreams(&mut self, old: &Config) {
+        let find = |all: &[Upstream], name: &str| all.iter().find(|u| u.name == name).cloned();
+        for (name, state) in &mut self.stats.upstreams {
+            let is = find(&self.snap.config.upstreams, name).filter(|u| u.probe.is_some());
+            let was = find(&old.upstreams, name);
+            if !is.zip(was).is_some_and(|(a, b)| a.address == b.address) {
+                state.up = None;
             }
         }
     }
@@ -98,4 +109,9 @@ impl Engine {
             }
         }
     }
+}
+
+/// The same place is asked as often.
+fn is_same(a: &Upstream, b: &Upstream) -> bool {
+    a.probe == b.probe && a.address == b.address && a.transport == b.transport
 }

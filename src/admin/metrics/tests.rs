@@ -112,4 +112,8 @@ fn an_upstream_that_was_never_probed_is_not_said_to_be_up() {
     assert!(text.contains("portreeve_upstream_up{upstream=\"pbx\"} 0\n"));
     let probes = "portreeve_upstream_probes_total{upstream=\"pbx\",result=\"unanswered\"} 1\n";
     assert!(text.contains(probes), "{text}");
+    report.stats.upstreams.insert("pbx".to_owned(), UpstreamState { up: None, probes: [0, 1] });
+    let text = metrics.render(&report);
+    assert!(!text.contains("portreeve_upstream_up{"), "nothing is known any more: {text}");
+    assert!(text.contains(probes) && text.contains("portreeve_draining 0\n"), "{text}");
 }
