@@ -65,7 +65,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the gateway (the default)
+    /// Run the gateway (the default); SIGTERM drains, a second one stops, SIGHUP reloads
     Run(RunArgs),
     /// Check, show or write a configuration
     Config {

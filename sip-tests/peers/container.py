@@ -145,6 +145,8 @@ def scenario(lab):
 
     health = config["Healthcheck"]["Test"][1:]
     check(beside(*health) == 0, f"healthy: {lab.text('beside.log')}")
+    for words in (("status",), ("reload",), ("calls", "--json")):
+        check(beside(*config["Entrypoint"], *words) == 0, f"{words}: {lab.text('beside.log')}")
     password = lab.text("data/site-password").strip()
     a = Phone(lab, "101", "10.17.0.21", 440, "10.17.0.1", password)
     b = Phone(lab, "102", "10.17.0.22", 660, "10.17.0.1", password)
