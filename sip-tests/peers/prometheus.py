@@ -23,6 +23,7 @@ ZERO = {
     "PortreeveRegistrationsFailing": "Kamailio serves every REGISTER",
     "PortreeveAuditFailing": "the audit volume is sound",
     "PortreeveGuessingAttack": "passwords are judged by Kamailio, not here",
+    "PortreeveConfigRefused": "nobody reloads it",
     "PortreeveSipDropped": "a queue of a whole burst never fills",
     "site: New calls": "nobody drains it",
     "site: Audit records lost": "the audit volume is sound",

@@ -89,7 +89,7 @@ impl Engine {
         for (name, state) in &mut self.stats.upstreams {
             let is = find(&self.snap.config.upstreams, name).filter(|u| u.probe.is_some());
             let was = find(&old.upstreams, name);
-            if !is.zip(was).is_some_and(|(a, b)| a.address == b.address) {
+            if is.zip(was).is_none_or(|(a, b)| a.address != b.address) {
                 state.up = None;
             }
         }
