@@ -103,15 +103,13 @@ mod on_the_way {
         assert_eq!((heard.loss, heard.discard_rate), (Some(0.015), None));
         assert_eq!((heard.round_trip_ms, heard.end_system_ms), (Some(42.0), None));
         assert_eq!(report.told.as_ref().and_then(|t| t.mos_lq), Some(3.9));
-        let views = lab.engine.phone_reports(1);
-        assert_eq!(views.len(), 1);
-        assert_eq!((views[0].media.as_str(), views[0].leg), ("audio", "caller"));
-        assert_eq!(&views[0].report, report);
+        let [stream] = &lab.engine.call(1, lab.now).unwrap().streams[..] else { panic!() };
+        assert_eq!(stream.caller.phone_report.as_ref(), Some(report));
+        assert_eq!(stream.callee.phone_report, None);
         lab.hang_up(&mut a, &b);
         let media = &end(&lab).media[0];
         assert_eq!(media.caller.phone_report.as_deref(), Some(report));
         assert_eq!(media.callee.phone_report, None);
-        assert_eq!(lab.engine.phone_reports(1), []);
         lab.end();
     }
 
@@ -390,7 +388,8 @@ mod collected {
             (1, "102".to_owned(), "callee", Some(3.2)),
         ];
         assert_eq!(all, want);
-        assert_eq!(lab.engine.phone_reports(1).len(), 2);
+        let stream = &lab.engine.call(1, lab.now).unwrap().streams[0];
+        assert!(stream.caller.phone_report.is_some() && stream.callee.phone_report.is_some());
         lab.hang_up(&mut a, &b);
         let media = &end(&lab).media[0];
         let mos = [&media.caller, &media.callee].map(|l| l.phone_report.as_ref()?.heard.mos_cq);

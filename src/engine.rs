@@ -23,8 +23,8 @@ mod quality;
 mod random;
 mod registrar;
 mod registration;
-mod reports;
 mod reload;
+mod reports;
 mod response;
 pub mod seal;
 mod side;
@@ -34,7 +34,7 @@ pub mod view;
 
 pub use findings::Finding;
 pub use input::Input;
-pub use output::{CallView, Level, Observation, Output, PhoneView};
+pub use output::{CallView, Level, Observation, Output};
 pub use stats::Stats;
 
 use crate::audit::Record;

@@ -32,10 +32,6 @@ const PROGRAMS: [&str; 23] = [
     "tee",
 ];
 
-/// Commands that come with the control socket. Where this binary has them they are checked like
-/// every other.
-const COMING: [&str; 5] = ["status", "calls", "registrations", "reload", "drain"];
-
 /// Splits a line as a shell does, as far as the pages need it.
 pub(super) fn words(line: &str) -> Result<Vec<String>, String> {
     let mut all: Vec<String> = Vec::new();
@@ -113,10 +109,6 @@ pub(super) fn own(args: &[String]) -> Result<(), String> {
     let out = Command::new(BINARY).args(args).arg("--help").output().map_err(|e| e.to_string())?;
     let said = String::from_utf8_lossy(&out.stderr);
     if !out.status.success() {
-        let coming = args.first().is_some_and(|a| COMING.contains(&a.as_str()));
-        if coming && said.contains("unrecognized subcommand") {
-            return Ok(());
-        }
         return Err(format!("portreeve {}: {said}", args.join(" ")));
     }
     let help = String::from_utf8_lossy(&out.stdout);

@@ -5,11 +5,8 @@ use portreeve::admin::catalogue;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Files that another change brings; they are checked once they are there.
-const COMING: [&str; 1] = ["configs/portreeve.service"];
-
 pub(super) fn exists(path: &str) -> bool {
-    super::root().join(path).exists() || COMING.contains(&path)
+    super::root().join(path).exists()
 }
 
 /// Anchors of a page's headings, as GitHub makes them.

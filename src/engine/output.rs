@@ -1,6 +1,6 @@
 //! What the engine wants done. Deciding is over when an output exists; `daemon::act` only does.
 use super::StoredBinding;
-use crate::audit::{PhoneReport, Record};
+use crate::audit::Record;
 use crate::ground::{Flow, Mono, Side};
 use crate::relay;
 use crate::relay::quality::Figures;
@@ -75,17 +75,6 @@ pub enum Observation {
         /// What was measured.
         window: Box<Figures>,
     },
-}
-
-/// What a party of a call under way reported last.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub struct PhoneView {
-    /// The stream: `audio`, `video` …
-    pub media: String,
-    /// `caller` or `callee`.
-    pub leg: &'static str,
-    /// Its figures.
-    pub report: PhoneReport,
 }
 
 /// Severity of a notice.

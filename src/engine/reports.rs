@@ -5,7 +5,6 @@
 use super::analysis::body::BodyRefusal;
 use super::dialog::{Call, Kind, LegState};
 use super::findings::party;
-use super::output::PhoneView;
 use super::{Engine, Level};
 use crate::audit::{PhoneReport, Record};
 use crate::ground::{Flow, Mono, Side};
@@ -83,12 +82,6 @@ pub(crate) fn is_report(message: &Message) -> bool {
 }
 
 impl Engine {
-    /// The last report of each party of a call under way, for those who look at it.
-    #[must_use]
-    pub fn phone_reports(&self, call: u64) -> Vec<PhoneView> {
-        self.media.phone_reports(call)
-    }
-
     /// A report that goes on to `far`: read on the way, then renamed for its side.
     pub(crate) fn pass_report(
         &mut self,

@@ -4,7 +4,7 @@
 use super::bindings::Binding;
 use super::dialog::{Call, Kind, LegState};
 use super::{CallView, Engine};
-use crate::audit::LegQuality;
+use crate::audit::{LegQuality, PhoneReport};
 use crate::ground::{Now, Side, Transport};
 use serde::Serialize;
 use std::net::SocketAddr;
@@ -93,6 +93,9 @@ pub struct LegView {
     /// The last window.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window: Option<LegQuality>,
+    /// What the party itself reported last (RFC 6035).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phone_report: Option<PhoneReport>,
 }
 
 /// A binding in a list.

@@ -65,10 +65,18 @@ fn leg_lines(who: &str, leg: &Value, out: &mut String) {
         at => format!("media at {at}"),
     };
     let _ = writeln!(out, "    {who:<7} our port {}   {to}", number(leg, "/port"));
-    let (Some(total), window) = (leg.get("total"), leg.get("window")) else {
-        let _ = writeln!(out, "            unmeasured (the first 10 s are not over)");
-        return;
-    };
+    match leg.get("total") {
+        Some(total) => measured(who, leg, total, out),
+        None => {
+            let _ = writeln!(out, "            unmeasured (the first 10 s are not over)");
+        }
+    }
+    if let Some(r) = leg.get("phone_report") {
+        let _ = writeln!(out, "            the {who}'s phone reports: {}", phone_report(r));
+    }
+}
+
+fn measured(who: &str, leg: &Value, total: &Value, out: &mut String) {
     let lost = number(total, "/lost");
     let mut first = vec![
         shown(Some(text(total, "/codec")).filter(|c| !c.is_empty()).unwrap_or("codec unknown")),
@@ -94,11 +102,11 @@ fn leg_lines(who: &str, leg: &Value, out: &mut String) {
     });
     let _ = writeln!(out, "            {}", second.join(", "));
     let _ = writeln!(out, "            {}", rating("since the start", total));
-    if let Some(w) = window {
+    if let Some(w) = leg.get("window") {
         let _ = writeln!(out, "            {}", rating("last 10 s", w));
     }
     if let Some(r) = total.get("reported") {
-        let _ = writeln!(out, "            the {who} reports: {}", reported(r));
+        let _ = writeln!(out, "            the {who} reports by RTCP: {}", reported(r));
     }
 }
 
@@ -115,6 +123,23 @@ fn rating(when: &str, q: &Value) -> String {
         Some((r, mos)) => format!("{when}: R {r:.1}, MOS {mos:.2}"),
         None => format!("{when}: unmeasured ({})", why(q, "unmeasured")),
     }
+}
+
+/// What the phone heard, by its own report (RFC 6035).
+fn phone_report(report: &Value) -> String {
+    let heard = report.get("heard").unwrap_or(&Value::Null);
+    let percent = |key: &str, what: &str| {
+        float(heard, key).map(|share| format!("{:.1} % {what}", share * 100.0))
+    };
+    let mut words = Vec::new();
+    words.extend(float(heard, "seconds").map(|s| format!("in {s:.0} s")));
+    words.extend(percent("loss", "lost"));
+    words.extend(percent("discard_rate", "discarded"));
+    words.extend(float(heard, "jitter_ms").map(|ms| format!("jitter {ms:.1} ms")));
+    words.extend(float(heard, "round_trip_ms").map(|ms| format!("round trip {ms:.1} ms")));
+    words.extend(float(heard, "mos_lq").map(|n| format!("MOS-LQ {n:.1}")));
+    words.extend(float(heard, "mos_cq").map(|n| format!("MOS-CQ {n:.1}")));
+    if words.is_empty() { "nothing that we read".to_owned() } else { words.join(", ") }
 }
 
 /// What the party says of what it receives from us.
@@ -164,7 +189,8 @@ mod tests {
             "streams": [{ "media": "audio",
                 "caller": { "port": 20000, "party": "10.0.0.2:4000", "packets": 992,
                     "total": good, "window": bad },
-                "callee": { "port": 20002 } }],
+                "callee": { "port": 20002, "phone_report": { "scope": "interval", "heard":
+                    { "seconds": 70, "loss": 0.015, "round_trip_ms": 42.0, "mos_cq": 4.1 } } } }],
         });
         let want = "\
 call 7   101 → 200\\u{7}   outbound   ON HOLD
@@ -178,9 +204,10 @@ call 7   101 → 200\\u{7}   outbound   ON HOLD
             jitter 3.3 ms (at most 9.0), round trip 20.5 ms
             since the start: R 90.0, MOS 4.36
             last 10 s: unmeasured (no packets)
-            the caller reports: -1 lost, jitter 2.0 ms, 3.1 % discarded, R 88, MOS-LQ 4.1
+            the caller reports by RTCP: -1 lost, jitter 2.0 ms, 3.1 % discarded, R 88, MOS-LQ 4.1
     callee  our port 20002   no destination
             unmeasured (the first 10 s are not over)
+            the callee's phone reports: in 70 s, 1.5 % lost, round trip 42.0 ms, MOS-CQ 4.1
   findings one_way_audio
 ";
         assert_eq!(page(&v), want);

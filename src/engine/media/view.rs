@@ -18,6 +18,7 @@ impl MediaTable {
                     packets: figures.map(|[_, total]| total.received),
                     total: figures.map(|[_, total]| leg_quality(total)),
                     window: figures.map(|[window, _]| leg_quality(window)),
+                    phone_report: s.watch[i].phone.as_deref().cloned(),
                 }
             };
             StreamView { media: s.kind.clone(), caller: leg(0), callee: leg(1) }

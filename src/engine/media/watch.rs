@@ -5,9 +5,7 @@ use super::call::Stream;
 use super::table::MediaTable;
 use crate::audit::PhoneReport;
 use crate::engine::findings::Finding;
-use crate::engine::output::PhoneView;
 use crate::engine::quality::worse;
-use crate::engine::reports::leg_word;
 use crate::ground::Side;
 use crate::relay::quality::{Figures, Rating, Unmeasured};
 use crate::relay::{Leg, StreamId};
@@ -157,19 +155,6 @@ impl MediaTable {
         if let Some(Some(s)) = c.streams.get_mut(index) {
             s.watch[leg.index()].phone = Some(Box::new(report));
         }
-    }
-
-    /// What the parties of a call reported last, by stream.
-    pub(crate) fn phone_reports(&self, call: u64) -> Vec<PhoneView> {
-        let streams = self.calls.get(&call).into_iter().flat_map(|c| c.streams.iter().flatten());
-        let views = streams.flat_map(|s| {
-            let legs = [Leg::Caller, Leg::Callee].into_iter().zip(&s.watch);
-            legs.filter_map(|(leg, w)| {
-                let (media, report) = (s.kind.clone(), w.phone.as_deref()?.clone());
-                Some(PhoneView { media, leg: leg_word(leg), report })
-            })
-        });
-        views.collect()
     }
 
     /// Packets of a leg come from elsewhere.
