@@ -189,6 +189,9 @@ impl Stream {
         self.idle = idle;
         self.last_accepted = now;
         self.idle_reported = false;
+        if idle.is_some() {
+            self.meter.begin(now);
+        }
     }
 
     /// Whether strangers on a leg wait for a name: then the filter may let more of them through.

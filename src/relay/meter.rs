@@ -41,13 +41,16 @@ impl Meter {
     /// A packet that came in on `leg` from its party and is what its lane carries.
     #[inline]
     pub fn take(&mut self, (leg, lane): (Leg, Lane), packet: &[u8], now: Mono) {
-        if self.window_end.is_none() {
-            self.window_end = Some(now + WINDOW);
-        }
+        self.window_end.get_or_insert(now + WINDOW);
         match lane {
             Lane::Rtp => self.legs[leg.index()].rtp(packet, now),
             Lane::Rtcp => self.rtcp(leg, packet, now),
         }
+    }
+
+    /// Both parties are to be heard from now on: silence is measured too.
+    pub fn begin(&mut self, now: Mono) {
+        self.window_end.get_or_insert(now + WINDOW);
     }
 
     /// What payload types on a leg mean from now on.

@@ -302,6 +302,11 @@ fn windows_are_told_of_while_somebody_is_to_be_heard() {
     b.stream.set_idle(None, b.now);
     b.pass(10_000);
     assert_eq!(told(b.events()), [], "but not on hold");
+
+    let mut b = Bench::new(caller(), callee());
+    b.stream.set_idle(Some(Duration::from_secs(60)), b.now);
+    b.pass(10_000);
+    assert_eq!(told(b.events()), [(Leg::Caller, 0), (Leg::Callee, 0)], "nobody ever spoke");
 }
 
 #[test]
