@@ -255,6 +255,19 @@ fn an_update_moves_the_peer() {
 }
 
 #[test]
+fn a_packet_that_follows_a_command_meets_its_effect() {
+    let (a, b) = (Phone::new("127.0.0.2"), Phone::new("127.0.0.3"));
+    let held = Party { rtp: None, rtcp: None, expect: Expect::Exact };
+    let bench = Bench::new(a.party(Expect::Exact), held);
+    for n in 0..200 {
+        bench.update(Leg::Callee, b.party(Expect::Exact));
+        a.send(0, n, bench.at(Leg::Caller, 0));
+        assert_eq!(b.next(0).0, n);
+        bench.update(Leg::Callee, held);
+    }
+}
+
+#[test]
 fn a_hold_counts_what_has_nowhere_to_go() {
     let (a, b) = (Phone::new("127.0.0.2"), Phone::new("127.0.0.3"));
     let held = Party { rtp: None, rtcp: None, expect: Expect::Exact };

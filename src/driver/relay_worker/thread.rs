@@ -104,18 +104,21 @@ impl Worker {
                 Err(_) => break,
             }
             now = self.shared.now();
-            let mut told = false;
+            // Commands first: a packet that a message called for finds what the command before that
+            // message changed. A full batch may have left their announcement out.
+            let full = ready.len() == ready.capacity();
+            let told = full || ready.iter().any(|e| e.data.u64() == COMMANDS);
+            if told && !self.obey(now.mono) {
+                break;
+            }
             for event in &ready {
-                match event.data.u64() {
-                    COMMANDS => told = true,
-                    token => self.serve(token, &mut buffer, now),
+                let token = event.data.u64();
+                if token != COMMANDS {
+                    self.serve(token, &mut buffer, now);
                 }
             }
             if now.mono >= self.next_tick {
                 self.sweep(now.mono);
-            }
-            if told && !self.obey(now.mono) {
-                break;
             }
         }
         self.close_all(now.mono);
@@ -133,7 +136,8 @@ impl Worker {
 
     fn serve(&mut self, token: u64, buffer: &mut [u8], now: Now) {
         let (slot, socket) = from_token(token);
-        // A slot closed earlier in this batch has left a stale token.
+        // A slot closed by a command of this batch has left a stale token; one opened in its place
+        // has at most nothing to read.
         let Some(Some(slot)) = self.slots.get_mut(slot) else { return };
         let stamp = slot.serve(socket, buffer, self.shared.cname.as_ref(), now, &mut self.events);
         self.served = self.served.wrapping_add(1);
