@@ -192,9 +192,12 @@ impl LegMeter {
         let total = self.totals(strangers);
         let window = total.since(&self.before);
         let timing = self.sources[0].map(|s| s.timing).unwrap_or_default();
-        let highest = timing.highest_us(0).max(self.past_jitter_max);
+        // The source before the one that speaks is still known, but its highest counts, too.
+        let known =
+            |window| self.sources.iter().flatten().map(move |s| s.timing.highest_us(window));
+        let highest = known(0).fold(self.past_jitter_max, Option::max);
         let mut pair = [
-            self.shown(&window, &timing, delays[0], timing.highest_us(1)),
+            self.shown(&window, &timing, delays[0], known(1).fold(None, Option::max)),
             self.shown(&total, &timing, delays[1], highest),
         ];
         if window.received == 0 {

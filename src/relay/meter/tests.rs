@@ -154,6 +154,23 @@ fn another_source_is_a_change_and_loses_nothing() {
 }
 
 #[test]
+fn the_highest_jitter_is_that_of_whichever_source_had_it() {
+    // The source that was uneven is the one before, the first of three, or the one that speaks.
+    for uneven in 0..3_u16 {
+        let mut m = meter();
+        for source in 0..3_u16 {
+            for i in 0..100_u16 {
+                let late = if source == uneven && i < 50 { u64::from(i % 2) * 10 } else { 0 };
+                let when = u64::from(source * 100 + i) * 20 + late;
+                m.take(A, &rtp(8, i, 160 * u32::from(i), 7 + u32::from(source)), at(when));
+            }
+        }
+        let highest = total(&m, Leg::Caller, 7000).jitter_max_us.unwrap();
+        assert!((9000..10_000).contains(&highest), "source {uneven}: {highest}");
+    }
+}
+
+#[test]
 fn a_sender_that_begins_anew_has_lost_nothing() {
     let mut m = meter();
     talk(&mut m, A, 0, 100, |_| false);
