@@ -38,12 +38,12 @@ impl Engine {
         answered && !self.media.is_held(call)
     }
 
-    /// What was lost since it was last told of; a late packet may have taken some back.
+    /// What was lost and not told of yet. A late packet takes a loss back, a counter cannot: the next
+    /// loss is then the one that was told of.
     pub(crate) fn count_lost(&mut self, stream: StreamId, leg: Leg, total: &Figures) {
         let Some(sides) = self.media.sides_of(stream) else { return };
-        let told = self.media.lost_until_now(stream, leg);
         let side = sides[leg.index()];
-        self.stats.lost[side.index()] += total.lost.saturating_sub(told);
+        self.stats.lost[side.index()] += self.media.newly_lost(stream, leg, total.lost);
     }
 
     fn judge_codec(&mut self, call: u64, leg: Leg, total: &Figures) {

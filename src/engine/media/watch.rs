@@ -22,6 +22,8 @@ pub(super) struct LegWatch {
     pub(super) strangers: bool,
     /// What the party reported last.
     pub(super) phone: Option<Box<PhoneReport>>,
+    /// Lost packets that were counted.
+    lost_told: u64,
 }
 
 /// One call.
@@ -114,11 +116,6 @@ impl MediaTable {
         self.calls.get(&call).is_some_and(|c| c.watch.was_held)
     }
 
-    fn leg(&self, stream: StreamId, leg: Leg) -> Option<&LegWatch> {
-        let (call, index) = self.streams.get(&stream)?;
-        self.calls.get(call)?.streams.get(*index)?.as_ref()?.watch.get(leg.index())
-    }
-
     fn leg_mut(&mut self, stream: StreamId, leg: Leg) -> Option<&mut LegWatch> {
         let (call, index) = self.streams.get(&stream)?;
         let s = self.calls.get_mut(call)?.streams.get_mut(*index)?.as_mut()?;
@@ -132,9 +129,12 @@ impl MediaTable {
         w.figures = Some(Box::new([window, total]));
     }
 
-    /// Lost packets of a leg that were told of.
-    pub(crate) fn lost_until_now(&self, stream: StreamId, leg: Leg) -> u64 {
-        self.leg(stream, leg).and_then(|w| w.figures.as_ref()).map_or(0, |f| f[1].lost)
+    /// Of so many lost packets of a leg, those that were never told of.
+    pub(crate) fn newly_lost(&mut self, stream: StreamId, leg: Leg, lost: u64) -> u64 {
+        let Some(w) = self.leg_mut(stream, leg) else { return 0 };
+        let new = lost.saturating_sub(w.lost_told);
+        w.lost_told += new;
+        new
     }
 
     /// A party's report of the stream whose RTP it receives at `port`, else of its first audio.
