@@ -13,6 +13,7 @@ mod rules;
 mod show;
 mod site;
 mod types;
+mod values;
 
 pub use change::Changes;
 pub(crate) use rules::minute;

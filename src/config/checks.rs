@@ -3,7 +3,7 @@
 use super::reader::{Section, Source, suggestion};
 use super::{Config, RegistrarMode, RuleAction};
 use crate::ground::Side;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use toml::de::DeTable;
 
@@ -22,10 +22,12 @@ pub(super) fn check(config: &Config, root: &DeTable<'_>, src: &mut Source<'_>) {
     names("upstream", config.upstreams.iter().map(|u| u.name.as_str()), &upstreams, src);
     names("rule", config.policy.rules.iter().map(|r| r.name.as_str()), &rules, src);
     sides(config, &interfaces, src);
+    registrar(config, upstreams.len(), src);
     sockets(config, &interfaces, src);
     ports(config, media, src);
     references(config, &rules, src);
-    timezone(config, src);
+    let zone = top.table("site", "[site]", &mut quiet).map_or(0..1, |s| s.span_of("timezone"));
+    timezone(config, zone, src);
 }
 
 fn at(spans: &[Range<usize>], index: usize) -> Range<usize> {
@@ -54,12 +56,25 @@ fn sides(config: &Config, spans: &[Range<usize>], src: &mut Source<'_>) {
         let hint = "add [[interface]] with name, side = \"inside\" and address".to_owned();
         src.fault("no-inside", 0..1, "no interface is inside: phones have no way in", Some(hint));
     }
-    if config.upstreams.is_empty()
-        && config.registrar.mode == RegistrarMode::Upstream
-        && src.faults.is_empty()
-    {
+}
+
+/// Who answers REGISTER: a file without an upstream needs its own users.
+fn registrar(config: &Config, upstreams: usize, src: &mut Source<'_>) {
+    let r = &config.registrar;
+    let pbx = "[[upstream]] with name and address";
+    if upstreams == 0 && r.mode == RegistrarMode::Upstream {
         let what = "registrar.mode is \"upstream\" and there is no [[upstream]]";
-        src.fault("no-upstream", 0..1, what, None);
+        src.fault("no-upstream", 0..1, what, Some(format!("add {pbx}")));
+    }
+    let nobody = r.users_file.is_none() && r.password_file.is_none();
+    if r.digest
+        && nobody
+        && r.mode == RegistrarMode::Local
+        && (upstreams == 0 || !config.upstreams.is_empty())
+    {
+        let what = "no phone can register: there is neither an [[upstream]] nor a local user";
+        let hint = format!("add {pbx}, or [registrar] with users or password_file");
+        src.fault("no-registrar", 0..1, what, Some(hint));
     }
 }
 
@@ -95,11 +110,12 @@ fn ports(config: &Config, span: Range<usize>, src: &mut Source<'_>) {
         );
         src.fault("media-ports", span.clone(), what, Some(format!("\"{first}-{end}\" would do")));
     }
-    for l in config.listeners() {
-        if (first..=last).contains(&l.bind.port()) {
-            let what = format!("SIP port {} lies within media.ports", l.bind.port());
-            src.fault("media-ports", span.clone(), what, None);
-        }
+    let within = |p: &u16| (first..=last).contains(p);
+    let listened: BTreeSet<u16> = config.listeners().iter().map(|l| l.bind.port()).collect();
+    for port in listened.into_iter().filter(within) {
+        let what = format!("SIP port {port} lies within media.ports");
+        let hint = "a range apart from every listen, such as \"20000-20399\"".to_owned();
+        src.fault("media-ports", span.clone(), what, Some(hint));
     }
 }
 
@@ -121,11 +137,11 @@ fn references(config: &Config, spans: &[Range<usize>], src: &mut Source<'_>) {
     }
 }
 
-fn timezone(config: &Config, src: &mut Source<'_>) {
+fn timezone(config: &Config, span: Range<usize>, src: &mut Source<'_>) {
     let zone = &config.site.timezone;
     if crate::policy::zone(zone).is_none() {
         let what = format!("site.timezone \"{zone}\" is no IANA time zone");
         let hint = Some("such as \"Europe/Berlin\"".to_owned());
-        src.fault("timezone", 0..1, what, hint);
+        src.fault("timezone", span, what, hint);
     }
 }

@@ -5,7 +5,7 @@ use super::reader::{Section, Source};
 use super::{
     Audit, Config, DefaultPolicy, Diagnostic, Environment, Interface, Learn, Limits, Listen, Log,
     Media, Numbers, Policy, Registrar, RegistrarMode, Site, Timers, Upstream, checks, control,
-    http, overlay, rules,
+    http, overlay, rules, values,
 };
 use crate::ground::{Side, Transport};
 use sha2::{Digest, Sha256};
@@ -46,18 +46,16 @@ pub(super) fn parse_over(
     let mut src = Source { file, text: &merged, faults: Vec::new() };
     let config = sections(root.get_ref(), env, hash, &mut src);
     checks::check(&config, root.get_ref(), &mut src);
-    if src.faults.is_empty() {
-        return Ok(config);
-    }
-    let mut faults = src.faults;
+    let (mut config, mut faults) = (config, src.faults);
+    let tests = config.policy.tests.iter_mut().map(|t| &mut t.fault);
     // Places belong to the merged text, which nobody has seen.
-    for f in faults.iter_mut().filter(|_| !overrides.is_empty()) {
+    for f in faults.iter_mut().chain(tests).filter(|_| !overrides.is_empty()) {
         f.place = None;
         if let Some((first, more)) = overrides.get(presets..).and_then(<[_]>::split_first) {
             f.file = format!("{file} with {} and {} more overrides", first.origin, more.len());
         }
     }
-    Err(faults)
+    if faults.is_empty() { Ok(config) } else { Err(faults) }
 }
 
 fn sections(root: &DeTable<'_>, env: &Environment, hash: String, src: &mut Source<'_>) -> Config {
@@ -146,6 +144,8 @@ fn interface(mut s: Section<'_, '_>, env: &Environment, src: &mut Source<'_>) ->
     if s.get("side").is_none() {
         s.missing("side", "side = \"inside\" (phones) or \"outside\" (PBX, trunk)", src);
     }
+    values::name(&s, "name", name.as_deref(), src);
+    values::interface(&s, [("address", address), ("advertise", advertise)], &listen, src);
     s.finish(src);
     let (name, side, address) = (name?, side?, address?);
     if networks.is_empty() && side == Side::Inside {
@@ -236,7 +236,8 @@ pub(super) fn parse_listen(text: &str) -> Option<Listen> {
         "tcp" => Transport::Tcp,
         _ => return None,
     };
-    Some(Listen { transport, port: port.parse().ok()? })
+    let port = port.parse().ok().filter(|p| *p > 0)?;
+    Some(Listen { transport, port })
 }
 
 /// OPTIONS to an upstream, where the file says nothing.
@@ -261,6 +262,11 @@ fn upstream(
     if name.is_none() {
         s.missing("name", "a short word, used in rules, logs and metrics", src);
     }
+    values::name(&s, "name", name.as_deref(), src);
+    let stands = interface.and_then(|i| interfaces.get(i));
+    values::upstream(&s, target.map(|(at, _)| at), stands, src);
+    domain.iter().for_each(|d| values::domain(&s, "domain", d, src));
+    domains.iter().for_each(|d| values::domain(&s, "domains", d, src));
     s.finish(src);
     let (name, (address, named), interface) = (name?, target?, interface?);
     let transport = transport.or(named).unwrap_or(Transport::Udp);
@@ -387,6 +393,7 @@ fn registrar(top: &mut Section<'_, '_>, upstreams: &[Upstream], src: &mut Source
         r.users_file = s.string("users", src);
         r.password_file = s.string("password_file", src);
         r.digest = s.boolean("digest", src).unwrap_or(true);
+        values::registrar(s, &r, src);
     });
     r
 }
@@ -480,6 +487,7 @@ fn timers(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Timers {
         t.t2 = s.duration("t2", src).unwrap_or(t.t2);
         t.t4 = s.duration("t4", src).unwrap_or(t.t4);
         t.c = s.duration("c", src).unwrap_or(t.c);
+        values::timers(s, &t, src);
     });
     t
 }

@@ -26,20 +26,25 @@ impl Source<'_> {
         what: impl Into<String>,
         hint: Option<String>,
     ) {
+        let fault = self.diagnostic(code, span, what.into(), hint);
+        self.faults.push(fault);
+    }
+
+    /// A fault at a place of the text, not yet told.
+    pub(super) fn diagnostic(
+        &self,
+        code: &'static str,
+        span: Range<usize>,
+        what: String,
+        hint: Option<String>,
+    ) -> Diagnostic {
         let (line, column, source) = place(self.text, span.start);
         let width = self
             .text
-            .get(span.clone())
+            .get(span)
             .map_or(1, |t| t.lines().next().unwrap_or_default().chars().count().max(1));
-        self.faults.push(Diagnostic {
-            code,
-            file: self.file.to_owned(),
-            place: Some((line, column)),
-            width,
-            source: source.to_owned(),
-            what: what.into(),
-            hint,
-        });
+        let (file, source) = (self.file.to_owned(), source.to_owned());
+        Diagnostic { code, file, place: Some((line, column)), width, source, what, hint }
     }
 }
 
@@ -73,6 +78,11 @@ impl<'t, 'd> Section<'t, 'd> {
     pub(super) fn get(&mut self, key: &'static str) -> Option<&'d Value<'t>> {
         self.known.insert(key);
         self.table.iter().find(|(k, _)| k.get_ref() == key).map(|(_, v)| v)
+    }
+
+    /// True when the key is written, whatever its value.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.iter().any(|(k, _)| k.get_ref() == key)
     }
 
     /// Where a key's value (or the section) stands.

@@ -1,7 +1,7 @@
 //! `[[rule]]` and `[[rule_test]]`: from text to checked conditions. `policy` compiles them.
 
 use super::reader::{Section, Source};
-use super::{Allow, Rule, RuleAction, RuleTest};
+use super::{Allow, Rule, RuleAction, RuleTest, values};
 use crate::ground::Side;
 
 /// Day names, Monday first.
@@ -38,6 +38,7 @@ fn rule(mut s: Section<'_, '_>, src: &mut Source<'_>) -> Option<Rule> {
     if name.is_none() {
         s.missing("name", "it is shown in audit, metrics and answers to \"why\"", src);
     }
+    values::name(&s, "name", name.as_deref(), src);
     s.finish(src);
     name.and(action).map(|_| rule)
 }
@@ -106,6 +107,7 @@ fn allow(mut t: Section<'_, '_>, src: &mut Source<'_>) -> RuleAction {
 fn deny(mut t: Section<'_, '_>, src: &mut Source<'_>) -> RuleAction {
     let code = t.number("code", 400..=699, src).unwrap_or(403);
     let reason = t.string("reason", src);
+    values::name(&t, "reason", reason.as_deref(), src);
     t.finish(src);
     RuleAction::Deny { code: u16::try_from(code).unwrap_or(403), reason }
 }
@@ -115,7 +117,7 @@ pub(super) fn tests(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Vec<Rule
     for mut s in top.tables("rule_test", "[[rule_test]]", src) {
         let event = s.table("event", "event = { … }", src).map(|mut t| t.pairs(src));
         let expect = s.string("expect", src);
-        let line = src.text.get(..s.span.start).map_or(0, |t| t.matches('\n').count()) + 1;
+        let fault = src.diagnostic("rule-test", s.span_of("expect"), String::new(), None);
         if event.is_none() {
             s.missing("event", "event = { side = \"inside\", number = \"112\" }", src);
         }
@@ -124,7 +126,7 @@ pub(super) fn tests(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Vec<Rule
         }
         s.finish(src);
         if let (Some(event), Some(expect)) = (event, expect) {
-            all.push(RuleTest { event, expect, line });
+            all.push(RuleTest { event, expect, fault });
         }
     }
     all

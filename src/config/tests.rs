@@ -116,6 +116,112 @@ fn what_does_not_fit_together_says_what_would() {
     );
 }
 
+/// The minimal file with one thing changed.
+fn changed(from: &str, to: &str) -> String {
+    assert!(MINIMAL.contains(from), "{from}");
+    faults(&MINIMAL.replacen(from, to, 1))
+}
+
+#[test]
+fn an_address_nobody_could_use_is_a_fault() {
+    for ip in ["0.0.0.0", "224.0.0.1", "255.255.255.255", "::"] {
+        let told = changed("10.17.0.1", ip);
+        let want =
+            format!("`address` {ip} is not the address of one machine\n --> portreeve.toml:4:11");
+        assert!(told.contains(&want), "{ip}: {told}");
+    }
+    for (at, want) in [
+        ("0.0.0.0:5060", "is not the address of one machine"),
+        ("198.51.100.2:0", "is not the address of one machine"),
+        ("203.0.113.7:5060", "is where \"wan\" itself listens"),
+        ("[2001:db8::2]:5060", "cannot be reached from 203.0.113.7"),
+    ] {
+        let told = changed("198.51.100.2:5060", at);
+        assert!(told.contains("error[upstream-address]") && told.contains(want), "{at}: {told}");
+    }
+    let near = changed("198.51.100.2:5060", "203.0.113.7:5070");
+    assert_eq!(near, "", "a PBX on the same machine has a port of its own");
+    for listen in ["[]", "[\"udp:0\"]", "[\"udp:65536\"]", "[\"sctp:5060\"]"] {
+        let told = changed(
+            "address = \"10.17.0.1\"",
+            &format!("address = \"10.17.0.1\"\nlisten = {listen}"),
+        );
+        assert!(told.contains("error[listen]") && told.contains("portreeve.toml:5:1"), "{told}");
+    }
+}
+
+#[test]
+fn what_goes_into_messages_and_logs_is_printable() {
+    let told = changed("\"lan\"", "\"la\\nn\"");
+    assert!(told.contains("error[name]") && told.contains("portreeve.toml:2:8"), "{told}");
+    for domain in ["a b", "a\\r\\nX: y", "x@y", "a:5060", ""] {
+        let told = faults(&format!("{MINIMAL}domain = \"{domain}\"\n"));
+        assert!(told.contains("error[domain]"), "{domain}: {told}");
+        let told = faults(&format!("{MINIMAL}domains = [\"{domain}\"]\n"));
+        assert!(told.contains("error[domain]"), "{domain}: {told}");
+    }
+    for domain in ["pbx.example.com", "192.0.2.1", "[2001:db8::1]", "PBX"] {
+        assert_eq!(faults(&format!("{MINIMAL}domain = \"{domain}\"\n")), "");
+    }
+    let reason = "[[rule]]\nname = \"x\"\ndeny = { code = 403, reason = \"a\\r\\nX: y\" }\n";
+    let told = faults(&(MINIMAL.to_owned() + reason));
+    assert!(told.contains("error[name]: `reason`"), "{told}");
+    let told = faults(&(MINIMAL.to_owned() + "[registrar]\nrealm = \"a\\\"b\"\n"));
+    assert!(told.contains("`realm` cannot be quoted"), "{told}");
+}
+
+#[test]
+fn a_registrar_nobody_can_register_at_is_a_fault_beside_the_others() {
+    let alone = MINIMAL.split("[[upstream]]").next().unwrap();
+    let told = faults(&format!("{alone}[limits]\ncals = 5\n"));
+    assert!(told.contains("error[no-registrar]: no phone can register"), "{told}");
+    assert!(told.contains("did you mean `calls`?"), "{told}");
+    let told = faults(&format!("{alone}[registrar]\nmode = \"upstream\"\n"));
+    assert!(told.contains("error[no-upstream]"), "{told}");
+    let told = faults(&format!("{MINIMAL}[registrar]\nmode = \"local\"\n"));
+    assert!(told.contains("error[no-registrar]"), "{told}");
+    for fine in ["digest = false", "password_file = \"p\"", "users = \"u\""] {
+        let told = faults(&format!("{alone}[registrar]\nmode = \"local\"\n{fine}\n"));
+        assert_eq!(told, "", "{fine}");
+    }
+    let both = format!("{alone}[registrar]\nusers = \"u\"\npassword_file = \"p\"\n");
+    assert!(faults(&both).contains("exclude each other"));
+    let brief = format!("{MINIMAL}[registrar]\nmin_expires = \"2h\"\n");
+    assert!(faults(&brief).contains("longer than `max_expires`"));
+}
+
+#[test]
+fn places_are_those_of_the_value_at_fault() {
+    let zone = format!("site = {{ timezone = \"Mars/Phobos\" }}\n{MINIMAL}");
+    let told = faults(&zone);
+    assert!(told.contains("portreeve.toml:1:21\n"), "{told}");
+    assert!(told.contains("^^^^^^^^^^^^^ such as"), "{told}");
+    let timers = format!("{MINIMAL}[timers]\nt1 = \"0s\"\n");
+    assert!(faults(&timers).contains("`t1` is below 10ms\n  --> portreeve.toml:13:6"));
+    let ports = faults(&format!("{MINIMAL}[media]\nports = \"5000-6000\"\n"));
+    assert_eq!(ports.matches("SIP port 5060 lies within").count(), 1, "{ports}");
+    assert!(ports.contains("a range apart from every listen"), "{ports}");
+}
+
+#[test]
+fn a_failed_rule_test_names_file_line_and_expectation() {
+    let text = format!(
+        "{MINIMAL}[[rule]]\nname = \"x\"\nnumber = [\"1*\"]\ndeny = {{ code = 403 }}\n[[rule_test]]\n\
+         event = {{ side = \"inside\", user = \"1\", number = \"123\" }}\nexpect = \"allow\"\n"
+    );
+    let mut env = Environment::default();
+    let config = Config::parse("portreeve.toml", &text, &env).unwrap();
+    let told = crate::policy::RuleSet::compile(&config).unwrap_err()[0].to_string();
+    let want = "the rules say \"deny: x\"\n  --> portreeve.toml:18:10\n\
+                18 | expect = \"allow\"\n   |          ^^^^^^^";
+    assert!(told.contains(want), "{told}");
+    // With overrides the places would be those of a text that nobody has seen.
+    env.overrides.push(("limits.calls".into(), "7".into()));
+    let config = Config::parse("portreeve.toml", &text, &env).unwrap();
+    let told = crate::policy::RuleSet::compile(&config).unwrap_err()[0].to_string();
+    assert!(told.contains("portreeve.toml with --set limits.calls"), "{told}");
+}
+
 #[test]
 fn one_address_serves_both_sides_on_different_ports() {
     let text = MINIMAL.replace("203.0.113.7\"", "10.17.0.1\"\nlisten = [\"udp:5080\"]");

@@ -312,8 +312,8 @@ pub struct RuleTest {
     pub event: Vec<(String, String)>,
     /// `allow: NAME` or `deny: NAME`.
     pub expect: String,
-    /// 1-based line in the file, for the error.
-    pub line: usize,
+    /// What is told when the rules say otherwise: the place of `expect`.
+    pub fault: super::Diagnostic,
 }
 
 /// `[audit]`.

@@ -16,15 +16,7 @@ pub(super) fn run(set: &RuleSet, config: &Config) -> Vec<Diagnostic> {
             Ok(got) => format!("a rule test expects \"{}\", the rules say \"{got}\"", t.expect),
             Err(what) => what,
         };
-        faults.push(Diagnostic {
-            code: "rule-test",
-            file: "rule_test".to_owned(),
-            place: Some((t.line, 1)),
-            width: 1,
-            source: format!("[[rule_test]] expect = \"{}\"", t.expect),
-            what: got,
-            hint: None,
-        });
+        faults.push(Diagnostic { what: got, ..t.fault.clone() });
     }
     faults
 }

@@ -1,0 +1,114 @@
+//! What a single value may be beyond its type: an address one can stand at, a name that can be
+//! printed, a domain that can stand in a URI. It looks at one section at a time; what sections mean
+//! together stands in `checks`.
+
+use super::reader::{Section, Source};
+use super::{Interface, Listen, Registrar, Timers};
+use crate::wire::sip::Uri;
+use std::net::{IpAddr, SocketAddr};
+
+/// Longest name of an interface, an upstream or a rule, and longest reason phrase, in characters.
+const LONGEST: usize = 100;
+
+/// An interface as read: where it stands, what it tells, what it listens at.
+pub(super) fn interface(
+    s: &Section<'_, '_>,
+    ips: [(&'static str, Option<IpAddr>); 2],
+    listen: &[Listen],
+    src: &mut Source<'_>,
+) {
+    for (key, ip) in ips {
+        if let Some(ip) = ip.filter(|ip| !is_one_host(*ip)) {
+            let hint = "write the one address that phones or the PBX use, as 10.17.0.1".to_owned();
+            let what = format!("`{key}` {ip} is not the address of one machine");
+            src.fault("address", s.span_of(key), what, Some(hint));
+        }
+    }
+    if listen.is_empty() && s.has("listen") {
+        let hint = Some("write [\"udp:5060\", \"tcp:5060\"], or leave the key out".to_owned());
+        src.fault("listen", s.span_of("listen"), "nothing listens here", hint);
+    }
+}
+
+/// An upstream as read; `stands` is the interface it is reached by.
+pub(super) fn upstream(
+    s: &Section<'_, '_>,
+    at: Option<SocketAddr>,
+    stands: Option<&Interface>,
+    src: &mut Source<'_>,
+) {
+    let key = if s.has("address") { "address" } else { "targets" };
+    let mut fault = |what: String, hint: &str| {
+        src.fault("upstream-address", s.span_of(key), what, Some(hint.to_owned()));
+    };
+    let Some(at) = at else { return };
+    if !is_one_host(at.ip()) || at.port() == 0 {
+        let what = format!("{at} is not the address of one machine");
+        fault(what, "write the PBX's own address and port, as 10.99.0.2:5060");
+    }
+    let Some(i) = stands else { return };
+    if i.address.is_ipv4() != at.is_ipv4() {
+        let what = format!("{at} cannot be reached from {} of \"{}\"", i.address, i.name);
+        fault(what, "both must be IPv4, or both IPv6");
+    }
+    if i.address == at.ip() && i.listen.iter().any(|l| l.port == at.port()) {
+        let what = format!("{at} is where \"{}\" itself listens", i.name);
+        fault(what, "write the PBX's address, not the gateway's");
+    }
+}
+
+/// Names go into logs, records, labels and answers: a line of printable characters.
+pub(super) fn name(
+    s: &Section<'_, '_>,
+    key: &'static str,
+    text: Option<&str>,
+    src: &mut Source<'_>,
+) {
+    let Some(text) = text else { return };
+    if text.is_empty() || text.chars().count() > LONGEST || text.chars().any(char::is_control) {
+        let what = format!("`{key}` must be 1 to {LONGEST} printable characters");
+        src.fault("name", s.span_of(key), what, None);
+    }
+}
+
+/// Domains go into Request-URIs.
+pub(super) fn domain(s: &Section<'_, '_>, key: &'static str, text: &str, src: &mut Source<'_>) {
+    let read = Uri::parse(format!("sip:{text}").as_bytes());
+    if read.is_none_or(|u| u.user.is_some() || u.host != text || u.port.is_some()) {
+        let what = format!("{text:?} is no domain");
+        let hint = Some("a name or an address without port, as pbx.example.com".to_owned());
+        src.fault("domain", s.span_of(key), what, hint);
+    }
+}
+
+/// A registrar's keys together.
+pub(super) fn registrar(s: &Section<'_, '_>, r: &Registrar, src: &mut Source<'_>) {
+    if r.users_file.is_some() && r.password_file.is_some() {
+        let what = "`users` and `password_file` exclude each other";
+        src.fault("registrar", s.span_of("password_file"), what, None);
+    }
+    if r.min_expires > r.max_expires {
+        let what = "`min_expires` is longer than `max_expires`";
+        src.fault("registrar", s.span_of("min_expires"), what, None);
+    }
+    // It stands between quotes in every challenge, and between colons in the users file.
+    if r.realm.is_empty() || r.realm.chars().any(|c| c.is_control() || "\"\\:".contains(c)) {
+        let hint = Some("a word or a domain, as pbx.example.com".to_owned());
+        src.fault("registrar", s.span_of("realm"), "`realm` cannot be quoted", hint);
+    }
+}
+
+/// A timer of no length would fire for ever.
+pub(super) fn timers(s: &Section<'_, '_>, t: &Timers, src: &mut Source<'_>) {
+    for (key, value) in [("t1", t.t1), ("t2", t.t2), ("t4", t.t4), ("c", t.c)] {
+        if value.as_millis() < 10 {
+            src.fault("out-of-range", s.span_of(key), format!("`{key}` is below 10ms"), None);
+        }
+    }
+}
+
+/// An address that one machine has, and that others can write to.
+fn is_one_host(ip: IpAddr) -> bool {
+    let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
+    !(ip.is_unspecified() || ip.is_multicast() || broadcast)
+}
