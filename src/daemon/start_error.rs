@@ -75,15 +75,16 @@ impl fmt::Display for StartError {
             Self::Audit(e) => write!(f, "{e}"),
             Self::Relay(e) => write!(f, "relay threads cannot start: {e}"),
             Self::Http(at, e) => {
-                write!(f, "metrics cannot listen at {at}: {e}\n  choose another with http.listen")?;
-                holder(f, *at, Transport::Tcp)
+                write!(f, "metrics cannot listen at {at}: {e}")?;
+                holder(f, *at, Transport::Tcp)?;
+                write!(f, "\n  choose another port: --set http.listen=127.0.0.1:PORT, or \"off\"")
             }
             Self::Control(path, e) => control(f, path, e),
             Self::Rules(all) => all.iter().try_for_each(|d| write!(f, "{d}")),
             Self::Files { need, have } => write!(
                 f,
-                "only {have} files may be open, limits.calls needs {need}\n  raise it (ulimit -n \
-                 {need}, LimitNOFILE={need}) or lower limits.calls"
+                "only {have} files may be open, limits.calls and limits.connections need {need}\n  \
+                 raise it (ulimit -n {need}, LimitNOFILE={need}) or lower them"
             ),
         }
     }

@@ -78,13 +78,39 @@ unsafe fn ip(address: *const libc::sockaddr) -> Option<IpAddr> {
     }
 }
 
-/// The source address of the default route: no packet is sent to find it.
+/// The source address of the default route; `None` without one. No packet is sent to find it.
 #[must_use]
 pub fn default_source() -> Option<IpAddr> {
+    let far = beyond(&std::fs::read_to_string("/proc/net/route").ok()?)?;
     let socket = UdpSocket::bind(SocketAddr::from(([0, 0, 0, 0], 0))).ok()?;
-    socket.connect(SocketAddr::from(([192, 0, 2, 1], 9))).ok()?;
+    socket.connect(SocketAddr::from((far, 9))).ok()?;
     let ip = socket.local_addr().ok()?.ip();
     (!ip.is_unspecified()).then_some(ip)
+}
+
+/// An address that only the default route of this table (as in /proc/net/route) leads to.
+fn beyond(table: &str) -> Option<Ipv4Addr> {
+    let hex = |word: &str| u32::from_str_radix(word, 16).ok().map(u32::swap_bytes);
+    let routes: Vec<(u32, u32)> = table
+        .lines()
+        .skip(1)
+        .filter_map(|line| {
+            let words: Vec<&str> = line.split_ascii_whitespace().collect();
+            Some((hex(words.get(1)?)?, hex(words.get(7)?)?))
+        })
+        .collect();
+    // Tunnels write the default route as two halves, to stand before the one that is there.
+    let is_default = |mask: u32| mask.leading_ones() <= 1;
+    if !routes.iter().any(|(_, mask)| is_default(*mask)) {
+        return None;
+    }
+    let attached = |ip: Ipv4Addr| {
+        let within = |(net, mask): &(u32, u32)| u32::from(ip) & mask == *net && !is_default(*mask);
+        routes.iter().any(within)
+    };
+    // Documentation networks first: nobody lives there, though a laboratory may.
+    let far = [[192, 0, 2, 1], [198, 51, 100, 1], [203, 0, 113, 1], [240, 0, 0, 1], [9, 9, 9, 9]];
+    far.map(Ipv4Addr::from).into_iter().find(|ip| !attached(*ip))
 }
 
 /// Raises the limit of open files to `want`, or as far as allowed; the limit now.
@@ -138,4 +164,25 @@ pub fn holder(at: SocketAddr, transport: crate::ground::Transport) -> Option<(u3
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT\n";
+
+    #[test]
+    fn the_way_to_the_default_route_is_asked_beyond_attached_networks() {
+        let lan = "eth0 0011110A 00000000 0001 0 0 0 00FFFFFF 0 0 0\n";
+        let default = "eth0 00000000 0111110A 0003 0 0 0 00000000 0 0 0\n";
+        let lab = "eth1 000200C0 00000000 0001 0 0 0 00FFFFFF 0 0 0\n";
+        let half = "tun0 00000000 0100080A 0003 0 0 0 00000080 0 0 0\n";
+        let ask = |rows: &[&str]| beyond(&(HEAD.to_owned() + &rows.concat()));
+        assert_eq!(ask(&[]), None);
+        assert_eq!(ask(&[lan, lab]), None, "attached networks are no default route");
+        assert_eq!(ask(&[default, lan]), Some(Ipv4Addr::new(192, 0, 2, 1)));
+        assert_eq!(ask(&[default, lan, lab]), Some(Ipv4Addr::new(198, 51, 100, 1)));
+        assert_eq!(ask(&[half]), Some(Ipv4Addr::new(192, 0, 2, 1)));
+    }
 }
