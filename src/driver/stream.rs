@@ -1,12 +1,16 @@
 //! SIP over TCP: accepts, connects, frames, writes. Bounded in connections, time and queues; it
 //! never looks into a message beyond its length.
 
+#[cfg(test)]
+mod tests;
+
 use super::Arrival;
 use super::udp::canonical;
 use crate::config::{Limits, Listener};
 use crate::ground::{ConnId, Flow, ListenerId, Transport};
 use crate::wire::sip::{Framed, Framer};
 use bytes::Bytes;
+use socket2::{SockRef, TcpKeepalive};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -16,16 +20,20 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-/// A first complete message within this.
-const FIRST: Duration = Duration::from_secs(10);
+/// A message that has begun is complete within this, the first one and every other.
+const COMPLETE: Duration = Duration::from_secs(10);
 /// Nothing at all before the first message: closed after this.
 const QUIET: Duration = Duration::from_secs(60);
 /// Connecting takes at most this.
 const CONNECT: Duration = Duration::from_secs(5);
 /// Half-open connections (no complete message yet) of one source.
 const HALF_OPEN: usize = 32;
+/// Connections we may open ourselves when those of others have taken every place.
+const OWN: usize = 64;
+/// A peer that is gone without a word is noticed after about two minutes.
+const PROBE: Duration = Duration::from_secs(30);
 /// Messages waiting to be written to one peer.
 const QUEUE: usize = 64;
 
@@ -107,7 +115,8 @@ impl Streams {
         accepted: bool,
     ) -> Option<(ConnId, mpsc::Receiver<Bytes>)> {
         let mut t = self.table();
-        if t.writers.len() >= t.total {
+        // Whoever fills the table cannot cut us off from the upstream.
+        if t.writers.len() >= t.total + if accepted { 0 } else { OWN } {
             return None;
         }
         let per_source = t.per_source;
@@ -198,6 +207,8 @@ impl Streams {
 
     async fn run(self, stream: TcpStream, flow: Flow, writes: mpsc::Receiver<Bytes>, new: bool) {
         let _ = stream.set_nodelay(true);
+        let probes = TcpKeepalive::new().with_time(PROBE).with_interval(PROBE).with_retries(3);
+        let _ = SockRef::from(&stream).set_tcp_keepalive(&probes);
         let (read, write) = stream.into_split();
         let mut half = new;
         tokio::select! {
@@ -215,15 +226,12 @@ impl Streams {
         let mut buffer = vec![0_u8; 16 * 1024];
         let mut deadline = None;
         loop {
-            let size = if *half {
-                let until = deadline.unwrap_or_else(|| tokio::time::Instant::now() + QUIET);
-                match timeout_at(until, read.read(&mut buffer)).await {
-                    Ok(Ok(n)) => n,
-                    Ok(Err(_)) | Err(_) => return,
-                }
-            } else {
-                read.read(&mut buffer).await.unwrap_or(0)
+            let quiet = half.then(|| Instant::now() + QUIET);
+            let size = match deadline.or(quiet) {
+                Some(until) => timeout_at(until, read.read(&mut buffer)).await.unwrap_or(Ok(0)),
+                None => read.read(&mut buffer).await,
             };
+            let size = size.unwrap_or(0);
             if size == 0 {
                 return;
             }
@@ -234,6 +242,7 @@ impl Streams {
                         if std::mem::take(half) {
                             self.opened(&flow);
                         }
+                        deadline = None;
                         if self.queue.send(Arrival::Message { flow, bytes }).await.is_err() {
                             return;
                         }
@@ -247,8 +256,8 @@ impl Streams {
                     }
                 }
             }
-            if *half && framer.is_partial() && deadline.is_none() {
-                deadline = Some(tokio::time::Instant::now() + FIRST);
+            if framer.is_partial() {
+                deadline.get_or_insert_with(|| Instant::now() + COMPLETE);
             }
         }
     }
