@@ -113,6 +113,80 @@ fn transactions_of_one_source_are_capped_and_upstreams_exempt() {
 }
 
 #[test]
+fn the_last_transaction_is_let_in_and_the_next_is_503_outside_dialogs_only() {
+    let mut lab = Lab::edge_with(|c| c.limits.transactions = 3);
+    let (phone, pbx) = parties(&lab);
+    let (mut a, b) = lab.establish(&phone, &pbx);
+    lab.advance(s(35));
+    for expected in [pbx.at, pbx.at, pbx.at, phone.at] {
+        let message = phone.request(&mut lab, "MESSAGE", "200").typed("text/plain", "x");
+        lab.send(phone.at, message);
+        let first = lab.next(expected).expect("passed or refused");
+        assert!(first.method() == "MESSAGE" || first.status() == 503, "{first}");
+    }
+    lab.hang_up(&mut a, &b);
+    lab.advance(s(40));
+    lab.clear();
+    lab.end();
+}
+
+#[test]
+fn the_last_subscription_is_let_in_and_the_next_is_503() {
+    let mut lab = Lab::edge_with(|c| c.limits.dialogs = 1);
+    let (phone, pbx) = parties(&lab);
+    let subscribe = phone.request(&mut lab, "SUBSCRIBE", "200").with("Event", "dialog");
+    lab.send(phone.at, subscribe);
+    let got = lab.expect(pbx.at, "SUBSCRIBE");
+    lab.send(pbx.at, pbx.answer(&got, 200, "b").with("Expires", "600"));
+    lab.expect(phone.at, "200");
+    let subscribe = phone.request(&mut lab, "SUBSCRIBE", "200").with("Event", "dialog");
+    lab.send(phone.at, subscribe);
+    assert!(lab.expect(phone.at, "503").has("Retry-After"));
+    lab.nothing_left();
+}
+
+/// A REGISTER of `ua` from its port: what the registrar or the gateway says to it.
+fn registered(lab: &mut Lab, user: &str, port: u16, expires: u32) -> u16 {
+    let phone = lab.phone(user, &format!("10.17.0.21:{port}"));
+    let register = phone
+        .request_to(lab, "REGISTER", "sip:pbx.example.com")
+        .set("To", format!("<sip:{user}@pbx.example.com>"))
+        .with("Expires", expires.to_string());
+    lab.send(phone.at, register);
+    if let Some(got) = lab.next(lab.pbx()) {
+        let ok = answer(&got, 200, "r");
+        let contact = format!("<{}>;expires={expires}", got.contact());
+        let ok = if expires > 0 { ok.with("Contact", contact) } else { ok };
+        lab.send(lab.pbx(), ok);
+    }
+    let answers = lab.take(phone.at);
+    answers.last().map(Msg::status).unwrap_or_default()
+}
+
+#[test]
+fn bindings_are_capped_by_user_and_in_total_and_refreshes_always_fit() {
+    for local in [false, true] {
+        let change = |c: &mut portreeve::config::Config| {
+            (c.limits.bindings_per_user, c.limits.bindings) = (2, 3);
+            c.registrar.digest = false;
+        };
+        let mut lab = if local { Lab::site_with(change) } else { Lab::edge_with(change) };
+        assert_eq!(registered(&mut lab, "101", 5001, 600), 200, "{local}");
+        assert_eq!(registered(&mut lab, "101", 5002, 600), 200, "{local}");
+        assert_eq!(registered(&mut lab, "101", 5003, 600), 480, "{local}: a third of one user");
+        assert_eq!(registered(&mut lab, "101", 5002, 600), 200, "{local}: a refresh");
+        assert_eq!(registered(&mut lab, "102", 5004, 600), 200, "{local}");
+        assert_eq!(registered(&mut lab, "103", 5005, 600), 503, "{local}: a fourth of all");
+        assert_eq!(registered(&mut lab, "102", 5004, 600), 200, "{local}: a refresh of the last");
+        assert_eq!(lab.stats().now.registrations, 3, "{local}");
+        assert_eq!(registered(&mut lab, "101", 5001, 0), 200, "{local}: one goes");
+        assert_eq!(registered(&mut lab, "103", 5005, 600), 200, "{local}: there is room again");
+        assert_eq!(lab.stats().registrations[3], 2, "{local}: counted as limited");
+        lab.clear();
+    }
+}
+
+#[test]
 fn draining_lets_calls_finish_and_no_new_ones_in() {
     let mut lab = Lab::edge();
     let (phone, pbx) = parties(&lab);

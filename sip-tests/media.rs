@@ -74,6 +74,27 @@ fn an_offer_from_inside_names_the_phone_or_its_network() {
 }
 
 #[test]
+fn an_ipv6_destination_is_refused_where_media_leave_by_ipv4() {
+    for address in ["2a00:1450::1", "::1", "fd00::1", "::ffff:203.0.113.10"] {
+        let body = sdp(address, 6000).replace("IP4", "IP6");
+        let mut lab = Lab::edge();
+        let (phone, pbx) = parties(&lab);
+        let sealed = lab.register(&phone, 600);
+        let (_, status) = offered(&mut lab, &pbx, &sealed, &body);
+        let mapped = address.starts_with("::ffff:");
+        assert_eq!(status, if mapped { 100 } else { 488 }, "{address}: mapped is IPv4");
+        if address == "::1" {
+            continue;
+        }
+        // A phone's own idea of its address is replaced by its source, whatever the family.
+        let mut lab = Lab::edge();
+        let (_, status) = offered(&mut lab, &phone, "sip:200@pbx.example.com", &body);
+        assert_eq!(status, 100, "{address}");
+        assert_eq!(lab.expect(pbx.at, "INVITE").media_address(), "203.0.113.1");
+    }
+}
+
+#[test]
 fn the_log_names_the_key_that_would_allow_it() {
     let mut lab = Lab::edge();
     let (phone, _) = parties(&lab);

@@ -50,7 +50,8 @@ impl Engine {
             self.refuse(&request, reply, 403, "Not A Party Of This Dialog", None);
             return;
         }
-        if self.tx.len() >= self.snap.config.limits.transactions {
+        // The cap is for requests outside dialogs; this bounds what parties of calls may hold.
+        if self.tx.len() >= self.snap.config.limits.transactions.saturating_mul(2) {
             let retry = Some((Name::RetryAfter, "10".to_owned()));
             self.refuse(&request, reply, 503, "Too Many Transactions", retry);
             return;

@@ -8,6 +8,7 @@ use super::{Engine, Level, Output, StoredBinding, TimerKey};
 use crate::audit::Record;
 use crate::ground::{Flow, Mono, Wall};
 use crate::wire::sip::{Message, Name, NameAddr, Scheme, Uri};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 impl Engine {
@@ -93,20 +94,50 @@ impl Engine {
                 return r;
             }
         }
-        if self.bindings.len() + contacts.len() > self.snap.config.limits.bindings {
-            self.count_registration("limited");
-            return self.register_answer(request, 503, "Too Many Bindings");
+        let aor = format!("{user}@{}", registrar.realm);
+        let asked: Vec<(String, Uri, u64)> = contacts
+            .iter()
+            .filter_map(|value| NameAddr::parse(value))
+            .map(|contact| {
+                let own = header_seconds(contact.params.get("expires")).or(wanted);
+                let seconds = own.unwrap_or(u64::MAX).min(registrar.max_expires.as_secs());
+                (self.binding_key(&aor, &contact.uri, flow), contact.uri, seconds)
+            })
+            .collect();
+        let added = asked.iter().filter(|(_, _, seconds)| *seconds > 0);
+        if let Some(full) = self.over_bindings(request, user, added.map(|(key, ..)| key.as_str())) {
+            return full;
         }
-        for value in &contacts {
-            let Some(contact) = NameAddr::parse(value) else { continue };
-            let own = header_seconds(contact.params.get("expires")).or(wanted);
-            let seconds = own.unwrap_or(u64::MAX).min(registrar.max_expires.as_secs());
-            if !self.bind_local(request, user, flow, &contact.uri, seconds) {
-                self.count_registration("limited");
-                return self.register_answer(request, 403, "Too Many Bindings Of This User");
-            }
+        for (key, contact, seconds) in asked {
+            self.bind_local(request, user, flow, key, contact, seconds);
         }
         self.register_ok(request, user)
+    }
+
+    /// The caps of bindings: of all 503, of the user 480. What refreshes or removes always fits.
+    pub(crate) fn over_bindings<'a>(
+        &mut self,
+        request: &Message,
+        user: &str,
+        added: impl Iterator<Item = &'a str>,
+    ) -> Option<Message> {
+        let limits = &self.snap.config.limits;
+        let (all, each) = (limits.bindings, limits.bindings_per_user);
+        let new: BTreeSet<&str> = added.filter(|key| self.bindings.get(key).is_none()).collect();
+        if new.is_empty() {
+            return None;
+        }
+        let (status, phrase) = if self.bindings.len() + new.len() > all {
+            (503, "Too Many Bindings")
+        } else if self.bindings.of_user(user).count() + new.len() > each {
+            (480, "Too Many Bindings Of This User")
+        } else {
+            return None;
+        };
+        self.count_registration("limited");
+        let mut full = self.register_answer(request, status, phrase);
+        full.push_back(Name::RetryAfter, "60");
+        Some(full)
     }
 
     fn bind_local(
@@ -114,23 +145,19 @@ impl Engine {
         request: &Message,
         user: &str,
         flow: &Flow,
-        contact: &Uri,
+        key: String,
+        contact: Uri,
         seconds: u64,
-    ) -> bool {
-        let aor = format!("{user}@{}", self.snap.config.registrar.realm);
-        let key = self.binding_key(&aor, contact, flow);
+    ) {
         if seconds == 0 {
             self.unbind(&key, user, flow, "removed");
-            return true;
+            return;
         }
-        let cap = self.snap.config.limits.bindings_per_user;
-        if self.bindings.get(&key).is_none() && self.bindings.of_user(user).count() >= cap {
-            return false;
-        }
+        let aor = format!("{user}@{}", self.snap.config.registrar.realm);
         self.bind(Binding {
             key,
             aor,
-            contact: contact.clone(),
+            contact,
             flow: *flow,
             local: self.net.listener(flow.listener).map_or(flow.peer, |l| l.bind),
             expires: Wall(self.now.wall.0 + Duration::from_secs(seconds)),
@@ -141,7 +168,6 @@ impl Engine {
         self.count_registration("accepted");
         let expires = u32::try_from(seconds).unwrap_or(u32::MAX);
         self.registration_record(user, flow, "accepted", 200, expires, "local");
-        true
     }
 
     fn register_answer(&self, request: &Message, status: u16, phrase: &str) -> Message {

@@ -47,19 +47,14 @@ impl Engine {
             self.respond(a.server, &bad);
             return;
         };
-        let limits = &self.snap.config.limits;
-        let own = self.bindings.of_user(&user).count();
-        if self.bindings.len() >= limits.bindings || own >= limits.bindings_per_user.max(1) * 2 {
-            self.count_registration("limited");
-            let mut full = Message::response(&a.request, 503, "Too Many Bindings");
-            self.tag_response(&mut full);
-            full.push_back(Name::RetryAfter, "60");
+        let domain = upstream.domain.clone();
+        let pending = self.pending(&a, &user, &domain, &upstream.name);
+        let added = pending.contacts.iter().filter(|c| c.seconds != Some(0));
+        if let Some(full) = self.over_bindings(&a.request, &user, added.map(|c| c.key.as_str())) {
             self.respond(a.server, &full);
             return;
         }
         let side = self.net.side(flow.listener);
-        let domain = upstream.domain.clone();
-        let pending = self.pending(&a, &user, &domain, &upstream.name);
         let from = a.request.first(&Name::From).unwrap_or_default().to_vec();
         let to = a.request.first(&Name::To).unwrap_or_default().to_vec();
         let call_id = self.far_call_id(a.request.call_id(), a.sender.side, side);

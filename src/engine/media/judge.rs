@@ -98,12 +98,16 @@ impl Judge<'_> {
             return refuse("a multicast, broadcast or link-local address", "");
         }
         let listed = self.interface.networks.iter().any(|n| n.contains(&ip));
+        let replaced = self.interface.side == Side::Inside && self.interface.learn == Learn::SameIp;
+        if ip.is_ipv4() != self.interface.address.is_ipv4() && !replaced {
+            return refuse("an address of another family than this interface's", "");
+        }
         if ip.is_loopback() && !self.interface.allow_loopback && !listed {
             return refuse("a loopback address", "allow_loopback");
         }
         match self.interface.side {
             Side::Inside if ip == self.source || listed => Ok((SocketAddr::new(ip, port), false)),
-            Side::Inside if self.interface.learn == Learn::SameIp => {
+            Side::Inside if replaced => {
                 // The phone is behind a NAT: its own idea of its address is replaced by the source.
                 Ok((SocketAddr::new(self.source, port), true))
             }
