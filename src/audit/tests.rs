@@ -47,6 +47,14 @@ fn edits_removals_and_moves_show() {
     let mut removed = lines.clone();
     removed.remove(3);
     assert_eq!(check(&removed, None).unwrap_err().line, 4);
+    let begun = check(&lines[2..], Some(&sound.tip.to_uppercase())).unwrap();
+    assert_eq!((begun.records, begun.before), (7, 2), "what is missing in front is counted");
+    let mut twice = lines.clone();
+    twice.insert(4, lines[3].clone());
+    assert_eq!(check(&twice, None).unwrap_err().line, 5);
+    let mut padded = lines.clone();
+    padded[4].push('\r');
+    assert_eq!(check(&padded, None).unwrap_err().line, 6, "an octet that no reader shows");
     let mut moved = lines.clone();
     moved.swap(2, 3);
     assert!(check(&moved, None).is_err());

@@ -9,6 +9,8 @@ use serde_json::Value;
 pub struct Summary {
     /// Lines.
     pub records: u64,
+    /// Records that were written before the first of these, and are not here.
+    pub before: u64,
     /// Time stamps of the first and last.
     pub first: String,
     /// Of the last.
@@ -44,7 +46,7 @@ pub fn verify<'a>(
             .map_err(|_| broken("no complete record (a torn last line, or an edit)".into()))?;
         let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
         let seq = value.get("seq").and_then(Value::as_u64).unwrap_or_default();
-        if number == 1 && seq == 1 && text("prev") != GENESIS {
+        if number == 1 && seq <= 1 && text("prev") != GENESIS {
             return Err(broken("the first record does not begin a chain".into()));
         }
         if number > 1 && text("prev") != summary.tip {
@@ -55,6 +57,7 @@ pub fn verify<'a>(
         }
         next_seq = Some(seq + 1);
         if number == 1 {
+            summary.before = seq.saturating_sub(1);
             text("ts").clone_into(&mut summary.first);
         }
         text("ts").clone_into(&mut summary.last);
@@ -62,7 +65,7 @@ pub fn verify<'a>(
         summary.records = number;
     }
     match tip {
-        Some(want) if want != summary.tip => Err(Broken {
+        Some(want) if !want.trim().eq_ignore_ascii_case(&summary.tip) => Err(Broken {
             line: summary.records,
             what: "the last line is not the one that the tip names: lines are missing at the end"
                 .to_owned(),

@@ -9,6 +9,9 @@ pub(super) fn verify(path: &Path, tip: Option<&str>) -> u8 {
         Ok(s) => {
             println!("{} records, {} to {}, chain whole", s.records, s.first, s.last);
             println!("tip {}", s.tip);
+            if s.before > 0 {
+                eprintln!("the {} records written before the first are not here", s.before);
+            }
             if tip.is_none() {
                 eprintln!("keep the tip elsewhere: with --tip, lines missing at the end show too");
             }

@@ -243,7 +243,11 @@ pub fn verify_path(path: &Path, tip: Option<&str>) -> Result<Summary, String> {
     for file in &all {
         text.push_str(&fs::read_to_string(file).map_err(told)?);
     }
-    verify(text.lines(), tip).map_err(|b| b.to_string())
+    if text.is_empty() {
+        return Err(format!("{}: no record, not even of the start", path.display()));
+    }
+    // Not `lines`: that would forgive carriage returns.
+    verify(text.split_terminator('\n'), tip).map_err(|b| b.to_string())
 }
 
 #[cfg(test)]
@@ -282,6 +286,31 @@ mod tests {
         fs::write(&file, text).unwrap();
         let broken = verify_path(&dir, None).unwrap_err();
         assert!(broken.starts_with("line 44:"), "{broken}");
+        fs::write(&file, "").unwrap();
+        assert!(verify_path(&dir, None).unwrap_err().contains("no record"), "an emptied log");
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn every_octet_of_a_record_counts() {
+        let dir = folder("octets");
+        write(&dir, 1);
+        let tip = verify_path(&dir, None).unwrap().tip;
+        let file = files(&dir).unwrap().pop().unwrap();
+        let whole = fs::read(&file).unwrap();
+        for at in 0..whole.len() {
+            for changed in [whole[at] ^ 1, b'\r', 0xff] {
+                let mut text = whole.clone();
+                text[at] = changed;
+                fs::write(&file, &text).unwrap();
+                let told = verify_path(&dir, Some(&tip));
+                assert_eq!(told.is_ok(), text == whole, "{changed:#x} at {at}: {told:?}");
+            }
+            let mut text = whole.clone();
+            text.insert(at, b'\r');
+            fs::write(&file, &text).unwrap();
+            assert!(verify_path(&dir, Some(&tip)).is_err(), "a carriage return at {at}");
+        }
         fs::remove_dir_all(&dir).unwrap();
     }
 }
