@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""Another make of phone: linphone and baresip register at portreeve and call each other, both ways."""
+from lab import *
+
+RC = """[sip]
+sip_port=5060
+sip_tcp_port=0
+sip_tls_port=0
+use_ipv6=0
+bind_address={ip}
+guess_hostname=1
+register_only_when_network_is_up=0
+auto_net_state_mon=0
+default_proxy=0
+[proxy_0]
+reg_proxy=<sip:10.17.0.1;transport=udp>
+reg_identity=sip:101@10.17.0.1
+reg_expires=300
+reg_sendregister=1
+[auth_info_0]
+username=101
+passwd={password}
+realm=portreeve
+[rtp]
+audio_rtp_port=7078
+[video]
+enabled=0
+"""
+
+
+class Linphone:
+    """linphonec on a pipe: plays and records files, as its commands say."""
+
+    def __init__(self, lab, ip, hz, password):
+        self.lab = lab
+        rc = lab.write("linphone/rc", RC.format(ip=ip, password=password))
+        os.makedirs(lab.path("linphone/.local/share/linphone"))
+        write_tone(lab.path("linphone/tone.wav"), hz, 20)
+        ns = f"p{int(ip.split('.')[3]) - 20}"
+        # It takes the local address from the way out, so there must be one.
+        sh(f"ip -n {lab.ns[ns]} route add default via 10.17.0.1")
+        out = open(lab.path("linphone.log"), "wb")
+        self.process = subprocess.Popen(
+            ["ip", "netns", "exec", lab.ns[ns], "linphonec", "-c", rc],
+            stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, cwd=lab.dir,
+            start_new_session=True, env=dict(os.environ, HOME=lab.path("linphone"), LANG="C"))
+        lab.processes.append(self.process)
+        self.wait("linphonec>")
+        for command, says in [("soundcard use files", "Using wav files"),
+                              (f"play {lab.path('linphone/tone.wav')}", "play"),
+                              (f"record {lab.path('linphone/heard.wav')}", "record")]:
+            self.say(command)
+            self.wait(says)
+
+    def say(self, command):
+        self.process.stdin.write(command.encode() + b"\n")
+        self.process.stdin.flush()
+
+    def wait(self, text, seconds=10):
+        wait_for(f"linphone says {text}", seconds, lambda: text in self.lab.text("linphone.log"))
+
+
+def scenario(lab):
+    gw = lab.gateway(f"""
+[[interface]]
+name = "lan"
+side = "inside"
+address = "10.17.0.1"
+[registrar]
+mode = "local"
+password_file = "{lab.dir}/state/site-password"
+[limits]
+calls = 50
+[state]
+dir = "{lab.dir}/state"
+[audit]
+dir = "{lab.dir}/audit"
+""")
+    password = lab.text("state/site-password").strip()
+    capture = lab.capture("gw", "in", "inside.pcap")
+    baresip = Phone(lab, "102", "10.17.0.22", 660, "10.17.0.1", password)
+    baresip.registered()
+    linphone = Linphone(lab, "10.17.0.21", 440, password)
+    wait_for("two bindings", 10, lambda: lab.metric("portreeve_active_registrations") == 2)
+    confirmed = lambda: lab.metric("portreeve_active_calls", state="confirmed") == 1
+    over = lambda: lab.metric("portreeve_active_calls") == 0
+    linphone.say("call 102")
+    wait_for("linphone's call", 10, confirmed)
+    time.sleep(4)
+    linphone.say("terminate")
+    wait_for("its end", 5, over)
+    baresip.call("sip:101@10.17.0.1")
+    linphone.wait("Receiving new incoming call")
+    linphone.say("answer")
+    wait_for("baresip's call", 10, confirmed)
+    time.sleep(4)
+    baresip.hangup()
+    wait_for("its end", 5, over)
+    linphone.say("quit")
+    linphone.process.wait(10)
+    lab.stop(baresip.process)
+    lab.stop(capture)
+    check(lab.stop(gw) == 0, "SIGTERM ends with code 0")
+    heard = [tone_seconds(f, 440) for f in baresip.recordings()]
+    check(len(heard) == 2 and min(heard) >= 2.5, f"baresip heard linphone in both calls: {heard}")
+    heard = tone_seconds(lab.path("linphone/heard.wav"), 660)
+    check(heard >= 5, f"linphone heard baresip for {heard} s of two calls")
+    direct = [p for p in packets(lab.path("inside.pcap"))
+              if is_rtp(p[5]) and "10.17.0.1" not in (p[1], p[3])]
+    check(not direct, "RTP passes only by the gateway")
+    ends = [(r["outcome"], r["ended_by"]) for r in lab.audit() if r["kind"] == "call_end"]
+    check(ends == [("answered", "caller")] * 2, f"two call records: {ends}")
+
+
+run(scenario)
