@@ -39,6 +39,8 @@ pub struct State {
     _lock: File,
     journal: File,
     lines: usize,
+    /// The last line has no end: a power failure, or a full volume.
+    torn: bool,
     live: HashMap<String, StoredBinding>,
 }
 
@@ -52,9 +54,9 @@ impl State {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(told)?;
         let lock = lock(dir)?;
         let path = dir.join("bindings.jsonl");
-        let (live, lines) = read_journal(&path);
+        let (live, lines, torn) = read_journal(&path);
         let journal = append(&path).map_err(|e| fault(&path, &e))?;
-        Ok(Self { dir: dir.to_owned(), _lock: lock, journal, lines, live })
+        Ok(Self { dir: dir.to_owned(), _lock: lock, journal, lines, torn, live })
     }
 
     /// Bindings as they were stored.
@@ -86,7 +88,12 @@ impl State {
     }
 
     fn write(&mut self, line: &str) -> io::Result<()> {
+        if self.torn {
+            self.journal.write_all(b"\n")?;
+        }
+        self.torn = true;
         self.journal.write_all(line.as_bytes())?;
+        self.torn = false;
         self.lines += 1;
         if self.lines > 1_000 + 4 * self.live.len() {
             self.compact()?;
@@ -125,6 +132,7 @@ impl State {
             }
             secret(&path, &(text + "\n")).map_err(|e| fault(&path, &e))?;
         }
+        private(&path)?;
         let text = fs::read_to_string(&path).map_err(|e| fault(&path, &e))?;
         let keys: Option<Vec<_>> = text.lines().map(key).collect();
         keys.filter(|k| !k.is_empty()).ok_or_else(|| StateError {
@@ -163,9 +171,12 @@ fn lock(dir: &Path) -> Result<File, StateError> {
     Ok(file)
 }
 
-/// Live bindings and the number of lines; a torn or foreign line is skipped.
-fn read_journal(path: &Path) -> (HashMap<String, StoredBinding>, usize) {
-    let text = fs::read_to_string(path).unwrap_or_default();
+/// Live bindings, the number of lines, and whether the last one is torn; a torn or foreign line is
+/// skipped.
+fn read_journal(path: &Path) -> (HashMap<String, StoredBinding>, usize, bool) {
+    // Octets, not text: what a power failure left in one line must not cost the others.
+    let text = fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
     let mut live = HashMap::new();
     let mut lines = 0;
     for line in text.lines() {
@@ -178,7 +189,7 @@ fn read_journal(path: &Path) -> (HashMap<String, StoredBinding>, usize) {
             live.remove(key);
         }
     }
-    (live, lines)
+    (live, lines, !text.is_empty() && !text.ends_with('\n'))
 }
 
 fn key(line: &str) -> Option<(u8, [u8; 64])> {
@@ -208,6 +219,9 @@ fn secret(path: &Path, text: &str) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Shortest password that a site may give all its extensions, in octets.
+const SHORTEST: usize = 8;
+
 /// The site's password; made at the first start: two pronounceable words and a number, 48 bits.
 ///
 /// # Errors
@@ -222,7 +236,16 @@ pub fn site_password(path: &Path) -> Result<String, StateError> {
     }
     private(path)?;
     let text = fs::read_to_string(path).map_err(|e| fault(path, &e))?;
-    Ok(text.trim().to_owned())
+    let password = text.trim();
+    // A start that was cut short leaves an empty file; nobody may register with no password.
+    if password.len() < SHORTEST {
+        let what = format!(
+            "holds no password of at least {SHORTEST} characters: write one, or remove the file \
+             and a new one is made"
+        );
+        return Err(StateError { path: path.display().to_string(), what, busy: false });
+    }
+    Ok(password.to_owned())
 }
 
 fn new_password() -> String {
@@ -336,6 +359,50 @@ mod tests {
         assert!(password.len() >= 15);
         fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
         assert!(site_password(&path).unwrap_err().what.contains("chmod 600"));
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn secrets_that_are_none_or_open_to_others_stop_the_start() {
+        let dir = folder("secrets");
+        let state = State::open(&dir).unwrap();
+        assert_eq!(fs::metadata(&dir).unwrap().mode() & 0o777, 0o700);
+        let path = dir.join("site-password");
+        for text in ["", "\n", "  \n", "1234567\n"] {
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+                .unwrap();
+            let told = site_password(&path).unwrap_err();
+            assert!(told.what.contains("remove the file"), "{text:?}: {told}");
+        }
+        fs::write(&path, "12345678\n").unwrap();
+        assert_eq!(site_password(&path).unwrap(), "12345678");
+        state.keys().unwrap();
+        let keys = dir.join("keys");
+        assert_eq!(fs::metadata(&keys).unwrap().mode() & 0o777, 0o600);
+        fs::set_permissions(&keys, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
+        assert!(state.keys().unwrap_err().what.contains("chmod 600"));
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_broken_line_of_the_journal_costs_no_other_binding() {
+        let dir = folder("journal");
+        let mut state = State::open(&dir).unwrap();
+        state.store(binding("k0")).unwrap();
+        drop(state);
+        let path = dir.join("bindings.jsonl");
+        let mut journal = append(&path).unwrap();
+        journal.write_all(b"\xff\xfe\0\0{\"key\":\n{}\n[1]\n").unwrap();
+        let mut state = State::open(&dir).unwrap();
+        state.store(binding("k1")).unwrap();
+        journal.write_all(b"{\"key\":\"k2").unwrap();
+        drop((state, journal));
+        let mut state = State::open(&dir).unwrap();
+        assert_eq!(state.bindings().len(), 2);
+        state.store(binding("k3")).unwrap();
+        drop(state);
+        assert_eq!(State::open(&dir).unwrap().bindings().len(), 3, "a torn line takes no other");
         fs::remove_dir_all(&dir).unwrap();
     }
 }
