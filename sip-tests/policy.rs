@@ -32,6 +32,26 @@ fn a_phone_registers_first() {
 }
 
 #[test]
+fn the_policy_deny_lets_in_what_a_rule_names_and_nothing_else() {
+    let rules = "[[rule]]\nname = \"registrations\"\nmethod = [\"REGISTER\"]\nallow = {}\n\
+                 [[rule]]\nname = \"office\"\nuser = [\"101\"]\nnumber = [\"200\"]\nallow = {}\n";
+    let text = site::EDGE.replace("default = \"allow\"", "default = \"deny\"");
+    let mut lab = Lab::with(site::parse(&format!("{text}\n{rules}")), Users::None);
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    let sealed = lab.register(&phone, 600);
+    let pbx = lab.far("200");
+    for number in ["112", "201"] {
+        lab.call(&phone, number, 4000);
+        assert_eq!(last(&mut lab, &phone), 403, "{number}: not even emergency numbers");
+    }
+    let incoming = pbx.request_to(&mut lab, "INVITE", &sealed).sdp(pbx.sdp(6000));
+    lab.send(pbx.at, incoming);
+    assert_eq!(last(&mut lab, &pbx), 403, "not even the upstream");
+    lab.nothing_left();
+    lab.establish(&phone, &pbx);
+}
+
+#[test]
 fn emergency_calls_need_no_registration() {
     let mut lab = strict("");
     let phone = lab.phone("101", "10.17.0.21:5060");

@@ -47,7 +47,11 @@ fn judge(set: &RuleSet, config: &Config, event: &[(String, String)]) -> Result<S
         return Err(format!("a rule test's event has no `{key}`; known: {}", known.join(", ")));
     }
     let get = |key: &str| event.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str());
-    let side = if get("side") == Some("outside") { Side::Outside } else { Side::Inside };
+    let side = match get("side") {
+        Some("inside") | None => Side::Inside,
+        Some("outside") => Side::Outside,
+        Some(other) => return Err(format!("\"{other}\" is no side: inside or outside")),
+    };
     let to = get("to").or_else(|| get("number")).unwrap_or_default();
     let to = number::normalise(to, &config.numbers);
     let from = number::normalise(get("from").unwrap_or_default(), &config.numbers);
@@ -59,8 +63,13 @@ fn judge(set: &RuleSet, config: &Config, event: &[(String, String)]) -> Result<S
         Some("binding") => Target::Binding,
         Some("gateway") => Target::Gateway,
         Some("unknown") => Target::Unknown,
-        _ if side == Side::Inside => Target::Upstream,
-        _ => Target::Binding,
+        Some("upstream") => Target::Upstream,
+        None if side == Side::Inside => Target::Upstream,
+        None => Target::Binding,
+        Some(other) => {
+            let known = "upstream, binding, gateway or unknown";
+            return Err(format!("\"{other}\" is no target: {known}"));
+        }
     };
     let facts = Facts {
         side,

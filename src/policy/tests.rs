@@ -119,4 +119,16 @@ fn a_failing_rule_test_refuses_the_file() {
     assert!(rules(&test("deny: no premium")).is_ok());
     let failed = rules(&test("allow: default:phones")).unwrap_err();
     assert!(failed.contains("the rules say \"deny: no premium\""), "{failed}");
+    for (typo, told) in [
+        ("side = \"insde\"", "\"insde\" is no side"),
+        ("target = \"phone\"", "\"phone\" is no target"),
+        ("day = \"someday\"", "\"someday\" is no day"),
+        ("time = \"25:00\"", "\"25:00\" is no time"),
+        ("source = \"x\"", "\"x\" is no address"),
+        ("sid = \"inside\"", "has no `sid`"),
+    ] {
+        let failed = rules(&format!("[[rule_test]]\nevent = {{ {typo} }}\nexpect = \"deny\"\n"));
+        let failed = failed.unwrap_err();
+        assert!(failed.contains(told), "{failed}");
+    }
 }
