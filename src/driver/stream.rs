@@ -11,7 +11,7 @@ use crate::ground::{ConnId, Flow, ListenerId, Transport};
 use crate::wire::sip::{Framed, Framer};
 use bytes::Bytes;
 use socket2::{SockRef, TcpKeepalive};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,6 +45,8 @@ struct Table {
     writers: HashMap<ConnId, mpsc::Sender<Bytes>>,
     by_peer: HashMap<(ListenerId, SocketAddr), ConnId>,
     sources: HashMap<IpAddr, (usize, usize)>,
+    /// Accepted, and no complete message yet; the oldest first.
+    half: BTreeSet<ConnId>,
 }
 
 /// All stream connections.
@@ -114,15 +116,23 @@ impl Streams {
         listener: ListenerId,
         accepted: bool,
     ) -> Option<(ConnId, mpsc::Receiver<Bytes>)> {
-        let mut t = self.table();
-        // Whoever fills the table cannot cut us off from the upstream.
-        if t.writers.len() >= t.total + if accepted { 0 } else { OWN } {
-            return None;
-        }
+        let mut guard = self.table();
+        let t = &mut *guard;
         let per_source = t.per_source;
         let (open, half) = t.sources.entry(peer.ip()).or_default();
         if accepted && (*open >= per_source || *half >= HALF_OPEN) {
             return None;
+        }
+        // Whoever fills the table cannot cut us off from the upstream, and gives way to others
+        // while it has said nothing.
+        if t.writers.len() >= t.total + if accepted { 0 } else { OWN } {
+            let Some(oldest) = t.half.pop_first() else {
+                if *open == 0 {
+                    t.sources.remove(&peer.ip());
+                }
+                return None;
+            };
+            t.writers.remove(&oldest);
         }
         *open += 1;
         *half += usize::from(accepted);
@@ -130,6 +140,9 @@ impl Streams {
         let conn = ConnId(t.next);
         let (tx, rx) = mpsc::channel(QUEUE);
         t.writers.insert(conn, tx);
+        if accepted {
+            t.half.insert(conn);
+        }
         t.by_peer.insert((listener, peer), conn);
         Some((conn, rx))
     }
@@ -138,6 +151,7 @@ impl Streams {
         let mut t = self.table();
         let Some(conn) = flow.conn else { return };
         t.writers.remove(&conn);
+        t.half.remove(&conn);
         if t.by_peer.get(&(flow.listener, flow.peer)) == Some(&conn) {
             t.by_peer.remove(&(flow.listener, flow.peer));
         }
@@ -151,8 +165,12 @@ impl Streams {
     }
 
     fn opened(&self, flow: &Flow) {
-        if let Some((_, half)) = self.table().sources.get_mut(&flow.peer.ip()) {
+        let mut t = self.table();
+        if let Some((_, half)) = t.sources.get_mut(&flow.peer.ip()) {
             *half = half.saturating_sub(1);
+        }
+        if let Some(conn) = flow.conn {
+            t.half.remove(&conn);
         }
     }
 

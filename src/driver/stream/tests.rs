@@ -81,6 +81,23 @@ async fn connections_are_capped_by_source_and_in_total() {
 }
 
 #[tokio::test]
+async fn the_oldest_connection_without_a_message_gives_way() {
+    let (at, mut arrivals) = listening(3, 3).await;
+    let mut phone = connect(at, [127, 0, 0, 1]).await;
+    say(&mut phone, &mut arrivals).await;
+    let mut oldest = connect(at, [127, 0, 0, 2]).await;
+    let mut other = connect(at, [127, 0, 0, 2]).await;
+    let mut late = connect(at, [127, 0, 0, 3]).await;
+    assert!(closed(&mut oldest).await);
+    assert!(matches!(arrivals.recv().await, Some(Arrival::Closed(_))));
+    say(&mut late, &mut arrivals).await;
+    say(&mut other, &mut arrivals).await;
+    say(&mut phone, &mut arrivals).await;
+    let mut none = connect(at, [127, 0, 0, 4]).await;
+    assert!(closed(&mut none).await, "all three have spoken");
+}
+
+#[tokio::test]
 async fn half_open_connections_of_a_source_are_capped() {
     let (at, mut arrivals) = listening(100, 100).await;
     let mut half = Vec::new();
