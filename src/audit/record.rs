@@ -44,6 +44,9 @@ pub enum Record {
         verdict: &'static str,
         /// Where it goes: upstream's name, `phone`, empty.
         target: String,
+        /// From nobody we know and not let in: floods are summed. Not written.
+        #[serde(skip)]
+        stranger: bool,
     },
     /// A call attempt ended, answered or not.
     CallEnd(CallEnd),
@@ -91,11 +94,15 @@ pub enum Record {
         rule: String,
         /// `deny` or `drop`.
         verdict: &'static str,
+        /// From nobody we know: floods are summed. Not written.
+        #[serde(skip)]
+        stranger: bool,
     },
     /// Something hostile or odd; floods are summed (one record a class, source and minute).
     Security {
         /// Closed set: `malformed`, `unknown_source`, `bad_password`, `media_stranger`,
-        /// `in_dialog_source`, `private_address`, `stray_response`, `leak_removed` …
+        /// `in_dialog_source`, `private_address`, `stray_response`, `leak_removed` …; and what
+        /// a flood of refusals becomes: `denied_calls`, `denied_requests`, `refused_registrations`.
         class: &'static str,
         /// Who, when known.
         source: Option<SocketAddr>,

@@ -64,6 +64,49 @@ fn edits_removals_and_moves_show() {
     assert_eq!(check(&torn, None).unwrap_err().line, 9);
 }
 
+fn refused(n: u16, stranger: bool) -> Record {
+    Record::CallAttempt {
+        call: 1,
+        call_id: "c".into(),
+        side: crate::ground::Side::Outside,
+        source: std::net::SocketAddr::from(([198, 51, (n >> 8) as u8, n as u8], 5060)),
+        from: "101".into(),
+        to: format!("+1900{n}"),
+        rule: "default:deny".into(),
+        verdict: "deny",
+        target: String::new(),
+        stranger,
+    }
+}
+
+#[test]
+fn refusals_of_strangers_are_written_up_to_a_bound_and_then_summed() {
+    let mut summer = Summer::default();
+    let at = |ms| Mono(Duration::from_millis(ms));
+    let one = (0..1000).filter(|_| summer.take(at(1), refused(7, true)).is_some()).count();
+    assert_eq!(one, 30, "of one source");
+    let known = (0..1000).filter(|_| summer.take(at(2), refused(7, false)).is_some()).count();
+    assert_eq!(known, 1000, "of a phone or an upstream every one");
+    let forged = (0..50_000).filter(|n| summer.take(at(3), refused(*n, true)).is_some()).count();
+    assert_eq!(one + forged, 600, "of all sources, forged ones too");
+    let sums = summer.due(at(60_003), false);
+    assert!(sums.len() <= 4_097, "{}", sums.len());
+    let told: u64 =
+        sums.iter()
+            .map(|r| {
+                if let Record::Security { count, class: "denied_calls", .. } = r {
+                    *count
+                } else {
+                    0
+                }
+            })
+            .sum();
+    assert_eq!(told, 51_000 - 600, "and none is lost");
+    assert!(summer.take(at(60_004), refused(7, true)).is_some(), "a new minute");
+    let line = Chain::default().append(now(), "s", &refused(7, true));
+    assert!(!line.contains("stranger"), "{line}");
+}
+
 #[test]
 fn a_flood_is_two_records_a_minute() {
     let mut summer = Summer::default();

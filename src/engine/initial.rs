@@ -234,6 +234,7 @@ impl Engine {
             rule: verdict.rule.to_string(),
             verdict: word,
             target: self.target_name(route),
+            stranger: word != "allow" && sender.is_stranger(),
         });
     }
 

@@ -16,6 +16,13 @@ pub(crate) struct Sender {
     pub(crate) upstream: Option<usize>,
 }
 
+impl Sender {
+    /// Neither a registered phone nor an upstream.
+    pub(crate) fn is_stranger(&self) -> bool {
+        self.user.is_none() && self.upstream.is_none()
+    }
+}
+
 /// Where a request outside a dialog goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {

@@ -95,6 +95,7 @@ impl Engine {
             to: parties.to.clone(),
             rule: verdict.rule.to_string(),
             verdict: word,
+            stranger: sender.is_stranger(),
         });
     }
 }
