@@ -264,7 +264,8 @@ fn upstream(
     }
     values::name(&s, "name", name.as_deref(), src);
     let stands = interface.and_then(|i| interfaces.get(i));
-    values::upstream(&s, target.map(|(at, _)| at), stands, src);
+    let at = target.map(|(at, named)| (at, transport.or(named).unwrap_or(Transport::Udp)));
+    values::upstream(&s, at, stands, src);
     domain.iter().for_each(|d| values::domain(&s, "domain", d, src));
     domains.iter().for_each(|d| values::domain(&s, "domains", d, src));
     s.finish(src);

@@ -139,6 +139,9 @@ fn an_address_nobody_could_use_is_a_fault() {
         let told = changed("198.51.100.2:5060", at);
         assert!(told.contains("error[upstream-address]") && told.contains(want), "{at}: {told}");
     }
+    let deaf =
+        changed("address = \"203.0.113.7\"", "address = \"203.0.113.7\"\nlisten = [\"tcp:5060\"]");
+    assert!(deaf.contains("is reached by udp, and \"wan\" has no such socket"), "{deaf}");
     let near = changed("198.51.100.2:5060", "203.0.113.7:5070");
     assert_eq!(near, "", "a PBX on the same machine has a port of its own");
     for listen in ["[]", "[\"udp:0\"]", "[\"udp:65536\"]", "[\"sctp:5060\"]"] {

@@ -4,6 +4,7 @@
 
 use super::reader::{Section, Source};
 use super::{Interface, Listen, Registrar, Timers};
+use crate::ground::Transport;
 use crate::wire::sip::Uri;
 use std::net::{IpAddr, SocketAddr};
 
@@ -33,7 +34,7 @@ pub(super) fn interface(
 /// An upstream as read; `stands` is the interface it is reached by.
 pub(super) fn upstream(
     s: &Section<'_, '_>,
-    at: Option<SocketAddr>,
+    at: Option<(SocketAddr, Transport)>,
     stands: Option<&Interface>,
     src: &mut Source<'_>,
 ) {
@@ -41,7 +42,7 @@ pub(super) fn upstream(
     let mut fault = |what: String, hint: &str| {
         src.fault("upstream-address", s.span_of(key), what, Some(hint.to_owned()));
     };
-    let Some(at) = at else { return };
+    let Some((at, transport)) = at else { return };
     if !is_one_host(at.ip()) || at.port() == 0 {
         let what = format!("{at} is not the address of one machine");
         fault(what, "write the PBX's own address and port, as 10.99.0.2:5060");
@@ -50,6 +51,10 @@ pub(super) fn upstream(
     if i.address.is_ipv4() != at.is_ipv4() {
         let what = format!("{at} cannot be reached from {} of \"{}\"", i.address, i.name);
         fault(what, "both must be IPv4, or both IPv6");
+    }
+    if !i.listen.is_empty() && i.listen.iter().all(|l| l.transport != transport) {
+        let what = format!("{at} is reached by {transport}, and \"{}\" has no such socket", i.name);
+        fault(what, "add it to that interface's `listen`, or change the upstream's `transport`");
     }
     if i.address == at.ip() && i.listen.iter().any(|l| l.port == at.port()) {
         let what = format!("{at} is where \"{}\" itself listens", i.name);
