@@ -225,6 +225,26 @@ fn a_flood_of_strangers_leaves_nothing_behind() {
     lab.end();
 }
 
+#[test]
+fn options_of_inside_strangers_are_answered_and_leave_nothing_behind() {
+    let mut lab = Lab::edge_with(|c| c.limits.transactions = 3);
+    lab.reload(|c| c.policy.default = portreeve::config::DefaultPolicy::Site);
+    for n in 0..50 {
+        let stranger = lab.phone("900", &format!("10.17.0.{}:5060", 100 + n));
+        for long in [false, true] {
+            let ping = stranger.request_to(&mut lab, "OPTIONS", "sip:10.17.0.1");
+            let ping = if long { ping.with("User-Agent", "x".repeat(200)) } else { ping };
+            let size = bytes::Bytes::from(ping.clone()).len();
+            lab.send(stranger.at, ping);
+            let ok = lab.expect(stranger.at, "200");
+            assert!(ok.bytes.len() * 2 <= size * 3, "{ok}");
+            assert!(ok.has("Allow") || !long, "{ok}");
+        }
+    }
+    assert_eq!(lab.stats().now.transactions, [0, 0]);
+    lab.end();
+}
+
 /// Calls until `count` have been made, a hundred at a time, of every kind of end.
 fn churn(count: usize) {
     let mut lab = Lab::edge_with(|c| c.media.ports = (20000, 20999));

@@ -96,6 +96,10 @@ impl Engine {
             self.call_refused(&request, &sender, &route, &parties, &flow, &verdict, status);
             return;
         }
+        if route == Route::Gateway && *request.method() == Method::Options && sender.is_stranger() {
+            self.answer_ping(&request, reply);
+            return;
+        }
         let rule = verdict.rule.clone();
         let server = self.accept(key, request.clone(), reply);
         let admitted = Admitted { request, flow, sender, parties, route, allow, rule, server };
@@ -311,6 +315,19 @@ impl Engine {
         ok.push_back(Name::Allow, super::analysis::ALLOW);
         ok.push_back(Name::Accept, "application/sdp");
         self.respond(server, &ok);
+    }
+
+    /// OPTIONS for us from nobody we know: answered without a transaction, so that a flood of them
+    /// takes no place from calls; shortened before it would amplify.
+    fn answer_ping(&mut self, request: &Message, reply: Flow) {
+        let extra = vec![
+            (Name::Allow, super::analysis::ALLOW.to_owned()),
+            (Name::Accept, "application/sdp".to_owned()),
+        ];
+        let size: usize = extra.iter().map(|(_, value)| value.len() + 12).sum();
+        let base = Message::response(request, 200, "OK").to_bytes().len() + 30;
+        let fits = (base + size) * 2 <= request.to_bytes().len() * 3;
+        self.answer_stateless(request, reply, 200, "OK", if fits { extra } else { Vec::new() });
     }
 
     fn answer_unknown(&mut self, a: &Admitted) {
