@@ -13,6 +13,7 @@ mod rules;
 mod show;
 mod site;
 mod types;
+mod upstream;
 mod values;
 
 pub use change::Changes;

@@ -38,8 +38,8 @@ impl Engine {
         answered && !self.media.is_held(call)
     }
 
-    /// What was lost and not told of yet. A late packet takes a loss back, a counter cannot: the next
-    /// loss is then the one that was told of.
+    /// What was lost and not told of yet. A late packet takes a loss back, a counter cannot: the
+    /// next loss is then the one that was told of.
     pub(crate) fn count_lost(&mut self, stream: StreamId, leg: Leg, total: &Figures) {
         let Some(sides) = self.media.sides_of(stream) else { return };
         let side = sides[leg.index()];
