@@ -51,11 +51,13 @@ fn by_us(m: &Message) -> Seen {
 }
 
 /// Where sipx refuses what is read here: it counts folds where we count octets, it refuses every
-/// repeated URI parameter where we refuse those that steer, and users dial `#` without escaping it.
-const STRICTER: [&str; 3] = [
+/// repeated URI parameter where we refuse those that steer, users dial `#` without escaping it, and
+/// nothing between two semicolons is nothing to us.
+const STRICTER: [&str; 4] = [
     "folding line count limit exceeded",
     "repeated uri-parameter name",
     "invalid SIP URI user part",
+    "empty parameter",
 ];
 
 /// `None`: refused for a reason that is a known difference.
