@@ -92,6 +92,26 @@ fn media_are_shown_with_their_ports_and_never_as_good_before_they_are_measured()
 }
 
 #[test]
+fn whoever_looks_at_a_call_sees_its_media_as_of_now_and_counts_nothing() {
+    let mut lab = Lab::edge();
+    let (mut a, b) = up(&mut lab);
+    let no = detail(&lab).row.view.call;
+    let rating = Ok(Rating { r_milli: 80_000, mos_milli: 4_000, delay: None });
+    let so_far = Figures { received: 77, expected: 80, lost: 3, rating, ..Figures::default() };
+    lab.relay.figures = [so_far, Figures::default()];
+    lab.input(Input::Measure(no));
+    let c = detail(&lab);
+    let (caller, callee) = (&c.streams[0].caller, &c.streams[0].callee);
+    assert_eq!((caller.packets, caller.total.as_ref().unwrap().mos), (Some(77), Some(4.0)));
+    assert_eq!(callee.total.as_ref().unwrap().unmeasured, Some("no_packets"));
+    assert_eq!(caller.window, None, "no window is over");
+    assert_eq!((lab.stats().lost, lab.stats().unmeasured), ([0; 2], [[0; 4]; 2]));
+    lab.input(Input::Measure(no + 1));
+    lab.hang_up(&mut a, &b);
+    lab.end();
+}
+
+#[test]
 fn hanging_up_ends_one_call_and_no_other() {
     let mut lab = Lab::edge();
     up(&mut lab);

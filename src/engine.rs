@@ -222,6 +222,7 @@ impl Engine {
             Input::Drain => self.draining = true,
             Input::HangUpAll => self.hang_up_all("shutdown"),
             Input::HangUp(call) => self.hang_up(call, "admin"),
+            Input::Measure(call) => self.measure(call),
             Input::AuditFull(full) => self.audit_full = full,
             Input::ExcludePort(at) => self.media.exclude(at),
         }

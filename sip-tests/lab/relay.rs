@@ -61,6 +61,11 @@ impl Relay {
                 (s.idle, s.heard, s.told) = (idle, now, false);
             }
             Command::Codecs { .. } => {}
+            Command::Measure { stream } => {
+                assert!(self.open.contains_key(&stream), "an open stream is asked for");
+                let figures = Box::new(self.figures);
+                self.events.push_back(Event::SoFar { stream, figures });
+            }
             Command::Close { stream } => {
                 let s = self.open.remove(&stream).expect("an open stream is closed once");
                 for leg in s.legs {

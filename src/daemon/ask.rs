@@ -21,6 +21,8 @@ pub enum Ask {
     Stats(oneshot::Sender<Box<Report>>),
     /// Calls now, and how many were left off.
     Calls(oneshot::Sender<(Vec<CallRow>, usize)>),
+    /// Figures of a call's media as of now; seen in [`Ask::Call`] a moment later.
+    Measure(u64),
     /// One call.
     Call(u64, oneshot::Sender<Option<Box<CallDetail>>>),
     /// Bindings now, and how many were left off.
@@ -149,6 +151,7 @@ impl EventLoop {
         match ask {
             Ask::Stats(to) => drop(to.send(Box::new(self.report()))),
             Ask::Calls(to) => drop(to.send(self.engine.calls(now))),
+            Ask::Measure(no) => self.step(Input::Measure(no)),
             Ask::Call(no, to) => drop(to.send(self.engine.call(no, now).map(Box::new))),
             Ask::Registrations(to) => drop(to.send(self.engine.registrations(now))),
             Ask::HangUp { call, by, told } => drop(told.send(self.hang_up(call, &by, now))),

@@ -131,6 +131,7 @@ impl Relay {
             Command::Codecs { stream, leg, codecs } => {
                 (stream, Job::Codecs { stream, leg, codecs })
             }
+            Command::Measure { stream } => (stream, Job::Measure { stream }),
             Command::Close { stream } => (stream, Job::Close { stream }),
         };
         self.handle(stream).send(job).map_err(|()| {

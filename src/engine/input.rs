@@ -40,6 +40,8 @@ pub enum Input {
     HangUpAll,
     /// End one call by its number (as in records).
     HangUp(u64),
+    /// Somebody is about to look at this call: the relay is asked for figures of this moment.
+    Measure(u64),
     /// The audit log takes no records, and the configuration says that calls then wait.
     AuditFull(bool),
     /// A relay port is held by another process: never lend it.

@@ -107,6 +107,12 @@ impl Engine {
         self.finish_media(call);
     }
 
+    /// Asks the relay for a call's figures of this moment.
+    pub(crate) fn measure(&mut self, call: u64) {
+        self.media.measure(call);
+        self.flush_media();
+    }
+
     fn flush_media(&mut self) {
         for command in self.media.take_commands() {
             self.outputs.push_back(Output::Relay(command));
@@ -197,6 +203,7 @@ impl Engine {
                     self.finish_media(call);
                 }
             }
+            Event::SoFar { stream, figures } => self.media.measured_so_far(stream, *figures),
             Event::Measured { stream, leg, figures } => self.measured(stream, leg, &figures),
             Event::Closed { stream, counters, figures } => {
                 self.count_media(stream, &counters);

@@ -76,7 +76,8 @@ pub struct StreamView {
     pub callee: LegView,
 }
 
-/// One leg of a stream, as measured by the end of the last window (10 s).
+/// One leg of a stream: until it was last asked for ([`super::Input::Measure`]), else by the end of
+/// the last window (10 s).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LegView {
     /// Our RTP port.
@@ -84,7 +85,7 @@ pub struct LegView {
     /// Where its RTP is sent; `None`: on hold or not known yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub party: Option<SocketAddr>,
-    /// RTP packets received; `None`: no window is over yet.
+    /// RTP packets received; `None`: nothing was asked for, and no window is over yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub packets: Option<u64>,
     /// Since the beginning.

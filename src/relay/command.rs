@@ -116,6 +116,11 @@ pub enum Command {
         /// From now on.
         codecs: Codecs,
     },
+    /// What was measured until now? Answered by one [`Event::SoFar`]; no window ends by it.
+    Measure {
+        /// Which stream.
+        stream: StreamId,
+    },
     /// Close the sockets; answered by one [`Event::Closed`].
     Close {
         /// Which stream.
@@ -229,6 +234,13 @@ pub enum Event {
         /// Final counters.
         counters: Counters,
         /// Figures of the whole stream, by [`Leg::index`].
+        figures: Box<[Figures; 2]>,
+    },
+    /// The answer to [`Command::Measure`].
+    SoFar {
+        /// Which stream.
+        stream: StreamId,
+        /// Figures since the beginning, by [`Leg::index`].
         figures: Box<[Figures; 2]>,
     },
     /// A window of 10 s is over on a leg that received or should have received RTP; shorter, when

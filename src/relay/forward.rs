@@ -211,6 +211,13 @@ impl Stream {
         }
     }
 
+    /// What was measured until now.
+    #[must_use]
+    pub fn so_far(&self, now: Mono) -> Event {
+        let figures = self.meter.figures(self.strangers(), now).map(|[_, total]| total).into();
+        Event::SoFar { stream: self.id, figures }
+    }
+
     /// The end: strangers not reported yet, then the final counters.
     pub fn close(mut self, now: Mono, events: &mut Vec<Event>) {
         self.report_strangers(now, true, events);

@@ -68,7 +68,7 @@ fn leg_lines(who: &str, leg: &Value, out: &mut String) {
     match leg.get("total") {
         Some(total) => measured(who, leg, total, out),
         None => {
-            let _ = writeln!(out, "            unmeasured (the first 10 s are not over)");
+            let _ = writeln!(out, "            unmeasured (the relay has not answered)");
         }
     }
     if let Some(r) = leg.get("phone_report") {
@@ -206,7 +206,7 @@ call 7   101 → 200\\u{7}   outbound   ON HOLD
             last 10 s: unmeasured (no packets)
             the caller reports by RTCP: -1 lost, jitter 2.0 ms, 3.1 % discarded, R 88, MOS-LQ 4.1
     callee  our port 20002   no destination
-            unmeasured (the first 10 s are not over)
+            unmeasured (the relay has not answered)
             the callee's phone reports: in 70 s, 1.5 % lost, round trip 42.0 ms, MOS-CQ 4.1
   findings one_way_audio
 ";

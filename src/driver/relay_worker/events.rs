@@ -73,6 +73,7 @@ fn must_arrive(event: &Event) -> bool {
         Event::Learned { .. }
         | Event::FirstPacket { .. }
         | Event::Stranger { .. }
+        | Event::SoFar { .. }
         | Event::Measured { .. } => false,
     }
 }

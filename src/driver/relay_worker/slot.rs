@@ -111,6 +111,10 @@ impl Slot {
         self.stream.set_codecs(leg, &codecs);
     }
 
+    pub(super) fn so_far(&self, now: Mono) -> Event {
+        self.stream.so_far(now)
+    }
+
     /// About once a second: what the kernel dropped, what is due, what the totals do not know yet.
     pub(super) fn sweep(&mut self, now: Mono, totals: &TotalsTable, events: &mut Vec<Event>) {
         let drops = self.read_drops(now);

@@ -25,6 +25,7 @@ pub(super) enum Job {
     Update { stream: StreamId, leg: Leg, party: Party },
     SetIdle { stream: StreamId, idle: Option<Duration> },
     Codecs { stream: StreamId, leg: Leg, codecs: Codecs },
+    Measure { stream: StreamId },
     Close { stream: StreamId },
     Stop,
 }
@@ -183,6 +184,11 @@ impl Worker {
                 Ok(Job::Codecs { stream, leg, codecs }) => {
                     if let Some(slot) = self.find(stream) {
                         slot.set_codecs(leg, codecs);
+                    }
+                }
+                Ok(Job::Measure { stream }) => {
+                    if let Some(event) = self.find(stream).map(|slot| slot.so_far(now)) {
+                        self.events.push(event);
                     }
                 }
                 Ok(Job::Close { stream }) => self.close(stream, now),

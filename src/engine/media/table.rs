@@ -22,7 +22,7 @@ pub(crate) struct MediaTable {
     lent: Lent,
     pub(super) calls: HashMap<u64, CallMedia>,
     pub(super) streams: HashMap<StreamId, (u64, usize)>,
-    commands: Vec<Command>,
+    pub(super) commands: Vec<Command>,
     next: u64,
 }
 

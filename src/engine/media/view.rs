@@ -12,11 +12,12 @@ impl MediaTable {
         let stream = |s: &super::call::Stream| {
             let leg = |i: usize| {
                 let figures = s.watch[i].figures.as_deref();
+                let total = s.watch[i].so_far.as_deref().or(figures.map(|[_, total]| total));
                 LegView {
                     port: s.ports[i],
                     party: s.parties[i].rtp,
-                    packets: figures.map(|[_, total]| total.received),
-                    total: figures.map(|[_, total]| leg_quality(total)),
+                    packets: total.map(|t| t.received),
+                    total: total.map(leg_quality),
                     window: figures.map(|[window, _]| leg_quality(window)),
                     phone_report: s.watch[i].phone.as_deref().cloned(),
                 }

@@ -8,7 +8,7 @@ use crate::engine::findings::Finding;
 use crate::engine::quality::worse;
 use crate::ground::Side;
 use crate::relay::quality::{Figures, Rating, Unmeasured};
-use crate::relay::{Leg, StreamId};
+use crate::relay::{Command, Leg, StreamId};
 use std::time::Duration;
 
 /// One leg of one stream.
@@ -16,6 +16,8 @@ use std::time::Duration;
 pub(super) struct LegWatch {
     /// The last window, and everything so far.
     pub(super) figures: Option<Box<[Figures; 2]>>,
+    /// Everything until somebody asked, when that was after the last window.
+    pub(super) so_far: Option<Box<Figures>>,
     /// Windows in a row without a packet.
     silent: u8,
     /// Packets came from an address that the SDP does not name.
@@ -127,6 +129,23 @@ impl MediaTable {
         let Some(w) = self.leg_mut(stream, leg) else { return };
         w.silent = if window.received == 0 { w.silent.saturating_add(1) } else { 0 };
         w.figures = Some(Box::new([window, total]));
+        w.so_far = None;
+    }
+
+    /// Asks the relay what it has measured of a call until now.
+    pub(crate) fn measure(&mut self, call: u64) {
+        let Some(c) = self.calls.get(&call) else { return };
+        let open = c.streams.iter().flatten().filter(|s| s.open);
+        self.commands.extend(open.map(|s| Command::Measure { stream: s.id }));
+    }
+
+    /// What the relay answered: shown, and judged by nobody.
+    pub(crate) fn measured_so_far(&mut self, stream: StreamId, figures: [Figures; 2]) {
+        for (leg, figures) in [Leg::Caller, Leg::Callee].into_iter().zip(figures) {
+            if let Some(w) = self.leg_mut(stream, leg) {
+                w.so_far = Some(Box::new(figures));
+            }
+        }
     }
 
     /// Of so many lost packets of a leg, those that were never told of.
