@@ -28,9 +28,9 @@ import random
 import struct
 
 EVENT, NOISE = 101, 13
-# RFC 3550 A.1: what is further behind is of no sequence that a receiver follows. It was received,
-# and counts as nothing else.
-MISORDER = 100
+# RFC 3550 A.1: what is further behind, or ahead, is of no sequence that a receiver follows. It was
+# received, and counts as nothing else.
+MISORDER, DROPOUT = 100, 3000
 Packet = collections.namedtuple("Packet", "at seq ts ssrc pt marker kind segment size")
 
 DEFAULTS = dict(ptime=20, start=0.0, pt=0, clock=8000, size=160, seq=1000, ts=1_000_000,
@@ -151,6 +151,11 @@ class Stream:
                     duplicated=duplicated, reordered=reordered,
                     ssrc_changes=len({m.ssrc for m in self.meant}) - 1,
                     mismatched=sum(m.kind == "foreign" for m in self.sent), gone=gone)
+
+    def misses(self):
+        """Whether a packet is ever missing, be it for a moment."""
+        true = self.truth()
+        return true["lost"] + true["reordered"] > 0
 
     def pattern(self):
         """Received or not, packet by packet, source by source and sequence by sequence (RFC 3611's

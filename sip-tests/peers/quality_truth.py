@@ -9,7 +9,7 @@ to do with time follows from the capture's stamps, which are the kernel's."""
 import json
 from lab import *
 import truth
-from impair import MISORDER, Stream, signed
+from impair import DROPOUT, MISORDER, Stream, signed
 from plans import BY, CALLS
 from windows import judge_metrics, windows_are_over
 
@@ -70,14 +70,17 @@ class Leg:
 
     def speech(self):
         """What jitter is of: speech, each packet once. A copy is no news of the network's delay,
-        and events and comfort noise keep time in their own ways."""
-        out, once, highest = [], set(), {}
+        and events and comfort noise keep time in their own ways. A packet of no sequence may be the
+        first of a new one; only the second tells, whose step then compares with nothing."""
+        out, once, highest, stray = [], set(), {}, {}
         for a in self.seen:
-            behind = signed(highest.get(a.ssrc, a.seq) - a.seq)
-            # Neither what belongs to no sequence, nor the first of a new one: it looks the same.
-            if behind > MISORDER and self.stream.plan["late"]:
-                continue
-            highest[a.ssrc] = a.seq if behind < 0 else highest.get(a.ssrc, a.seq)
+            ahead = signed(a.seq - highest.get(a.ssrc, a.seq))
+            if not -MISORDER <= ahead <= DROPOUT:
+                if stray.get(a.ssrc) != a.seq:
+                    stray[a.ssrc] = a.seq + 1 & 0xffff
+                    continue
+                a, ahead = a._replace(apart=True), 1
+            highest[a.ssrc] = a.seq if ahead > 0 else highest.get(a.ssrc, a.seq)
             if a.pt == self.stream.plan["pt"] and (a.ssrc, a.seq) not in once:
                 out.append(a)
                 once.add((a.ssrc, a.seq))
@@ -236,7 +239,8 @@ def judge_tshark(table, leg, sharks):
         return
     packets, lost = (sum(x[k] for x in mine.values()) for k in (0, 1))
     table.row(where, "tshark: packets", packets, leg.media["rtp_packets"])
-    if all("ssrc" in c for c in (stream.plan["changes"] or {}).values()):
+    restarts = any("ssrc" not in c for c in (stream.plan["changes"] or {}).values())
+    if not restarts:
         table.row(where, "tshark: lost", lost, leg.q["expected"] - leg.media["rtp_packets"])
     if stream.plan["events"]:
         return
@@ -245,7 +249,7 @@ def judge_tshark(table, leg, sharks):
         if not any(m.kind == "noise" for m in stream.sent):
             table.row(where, "tshark: mean jitter, reference", mine[ssrc][2], middle,
                       0.01 + 0.01 * middle)
-        if not stream.plan["silences"]:
+        if not stream.plan["silences"] and not restarts:
             table.row(where, "tshark: max jitter, reference", mine[ssrc][3], highest,
                       0.01 + 0.01 * highest)
     if len(stream.sent) == len(leg.speech()) > 20 and not stream.plan["silences"]:

@@ -5,7 +5,8 @@ import collections
 import math
 import struct
 
-Arrival = collections.namedtuple("Arrival", "time seq ts ssrc pt marker")
+# `apart`: its step from the packet before it says nothing of the network.
+Arrival = collections.namedtuple("Arrival", "time seq ts ssrc pt marker apart", defaults=[False])
 # ITU-T G.113 Appendix I: equipment impairment and robustness to random loss; G.711 with the
 # concealment of its Appendix I, which every phone has.
 CODECS = {"PCMU": (0, 25.1), "PCMA": (0, 25.1), "G729": (11, 19.0)}
@@ -45,20 +46,23 @@ def arrivals(packets):
 
 # RFC 3550 ----------------------------------------------------------------------------------------
 
-def jitter(packets, clock):
-    """RFC 3550 A.8 over the packets of one source in order of arrival: (last, highest, mean), in
-    milliseconds; None below two packets."""
-    value, seen, before = 0.0, [], None
+def estimates(packets, clock):
+    """RFC 3550 A.8 over the packets of one source in order of arrival: [(time, milliseconds)]."""
+    value, out, before = 0.0, [], None
     for p in packets:
-        if before is not None:
+        if before is not None and not p.apart:
             ticks = ((p.ts - before.ts) & 0xffffffff ^ 0x80000000) - 0x80000000
             d = (p.time - before.time) - ticks / clock
             value += (abs(d) - value) / 16
-            seen.append(value)
+            out.append((p.time, value * 1000))
         before = p
-    if not seen:
-        return None
-    return seen[-1] * 1000, max(seen) * 1000, sum(seen) / len(seen) * 1000
+    return out
+
+
+def jitter(packets, clock):
+    """The last estimate, the highest, and their mean; None below two packets."""
+    seen = [value for _, value in estimates(packets, clock)]
+    return (seen[-1], max(seen), sum(seen) / len(seen)) if seen else None
 
 
 def by_source(packets):

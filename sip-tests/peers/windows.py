@@ -10,7 +10,7 @@ from plans import CALLS
 
 WINDOW, COUNT = 10.0, 2
 # How late a window may end, in steps; a relay thread sweeps once a second.
-LATE = [0.0, 0.3, 0.6, 0.9, 1.2, 1.6]
+LATE = [k / 10 for k in range(21)]
 SIDES = ("inside", "outside")
 # Histogram, figure here, its unit, and what rounding of all windows may add up to.
 FAMILIES = (("loss_ratio", "loss", 1, 0.002), ("mos", "mos", 1, 0.1), ("r_factor", "r", 1, 1.0),
@@ -41,6 +41,9 @@ class Times:
     def __init__(self, leg):
         self.leg = leg
         index, self.at = {}, []
+        sources = truth.by_source(leg.speech() if leg.stream else []).values()
+        self.steps = sorted(x for rows in sources
+                            for x in truth.estimates(rows, leg.stream.plan["clock"]))
         places, gone = collections.Counter(), leg.stream.truth()["gone"] if leg.stream else ()
         for i, m in enumerate(leg.stream.meant if leg.stream else []):
             index[m.ssrc, m.seq] = (m.segment, places[m.segment], i in gone)
@@ -61,11 +64,11 @@ class Times:
         expected = sum(high - low + 1 for low, high in span.values())
         return expected, expected - len(seen)
 
-    def jitter(self, until):
-        rows = [a for a in self.leg.speech() if a.time <= until]
-        found = rows and truth.jitter([a for a in rows if a.ssrc == rows[-1].ssrc],
-                                      self.leg.stream.plan["clock"])
-        return found[0] if found else None
+    def jitter(self, end):
+        """Everything that it was while a window may have ended."""
+        until = end + LATE[-1]
+        ends = [t for t, _ in self.steps[1:]] + [until]
+        return [value for (t, value), over in zip(self.steps, ends) if t <= until and over >= end]
 
 
 def of_call(pair):
@@ -83,17 +86,17 @@ def of_call(pair):
         for k in range(COUNT):
             w = dict(loss=[], r=[], mos=[], jitter=[])
             spans = [(b[0] - a[0], b[1] - a[1]) for a in states[k] for b in states[k + 1]]
-            for expected, lost in spans:
-                if expected:
-                    w["loss"].append(max(lost, 0) / expected)
-                if not leg.unmeasured():
-                    r = truth.r_factor(leg.call["codec"], w["loss"][-1], 1.0, delay)
-                    bursty = truth.burst_ratio(leg.stream.pattern()) + 0.5
-                    other_r = truth.r_factor(leg.call["codec"], w["loss"][-1], bursty, delay)
-                    w["r"] += [r, other_r]
-                    w["mos"] += [truth.mos(r), truth.mos(other_r)]
+            # Between two steps one more may have been missing, or one less.
+            unsure = 1 if leg.stream and leg.stream.misses() else 0
+            ratios = {max(lost + x, 0) / expected for expected, lost in spans if expected
+                      for x in (-unsure, unsure)}
+            w["loss"] = sorted(ratios)
+            for loss in [] if leg.unmeasured() else w["loss"]:
+                bursty = truth.burst_ratio(leg.stream.pattern()) + 0.5
+                w["r"] += [truth.r_factor(leg.call["codec"], loss, b, delay) for b in (1.0, bursty)]
+            w["mos"] = [truth.mos(r) for r in w["r"]]
             if leg.stream and len(leg.stream.meant) >= 20:
-                w["jitter"] = [times.jitter(begun + WINDOW * (k + 1) + late) for late in LATE]
+                w["jitter"] = times.jitter(begun + WINDOW * (k + 1))
             w["trip"] = [] if leg.no_round_trip() else sum(leg.round_trip(), [])
             w["why"] = leg.unmeasured() if w["loss"] else "no_packets"
             windows.append(w)
