@@ -136,7 +136,7 @@ def delay_impairment(ms):
     if ta > 100:
         x = math.log10(ta / 100) / math.log10(2)
         idd = 25 * ((1 + x ** 6) ** (1 / 6) - 3 * (1 + (x / 3) ** 6) ** (1 / 6) + 2)
-    return idte + idle + idd
+    return max(idte, 0.0) + idle + idd
 
 
 def r_factor(codec, loss, ratio, delay_ms):

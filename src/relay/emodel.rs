@@ -76,6 +76,8 @@ fn impairment(one_way: Duration) -> f64 {
     let re = 80.0 + 2.5 * (terv - 14.0);
     let roe = -1.5 * (NO - RLR);
     let talker = ((roe - re) / 2.0 + root(roe - re, 100.0) - 1.0) * (1.0 - (-t).exp());
+    // Within the first milliseconds the formula falls a little below 0: no echo is no gain.
+    let talker = talker.max(0.0);
     let rle = 10.5 * (WEPL + 7.0) * (2.0 * t + 1.0).powf(-0.25);
     let listener = (RO - rle) / 2.0 + root(RO - rle, 169.0);
     let pure = if t <= MT {
@@ -152,6 +154,14 @@ mod tests {
         assert!(at(150) > 86.0 && at(150) < 91.0, "{}", at(150));
         assert!(at(300) > 70.0 && at(300) < 82.0, "{}", at(300));
         assert!(at(400) < 75.0, "{}", at(400));
+    }
+
+    #[test]
+    fn the_first_milliseconds_are_no_gain() {
+        let none = r(PCMA, 0.0, 1.0, None);
+        for ms in 0..10 {
+            assert!(r(PCMA, 0.0, 1.0, Some(ms)) <= none, "{ms} ms");
+        }
     }
 
     #[test]
