@@ -429,8 +429,9 @@ def security():
             (12, lines("Events by class", "By class, a minute, as in the audit log.", "short",
                        [target("60 * sum by (class) (rate(portreeve_security_events_total"
                                f"{{{ON}}}{rate}))", "{{class}}")],
-                       {"bad_password": RED, "in_dialog_source": ORANGE, "leak_removed": TEAL,
-                        "malformed": YELLOW, "media_refused": VIOLET, "media_stranger": BLUE},
+                       {"bad_password": RED, "false_from": BROWN, "in_dialog_source": ORANGE,
+                        "leak_removed": TEAL, "malformed": YELLOW, "media_refused": VIOLET,
+                        "media_stranger": BLUE},
                        stacked=True, bars=True)),
             (12, lines("Denials by rule", "A minute.", "short",
                        [target("60 * sum by (rule) (rate(portreeve_policy_decisions_total"

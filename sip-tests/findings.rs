@@ -249,7 +249,7 @@ fn a_source_on_another_port_names_the_setting() {
     assert_eq!(found(&lab), [], "another host is an attack, not a phone");
     lab.input(Input::Relay(stranger(at("203.0.113.10:6044"))));
     only(&lab, Finding::SourcePort, "learn = \"same-ip\"");
-    assert_eq!(lab.stats().security[5], 100);
+    assert_eq!(lab.stats().security[6], 100);
     lab.hang_up(&mut a, &b);
     lab.end();
 }

@@ -19,6 +19,7 @@ mod forking;
 mod grafana;
 mod hiding;
 mod hostile;
+mod identity;
 mod limits;
 mod media;
 mod policy;

@@ -100,9 +100,10 @@ pub enum Record {
     },
     /// Something hostile or odd; floods are summed (one record a class, source and minute).
     Security {
-        /// Closed set: `malformed`, `unknown_source`, `bad_password`, `media_stranger`,
-        /// `in_dialog_source`, `private_address`, `stray_response`, `leak_removed` …; and what
-        /// a flood of refusals becomes: `denied_calls`, `denied_requests`, `refused_registrations`.
+        /// Closed set: `malformed`, `unknown_source`, `bad_password`, `false_from`,
+        /// `media_stranger`, `in_dialog_source`, `private_address`, `stray_response`,
+        /// `leak_removed` …; and what a flood of refusals becomes:
+        /// `denied_calls`, `denied_requests`, `refused_registrations`.
         class: &'static str,
         /// Who, when known.
         source: Option<SocketAddr>,

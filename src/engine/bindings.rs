@@ -103,6 +103,12 @@ impl Bindings {
             .filter(|b| b.flow.transport == flow.transport)
     }
 
+    /// Bindings whose phone sends from this address.
+    pub(crate) fn of_address(&self, ip: IpAddr) -> impl Iterator<Item = &Binding> {
+        let keys = self.by_ip.get(&ip).into_iter().flatten();
+        keys.filter_map(|k| self.by_key.get(k)).filter(move |b| b.flow.peer.ip() == ip)
+    }
+
     /// True when a phone of the site has this address, or says so.
     pub(crate) fn names(&self, ip: IpAddr) -> bool {
         self.by_ip.contains_key(&ip)

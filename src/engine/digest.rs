@@ -68,14 +68,27 @@ pub struct Ha1 {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Check {
     /// Right: the user it proves.
-    Proved(String),
+    Proved {
+        /// Who.
+        user: String,
+        /// The `uri` it was made for; whether that is the Request-URI is the caller's question.
+        uri: String,
+    },
     /// No credentials for our realm, or the nonce is old (`stale`): challenge.
     Challenge {
         /// The response was right but the nonce too old.
         stale: bool,
     },
-    /// Wrong: closed set `bad_password unknown_user replayed_nonce algorithm malformed`.
+    /// Wrong: closed set `bad_password unknown_user replayed_nonce algorithm malformed uri`.
     Wrong(&'static str),
+}
+
+/// The answer to what is wrong (RFC 3261 §22.4: credentials for another URI are a bad request).
+pub(crate) fn refusal(why: &str) -> (u16, &'static str) {
+    match why {
+        "uri" => (400, "Digest Is For Another URI"),
+        _ => (403, "Forbidden"),
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -179,7 +192,6 @@ impl Authenticator {
         &mut self,
         method: &str,
         values: impl Iterator<Item = &'a [u8]>,
-        _body: &[u8],
         now: Wall,
     ) -> Check {
         let mut found = None;
@@ -222,7 +234,7 @@ impl Authenticator {
         if count.is_some_and(|n| !self.fresh(c, n)) {
             return Check::Wrong("replayed_nonce");
         }
-        Check::Proved(c.user.clone())
+        Check::Proved { user: c.user.clone(), uri: c.uri.clone() }
     }
 
     fn ha1(&self, user: &str, algorithm: Algorithm) -> Option<String> {
@@ -383,7 +395,7 @@ mod tests {
     }
 
     fn check(g: &mut Authenticator, value: &str, now: u64) -> Check {
-        g.check("REGISTER", [value.as_bytes()].into_iter(), b"", at(now))
+        g.check("REGISTER", [value.as_bytes()].into_iter(), at(now))
     }
 
     #[test]
@@ -392,7 +404,8 @@ mod tests {
         for algorithm in [Algorithm::Md5, Algorithm::Sha256] {
             let made = if algorithm == Algorithm::Md5 { 1000 } else { 1001 };
             let value = credentials(&g, algorithm, made, "00000001", "tulip");
-            assert_eq!(check(&mut g, &value, 1002), Check::Proved("101".into()));
+            let proved = Check::Proved { user: "101".into(), uri: "sip:x".into() };
+            assert_eq!(check(&mut g, &value, 1002), proved);
             assert_eq!(check(&mut g, &value, 1003), Check::Wrong("replayed_nonce"));
         }
     }

@@ -4,11 +4,12 @@
 use super::analysis::headers::{self, Crossing};
 use super::analysis::judge::Parties;
 use super::dialog::{Call, Kind as DialogKind, LegState, State};
+use super::identity::tells_false_from;
 use super::media::Speaker;
 use super::pass::Kind;
 use super::proxy_server::{Route, Sender};
 use super::transaction::ServerKey;
-use super::{Engine, digest::Check};
+use super::{Engine, digest::Check, digest::refusal};
 use crate::audit::Record;
 use crate::config::Allow;
 use crate::ground::{Flow, Side};
@@ -48,25 +49,20 @@ impl Engine {
             self.refuse(&request, reply, 403, "Route Not Allowed", None);
             return;
         }
-        let parties = self.parties(&request);
+        let mut parties = self.parties(&request, &sender);
         let mut route = self.route(&request, &sender, &parties.to);
         let mut verdict = self.judge(&request, &flow, &sender, &parties, &route);
-        if self.may_prove(&sender, &request, &verdict) {
-            match self.prove(&request, &flow) {
-                Check::Proved(user) => {
-                    sender.user = Some(user);
-                    verdict = self.judge(&request, &flow, &sender, &parties, &route);
-                }
-                Check::Challenge { stale } => {
-                    self.challenge(&request, reply, stale);
-                    return;
-                }
-                Check::Wrong(why) => {
-                    self.security("bad_password", flow, why.to_owned());
-                    self.refuse(&request, reply, 403, "Forbidden", None);
-                    return;
-                }
-            }
+        let mut borrowed = self.false_from(&request, &flow, &sender, &route);
+        if self.may_prove(&sender, &request, &verdict, borrowed.is_some()) {
+            let Some(user) = self.prove(&request, flow, reply) else { return };
+            sender.user = Some(user);
+            parties = self.parties(&request, &sender);
+            borrowed = self.false_from(&request, &flow, &sender, &route);
+            verdict = self.judge(&request, &flow, &sender, &parties, &route);
+        }
+        if let Some(claimed) = borrowed.filter(|_| tells_false_from(&verdict)) {
+            self.refuse_false_from(key, request, flow, reply, &sender, &claimed);
+            return;
         }
         let allow = match &verdict.action {
             Action::Allow(allow) => allow.clone(),
@@ -129,11 +125,21 @@ impl Engine {
         routes.any(|v| NameAddr::parse(v).is_none_or(|n| !self.net.names_us(&n.uri)))
     }
 
-    fn may_prove(&self, sender: &Sender, request: &Message, verdict: &Verdict) -> bool {
-        // Policy lets everybody inside speak to us; a report is taken from phones that are known.
-        let denied = !matches!(verdict.action, Action::Allow(_)) || self.is_collected(request);
+    fn may_prove(
+        &self,
+        sender: &Sender,
+        request: &Message,
+        verdict: &Verdict,
+        borrowed: bool,
+    ) -> bool {
         let registrar = &self.snap.config.registrar;
-        denied
+        let wanted = match &verdict.action {
+            // Policy lets everybody inside speak to us; a report is taken from phones that are
+            // known, and another's number must be proved.
+            Action::Allow(_) => self.is_collected(request) || borrowed && tells_false_from(verdict),
+            Action::Deny { .. } | Action::Drop => true,
+        };
+        wanted
             && sender.side == Side::Inside
             && sender.user.is_none()
             && *request.method() != Method::Register
@@ -141,10 +147,18 @@ impl Engine {
             && registrar.digest
     }
 
-    fn prove(&mut self, request: &Message, _flow: &Flow) -> Check {
-        let method = request.method().to_string();
-        let rows = request.rows(&Name::ProxyAuthorization);
-        self.auth.check(&method, rows, request.body(), self.now.wall)
+    /// Whom the credentials prove; without proof it is answered here.
+    fn prove(&mut self, request: &Message, flow: Flow, reply: Flow) -> Option<String> {
+        match self.authenticate(request, &Name::ProxyAuthorization) {
+            Check::Proved { user, .. } => return Some(user),
+            Check::Challenge { stale } => self.challenge(request, reply, stale),
+            Check::Wrong(why) => {
+                self.security("bad_password", flow, why.to_owned());
+                let (status, phrase) = refusal(why);
+                self.refuse(request, reply, status, phrase, None);
+            }
+        }
+        None
     }
 
     fn challenge(&mut self, request: &Message, reply: Flow, stale: bool) {

@@ -1,7 +1,7 @@
 //! The local registrar (RFC 3261 §10.3): digest, then bindings. It never asks an upstream.
 
 use super::bindings::Binding;
-use super::digest::Check;
+use super::digest::{Check, refusal};
 use super::stats::REGISTRATION_RESULTS;
 use super::transaction::ServerKey;
 use super::{Engine, Level, Output, StoredBinding, TimerKey};
@@ -31,10 +31,9 @@ impl Engine {
             return;
         }
         if self.snap.config.registrar.digest {
-            let rows = request.rows(&Name::Authorization);
-            match self.auth.check("REGISTER", rows, request.body(), self.now.wall) {
-                Check::Proved(proved) if proved == user => {}
-                Check::Proved(_) => {
+            match self.authenticate(&request, &Name::Authorization) {
+                Check::Proved { user: proved, .. } if proved == user => {}
+                Check::Proved { .. } => {
                     self.count_registration("refused");
                     self.registration_record(&user, &flow, "refused", 403, 0, "local");
                     self.refuse(&request, reply, 403, "Not Your Address Of Record", None);
@@ -50,8 +49,9 @@ impl Engine {
                 Check::Wrong(why) => {
                     self.count_registration("refused");
                     self.security("bad_password", flow, format!("{user}: {why}"));
-                    self.registration_record(&user, &flow, "refused", 403, 0, "local");
-                    self.refuse(&request, reply, 403, "Forbidden", None);
+                    let (status, phrase) = refusal(why);
+                    self.registration_record(&user, &flow, "refused", status, 0, "local");
+                    self.refuse(&request, reply, status, phrase, None);
                     return;
                 }
             }

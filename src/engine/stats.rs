@@ -45,8 +45,9 @@ pub const REGISTRATION_RESULTS: [&str; 5] =
     ["accepted", "challenged", "refused", "limited", "failed"];
 
 /// Classes of security records, in metric order.
-pub const SECURITY: [&str; 6] = [
+pub const SECURITY: [&str; 7] = [
     "bad_password",
+    "false_from",
     "in_dialog_source",
     "leak_removed",
     "malformed",

@@ -47,6 +47,10 @@ const IDENTITY: [Name; 5] = [
     Name::HistoryInfo,
 ];
 
+/// Those of them that name the sender itself.
+const ASSERTED: [Name; 3] =
+    [Name::PAssertedIdentity, Name::PPreferredIdentity, Name::RemotePartyId];
+
 /// Headers whose inside addresses are overwritten; any other header with one is removed.
 const OVERWRITTEN: [Name; 18] = [
     Name::From,
@@ -289,9 +293,11 @@ impl Engine {
             if private && *name == Name::PAssertedIdentity {
                 return false;
             }
-            let identity = IDENTITY.contains(name) || matches("X-*", text);
             let kept = allow.keep.iter().any(|p| matches(p, text));
-            !identity || !crossing || trusted || kept
+            // Where we are the registrar, a phone asserts nothing towards another one.
+            let asserted = self.is_local_registrar() && ASSERTED.contains(name);
+            let identity = IDENTITY.contains(name) || matches("X-*", text);
+            !(identity && crossing || asserted) || trusted || kept
         });
     }
 

@@ -16,8 +16,9 @@ pub(crate) struct Parties {
 }
 
 impl Engine {
-    /// Normalises the parties once; what is judged here is what goes out.
-    pub(crate) fn parties(&self, request: &Message) -> Parties {
+    /// Normalises the parties once; what is judged here is what goes out. Who is proved stands for
+    /// From, whatever a phone writes there.
+    pub(crate) fn parties(&self, request: &Message, sender: &Sender) -> Parties {
         let numbers = &self.snap.config.numbers;
         let user = |uri: Option<Uri>| {
             uri.and_then(|u| u.user).map(|u| number::normalise(&u, numbers)).unwrap_or_default()
@@ -32,7 +33,11 @@ impl Engine {
             Some(b) => b.user().to_owned(),
             None => user(uri),
         };
-        Parties { from: user(from), to, domain }
+        let from = match self.proved_user(request, sender) {
+            Some(proved) => number::normalise(proved, numbers),
+            None => user(from),
+        };
+        Parties { from, to, domain }
     }
 
     /// Asks policy.
