@@ -411,6 +411,53 @@ fn a_call_to_nobody_of_the_site_is_404() {
     lab.end();
 }
 
+/// A REGISTER of 101 with this Call-ID, CSeq, Contact and Expires; the answer's start line.
+fn counted(lab: &mut Lab, call_id: &str, cseq: u32, contact: &str, expires: &str) -> String {
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    let register = lab
+        .local_register(&phone, 600)
+        .set("Call-ID", call_id)
+        .set("CSeq", format!("{cseq} REGISTER"))
+        .set("Contact", contact)
+        .set("Expires", expires);
+    lab.send(phone.at, register.clone());
+    let told = lab.next(phone.at).expect("an answer");
+    lab.send(phone.at, register);
+    let again = lab.next(phone.at).expect("the same answer");
+    assert_eq!(told.start, again.start, "a retransmission is absorbed");
+    told.start
+}
+
+#[test]
+fn a_register_that_a_younger_one_overtook_changes_nothing() {
+    let mut lab = Lab::site_with(|c| c.registrar.digest = false);
+    let (desk, soft) = ("<sip:101@10.17.0.21:5060>", "<sip:101@10.17.0.21:5070>");
+    let (ok, late) = ("SIP/2.0 200 OK", "SIP/2.0 500 CSeq Is Not Higher");
+    assert_eq!(counted(&mut lab, "a", 5, desk, "600"), ok);
+    for (cseq, contact, expires) in [
+        (5, desk, "600"),
+        (4, desk, "300"),
+        (4, desk, "0"),
+        (5, "*", "0"),
+        // One of them is late: none is bound.
+        (5, &format!("{soft}, {desk}"), "600"),
+    ] {
+        assert_eq!(counted(&mut lab, "a", cseq, contact, expires), late, "{cseq} {contact}");
+    }
+    assert_eq!(lab.stored.values().map(|b| b.cseq).collect::<Vec<_>>(), [5]);
+    assert_eq!(lab.stats().registrations[2], 5, "refused");
+    assert_eq!(results(&lab).last(), Some(&("refused", 500, 0)));
+    assert_eq!(counted(&mut lab, "a", 4, soft, "600"), ok, "this contact has no younger one");
+    assert_eq!(counted(&mut lab, "a", 6, desk, "600"), ok);
+    assert_eq!(counted(&mut lab, "b", 1, desk, "600"), ok, "a phone that began anew");
+    assert_eq!(counted(&mut lab, "b", 2, "*", "0"), ok);
+    assert_eq!(lab.stats().now.registrations, 0);
+    assert_eq!(counted(&mut lab, "b", 1, desk, "60"), ok, "what is gone is not compared");
+    lab.advance(s(62));
+    assert_eq!(counted(&mut lab, "b", 1, desk, "60"), ok, "nor what has expired");
+    lab.end();
+}
+
 #[test]
 fn a_phone_behind_a_second_nat_registers_only_with_same_ip_media() {
     // What `learn` means is the interface's; a strict one refuses an SDP that names another host.

@@ -76,6 +76,9 @@ impl Engine {
                 return self.register_answer(request, 400, "Contact * Needs Expires 0");
             }
             let keys: Vec<String> = self.bindings.of_user(user).map(|b| b.key.clone()).collect();
+            if keys.iter().any(|key| self.is_overtaken(request, key)) {
+                return self.out_of_order(request, user, flow);
+            }
             for key in keys {
                 self.unbind(&key, user, flow, "removed");
             }
@@ -104,6 +107,9 @@ impl Engine {
                 (self.binding_key(&aor, &contact.uri, flow), contact.uri, seconds)
             })
             .collect();
+        if asked.iter().any(|(key, ..)| self.is_overtaken(request, key)) {
+            return self.out_of_order(request, user, flow);
+        }
         let added = asked.iter().filter(|(_, _, seconds)| *seconds > 0);
         if let Some(full) = self.over_bindings(request, user, added.map(|(key, ..)| key.as_str())) {
             return full;
@@ -112,6 +118,21 @@ impl Engine {
             self.bind_local(request, user, flow, key, contact, seconds);
         }
         self.register_ok(request, user)
+    }
+
+    /// A REGISTER of the same Call-ID that is no younger than the binding's (RFC 3261 §10.3
+    /// step 7). Another Call-ID is a phone that began anew.
+    fn is_overtaken(&self, request: &Message, key: &str) -> bool {
+        let alive = self.bindings.get(key).filter(|b| b.expires > self.now.wall);
+        let same = alive.filter(|b| b.call_id == request.call_id());
+        same.is_some_and(|b| request.cseq().seq <= b.cseq)
+    }
+
+    /// The whole update is aborted (RFC 3261 §10.3 step 8).
+    fn out_of_order(&mut self, request: &Message, user: &str, flow: &Flow) -> Message {
+        self.count_registration("refused");
+        self.registration_record(user, flow, "refused", 500, 0, "local");
+        self.register_answer(request, 500, "CSeq Is Not Higher")
     }
 
     /// The caps of bindings: of all 503, of the user 480. What refreshes or removes always fits.
