@@ -64,11 +64,11 @@ impl Handle {
 /// Secrets of local users, as the configuration names them.
 ///
 /// # Errors
-/// A file that cannot be read, or that others can read.
+/// A file that cannot be read, that others can read, or that was made for another realm.
 pub fn users(config: &Config) -> Result<Users, StartError> {
     let r = &config.registrar;
     if let Some(file) = &r.users_file {
-        return Ok(state::users(Path::new(file))?);
+        return Ok(state::users(Path::new(file), &r.realm)?);
     }
     if let Some(file) = &r.password_file {
         return Ok(Users::Shared { password: state::site_password(Path::new(file))? });
@@ -107,6 +107,9 @@ pub fn start(config: Config, observer: Observer, service: Service) -> Result<Han
     let rules = RuleSet::compile(&config).map_err(StartError::Rules)?;
     let users = users(&config)?;
     let state = State::open(Path::new(&config.state_dir))?;
+    if let Some(what) = state.tightened() {
+        tracing::warn!("{what}");
+    }
     let audit = match &config.audit.dir {
         Some(dir) => Some(
             AuditLog::open(Path::new(dir), &config.site.name, clock).map_err(StartError::Audit)?,

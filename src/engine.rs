@@ -9,6 +9,7 @@ mod dialog;
 pub mod digest;
 mod ending;
 pub mod findings;
+mod identity;
 mod in_dialog;
 mod initial;
 pub mod input;

@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 
 /// What went wrong, in words that say what to do.
@@ -42,21 +44,30 @@ pub struct State {
     /// The last line has no end: a power failure, or a full volume.
     torn: bool,
     live: HashMap<String, StoredBinding>,
+    tightened: Option<String>,
 }
 
 impl State {
-    /// Opens (or makes) the folder and reads its bindings.
+    /// Opens (or makes) the folder and reads its bindings. Write permission of others is taken away
+    /// where the folder is ours.
     ///
     /// # Errors
-    /// Not writable, or held by another instance.
+    /// Not writable, writable by others and not ours, or held by another instance.
     pub fn open(dir: &Path) -> Result<Self, StateError> {
         let told = |e: io::Error| fault(dir, &e);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(told)?;
+        let tightened = tighten(dir)?;
         let lock = lock(dir)?;
         let path = dir.join("bindings.jsonl");
         let (live, lines, torn) = read_journal(&path);
         let journal = append(&path).map_err(|e| fault(&path, &e))?;
-        Ok(Self { dir: dir.to_owned(), _lock: lock, journal, lines, torn, live })
+        Ok(Self { dir: dir.to_owned(), _lock: lock, journal, lines, torn, live, tightened })
+    }
+
+    /// What was done about others' permission to write, for the log.
+    #[must_use]
+    pub fn tightened(&self) -> Option<&str> {
+        self.tightened.as_deref()
     }
 
     /// Bindings as they were stored.
@@ -141,6 +152,28 @@ impl State {
             busy: false,
         })
     }
+}
+
+/// Who may write into the folder can put keys and bindings of his own there.
+fn tighten(dir: &Path) -> Result<Option<String>, StateError> {
+    let about = fs::metadata(dir).map_err(|e| fault(dir, &e))?;
+    let mode = about.mode() & 0o7777;
+    if mode & 0o022 == 0 {
+        return Ok(None);
+    }
+    let kept = mode & !0o022;
+    // A sticky folder (/tmp) is meant for everybody: not ours to close, whoever we are.
+    let sticky = mode & 0o1000 != 0;
+    let own = about.uid() == rustix::process::geteuid().as_raw();
+    if own && !sticky && fs::set_permissions(dir, fs::Permissions::from_mode(kept)).is_ok() {
+        let dir = dir.display();
+        return Ok(Some(format!("{dir}: others could write here (mode {mode:o}); now {kept:o}")));
+    }
+    let what = format!(
+        "others may write here (mode {mode:o}), so the keys are not safe: chmod go-w it, or name a \
+         folder inside it, which portreeve makes for itself"
+    );
+    Err(StateError { path: dir.display().to_string(), what, busy: false })
 }
 
 fn append(path: &Path) -> io::Result<File> {
@@ -284,8 +317,9 @@ fn private(path: &Path) -> Result<(), StateError> {
 /// Users from `user:realm:HA1-MD5[:HA1-SHA-256]` lines, as htdigest writes them.
 ///
 /// # Errors
-/// Unreadable, readable by others, or the first broken line.
-pub fn users(path: &Path) -> Result<Users, StateError> {
+/// Unreadable, readable by others, or the first line that is broken or made for another realm than
+/// `realm`: a hash holds its realm, so nobody could register with it.
+pub fn users(path: &Path, realm: &str) -> Result<Users, StateError> {
     private(path)?;
     let text = fs::read_to_string(path).map_err(|e| fault(path, &e))?;
     let mut table = HashMap::new();
@@ -302,6 +336,16 @@ pub fn users(path: &Path) -> Result<Users, StateError> {
         let (md5, sha256) = (hex(2, 32), hex(3, 64));
         if fields.len() < 3 || (md5.is_none() && sha256.is_none()) {
             let what = format!("line {}: want user:realm:HA1-MD5[:HA1-SHA-256]", i + 1);
+            return Err(StateError { path: path.display().to_string(), what, busy: false });
+        }
+        if fields[1] != realm {
+            let what = format!(
+                "line {}: made for the realm \"{}\", but registrar.realm is \"{realm}\": write the \
+                 line's realm there, or make the line anew (htdigest FILE {realm} {})",
+                i + 1,
+                fields[1],
+                fields[0]
+            );
             return Err(StateError { path: path.display().to_string(), what, busy: false });
         }
         table.insert(fields[0].to_owned(), Ha1 { md5, sha256 });
@@ -382,6 +426,58 @@ mod tests {
         assert_eq!(fs::metadata(&keys).unwrap().mode() & 0o777, 0o600);
         fs::set_permissions(&keys, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
         assert!(state.keys().unwrap_err().what.contains("chmod 600"));
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_others_can_write_is_closed_or_stops_the_start() {
+        let dir = folder("open");
+        fs::create_dir(&dir).unwrap();
+        let open = |mode: u32| {
+            fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).unwrap();
+            let state = State::open(&dir)?;
+            let told = state.tightened().map(|t| t.rsplit("others").next().unwrap().to_owned());
+            Ok::<_, StateError>((told, fs::metadata(&dir).unwrap().mode() & 0o7777))
+        };
+        for (mode, kept) in [(0o777, 0o755), (0o770, 0o750), (0o702, 0o700), (0o2777, 0o2755)] {
+            let told = format!(" could write here (mode {mode:o}); now {kept:o}");
+            assert_eq!(open(mode).unwrap(), (Some(told), kept));
+        }
+        for mode in [0o700, 0o755, 0o750] {
+            assert_eq!(open(mode).unwrap(), (None, mode));
+        }
+        let told = open(0o1777).unwrap_err();
+        assert_eq!(told.path, dir.display().to_string());
+        assert_eq!(
+            told.what,
+            "others may write here (mode 1777), so the keys are not safe: chmod go-w it, or name a \
+             folder inside it, which portreeve makes for itself"
+        );
+        assert_eq!(fs::metadata(&dir).unwrap().mode() & 0o7777, 0o1777, "left as it is");
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_users_file_of_another_realm_says_which_line_and_what_to_do() {
+        let dir = folder("users");
+        fs::create_dir(&dir).unwrap();
+        let path = dir.join("users");
+        let hash = "a".repeat(32);
+        let write = |text: String| {
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            users(&path, "portreeve")
+        };
+        let read = write(format!("# phones\n101:portreeve:{hash}\n\n102:portreeve:{hash}\n"));
+        assert!(matches!(read.unwrap(), Users::Table(t) if t.len() == 2));
+        let told = write(format!("101:portreeve:{hash}\n102:asterisk:{hash}\n")).unwrap_err();
+        assert_eq!(
+            told.what,
+            "line 2: made for the realm \"asterisk\", but registrar.realm is \"portreeve\": write \
+             the line's realm there, or make the line anew (htdigest FILE portreeve 102)"
+        );
+        let told = write("101:portreeve:short\n".to_owned()).unwrap_err();
+        assert_eq!(told.what, "line 1: want user:realm:HA1-MD5[:HA1-SHA-256]");
         fs::remove_dir_all(&dir).unwrap();
     }
 
