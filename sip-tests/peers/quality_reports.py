@@ -57,7 +57,8 @@ def edge(lab):
     outside = lab.capture("gw", "out", "outside.pcap")
     b = sipp(lab, "pbx", "uas_report", "10.99.0.2", "10.99.0.1:5060", calls=3)
     time.sleep(0.3)
-    a = sipp(lab, "p1", "uac_report", "10.17.0.21", "10.17.0.1:5060", extra=["-s", "200"])
+    a = sipp(lab, "p1", "uac_report", "10.17.0.21", "10.17.0.1:5060",
+             extra=["-s", "200", "-key", "caller", "101"])
     finish(lab, a, "phone")
     finish(lab, b, "PBX")
     reports(lab, 2, 0)
@@ -88,7 +89,8 @@ def site(lab):
                          name="register-" + user), user + " registers")
     b = sipp(lab, "p2", "uas", "10.17.0.22", "10.17.0.1:5060", name="102")
     time.sleep(0.3)
-    a = sipp(lab, "p1", "uac_report", "10.17.0.21", "10.17.0.1:5060", extra=["-s", "102"], name="101")
+    a = sipp(lab, "p1", "uac_report", "10.17.0.21", "10.17.0.1:5060", name="101",
+             extra=["-s", "102", "-key", "caller", "101"])
     finish(lab, a, "101")
     finish(lab, b, "102")
     reports(lab, 2, 0)
