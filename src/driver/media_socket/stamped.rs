@@ -24,20 +24,8 @@ pub struct Received {
 type Control = [u64; 8];
 
 /// Every packet from now on carries its stamp.
-#[expect(unsafe_code, reason = "no safe wrapper sets SO_TIMESTAMPNS")]
 pub(super) fn ask_for_stamps(socket: &Socket) -> io::Result<()> {
-    let on: libc::c_int = 1;
-    // SAFETY: the kernel reads one int, which lives across the call.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_TIMESTAMPNS,
-            (&raw const on).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        )
-    };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    super::set(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)
 }
 
 /// Receives one datagram.
