@@ -65,8 +65,9 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind(('10.17.0.21', 5099))
 gw = ('10.17.0.1', 5060)
 s.sendto(b'INVITE sip:x SIP/2.0\\r\\nContent-Length: 1\\r\\nContent-Length: 2\\r\\n\\r\\n', gw)
-options = (b'OPTIONS sip:10.17.0.1 SIP/2.0\\r\\nVia: SIP/2.0/UDP 10.17.0.21:5099;branch=z9hG4bKa\\r\\n'
-           b'From: <sip:a@a>;tag=1\\r\\nTo: <sip:10.17.0.1>\\r\\nCall-ID: n\\r\\nCSeq: 1 OPTIONS\\r\\n'
+# Said three times: what is not for the gateway itself has a transaction, which knows repetitions.
+options = (b'OPTIONS sip:102@pbx.test SIP/2.0\\r\\nVia: SIP/2.0/UDP 10.17.0.21:5099;branch=z9hG4bKa\\r\\n'
+           b'From: <sip:a@a>;tag=1\\r\\nTo: <sip:102@pbx.test>\\r\\nCall-ID: n\\r\\nCSeq: 1 OPTIONS\\r\\n'
            b'Max-Forwards: 70\\r\\nContent-Length: 0\\r\\n\\r\\n')
 for _ in range(3):
     s.sendto(options, gw)
