@@ -185,6 +185,11 @@ fn monotonic(stamp: Duration, now: Now) -> Mono {
     if stamp < wall { now.mono - apart } else { now.mono + apart }
 }
 
+/// How long ago a stamp was taken; `None`: the wall clock was set meanwhile.
+pub(super) fn age(stamp: Duration, now: Now) -> Option<Duration> {
+    now.wall.0.checked_sub(stamp).filter(|age| *age <= FAR)
+}
+
 fn bind(leg: &LegConfig, offset: u16) -> Result<MediaSocket, String> {
     let addr = SocketAddr::new(leg.bind, leg.port.saturating_add(offset));
     MediaSocket::bind(addr, leg.dscp).map_err(|e| match e.raw_os_error() {
@@ -196,4 +201,25 @@ fn bind(leg: &LegConfig, offset: u16) -> Result<MediaSocket, String> {
         }
         _ => format!("cannot bind {addr}: {e}"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ground::Wall;
+
+    #[test]
+    fn a_stamp_is_carried_to_the_monotonic_clock_unless_the_wall_clock_was_set() {
+        let s = Duration::from_secs;
+        let now = Now { mono: Mono(s(100)), wall: Wall(s(5000)) };
+        assert_eq!(monotonic(s(4997), now), Mono(s(97)));
+        assert_eq!(age(s(4997), now), Some(s(3)));
+        // It came between the reading of the clock and its own.
+        assert_eq!(monotonic(s(5001), now), Mono(s(101)));
+        assert_eq!(age(s(5001), now), None);
+        for stamp in [s(1400), s(8600)] {
+            assert_eq!(monotonic(stamp, now), now.mono, "an hour apart is no wait");
+            assert_eq!(age(stamp, now), None, "and no delay of ours");
+        }
+    }
 }

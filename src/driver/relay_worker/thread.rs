@@ -2,7 +2,7 @@
 //! On the packet path it takes no lock, allocates nothing and looks nothing up: the epoll data is
 //! the slot. It knows of streams only through `slot`; commands and sweeps come between packets.
 
-use super::slot::Slot;
+use super::slot::{Slot, age};
 use super::totals::TotalsTable;
 use super::{DELAYS, Shared};
 use crate::ground::{Mono, Now};
@@ -144,9 +144,9 @@ impl Worker {
         self.served = self.served.wrapping_add(1);
         if self.served.is_multiple_of(SAMPLED)
             && self.delays.len() < DELAYS
-            && let Some(stamp) = stamp
+            && let Some(delay) = stamp.and_then(|s| age(s, self.shared.now()))
         {
-            self.delays.push(self.shared.now().wall.0.saturating_sub(stamp));
+            self.delays.push(delay);
         }
         if !self.events.is_empty() {
             self.shared.events.push_all(&mut self.events);
