@@ -6,6 +6,7 @@ mod checks;
 mod control;
 mod diagnostic;
 mod http;
+mod interface;
 mod overlay;
 mod parse;
 mod reader;

@@ -76,14 +76,5 @@ pub enum Action {
     Drop,
 }
 
-/// A time zone by its IANA name, from the built-in table.
-#[must_use]
-pub(crate) fn zone(name: &str) -> Option<jiff::tz::TimeZone> {
-    if name == "UTC" {
-        return Some(jiff::tz::TimeZone::UTC);
-    }
-    jiff::tz::TimeZoneDatabase::bundled().get(name).ok()
-}
-
 #[cfg(test)]
 mod tests;

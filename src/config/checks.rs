@@ -2,7 +2,7 @@
 
 use super::reader::{Section, Source, suggestion};
 use super::{Config, RegistrarMode, RuleAction};
-use crate::ground::Side;
+use crate::ground::{self, Side};
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use toml::de::DeTable;
@@ -139,7 +139,7 @@ fn references(config: &Config, spans: &[Range<usize>], src: &mut Source<'_>) {
 
 fn timezone(config: &Config, span: Range<usize>, src: &mut Source<'_>) {
     let zone = &config.site.timezone;
-    if crate::policy::zone(zone).is_none() {
+    if ground::zone(zone).is_none() {
         let what = format!("site.timezone \"{zone}\" is no IANA time zone");
         let hint = Some("such as \"Europe/Berlin\"".to_owned());
         src.fault("timezone", span, what, hint);

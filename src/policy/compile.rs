@@ -2,9 +2,9 @@
 
 use super::defaults::Defaults;
 use super::matching::{Clock, Conditions};
-use super::{Action, Facts, Verdict, selftest, zone};
+use super::{Action, Facts, Verdict, selftest};
 use crate::config::{Config, Diagnostic, RuleAction};
-use crate::ground::Wall;
+use crate::ground::{Wall, zone};
 use std::sync::Arc;
 
 #[derive(Clone, Debug)]

@@ -1,0 +1,128 @@
+//! `[[interface]]`: a network the gateway stands in, its sockets and how it treats who comes by
+//! them. One section at a time; what sections mean together stands in `checks`.
+
+use super::reader::{Section, Source};
+use super::{Environment, Interface, Learn, Listen, values};
+use crate::ground::{Side, Transport};
+use std::net::IpAddr;
+
+/// One interface; `None`: its faults are told.
+pub(super) fn interface(
+    mut s: Section<'_, '_>,
+    env: &Environment,
+    src: &mut Source<'_>,
+) -> Option<Interface> {
+    let name = s.string("name", src);
+    let side = s.word("side", &[("inside", Side::Inside), ("outside", Side::Outside)], src);
+    let address = where_it_stands(&mut s, env, src);
+    let learn = s.word("learn", &[("strict", Learn::Strict), ("same-ip", Learn::SameIp)], src);
+    let listen = listen(&mut s, src);
+    let mut networks = s.networks("networks", src);
+    networks.extend(s.networks("media_networks", src));
+    let rport = s.boolean("rport", src);
+    let loopback = s.boolean("allow_loopback", src);
+    let keepalive = s.duration("keepalive", src);
+    let advertise = s.address("advertise", src);
+    let dscp_sip = s.number("dscp_sip", 0..=63, src).unwrap_or(24);
+    let dscp_media = s.number("dscp_media", 0..=63, src).unwrap_or(46);
+    if name.is_none() {
+        s.missing("name", "a short word, shown in logs and rules", src);
+    }
+    if s.get("side").is_none() {
+        s.missing("side", "side = \"inside\" (phones) or \"outside\" (PBX, trunk)", src);
+    }
+    values::name(&s, "name", name.as_deref(), src);
+    values::interface(&s, [("address", address), ("advertise", advertise)], &listen, src);
+    s.finish(src);
+    let (name, side, address) = (name?, side?, address?);
+    if networks.is_empty() && side == Side::Inside {
+        // The site is what is attached here, unless the file says otherwise.
+        let attached = env.devices.values().flatten().filter(|n| n.addr() == address);
+        networks = attached.map(ipnet::IpNet::trunc).collect();
+    }
+    let default = if side == Side::Inside { Learn::SameIp } else { Learn::Strict };
+    Some(Interface {
+        name,
+        side,
+        address,
+        listen,
+        advertise,
+        learn: learn.unwrap_or(default),
+        networks,
+        allow_loopback: loopback.unwrap_or(false),
+        force_rport: rport.unwrap_or(side == Side::Inside),
+        keepalive: keepalive.filter(|d| !d.is_zero()),
+        dscp_sip: u8::try_from(dscp_sip).unwrap_or(24),
+        dscp_media: u8::try_from(dscp_media).unwrap_or(46),
+    })
+}
+
+/// `address`, or the first address of `device`.
+fn where_it_stands(
+    s: &mut Section<'_, '_>,
+    env: &Environment,
+    src: &mut Source<'_>,
+) -> Option<IpAddr> {
+    let address = s.address("address", src);
+    let device = s.string("device", src);
+    match (address, device) {
+        (Some(_), Some(_)) => {
+            let what = "`address` and `device` exclude each other";
+            src.fault("address", s.span_of("device"), what, None);
+            None
+        }
+        (Some(a), None) => Some(a),
+        (None, Some(d)) => {
+            let nets = env.devices.get(&d);
+            let first = nets.into_iter().flatten().find(|n| n.addr().is_ipv4());
+            let found = first.or_else(|| nets.and_then(|n| n.first())).map(ipnet::IpNet::addr);
+            if found.is_none() {
+                let known: Vec<&str> = env.devices.keys().map(String::as_str).collect();
+                let hint = format!("devices with an address here: {}", known.join(", "));
+                let what = format!("device \"{d}\" has no address on this machine");
+                src.fault("device", s.span_of("device"), what, Some(hint));
+            }
+            found
+        }
+        (None, None) => {
+            if s.get("address").is_none() {
+                s.missing("address", "address = \"10.17.0.1\" or device = \"eth0\"", src);
+            }
+            None
+        }
+    }
+}
+
+fn listen(s: &mut Section<'_, '_>, src: &mut Source<'_>) -> Vec<Listen> {
+    let Some(all) = s.strings("listen", src) else {
+        let port = 5060;
+        return vec![
+            Listen { transport: Transport::Udp, port },
+            Listen { transport: Transport::Tcp, port },
+        ];
+    };
+    let mut out = Vec::new();
+    for (text, span) in all {
+        match parse_listen(&text) {
+            Some(l) => out.push(l),
+            None => {
+                let what = format!("\"{text}\" is no socket");
+                let hint = Some("write \"udp:5060\" or \"tcp:5060\"".to_owned());
+                src.fault("listen", span, what, hint);
+            }
+        }
+    }
+    out
+}
+
+/// `udp:5060`.
+fn parse_listen(text: &str) -> Option<Listen> {
+    let (transport, port) = text.split_once(':')?;
+    let transport = match transport {
+        "udp" => Transport::Udp,
+        "tcp" => Transport::Tcp,
+        _ => return None,
+    };
+    let port = port.parse().ok().filter(|p| *p > 0)?;
+    Some(Listen { transport, port })
+}
