@@ -128,6 +128,7 @@ fn interfaces(c: &mut Changes, old: &Config, new: &mut Config) {
             networks,
             allow_loopback,
             force_rport,
+            strangers,
             keepalive,
             dscp_sip,
             dscp_media,
@@ -142,6 +143,7 @@ fn interfaces(c: &mut Changes, old: &Config, new: &mut Config) {
         c.later(&key("allow_loopback"), &was.allow_loopback, allow_loopback);
         c.later(&key("dscp_media"), &was.dscp_media, dscp_media);
         c.now(&key("rport"), &was.force_rport, force_rport);
+        c.now(&key("strangers"), &was.strangers, strangers);
         c.now(&key("keepalive"), &was.keepalive, keepalive);
     }
 }
@@ -260,9 +262,10 @@ fn numbers(c: &mut Changes, old: &Numbers, new: &Numbers) {
 }
 
 fn policy(c: &mut Changes, old: &Policy, new: &Policy) {
-    let Policy { default, emergency, rules, tests } = new;
+    let Policy { default, emergency, unknown_bodies, rules, tests } = new;
     c.now("policy.default", &old.default, default);
     c.now("policy.emergency", &old.emergency, emergency);
+    c.now("policy.unknown_bodies", &old.unknown_bodies, unknown_bodies);
     c.now("rule", &old.rules, rules);
     // Where a test stands in the file is not what it says.
     let said = |all: &[super::RuleTest]| -> Vec<_> {

@@ -2,7 +2,7 @@
 //! them. One section at a time; what sections mean together stands in `checks`.
 
 use super::reader::{Section, Source};
-use super::{Environment, Interface, Learn, Listen, values};
+use super::{Environment, Interface, Learn, Listen, Strangers, values};
 use crate::ground::{Side, Transport};
 use std::net::IpAddr;
 
@@ -20,6 +20,8 @@ pub(super) fn interface(
     let mut networks = s.networks("networks", src);
     networks.extend(s.networks("media_networks", src));
     let rport = s.boolean("rport", src);
+    let words = [("silent", Strangers::Silent), ("answer", Strangers::Answer)];
+    let strangers = s.word("strangers", &words, src);
     let loopback = s.boolean("allow_loopback", src);
     let keepalive = s.duration("keepalive", src);
     let advertise = s.address("advertise", src);
@@ -40,17 +42,22 @@ pub(super) fn interface(
         let attached = env.devices.values().flatten().filter(|n| n.addr() == address);
         networks = attached.map(ipnet::IpNet::trunc).collect();
     }
-    let default = if side == Side::Inside { Learn::SameIp } else { Learn::Strict };
+    // Outside only upstreams have a reason to call, and every one of them is known by its address.
+    let (learn_default, strangers_default) = match side {
+        Side::Inside => (Learn::SameIp, Strangers::Answer),
+        Side::Outside => (Learn::Strict, Strangers::Silent),
+    };
     Some(Interface {
         name,
         side,
         address,
         listen,
         advertise,
-        learn: learn.unwrap_or(default),
+        learn: learn.unwrap_or(learn_default),
         networks,
         allow_loopback: loopback.unwrap_or(false),
         force_rport: rport.unwrap_or(side == Side::Inside),
+        strangers: strangers.unwrap_or(strangers_default),
         keepalive: keepalive.filter(|d| !d.is_zero()),
         dscp_sip: u8::try_from(dscp_sip).unwrap_or(24),
         dscp_media: u8::try_from(dscp_media).unwrap_or(46),

@@ -4,7 +4,7 @@
 use super::reader::{Section, Source};
 use super::{
     Audit, Config, DefaultPolicy, Diagnostic, Environment, Interface, Limits, Log, Media, Numbers,
-    Policy, Registrar, RegistrarMode, Site, Timers, Upstream, checks, control, http,
+    Policy, Registrar, RegistrarMode, Site, Timers, UnknownBodies, Upstream, checks, control, http,
     interface::interface, overlay, rules, upstream::upstream, values,
 };
 use sha2::{Digest, Sha256};
@@ -68,9 +68,7 @@ fn sections(root: &DeTable<'_>, env: &Environment, hash: String, src: &mut Sourc
         .into_iter()
         .filter_map(|s| upstream(s, &interfaces, src))
         .collect();
-    let (emergency, default) = policy(&mut top, src);
-    let rules = rules::rules(&mut top, src);
-    let tests = rules::tests(&mut top, src);
+    let policy = policy(&mut top, src);
     let state_dir = section(&mut top, "state", "[state]", src, |s, src| s.string("dir", src));
     let data = env.data().unwrap_or("/var/lib/portreeve");
     let state_dir = state_dir.flatten().unwrap_or_else(|| data.to_owned());
@@ -86,7 +84,7 @@ fn sections(root: &DeTable<'_>, env: &Environment, hash: String, src: &mut Sourc
         limits: limits(&mut top, src),
         timers: timers(&mut top, src),
         numbers: numbers(&mut top, src),
-        policy: Policy { default, emergency, rules, tests },
+        policy,
         audit,
         state_dir,
         http: http::http(&mut top, src),
@@ -254,20 +252,29 @@ fn numbers(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Numbers {
     read.unwrap_or_default()
 }
 
-fn policy(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> (Vec<String>, DefaultPolicy) {
-    let usual = || ["112", "911", "999", "110"].map(str::to_owned).to_vec();
-    let read = section(top, "policy", "[policy]", src, |s, src| {
+/// `[policy]`, with the rules and their tests.
+fn policy(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Policy {
+    let mut p = Policy {
+        default: DefaultPolicy::Site,
+        emergency: ["112", "911", "999", "110"].map(str::to_owned).to_vec(),
+        unknown_bodies: UnknownBodies::Scrub,
+        rules: rules::rules(top, src),
+        tests: rules::tests(top, src),
+    };
+    section(top, "policy", "[policy]", src, |s, src| {
         let words = [
             ("site", DefaultPolicy::Site),
             ("deny", DefaultPolicy::Deny),
             ("allow", DefaultPolicy::Allow),
         ];
-        let default = s.word("default", &words, src).unwrap_or(DefaultPolicy::Site);
-        let emergency = s.strings("emergency", src);
-        let emergency = emergency.map(|l| l.into_iter().map(|(t, _)| t).collect());
-        (emergency.unwrap_or_else(usual), default)
+        p.default = s.word("default", &words, src).unwrap_or(p.default);
+        if let Some(emergency) = s.strings("emergency", src) {
+            p.emergency = emergency.into_iter().map(|(t, _)| t).collect();
+        }
+        let words = [("scrub", UnknownBodies::Scrub), ("refuse", UnknownBodies::Refuse)];
+        p.unknown_bodies = s.word("unknown_bodies", &words, src).unwrap_or(p.unknown_bodies);
     });
-    read.unwrap_or_else(|| (usual(), DefaultPolicy::Site))
+    p
 }
 
 fn audit(top: &mut Section<'_, '_>, data: &str, src: &mut Source<'_>) -> Audit {

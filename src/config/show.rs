@@ -1,6 +1,6 @@
 //! `config show`: the values in effect, and the limits that no key changes.
 
-use super::{Config, DefaultPolicy, Learn, RegistrarMode};
+use super::{Config, DefaultPolicy, Learn, RegistrarMode, Strangers, UnknownBodies};
 use crate::wire::limits;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -32,6 +32,11 @@ fn sections(c: &Config, o: &mut String) -> std::fmt::Result {
         }
         writeln!(o, "learn = \"{learn}\"\nnetworks = [{}]", networks.join(", "))?;
         writeln!(o, "rport = {}\nallow_loopback = {}", i.force_rport, i.allow_loopback)?;
+        let strangers = match i.strangers {
+            Strangers::Silent => "silent",
+            Strangers::Answer => "answer",
+        };
+        writeln!(o, "strangers = \"{strangers}\"")?;
         if let Some(k) = i.keepalive {
             writeln!(o, "keepalive = \"{}\"", duration(k))?;
         }
@@ -80,6 +85,11 @@ fn rest(c: &Config, o: &mut String) -> std::fmt::Result {
         DefaultPolicy::Allow => "allow",
     };
     writeln!(o, "\n[policy]\ndefault = \"{default}\"\nemergency = {:?}", c.policy.emergency)?;
+    let bodies = match c.policy.unknown_bodies {
+        UnknownBodies::Scrub => "scrub",
+        UnknownBodies::Refuse => "refuse",
+    };
+    writeln!(o, "unknown_bodies = \"{bodies}\"")?;
     for r in &c.policy.rules {
         writeln!(o, "# [[rule]] {:?}", r.name)?;
     }

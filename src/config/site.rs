@@ -3,7 +3,8 @@
 use super::overlay::Override;
 use super::{
     Audit, Config, DefaultPolicy, Diagnostic, Environment, Interface, Learn, Limits, Listen, Log,
-    Media, Numbers, Policy, Registrar, RegistrarMode, Site, Timers, parse,
+    Media, Numbers, Policy, Registrar, RegistrarMode, Site, Strangers, Timers, UnknownBodies,
+    parse,
 };
 use crate::ground::{Side, Transport};
 use ipnet::IpNet;
@@ -66,6 +67,7 @@ impl Config {
                 networks: networks.to_vec(),
                 allow_loopback: address.is_loopback(),
                 force_rport: true,
+                strangers: Strangers::Answer,
                 keepalive: Some(Duration::from_secs(25)),
                 dscp_sip: 24,
                 dscp_media: 46,
@@ -92,6 +94,7 @@ impl Config {
             policy: Policy {
                 default: DefaultPolicy::Site,
                 emergency: ["112", "911", "999", "110"].map(str::to_owned).to_vec(),
+                unknown_bodies: UnknownBodies::Scrub,
                 rules: Vec::new(),
                 tests: Vec::new(),
             },

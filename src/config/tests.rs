@@ -250,6 +250,28 @@ fn the_environment_and_flags_override_and_unknown_ones_are_told() {
 }
 
 #[test]
+fn strangers_are_silenced_outside_and_answered_inside_unless_the_file_says_otherwise() {
+    let said = |text: &str| -> Vec<Strangers> {
+        let config = Config::parse("t", text, &Environment::default()).unwrap();
+        config.interfaces.iter().map(|i| i.strangers).collect()
+    };
+    assert_eq!(said(MINIMAL), [Strangers::Answer, Strangers::Silent]);
+    let turned = MINIMAL
+        .replace("10.17.0.1\"", "10.17.0.1\"\nstrangers = \"silent\"")
+        .replace("203.0.113.7\"", "203.0.113.7\"\nstrangers = \"answer\"");
+    assert_eq!(said(&turned), [Strangers::Silent, Strangers::Answer]);
+    let told = changed("10.17.0.1\"", "10.17.0.1\"\nstrangers = \"silence\"");
+    assert!(told.contains("`strangers` cannot be \"silence\""), "{told}");
+    let bodies = |line: &str| {
+        let text = format!("{MINIMAL}[policy]\n{line}\n");
+        Config::parse("t", &text, &Environment::default()).map(|c| c.policy.unknown_bodies)
+    };
+    assert_eq!(bodies(""), Ok(UnknownBodies::Scrub));
+    assert_eq!(bodies("unknown_bodies = \"refuse\""), Ok(UnknownBodies::Refuse));
+    assert_eq!(bodies("unknown_bodies = \"deny\"").unwrap_err()[0].code, "bad-value");
+}
+
+#[test]
 fn a_file_that_cannot_be_loaded_still_tells_where_the_gateway_answers() {
     let usual = "127.0.0.1:8060".parse().ok();
     let mut env = Environment::default();

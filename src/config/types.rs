@@ -1,5 +1,9 @@
 //! The checked configuration: what the rest of the house reads.
 
+mod policy;
+
+pub use policy::*;
+
 use crate::ground::{ListenerId, Side, Transport};
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -85,12 +89,23 @@ pub struct Interface {
     pub allow_loopback: bool,
     /// Answer to the source port even without `rport` (default true inside).
     pub force_rport: bool,
+    /// What requests from nobody we know get.
+    pub strangers: Strangers,
     /// CRLF keep-alive towards NATed phones / our own NAT; `None`: off.
     pub keepalive: Option<Duration>,
     /// DSCP of signalling (24 = CS3) and media (46 = EF).
     pub dscp_sip: u8,
     /// DSCP of media.
     pub dscp_media: u8,
+}
+
+/// What an interface says to requests from nobody it knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strangers {
+    /// Nothing; a stream is closed after its first message.
+    Silent,
+    /// One stateless answer a request.
+    Answer,
 }
 
 /// One SIP socket of an interface.
@@ -202,118 +217,6 @@ pub struct Timers {
     pub t4: Duration,
     /// Timer C: a ringing call without a new provisional answer, over 3 min.
     pub c: Duration,
-}
-
-/// How numbers are normalised before policy sees them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Numbers {
-    /// Prefix for an outside line, taken off (`"0"` or `"9"`).
-    pub outside_line: Option<String>,
-    /// National prefix (`"0"`) replaced by `country`.
-    pub national_prefix: Option<String>,
-    /// Country code with plus (`"+49"`).
-    pub country: Option<String>,
-}
-
-/// Default policy behind the file's own rules.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DefaultPolicy {
-    /// Emergency numbers; registered phones to the upstream and to each other; the upstream to
-    /// bindings; nothing else.
-    Site,
-    /// Nothing.
-    Deny,
-    /// Everything that the gateway can route (laboratories).
-    Allow,
-}
-
-/// Rules as written and checked; `policy::RuleSet` compiles them.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Policy {
-    /// What stands behind the rules.
-    pub default: DefaultPolicy,
-    /// Numbers that `site` always lets through to the upstream.
-    pub emergency: Vec<String>,
-    /// First match wins.
-    pub rules: Vec<Rule>,
-    /// Run at every load.
-    pub tests: Vec<RuleTest>,
-}
-
-/// `[[rule]]`. An absent condition matches everything; patterns may end in `*` (or begin with it).
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rule {
-    /// Unique name: in audit, metrics, answers to "why".
-    pub name: String,
-    /// Side the request comes from.
-    pub side: Option<Side>,
-    /// Methods.
-    pub method: Vec<String>,
-    /// Source networks.
-    pub source: Vec<IpNet>,
-    /// Registered user whose binding the request came by (patterns; `*`: any registered).
-    pub user: Vec<String>,
-    /// Normalised caller number or user.
-    pub from: Vec<String>,
-    /// Normalised called number or user (`number` is an alias).
-    pub to: Vec<String>,
-    /// Request-URI host.
-    pub domain: Vec<String>,
-    /// Upstream it would go to or came from.
-    pub upstream: Vec<String>,
-    /// User-Agent patterns.
-    pub user_agent: Vec<String>,
-    /// Minutes of the day `[from, to)`, site time; may wrap midnight.
-    pub hours: Option<(u16, u16)>,
-    /// Days of the week, Monday = 0; empty: all.
-    pub days: Vec<u8>,
-    /// What then.
-    pub action: RuleAction,
-}
-
-/// A rule's action.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RuleAction {
-    /// Let pass.
-    Allow(Allow),
-    /// Refuse with an answer.
-    Deny {
-        /// 400–699.
-        code: u16,
-        /// Reason phrase.
-        reason: Option<String>,
-    },
-    /// Say nothing.
-    Drop,
-}
-
-/// Options of `allow`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Allow {
-    /// Send to this upstream (name) instead of the one domain and number choose.
-    pub upstream: Option<String>,
-    /// Header names to strip (`X-*` patterns).
-    pub strip: Vec<String>,
-    /// Headers of the default strip list to keep (patterns).
-    pub keep: Vec<String>,
-    /// Send the number as dialled instead of as judged.
-    pub keep_number: bool,
-    /// Body types allowed besides the known ones.
-    pub bodies: Vec<String>,
-    /// Exempt from call caps.
-    pub bypass_limits: bool,
-}
-
-/// `[[rule_test]]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RuleTest {
-    /// Facts by name: side, method, source, user, from, to, number, domain, upstream, user_agent,
-    /// time.
-    pub event: Vec<(String, String)>,
-    /// `allow: NAME` or `deny: NAME`.
-    pub expect: String,
-    /// What is told when the rules say otherwise: the place of `expect`.
-    pub fault: super::Diagnostic,
 }
 
 /// `[audit]`.

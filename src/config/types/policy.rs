@@ -1,0 +1,129 @@
+//! What policy is made from: numbers, rules, their tests. Checked, not yet compiled.
+
+use crate::config::Diagnostic;
+use crate::ground::Side;
+use ipnet::IpNet;
+
+/// How numbers are normalised before policy sees them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Numbers {
+    /// Prefix for an outside line, taken off (`"0"` or `"9"`).
+    pub outside_line: Option<String>,
+    /// National prefix (`"0"`) replaced by `country`.
+    pub national_prefix: Option<String>,
+    /// Country code with plus (`"+49"`).
+    pub country: Option<String>,
+}
+
+/// Default policy behind the file's own rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DefaultPolicy {
+    /// Emergency numbers; registered phones to the upstream and to each other; the upstream to
+    /// bindings; nothing else.
+    Site,
+    /// Nothing.
+    Deny,
+    /// Everything that the gateway can route (laboratories).
+    Allow,
+}
+
+/// What becomes of a body outwards whose type the gateway does not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownBodies {
+    /// Text and XML pass with what names the inside overwritten; anything else passes when no
+    /// inside address stands in it as text.
+    Scrub,
+    /// 415, unless a rule's `bodies` names the type.
+    Refuse,
+}
+
+/// Rules as written and checked; `policy::RuleSet` compiles them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// What stands behind the rules.
+    pub default: DefaultPolicy,
+    /// Numbers that `site` always lets through to the upstream.
+    pub emergency: Vec<String>,
+    /// Bodies outwards of a type that the gateway does not read.
+    pub unknown_bodies: UnknownBodies,
+    /// First match wins.
+    pub rules: Vec<Rule>,
+    /// Run at every load.
+    pub tests: Vec<RuleTest>,
+}
+
+/// `[[rule]]`. An absent condition matches everything; patterns may end in `*` (or begin with it).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    /// Unique name: in audit, metrics, answers to "why".
+    pub name: String,
+    /// Side the request comes from.
+    pub side: Option<Side>,
+    /// Methods.
+    pub method: Vec<String>,
+    /// Source networks.
+    pub source: Vec<IpNet>,
+    /// Registered user whose binding the request came by (patterns; `*`: any registered).
+    pub user: Vec<String>,
+    /// Normalised caller number or user.
+    pub from: Vec<String>,
+    /// Normalised called number or user (`number` is an alias).
+    pub to: Vec<String>,
+    /// Request-URI host.
+    pub domain: Vec<String>,
+    /// Upstream it would go to or came from.
+    pub upstream: Vec<String>,
+    /// User-Agent patterns.
+    pub user_agent: Vec<String>,
+    /// Minutes of the day `[from, to)`, site time; may wrap midnight.
+    pub hours: Option<(u16, u16)>,
+    /// Days of the week, Monday = 0; empty: all.
+    pub days: Vec<u8>,
+    /// What then.
+    pub action: RuleAction,
+}
+
+/// A rule's action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RuleAction {
+    /// Let pass.
+    Allow(Allow),
+    /// Refuse with an answer.
+    Deny {
+        /// 400–699.
+        code: u16,
+        /// Reason phrase.
+        reason: Option<String>,
+    },
+    /// Say nothing.
+    Drop,
+}
+
+/// Options of `allow`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Allow {
+    /// Send to this upstream (name) instead of the one domain and number choose.
+    pub upstream: Option<String>,
+    /// Header names to strip (`X-*` patterns).
+    pub strip: Vec<String>,
+    /// Headers of the default strip list to keep (patterns).
+    pub keep: Vec<String>,
+    /// Send the number as dialled instead of as judged.
+    pub keep_number: bool,
+    /// Body types allowed besides the known ones.
+    pub bodies: Vec<String>,
+    /// Exempt from call caps.
+    pub bypass_limits: bool,
+}
+
+/// `[[rule_test]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleTest {
+    /// Facts by name: side, method, source, user, from, to, number, domain, upstream, user_agent,
+    /// time.
+    pub event: Vec<(String, String)>,
+    /// `allow: NAME` or `deny: NAME`.
+    pub expect: String,
+    /// What is told when the rules say otherwise: the place of `expect`.
+    pub fault: Diagnostic,
+}
