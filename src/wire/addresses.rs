@@ -33,6 +33,53 @@ pub fn find_addresses(text: &[u8]) -> impl Iterator<Item = (Range<usize>, IpAddr
     })
 }
 
+/// Every host name that stands in one of `domains` (small letters), with the octets it takes: a
+/// name with a label before the domain, or a domain of several labels itself. Linear time, no
+/// allocation.
+pub fn find_names<'a>(
+    text: &'a [u8],
+    domains: &'a [String],
+) -> impl Iterator<Item = Range<usize>> + 'a {
+    let mut at = 0;
+    let of_name = |b: &u8| b.is_ascii_alphanumeric() || b"-._".contains(b);
+    std::iter::from_fn(move || {
+        while !domains.is_empty() {
+            let start = at + text.get(at..)?.iter().position(of_name)?;
+            let rest = text.get(start..)?;
+            let len = rest.iter().position(|b| !of_name(b)).unwrap_or(rest.len());
+            at = start + len;
+            // The digits of an escape (`x%40phone.lan`) are no part of the name.
+            let from = if escape_at(text, start.checked_sub(1)) { start + 2 } else { start };
+            let name = text.get(from..at).unwrap_or_default();
+            let (head, tail) = (trimmed(name, true), trimmed(name, false));
+            let name = name.get(head..name.len() - tail).unwrap_or_default();
+            if domains.iter().any(|d| is_within(name, d)) {
+                return Some(from + head..at - tail);
+            }
+        }
+        None
+    })
+}
+
+/// Dots and dashes with which no name begins or ends.
+fn trimmed(name: &[u8], front: bool) -> usize {
+    let mark = |b: &&u8| matches!(b, b'.' | b'-');
+    let len = name.iter().take_while(mark).count();
+    match front {
+        true => len,
+        false if len == name.len() => 0,
+        false => name.iter().rev().take_while(mark).count(),
+    }
+}
+
+/// Whether a name is a host of `domain`, or the domain where that alone tells something.
+fn is_within(name: &[u8], domain: &str) -> bool {
+    let at = name.len().checked_sub(domain.len());
+    let Some((host, end)) = at.and_then(|at| name.split_at_checked(at)) else { return false };
+    let whole = host.is_empty() && domain.contains('.') || host.len() > 1 && host.ends_with(b".");
+    whole && end.eq_ignore_ascii_case(domain.as_bytes())
+}
+
 /// The octet `back` places before `at`.
 fn before(text: &[u8], at: usize, back: usize) -> Option<u8> {
     at.checked_sub(back).and_then(|i| text.get(i)).copied()

@@ -76,7 +76,7 @@ impl Engine {
                     .map_err(|e| unsupported(format!("multipart: {e}")))?;
                 let mut described = false;
                 for p in &mut parts {
-                    let inner = Kind::of(p.content_type());
+                    let inner = p.kind().map_err(|_| unsupported("an encoded part".to_owned()))?;
                     if matches!(inner, Kind::Multipart { .. }) {
                         return Err(unsupported("multipart within multipart".to_owned()));
                     }

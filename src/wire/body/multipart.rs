@@ -1,6 +1,7 @@
 //! Multipart bodies (RFC 2046 §5.1), one level deep: split so that a part can be rewritten, joined
 //! so that the others are what they were. What two readers could split differently is refused.
 
+use super::kind::{Kind, Unreadable, is_optional, is_plain};
 use super::scrub;
 use crate::wire::limits;
 use std::net::IpAddr;
@@ -18,6 +19,28 @@ impl Part {
     #[must_use]
     pub fn content_type(&self) -> Option<&str> {
         self.values("content-type").next().and_then(|v| std::str::from_utf8(v).ok())
+    }
+
+    /// What it is, whatever its name; encoded, nobody can say. Without a type it is text.
+    ///
+    /// # Errors
+    /// [`Unreadable::Encoded`].
+    pub fn kind(&self) -> Result<Kind, Unreadable> {
+        let transfer = self.values("content-transfer-encoding");
+        if !transfer.chain(self.values("content-encoding")).all(is_plain) {
+            return Err(Unreadable::Encoded);
+        }
+        let written = self.values("content-type").next();
+        let read = written.map_or(Some("text/plain"), |v| std::str::from_utf8(v).ok());
+        Ok(Kind::of_octets(read, &self.body))
+    }
+
+    /// Whether it may be left out (`handling=optional`, RFC 3261 §20.11).
+    #[must_use]
+    pub fn is_optional(&self) -> bool {
+        let mut all = self.values("content-disposition");
+        let first = all.next().and_then(|v| std::str::from_utf8(v).ok());
+        all.next().is_none() && is_optional(first)
     }
 
     /// Its content.
@@ -79,21 +102,9 @@ impl Part {
         Ok(part)
     }
 
-    /// One type at most, and content as it is: what is encoded cannot be read.
+    /// One type at most: two could be read in two ways.
     fn check(&self) -> Result<(), &'static str> {
-        if self.values("content-type").count() > 1 {
-            return Err("a part of two types");
-        }
-        let plain = |v: &[u8], allowed: &[&str]| {
-            allowed.iter().any(|a| v.trim_ascii().eq_ignore_ascii_case(a.as_bytes()))
-        };
-        let transfer = ["7bit", "8bit", "binary"];
-        if !self.values("content-transfer-encoding").all(|v| plain(v, &transfer))
-            || !self.values("content-encoding").all(|v| plain(v, &["identity"]))
-        {
-            return Err("an encoded part");
-        }
-        Ok(())
+        if self.values("content-type").count() > 1 { Err("a part of two types") } else { Ok(()) }
     }
 }
 

@@ -1,5 +1,8 @@
 use super::*;
+use crate::wire::addresses::{find_addresses, find_names};
+use crate::wire::sip::{Framing, Message, Name};
 use proptest::prelude::*;
+use std::net::IpAddr;
 
 fn multipart(boundary: &str) -> Kind {
     Kind::Multipart { boundary: boundary.to_owned() }
@@ -119,12 +122,125 @@ fn what_cannot_be_split_in_one_way_is_refused() {
         ("--b\r\n folded: first\r\n\r\nx\r\n--b--", "a part's head cannot be read"),
         ("--b\r\nA: b\rc: d\r\n\r\nx\r\n--b--", "a control character in a part's head"),
         ("--b\r\nContent-Type: a/b\r\ncontent-type : c/d\r\n\r\nx\r\n--b--", "a part of two types"),
-        ("--b\r\nContent-Transfer-Encoding: base64\r\n\r\neA==\r\n--b--", "an encoded part"),
-        ("--b\r\nContent-Encoding: gzip\r\n\r\nx\r\n--b--", "an encoded part"),
     ] {
         assert_eq!(split(body.as_bytes(), "b"), Err(why), "{body:?}");
     }
-    assert!(split(b"--b\r\nContent-Transfer-Encoding: Binary\r\n\r\nx\r\n--b--", "b").is_ok());
+}
+
+/// The one part of a multipart body with these header lines.
+fn part(head: &str, text: &str) -> Part {
+    let body = format!("--b\r\n{head}\r\n{text}\r\n--b--");
+    split(body.as_bytes(), "b").unwrap().remove(0)
+}
+
+#[test]
+fn a_part_tells_what_it_is_unless_it_is_encoded() {
+    for (head, text, kind) in [
+        ("", "hello", Ok(Kind::Pass)),
+        ("", "v=0\r\no=-", Ok(Kind::Sdp)),
+        ("Content-Type: application/isup\r\n", "x", Ok(Kind::Unknown)),
+        ("Content-Type: application/isup\r\n", " \r\nv=0", Ok(Kind::Sdp)),
+        ("Content-Transfer-Encoding: Binary\r\n", "x", Ok(Kind::Pass)),
+        ("Content-Transfer-Encoding: base64\r\n", "eA==", Err(Unreadable::Encoded)),
+        ("content-transfer-encoding : Quoted-Printable\r\n", "=78", Err(Unreadable::Encoded)),
+        ("Content-Encoding: gzip\r\n", "x", Err(Unreadable::Encoded)),
+        ("Content-Encoding: identity\r\nContent-Encoding: br\r\n", "", Err(Unreadable::Encoded)),
+    ] {
+        assert_eq!(part(head, text).kind(), kind, "{head}{text}");
+    }
+}
+
+#[test]
+fn a_message_tells_what_its_body_is() {
+    let of = |head: &str, body: &str| {
+        let text = format!(
+            "MESSAGE sip:b@h SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@h>;tag=1\r\n\
+             To: <sip:b@h>\r\nCall-ID: 1\r\nCSeq: 1 MESSAGE\r\n{head}\r\n{body}"
+        );
+        let message = Message::parse(text.into_bytes().into(), Framing::Datagram).unwrap();
+        assert!(!message.has(&Name::ContentLength));
+        Kind::of_message(&message)
+    };
+    assert_eq!(of("", "x"), Err(Unreadable::Untyped));
+    assert_eq!(of("", "v=0"), Err(Unreadable::Untyped));
+    assert_eq!(of("c: text/plain\r\n", "x"), Ok(Kind::Pass));
+    assert_eq!(of("c: text/plain\r\n", "v=0\r\n"), Ok(Kind::Sdp));
+    assert_eq!(of("c: text/plain\r\n", "\u{feff}\n v = 0"), Ok(Kind::Sdp));
+    assert_eq!(of("c: text/plain\r\n", "v=1"), Ok(Kind::Pass));
+    assert_eq!(of("c: text/plain\r\ne: identity\r\n", "x"), Ok(Kind::Pass));
+    for encoded in ["e: gzip", "e: identity\r\ne: gzip", "Content-Transfer-Encoding: base64"] {
+        let head = format!("c: text/plain\r\n{encoded}\r\n");
+        assert_eq!(of(&head, "x"), Err(Unreadable::Encoded), "{encoded}");
+    }
+}
+
+#[test]
+fn a_part_may_be_left_out_when_it_says_so_once() {
+    for (head, optional) in [
+        ("", false),
+        ("Content-Disposition: session\r\n", false),
+        ("Content-Disposition: signal;handling=optional\r\n", true),
+        ("content-disposition: signal ; a=\"x;handling=no\" ; Handling = Optional\r\n", true),
+        ("Content-Disposition: signal;handling=\"optional\"\r\n", true),
+        ("Content-Disposition: signal;handling=required\r\n", false),
+        ("Content-Disposition: signal;handling=optional;handling=required\r\n", false),
+        ("Content-Disposition: signal;handling=\"optional\r\n", false),
+        ("Content-Disposition: a;handling=optional\r\nContent-Disposition: b\r\n", false),
+    ] {
+        assert_eq!(part(head, "x").is_optional(), optional, "{head}");
+    }
+}
+
+#[test]
+fn text_is_told_from_what_only_looks_so() {
+    for named in [
+        "text/html",
+        "Text/X ; charset=utf-8",
+        "message/cpim",
+        "application/xml",
+        "a/b+XML",
+        "a/json",
+    ] {
+        assert!(is_text(named, b"x"), "{named}");
+        assert!(!is_text(named, b"\0x"), "{named}");
+    }
+    for named in ["application/isup", "application/octet-stream", "xml", "", "image/png"] {
+        assert!(!is_text(named, b"x"), "{named}");
+    }
+}
+
+#[test]
+fn what_names_the_inside_is_noticed_in_octets_of_any_kind() {
+    let hidden = |ip: IpAddr| ip.to_string().starts_with("10.");
+    let domains = ["lan".to_owned(), "corp.example".to_owned()];
+    let told = |octets: &[u8]| names_inside(octets, hidden, &domains);
+    let wide = |text: &str| text.bytes().flat_map(|b| [b, 0]).collect::<Vec<u8>>();
+    assert!(told(b"\x01\x0210.0.0.5\xff"));
+    assert!(told(b"\x0b\0pbx.corp.example\x01"));
+    assert!(told(&wide("at 10.0.0.5")) && told(&wide("at phone-7.lan")));
+    assert!(!told(b"\x01\x02192.0.2.5\xff www.example.com") && !told(&wide("192.0.2.5")));
+}
+
+#[test]
+fn inside_names_are_overwritten() {
+    let domains = ["lan".to_owned(), "corp.example".to_owned()];
+    let shown = |text: &str| {
+        String::from_utf8(scrub_names(text.as_bytes(), &domains, "203.0.113.7")).unwrap()
+    };
+    for (text, want) in [
+        ("<sip:7@Phone-7.LAN:5060>", "<sip:7@203.0.113.7:5060>"),
+        ("at pbx.corp.example.", "at 203.0.113.7."),
+        ("corp.example", "203.0.113.7"),
+        ("sip:7%40phone.lan;x", "sip:7%40203.0.113.7;x"),
+        ("a.lan,b.lan", "203.0.113.7,203.0.113.7"),
+    ] {
+        assert_eq!(shown(text), want);
+    }
+    for other in ["lan", "a lan party", "phone.lan.example.com", "xcorp.example", "a.plan", "lan.a"]
+    {
+        assert_eq!(shown(other), other);
+    }
+    assert_eq!(scrub_names(b"a.lan", &[], "x"), b"a.lan");
 }
 
 #[test]
@@ -183,8 +299,20 @@ proptest! {
     }
 
     #[test]
+    fn no_inside_name_survives(text in "([a-z%]{0,3}[-._@ 04]){0,8}((lan|corp\\.example)[-._ :]?){0,2}") {
+        let domains = ["lan".to_owned(), "corp.example".to_owned()];
+        let out = scrub_names(text.as_bytes(), &domains, "203.0.113.7");
+        prop_assert_eq!(find_names(&out, &domains).next(), None, "{}", text);
+        prop_assert!(!names_inside(&out, |_| false, &domains));
+    }
+
+    #[test]
     fn no_input_panics(body: Vec<u8>, b in "[a-z]{1,3}", value in "[ -~]{0,40}") {
         let _ = split(&body, &b);
-        let _ = Kind::of(Some(&format!("multipart/{value}")));
+        let _ = Kind::of_octets(Some(&format!("multipart/{value}")), &body);
+        let _ = (is_optional(Some(&value)), is_text(&value, &body));
+        let domains = [b];
+        let hides = names_inside(&body, |_| false, &domains);
+        prop_assert!(hides || scrub_names(&body, &domains, "x") == body);
     }
 }
