@@ -91,10 +91,11 @@ impl Config {
 }
 
 fn site(c: &mut Changes, old: &Site, new: &mut Site) {
-    let Site { name, domain, timezone } = new;
+    let Site { name, domain, timezone, inside_domains } = new;
     c.keep("site.name", &old.name, name);
     c.now("site.domain", &old.domain, domain);
     c.now("site.timezone", &old.timezone, timezone);
+    c.now("site.inside_domains", &old.inside_domains, inside_domains);
 }
 
 /// Sockets, relay threads and port pools are made at the start: what they were made from stays.

@@ -112,12 +112,21 @@ pub(super) fn section<T>(
 }
 
 fn site(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Site {
-    let read = section(top, "site", "[site]", src, |s, src| Site {
-        name: s.string("name", src).unwrap_or_else(|| "site".to_owned()),
-        domain: s.string("domain", src),
-        timezone: s.string("timezone", src).unwrap_or_else(|| "UTC".to_owned()),
+    let mut site = Site {
+        name: "site".to_owned(),
+        domain: None,
+        timezone: "UTC".to_owned(),
+        inside_domains: Vec::new(),
+    };
+    section(top, "site", "[site]", src, |s, src| {
+        site.name = s.string("name", src).unwrap_or_else(|| site.name.clone());
+        site.domain = s.string("domain", src);
+        site.timezone = s.string("timezone", src).unwrap_or_else(|| site.timezone.clone());
+        site.inside_domains = s.list("inside_domains", src);
+        site.inside_domains.iter().for_each(|d| values::domain(s, "inside_domains", d, src));
+        site.inside_domains.iter_mut().for_each(|d| d.make_ascii_lowercase());
     });
-    read.unwrap_or(Site { name: "site".to_owned(), domain: None, timezone: "UTC".to_owned() })
+    site
 }
 
 fn registrar(top: &mut Section<'_, '_>, upstreams: &[Upstream], src: &mut Source<'_>) -> Registrar {

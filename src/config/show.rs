@@ -1,6 +1,6 @@
 //! `config show`: the values in effect, and the limits that no key changes.
 
-use super::{Config, DefaultPolicy, Learn, RegistrarMode, Strangers, UnknownBodies};
+use super::{Config, DefaultPolicy, Learn, RegistrarMode, Site, Strangers, UnknownBodies};
 use crate::wire::limits;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -18,7 +18,12 @@ fn duration(d: Duration) -> String {
 }
 
 fn sections(c: &Config, o: &mut String) -> std::fmt::Result {
-    writeln!(o, "site = {{ name = {:?}, timezone = {:?} }}", c.site.name, c.site.timezone)?;
+    let Site { name, domain, timezone, inside_domains } = &c.site;
+    let domain = domain.as_ref().map(|d| format!("domain = {d:?}, ")).unwrap_or_default();
+    writeln!(
+        o,
+        "site = {{ name = {name:?}, timezone = {timezone:?}, {domain}inside_domains = {inside_domains:?} }}"
+    )?;
     writeln!(o, "drain = \"{}\"", duration(c.drain))?;
     for i in &c.interfaces {
         let listen: Vec<String> =

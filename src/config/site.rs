@@ -53,7 +53,12 @@ impl Config {
     pub fn site(address: IpAddr, networks: &[IpNet], data: &str) -> Self {
         let port = 5060;
         Self {
-            site: Site { name: "site".to_owned(), domain: None, timezone: "UTC".to_owned() },
+            site: Site {
+                name: "site".to_owned(),
+                domain: None,
+                timezone: "UTC".to_owned(),
+                inside_domains: Vec::new(),
+            },
             interfaces: vec![Interface {
                 name: "lan".to_owned(),
                 side: Side::Inside,

@@ -166,6 +166,8 @@ fn what_goes_into_messages_and_logs_is_printable() {
     for domain in ["pbx.example.com", "192.0.2.1", "[2001:db8::1]", "PBX"] {
         assert_eq!(faults(&format!("{MINIMAL}domain = \"{domain}\"\n")), "");
     }
+    let told = faults(&format!("site = {{ inside_domains = [\"a b\"] }}\n{MINIMAL}"));
+    assert!(told.contains("error[domain]: \"a b\" is no domain"), "{told}");
     let reason = "[[rule]]\nname = \"x\"\ndeny = { code = 403, reason = \"a\\r\\nX: y\" }\n";
     let told = faults(&(MINIMAL.to_owned() + reason));
     assert!(told.contains("error[name]: `reason`"), "{told}");

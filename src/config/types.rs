@@ -55,6 +55,8 @@ pub struct Site {
     pub domain: Option<String>,
     /// IANA zone for rules with hours; `UTC` by default.
     pub timezone: String,
+    /// Domains whose host names are hidden as inside addresses are, in small letters.
+    pub inside_domains: Vec<String>,
 }
 
 /// Which media sources a leg accepts (house rule 10).

@@ -25,6 +25,7 @@ fn what_counts_at_once() {
     for (from, to, key) in [
         ("drain = \"60s\"", "drain = \"9s\"", "drain"),
         ("Europe/Berlin", "Asia/Seoul", "site.timezone"),
+        ("[\"corp.example\"]", "[]", "site.inside_domains"),
         ("rport = true", "rport = false", "interface.phones.rport"),
         ("# strangers = \"answer\"", "strangers = \"silent\"", "interface.phones.strangers"),
         ("# strangers = \"silent\"", "strangers = \"answer\"", "interface.wan.strangers"),
