@@ -62,15 +62,16 @@ pub fn scrub_names(body: &[u8], domains: &[String], shown: &str) -> Vec<u8> {
     out
 }
 
-/// Whether octets of any kind name an inside address or host as text, be it of one octet a letter or
-/// of several (UTF-16, UTF-32).
+/// Whether octets of any kind name an inside address or host as text, be it of one octet a letter
+/// or of several (UTF-16, UTF-32).
 #[must_use]
 pub fn names_inside(octets: &[u8], hidden: impl Fn(IpAddr) -> bool, domains: &[String]) -> bool {
     let names = |text: &[u8]| {
         find_addresses(text).any(|(_, ip)| hidden(ip)) || find_names(text, domains).next().is_some()
     };
     let narrow = if octets.contains(&0) {
-        Cow::Owned(octets.iter().copied().filter(|b| *b != 0).collect::<Vec<u8>>())
+        let letters: Vec<u8> = octets.iter().copied().filter(|b| *b != 0).collect();
+        Cow::Owned(letters)
     } else {
         Cow::Borrowed(octets)
     };
