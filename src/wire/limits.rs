@@ -12,6 +12,14 @@ pub const HEADER_LINE: usize = 8_192;
 pub const METHOD: usize = 256;
 /// Octets of a URI.
 pub const URI: usize = 2_048;
+/// Octets of a host name (RFC 1035 §2.3.4, RFC 1123 §2.1).
+pub const HOST: usize = 253;
+/// Octets of a label of a host name.
+pub const HOST_LABEL: usize = 63;
+/// Parameters of a URI, and of one value of a header that a proxy reads.
+pub const PARAMS: usize = 64;
+/// Headers within a URI (what follows its `?`).
+pub const URI_HEADERS: usize = 64;
 /// Via values.
 pub const VIAS: usize = 70;
 /// Contact values.

@@ -155,13 +155,36 @@ impl Sdp {
 
     /// Writes the body anew: every address becomes `address` (o= c= a=rtcp), ports by `places`
     /// (one an `m=` line, missing ones `Refuse`; port 0 stays 0), lines of ICE, rtcp-mux and BUNDLE
-    /// removed, anything else that can carry an address removed (s= becomes `-`), everything else
-    /// kept byte for byte. A c= of 0.0.0.0 (hold) stays 0.0.0.0. The o= line's user, session and
-    /// version are kept.
+    /// removed, keys (k=) and anything else that can carry an address removed (s= becomes `-`), all
+    /// else kept byte for byte. A c= of 0.0.0.0 (hold) stays 0.0.0.0. The o= line's user, session
+    /// and version are kept.
     #[must_use]
     pub fn rewrite(&self, address: IpAddr, places: &[Place]) -> Vec<u8> {
         rewrite::rewrite(self, address, places)
     }
+}
+
+/// A body that describes no session of ours (OPTIONS) without its `k=` lines: keys in clear, which
+/// are not to be used (RFC 8866 §5.12).
+#[must_use]
+pub fn without_keys(body: &[u8]) -> Vec<u8> {
+    let is_key = |line: &[u8]| {
+        let after = line.trim_ascii_start().strip_prefix(b"k").map(<[u8]>::trim_ascii_start);
+        after.is_some_and(|a| a.starts_with(b"="))
+    };
+    let mut rest = body;
+    let mut out = Vec::with_capacity(body.len());
+    while !rest.is_empty() {
+        let end = rest.iter().position(|b| matches!(b, b'\n' | b'\r')).unwrap_or(rest.len());
+        let both = rest.get(end..).is_some_and(|r| r.starts_with(b"\r\n"));
+        let next = rest.len().min(end + if both { 2 } else { 1 });
+        let (line, after) = rest.split_at_checked(next).unwrap_or((rest, &[]));
+        if !is_key(line) {
+            out.extend_from_slice(line);
+        }
+        rest = after;
+    }
+    out
 }
 
 #[cfg(test)]

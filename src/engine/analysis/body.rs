@@ -9,6 +9,7 @@ use crate::engine::net::host_text;
 use crate::engine::reports::is_report;
 use crate::ground::Side;
 use crate::wire::body::{self, Kind};
+use crate::wire::sdp;
 use crate::wire::sip::{Message, Name, RejectReason};
 
 /// What a body says about media, when it may say it: the call, who speaks, and whether it is an
@@ -112,7 +113,8 @@ impl Engine {
             // OPTIONS and the like describe abilities, not a session: addresses go all the same.
             None => {
                 let shown = self.shown_address();
-                Ok(Some(body::scrub(part, |ip| self.is_hidden(ip), &shown)))
+                let part = sdp::without_keys(part);
+                Ok(Some(body::scrub(&part, |ip| self.is_hidden(ip), &shown)))
             }
         }
     }

@@ -79,6 +79,8 @@ pub(super) fn attribute_fate(name: &str, value: &str, whole: &[u8]) -> Fate {
 /// What becomes of a line that is neither `o=`, `c=`, `m=` nor `a=`.
 pub(super) fn other_fate(kind: u8, value: &[u8]) -> Fate {
     match kind {
+        // A key in clear, which has no use left (RFC 8866 §5.12): nobody is to see it.
+        b'k' => Fate::Remove,
         _ if !names_an_address(value) => Fate::Keep,
         // Both are mandatory, and nobody needs to know what they said.
         b's' => Fate::Replace("s=-"),

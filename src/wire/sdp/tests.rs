@@ -228,6 +228,22 @@ fn what_two_readers_would_read_differently_is_refused() {
 }
 
 #[test]
+fn keys_in_clear_go_from_the_session_and_from_its_sections() {
+    let body = |key: &str| {
+        format!(
+            "v=0\r\no=- 1 1 IN IP4 203.0.113.7\r\ns=-\r\nc=IN IP4 203.0.113.7\r\nt=0 0\r\n{key}\
+             m=audio 0 RTP/AVP 0\r\ni=x\r\n{key}a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:k=\r\n"
+        )
+    };
+    for key in ["k=clear:secret\r\n", "k=prompt\r\n", "k=\r\n", "k=base64:a2V5\nk=uri:x\r\n"] {
+        assert_eq!(ours(&body(key)), body(""), "{key}");
+        let text = without_keys(body(key).as_bytes());
+        assert_eq!(String::from_utf8(text).unwrap(), body(""), "{key}");
+    }
+    assert_eq!(without_keys(b" k = clear:x\rs=k=1\nk=clear:y"), b"s=k=1\n");
+}
+
+#[test]
 fn odd_but_clear_bodies_become_regular() {
     let odd = "v=0\no=John Doe 1 2 IN IP4 10.0.0.5\n\ns=-\nc=IN  IP4\t10.0.0.5/127/3\n\
         m=audio\t 4000/2  RTP/AVP   0 8 \n\

@@ -1,6 +1,7 @@
 //! `;name=value` parameters in their order, unknown ones kept (RFC 3261 §25.1 generic-param).
 
 use super::text::{find_outside, is_host, is_token, text_of, trim};
+use crate::wire::limits;
 use std::fmt;
 
 /// Ordered parameters. Names compare case-insensitively; values are kept as written (a quoted
@@ -9,7 +10,8 @@ use std::fmt;
 pub struct Params(pub Vec<(Box<str>, Option<Box<str>>)>);
 
 impl Params {
-    /// Reads what follows the first `;` (leading `;` included); `None` when it is broken.
+    /// Reads what follows the first `;` (leading `;` included); `None` when it is broken, or more
+    /// than [`limits::PARAMS`].
     pub(crate) fn parse(text: &[u8], strict: bool) -> Option<Self> {
         let mut all = Vec::new();
         let mut rest = trim(text);
@@ -32,6 +34,9 @@ impl Params {
                 return None;
             }
             let name = std::str::from_utf8(name).ok()?;
+            if all.len() >= limits::PARAMS {
+                return None;
+            }
             all.push((name.into(), value.map(|v| text_of(v).into())));
         }
         rest.is_empty().then_some(Self(all))

@@ -1,5 +1,7 @@
 //! Character classes and list splitting shared by the header readers (RFC 3261 §25.1).
 
+use crate::wire::limits;
+
 /// Trims spaces and tabs.
 pub(crate) fn trim(value: &[u8]) -> &[u8] {
     let start = value.iter().position(|b| !is_blank(*b)).unwrap_or(value.len());
@@ -27,10 +29,29 @@ pub(crate) fn is_host(text: &[u8]) -> bool {
             let text = std::str::from_utf8(v6).unwrap_or_default();
             text.parse::<std::net::Ipv6Addr>().is_ok() || is_loose_v6(text)
         }),
-        None => {
-            !text.is_empty() && text.iter().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(b))
-        }
+        None => is_name(text) || is_v4(text),
     }
+}
+
+/// A host name by RFC 1123 §2.1, with the dot of the root behind it or without. Underscores are in
+/// use. A name that ends in a number would be an address to some readers (RFC 3696 §2).
+fn is_name(text: &[u8]) -> bool {
+    let name = text.strip_suffix(b".").unwrap_or(text);
+    let of_label = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    let is_label = |label: &[u8]| {
+        (1..=limits::HOST_LABEL).contains(&label.len())
+            && label.iter().all(of_label)
+            && !label.starts_with(b"-")
+            && !label.ends_with(b"-")
+    };
+    let mut last = name.rsplit(|b| *b == b'.');
+    let number = last.next().is_some_and(|label| label.iter().all(u8::is_ascii_digit));
+    name.len() <= limits::HOST && !number && name.split(|b| *b == b'.').all(is_label)
+}
+
+/// Four numbers without leading zeros, which some readers take for octal.
+fn is_v4(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_ok_and(|t| t.parse::<std::net::Ipv4Addr>().is_ok())
 }
 
 /// RFC 5118 §4.10: some senders write three colons where two are meant.

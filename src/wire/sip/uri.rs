@@ -99,7 +99,8 @@ impl Uri {
             None => (hostpart, None),
         };
         let named = |h: &str| h.split_once('=').is_some_and(|(name, _)| !name.is_empty());
-        if headers.as_deref().is_some_and(|all| !all.split('&').all(named)) {
+        let few = |all: &str| all.split('&').nth(limits::URI_HEADERS).is_none();
+        if headers.as_deref().is_some_and(|all| !few(all) || !all.split('&').all(named)) {
             return None;
         }
         let (hostport, params) = match hostpart.find(';') {

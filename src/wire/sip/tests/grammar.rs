@@ -254,3 +254,47 @@ fn an_old_request_without_branch_tag_or_hops_is_read() {
     let top = m.first(&Name::Via).and_then(Via::parse).unwrap();
     assert_eq!(top.branch(), None);
 }
+
+#[test]
+fn hosts_are_those_of_rfc_1123() {
+    let label = "a".repeat(63);
+    let longest = format!("{label}.{label}.{label}.{}", "b".repeat(61));
+    assert_eq!(longest.len(), 253);
+    let root = format!("{longest}.");
+    let fine = ["h", "a-b.example.com.", "my_host", "3com.example", "1.2.3.x", "255.1.1.1", "a--b"];
+    for host in fine.into_iter().chain([label.as_str(), &longest, &root]) {
+        assert!(uri(&format!("sip:u@{host}:5060;lr")).is_some_and(|u| u.host == host), "{host}");
+        let read = via(&format!("SIP/2.0/UDP {host}:5060;branch=z9hG4bK1"));
+        assert!(read.is_some_and(|v| v.host == host), "{host}");
+    }
+    let (wide, long) = ("a".repeat(64), format!("c{longest}"));
+    let broken = [
+        "",
+        ".",
+        "a..b",
+        ".a",
+        "a..",
+        "-a",
+        "a-",
+        "a.-b",
+        "a-.b",
+        "a b",
+        "a%62",
+        "caf\u{e9}",
+        "1",
+        "1.2.3",
+        "1.2.3.4.5",
+        "256.1.1.1",
+        "010.0.0.1",
+        "1.2.3.4.",
+        "a.1",
+        "[::1",
+        "[::1]x",
+        "[1.2.3.4]",
+        "[::1%1]",
+    ];
+    for host in broken.into_iter().chain([wide.as_str(), &long]) {
+        assert_eq!(uri(&format!("sip:u@{host};lr")), None, "{host}");
+        assert_eq!(via(&format!("SIP/2.0/UDP {host};branch=z9hG4bK1")), None, "{host}");
+    }
+}

@@ -108,6 +108,47 @@ fn lists_have_their_limits_in_one_row_and_in_many() {
 }
 
 #[test]
+fn a_uri_and_a_value_have_at_most_64_parameters() {
+    let many = |n: usize| (0..n).map(|i| format!(";p{i}")).collect::<String>();
+    type Of<'a> = &'a dyn Fn(usize) -> String;
+    let target: Of = &|n| with("sip:b@example.com S", &format!("sip:b@example.com{} S", many(n)));
+    let of_to: Of = &|n| with("<sip:b@example.com>", &format!("<sip:b@h{}>", many(n)));
+    let to: Of = &|n| with("<sip:b@example.com>", &format!("<sip:b@h>{}", many(n)));
+    let bare: Of = &|n| with("<sip:b@example.com>", &format!("sip:b@h{}", many(n)));
+    let contact: Of = &|n| options(&format!("m: <sip:c@h>{}\r\n", many(n)));
+    let of_route: Of = &|n| options(&format!("Route: <sip:c@h{}>\r\n", many(n)));
+    let via: Of = &|n| options(&format!("v: SIP/2.0/UDP h{}\r\n", many(n)));
+    let tel: Of = &|n| with("<sip:b@example.com>", &format!("<tel:+1{}>", many(n)));
+    for (of, name) in [
+        (of_to, "To"),
+        (to, "To"),
+        (bare, "To"),
+        (tel, "To"),
+        (contact, "Contact"),
+        (of_route, "Route"),
+        (via, "Via"),
+    ] {
+        assert_eq!(status(of(limits::PARAMS)), 0, "{name}");
+        let refusal = read(of(limits::PARAMS + 1)).expect_err(name);
+        let phrase = format!("Broken {name}");
+        assert_eq!((refusal.status, &*refusal.phrase), (400, phrase.as_str()));
+        assert!(refusal.answerable.is_some() || name == "Via");
+    }
+    assert_eq!(status(target(limits::PARAMS)), 0);
+    let refusal = read(target(limits::PARAMS + 1)).unwrap_err();
+    assert_eq!((refusal.status, &*refusal.phrase), (400, "Broken Request-URI"));
+}
+
+#[test]
+fn a_uri_has_at_most_64_headers() {
+    let many = |n: usize| (0..n).map(|i| format!("h{i}=x")).collect::<Vec<_>>().join("&");
+    let to = |n: usize| with("<sip:b@example.com>", &format!("<sip:b@h?{}>", many(n)));
+    assert_eq!(status(to(limits::URI_HEADERS)), 0);
+    let refusal = read(to(limits::URI_HEADERS + 1)).unwrap_err();
+    assert_eq!((refusal.status, &*refusal.phrase), (400, "Broken To"));
+}
+
+#[test]
 fn numbers_have_their_limits() {
     assert_eq!(status(with("CSeq: 1 ", "CSeq: 2147483647 ")), 0);
     assert_eq!(status(with("CSeq: 1 ", "CSeq: 2147483648 ")), 400);
