@@ -12,6 +12,8 @@ pub(crate) const LAYERS: [&str; 12] = [
 /// How many of them stand left of the seam.
 pub(crate) const PURE: usize = 7;
 const ROOM: usize = 400;
+/// Lines of code of a function between its braces, blank lines and comments not counted.
+const FUNCTION: usize = 70;
 /// Rooms that are larger for now, with the most they may have. Only ever shortened.
 const LARGE: [(&str, usize); 4] = [
     ("src/engine/initial.rs", 640),
@@ -108,6 +110,52 @@ fn nothing_left_of_the_seam_touches_the_world() {
         }
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// Functions of more than [`FUNCTION`] lines. Their ends are found by indentation, which rustfmt
+/// keeps.
+fn long_functions(name: &str, text: &str) -> Vec<String> {
+    let mut broken = Vec::new();
+    let mut open: Vec<(usize, usize, usize)> = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let code = line.trim_start();
+        let indent = line.len() - code.len();
+        if open.last().is_some_and(|(at, ..)| *at == indent) && code.starts_with('}') {
+            let (_, begun, lines) = open.pop().unwrap();
+            if lines > FUNCTION {
+                broken.push(format!("{name}:{begun}: a function of {lines} lines"));
+            }
+        }
+        if !code.is_empty() && !code.starts_with("//") {
+            open.iter_mut().for_each(|(.., lines)| *lines += 1);
+        }
+        let words = code.split('(').next().unwrap();
+        let is_fn = words.split(' ').any(|w| w == "fn") && !code.starts_with("//");
+        // A declaration without a body ends in a semicolon, a short body on the same line.
+        if is_fn && !code.ends_with(';') && !code.ends_with('}') {
+            open.push((indent, index + 1, 0));
+        }
+    }
+    broken
+}
+
+#[test]
+fn functions_are_short_and_none_is_excused() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let settings = fs::read_to_string(root.join(".clippy.toml")).unwrap();
+    assert!(settings.contains(&format!("too-many-lines-threshold = {FUNCTION}\n")));
+    let mut broken = Vec::new();
+    for (name, text) in files() {
+        broken.extend(long_functions(&name, production(&name, &text)));
+        if text.contains("too_many_lines") {
+            broken.push(format!("{name}: a function is excused from the limit"));
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    let body =
+        |n: usize| format!("fn f(\n    a: u8,\n) {{\n{}}}\n", "    g();\n\n    // x\n".repeat(n));
+    assert_eq!(long_functions("x", &body(FUNCTION - 2)), [""; 0]);
+    assert_eq!(long_functions("x", &body(FUNCTION - 1)), ["x:1: a function of 71 lines"]);
 }
 
 #[test]
