@@ -7,13 +7,14 @@ pub mod number;
 mod selftest;
 
 pub use compile::RuleSet;
+pub use number::Number;
 
 use crate::config::Allow;
 use crate::ground::Side;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// What is known of a request outside a dialog, already normalised.
+/// What is known of a request outside a dialog.
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
     /// Where it came from.
@@ -24,10 +25,10 @@ pub struct Facts<'a> {
     pub source: IpAddr,
     /// User of the binding it came by (or that digest proved); `None`: not registered.
     pub user: Option<&'a str>,
-    /// Normalised caller.
-    pub from: &'a str,
-    /// Normalised callee.
-    pub to: &'a str,
+    /// Who calls.
+    pub from: &'a Number,
+    /// Who is called.
+    pub to: &'a Number,
     /// Request-URI host, lower case.
     pub domain: &'a str,
     /// Upstream it came from or would go to.

@@ -2,6 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use portreeve::policy::Number;
+use portreeve::policy::number::Plan;
 use portreeve::wire::sip::{CSeq, NameAddr, Uri, Via};
 
 fuzz_target!(|octets: &[u8]| {
@@ -10,6 +12,17 @@ fuzz_target!(|octets: &[u8]| {
     }
     if let Some(via) = Via::parse(octets) {
         assert_eq!(Via::parse(via.to_string().as_bytes()), Some(via));
+    }
+    if let Some(mut uri) = Uri::parse(octets) {
+        let plan = Plan { outside_line: Some("9"), country: Some("+49"), ..Plan::default() };
+        let number = Number::called(&uri, &plan);
+        assert!(
+            number.forms().count() <= 64 && number.forms().all(|f| f.len() <= 3 * octets.len() + 9)
+        );
+        if uri.user.is_some() {
+            uri.set_number(number.result());
+            assert_eq!(Uri::parse(uri.to_string().as_bytes()), Some(uri));
+        }
     }
     let _ = (NameAddr::parse(octets), CSeq::parse(octets));
 });

@@ -34,6 +34,7 @@ pub(super) fn check(file: &Path) -> u8 {
     match load(file, &run::environment(&[])) {
         Ok(c) => {
             let rules = c.policy.rules.len();
+            c.warnings().iter().for_each(|w| eprintln!("warning: {w}"));
             println!(
                 "{}: good: {} interfaces, {} upstreams, {rules} rules, {} rule tests passed",
                 file.display(),

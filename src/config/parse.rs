@@ -253,10 +253,14 @@ fn timers(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Timers {
 }
 
 fn numbers(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Numbers {
-    let read = section(top, "numbers", "[numbers]", src, |s, src| Numbers {
-        outside_line: s.string("outside_line", src),
-        national_prefix: s.string("national_prefix", src),
-        country: s.string("country", src),
+    let read = section(top, "numbers", "[numbers]", src, |s, src| {
+        let n = Numbers {
+            outside_line: s.string("outside_line", src),
+            national_prefix: s.string("national_prefix", src),
+            country: s.string("country", src),
+        };
+        values::numbers(s, &n, src);
+        n
     });
     read.unwrap_or_default()
 }

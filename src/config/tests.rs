@@ -252,6 +252,28 @@ fn the_environment_and_flags_override_and_unknown_ones_are_told() {
 }
 
 #[test]
+fn a_dial_plan_is_made_of_what_can_be_dialled_and_warned_of_where_phones_sign() {
+    let with = |lines: &str| format!("{MINIMAL}[numbers]\n{lines}\n");
+    for (line, told) in [
+        ("outside_line = \"\"", "`outside_line` must be 1 to 8 digits"),
+        ("outside_line = \"+9\"", "`outside_line` must be 1 to 8 digits"),
+        ("country = \"49\"", "`country` must be a plus and 1 to 3 digits"),
+        ("country = \"+4;x\"", "`country` must be a plus and 1 to 3 digits"),
+        ("national_prefix = \"0x\"", "`national_prefix` must be 1 to 8 digits"),
+    ] {
+        let said = faults(&with(line));
+        assert!(said.contains("error[number]") && said.contains(told), "{line}: {said}");
+    }
+    let warned =
+        |text: &str| Config::parse("t", text, &Environment::default()).unwrap().warnings().len();
+    assert_eq!(warned(MINIMAL), 0);
+    assert_eq!(warned(&with("outside_line = \"9\"")), 1);
+    assert_eq!(warned(&with("country = \"+49\"\nnational_prefix = \"0\"")), 1);
+    let local = with("outside_line = \"*9\"") + "[registrar]\nmode = \"local\"\ndigest = false\n";
+    assert_eq!(warned(&local), 0, "we ask for the digest ourselves, of what was dialled");
+}
+
+#[test]
 fn strangers_are_silenced_outside_and_answered_inside_unless_the_file_says_otherwise() {
     let said = |text: &str| -> Vec<Strangers> {
         let config = Config::parse("t", text, &Environment::default()).unwrap();

@@ -267,6 +267,20 @@ impl Config {
         all
     }
 
+    /// What can be meant, and is worth a word at `config check`.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let rewrites = self.numbers.outside_line.is_some() || self.numbers.country.is_some();
+        if !rewrites || self.registrar.mode == RegistrarMode::Local {
+            return Vec::new();
+        }
+        let what = "[numbers] changes what phones dial: a phone that proves itself to the PBX by \
+                    digest signs the number as dialled, and a PBX that compares it with what it \
+                    gets refuses the call. A rule with `allow = { keep_number = true }` sends it \
+                    as dialled.";
+        vec![what.to_owned()]
+    }
+
     /// True when the gateway is itself the site's phone system.
     #[must_use]
     pub fn is_site(&self) -> bool {

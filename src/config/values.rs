@@ -3,7 +3,7 @@
 //! together stands in `checks`.
 
 use super::reader::{Section, Source};
-use super::{Interface, Listen, Registrar, Timers};
+use super::{Interface, Listen, Numbers, Registrar, Timers};
 use crate::ground::Transport;
 use crate::wire::sip::Uri;
 use std::net::{IpAddr, SocketAddr};
@@ -100,6 +100,25 @@ pub(super) fn registrar(s: &Section<'_, '_>, r: &Registrar, src: &mut Source<'_>
     if r.realm.is_empty() || r.realm.chars().any(|c| c.is_control() || "\"\\:".contains(c)) {
         let hint = Some("a word or a domain, as pbx.example.com".to_owned());
         src.fault("registrar", s.span_of("realm"), "`realm` cannot be quoted", hint);
+    }
+}
+
+/// What `[numbers]` takes off and puts before must be what is dialled.
+pub(super) fn numbers(s: &Section<'_, '_>, n: &Numbers, src: &mut Source<'_>) {
+    let dialled = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || b"*#".contains(&b));
+    for (key, value) in [("outside_line", &n.outside_line), ("national_prefix", &n.national_prefix)]
+    {
+        let fine = |text: &String| (1..=8).contains(&text.len()) && dialled(text);
+        if value.as_ref().is_some_and(|text| !fine(text)) {
+            let what = format!("`{key}` must be 1 to 8 digits, stars or hashes");
+            src.fault("number", s.span_of(key), what, Some("as \"0\"".to_owned()));
+        }
+    }
+    let code = n.country.as_deref().map(|c| c.strip_prefix('+').unwrap_or_default());
+    let fine = |c: &str| (1..=3).contains(&c.len()) && c.bytes().all(|b| b.is_ascii_digit());
+    if code.is_some_and(|c| !fine(c)) {
+        let what = "`country` must be a plus and 1 to 3 digits";
+        src.fault("number", s.span_of("country"), what, Some("as \"+49\"".to_owned()));
     }
 }
 

@@ -56,6 +56,13 @@ impl RuleSet {
         if failed.is_empty() { Ok(set) } else { Err(failed) }
     }
 
+    /// Whether a rule asks what is dialled. Then a number that is not [`super::Number::is_clear`]
+    /// is 400: the rule would read one number in it, and who is behind the gateway another.
+    #[must_use]
+    pub fn judges_numbers(&self) -> bool {
+        self.rules.iter().any(|r| r.conditions.reads_number())
+    }
+
     /// The first match; the default policy at the end.
     #[must_use]
     pub fn evaluate(&self, facts: &Facts<'_>, now: Wall) -> Verdict {

@@ -9,7 +9,6 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub(super) struct Defaults {
     policy: DefaultPolicy,
-    emergency: Vec<String>,
     /// Emergency calls pass every cap.
     bypass: Arc<Allow>,
     plain: Arc<Allow>,
@@ -32,7 +31,6 @@ impl Defaults {
     pub(super) fn new(config: &Config) -> Self {
         Self {
             policy: config.policy.default,
-            emergency: config.policy.emergency.clone(),
             bypass: Arc::new(Allow { bypass_limits: true, ..Allow::default() }),
             plain: Arc::new(Allow::default()),
             names: [
@@ -62,7 +60,7 @@ impl Defaults {
     fn site(&self, f: &Facts<'_>) -> Verdict {
         let gateway = f.target == Target::Gateway || f.method == "REGISTER";
         match f.side {
-            Side::Inside if self.is_emergency(f) => self.allow(Default::Emergency, &self.bypass),
+            Side::Inside if Self::is_emergency(f) => self.allow(Default::Emergency, &self.bypass),
             Side::Inside if gateway => self.allow(Default::Gateway, &self.plain),
             Side::Inside if f.user.is_some() => self.allow(Default::Phones, &self.plain),
             Side::Inside => self.deny(0),
@@ -74,8 +72,8 @@ impl Defaults {
     }
 
     /// Emergency numbers may be dialled by any phone of the site, registered or not.
-    fn is_emergency(&self, f: &Facts<'_>) -> bool {
-        f.method == "INVITE" && self.emergency.iter().any(|n| n == f.to)
+    fn is_emergency(f: &Facts<'_>) -> bool {
+        f.method == "INVITE" && f.to.is_emergency()
     }
 
     fn name(&self, which: Default) -> Arc<str> {

@@ -1,7 +1,7 @@
 //! Conditions of one rule, ready to be asked. No allocation, no look-up.
 
-use super::Facts;
-use crate::config::Rule;
+use super::{Facts, Number};
+use crate::config::{Rule, RuleAction};
 use std::net::IpAddr;
 
 /// A pattern: exact, `prefix*` or `*suffix`; letters compare case-insensitively.
@@ -83,8 +83,8 @@ impl Conditions {
             ("method", r.method.is_empty() || r.method.iter().any(|m| m == f.method)),
             ("source", r.source.is_empty() || listed(&r.source, f.source)),
             ("user", self.user.is_empty() || f.user.is_some_and(|u| any(&self.user, u))),
-            ("from", self.from.is_empty() || any(&self.from, f.from)),
-            ("to", self.to.is_empty() || any(&self.to, f.to)),
+            ("from", self.from.is_empty() || self.number(&self.from, f.from)),
+            ("to", self.to.is_empty() || self.number(&self.to, f.to)),
             ("domain", self.domain.is_empty() || any(&self.domain, f.domain)),
             (
                 "upstream",
@@ -95,6 +95,24 @@ impl Conditions {
             ("days", r.days.is_empty() || clock.is_some_and(|c| r.days.contains(&c.1))),
         ];
         unmet.into_iter().find(|(_, met)| !met).map(|(name, _)| name)
+    }
+}
+
+impl Conditions {
+    /// True when the rule asks what is dialled.
+    pub(super) fn reads_number(&self) -> bool {
+        !self.to.is_empty()
+    }
+
+    /// What may not be, may not be in any form; what may be, is what the number means.
+    fn number(&self, patterns: &[Pattern], number: &Number) -> bool {
+        match self.rule.action {
+            RuleAction::Allow(_) => any(patterns, number.result()),
+            RuleAction::Deny { .. } | RuleAction::Drop => {
+                // A number that has no form at all is an empty one.
+                any(patterns, number.result()) || number.forms().any(|form| any(patterns, form))
+            }
+        }
     }
 }
 

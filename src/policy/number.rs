@@ -1,109 +1,216 @@
-//! Numbers are normalised once, before policy sees them; what was judged is what goes out.
+//! What a number is to the rules. Read once from a URI, it has forms: all that a reader behind the
+//! gateway might take it for, and one result, which allows and the default judge. It changes
+//! nothing on the wire; it says what `[numbers]` makes of the user part, and the engine sends that.
+
+mod plan;
+mod strange;
+
+pub use plan::{Dialled, Plan};
 
 use crate::config::Numbers;
+use crate::wire::sip::{Scheme, Uri, unescape};
+use plan::digits;
+use strange::is_strange;
 
-/// Digits from which on `00` means an international call and prefixes are read.
-const FULL: usize = 7;
+/// A called or calling number (or user), with every form of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Number {
+    /// Without repetitions; the result is the last.
+    forms: Vec<Box<str>>,
+    /// What goes out in its place; `None`: what came.
+    rewritten: Option<Box<str>>,
+    /// Nothing in it that no dial plan knows.
+    clear: bool,
+    /// An emergency number, and no parameter that would lead it elsewhere.
+    emergency: bool,
+}
 
-/// Normalises the user part of a URI (percent-decoded here) or a `tel:` number. Text that is no
-/// number comes back decoded and unchanged.
+/// A user part taken apart: what is dialled, and the parameters that say what it means.
+struct Parts<'a> {
+    /// As written, parameters and all.
+    whole: &'a str,
+    /// As written, without parameters.
+    number: &'a str,
+    /// `phone-context` (RFC 3966 §5.1.5) and `rn` (RFC 4694), each with `rn-context`: as written.
+    contexts: Vec<&'a str>,
+    routing: Vec<&'a str>,
+    routing_contexts: Vec<&'a str>,
+}
+
+impl<'a> Parts<'a> {
+    /// Parameters stand in the user part of a SIP URI (RFC 3261 §19.1.6) and behind the number of a
+    /// tel URI. Some write them behind the host.
+    fn read(uri: &'a Uri) -> Self {
+        let whole = uri.user.as_deref().unwrap_or_default();
+        let (number, params) = whole.split_once(';').unwrap_or((whole, ""));
+        let within = params.split(';').filter_map(|p| p.split_once('='));
+        let behind = uri.params.0.iter().map(|(n, v)| (&**n, v.as_deref().unwrap_or_default()));
+        let all: Vec<(&str, &str)> = within.chain(behind).collect();
+        let named = |name: &str| {
+            let same = all.iter().filter(|(n, _)| n.trim().eq_ignore_ascii_case(name));
+            same.map(|(_, v)| v.trim()).collect()
+        };
+        Self {
+            whole,
+            number,
+            contexts: named("phone-context"),
+            routing: named("rn"),
+            routing_contexts: named("rn-context"),
+        }
+    }
+}
+
+/// Values of one parameter that are read; a number has one, and a second is an attempt.
+const VALUES: usize = 4;
+
+/// A local number with each global context before it (RFC 3966 §5.1.5), and as it is.
+fn within(number: &str, contexts: &[&str]) -> Vec<String> {
+    let digits = digits(number);
+    let local = digits.as_deref().filter(|d| !d.starts_with('+')).unwrap_or_default();
+    let global = contexts.iter().take(VALUES).filter_map(|c| {
+        let context = plan::digits(&unescape(c)).filter(|c| c.starts_with('+'))?;
+        (!local.is_empty()).then(|| format!("{context}{local}"))
+    });
+    let mut all: Vec<String> = global.collect();
+    all.extend(digits);
+    all
+}
+
+impl Number {
+    /// The number that a request is for, by the site's plan.
+    #[must_use]
+    pub fn called(uri: &Uri, plan: &Plan<'_>) -> Self {
+        if let Scheme::Other(_) = uri.scheme {
+            return Self { emergency: uri.is_emergency_service(), ..Self::plain(&uri.to_string()) };
+        }
+        let parts = Parts::read(uri);
+        let decoded = unescape(parts.number);
+        let mut forms = Forms::of(&parts, &decoded);
+        let diverted = parts.contexts.iter().any(|c| unescape(c).trim_start().starts_with('+'))
+            || !parts.routing.is_empty();
+        let Some(dialled) = digits(&decoded) else {
+            // Of a name the parameters are a part (RFC 3261 §19.1.3: `alice;day=tuesday`).
+            forms.add(&unescape(parts.whole));
+            return Self { clear: !is_strange(parts.whole), ..forms.end(None) };
+        };
+        // Also where an outside line makes another number of it: a rule may keep it as dialled.
+        plan::international(&dialled).iter().for_each(|f| forms.add(f));
+        let Dialled { steps, sent } = plan.dial(&dialled);
+        steps.iter().for_each(|s| forms.add(s));
+        let result = steps.last().map_or(dialled.as_str(), String::as_str);
+        let emergency = !diverted && plan.emergency.iter().any(|e| e == result);
+        let rewritten = sent.filter(|s| *s != dialled).map(Into::into);
+        Self { clear: !is_strange(parts.whole), emergency, ..forms.end(rewritten) }
+    }
+
+    /// The number of who calls: nobody dials it, so no outside line is taken off, and it is nowhere
+    /// rewritten.
+    #[must_use]
+    pub fn calling(uri: &Uri, plan: &Plan<'_>) -> Self {
+        let plan = Plan { outside_line: None, emergency: &[], ..*plan };
+        Self { rewritten: None, ..Self::called(uri, &plan) }
+    }
+
+    /// A user whose name is known, as from a binding: by the plan, but with no escapes to undo.
+    #[must_use]
+    pub fn of_user(user: &str, plan: &Plan<'_>) -> Self {
+        Self::calling(&Uri::sip(Some(&Uri::escape_user(user)), "x", None), plan)
+    }
+
+    /// Text that is its own and only form.
+    #[must_use]
+    pub fn plain(text: &str) -> Self {
+        let forms = Forms(vec![text.into()]);
+        Self { clear: !is_strange(text), ..forms.end(None) }
+    }
+
+    /// What allows and the default judge, and what records tell.
+    #[must_use]
+    pub fn result(&self) -> &str {
+        self.forms.last().map_or("", |f| f)
+    }
+
+    /// All that a reader might take it for, the result included.
+    pub fn forms(&self) -> impl Iterator<Item = &str> {
+        self.forms.iter().map(|f| &**f)
+    }
+
+    /// What `[numbers]` puts in its place, not escaped; `None`: it goes out as it came.
+    #[must_use]
+    pub fn rewritten(&self) -> Option<&str> {
+        self.rewritten.as_deref()
+    }
+
+    /// False: there are characters in it that no dial plan knows (controls, invisible ones, digits
+    /// of other shapes), which one reader skips and another does not.
+    #[must_use]
+    pub fn is_clear(&self) -> bool {
+        self.clear
+    }
+
+    /// True for an emergency number (or service, RFC 5031) that no parameter leads elsewhere.
+    #[must_use]
+    pub fn is_emergency(&self) -> bool {
+        self.emergency
+    }
+}
+
+/// Forms while they are collected.
+struct Forms(Vec<Box<str>>);
+
+impl Forms {
+    /// Those that need no plan.
+    fn of(parts: &Parts<'_>, decoded: &str) -> Self {
+        let mut all = Self(Vec::new());
+        all.add(parts.whole);
+        all.add(parts.number);
+        let whole = unescape(parts.whole);
+        all.add(&whole);
+        // Who decodes first and then looks for parameters cuts elsewhere.
+        let early = whole.split(';').next().unwrap_or_default();
+        all.add(early);
+        within(early, &parts.contexts).iter().for_each(|f| all.add(f));
+        within(decoded, &parts.contexts).iter().for_each(|f| all.add(f));
+        for routing in parts.routing.iter().take(VALUES) {
+            let routing = unescape(routing);
+            all.add(&routing);
+            within(&routing, &parts.routing_contexts).iter().for_each(|f| all.add(f));
+        }
+        all.add(decoded);
+        all
+    }
+
+    /// A form that was there already moves to the end: the last is the result.
+    fn add(&mut self, form: &str) {
+        if form.is_empty() {
+            return;
+        }
+        self.0.retain(|f| **f != *form);
+        self.0.push(form.into());
+    }
+
+    fn end(self, rewritten: Option<Box<str>>) -> Number {
+        Number { forms: self.0, rewritten, clear: true, emergency: false }
+    }
+}
+
+/// Normalises the user part of a URI for the engine, which does not ask for forms yet.
 #[must_use]
 pub fn normalise(user: &str, numbers: &Numbers) -> String {
-    let decoded = decode(user);
-    // Parameters within the user part (`;phone-context=`) are not the number.
-    let plain = decoded.split(';').next().unwrap_or_default();
-    let Some(digits) = digits(plain) else { return decoded };
-    if digits.starts_with('+') {
-        return digits;
-    }
-    let taken = numbers.outside_line.as_deref().and_then(|p| digits.strip_prefix(p));
-    let digits = match taken {
-        Some(rest) if rest.len() >= FULL => rest.to_owned(),
-        Some(_) | None => digits,
+    let decoded = unescape(user);
+    let Some(dialled) = digits(decoded.split(';').next().unwrap_or_default()) else {
+        return decoded;
     };
-    if digits.len() < FULL {
-        return digits;
-    }
-    if let Some(rest) = digits.strip_prefix("00") {
-        return format!("+{rest}");
-    }
-    match (&numbers.national_prefix, &numbers.country) {
-        (Some(prefix), Some(country)) if digits.starts_with(prefix.as_str()) => {
-            format!("{country}{}", digits.get(prefix.len()..).unwrap_or_default())
-        }
-        _ => digits,
-    }
-}
-
-/// The number without visual separators; `None`: not a number.
-fn digits(text: &str) -> Option<String> {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '0'..='9' | '*' | '#' => out.push(c),
-            '+' if out.is_empty() => out.push(c),
-            '-' | '.' | '(' | ')' | ' ' => {}
-            _ => return None,
-        }
-    }
-    out.bytes().any(|b| b.is_ascii_digit()).then_some(out)
-}
-
-fn decode(text: &str) -> String {
-    let uri = crate::wire::sip::Uri::sip(Some(text), "x", None);
-    uri.user_decoded().unwrap_or_else(|| text.to_owned())
+    let line = numbers.outside_line.as_deref();
+    let short = |p: &str| dialled.strip_prefix(p).is_none_or(|rest| rest.len() < 7);
+    let plan = Plan {
+        outside_line: line.filter(|p| !short(p)),
+        national_prefix: numbers.national_prefix.as_deref(),
+        country: numbers.country.as_deref(),
+        emergency: &[],
+    };
+    plan.dial(&dialled).steps.pop().unwrap_or(dialled)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn site() -> Numbers {
-        Numbers {
-            outside_line: Some("9".into()),
-            national_prefix: Some("0".into()),
-            country: Some("+49".into()),
-        }
-    }
-
-    #[test]
-    fn one_number_has_one_form() {
-        let plain = Numbers::default();
-        for (given, want) in [
-            ("%2B1 900 555 0100", "+19005550100"),
-            ("+1-900-555.0100", "+19005550100"),
-            ("0019005550100", "+19005550100"),
-            ("(030)123", "030123"),
-            ("102", "102"),
-            ("0012", "0012"),
-            ("alice", "alice"),
-            ("al%69ce", "alice"),
-            ("*97", "*97"),
-            ("5551212;phone-context=x", "5551212"),
-        ] {
-            assert_eq!(normalise(given, &plain), want, "{given}");
-        }
-        for (given, want) in [
-            ("90301234567", "+49301234567"),
-            ("9001900555010", "+1900555010"),
-            ("911", "911"),
-            ("0301234567", "+49301234567"),
-        ] {
-            assert_eq!(normalise(given, &site()), want, "{given}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn normalising_a_full_number_again_changes_nothing(n in "\\+[1-9][0-9]{6,14}") {
-            let once = normalise(&n, &site());
-            prop_assert_eq!(&once, &n);
-        }
-
-        #[test]
-        fn no_input_panics(text in "\\PC{0,40}") {
-            let _ = normalise(&text, &site());
-        }
-    }
-}
+mod tests;

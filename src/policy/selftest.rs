@@ -2,9 +2,11 @@
 
 use super::compile::RuleSet;
 use super::matching::Clock;
-use super::{Action, Facts, Target, number};
+use super::number::Plan;
+use super::{Action, Facts, Number, Target};
 use crate::config::{Config, Diagnostic, minute};
 use crate::ground::Side;
+use crate::wire::sip::Uri;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Faults of every test that did not come out as expected.
@@ -53,8 +55,9 @@ fn judge(set: &RuleSet, config: &Config, event: &[(String, String)]) -> Result<S
         Some(other) => return Err(format!("\"{other}\" is no side: inside or outside")),
     };
     let to = get("to").or_else(|| get("number")).unwrap_or_default();
-    let to = number::normalise(to, &config.numbers);
-    let from = number::normalise(get("from").unwrap_or_default(), &config.numbers);
+    let plan = Plan::from(config);
+    let to = Number::called(&uri(to), &plan);
+    let from = Number::calling(&uri(get("from").unwrap_or_default()), &plan);
     let source = match get("source") {
         Some(text) => text.parse().map_err(|_| format!("\"{text}\" is no address"))?,
         None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
@@ -90,6 +93,13 @@ fn judge(set: &RuleSet, config: &Config, event: &[(String, String)]) -> Result<S
         Action::Drop => "drop",
     };
     Ok(format!("{word}: {}", verdict.rule))
+}
+
+/// A whole URI, or what would stand as its user part.
+fn uri(text: &str) -> Uri {
+    let whole = ["sip:", "sips:", "tel:", "urn:"].iter().any(|s| text.starts_with(s));
+    let read = whole.then(|| Uri::parse(text.as_bytes())).flatten();
+    read.unwrap_or_else(|| Uri::sip(Some(text), "x", None))
 }
 
 /// `time = "22:30"`, `day = "sun"`; noon of a Monday when not given.

@@ -1,6 +1,7 @@
 use super::*;
 use crate::config::{Config, Environment};
 use crate::ground::Wall;
+use crate::wire::sip::Uri;
 use std::time::Duration;
 
 const BASE: &str = r#"
@@ -24,14 +25,21 @@ fn rules(extra: &str) -> Result<RuleSet, String> {
     RuleSet::compile(&config).map_err(|d| d[0].what.clone())
 }
 
-fn facts<'a>(side: Side, user: Option<&'a str>, to: &'a str) -> Facts<'a> {
+/// A number that lives as long as the tests: facts only borrow.
+fn number(text: &str) -> &'static Number {
+    let config = Config::parse("t", BASE, &Environment::default()).unwrap();
+    let plan = number::Plan::from(&config);
+    Box::leak(Box::new(Number::called(&Uri::sip(Some(text), "x", None), &plan)))
+}
+
+fn facts<'a>(side: Side, user: Option<&'a str>, to: &str) -> Facts<'a> {
     Facts {
         side,
         method: "INVITE",
         source: "10.17.0.21".parse().unwrap(),
         user,
-        from: "101",
-        to,
+        from: number("101"),
+        to: number(to),
         domain: "pbx",
         upstream: (side == Side::Inside).then_some("pbx"),
         user_agent: "SMT-i5220",

@@ -27,5 +27,5 @@ pub use method::Method;
 pub use name_addr::NameAddr;
 pub use params::Params;
 pub use refusal::{Refusal, RejectReason};
-pub use uri::{Scheme, Uri};
+pub use uri::{Scheme, Uri, unescape};
 pub use via::Via;

@@ -4,7 +4,7 @@ use crate::config::Diagnostic;
 use crate::ground::Side;
 use ipnet::IpNet;
 
-/// How numbers are normalised before policy sees them.
+/// The site's dial plan: what a dialled number means, and what goes out in its place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Numbers {
     /// Prefix for an outside line, taken off (`"0"` or `"9"`).
@@ -65,9 +65,9 @@ pub struct Rule {
     pub source: Vec<IpNet>,
     /// Registered user whose binding the request came by (patterns; `*`: any registered).
     pub user: Vec<String>,
-    /// Normalised caller number or user.
+    /// Caller's number or user: a deny matches in any form, an allow what the number means.
     pub from: Vec<String>,
-    /// Normalised called number or user (`number` is an alias).
+    /// Called number or user, likewise (`number` is an alias).
     pub to: Vec<String>,
     /// Request-URI host.
     pub domain: Vec<String>,
@@ -108,7 +108,7 @@ pub struct Allow {
     pub strip: Vec<String>,
     /// Headers of the default strip list to keep (patterns).
     pub keep: Vec<String>,
-    /// Send the number as dialled instead of as judged.
+    /// Send the number as dialled, not as `[numbers]` has it.
     pub keep_number: bool,
     /// Body types allowed besides the known ones.
     pub bodies: Vec<String>,

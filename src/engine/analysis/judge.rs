@@ -4,7 +4,8 @@ use crate::audit::Record;
 use crate::engine::Engine;
 use crate::engine::proxy_server::{Route, Sender};
 use crate::ground::Flow;
-use crate::policy::{Action, Facts, Target, Verdict, number};
+use crate::policy::number::Plan;
+use crate::policy::{Action, Facts, Number, Target, Verdict, number};
 use crate::wire::sip::{Message, Name, NameAddr, Uri};
 
 /// A request's parties as policy sees them.
@@ -56,13 +57,17 @@ impl Engine {
             Route::Unknown => (Target::Unknown, sender.upstream),
         };
         let name = upstream.and_then(|i| self.upstream(i)).map(|u| u.name.clone());
+        let emergency = &self.snap.config.policy.emergency;
+        let plan = Plan { emergency, ..Plan::default() };
+        let to = Uri::sip(Some(&Uri::escape_user(&parties.to)), "x", None);
+        let (from, to) = (Number::plain(&parties.from), Number::called(&to, &plan));
         let facts = Facts {
             side: sender.side,
             method: request.method().as_str(),
             source: flow.peer.ip(),
             user: sender.user.as_deref(),
-            from: &parties.from,
-            to: &parties.to,
+            from: &from,
+            to: &to,
             domain: &parties.domain,
             upstream: name.as_deref(),
             user_agent: request.text(&Name::UserAgent).unwrap_or_default(),

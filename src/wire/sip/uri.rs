@@ -3,7 +3,7 @@
 use super::Params;
 use super::text::{is_host, trim};
 use crate::wire::limits;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 
 /// Parameters that count in every comparison (§19.1.4).
@@ -168,23 +168,52 @@ impl Uri {
     /// User part with percent-escapes decoded; `None` without a user or when not UTF-8.
     #[must_use]
     pub fn user_decoded(&self) -> Option<String> {
-        let user = self.user.as_deref()?.as_bytes();
-        let mut out = Vec::with_capacity(user.len());
-        let mut i = 0;
-        while let Some(b) = user.get(i) {
-            let hex = |n: usize| user.get(i + n).and_then(|c| char::from(*c).to_digit(16));
-            match (*b, hex(1), hex(2)) {
-                (b'%', Some(h), Some(l)) => {
-                    out.push(u8::try_from(h * 16 + l).ok()?);
-                    i += 3;
-                }
-                _ => {
-                    out.push(*b);
-                    i += 1;
-                }
+        String::from_utf8(octets(self.user.as_deref()?)).ok()
+    }
+
+    /// A user part that reads as `user`: what may not stand in one is escaped (RFC 3261 §19.1.2,
+    /// §25.1), and so is `;`, behind which parameters of a number would be read (§19.1.6).
+    #[must_use]
+    pub fn escape_user(user: &str) -> String {
+        let mut out = String::with_capacity(user.len());
+        for b in user.bytes() {
+            if b.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,?/".contains(&b) {
+                out.push(char::from(b));
+            } else {
+                let _ = write!(out, "%{b:02X}");
             }
         }
-        String::from_utf8(out).ok()
+        out
+    }
+
+    /// Puts another user or number where the present one stands, escaped; parameters within the
+    /// user part stay. A number that is global needs no `phone-context`, and may have none
+    /// (RFC 3966 §5.1.5).
+    pub fn set_number(&mut self, number: &str) {
+        let old = self.user.as_deref().unwrap_or_default();
+        let is_context = |name: &str| {
+            number.starts_with('+') && name.trim().eq_ignore_ascii_case("phone-context")
+        };
+        let kept = |p: &&str| !is_context(p.split('=').next().unwrap_or_default());
+        let mut user = Self::escape_user(number);
+        for param in old.split(';').skip(1).filter(kept) {
+            user.push(';');
+            user.push_str(param);
+        }
+        if self.scheme == Scheme::Tel {
+            self.params.0.retain(|(name, _)| !is_context(name));
+        }
+        self.user = Some(user);
+    }
+
+    /// `urn:service:sos` and its children (RFC 5031 §4.2).
+    #[must_use]
+    pub fn is_emergency_service(&self) -> bool {
+        let Scheme::Other(scheme) = &self.scheme else { return false };
+        let name = self.host.to_ascii_lowercase();
+        let child =
+            name.strip_prefix("service:sos").is_some_and(|c| c.is_empty() || c.starts_with('.'));
+        scheme.eq_ignore_ascii_case("urn") && child
     }
 
     /// Equality by RFC 3261 §19.1.4; opaque URIs are equal when they are the same text.
@@ -206,8 +235,8 @@ impl Uri {
         };
         self.scheme == other.scheme
             && host
-            && self.user.as_deref().map(unescaped) == other.user.as_deref().map(unescaped)
-            && self.password.as_deref().map(unescaped) == other.password.as_deref().map(unescaped)
+            && self.user.as_deref().map(comparable) == other.user.as_deref().map(comparable)
+            && self.password.as_deref().map(comparable) == other.password.as_deref().map(comparable)
             && self.port == other.port
             && self.headers == other.headers
             && STEERING.into_iter().all(same)
@@ -215,9 +244,32 @@ impl Uri {
     }
 }
 
+/// Escapes undone; what is no escape stays.
+fn octets(text: &str) -> Vec<u8> {
+    let text = text.as_bytes();
+    let mut out = Vec::with_capacity(text.len());
+    let mut i = 0;
+    while let Some(b) = text.get(i) {
+        let hex = |n: usize| text.get(i + n).and_then(|c| char::from(*c).to_digit(16));
+        let code = match (*b, hex(1), hex(2)) {
+            (b'%', Some(high), Some(low)) => u8::try_from(high * 16 + low).ok(),
+            _ => None,
+        };
+        out.push(code.unwrap_or(*b));
+        i += if code.is_some() { 3 } else { 1 };
+    }
+    out
+}
+
+/// Escapes undone; what is no UTF-8 then becomes U+FFFD.
+#[must_use]
+pub fn unescape(text: &str) -> String {
+    String::from_utf8_lossy(&octets(text)).into_owned()
+}
+
 /// Escapes that say nothing undone, the others in upper case: `%61%3b` and `a%3B` are the same,
 /// `%3B` and `;` are not.
-fn unescaped(text: &str) -> String {
+fn comparable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('%') {

@@ -1,0 +1,101 @@
+//! The site's dial plan: from digits as dialled, step by step, to the number that is meant.
+
+use crate::config::Config;
+
+/// Digits from which on `00` means an international call and the national prefix is read.
+const FULL: usize = 7;
+
+/// What `[numbers]` and the emergency numbers say.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Plan<'a> {
+    /// Prefix for an outside line.
+    pub outside_line: Option<&'a str>,
+    /// National prefix, for which `country` is put.
+    pub national_prefix: Option<&'a str>,
+    /// Country code with its plus.
+    pub country: Option<&'a str>,
+    /// Numbers that are dialled as they are, whatever they begin with.
+    pub emergency: &'a [String],
+}
+
+impl<'a> From<&'a Config> for Plan<'a> {
+    fn from(config: &'a Config) -> Self {
+        let n = &config.numbers;
+        Self {
+            outside_line: n.outside_line.as_deref(),
+            national_prefix: n.national_prefix.as_deref(),
+            country: n.country.as_deref(),
+            emergency: &config.policy.emergency,
+        }
+    }
+}
+
+/// A number by the plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dialled {
+    /// Each step in order, the digits as dialled first; the last is meant.
+    pub steps: Vec<String>,
+    /// What the file says should go out; `None`: it says nothing of this number.
+    pub sent: Option<String>,
+}
+
+impl Plan<'_> {
+    /// Reads digits (as [`digits`] makes them).
+    ///
+    /// The outside line is always taken off, but not off an emergency number: who dials 911 where 9
+    /// is the outside line means 911. `00` is + to every rule; it goes out as + only where the file
+    /// gives the country, and so says that numbers go out in international form.
+    pub(super) fn dial(&self, digits: &str) -> Dialled {
+        let mut d = Dialled { steps: vec![digits.to_owned()], sent: None };
+        if digits.starts_with('+') || self.is_emergency(digits) {
+            return d;
+        }
+        let inner =
+            self.outside_line.and_then(|p| digits.strip_prefix(p)).filter(|r| !r.is_empty());
+        if let Some(inner) = inner {
+            d.steps.push(inner.to_owned());
+            d.sent = Some(inner.to_owned());
+        }
+        let number = inner.unwrap_or(digits);
+        if number.starts_with('+') || self.is_emergency(number) {
+            return d;
+        }
+        if let Some(full) = international(number) {
+            if self.country.is_some() {
+                d.sent = Some(full.clone());
+            }
+            d.steps.push(full);
+        } else if let (Some(prefix), Some(country)) = (self.national_prefix, self.country)
+            && let Some(rest) = number.strip_prefix(prefix).filter(|_| number.len() >= FULL)
+        {
+            let full = format!("{country}{rest}");
+            d.sent = Some(full.clone());
+            d.steps.push(full);
+        }
+        d
+    }
+
+    fn is_emergency(&self, digits: &str) -> bool {
+        self.emergency.iter().any(|e| e == digits)
+    }
+}
+
+/// `00` as +, where the number is long enough to be one of another country.
+pub(super) fn international(digits: &str) -> Option<String> {
+    let rest = digits.strip_prefix("00").filter(|_| digits.len() >= FULL)?;
+    Some(format!("+{rest}"))
+}
+
+/// A number without visual separators (RFC 3966 §5.1.1, and blanks); `None`: no number.
+pub(super) fn digits(text: &str) -> Option<String> {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '0'..='9' | '*' | '#' => out.push(c),
+            '+' if out.is_empty() => out.push(c),
+            '-' | '.' | '(' | ')' | ' ' => {}
+            _ => return None,
+        }
+    }
+    out.bytes().any(|b| b.is_ascii_digit()).then_some(out)
+}

@@ -1,0 +1,204 @@
+use super::*;
+use proptest::prelude::*;
+
+const NONE: Plan<'static> =
+    Plan { outside_line: None, national_prefix: None, country: None, emergency: &[] };
+
+fn uri(text: &str) -> Uri {
+    let text = if text.contains(':') { text.to_owned() } else { format!("sip:{text}@pbx.example") };
+    Uri::parse(text.as_bytes()).expect(&text)
+}
+
+fn emergency() -> Vec<String> {
+    ["112", "911"].map(str::to_owned).to_vec()
+}
+
+/// 9 for an outside line, in Germany.
+fn site(emergency: &[String]) -> Plan<'_> {
+    Plan { outside_line: Some("9"), national_prefix: Some("0"), country: Some("+49"), emergency }
+}
+
+#[test]
+fn a_number_means_one_thing_and_goes_out_as_it_came() {
+    for (given, want) in [
+        ("%2B1900%20555%200100", "+19005550100"),
+        ("+1-900-555.0100", "+19005550100"),
+        ("0019005550100", "+19005550100"),
+        ("00301234567", "+301234567"),
+        ("(030)123", "030123"),
+        ("55-1001", "551001"),
+        ("10.20", "1020"),
+        ("7042;phone-context=+4930", "7042"),
+        ("*72%23", "*72#"),
+        ("tel:+49-30-12", "+493012"),
+        ("tel:7042;phone-context=+4930", "7042"),
+        ("0012", "0012"),
+        ("al%69ce", "alice"),
+        ("j.smith", "j.smith"),
+        ("alice;day=tuesday", "alice;day=tuesday"),
+        ("a%40b", "a@b"),
+        ("12%3B34", "12;34"),
+        ("urn:service:sos.fire", "urn:service:sos.fire"),
+        ("sip:pbx.example", ""),
+    ] {
+        let number = Number::called(&uri(given), &NONE);
+        assert_eq!((number.result(), number.rewritten()), (want, None), "{given}");
+        assert!(number.is_clear(), "{given}");
+    }
+}
+
+#[test]
+fn the_plan_takes_off_and_puts_before() {
+    let known = emergency();
+    let plan = site(&known);
+    for (given, want, sent) in [
+        ("90301234567", "+49301234567", Some("+49301234567")),
+        ("9001900555010", "+1900555010", Some("+1900555010")),
+        ("9102", "102", Some("102")),
+        ("9", "9", None),
+        ("0301234567", "+49301234567", Some("+49301234567")),
+        ("030123", "030123", None),
+        ("+4930-1", "+49301", None),
+        ("alice", "alice", None),
+        ("9alice", "9alice", None),
+        // Who dials 911 means it, with an outside line before it or without.
+        ("911", "911", None),
+        ("9911", "911", Some("911")),
+        ("9112", "112", Some("112")),
+    ] {
+        let number = Number::called(&uri(given), &plan);
+        assert_eq!((number.result(), number.rewritten()), (want, sent), "{given}");
+    }
+    let line = Plan { outside_line: Some("0"), ..NONE };
+    let number = Number::called(&uri("0001900555"), &line);
+    // The file gives no country: 00 stays 00 on the wire.
+    assert_eq!((number.result(), number.rewritten()), ("+1900555", Some("001900555")));
+    let caller = Number::calling(&uri("9102"), &plan);
+    assert_eq!((caller.result(), caller.rewritten()), ("9102", None));
+    let caller = Number::of_user("a;b%40c", &plan);
+    assert_eq!(caller.result(), "a;b%40c", "a name is no text with escapes");
+}
+
+#[test]
+fn a_number_has_every_form_that_a_reader_may_take_it_for() {
+    let known = emergency();
+    for (given, forms) in [
+        ("102", &["102"][..]),
+        ("9%31-02", &["9%31-02", "91-02", "9102", "102"]),
+        ("55-1001", &["55-1001", "551001"]),
+        ("7042;phone-context=+4930", &["7042;phone-context=+4930", "+49307042", "7042"]),
+        ("tel:7042;phone-context=%2B49-30", &["+49307042", "7042"]),
+        ("7042;phone-context=pbx.example", &["7042;phone-context=pbx.example", "7042"]),
+        ("sip:7042@h;phone-context=+1900", &["+19007042", "7042"]),
+        ("1;rn=+1-900-555", &["1;rn=+1-900-555", "+1-900-555", "+1900555", "1"]),
+        ("tel:+4930;rn=555;rn-context=+1900", &["555", "+1900555", "+4930"]),
+        ("1;RN=+1900;rn=+1901", &["+1900", "+1901"]),
+        ("+1900%3B5", &["+1900%3B5", "+1900;5", "+1900"]),
+        ("9001900555010", &["9001900555010", "001900555010", "+1900555010"]),
+        ("001900555010", &["001900555010", "+1900555010"]),
+    ] {
+        let number = Number::called(&uri(given), &site(&known));
+        for form in forms {
+            assert!(number.forms().any(|f| f == *form), "{given}: {form} of {number:?}");
+        }
+        assert_eq!(number.forms().last(), Some(number.result()));
+    }
+    assert_eq!(Number::called(&uri("102"), &NONE).forms().count(), 1);
+}
+
+#[test]
+fn an_emergency_number_is_one_only_where_nothing_leads_elsewhere() {
+    let known = emergency();
+    for (given, is) in [
+        ("112", true),
+        ("1-1-2", true),
+        ("%3112", true),
+        ("9112", true),
+        ("tel:112", true),
+        ("112;phone-context=pbx.example", true),
+        ("tel:911;phone-context=ims.example", true),
+        ("urn:service:sos", true),
+        ("URN:Service:SOS.police", true),
+        ("112;phone-context=+1900555", false),
+        ("112;phone-context=%2b1900", false),
+        ("112;rn=+19005550100", false),
+        ("sip:112@h;rn=5", false),
+        ("tel:112;rn=5", false),
+        ("112%3Brn=5", false),
+        ("1120", false),
+        ("+112", false),
+        ("urn:service:sosx", false),
+        ("urn:service:counseling", false),
+    ] {
+        assert_eq!(Number::called(&uri(given), &site(&known)).is_emergency(), is, "{given}");
+        let caller = Number::calling(&uri(given), &site(&known));
+        assert_eq!(caller.is_emergency(), is && given.to_lowercase().starts_with("urn"), "{given}");
+    }
+}
+
+#[test]
+fn what_no_dial_plan_knows_is_noticed() {
+    for strange in [
+        "1900%00",
+        "1%0A900",
+        "1%7F",
+        "1%C2%85",
+        "1%E2%80%8B900",
+        "1%C2%AD900",
+        "1%C2%A0900",
+        "%EF%BB%BF1900",
+        "%EF%BC%911900",
+        "%EF%BC%8B1900",
+        "%D9%A1900",
+        "1900%C2%B2",
+        "1900%E2%80%91",
+        "1900%F3%A0%80%B1",
+        "1900%EF%B8%8F",
+        "1900%FF",
+        "1;x=%E2%80%8B",
+    ] {
+        assert!(!Number::called(&uri(strange), &NONE).is_clear(), "{strange}");
+    }
+    for clear in
+        ["+1-900", "*72%23", "%201", "J%C3%BCrgen", "%EA%B9%80", "a%40b", "x;y=z", "%D0%96"]
+    {
+        assert!(Number::called(&uri(clear), &NONE).is_clear(), "{clear}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_was_judged_is_judged_the_same(user in "([0-9*#+.()-]|%[2-7][0-9A-F]|[a-z]){1,16}(;[a-z-]{1,4}=[+0-9]{1,5})?") {
+        let uri = Uri::parse(format!("sip:{user}@h").as_bytes()).unwrap();
+        let once = Number::called(&uri, &NONE);
+        let again = Number::called(&Uri::sip(Some(&Uri::escape_user(once.result())), "h", None), &NONE);
+        prop_assert_eq!(again.result(), once.result());
+        let known = emergency();
+        let plan = site(&known);
+        let once = Number::called(&uri, &plan);
+        // An outside line is dialled once.
+        let again = Number::of_user(once.result(), &plan);
+        prop_assert_eq!(again.result(), once.result());
+        prop_assert_eq!(Number::called(&uri, &plan), once);
+    }
+
+    #[test]
+    fn what_goes_out_anew_is_read_as_what_was_put_there(number in "\\PC{1,20}", rest in "(;[a-z]{1,3}=[a-z0-9]{1,3}){0,2}") {
+        let mut uri = Uri::parse(format!("sip:1{rest}@h;user=phone").as_bytes()).unwrap();
+        uri.set_number(&number);
+        let again = Uri::parse(uri.to_string().as_bytes());
+        prop_assert_eq!(again.as_ref(), Some(&uri));
+        let (first, params) = uri.user.as_deref().unwrap().split_once(';').unwrap_or((uri.user.as_deref().unwrap(), ""));
+        prop_assert_eq!(unescape(first), number);
+        prop_assert_eq!(params, rest.strip_prefix(';').unwrap_or_default());
+    }
+
+    #[test]
+    fn no_input_panics(user in "\\PC{0,40}", line in "[0-9*]{0,2}", country in "\\+?[0-9]{0,3}") {
+        let plan = Plan { outside_line: Some(&line), national_prefix: Some(&line), country: Some(&country), emergency: &[] };
+        let number = Number::called(&Uri::sip(Some(&user), "h", None), &plan);
+        prop_assert!(number.forms().count() <= 64);
+        prop_assert!(number.forms().all(|f| f.len() <= 3 * user.len() + 3));
+        let _ = Number::plain(&user);
+    }
+}
