@@ -4,6 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use portreeve::policy::Number;
 use portreeve::policy::number::Plan;
+use portreeve::wire::limits;
 use portreeve::wire::sip::{CSeq, NameAddr, Uri, Via};
 
 fuzz_target!(|octets: &[u8]| {
@@ -21,7 +22,9 @@ fuzz_target!(|octets: &[u8]| {
         );
         if uri.user.is_some() {
             uri.set_number(number.result());
-            assert_eq!(Uri::parse(uri.to_string().as_bytes()), Some(uri));
+            let text = uri.to_string();
+            // Escapes can make it longer than a URI may be.
+            assert!(text.len() > limits::URI || Uri::parse(text.as_bytes()) == Some(uri));
         }
     }
     let _ = (NameAddr::parse(octets), CSeq::parse(octets));
