@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use portreeve::policy::Number;
 use portreeve::policy::number::Plan;
 use portreeve::wire::limits;
-use portreeve::wire::sip::{CSeq, NameAddr, Uri, Via};
+use portreeve::wire::sip::{Aor, CSeq, NameAddr, Uri, Via};
 
 fuzz_target!(|octets: &[u8]| {
     if let Some(uri) = Uri::parse(octets) {
@@ -26,6 +26,10 @@ fuzz_target!(|octets: &[u8]| {
             // Escapes can make it longer than a URI may be.
             assert!(text.len() > limits::URI || Uri::parse(text.as_bytes()) == Some(uri));
         }
+    }
+    if let Ok(text) = std::str::from_utf8(octets) {
+        let aor = Aor::from(text.to_owned());
+        assert_eq!(Aor::from(aor.to_string()), aor);
     }
     let _ = (NameAddr::parse(octets), CSeq::parse(octets));
 });

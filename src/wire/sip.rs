@@ -1,5 +1,6 @@
 //! SIP messages (RFC 3261 §7, §25) as spans over one buffer with ordered edits.
 
+mod aor;
 mod cseq;
 mod framer;
 mod header;
@@ -18,6 +19,7 @@ mod text;
 mod uri;
 mod via;
 
+pub use aor::Aor;
 pub use cseq::CSeq;
 pub use framer::{Framed, Framer};
 pub use header::Name;
