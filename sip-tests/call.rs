@@ -281,7 +281,7 @@ fn hanging_up_one_call_sends_bye_to_both_sides() {
     let mut lab = Lab::edge();
     let (phone, pbx) = parties(&lab);
     let (a, b) = lab.establish(&phone, &pbx);
-    lab.input(portreeve::engine::Input::HangUp(1));
+    lab.input(portreeve::engine::Input::HangUp(portreeve::ground::CallNo(1)));
     let to_phone = lab.expect(phone.at, "BYE");
     let to_pbx = lab.expect(pbx.at, "BYE");
     assert_eq!(to_phone.tag("To"), crate::lab::message::param(&a.local, "tag"));

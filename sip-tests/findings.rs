@@ -4,7 +4,9 @@ use crate::lab::script::sdp_with;
 use crate::lab::{Lab, Leg, Ua, ms, s, sdp};
 use portreeve::audit::Record;
 use portreeve::config::Interface;
+use portreeve::engine::Health;
 use portreeve::engine::{Finding, Input, Observation};
+use portreeve::ground::CallDirection;
 use portreeve::ground::Side;
 use portreeve::relay::quality::{Figures, Rating, Unmeasured};
 use portreeve::relay::{Event, Leg as Party, StreamId};
@@ -45,7 +47,7 @@ fn window(lab: &mut Lab, totals: &mut [u64; 2], received: [u64; 2]) {
 /// What the records found so far, with the evidence.
 fn found(lab: &Lab) -> Vec<(&'static str, String)> {
     let one = |r: &Record| match r {
-        Record::Finding { finding, evidence, .. } => Some((*finding, evidence.clone())),
+        Record::Finding { finding, evidence, .. } => Some((finding.as_str(), evidence.clone())),
         _ => None,
     };
     lab.records.iter().filter_map(one).collect()
@@ -87,7 +89,7 @@ fn a_good_call_has_no_finding_and_its_category() {
     assert_eq!(found(&lab), []);
     assert_eq!(lab.stats().quality, [1, 0, 0, 0, 0, 0, 0]);
     let end = end(&lab);
-    assert_eq!(end.findings, [""; 0]);
+    assert_eq!(end.findings, []);
     let quality = end.media[0].caller.quality.as_ref().expect("measured");
     assert_eq!((quality.r, quality.mos, quality.unmeasured), (Some(93.2), Some(4.409), None));
     assert_eq!((quality.round_trip_ms, quality.no_round_trip), (None, Some("no_rtcp")));
@@ -120,7 +122,7 @@ fn one_way_audio_is_told_while_the_call_lasts_and_once() {
     lab.relay.counters.legs[0].packets[0] = 2500;
     lab.hang_up(&mut a, &b);
     only(&lab, Finding::OneWayAudio, "500 packets the other way");
-    assert_eq!(end(&lab).findings, ["one_way_audio"]);
+    assert_eq!(end(&lab).findings, [Finding::OneWayAudio]);
     lab.end();
 }
 
@@ -132,7 +134,7 @@ fn a_short_call_without_audio_from_one_side_is_judged_at_its_end() {
     lab.relay.counters.legs[1].packets[0] = 300;
     lab.hang_up(&mut a, &b);
     only(&lab, Finding::OneWayAudio, "no RTP from the caller (inside) in 6 s");
-    assert_eq!(end(&lab).findings, ["one_way_audio"]);
+    assert_eq!(end(&lab).findings, [Finding::OneWayAudio]);
     lab.end();
 }
 
@@ -344,9 +346,9 @@ fn delays_and_durations_are_observed() {
     lab.send(pbx.at, pbx.answer(&bye, 200, ""));
     lab.expect(phone.at, "200");
     let want = [
-        Observation::PostDialDelay { direction: 0, delay: ms(400) },
+        Observation::PostDialDelay { direction: CallDirection::Outbound, delay: ms(400) },
         Observation::DisconnectDelay(ms(80)),
-        Observation::CallDuration { direction: 0, duration: ms(61_080) },
+        Observation::CallDuration { direction: CallDirection::Outbound, duration: ms(61_080) },
     ];
     assert_eq!(lab.observed, want);
     lab.end();
@@ -433,13 +435,13 @@ mod probes {
     fn an_upstream_that_answers_anything_is_up() {
         for status in [200, 404, 405, 503] {
             let mut lab = probed();
-            assert_eq!(lab.stats().upstreams["pbx"].up, None, "nothing is known yet");
+            assert_eq!(lab.upstream("pbx").health, Health::Unknown, "nothing is known yet");
             lab.advance(s(1));
             let pbx = lab.pbx();
             let probe = lab.expect(pbx, "OPTIONS");
             assert_eq!(probe.uri(), "sip:pbx.example.com");
             lab.send(pbx, lab.far("200").answer(&probe, status, "p"));
-            assert_eq!(lab.stats().upstreams["pbx"].up, Some(true), "{status}");
+            assert_eq!(lab.upstream("pbx").health, Health::Up, "{status}");
             lab.advance(s(30));
             lab.expect(pbx, "OPTIONS");
             lab.clear();
@@ -450,8 +452,8 @@ mod probes {
     fn an_upstream_that_is_silent_is_down_and_told_once() {
         let mut lab = probed();
         lab.advance(s(122));
-        let state = lab.stats().upstreams["pbx"];
-        assert_eq!(state.up, Some(false));
+        let state = lab.upstream("pbx");
+        assert_eq!((state.health, state.why.is_empty()), (Health::Down, false));
         assert!(state.probes[1] >= 2 && state.probes[0] == 0, "{state:?}");
         let told = |lab: &Lab, what: &str| {
             lab.notices.iter().filter(|(_, text)| text.contains(what)).count()
@@ -460,7 +462,7 @@ mod probes {
         let pbx = lab.pbx();
         let probe = lab.take(pbx).pop().expect("a probe");
         lab.send(pbx, lab.far("200").answer(&probe, 200, "p"));
-        assert_eq!(lab.stats().upstreams["pbx"].up, Some(true));
+        assert_eq!(lab.upstream("pbx").health, Health::Up);
         assert_eq!(told(&lab, "answers again"), 1);
         lab.clear();
     }

@@ -5,6 +5,7 @@ use crate::lab::digest::{again, credentials};
 use crate::lab::script::{Text, answer};
 use crate::lab::{Lab, Msg, Ua, s, site};
 use portreeve::audit::Record;
+use portreeve::audit::SecurityClass;
 use portreeve::config::{Config, DefaultPolicy};
 use portreeve::engine::digest::Users;
 
@@ -47,7 +48,7 @@ fn refused(lab: &mut Lab, ua: &Ua, request: Text) {
 /// From and verdict of the calls so far.
 fn attempts(lab: &Lab) -> Vec<(String, &'static str)> {
     let attempt = |r: &Record| match r {
-        Record::CallAttempt { from, verdict, .. } => Some((from.clone(), *verdict)),
+        Record::CallAttempt { from, verdict, .. } => Some((from.clone(), verdict.as_str())),
         _ => None,
     };
     lab.records.iter().filter_map(attempt).collect()
@@ -55,7 +56,7 @@ fn attempts(lab: &Lab) -> Vec<(String, &'static str)> {
 
 fn details(lab: &Lab) -> Vec<String> {
     let detail = |r: &Record| match r {
-        Record::Security { class: "false_from", detail, .. } => Some(detail.clone()),
+        Record::Security { class: SecurityClass::FalseFrom, detail, .. } => Some(detail.clone()),
         _ => None,
     };
     lab.records.iter().filter_map(detail).collect()

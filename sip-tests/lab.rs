@@ -13,11 +13,12 @@ pub(crate) use message::Msg;
 pub(crate) use script::{Leg, Ua, sdp};
 
 use bytes::Bytes;
-use portreeve::audit::Record;
+use portreeve::audit::{EndedBy, Record};
 use portreeve::config::Config;
 use portreeve::engine::digest::Users;
 use portreeve::engine::{
-    Engine, Input, Level, Observation, Output, Seeds, Snapshot, Stats, StoredBinding,
+    Engine, Entry, Input, Key, Level, Observation, Output, Seeds, Snapshot, Stats, StoredBinding,
+    UpstreamView,
 };
 use portreeve::ground::{ConnId, Flow, ListenerId, Mono, Now, Transport, Wall};
 use portreeve::policy::RuleSet;
@@ -51,7 +52,7 @@ pub(crate) struct Lab {
     pub(crate) notices: Vec<(Level, String)>,
     /// Measured values.
     pub(crate) observed: Vec<Observation>,
-    pub(crate) stored: BTreeMap<String, StoredBinding>,
+    pub(crate) stored: BTreeMap<Key, Entry>,
     pub(crate) closed: Vec<ConnId>,
     /// Whom keep-alives went to.
     pub(crate) pings: Vec<SocketAddr>,
@@ -119,7 +120,7 @@ impl Lab {
 
     /// A restart: same configuration and keys, nothing kept but what the state folder holds.
     pub(crate) fn restart(&mut self) {
-        let stored: Vec<StoredBinding> = self.stored.values().cloned().collect();
+        let stored: Vec<Entry> = self.stored.values().cloned().collect();
         let seeds = Seeds { keys: vec![(7, [7; 64])], nonce: [8; 32], random: [19; 32] };
         self.engine = Engine::new(snapshot(&self.config, &self.users), seeds, self.now);
         self.relay = relay::Relay::default();
@@ -191,10 +192,10 @@ impl Lab {
                 Output::CloseConnection(conn) => self.closed.push(conn),
                 Output::Relay(command) => self.relay.obey(command, self.now.mono),
                 Output::Record(record) => self.records.push(record),
-                Output::StoreBinding(b) => {
-                    self.stored.insert(b.key.clone(), b);
+                Output::Store(entry) => {
+                    self.stored.insert(entry.key(), entry);
                 }
-                Output::RemoveBinding { key } => {
+                Output::Forget(key) => {
                     self.stored.remove(&key);
                 }
                 Output::Observe(observation) => self.observed.push(observation),
@@ -352,10 +353,27 @@ impl Lab {
         text
     }
 
+    /// How an upstream is.
+    #[track_caller]
+    pub(crate) fn upstream(&self, name: &str) -> UpstreamView {
+        let all = self.stats().upstreams;
+        all.into_iter().find(|u| u.name == name).expect("an upstream of this name")
+    }
+
+    /// Bindings that are kept.
+    pub(crate) fn kept_bindings(&self) -> Vec<StoredBinding> {
+        let binding = |e: &Entry| match e {
+            Entry::Binding(b) => Some(b.clone()),
+        };
+        self.stored.values().filter_map(binding).collect()
+    }
+
     /// Audit records of calls that ended: outcome, status, who ended.
     pub(crate) fn ends(&self) -> Vec<(&'static str, u16, &'static str)> {
         let end = |r: &Record| match r {
-            Record::CallEnd(e) => Some((e.outcome, e.status, e.ended_by)),
+            Record::CallEnd(e) => {
+                Some((e.outcome.as_str(), e.status, e.ended_by.map_or("", EndedBy::as_str)))
+            }
             _ => None,
         };
         self.records.iter().filter_map(end).collect()
@@ -364,7 +382,7 @@ impl Lab {
     /// Classes of security records so far.
     pub(crate) fn security(&self) -> Vec<&'static str> {
         let class = |r: &Record| match r {
-            Record::Security { class, .. } => Some(*class),
+            Record::Security { class, .. } => Some(class.as_str()),
             _ => None,
         };
         self.records.iter().filter_map(class).collect()

@@ -3,6 +3,7 @@
 use crate::lab::script::answer;
 use crate::lab::{Lab, Msg, Ua, site};
 use portreeve::audit::Record;
+use portreeve::audit::Ruling;
 use portreeve::engine::digest::Users;
 
 fn strict(rules: &str) -> Lab {
@@ -110,7 +111,7 @@ fn a_rule_denies_by_the_number_as_it_is_meant() {
     }
     lab.nothing_left();
     let judged = lab.records.iter().filter(
-        |r| matches!(r, Record::CallAttempt { verdict: "deny", rule, .. } if rule == "no premium"),
+        |r| matches!(r, Record::CallAttempt { verdict: Ruling::Deny, rule, .. } if rule == "no premium"),
     );
     assert_eq!(judged.count(), 5, "each with its rule");
     assert_eq!(lab.stats().decisions["no premium"], [0, 5]);
@@ -149,7 +150,7 @@ fn a_drop_is_silence() {
     lab.send(scanner.at, options);
     lab.nothing_left();
     let verdicts =
-        lab.records.iter().filter(|r| matches!(r, Record::Verdict { verdict: "drop", .. }));
+        lab.records.iter().filter(|r| matches!(r, Record::Verdict { verdict: Ruling::Drop, .. }));
     assert_eq!(verdicts.count(), 1);
     lab.end();
 }

@@ -6,6 +6,7 @@ use crate::lab::message::{param, uri_of};
 use crate::lab::script::{Text, answer};
 use crate::lab::{Lab, Leg, Msg, Ua, s, site};
 use portreeve::audit::{CallEnd, PhoneReport, Record};
+use portreeve::ground::CallNo;
 
 const TYPE: &str = "application/vq-rtcpxr";
 
@@ -44,7 +45,7 @@ fn publish(lab: &mut Lab, ua: &Ua, body: impl Into<String>) -> Text {
 fn recorded(lab: &Lab) -> Vec<(u64, String, &'static str, PhoneReport)> {
     let one = |r: &Record| match r {
         Record::QualityReport { call, user, leg, report, .. } => {
-            Some((*call, user.clone(), *leg, (**report).clone()))
+            Some((call.0, user.clone(), leg.as_str(), (**report).clone()))
         }
         _ => None,
     };
@@ -103,7 +104,7 @@ mod on_the_way {
         assert_eq!((heard.loss, heard.discard_rate), (Some(0.015), None));
         assert_eq!((heard.round_trip_ms, heard.end_system_ms), (Some(42.0), None));
         assert_eq!(report.told.as_ref().and_then(|t| t.mos_lq), Some(3.9));
-        let [stream] = &lab.engine.call(1, lab.now).unwrap().streams[..] else { panic!() };
+        let [stream] = &lab.engine.call(CallNo(1), lab.now).unwrap().streams[..] else { panic!() };
         assert_eq!(stream.caller.phone_report.as_ref(), Some(report));
         assert_eq!(stream.callee.phone_report, None);
         lab.hang_up(&mut a, &b);
@@ -388,7 +389,7 @@ mod collected {
             (1, "102".to_owned(), "callee", Some(3.2)),
         ];
         assert_eq!(all, want);
-        let stream = &lab.engine.call(1, lab.now).unwrap().streams[0];
+        let stream = &lab.engine.call(CallNo(1), lab.now).unwrap().streams[0];
         assert!(stream.caller.phone_report.is_some() && stream.callee.phone_report.is_some());
         lab.hang_up(&mut a, &b);
         let media = &end(&lab).media[0];

@@ -1,9 +1,9 @@
 //! What an operator sees of calls and registrations: what is there, as far as it is known.
 
 use crate::lab::{Lab, Leg, ms, s};
-use portreeve::engine::Input;
-use portreeve::engine::view::CallDetail;
-use portreeve::ground::Side;
+use portreeve::audit::Finding;
+use portreeve::engine::{CallDetail, CallState, Input};
+use portreeve::ground::{CallDirection, CallNo, Side};
 use portreeve::relay::quality::{Figures, Rating};
 use portreeve::relay::{Event, Leg as Party};
 
@@ -29,7 +29,10 @@ fn a_call_is_seen_from_its_first_ring_to_its_end() {
     lab.send(pbx.at, pbx.answer(&invite, 180, "t"));
     lab.expect(phone.at, "180");
     let c = detail(&lab);
-    assert_eq!((c.row.view.state, c.row.view.direction), ("early", "outbound"));
+    assert_eq!(
+        (c.row.view.state, c.row.view.direction),
+        (CallState::Early, CallDirection::Outbound)
+    );
     assert_eq!((c.row.age_ms, c.row.duration_ms, c.setup_ms), (300, None, None));
     assert_eq!(c.ring_ms, Some(300));
     assert_eq!((c.caller.side, c.caller.address), (Side::Inside, phone.at.addr()));
@@ -43,7 +46,7 @@ fn a_call_is_seen_from_its_first_ring_to_its_end() {
     lab.advance(s(65));
     let c = detail(&lab);
     assert_eq!((c.row.view.from.as_str(), c.row.view.to.as_str()), ("101", "200"));
-    assert_eq!((c.row.view.state, c.row.duration_ms), ("confirmed", Some(65_000)));
+    assert_eq!((c.row.view.state, c.row.duration_ms), (CallState::Confirmed, Some(65_000)));
     assert_eq!((c.setup_ms, c.call_id.as_str()), (Some(2_300), a.call_id.as_str()));
     assert_eq!(c.callees.len(), 1);
     assert_eq!(c.callees[0].address, pbx.at.addr());
@@ -86,7 +89,7 @@ fn media_are_shown_with_their_ports_and_never_as_good_before_they_are_measured()
         (Some(80.0), Some(4.0), Some("no_rtcp"))
     );
     assert_eq!(c.streams[0].caller.total, None);
-    assert_eq!(c.findings, ["codec_mismatch"]);
+    assert_eq!(c.findings, [Finding::CodecMismatch]);
     lab.hang_up(&mut a, &b);
     lab.end();
 }
@@ -106,7 +109,7 @@ fn whoever_looks_at_a_call_sees_its_media_as_of_now_and_counts_nothing() {
     assert_eq!(callee.total.as_ref().unwrap().unmeasured, Some("no_packets"));
     assert_eq!(caller.window, None, "no window is over");
     assert_eq!((lab.stats().lost, lab.stats().unmeasured), ([0; 2], [[0; 4]; 2]));
-    lab.input(Input::Measure(no + 1));
+    lab.input(Input::Measure(CallNo(no.0 + 1)));
     lab.hang_up(&mut a, &b);
     lab.end();
 }

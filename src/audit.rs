@@ -7,6 +7,7 @@ mod quality;
 mod record;
 mod summer;
 mod verify;
+mod words;
 
 pub use chain::{Chain, GENESIS, hash, timestamp};
 pub use phone_report::{PhoneFigures, PhoneReport};
@@ -14,6 +15,7 @@ pub use quality::{LegQuality, VoipReport};
 pub use record::{CallEnd, LegMedia, Record, StreamMedia};
 pub use summer::Summer;
 pub use verify::{Broken, Summary, verify};
+pub use words::{BindingEvent, EndedBy, Finding, Outcome, Ruling, SecurityClass};
 
 #[cfg(test)]
 mod tests;

@@ -21,7 +21,7 @@ use crate::driver::state::{self, State};
 use crate::driver::stream::Streams;
 use crate::driver::udp::SipSocket;
 use crate::engine::digest::Users;
-use crate::engine::{Engine, Input, Seeds, Snapshot, Stats};
+use crate::engine::{Engine, Health, Input, Seeds, Snapshot, Stats};
 use crate::ground::Transport;
 use crate::policy::RuleSet;
 use event_loop::EventLoop;
@@ -77,14 +77,12 @@ pub fn users(config: &Config) -> Result<Users, StartError> {
 }
 
 /// How it goes, in the words of the service manager: `12 calls, 41 phones, pbx up`.
-fn service_status(stats: &Stats, config: &Config) -> String {
+fn service_status(stats: &Stats) -> String {
     let n = |count: u64, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let mut words =
         vec![n(stats.now.calls.iter().sum(), "call"), n(stats.now.registrations, "phone")];
-    for u in &config.upstreams {
-        let known = stats.upstreams.get(&u.name).and_then(|s| s.up);
-        words.extend(known.map(|up| format!("{} {}", u.name, if up { "up" } else { "down" })));
-    }
+    let known = stats.upstreams.iter().filter(|u| u.health != Health::Unknown);
+    words.extend(known.map(|u| format!("{} {}", u.name, u.health)));
     if stats.now.draining {
         words.push("draining".to_owned());
     }

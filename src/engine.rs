@@ -1,57 +1,60 @@
 //! The gateway as one sans-IO machine: `handle_input` once, then `poll_output` until `Timeout`.
-//! It never reads a clock, a socket or a file. A request walks side (server transaction) →
-//! proxy_server → analysis → proxy_client → side (client transaction); a response walks back.
+//! It never reads a clock, a socket or a file. Five parts keep its state (`transactions`, `calls`,
+//! `phones`, `upstreams`, `outbox`), each with private fields and timers of its own, over a `world`
+//! that they only read; the coordinators alone know several of them: a request outside a dialog
+//! (`outside_dialog`, `forking`, `registration`), one inside (`in_dialog`, `reporting`), a response
+//! (`response`), an end (`ending`).
 
 mod analysis;
-mod bindings;
-mod collector;
-mod dialog;
-pub mod digest;
+mod attempt;
+mod calls;
 mod ending;
-pub mod findings;
-mod identity;
+mod entry;
+mod forking;
+mod ids;
 mod in_dialog;
-mod initial;
 pub mod input;
-mod media;
-mod net;
+mod outbox;
 pub mod output;
-mod pass;
-mod probe;
+mod outside_dialog;
+mod phones;
 mod proxy_client;
 mod proxy_server;
-mod quality;
-mod random;
-mod registrar;
+mod purpose;
 mod registration;
-mod reload;
-mod reports;
+mod reporting;
 mod response;
-pub mod seal;
-mod side;
 pub mod stats;
-pub mod transaction;
-pub mod view;
+pub mod transactions;
+mod upstreams;
+mod world;
 
-pub use findings::Finding;
+pub use crate::audit::Finding;
+pub use calls::{CallDetail, CallRow, LegView, PartyView, StreamView};
+pub use entry::{Entry, Key, StoredBinding};
 pub use input::Input;
-pub use output::{CallView, Level, Observation, Output};
+pub use output::{CallState, CallView, Level, Observation, Output};
+pub use phones::{RegistrationRow, digest};
 pub use stats::Stats;
+pub use upstreams::{Health, UpstreamView};
+pub use world::seal;
 
-use crate::audit::Record;
-use crate::config::{Config, RegistrarMode};
-use crate::ground::{ConnId, Now, Side, Wall};
+use crate::config::Config;
+use crate::ground::{CallNo, Flow, Mono, Now, Wall};
 use crate::policy::RuleSet;
-use bindings::Bindings;
-use digest::Authenticator;
-use media::MediaTable;
-use net::Net;
-use random::Random;
-use seal::Sealer;
-use side::Transactions;
-use std::collections::{HashMap, VecDeque};
+use crate::wire::sip::{Framing, Message};
+use analysis::{Veil, answer};
+use bytes::Bytes;
+use calls::Calls;
+use outbox::Outbox;
+use phones::Phones;
 use std::sync::Arc;
-use transaction::{Timer, TimerTable};
+use transactions::{Heard, Transactions};
+use upstreams::{Upstreams, Wake};
+use world::World;
+
+/// Calls and registrations that one list names; the rest are counted.
+pub const LIST: usize = 10_000;
 
 /// What a transaction began with; swapped whole on reload.
 #[derive(Clone)]
@@ -70,31 +73,6 @@ impl std::fmt::Debug for Snapshot {
     }
 }
 
-/// A binding as kept in the state folder (one JSON object).
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct StoredBinding {
-    /// Unique key (the sealed contact's user part).
-    pub key: String,
-    /// Address of record, `user@domain`.
-    pub aor: String,
-    /// The phone's Contact as it gave it.
-    pub contact: String,
-    /// Local socket it registered at.
-    pub local: std::net::SocketAddr,
-    /// `udp` or `tcp`.
-    pub transport: crate::ground::Transport,
-    /// The phone's address as seen.
-    pub peer: std::net::SocketAddr,
-    /// Wall seconds at which it ends.
-    pub expires: u64,
-    /// Call-ID and CSeq of the REGISTER that made it.
-    pub call_id: String,
-    /// CSeq number.
-    pub cseq: u32,
-    /// Upstream that granted it; empty: we did.
-    pub upstream: String,
-}
-
 /// Secrets and seeds given at the start.
 #[derive(Clone)]
 pub struct Seeds {
@@ -106,52 +84,20 @@ pub struct Seeds {
     pub random: [u8; 32],
 }
 
-/// Who a timer belongs to; each wake-up has a named reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum TimerKey {
-    /// A server transaction's timer.
-    Server(u64, Timer),
-    /// A client transaction's timer.
-    Client(u64, Timer),
-    /// A cancelled branch that never answers.
-    CancelWait(u64),
-    /// The soonest binding ends.
-    Bindings,
-    /// Keep-alives of an interface are due.
-    KeepAlive(usize),
-    /// A challenged call's media waits for the next attempt.
-    Parked(u64),
-    /// An upstream is to be probed.
-    Probe(usize),
-    /// The 2xx of a call should have been acknowledged.
-    Ack(u64),
-    /// A dialog that is not a call has lived long enough without traffic.
-    Dialog(u64),
-}
-
 /// The gateway.
 pub struct Engine {
-    snap: Arc<Snapshot>,
-    net: Net,
-    now: Now,
-    random: Random,
-    sealer: Sealer,
-    auth: Authenticator,
-    boot: u32,
-    outputs: VecDeque<Output>,
-    timers: TimerTable<TimerKey>,
-    tx: Transactions,
-    passes: HashMap<u64, pass::Pass>,
-    dialogs: dialog::Dialogs,
-    ended: reports::EndedCalls,
-    bindings: Bindings,
-    media: MediaTable,
-    parked: HashMap<(String, String), dialog::Call>,
-    /// Probes under way: client transaction → upstream.
-    probes: HashMap<u64, usize>,
-    stats: Stats,
-    next_id: u64,
-    next_call: u64,
+    world: World,
+    transactions: Transactions,
+    calls: Calls,
+    phones: Phones,
+    upstreams: Upstreams,
+    out: Outbox,
+    gate: Gate,
+}
+
+/// What keeps new calls out whatever policy says.
+#[derive(Clone, Copy, Debug, Default)]
+struct Gate {
     draining: bool,
     audit_full: bool,
 }
@@ -159,10 +105,9 @@ pub struct Engine {
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine")
-            .field("now", &self.now)
-            .field("passes", &self.passes.len())
-            .field("dialogs", &self.dialogs.len())
-            .field("bindings", &self.bindings.len())
+            .field("now", &self.world.now())
+            .field("calls", &self.calls.len())
+            .field("phones", &self.phones.len())
             .finish_non_exhaustive()
     }
 }
@@ -171,154 +116,208 @@ impl Engine {
     /// A gateway without calls or bindings.
     #[must_use]
     pub fn new(snapshot: Arc<Snapshot>, seeds: Seeds, now: Now) -> Self {
-        let mut random = Random::new(seeds.random);
-        let config = &snapshot.config;
-        let realm = config.registrar.realm.as_str();
-        let auth = Authenticator::new(realm, snapshot.users.clone(), seeds.nonce);
-        let media = MediaTable::new(config, random.number());
-        let boot = u32::try_from(random.number() & 0xffff_ffff).unwrap_or_default();
+        let world = World::new(snapshot, &seeds, now);
         let mut engine = Self {
-            net: Net::new(config),
-            now,
-            sealer: Sealer::new(&seeds.keys),
-            auth,
-            boot,
-            outputs: VecDeque::new(),
-            timers: TimerTable::default(),
-            tx: Transactions::default(),
-            passes: HashMap::new(),
-            dialogs: dialog::Dialogs::default(),
-            ended: reports::EndedCalls::default(),
-            bindings: Bindings::default(),
-            media,
-            parked: HashMap::new(),
-            probes: HashMap::new(),
-            stats: Stats::default(),
-            next_id: 0,
-            next_call: 0,
-            draining: false,
-            audit_full: false,
-            random,
-            snap: snapshot,
+            transactions: Transactions::default(),
+            calls: Calls::new(&world),
+            phones: Phones::new(&world, seeds.nonce),
+            upstreams: Upstreams::new(&world),
+            out: Outbox::default(),
+            gate: Gate::default(),
+            world,
         };
         engine.label();
-        engine.arm_keepalives(None);
-        engine.arm_probes(None);
         engine
     }
 
     /// Takes one input. Drain [`Engine::poll_output`] to `Timeout` before the next.
     pub fn handle_input(&mut self, now: Now, input: Input) {
-        self.now = now;
+        self.world.set_now(now);
         self.fire_timers();
         match input {
             Input::Message { flow, bytes } => self.receive(flow, bytes),
             Input::StreamRefused { flow, refusal } => self.refuse_unread(flow, &refusal),
-            Input::ConnectionClosed(conn) => self.connection_closed(conn),
-            Input::TransportFailed(flow) => self.transport_failed(&flow),
+            Input::ConnectionClosed(conn) => self.phones.connection_closed(conn),
+            Input::TransportFailed(flow) => {
+                self.transactions.transport_failed(&self.world, &mut self.out, &flow);
+            }
             Input::Relay(event) => self.relay_event(event),
             Input::Timeout => {}
             Input::Reload(snapshot) => self.reload(snapshot),
-            Input::Restore(stored) => self.restore(stored),
-            Input::Drain => self.draining = true,
-            Input::HangUpAll => self.hang_up_all("shutdown"),
-            Input::HangUp(call) => self.hang_up(call, "admin"),
-            Input::Measure(call) => self.measure(call),
-            Input::AuditFull(full) => self.audit_full = full,
-            Input::ExcludePort(at) => self.media.exclude(at),
+            Input::Restore(entries) => self.restore(entries),
+            Input::Drain => self.gate.draining = true,
+            Input::HangUpAll => self.hang_up_all(),
+            Input::HangUp(call) => self.hang_up(call, crate::audit::EndedBy::Admin),
+            Input::Measure(call) => self.calls.measure(&mut self.out, call),
+            Input::AuditFull(full) => self.gate.audit_full = full,
+            Input::ExcludePort(at) => self.calls.exclude_port(at),
         }
+        self.hear();
     }
 
     /// The next effect; `Timeout` when there is none left.
     pub fn poll_output(&mut self) -> Output {
-        self.outputs.pop_front().unwrap_or_else(|| Output::Timeout(self.timers.next()))
+        self.out.take().unwrap_or_else(|| Output::Timeout(self.poll_timeout()))
+    }
+
+    fn poll_timeout(&self) -> Option<Mono> {
+        let parts = [
+            self.transactions.poll_timeout(),
+            self.calls.poll_timeout(),
+            self.phones.poll_timeout(),
+            self.upstreams.poll_timeout(),
+        ];
+        parts.into_iter().flatten().min()
+    }
+
+    fn fire_timers(&mut self) {
+        let (w, out) = (&self.world, &mut self.out);
+        while self.calls.handle_timeout(w, out) {}
+        while self.phones.handle_timeout(w, out) {}
+        while self.transactions.handle_timeout(&self.world, &mut self.out) {
+            self.hear();
+        }
+        loop {
+            match self.upstreams.handle_timeout(&self.world, &mut self.out) {
+                Wake::Idle => return,
+                Wake::Done => {}
+                Wake::Probe(id) => self.probe(id),
+            }
+        }
+    }
+
+    fn probe(&mut self, id: ids::UpstreamId) {
+        let Some((request, branch, flow)) = self.upstreams.probe(&self.world, id) else { return };
+        let (w, out) = (&self.world, &mut self.out);
+        let client = self.transactions.originate(w, out, request, branch, flow);
+        self.upstreams.probing(client, id);
+    }
+
+    /// Everything that transactions have for the core.
+    fn hear(&mut self) {
+        while let Some(heard) = self.transactions.heard() {
+            match heard {
+                Heard::Provisional(answer) => self.provisional(&answer),
+                Heard::Success(answer) => self.success(&answer),
+                Heard::Failure(answer) => self.failure(&answer),
+                Heard::Failed { purpose, response } => self.after_failure(&purpose, &response),
+                Heard::Own { client, answered } => {
+                    self.upstreams.probed(&self.world, &mut self.out, client, answered);
+                }
+            }
+        }
+    }
+
+    /// One datagram or framed message.
+    fn receive(&mut self, flow: Flow, bytes: Bytes) {
+        let framing =
+            if flow.transport.is_reliable() { Framing::Stream } else { Framing::Datagram };
+        match Message::parse(bytes, framing) {
+            Ok(message) if message.is_request() => self.receive_request(flow, message),
+            Ok(message) => {
+                self.transactions.receive(&self.world, &mut self.out, flow, message);
+            }
+            Err(refusal) => self.refuse_unread(flow, &refusal),
+        }
+    }
+
+    /// A message that could not be read: answered if that is possible, always counted.
+    fn refuse_unread(&mut self, flow: Flow, refusal: &crate::wire::sip::Refusal) {
+        let (w, out) = (&self.world, &mut self.out);
+        out.count_rejected(w.side(flow.listener), refusal.reason);
+        let class = crate::audit::SecurityClass::Malformed;
+        out.security(class, flow, refusal.phrase.to_string());
+        let Some(request) = &refusal.answerable else { return };
+        let mut request = (**request).clone();
+        let reply = answer::way(w, &mut request, flow);
+        let refused = answer::Answer::new(refusal.status, &refusal.phrase);
+        answer::send(w, out, &request, reply, &refused);
+    }
+
+    fn restore(&mut self, entries: Vec<Entry>) {
+        let mut bindings = Vec::new();
+        for entry in entries {
+            match entry {
+                Entry::Binding(b) => bindings.push(b),
+            }
+        }
+        let kept = self.phones.restore(&self.world, bindings);
+        phones::tell_restored(&mut self.out, kept);
+    }
+
+    /// A new configuration while calls are up: swapped whole. Calls keep the verdict they have, and
+    /// their upstream wherever it now stands in the file.
+    fn reload(&mut self, snapshot: Arc<Snapshot>) {
+        let users = snapshot.users.clone();
+        let old = self.world.swap(snapshot);
+        self.phones.follow(&self.world, users, &old.config);
+        self.upstreams.follow(&self.world, Some(&old.config));
+        self.label();
+    }
+
+    /// Series of rules start at 0, as many as the catalogue's bound allows.
+    fn label(&mut self) {
+        let decisions = &mut self.out.stats_mut().decisions;
+        decisions.entry("other".into()).or_insert([0, 0]);
+        for name in self.world.rules().names() {
+            if decisions.len() < stats::RULE_LABELS {
+                decisions.entry(name).or_insert([0, 0]);
+            }
+        }
+    }
+
+    fn veil(&self) -> Veil<'_> {
+        Veil::new(&self.world, &self.phones)
     }
 
     /// Counters and gauges.
     #[must_use]
     pub fn stats(&self, now: Now) -> Stats {
-        let mut stats = self.stats.clone();
-        stats.now.calls = self.dialogs.call_counts();
-        stats.now.registrations = self.bindings.len() as u64;
-        stats.now.transactions = self.tx.counts();
-        stats.now.dialogs = self.dialogs.len() as u64;
-        stats.now.streams = self.media.len() as u64;
-        stats.now.ports = Side::ALL.map(|side| self.media.count(side, now.mono));
-        stats.now.draining = self.draining;
+        let mut stats = self.out.stats().clone();
+        stats.upstreams = self.upstreams.view(&self.world);
+        stats.now.calls = self.calls.counts().map(|n| n as u64);
+        stats.now.registrations = self.phones.len() as u64;
+        stats.now.transactions = self.transactions.counts();
+        stats.now.dialogs = self.calls.len() as u64;
+        stats.now.streams = self.calls.streams() as u64;
+        stats.now.ports = self.calls.ports(now.mono);
+        stats.now.draining = self.gate.draining;
         stats
     }
 
-    /// Bindings now.
+    /// Bindings now, oldest first.
     #[must_use]
     pub fn bindings(&self, now: Wall) -> Vec<StoredBinding> {
-        let alive = |b: &&bindings::Binding| b.expires > now;
-        self.bindings.all().filter(alive).map(bindings::Binding::stored).collect()
+        self.phones.stored(now)
     }
 
     /// Answered and early calls.
     #[must_use]
     pub fn active_calls(&self) -> usize {
-        let [early, confirmed] = self.dialogs.call_counts();
-        usize::try_from(early + confirmed).unwrap_or(usize::MAX)
+        self.calls.active()
     }
 
     /// Media streams that the relay has not reported as closed.
     #[must_use]
     pub fn open_streams(&self) -> usize {
-        self.media.len()
+        self.calls.streams()
     }
 
-    fn id(&mut self) -> u64 {
-        self.next_id += 1;
-        self.next_id
+    /// Live bindings by user, at most [`LIST`]; how many were left off.
+    #[must_use]
+    pub fn registrations(&self, now: Now) -> (Vec<RegistrationRow>, usize) {
+        self.phones.rows(now, LIST)
     }
 
-    fn emit(&mut self, output: Output) {
-        self.outputs.push_back(output);
+    /// Calls by number, oldest first, at most [`LIST`]; how many were left off.
+    #[must_use]
+    pub fn calls(&self, now: Now) -> (Vec<CallRow>, usize) {
+        self.calls.rows(now, LIST)
     }
 
-    fn record(&mut self, record: Record) {
-        if let Record::Security { class, count, .. } = &record
-            && let Some(i) = stats::SECURITY.iter().position(|c| c == class)
-        {
-            self.stats.security[i] += count;
-        }
-        self.outputs.push_back(Output::Record(record));
-    }
-
-    fn notice(&mut self, level: Level, text: String) {
-        self.outputs.push_back(Output::Notice { level, text });
-    }
-
-    fn fire_timers(&mut self) {
-        while let Some(key) = self.timers.expired(self.now.mono) {
-            match key {
-                TimerKey::Server(id, timer) => self.server_timer(id, timer),
-                TimerKey::Client(id, timer) => self.client_timer(id, timer),
-                TimerKey::CancelWait(id) => self.cancel_unanswered(id),
-                TimerKey::Bindings => self.expire_bindings(),
-                TimerKey::KeepAlive(interface) => self.keep_alive(interface),
-                TimerKey::Probe(upstream) => self.probe(upstream),
-                TimerKey::Ack(call) => self.judge_ack(call),
-                TimerKey::Parked(call) => self.unpark(call),
-                TimerKey::Dialog(no) => self.dialog_expired(no),
-            }
-        }
-    }
-
-    fn connection_closed(&mut self, conn: ConnId) {
-        let gone = self.bindings.all().filter(|b| b.flow.conn == Some(conn));
-        let keys: Vec<String> = gone.map(|b| b.key.clone()).collect();
-        for key in keys {
-            // The binding stays: the phone may come back or be reached anew at the same address.
-            if let Some(mut b) = self.bindings.remove(&key) {
-                b.lose_connection();
-                self.bindings.insert(b);
-            }
-        }
-    }
-
-    fn is_local_registrar(&self) -> bool {
-        self.snap.config.registrar.mode == RegistrarMode::Local
+    /// One call; `None`: there is no call of this number.
+    #[must_use]
+    pub fn call(&self, no: CallNo, now: Now) -> Option<CallDetail> {
+        self.calls.detail(&self.upstreams, no, now)
     }
 }

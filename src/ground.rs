@@ -1,11 +1,15 @@
 //! The words every layer speaks. It never parses, decides or does anything.
 
+mod call;
 mod flow;
 mod side;
 mod time;
+mod words;
 mod zone;
 
+pub use call::{CallDirection, CallNo, Leg};
 pub use flow::{ConnId, Flow, ListenerId, Transport};
 pub use side::Side;
-pub use time::{Mono, Now, Wall};
+pub use time::{Moment, Mono, Now, Wall};
+pub(crate) use words::words;
 pub use zone::zone;

@@ -3,6 +3,7 @@
 use super::{Lab, Msg, Party, message};
 use crate::lab::site;
 use portreeve::audit::Record;
+use portreeve::audit::Ruling;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
@@ -104,7 +105,7 @@ pub(crate) fn at_rest(lab: &Lab) {
     let (mut begun, mut ended) = (BTreeSet::new(), BTreeSet::new());
     for record in &lab.records {
         match record {
-            Record::CallAttempt { call, verdict: "allow", .. } => {
+            Record::CallAttempt { call, verdict: Ruling::Allow, .. } => {
                 assert!(begun.insert(*call), "call {call} began twice");
             }
             Record::CallEnd(end) => assert!(ended.insert(end.call), "{} ended twice", end.call),

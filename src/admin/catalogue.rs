@@ -2,10 +2,10 @@
 //! No address, user or Call-ID is ever a label. `docs/METRICS.md` is written from this table, and
 //! `metrics` shows every series of it from the start.
 
-use crate::engine::stats::{
-    CATEGORIES, DIRECTIONS, ENDS, METHODS, OUTCOMES, REGISTRATION_RESULTS, SECURITY,
-};
+use crate::audit::{EndedBy, Outcome};
+use crate::engine::stats::{CATEGORIES, METHODS, RegisterResult, SECURITY};
 use crate::engine::{Finding, stats};
+use crate::ground::CallDirection;
 
 /// Metric type.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -101,7 +101,7 @@ use Values::{Build, Closed, Rules, Upstreams};
 
 const SIDE: (&str, Values) = ("side", Closed(&["inside", "outside"]));
 const PROTOCOL: (&str, Values) = ("protocol", Closed(&["rtp", "rtcp"]));
-const DIRECTION: (&str, Values) = ("direction", Closed(&DIRECTIONS));
+const DIRECTION: (&str, Values) = ("direction", Closed(&CallDirection::NAMES));
 const REJECTED: &[&str] = &[
     "malformed",
     "too_large",
@@ -128,13 +128,13 @@ const SIGNALLING: &[Family] = &[
     gauge("portreeve_active_calls_limit", &[], "The configured ceiling (limits.calls)."),
     counter(
         "portreeve_calls_total",
-        &[DIRECTION, ("outcome", Closed(&OUTCOMES))],
+        &[DIRECTION, ("outcome", Closed(&Outcome::NAMES))],
         "Call attempts with a final answer; challenges and retransmissions are none. Refused by \
          our own policy: denied.",
     ),
     counter(
         "portreeve_call_ends_total",
-        &[("reason", Closed(&ENDS))],
+        &[("reason", Closed(&EndedBy::NAMES))],
         "Answered calls that ended, by who or what ended them.",
     ),
     histogram(
@@ -163,7 +163,7 @@ const SIGNALLING: &[Family] = &[
     gauge("portreeve_active_registrations", &[], "Bindings now."),
     counter(
         "portreeve_registration_requests_total",
-        &[("result", Closed(&REGISTRATION_RESULTS))],
+        &[("result", Closed(&RegisterResult::NAMES))],
         "REGISTER requests by result.",
     ),
     histogram(

@@ -6,6 +6,8 @@ use super::{PATIENCE, report};
 use crate::daemon::reload::Reloader;
 use crate::daemon::{Ask, Report};
 use crate::driver::control_socket::{SocketFile, bind};
+use crate::engine::{Health, UpstreamView};
+use crate::ground::CallNo;
 use axum::Router;
 use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::extract::{Path, State};
@@ -237,12 +239,21 @@ async fn status(State(shared): State<Arc<Shared>>) -> Response {
 fn summary(r: &Report, source: &str) -> Value {
     let s = &r.stats;
     let [early, confirmed] = s.now.calls;
-    let up = |name: &String| s.upstreams.get(name).and_then(|u| u.up);
-    let upstreams: Vec<Value> = r
-        .upstreams
-        .iter()
-        .map(|(name, address)| json!({ "name": name, "address": address, "up": up(name) }))
-        .collect();
+    let upstream = |u: &UpstreamView| {
+        let up = match u.health {
+            Health::Unknown => None,
+            Health::Up => Some(true),
+            Health::Down => Some(false),
+        };
+        json!({
+            "name": u.name,
+            "address": u.targets.first(),
+            "up": up,
+            "since_ms": u.since,
+            "why": u.why,
+        })
+    };
+    let upstreams: Vec<Value> = s.upstreams.iter().map(upstream).collect();
     let ports = |i: usize| {
         let p = s.now.ports[i];
         json!({ "used": p.used, "quarantined": p.quarantined, "free": p.free })
@@ -294,7 +305,7 @@ fn no_call(id: &str) -> Response {
 }
 
 async fn call(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
-    let Ok(no) = id.parse::<u64>() else { return no_call(&id) };
+    let Ok(no) = id.parse::<u64>().map(CallNo) else { return no_call(&id) };
     let show = |found: Option<_>| match found {
         Some(detail) => answer(StatusCode::OK, &detail),
         None => no_call(&id),
@@ -310,7 +321,7 @@ async fn hang_up(
     ConnectInfo(peer): ConnectInfo<Peer>,
     Path(id): Path<String>,
 ) -> Response {
-    let Ok(no) = id.parse::<u64>() else { return no_call(&id) };
+    let Ok(no) = id.parse::<u64>().map(CallNo) else { return no_call(&id) };
     let question = |told| Ask::HangUp { call: no, by: peer.name(), told };
     let show = |there| match there {
         true => answer(StatusCode::OK, &json!({ "call": no, "result": "applied" })),

@@ -4,12 +4,11 @@
 
 use super::catalogue::{self, Family, Type};
 use super::process::{Process, TICKS};
+use crate::audit::{EndedBy, Outcome};
 use crate::daemon::{Observed, Observer, Reloaded, Report};
-use crate::engine::stats::{
-    CATEGORIES, DIRECTIONS, ENDS, METHODS, OUTCOMES, REGISTRATION_RESULTS, SECURITY,
-};
-use crate::engine::{Finding, Observation};
-use crate::ground::Side;
+use crate::engine::stats::{CATEGORIES, METHODS, RegisterResult, SECURITY, UPSTREAM_LABELS};
+use crate::engine::{Finding, Health, Observation, UpstreamView};
+use crate::ground::{CallDirection, Side};
 use crate::relay::DropReason;
 use crate::relay::quality::{Figures, Unmeasured};
 use crate::wire::sip::RejectReason;
@@ -147,7 +146,7 @@ impl Metrics {
         let timers = ["B", "C", "F", "H"];
         self.counts("portreeve_sip_timeouts_total", &[], "timer", Row(&timers, &s.timeouts));
         let name = "portreeve_registration_requests_total";
-        self.counts(name, &[], "result", Row(&REGISTRATION_RESULTS, &s.registrations));
+        self.counts(name, &[], "result", Row(&RegisterResult::NAMES, &s.registrations));
         for (kind, n) in ["invite", "other"].iter().zip(s.now.transactions) {
             self.set("portreeve_active_transactions", &[("kind", kind)], n);
         }
@@ -155,13 +154,14 @@ impl Metrics {
         self.set("portreeve_active_dialogs", &[], s.now.dialogs);
         self.set("portreeve_active_connections", &[], r.connections);
         self.count("portreeve_sip_socket_drops_total", &[], r.dropped);
-        for (name, state) in &s.upstreams {
-            let upstream = [("upstream", name.as_str())];
-            if let Some(up) = state.up {
+        // More upstreams than labels: `status` and the log tell of the others.
+        for u in s.upstreams.iter().take(UPSTREAM_LABELS) {
+            let upstream = [("upstream", u.name.as_str())];
+            if let Some(up) = is_up(u) {
                 self.set("portreeve_upstream_up", &upstream, u64::from(up));
             }
             let words = ["answered", "unanswered"];
-            let row = Row(&words, &state.probes);
+            let row = Row(&words, &u.probes);
             self.counts("portreeve_upstream_probes_total", &upstream, "result", row);
         }
     }
@@ -172,11 +172,11 @@ impl Metrics {
             self.set("portreeve_active_calls", &[("state", state)], n);
         }
         self.set("portreeve_active_calls_limit", &[], r.calls_limit);
-        for (direction, row) in DIRECTIONS.iter().zip(&s.calls) {
+        for (direction, row) in CallDirection::NAMES.iter().zip(&s.calls) {
             let direction = [("direction", *direction)];
-            self.counts("portreeve_calls_total", &direction, "outcome", Row(&OUTCOMES, row));
+            self.counts("portreeve_calls_total", &direction, "outcome", Row(&Outcome::NAMES, row));
         }
-        self.counts("portreeve_call_ends_total", &[], "reason", Row(&ENDS, &s.call_ends));
+        self.counts("portreeve_call_ends_total", &[], "reason", Row(&EndedBy::NAMES, &s.call_ends));
         let found = Row(&Finding::NAMES, &s.findings);
         self.counts("portreeve_call_findings_total", &[], "finding", found);
         for (rule, row) in &s.decisions {
@@ -281,12 +281,21 @@ fn with_cpu_in_seconds(text: String) -> String {
     }
 }
 
+/// Whether an upstream answers; `None`: not known.
+fn is_up(upstream: &UpstreamView) -> Option<bool> {
+    match upstream.health {
+        Health::Unknown => None,
+        Health::Up => Some(true),
+        Health::Down => Some(false),
+    }
+}
+
 /// The exporter keeps every gauge it was ever told: an upstream of which nothing is known any more
 /// must not be said to be up.
 fn without_unknown(text: String, r: &Report) -> String {
     let written = |name: &str| name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     let up: Vec<String> =
-        r.stats.upstreams.iter().filter(|(_, s)| s.up.is_some()).map(|(n, _)| written(n)).collect();
+        r.stats.upstreams.iter().filter(|u| is_up(u).is_some()).map(|u| written(&u.name)).collect();
     let known = |line: &str| {
         let name = line.strip_prefix("portreeve_upstream_up{upstream=\"")?.rsplit_once("\"}")?.0;
         Some(up.iter().any(|n| n == name))
@@ -324,7 +333,7 @@ impl Histograms {
         let of = |name: &'static str, labels: Labels<'_>| {
             recorder.register_histogram(&Metrics::key(name, labels), &META)
         };
-        let directions = |name| DIRECTIONS.map(|d| of(name, &[("direction", d)]));
+        let directions = |name| CallDirection::NAMES.map(|d| of(name, &[("direction", d)]));
         let sides = Side::ALL.map(|side| {
             let side = [("side", side.as_str())];
             SideHistograms {
@@ -348,8 +357,8 @@ impl Histograms {
 
     fn record(&self, observed: &Observed) {
         let put = |h: &Histogram, d: Duration| h.record(d.as_secs_f64());
-        let at = |all: &[Histogram; 3], i: usize, d: Duration| {
-            if let Some(h) = all.get(i) {
+        let at = |all: &[Histogram; 3], i: CallDirection, d: Duration| {
+            if let Some(h) = all.get(i as usize) {
                 put(h, d);
             }
         };

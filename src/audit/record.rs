@@ -1,8 +1,10 @@
 //! What is recorded. One JSON line a record; fields in this order.
 
-use super::{LegQuality, PhoneReport};
-use crate::ground::Side;
-use serde::Serialize;
+use super::{
+    BindingEvent, EndedBy, Finding, LegQuality, Outcome, PhoneReport, Ruling, SecurityClass,
+};
+use crate::ground::{CallNo, Leg, Side};
+use serde::{Serialize, Serializer};
 use std::net::SocketAddr;
 
 /// One record. Text from the network is encoded by the serialiser, never interpreted.
@@ -15,8 +17,8 @@ pub enum Record {
         user: String,
         /// Where from.
         source: SocketAddr,
-        /// `accepted`, `removed`, `refused`, `expired`.
-        result: &'static str,
+        /// What became of the binding.
+        result: BindingEvent,
         /// Status answered.
         status: u16,
         /// Granted seconds.
@@ -27,7 +29,7 @@ pub enum Record {
     /// An INVITE outside a dialog was judged.
     CallAttempt {
         /// The gateway's call number.
-        call: u64,
+        call: CallNo,
         /// Call-ID as received.
         call_id: String,
         /// Where it came from.
@@ -40,8 +42,8 @@ pub enum Record {
         to: String,
         /// Rule that decided.
         rule: String,
-        /// `allow`, `deny`, `drop`.
-        verdict: &'static str,
+        /// What it decided.
+        verdict: Ruling,
         /// Where it goes: upstream's name, `phone`, empty.
         target: String,
         /// From nobody we know and not let in: floods are summed. Not written.
@@ -53,18 +55,18 @@ pub enum Record {
     /// Something is wrong with a call.
     Finding {
         /// The gateway's call number.
-        call: u64,
+        call: CallNo,
         /// Call-ID as received; empty: the call is over.
         call_id: String,
-        /// Closed set: `one_way_audio`, `no_audio` … (docs/TROUBLESHOOTING.md).
-        finding: &'static str,
+        /// What (docs/TROUBLESHOOTING.md).
+        finding: Finding,
         /// One sentence with figures.
         evidence: String,
     },
     /// A party reported what it hears (RFC 6035).
     QualityReport {
         /// The gateway's call number.
-        call: u64,
+        call: CallNo,
         /// Call-ID as the report names it.
         call_id: String,
         /// Registered user that sent it; empty: not known, or from outside.
@@ -73,8 +75,8 @@ pub enum Record {
         source: SocketAddr,
         /// Its side.
         side: Side,
-        /// `caller` or `callee`.
-        leg: &'static str,
+        /// Which party.
+        leg: Leg,
         /// Its figures.
         report: Box<PhoneReport>,
     },
@@ -93,18 +95,15 @@ pub enum Record {
         /// Rule.
         rule: String,
         /// `deny` or `drop`.
-        verdict: &'static str,
+        verdict: Ruling,
         /// From nobody we know: floods are summed. Not written.
         #[serde(skip)]
         stranger: bool,
     },
     /// Something hostile or odd; floods are summed (one record a class, source and minute).
     Security {
-        /// Closed set: `malformed`, `unknown_source`, `bad_password`, `false_from`,
-        /// `media_stranger`, `in_dialog_source`, `private_address`, `stray_response`,
-        /// `leak_removed` …; and what a flood of refusals becomes:
-        /// `denied_calls`, `denied_requests`, `refused_registrations`.
-        class: &'static str,
+        /// What about.
+        class: SecurityClass,
         /// Who, when known.
         source: Option<SocketAddr>,
         /// How many it stands for.
@@ -134,20 +133,20 @@ pub enum Record {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CallEnd {
     /// The gateway's call number.
-    pub call: u64,
+    pub call: CallNo,
     /// Call-ID as received.
     pub call_id: String,
     /// Caller as judged.
     pub from: String,
     /// Callee as judged.
     pub to: String,
-    /// `answered busy no_answer declined cancelled redirected not_found denied rejected failed
-    /// timeout no_capacity`.
-    pub outcome: &'static str,
+    /// How.
+    pub outcome: Outcome,
     /// Final status of the INVITE (0: none).
     pub status: u16,
-    /// `caller callee media_timeout timeout admin shutdown error`; empty when never answered.
-    pub ended_by: &'static str,
+    /// Why; `None` (written as empty): it was never answered.
+    #[serde(serialize_with = "word_or_empty")]
+    pub ended_by: Option<EndedBy>,
     /// From INVITE to ringing.
     pub ring_ms: Option<u64>,
     /// From INVITE to 2xx.
@@ -157,7 +156,12 @@ pub struct CallEnd {
     /// Media counters by stream.
     pub media: Vec<StreamMedia>,
     /// What was found wrong with it.
-    pub findings: Vec<&'static str>,
+    pub findings: Vec<Finding>,
+}
+
+#[expect(clippy::ref_option, reason = "serde hands over a reference to the field")]
+fn word_or_empty<S: Serializer>(by: &Option<EndedBy>, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_str(by.map_or("", EndedBy::as_str))
 }
 
 /// One stream of a call.

@@ -1,9 +1,9 @@
 //! Floods become one record a class, source and minute, so that nobody outside can fill the volume.
 //! A bounded table; time is an argument.
 
-use super::Record;
+use super::{BindingEvent, Record, SecurityClass};
 use crate::ground::Mono;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const EACH: u64 = 30;
 /// The same of all sources.
 const ALL: u64 = 600;
 
-type Key = (&'static str, Option<IpAddr>);
+type Key = (SecurityClass, Option<IpAddr>);
 
 #[derive(Debug)]
 struct Sum {
@@ -31,7 +31,7 @@ struct Sum {
 /// The table.
 #[derive(Debug, Default)]
 pub struct Summer {
-    sums: HashMap<Key, Sum>,
+    sums: BTreeMap<Key, Sum>,
     /// Refusals written one by one since then.
     refused: (Mono, u64),
 }
@@ -59,7 +59,7 @@ impl Summer {
     fn sum(
         &mut self,
         now: Mono,
-        class: &'static str,
+        class: SecurityClass,
         source: Option<SocketAddr>,
     ) -> (&mut Sum, bool) {
         let mut key = (class, source.map(|s| s.ip()));
@@ -72,7 +72,7 @@ impl Summer {
     }
 
     /// True when this refusal is written by itself.
-    fn refused(&mut self, now: Mono, class: &'static str, by: SocketAddr, detail: &str) -> bool {
+    fn refused(&mut self, now: Mono, class: SecurityClass, by: SocketAddr, detail: &str) -> bool {
         if now.since(self.refused.0) >= WINDOW {
             self.refused = (now, 0);
         }
@@ -98,7 +98,7 @@ impl Summer {
             if sum.count > 0 {
                 let detail = std::mem::take(&mut sum.detail);
                 let (source, count) = (sum.source, sum.count);
-                out.push(Record::Security { class, source, count, detail });
+                out.push(Record::Security { class: *class, source, count, detail });
             }
             false
         });
@@ -107,15 +107,23 @@ impl Summer {
 }
 
 /// A stranger who was refused: class, source, and whom they wanted.
-fn refusal(record: &Record) -> Option<(&'static str, SocketAddr, String)> {
+fn refusal(record: &Record) -> Option<(SecurityClass, SocketAddr, String)> {
     if let Record::CallAttempt { source, from, to, stranger: true, .. } = record {
-        return Some(("denied_calls", *source, format!("the last from {from} to {to}")));
+        return Some((
+            SecurityClass::DeniedCalls,
+            *source,
+            format!("the last from {from} to {to}"),
+        ));
     }
     if let Record::Verdict { method, source, to, stranger: true, .. } = record {
-        return Some(("denied_requests", *source, format!("the last {method} to {to}")));
+        return Some((
+            SecurityClass::DeniedRequests,
+            *source,
+            format!("the last {method} to {to}"),
+        ));
     }
-    if let Record::Registration { user, source, result: "refused", .. } = record {
-        return Some(("refused_registrations", *source, format!("the last of {user}")));
+    if let Record::Registration { user, source, result: BindingEvent::Refused, .. } = record {
+        return Some((SecurityClass::RefusedRegistrations, *source, format!("the last of {user}")));
     }
     None
 }

@@ -66,14 +66,14 @@ fn edits_removals_and_moves_show() {
 
 fn refused(n: u16, stranger: bool) -> Record {
     Record::CallAttempt {
-        call: 1,
+        call: crate::ground::CallNo(1),
         call_id: "c".into(),
         side: crate::ground::Side::Outside,
         source: std::net::SocketAddr::from(([198, 51, (n >> 8) as u8, n as u8], 5060)),
         from: "101".into(),
         to: format!("+1900{n}"),
         rule: "default:deny".into(),
-        verdict: "deny",
+        verdict: Ruling::Deny,
         target: String::new(),
         stranger,
     }
@@ -91,16 +91,16 @@ fn refusals_of_strangers_are_written_up_to_a_bound_and_then_summed() {
     assert_eq!(one + forged, 600, "of all sources, forged ones too");
     let sums = summer.due(at(60_003), false);
     assert!(sums.len() <= 4_097, "{}", sums.len());
-    let told: u64 =
-        sums.iter()
-            .map(|r| {
-                if let Record::Security { count, class: "denied_calls", .. } = r {
-                    *count
-                } else {
-                    0
-                }
-            })
-            .sum();
+    let told: u64 = sums
+        .iter()
+        .map(|r| {
+            if let Record::Security { count, class: SecurityClass::DeniedCalls, .. } = r {
+                *count
+            } else {
+                0
+            }
+        })
+        .sum();
     assert_eq!(told, 51_000 - 600, "and none is lost");
     assert!(summer.take(at(60_004), refused(7, true)).is_some(), "a new minute");
     let line = Chain::default().append(now(), "s", &refused(7, true));
@@ -112,7 +112,7 @@ fn a_flood_is_two_records_a_minute() {
     let mut summer = Summer::default();
     let at = |s: u64| Mono(Duration::from_secs(s));
     let event = || Record::Security {
-        class: "malformed",
+        class: SecurityClass::Malformed,
         source: "192.0.2.1:5".parse().ok(),
         count: 1,
         detail: "x".into(),

@@ -1,7 +1,7 @@
 //! The only match on `Output`: each effect is carried out, none is judged.
 
 use super::event_loop::{EventLoop, Observed};
-use crate::engine::{Input, Level, Output};
+use crate::engine::{Entry, Input, Key, Level, Output};
 use crate::ground::{Now, Transport};
 
 impl EventLoop {
@@ -24,12 +24,12 @@ impl EventLoop {
                     audit.append(now, record);
                 }
             }
-            Output::StoreBinding(binding) => {
+            Output::Store(Entry::Binding(binding)) => {
                 if let Err(e) = self.state.store(binding) {
                     tracing::error!("a registration could not be stored: {e}");
                 }
             }
-            Output::RemoveBinding { key } => {
+            Output::Forget(Key::Binding(key)) => {
                 if let Err(e) = self.state.remove(&key) {
                     tracing::error!("a registration could not be removed: {e}");
                 }

@@ -6,9 +6,8 @@ use super::{Observed, service_status};
 use crate::audit::Record;
 use crate::driver::relay_worker::Totals;
 use crate::driver::udp::SipSocket;
-use crate::engine::view::{CallDetail, CallRow, RegistrationRow};
-use crate::engine::{Input, Snapshot, Stats};
-use crate::ground::{Now, Wall};
+use crate::engine::{CallDetail, CallRow, Input, RegistrationRow, Snapshot, Stats};
+use crate::ground::{CallNo, Now, Wall};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -22,15 +21,15 @@ pub enum Ask {
     /// Calls now, and how many were left off.
     Calls(oneshot::Sender<(Vec<CallRow>, usize)>),
     /// Figures of a call's media as of now; seen in [`Ask::Call`] a moment later.
-    Measure(u64),
+    Measure(CallNo),
     /// One call.
-    Call(u64, oneshot::Sender<Option<Box<CallDetail>>>),
+    Call(CallNo, oneshot::Sender<Option<Box<CallDetail>>>),
     /// Bindings now, and how many were left off.
     Registrations(oneshot::Sender<(Vec<RegistrationRow>, usize)>),
     /// End a call; told is whether there was one.
     HangUp {
         /// Its number.
-        call: u64,
+        call: CallNo,
         /// Who wants it, for the audit log.
         by: String,
         /// Where the answer goes.
@@ -136,8 +135,6 @@ pub struct Report {
     pub site: String,
     /// Hash of the configuration in force; empty in site mode.
     pub hash: String,
-    /// Upstreams in force: name and address.
-    pub upstreams: Vec<(String, std::net::SocketAddr)>,
     /// Since the start.
     pub uptime: Duration,
     /// While it drains: calls are hung up after this.
@@ -162,7 +159,7 @@ impl EventLoop {
         false
     }
 
-    fn hang_up(&mut self, call: u64, by: &str, now: Now) -> bool {
+    fn hang_up(&mut self, call: CallNo, by: &str, now: Now) -> bool {
         let there = self.engine.call(call, now).is_some();
         let result = if there { "applied" } else { "refused" };
         let detail = format!("call {call}, by {by}");
@@ -227,7 +224,6 @@ impl EventLoop {
             reloads: self.reloads.clone(),
             site: self.config.site.name.clone(),
             hash: self.config.hash.clone(),
-            upstreams: self.config.upstreams.iter().map(|u| (u.name.clone(), u.address)).collect(),
             uptime: now.mono.0,
             drain_left: self.draining.map(|until| until.since(now.mono)),
         }
@@ -241,7 +237,7 @@ impl EventLoop {
         }
         self.pulse_at = Some(now.mono + self.pulse_every());
         self.service.alive();
-        let status = service_status(&self.engine.stats(now), &self.config);
+        let status = service_status(&self.engine.stats(now));
         if status != self.status {
             self.service.status(&status);
             self.status = status;

@@ -11,8 +11,8 @@ use crate::driver::service::Service;
 use crate::driver::state::State;
 use crate::driver::stream::Streams;
 use crate::driver::udp::SipSocket;
-use crate::engine::{CallView, Engine, Input, Observation, Output, StoredBinding};
-use crate::ground::Mono;
+use crate::engine::{CallView, Engine, Entry, Input, Observation, Output};
+use crate::ground::{CallNo, Mono};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -48,7 +48,7 @@ pub(super) struct EventLoop {
     pub(super) audit: Option<AuditLog>,
     pub(super) counters: Option<Arc<AuditCounters>>,
     /// The session table for readers: written here, read without a lock.
-    pub(super) calls: Arc<papaya::HashMap<u64, CallView>>,
+    pub(super) calls: Arc<papaya::HashMap<CallNo, CallView>>,
     pub(super) observer: Observer,
     pub(super) service: Service,
     pub(super) reloads: Reloads,
@@ -102,8 +102,8 @@ impl EventLoop {
         }
     }
 
-    pub(super) fn stored(&self) -> Vec<StoredBinding> {
-        self.state.bindings()
+    pub(super) fn stored(&self) -> Vec<Entry> {
+        self.state.bindings().into_iter().map(Entry::Binding).collect()
     }
 
     /// Inputs before the first arrival.

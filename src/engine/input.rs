@@ -1,6 +1,7 @@
 //! What the engine is told.
-use super::{Snapshot, StoredBinding};
-use crate::ground::{ConnId, Flow};
+use super::Snapshot;
+use super::entry::Entry;
+use crate::ground::{CallNo, ConnId, Flow};
 use crate::relay;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -32,16 +33,16 @@ pub enum Input {
     Timeout,
     /// A new configuration; calls under way keep the verdict they have.
     Reload(Arc<Snapshot>),
-    /// Bindings read from the state folder at start.
-    Restore(Vec<StoredBinding>),
+    /// What was kept over a restart.
+    Restore(Vec<Entry>),
     /// Admit no new calls; those under way go on.
     Drain,
     /// End every call now (second SIGTERM, or drain time over).
     HangUpAll,
     /// End one call by its number (as in records).
-    HangUp(u64),
+    HangUp(CallNo),
     /// Somebody is about to look at this call: the relay is asked for figures of this moment.
-    Measure(u64),
+    Measure(CallNo),
     /// The audit log takes no records, and the configuration says that calls then wait.
     AuditFull(bool),
     /// A relay port is held by another process: never lend it.

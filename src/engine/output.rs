@@ -1,7 +1,7 @@
 //! What the engine wants done. Deciding is over when an output exists; `daemon::act` only does.
-use super::StoredBinding;
+use super::entry::{Entry, Key};
 use crate::audit::Record;
-use crate::ground::{Flow, Mono, Side};
+use crate::ground::{CallDirection, CallNo, Flow, Mono, Side, words};
 use crate::relay;
 use crate::relay::quality::Figures;
 use bytes::Bytes;
@@ -23,17 +23,14 @@ pub enum Output {
     Relay(relay::Command),
     /// Append to the audit log.
     Record(Record),
-    /// Store (insert or replace by `key`) a binding in the state folder.
-    StoreBinding(StoredBinding),
-    /// Forget a stored binding.
-    RemoveBinding {
-        /// `StoredBinding::key`.
-        key: String,
-    },
+    /// Keep this, in place of what is kept under its key.
+    Store(Entry),
+    /// Keep it no longer.
+    Forget(Key),
     /// The session table for readers (page, metrics): a call appeared or changed.
     CallChanged(CallView),
     /// … and is gone.
-    CallGone(u64),
+    CallGone(CallNo),
     /// A measured value, for a histogram.
     Observe(Observation),
     /// A line for the log (already free of secrets), with what to do about it.
@@ -47,20 +44,20 @@ pub enum Output {
     Timeout(Option<Mono>),
 }
 
-/// One measured value. `direction` is an index of `stats::DIRECTIONS`.
+/// One measured value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Observation {
     /// INVITE → first 18x, or the 2xx where none came.
     PostDialDelay {
         /// Of the call.
-        direction: usize,
+        direction: CallDirection,
         /// RFC 6076 §4.3.1.
         delay: Duration,
     },
     /// Answer → end.
     CallDuration {
         /// Of the call.
-        direction: usize,
+        direction: CallDirection,
         /// RFC 6076 §4.5.
         duration: Duration,
     },
@@ -87,19 +84,31 @@ pub enum Level {
     Error,
 }
 
+words! {
+    /// How far a call is.
+    pub enum CallState {
+        /// Not answered yet.
+        Early = "early",
+        /// Answered.
+        Confirmed = "confirmed",
+        /// Answered, and a party is on hold.
+        Held = "held",
+    }
+}
+
 /// A call as others may see it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct CallView {
     /// The gateway's call number.
-    pub call: u64,
+    pub call: CallNo,
     /// Caller as judged.
     pub from: String,
     /// Callee as judged.
     pub to: String,
-    /// `early`, `confirmed`, `held`.
-    pub state: &'static str,
-    /// `outbound inbound internal`.
-    pub direction: &'static str,
+    /// How far it is.
+    pub state: CallState,
+    /// Which way it goes.
+    pub direction: CallDirection,
     /// Wall seconds of the INVITE.
     pub since: u64,
 }

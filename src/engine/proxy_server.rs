@@ -1,84 +1,58 @@
-//! The face to the inside client: who may enter from inside, and how a phone is reached. It never
-//! looks at upstreams.
+//! The face to the inside client: who may enter from inside, and where what he asks for goes (RFC
+//! 3261 §16.5). It answers him as if it were the real server; it never looks at who comes from
+//! outside.
 
-use super::Engine;
-use super::bindings::Binding;
-use crate::ground::{Flow, Side};
-use crate::wire::sip::{Message, Name, NameAddr, Uri};
+use super::analysis::Incoming;
+use super::attempt::{Route, Sender};
+use super::calls::is_report;
+use super::phones::Phones;
+use super::upstreams::Upstreams;
+use super::world::World;
+use crate::ground::Side;
+use crate::wire::sip::{Message, Method};
 
-/// Who sent a request outside a dialog.
-#[derive(Clone, Debug)]
-pub(crate) struct Sender {
-    pub(crate) side: Side,
-    /// The registered user whose flow it came by, or whom digest proved.
-    pub(crate) user: Option<String>,
-    /// The upstream it is, by index.
-    pub(crate) upstream: Option<usize>,
+/// Whose flow an inside request came by.
+pub(crate) fn admit(w: &World, phones: &Phones, i: &Incoming) -> Sender {
+    Sender { side: Side::Inside, user: phones.sender(w, i), upstream: None }
 }
 
-impl Sender {
-    /// Neither a registered phone nor an upstream.
-    pub(crate) fn is_stranger(&self) -> bool {
-        self.user.is_none() && self.upstream.is_none()
-    }
+/// Whether a request for this site's domain is our collector's: every PUBLISH (there is no other
+/// service here), and reports that come as NOTIFY.
+pub(crate) fn is_collected(w: &World, request: &Message) -> bool {
+    w.is_registrar()
+        && (*request.method() == Method::Publish
+            || *request.method() == Method::Notify && is_report(request))
 }
 
-/// Where a request outside a dialog goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Route {
-    /// To an upstream, by index.
-    Upstream(usize),
-    /// To phones, by binding key.
-    Bindings(Vec<String>),
-    /// It is for us.
-    Gateway,
-    /// Nobody known.
-    Unknown,
-}
-
-impl Engine {
-    /// Whose flow an inside request came by.
-    pub(crate) fn admit_inside(&self, request: &Message, flow: &Flow) -> Sender {
-        let from = request.first(&Name::From).and_then(NameAddr::parse);
-        let claimed = from.and_then(|n| n.uri.user_decoded()).unwrap_or_default();
-        let mut user = None;
-        for b in self.bindings.of_flow(flow).filter(|b| b.expires > self.now.wall) {
-            // A phone with several lines sends all of them by one flow.
-            if user.is_none() || b.user() == claimed {
-                user = Some(b.user().to_owned());
-            }
-        }
-        Sender { side: Side::Inside, user, upstream: None }
+/// Where a request of an inside client goes; never where its Route says.
+pub(crate) fn route(
+    w: &World,
+    phones: &Phones,
+    upstreams: &Upstreams,
+    i: &Incoming,
+    number: &str,
+) -> Route {
+    let local = w.is_local_domain(&i.uri);
+    let ask = |number| upstreams.choose(w, &i.uri, number).map_or(Route::Unknown, Route::Upstream);
+    if i.is(&Method::Register) {
+        return if w.is_registrar() { Route::Gateway } else { ask("") };
     }
-
-    /// The phones a Request-URI means: a sealed contact, or a user registered here.
-    pub(crate) fn phones(&self, uri: &Uri) -> Vec<String> {
-        if let Some(user) = uri.user.as_deref()
-            && let Some(b) = self.bindings.get(user)
-            && b.expires > self.now.wall
-        {
-            return vec![b.key.clone()];
-        }
-        let Some(user) = uri.user_decoded() else { return Vec::new() };
-        let alive = |b: &&Binding| b.expires > self.now.wall;
-        let mut found: Vec<&Binding> = self.bindings.of_user(&user).filter(alive).collect();
-        // Newest first; forks share one interface, so that they share one media leg.
-        found.sort_by_key(|b| std::cmp::Reverse(b.expires));
-        let Some(first) = found.first().and_then(|b| self.net.listener(b.flow.listener)) else {
-            return Vec::new();
-        };
-        let same = |b: &&&Binding| {
-            self.net.listener(b.flow.listener).is_some_and(|l| l.interface == first.interface)
-        };
-        found.iter().filter(same).take(super::dialog::MAX_FORKS).map(|b| b.key.clone()).collect()
+    if local && is_collected(w, &i.message) {
+        return Route::Gateway;
     }
-
-    /// Whether a Request-URI from inside names this site.
-    pub(crate) fn is_local_domain(&self, uri: &Uri) -> bool {
-        let config = &self.snap.config;
-        let host = uri.host.as_str();
-        self.net.names_us(uri)
-            || config.site.domain.as_deref().is_some_and(|d| d.eq_ignore_ascii_case(host))
-            || config.registrar.realm.eq_ignore_ascii_case(host)
+    if i.uri.user.is_none() && local {
+        // A phone that knows us only: its collector is behind us.
+        let upstream = is_report(&i.message).then(|| upstreams.choose(w, &i.uri, "")).flatten();
+        return upstream.map_or(Route::Gateway, Route::Upstream);
     }
+    let found = phones.reached_by(w, &i.uri);
+    let sealed = i.uri.user.as_deref().is_some_and(|u| phones.binding(u).is_some());
+    // With an upstream, that decides who is called; alone, we do.
+    if !found.is_empty() && (sealed || w.is_registrar() && local) {
+        return Route::Bindings(found);
+    }
+    if w.is_registrar() && local && w.config().is_site() {
+        return Route::Unknown;
+    }
+    ask(number)
 }

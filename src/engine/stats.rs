@@ -1,5 +1,7 @@
 //! Plain numbers the daemon turns into metrics. Counters only grow; gauges are read when asked.
-use super::Finding;
+use super::upstreams::UpstreamView;
+use crate::audit::{EndedBy, Finding, Outcome, SecurityClass};
+use crate::ground::{CallDirection, words};
 use crate::relay::ports::PortCount;
 
 /// Methods with a label of their own (`other` is last).
@@ -20,39 +22,15 @@ pub const METHODS: [&str; 15] = [
     "UPDATE",
     "other",
 ];
-/// Call outcomes in metric order.
-pub const OUTCOMES: [&str; 12] = [
-    "answered",
-    "busy",
-    "no_answer",
-    "declined",
-    "cancelled",
-    "redirected",
-    "not_found",
-    "denied",
-    "rejected",
-    "failed",
-    "timeout",
-    "no_capacity",
-];
-/// Directions of calls.
-pub const DIRECTIONS: [&str; 3] = ["outbound", "inbound", "internal"];
-/// Why answered calls ended.
-pub const ENDS: [&str; 7] =
-    ["caller", "callee", "media_timeout", "timeout", "admin", "shutdown", "error"];
-/// Results of registrations.
-pub const REGISTRATION_RESULTS: [&str; 5] =
-    ["accepted", "challenged", "refused", "limited", "failed"];
-
-/// Classes of security records, in metric order.
+/// Classes of security records that are counted; the rest are sums of others.
 pub const SECURITY: [&str; 7] = [
-    "bad_password",
-    "false_from",
-    "in_dialog_source",
-    "leak_removed",
-    "malformed",
-    "media_refused",
-    "media_stranger",
+    SecurityClass::NAMES[0],
+    SecurityClass::NAMES[1],
+    SecurityClass::NAMES[2],
+    SecurityClass::NAMES[3],
+    SecurityClass::NAMES[4],
+    SecurityClass::NAMES[5],
+    SecurityClass::NAMES[6],
 ];
 /// ITU-T G.109 categories, best first; the last one is no category.
 pub const CATEGORIES: [&str; 7] =
@@ -62,13 +40,20 @@ pub const RULE_LABELS: usize = 64;
 /// Upstreams that have a label of their own.
 pub const UPSTREAM_LABELS: usize = 8;
 
-/// What is known of an upstream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct UpstreamState {
-    /// Whether the last probe was answered; `None`: not probed yet.
-    pub up: Option<bool>,
-    /// Probes answered, unanswered.
-    pub probes: [u64; 2],
+words! {
+    /// What a REGISTER got.
+    pub enum RegisterResult {
+        /// A binding.
+        Accepted = "accepted",
+        /// A challenge.
+        Challenged = "challenged",
+        /// A refusal.
+        Refused = "refused",
+        /// A refusal, for want of room.
+        Limited = "limited",
+        /// No answer, or the registrar's failure.
+        Failed = "failed",
+    }
 }
 
 /// Everything counted left of the seam.
@@ -85,17 +70,15 @@ pub struct Stats {
     /// `sip_timeouts_total{timer}`: B, C, F, H.
     pub timeouts: [u64; 4],
     /// `calls_total{direction,outcome}`.
-    pub calls: [[u64; 12]; 3],
+    pub calls: [[u64; Outcome::ALL.len()]; CallDirection::ALL.len()],
     /// `call_ends_total{reason}`.
-    pub call_ends: [u64; 7],
+    pub call_ends: [u64; EndedBy::ALL.len()],
     /// `registration_requests_total{result}`.
-    pub registrations: [u64; 5],
+    pub registrations: [u64; RegisterResult::ALL.len()],
     /// `policy_decisions_total{rule,action}`: rule name → [allow, deny].
     pub decisions: std::collections::BTreeMap<std::sync::Arc<str>, [u64; 2]>,
     /// `media_port_exhausted_total`.
     pub ports_exhausted: u64,
-    /// Media totals of closed streams by side: see `relay::FlowCounters`.
-    pub media: [crate::relay::FlowCounters; 2],
     /// `call_findings_total{finding}` by [`Finding::ALL`].
     pub findings: [u64; Finding::ALL.len()],
     /// `security_events_total{class}`.
@@ -108,8 +91,8 @@ pub struct Stats {
     pub quality: [u64; CATEGORIES.len()],
     /// `vq_reports_total{result}`: accepted, refused.
     pub vq_reports: [u64; 2],
-    /// By upstream name.
-    pub upstreams: std::collections::BTreeMap<String, UpstreamState>,
+    /// Those that are configured, in the file's order.
+    pub upstreams: Vec<UpstreamView>,
     /// Gauges.
     pub now: Gauges,
 }

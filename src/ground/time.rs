@@ -1,5 +1,6 @@
 //! Time as a value: a monotonic reading for timers and a wall reading for records.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
@@ -26,6 +27,60 @@ impl Now {
     #[must_use]
     pub fn after(self, d: Duration) -> Self {
         Self { mono: self.mono + d, wall: Wall(self.wall.0 + d) }
+    }
+}
+
+/// A moment that may outlive this run: kept by the wall clock, measured by the monotonic one for
+/// as long as that is the same. Written down as wall-clock milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "u64", into = "u64")]
+pub struct Moment {
+    wall: Wall,
+    /// `None`: of an earlier run.
+    mono: Option<Mono>,
+}
+
+impl Moment {
+    /// Wall-clock time.
+    #[must_use]
+    pub fn wall(self) -> Wall {
+        self.wall
+    }
+
+    /// Time from then to `now`; zero when it is later (a clock was set back between two runs).
+    #[must_use]
+    pub fn elapsed(self, now: Now) -> Duration {
+        match self.mono {
+            Some(mono) => now.mono.since(mono),
+            None => now.wall.0.saturating_sub(self.wall.0),
+        }
+    }
+
+    /// Time from `earlier` to then; zero when `earlier` is later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        match (self.mono, earlier.mono) {
+            (Some(this), Some(before)) => this.since(before),
+            (Some(_) | None, _) => self.wall.0.saturating_sub(earlier.wall.0),
+        }
+    }
+}
+
+impl From<Now> for Moment {
+    fn from(now: Now) -> Self {
+        Self { wall: now.wall, mono: Some(now.mono) }
+    }
+}
+
+impl From<u64> for Moment {
+    fn from(millis: u64) -> Self {
+        Self { wall: Wall(Duration::from_millis(millis)), mono: None }
+    }
+}
+
+impl From<Moment> for u64 {
+    fn from(moment: Moment) -> Self {
+        Self::try_from(moment.wall.0.as_millis()).unwrap_or(Self::MAX)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the engine asks of the relay, and what the relay tells the engine. Values only.
 
 use super::quality::{Codecs, Figures};
+pub use crate::ground::Leg;
 use crate::ground::Side;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -8,32 +9,6 @@ use std::time::Duration;
 /// One media stream (one `m=` line) of one pass. Never reused within a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamId(pub u64);
-
-/// The two legs of a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Leg {
-    /// The leg towards the caller of the pass.
-    Caller,
-    /// The leg towards the callee of the pass.
-    Callee,
-}
-
-impl Leg {
-    /// The opposite leg.
-    #[must_use]
-    pub fn other(self) -> Self {
-        match self {
-            Self::Caller => Self::Callee,
-            Self::Callee => Self::Caller,
-        }
-    }
-
-    /// 0 for the caller, 1 for the callee.
-    #[must_use]
-    pub fn index(self) -> usize {
-        self as usize
-    }
-}
 
 /// From where media is accepted on a leg (house rule 10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

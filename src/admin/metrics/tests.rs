@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::admin::catalogue::Values;
-use crate::engine::stats::UpstreamState;
+use crate::engine::{Health, UpstreamView};
+use crate::ground::CallDirection;
 use std::collections::BTreeSet;
 
 /// Every label set of closed labels; none where a label is open.
@@ -79,7 +80,10 @@ fn an_observation_lands_in_its_bucket() {
     let metrics = Metrics::new();
     let observe = metrics.observer();
     let delay = Duration::from_millis(300);
-    observe(&Observed::Engine(Observation::PostDialDelay { direction: 0, delay }));
+    observe(&Observed::Engine(Observation::PostDialDelay {
+        direction: CallDirection::Outbound,
+        delay,
+    }));
     let window = Box::new(Figures { received: 450, expected: 500, lost: 50, ..Figures::default() });
     observe(&Observed::Engine(Observation::Media { side: Side::Outside, window }));
     let text = metrics.render(&Report::default());
@@ -103,16 +107,19 @@ fn an_observation_lands_in_its_bucket() {
 #[test]
 fn an_upstream_that_was_never_probed_is_not_said_to_be_up() {
     let mut report = Report::default();
-    report.stats.upstreams.insert("pbx".to_owned(), UpstreamState::default());
+    let pbx = |health, probes| {
+        let (name, why) = ("pbx".to_owned(), String::new());
+        vec![UpstreamView { name, targets: Vec::new(), health, since: None, why, probes }]
+    };
+    report.stats.upstreams = pbx(Health::Unknown, [0; 2]);
     let metrics = Metrics::new();
     assert!(!metrics.render(&report).contains("portreeve_upstream_up{"));
-    let state = UpstreamState { up: Some(false), probes: [0, 1] };
-    report.stats.upstreams.insert("pbx".to_owned(), state);
+    report.stats.upstreams = pbx(Health::Down, [0, 1]);
     let text = metrics.render(&report);
     assert!(text.contains("portreeve_upstream_up{upstream=\"pbx\"} 0\n"));
     let probes = "portreeve_upstream_probes_total{upstream=\"pbx\",result=\"unanswered\"} 1\n";
     assert!(text.contains(probes), "{text}");
-    report.stats.upstreams.insert("pbx".to_owned(), UpstreamState { up: None, probes: [0, 1] });
+    report.stats.upstreams = pbx(Health::Unknown, [0, 1]);
     let text = metrics.render(&report);
     assert!(!text.contains("portreeve_upstream_up{"), "nothing is known any more: {text}");
     assert!(text.contains(probes) && text.contains("portreeve_draining 0\n"), "{text}");

@@ -1,20 +1,26 @@
 //! Bodies as they cross: SDP becomes ours (through `media`), multipart part by part, text that can
 //! name hosts is scrubbed, the unreadable is refused. Heads are `headers`'.
 
-use super::headers::matches;
+use super::Veil;
+use super::strip::matches;
 use crate::config::Allow;
-use crate::engine::Engine;
-use crate::engine::media::{MediaRefusal, Speaker};
-use crate::engine::net::host_text;
-use crate::engine::reports::is_report;
-use crate::ground::Side;
+use crate::engine::calls::{Calls, MediaRefusal, Speaker, is_report};
+use crate::engine::outbox::Outbox;
+use crate::engine::phones::Phones;
+use crate::engine::world::World;
+use crate::ground::{CallNo, Side};
 use crate::wire::body::{self, Kind};
 use crate::wire::sdp;
 use crate::wire::sip::{Message, Name, RejectReason};
 
-/// What a body says about media, when it may say it: the call, who speaks, and whether it is an
-/// offer (else an answer).
-pub(crate) type Role = Option<(u64, Speaker, bool)>;
+/// What a body says about media, when it may say it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Role {
+    pub(crate) call: CallNo,
+    pub(crate) who: Speaker,
+    /// An offer; else an answer.
+    pub(crate) offers: bool,
+}
 
 /// Why a body may not cross.
 #[derive(Clone, Debug)]
@@ -37,12 +43,20 @@ fn unsupported(why: String) -> BodyRefusal {
     BodyRefusal { status: 415, phrase, why, reason: RejectReason::Body }
 }
 
-impl Engine {
+/// Carries bodies across.
+pub(crate) struct Carrier<'a> {
+    pub(crate) w: &'a World,
+    pub(crate) phones: &'a Phones,
+    pub(crate) calls: &'a mut Calls,
+    pub(crate) out: &'a mut Outbox,
+}
+
+impl Carrier<'_> {
     /// Rewrites a message's body for the far side. True: it held a session description.
-    pub(crate) fn carry_body(
+    pub(crate) fn carry(
         &mut self,
         message: &mut Message,
-        role: Role,
+        role: Option<Role>,
         allow: &Allow,
     ) -> Result<bool, BodyRefusal> {
         if message.body().is_empty() {
@@ -55,23 +69,23 @@ impl Engine {
         }
         let kind = Kind::of(message.text(&Name::ContentType));
         let whole = message.body().to_vec();
-        let (new, described) = self.carry_part(&kind, &whole, message, role, allow)?;
+        let (new, described) = self.part(&kind, &whole, message, role, allow)?;
         if let Some(new) = new {
             message.set_body(new);
         }
         Ok(described)
     }
 
-    fn carry_part(
+    fn part(
         &mut self,
         kind: &Kind,
         part: &[u8],
         message: &Message,
-        role: Role,
+        role: Option<Role>,
         allow: &Allow,
     ) -> Result<(Option<Vec<u8>>, bool), BodyRefusal> {
         match kind {
-            Kind::Sdp => self.carry_sdp(part, role).map(|new| (new, true)),
+            Kind::Sdp => self.sdp(part, role).map(|new| (Some(new), true)),
             Kind::Multipart { boundary } => {
                 let mut parts = body::split(part, boundary)
                     .map_err(|e| unsupported(format!("multipart: {e}")))?;
@@ -81,7 +95,7 @@ impl Engine {
                     if matches!(inner, Kind::Multipart { .. }) {
                         return Err(unsupported("multipart within multipart".to_owned()));
                     }
-                    let (new, sdp) = self.carry_part(&inner, p.body(), message, role, allow)?;
+                    let (new, sdp) = self.part(&inner, p.body(), message, role, allow)?;
                     described |= sdp;
                     if let Some(new) = new {
                         p.set_body(new);
@@ -89,14 +103,13 @@ impl Engine {
                 }
                 Ok((Some(body::join(&parts, boundary)), described))
             }
-            Kind::Scrub => Ok((Some(self.scrub(part)), false)),
-            // `pass_report` has renamed it; elsewhere nobody has.
-            Kind::QualityReport if is_report(message) => Ok((Some(self.scrub(part)), false)),
+            Kind::Scrub => Ok((Some(self.veil().scrub(part)), false)),
+            // A report has been renamed on its way here; elsewhere nobody has.
+            Kind::QualityReport if is_report(message) => Ok((Some(self.veil().scrub(part)), false)),
             Kind::Pass => Ok((None, false)),
             Kind::QualityReport | Kind::Unknown => {
                 let name = message.text(&Name::ContentType).unwrap_or("no Content-Type");
-                let inward = self.body_goes_inwards(role);
-                if inward || allow.bodies.iter().any(|b| matches(b, name)) {
+                if self.goes_inwards(role) || allow.bodies.iter().any(|b| matches(b, name)) {
                     return Ok((None, false));
                 }
                 Err(unsupported(format!(
@@ -106,35 +119,29 @@ impl Engine {
         }
     }
 
-    fn carry_sdp(&mut self, part: &[u8], role: Role) -> Result<Option<Vec<u8>>, BodyRefusal> {
-        match role {
-            Some((call, who, true)) => Ok(Some(self.offer(call, who, part)?)),
-            Some((call, who, false)) => Ok(Some(self.answer(call, who, part)?)),
-            // OPTIONS and the like describe abilities, not a session: addresses go all the same.
-            None => {
-                let shown = self.shown_address();
-                let part = sdp::without_keys(part);
-                Ok(Some(body::scrub(&part, |ip| self.is_hidden(ip), &shown)))
+    fn sdp(&mut self, part: &[u8], role: Option<Role>) -> Result<Vec<u8>, BodyRefusal> {
+        let new = match role {
+            Some(Role { call, who, offers: true }) => {
+                self.calls.offer(self.w, self.out, call, who, part)?
             }
-        }
-    }
-
-    fn scrub(&self, part: &[u8]) -> Vec<u8> {
-        body::scrub(part, |ip| self.is_hidden(ip), &self.shown_address())
-    }
-
-    /// The address outside parties know us by.
-    fn shown_address(&self) -> String {
-        let outside = self.net.interfaces().iter().find(|i| i.side == Side::Outside);
-        let any = outside.or_else(|| self.net.interfaces().first());
-        any.map(|i| host_text(i.advertised())).unwrap_or_default()
-    }
-
-    fn body_goes_inwards(&self, role: Role) -> bool {
-        let Some((_, who, _)) = role else {
-            // No media role: nothing but the site itself to protect.
-            return self.net.interfaces().iter().all(|i| i.side == Side::Inside);
+            Some(Role { call, who, offers: false }) => {
+                self.calls.answer(self.w, self.out, call, who, part)?
+            }
+            // OPTIONS and the like describe abilities, not a session: addresses go all the same.
+            None => self.veil().scrub(&sdp::without_keys(part)),
         };
-        self.net.side(who.listener) == Side::Outside
+        Ok(new)
+    }
+
+    fn veil(&self) -> Veil<'_> {
+        Veil::new(self.w, self.phones)
+    }
+
+    fn goes_inwards(&self, role: Option<Role>) -> bool {
+        match role {
+            Some(role) => self.w.side(role.who.listener) == Side::Outside,
+            // No media role: nothing but the site itself to protect.
+            None => self.w.net().interfaces().iter().all(|i| i.side == Side::Inside),
+        }
     }
 }

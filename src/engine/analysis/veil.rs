@@ -1,0 +1,141 @@
+//! What outsiders may see of the inside: nothing but our own names (house decision 6). It answers
+//! which address is hidden, and overwrites what a message says of one.
+
+use crate::audit::{Record, SecurityClass};
+use crate::engine::outbox::Outbox;
+use crate::engine::phones::Phones;
+use crate::engine::seal::Role;
+use crate::engine::world::{World, host_text};
+use crate::ground::{ListenerId, Side};
+use crate::wire::addresses::find_addresses;
+use crate::wire::body;
+use crate::wire::sip::{Message, Name, NameAddr, Scheme, Uri};
+use std::net::IpAddr;
+
+/// Headers whose inside addresses are overwritten; any other header with one is removed.
+const OVERWRITTEN: [Name; 18] = [
+    Name::From,
+    Name::To,
+    Name::Contact,
+    Name::CallId,
+    Name::ReferTo,
+    Name::ReferredBy,
+    Name::ReplyTo,
+    Name::PAssertedIdentity,
+    Name::PPreferredIdentity,
+    Name::RemotePartyId,
+    Name::Diversion,
+    Name::HistoryInfo,
+    Name::UserAgent,
+    Name::Server,
+    Name::Subject,
+    Name::Warning,
+    Name::Replaces,
+    Name::SubscriptionState,
+];
+
+/// Between the site and everybody else.
+#[derive(Clone, Copy)]
+pub(crate) struct Veil<'a> {
+    w: &'a World,
+    phones: &'a Phones,
+}
+
+impl<'a> Veil<'a> {
+    pub(crate) fn new(w: &'a World, phones: &'a Phones) -> Self {
+        Self { w, phones }
+    }
+
+    /// An address that outsiders must not see: of an inside network, or of a phone.
+    pub(crate) fn is_hidden(&self, ip: IpAddr) -> bool {
+        let net = self.w.net();
+        net.is_inside(ip) || self.phones.names(ip) && !net.is_shown(ip)
+    }
+
+    /// A host that may not be shown outside: ours, or an inside address.
+    pub(crate) fn must_hide(&self, uri: &Uri) -> bool {
+        uri.host_ip().is_some_and(|ip| self.w.net().is_our_address(ip) || self.is_hidden(ip))
+    }
+
+    /// Call-ID as the far side sees it: sealed when it names an inside host.
+    pub(crate) fn far_call_id(&self, call_id: &str, from: Side, to: Side) -> String {
+        let names_a_host = |id: &str| {
+            let mut found = find_addresses(id.as_bytes());
+            id.contains('@') || found.any(|(_, ip)| self.w.net().is_inside(ip))
+        };
+        if from == Side::Inside && to == Side::Outside && names_a_host(call_id) {
+            return self.w.sealer().seal(Role::CallId, call_id.as_bytes());
+        }
+        call_id.to_owned()
+    }
+
+    /// A From or To value as the far side sees it: a host that names us, or an inside address,
+    /// becomes the far side's domain.
+    pub(crate) fn far_name(&self, value: &[u8], to: Side, domain: Option<&str>) -> Vec<u8> {
+        let Some(domain) = domain.filter(|_| to == Side::Outside) else { return value.to_vec() };
+        match NameAddr::parse(value) {
+            Some(mut name) if self.must_hide(&name.uri) => {
+                set_host(&mut name.uri, domain);
+                name.to_string().into_bytes()
+            }
+            Some(_) | None => value.to_vec(),
+        }
+    }
+
+    /// Text with every hidden address overwritten.
+    pub(crate) fn scrub(&self, text: &[u8]) -> Vec<u8> {
+        body::scrub(text, |ip| self.is_hidden(ip), &self.shown_address())
+    }
+
+    /// The address outside parties know us by.
+    fn shown_address(&self) -> String {
+        let interfaces = self.w.net().interfaces();
+        let outside = interfaces.iter().find(|i| i.side == Side::Outside);
+        let any = outside.or_else(|| interfaces.first());
+        any.map(|i| host_text(i.advertised())).unwrap_or_default()
+    }
+
+    /// The last check: no inside address leaves in a head. `near` is the sender's own address. The
+    /// digest's own `uri=` cannot be touched (README "Limits").
+    pub(crate) fn hide(
+        &self,
+        out: &mut Outbox,
+        message: &mut Message,
+        egress: ListenerId,
+        near: IpAddr,
+    ) {
+        let near_hidden = !self.w.net().is_shown(near);
+        let shown = host_text(self.w.net().advertised(egress).ip());
+        let mut found: Vec<(Name, Option<Vec<u8>>)> = Vec::new();
+        for (name, value) in message.all() {
+            let hidden = |ip| self.is_hidden(ip) || near_hidden && ip == near;
+            let inside = find_addresses(value).any(|(_, ip)| hidden(ip));
+            if !inside || matches!(name, Name::Authorization | Name::ProxyAuthorization) {
+                continue;
+            }
+            let new = OVERWRITTEN.contains(name).then(|| body::scrub(value, hidden, &shown));
+            found.push((name.clone(), new));
+        }
+        for (name, new) in found {
+            let Some(value) = new else {
+                message.remove(&name);
+                let detail = format!("{} named an inside address", name.as_str());
+                let class = SecurityClass::LeakRemoved;
+                out.record(Record::Security { class, source: None, count: 1, detail });
+                continue;
+            };
+            message.set(name, value);
+        }
+    }
+}
+
+/// Sets a URI's host to a domain; the port goes with the old host.
+pub(crate) fn set_host(uri: &mut Uri, domain: &str) {
+    if uri.scheme == Scheme::Tel {
+        return;
+    }
+    domain.clone_into(&mut uri.host);
+    uri.port = None;
+    uri.params.remove("transport");
+    uri.params.remove("maddr");
+}

@@ -1,0 +1,155 @@
+//! A request outside a dialog on its way to a decision: who sends it, who is meant, where it would
+//! go and what policy says. One value, made step by step by the coordinator; the records of what
+//! was decided are made from it.
+
+use super::analysis::Incoming;
+use super::ids::UpstreamId;
+use super::outbox::Outbox;
+use crate::audit::{CallEnd, Outcome, Record, Ruling};
+use crate::config::Allow;
+use crate::ground::{CallDirection, CallNo, Side};
+use crate::policy::{Action, Verdict};
+use crate::wire::sip::Method;
+use std::sync::Arc;
+
+/// Who sent a request outside a dialog.
+#[derive(Clone, Debug)]
+pub(crate) struct Sender {
+    pub(crate) side: Side,
+    /// The registered user whose flow it came by, or whom digest proved.
+    pub(crate) user: Option<String>,
+    /// The upstream it is.
+    pub(crate) upstream: Option<UpstreamId>,
+}
+
+impl Sender {
+    /// Neither a registered phone nor an upstream.
+    pub(crate) fn is_stranger(&self) -> bool {
+        self.user.is_none() && self.upstream.is_none()
+    }
+}
+
+/// Where a request outside a dialog goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    Upstream(UpstreamId),
+    /// To phones, by binding key.
+    Bindings(Vec<String>),
+    /// It is for us.
+    Gateway,
+    /// Nobody known.
+    Unknown,
+}
+
+/// A request's parties as policy sees them.
+#[derive(Clone, Debug)]
+pub(crate) struct Parties {
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) domain: String,
+}
+
+/// Everything known of one request.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempt {
+    pub(crate) incoming: Incoming,
+    pub(crate) sender: Sender,
+    pub(crate) parties: Parties,
+    pub(crate) route: Route,
+    pub(crate) verdict: Verdict,
+    /// Name of where it goes, for records.
+    pub(crate) target: String,
+}
+
+impl Attempt {
+    pub(crate) fn is_invite(&self) -> bool {
+        self.incoming.is(&Method::Invite)
+    }
+
+    /// What the rule that let it pass allows; `None`: none did.
+    pub(crate) fn allow(&self) -> Option<Arc<Allow>> {
+        match &self.verdict.action {
+            Action::Allow(allow) => Some(allow.clone()),
+            Action::Deny { .. } | Action::Drop => None,
+        }
+    }
+
+    pub(crate) fn direction(&self) -> CallDirection {
+        match (self.sender.side, &self.route) {
+            (Side::Outside, _) => CallDirection::Inbound,
+            (Side::Inside, Route::Bindings(_)) => CallDirection::Internal,
+            (Side::Inside, Route::Upstream(_) | Route::Gateway | Route::Unknown) => {
+                CallDirection::Outbound
+            }
+        }
+    }
+
+    fn ruling(&self) -> Ruling {
+        match self.verdict.action {
+            Action::Allow(_) => Ruling::Allow,
+            Action::Deny { .. } => Ruling::Deny,
+            Action::Drop => Ruling::Drop,
+        }
+    }
+
+    /// The verdict is acted on: now it counts.
+    pub(crate) fn count_verdict(&self, out: &mut Outbox) {
+        let denied = usize::from(self.ruling() != Ruling::Allow);
+        let decisions = &mut out.stats_mut().decisions;
+        let rule = &self.verdict.rule;
+        let label = if decisions.contains_key(rule) { &**rule } else { "other" };
+        if let Some(n) = decisions.get_mut(label) {
+            n[denied] += 1;
+        }
+    }
+
+    /// An INVITE was judged.
+    pub(crate) fn record_call(&self, out: &mut Outbox, call: CallNo) {
+        let ruling = self.ruling();
+        out.record(Record::CallAttempt {
+            call,
+            call_id: self.incoming.call_id().to_owned(),
+            side: self.sender.side,
+            source: self.incoming.flow.peer,
+            from: self.parties.from.clone(),
+            to: self.parties.to.clone(),
+            rule: self.verdict.rule.to_string(),
+            verdict: ruling,
+            target: if ruling == Ruling::Deny { String::new() } else { self.target.clone() },
+            stranger: ruling != Ruling::Allow && self.sender.is_stranger(),
+        });
+    }
+
+    /// Anything but an INVITE was not let pass (calls have their own records).
+    pub(crate) fn record_refusal(&self, out: &mut Outbox) {
+        out.record(Record::Verdict {
+            method: self.incoming.method().to_string(),
+            side: self.sender.side,
+            source: self.incoming.flow.peer,
+            from: self.parties.from.clone(),
+            to: self.parties.to.clone(),
+            rule: self.verdict.rule.to_string(),
+            verdict: self.ruling(),
+            stranger: self.sender.is_stranger(),
+        });
+    }
+
+    /// The call never began: its outcome and the end of its records.
+    pub(crate) fn record_end(&self, out: &mut Outbox, call: CallNo, status: u16, outcome: Outcome) {
+        out.count_outcome(self.direction(), outcome);
+        out.record(Record::CallEnd(CallEnd {
+            call,
+            call_id: self.incoming.call_id().to_owned(),
+            from: self.parties.from.clone(),
+            to: self.parties.to.clone(),
+            outcome,
+            status,
+            ended_by: None,
+            ring_ms: None,
+            setup_ms: None,
+            duration_ms: None,
+            media: Vec::new(),
+            findings: Vec::new(),
+        }));
+    }
+}

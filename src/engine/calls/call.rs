@@ -1,0 +1,166 @@
+//! A call (or subscription) and its dialogs: one caller leg, one callee leg a fork, and what each
+//! side was shown of the other. Values; the table changes them.
+
+use crate::audit::EndedBy;
+use crate::config::Allow;
+use crate::engine::ids::{PassId, UpstreamId};
+use crate::engine::output::{CallState, CallView};
+use crate::ground::{CallDirection, CallNo, Flow, ListenerId, Moment, Side};
+use crate::wire::sip::{NameAddr, Uri};
+use std::fmt;
+use std::sync::Arc;
+
+/// Forks of one call that are kept apart.
+pub(crate) const MAX_FORKS: usize = 16;
+
+/// One leg: the far party and what we told it.
+#[derive(Clone, Debug)]
+pub(crate) struct LegState {
+    pub(crate) side: Side,
+    /// The way to it; follows the phone when its port moves.
+    pub(crate) flow: Flow,
+    /// Call-ID on this leg.
+    pub(crate) call_id: String,
+    /// From of the caller as this leg sees it, with tag.
+    pub(crate) from: Vec<u8>,
+    /// To of the callee as this leg sees it, without tag.
+    pub(crate) to: Vec<u8>,
+    /// Remote target: the Contact of the far party.
+    pub(crate) contact: Option<Uri>,
+    /// Route set towards the far party, nearest first.
+    pub(crate) routes: Vec<Vec<u8>>,
+    /// The upstream it is.
+    pub(crate) upstream: Option<UpstreamId>,
+}
+
+impl LegState {
+    pub(crate) fn listener(&self) -> ListenerId {
+        self.flow.listener
+    }
+
+    /// The Request-URI towards it.
+    pub(crate) fn target(&self) -> String {
+        let named = || NameAddr::parse(&self.to).map(|n| n.uri.to_string()).unwrap_or_default();
+        self.contact.as_ref().map_or_else(named, Uri::to_string)
+    }
+}
+
+/// One fork.
+#[derive(Clone, Debug)]
+pub(crate) struct Fork {
+    /// The callee's tag.
+    pub(crate) tag: String,
+    pub(crate) callee: LegState,
+}
+
+/// What makes dialogs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// INVITE: has media, appears in records.
+    Call,
+    /// SUBSCRIBE, REFER: ends by itself when nothing refreshes it.
+    Subscription,
+}
+
+/// How far a call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Early,
+    Confirmed,
+    /// BYE seen; waiting for its answer.
+    Ending,
+}
+
+/// Where a request within a dialog comes from: side, Call-ID, From tag, To tag.
+pub(crate) type DialogKey = (Side, String, String, String);
+
+/// A call (or subscription) and its dialogs.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) no: CallNo,
+    /// What our Contacts and Record-Routes of this call seal.
+    pub(super) token: u64,
+    pub(crate) kind: Kind,
+    pub(crate) state: State,
+    pub(crate) caller: LegState,
+    pub(crate) caller_tag: String,
+    pub(crate) forks: Vec<Fork>,
+    /// The callee leg as it was first asked for.
+    pub(super) asked: Option<LegState>,
+    /// The tag of the fork that answered.
+    pub(crate) answered: Option<String>,
+    /// Highest CSeq each party used: caller, callee.
+    pub(crate) cseq: [u32; 2],
+    pub(crate) allow: Arc<Allow>,
+    /// Registered user it counts against.
+    pub(super) user: Option<String>,
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) direction: CallDirection,
+    pub(super) started: Moment,
+    pub(super) ringing: Option<Moment>,
+    pub(super) confirmed: Option<Moment>,
+    /// The pass of its INVITE, while that is pending.
+    pub(crate) pass: Option<PassId>,
+    pub(super) ended_by: Option<EndedBy>,
+    /// A party's BYE.
+    pub(super) bye_at: Option<Moment>,
+    /// An ACK for the 2xx passed.
+    pub(super) acknowledged: bool,
+    /// One came and was refused: why.
+    pub(super) refused_ack: Option<String>,
+    /// Quality reports taken of each party: caller, callee.
+    pub(super) reports: [u64; 2],
+    /// NOTIFYs that may come before there is a fork.
+    pub(super) expected: Vec<DialogKey>,
+}
+
+impl Call {
+    /// The dialog with this callee tag is the call; a fork that did not answer first, or has not
+    /// answered yet, may go without ending it.
+    pub(crate) fn lives_by(&self, tag: &str) -> bool {
+        self.state != State::Early && self.answered.as_deref().is_none_or(|own| own == tag)
+    }
+
+    /// The fork with this callee tag.
+    pub(crate) fn fork(&self, tag: &str) -> Option<&Fork> {
+        self.forks.iter().find(|f| f.tag == tag)
+    }
+
+    pub(super) fn fork_mut(&mut self, tag: &str) -> Option<&mut Fork> {
+        self.forks.iter_mut().find(|f| f.tag == tag)
+    }
+
+    /// The fork that answered, else the first.
+    pub(crate) fn main_fork(&self) -> Option<&Fork> {
+        let answered = self.answered.as_deref().and_then(|tag| self.fork(tag));
+        answered.or(self.forks.first())
+    }
+
+    pub(crate) fn view(&self, held: bool) -> CallView {
+        let state = match self.state {
+            State::Early => CallState::Early,
+            State::Confirmed | State::Ending if held => CallState::Held,
+            State::Confirmed | State::Ending => CallState::Confirmed,
+        };
+        CallView {
+            call: self.no,
+            from: self.from.clone(),
+            to: self.to.clone(),
+            state,
+            direction: self.direction,
+            since: self.started.wall().seconds(),
+        }
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state {
+            State::Early => "early",
+            State::Confirmed => "confirmed",
+            State::Ending => "ending",
+        };
+        write!(f, "call {}: {} -> {}, {state}", self.no, self.from, self.to)
+    }
+}

@@ -1,0 +1,65 @@
+//! What is wrong with a call, in one plain sentence with its evidence: log, audit and metric say
+//! the same. A closed set; each finding once a call. It judges what others measured and changes
+//! nothing.
+
+use super::Calls;
+use crate::audit::{Finding, Record};
+use crate::engine::outbox::Outbox;
+use crate::engine::output::Level;
+use crate::ground::{CallNo, Leg, Side};
+use std::time::Duration;
+
+/// Audio that begins this long after the answer is late: people have said "hello?" twice.
+pub(super) const LATE: Duration = Duration::from_secs(2);
+/// Calls answered for less than this are not judged for missing audio.
+pub(super) const SHORT: Duration = Duration::from_secs(5);
+/// RTP packets that show that a party talks (5 s of 20 ms speech).
+pub(super) const TALKS: u64 = 250;
+/// Windows of 10 s without a packet after which a party that talked has gone silent.
+pub(super) const SILENT_WINDOWS: u8 = 2;
+/// Packets of a wrong payload type that are no accident.
+pub(super) const MISMATCHED: u64 = 10;
+
+/// Its place in a set of bits.
+pub(super) fn bit(finding: Finding) -> u16 {
+    1 << (finding as u16)
+}
+
+/// The party of a leg in words.
+pub(super) fn party(leg: Leg, side: Side) -> String {
+    format!("the {leg} ({side})")
+}
+
+impl Calls {
+    /// Tells a finding, once a call.
+    pub(super) fn find(
+        &mut self,
+        out: &mut Outbox,
+        call: CallNo,
+        finding: Finding,
+        evidence: &str,
+    ) {
+        if !self.media.is_new_finding(call, finding) {
+            return;
+        }
+        out.stats_mut().findings[finding as usize] += 1;
+        out.notice(Level::Warn, format!("call {call}: {finding}: {evidence}"));
+        let call_id = self.table.get(call).map(|c| c.caller.call_id.clone()).unwrap_or_default();
+        let evidence = evidence.to_owned();
+        out.record(Record::Finding { call, call_id, finding, evidence });
+    }
+
+    /// The 2xx has waited 64 × T1 for its ACK, or the call ended without one.
+    pub(super) fn judge_ack(&mut self, out: &mut Outbox, call: CallNo) {
+        let Some(c) = self.table.get(call).filter(|c| !c.acknowledged) else { return };
+        let who = c.caller.flow.peer;
+        let evidence = match &c.refused_ack {
+            Some(why) => format!("an ACK came and was refused: {why}"),
+            None => format!(
+                "the caller at {who} never sent an ACK: it does not receive the 200, or sends its \
+                 ACK past us; look for a NAT or a SIP ALG between it and us"
+            ),
+        };
+        self.find(out, call, Finding::AckMissing, &evidence);
+    }
+}

@@ -1,0 +1,340 @@
+//! Offer and answer (RFC 3264) → relay streams. Every address in a body is judged, then replaced by
+//! a port pair of ours. It never sees a packet; the relay is told by commands.
+
+mod call;
+mod judge;
+mod lent;
+mod table;
+mod view;
+mod watch;
+
+use call::Face;
+pub(crate) use judge::MediaRefusal;
+pub(super) use table::MediaTable;
+
+use super::Calls;
+use super::quality::leg_quality;
+use crate::audit::{CallEnd, EndedBy, Finding, LegMedia, Record, SecurityClass, StreamMedia};
+use crate::engine::outbox::Outbox;
+use crate::engine::output::{Level, Output};
+use crate::engine::world::World;
+use crate::ground::{CallNo, Flow, Leg, ListenerId, Side};
+use crate::relay::quality::Figures;
+use crate::relay::{Command, Counters, Event, Expect, Party, StreamId};
+use crate::wire::sdp::{Direction, Media, Place, Sdp};
+use judge::Judge;
+use std::net::{IpAddr, SocketAddr};
+
+/// Who says something about media, and where from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Speaker {
+    /// Which leg of the call.
+    pub(crate) leg: Leg,
+    /// The socket its signalling came by.
+    pub(crate) listener: ListenerId,
+    /// Its signalling source.
+    pub(crate) source: SocketAddr,
+    /// Its answer takes effect; false: it is shown to the other leg and changes nothing.
+    pub(crate) counts: bool,
+}
+
+impl Speaker {
+    /// The party whose message came by `flow`.
+    pub(crate) fn new(leg: Leg, flow: &Flow) -> Self {
+        Self { leg, listener: flow.listener, source: flow.peer, counts: true }
+    }
+}
+
+impl Calls {
+    /// Prepares a call's media between two sockets' interfaces. Idempotent.
+    pub(crate) fn prepare_media(
+        &mut self,
+        w: &World,
+        call: CallNo,
+        legs: [ListenerId; 2],
+        call_ids: [&str; 2],
+    ) {
+        let face = |l: ListenerId| {
+            let i = w.net().interface(l)?;
+            Some(Face { side: i.side, bind: i.address, shown: i.advertised(), dscp: i.dscp_media })
+        };
+        let (Some(a), Some(b)) = (face(legs[0]), face(legs[1])) else { return };
+        self.media.prepare(call, [a, b], call_ids.map(str::to_owned));
+    }
+
+    /// An offer from one leg; the body for the other.
+    pub(crate) fn offer(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        call: CallNo,
+        who: Speaker,
+        body: &[u8],
+    ) -> Result<Vec<u8>, MediaRefusal> {
+        let sdp = Sdp::parse(body).map_err(|e| MediaRefusal::refused(e.to_string()))?;
+        let parties = self.judge_all(w, out, call, who, &sdp)?;
+        let now = w.now().mono;
+        let (address, places) = self.media.offered(call, who.leg, sdp.media(), &parties, now)?;
+        let held = is_held(sdp.media());
+        self.media.pend(call, who.leg, sdp.media(), parties, held);
+        self.flush_media(out);
+        Ok(sdp.rewrite(address, &places))
+    }
+
+    /// The answer from one leg; the body for the one that offered.
+    pub(crate) fn answer(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        call: CallNo,
+        who: Speaker,
+        body: &[u8],
+    ) -> Result<Vec<u8>, MediaRefusal> {
+        let sdp = Sdp::parse(body).map_err(|e| MediaRefusal::refused(e.to_string()))?;
+        let parties = self.judge_all(w, out, call, who, &sdp)?;
+        if !who.counts {
+            let (address, places) = self.media.shown(call, who.leg, sdp.media(), &parties)?;
+            return Ok(sdp.rewrite(address, &places));
+        }
+        let held = is_held(sdp.media());
+        let (address, places) = self.media.answered(call, who.leg, sdp.media(), &parties, held)?;
+        self.flush_media(out);
+        Ok(sdp.rewrite(address, &places))
+    }
+
+    /// A re-INVITE failed: the media stay as they were (RFC 6141).
+    pub(crate) fn offer_failed(&mut self, out: &mut Outbox, call: CallNo) {
+        self.media.drop_pending(call);
+        self.flush_media(out);
+    }
+
+    /// The call is answered: silence is supervised from now on.
+    pub(super) fn supervise_media(&mut self, w: &World, out: &mut Outbox, call: CallNo) {
+        let idle = w.config().media.idle;
+        self.media.supervise(call, idle);
+        self.flush_media(out);
+    }
+
+    /// Closes all streams; the record follows when the relay has reported them.
+    pub(super) fn close_media(&mut self, out: &mut Outbox, call: CallNo, end: Option<CallEnd>) {
+        self.media.close(call, end);
+        self.flush_media(out);
+        self.finish_media(out, call);
+    }
+
+    /// Asks the relay for a call's figures of this moment.
+    pub(crate) fn measure(&mut self, out: &mut Outbox, call: CallNo) {
+        self.media.measure(call);
+        self.flush_media(out);
+    }
+
+    fn flush_media(&mut self, out: &mut Outbox) {
+        for command in self.media.take_commands() {
+            out.emit(Output::Relay(command));
+        }
+    }
+
+    /// The record of a call that is over, when the relay has reported its last stream.
+    pub(crate) fn finish_media(&mut self, out: &mut Outbox, call: CallNo) {
+        self.judge_ended(out, call);
+        if let Some(Some(end)) = self.media.finished(call) {
+            out.record(Record::CallEnd(end));
+        }
+    }
+
+    /// A party outside that names a private address: it is behind a NAT that it does not know of.
+    fn judge_private(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        call: CallNo,
+        who: Speaker,
+        sdp: &Sdp,
+    ) {
+        let Some(i) = w.net().interface(who.listener).filter(|i| i.side == Side::Outside) else {
+            return;
+        };
+        let strange = |ip: &IpAddr| {
+            let private = matches!(ip, IpAddr::V4(v4) if v4.is_private());
+            // Our own address comes back in a spiral.
+            let known = *ip == who.source.ip() || w.net().is_shown(*ip);
+            private && !known && !i.networks.iter().any(|n| n.contains(ip))
+        };
+        let live = sdp.media().iter().filter(|m| m.port != 0);
+        let Some(ip) = live.filter_map(|m| m.address).find(strange) else { return };
+        let evidence = format!(
+            "the SDP of {} names {ip} for its media, a private address of another network: it is \
+             behind a NAT and does not know its public address",
+            who.source
+        );
+        self.find(out, call, Finding::PrivateAddress, &evidence);
+    }
+
+    fn judge_all(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        call: CallNo,
+        who: Speaker,
+        sdp: &Sdp,
+    ) -> Result<Vec<Option<Party>>, MediaRefusal> {
+        self.judge_private(w, out, call, who, sdp);
+        let Some(interface) = w.net().interface(who.listener) else {
+            return Err(MediaRefusal::refused("no such interface".to_owned()));
+        };
+        let judge = Judge {
+            net: w.net(),
+            media: &self.media,
+            interface,
+            source: who.source.ip(),
+            call,
+            leg: who.leg,
+        };
+        sdp.media().iter().map(|m| judge.party(m)).collect()
+    }
+
+    /// Whether the call has media here at all.
+    pub(crate) fn has_media(&self, call: CallNo) -> bool {
+        self.media.knows(call)
+    }
+
+    /// Whether an offer of this leg waits for its answer.
+    pub(crate) fn has_offered(&self, call: CallNo, leg: Leg) -> bool {
+        self.media.has_pending(call, leg)
+    }
+
+    /// News from the relay. A call that cannot go on is returned, with who ends it.
+    pub(crate) fn relay_event(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        event: Event,
+    ) -> Option<(CallNo, EndedBy)> {
+        match event {
+            Event::Learned { stream, from, .. } => {
+                out.notice(Level::Debug, format!("media stream {}: learned {from}", stream.0));
+            }
+            Event::FirstPacket { stream, leg } => {
+                self.media.alive(stream);
+                self.judge_start(w, out, stream, leg);
+            }
+            Event::Stranger { stream, leg, from, expected, count } => {
+                self.stranger(out, stream, leg, Stranger { from, expected, count });
+            }
+            Event::Idle { stream } => {
+                let call = self.media.idle(stream)?;
+                let limit = w.config().media.idle.unwrap_or_default().as_secs();
+                let evidence = format!("no media either way for {limit} s (media.idle)");
+                self.find(out, call, Finding::MediaTimeout, &evidence);
+                let text = format!("call {call}: no media either way for media.idle, ending it");
+                out.notice(Level::Warn, text);
+                return Some((call, EndedBy::MediaTimeout));
+            }
+            Event::OpenFailed { stream, error } => {
+                let call = self.media.open_failed(stream, w.now().mono)?;
+                let text = format!("call {call}: relay port not available: {error}");
+                out.notice(Level::Error, text);
+                return Some((call, EndedBy::Error));
+            }
+            Event::SoFar { stream, figures } => self.media.measured_so_far(stream, *figures),
+            Event::Measured { stream, leg, figures } => {
+                self.measured(w, out, stream, leg, &figures);
+            }
+            Event::Closed { stream, counters, figures } => {
+                for leg in Leg::ALL {
+                    self.count_lost(out, stream, leg, &figures[leg.index()]);
+                }
+                let closed = self.media.closed(stream, &counters, &figures, w.now().mono);
+                if let Some(call) = closed {
+                    self.finish_media(out, call);
+                }
+            }
+        }
+        None
+    }
+
+    fn stranger(&mut self, out: &mut Outbox, stream: StreamId, leg: Leg, s: Stranger) {
+        let who = s.from.map_or_else(|| "an unknown source".to_owned(), |a| a.to_string());
+        let call = self.media.call_of(stream).unwrap_or_default();
+        self.media.saw_strangers(stream, leg);
+        let Stranger { from, expected, count } = s;
+        let mut detail = format!("call {call}, {leg:?} leg: {count} packets from {who} dropped");
+        if let Some(e) = expected {
+            detail = format!("{detail}, expected {e}");
+            if from.is_some_and(|f| f.ip() == e.ip()) {
+                detail = format!("{detail}; learn = \"same-ip\" on that interface would allow it");
+                self.find(out, call, Finding::SourcePort, &detail);
+            }
+        }
+        out.notice(Level::Warn, format!("media from a stranger: {detail}"));
+        let class = SecurityClass::MediaStranger;
+        out.record(Record::Security { class, source: from, count, detail });
+    }
+}
+
+/// A burst of packets that nobody named.
+struct Stranger {
+    from: Option<SocketAddr>,
+    expected: Option<SocketAddr>,
+    count: u64,
+}
+
+/// On hold: no stream flows both ways (RFC 3264 §8.4, and the old 0.0.0.0).
+fn is_held(media: &[Media]) -> bool {
+    let live = media.iter().filter(|m| m.port != 0);
+    let mut any = false;
+    for m in live {
+        if m.direction == Direction::SendRecv && m.rtp_target().is_some() {
+            return false;
+        }
+        any = true;
+    }
+    any
+}
+
+/// What a stream's counters say in the audit record.
+fn stream_media(
+    kind: &str,
+    ports: [u16; 2],
+    counters: &Counters,
+    figures: &[Figures; 2],
+) -> StreamMedia {
+    let leg = |i: usize| {
+        let c = counters.legs.get(i).copied().unwrap_or_default();
+        LegMedia {
+            port: ports.get(i).copied().unwrap_or_default(),
+            rtp_packets: c.packets[0],
+            rtp_bytes: c.bytes[0],
+            rtcp_packets: c.packets[1],
+            dropped: c.dropped.iter().sum(),
+            quality: figures.get(i).map(leg_quality),
+            phone_report: None,
+        }
+    };
+    StreamMedia { media: kind.to_owned(), caller: leg(0), callee: leg(1) }
+}
+
+/// Whether two parties are the same for the relay.
+fn differs(a: &Party, b: &Party) -> bool {
+    a.rtp != b.rtp || a.rtcp != b.rtcp || a.expect != b.expect
+}
+
+/// The party a held or disabled stream has: heard as before, sent nothing.
+fn muted(mut party: Party) -> Party {
+    party.rtp = None;
+    party.rtcp = None;
+    if party.expect == Expect::Exact {
+        party.expect = Expect::Nobody;
+    }
+    party
+}
+
+/// The place of a section that is anchored at `port`.
+fn anchored(port: u16) -> Place {
+    Place::Anchor { port }
+}
+
+/// Closes one stream.
+fn close(stream: StreamId) -> Command {
+    Command::Close { stream }
+}

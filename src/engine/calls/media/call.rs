@@ -1,0 +1,123 @@
+//! One call's media: its streams, what is offered and not answered, what has ended. It takes no
+//! ports and closes none; the table does.
+
+use super::watch::{CallWatch, LegWatch};
+use super::{differs, muted};
+use crate::audit::{CallEnd, StreamMedia};
+use crate::ground::Side;
+use crate::relay::quality::Codecs;
+use crate::relay::{Command, Leg, Party, StreamId};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// A leg's interface, as media need it.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine::calls) struct Face {
+    pub(super) side: Side,
+    pub(super) bind: IpAddr,
+    /// What the other party is told.
+    pub(super) shown: IpAddr,
+    pub(super) dscp: u8,
+}
+
+/// Where a stream's ports are bound.
+pub(super) fn binds(faces: &[Face; 2]) -> [IpAddr; 2] {
+    [faces[0].bind, faces[1].bind]
+}
+
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) id: StreamId,
+    pub(super) kind: String,
+    pub(super) ports: [u16; 2],
+    pub(super) parties: [Party; 2],
+    pub(super) open: bool,
+    pub(super) idle: bool,
+    pub(super) watch: [LegWatch; 2],
+}
+
+/// What one side offered and the other has not answered.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) leg: Leg,
+    pub(super) parties: Vec<Option<Party>>,
+    pub(super) codecs: Vec<Codecs>,
+    pub(super) held: bool,
+}
+
+/// The media of one call.
+#[derive(Debug)]
+pub(crate) struct CallMedia {
+    pub(super) faces: [Face; 2],
+    pub(super) call_ids: [String; 2],
+    pub(super) streams: Vec<Option<Stream>>,
+    pub(super) pending: Option<Pending>,
+    /// The leg whose offer came in a response or is otherwise unanswered.
+    pub(super) held: [bool; 2],
+    pub(super) idle: Option<Duration>,
+    pub(super) closing: usize,
+    pub(super) ended: bool,
+    pub(super) done: Vec<StreamMedia>,
+    pub(super) end: Option<CallEnd>,
+    pub(super) watch: CallWatch,
+}
+
+impl CallMedia {
+    pub(super) fn new(faces: [Face; 2], call_ids: [String; 2]) -> Self {
+        Self {
+            faces,
+            call_ids,
+            streams: Vec::new(),
+            pending: None,
+            held: [false; 2],
+            idle: None,
+            closing: 0,
+            ended: false,
+            done: Vec::new(),
+            end: None,
+            watch: CallWatch::default(),
+        }
+    }
+
+    pub(super) fn sides(&self) -> [Side; 2] {
+        [self.faces[0].side, self.faces[1].side]
+    }
+
+    /// It is over, and the relay has reported every stream.
+    pub(super) fn is_reported(&self) -> bool {
+        self.ended && self.closing == 0
+    }
+}
+
+/// The party of `leg` takes these codecs: what comes in on the other leg means that.
+pub(super) fn accept(
+    commands: &mut Vec<Command>,
+    streams: &[Option<Stream>],
+    index: usize,
+    leg: Leg,
+    codecs: Codecs,
+) {
+    if let Some(Some(s)) = streams.get(index)
+        && s.open
+        && !codecs.formats.is_empty()
+    {
+        commands.push(Command::Codecs { stream: s.id, leg: leg.other(), codecs });
+    }
+}
+
+/// A leg's party is now this one.
+pub(super) fn update(
+    commands: &mut Vec<Command>,
+    streams: &mut [Option<Stream>],
+    index: usize,
+    leg: Leg,
+    party: Option<Party>,
+) {
+    let Some(Some(s)) = streams.get_mut(index) else { return };
+    let now = s.parties[leg.index()];
+    let party = party.unwrap_or_else(|| muted(now));
+    if s.open && differs(&now, &party) {
+        s.parties[leg.index()] = party;
+        commands.push(Command::Update { stream: s.id, leg, party });
+    }
+}

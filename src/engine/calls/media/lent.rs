@@ -1,0 +1,79 @@
+//! The port pairs that streams hold, by the address they are bound on, and whose they are. It
+//! never talks to the relay: the table names lent ports in its commands.
+
+use crate::config::Config;
+use crate::ground::{CallNo, Mono, Side};
+use crate::relay::ports::{Pool, PortCount};
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, SocketAddr};
+
+/// Pools of all interfaces.
+#[derive(Debug)]
+pub(super) struct Lent {
+    pools: BTreeMap<IpAddr, (Side, Pool)>,
+    /// The call that holds a pair, by its even port.
+    owners: HashMap<(IpAddr, u16), CallNo>,
+}
+
+impl Lent {
+    pub(super) fn new(config: &Config, seed: u64) -> Self {
+        let (first, last) = config.media.ports;
+        let rest = config.media.quarantine;
+        let pools = config
+            .interfaces
+            .iter()
+            .map(|i| (i.address, (i.side, Pool::new(i.address, first, last, rest, seed))));
+        Self { pools: pools.collect(), owners: HashMap::new() }
+    }
+
+    pub(super) fn count(&self, side: Side, now: Mono) -> PortCount {
+        let mut sum = PortCount::default();
+        for (_, pool) in self.pools.values().filter(|(s, _)| *s == side) {
+            let c = pool.count(now);
+            sum.used += c.used;
+            sum.quarantined += c.quarantined;
+            sum.free += c.free;
+        }
+        sum
+    }
+
+    pub(super) fn exclude(&mut self, at: SocketAddr) {
+        if let Some((_, pool)) = self.pools.get_mut(&at.ip()) {
+            pool.exclude(at.port());
+        }
+    }
+
+    pub(super) fn binds(&self) -> impl Iterator<Item = &IpAddr> {
+        self.pools.keys()
+    }
+
+    /// The call that holds the pair of an even port.
+    pub(super) fn owner(&self, bind: IpAddr, even: u16) -> Option<CallNo> {
+        self.owners.get(&(bind, even)).copied()
+    }
+
+    /// A pair on each of two addresses, or none at all.
+    pub(super) fn take(&mut self, call: CallNo, binds: [IpAddr; 2], now: Mono) -> Option<[u16; 2]> {
+        let first = self.pools.get_mut(&binds[0])?.1.take(now)?;
+        let Some(second) = self.pools.get_mut(&binds[1]).and_then(|(_, pool)| pool.take(now))
+        else {
+            if let Some((_, pool)) = self.pools.get_mut(&binds[0]) {
+                pool.give(now, first, false);
+            }
+            return None;
+        };
+        self.owners.insert((binds[0], first), call);
+        self.owners.insert((binds[1], second), call);
+        Some([first, second])
+    }
+
+    /// Both pairs return; `used` ones rest first.
+    pub(super) fn give(&mut self, binds: [IpAddr; 2], ports: [u16; 2], used: [bool; 2], now: Mono) {
+        for i in 0..2 {
+            self.owners.remove(&(binds[i], ports[i]));
+            if let Some((_, pool)) = self.pools.get_mut(&binds[i]) {
+                pool.give(now, ports[i], used[i]);
+            }
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! Streams of calls: which ports they hold, whom they connect, how they ended. Commands for the
+//! relay are collected here and taken by the engine.
+
+use super::call::{CallMedia, Face, Pending, Stream, accept, binds, update};
+use super::judge::{MediaRefusal, is_relayed};
+use super::lent::Lent;
+use super::{anchored, close, stream_media};
+use crate::audit::CallEnd;
+use crate::config::Config;
+use crate::ground::{CallNo, Leg, Mono, Side};
+use crate::relay::ports::PortCount;
+use crate::relay::quality::{Codecs, Figures};
+use crate::relay::{Command, Counters, FlowCounters, LegConfig, Party, StreamId};
+use crate::wire::sdp::{Media, Place};
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// Media of all calls.
+#[derive(Debug)]
+pub(in crate::engine::calls) struct MediaTable {
+    lent: Lent,
+    pub(super) calls: HashMap<CallNo, CallMedia>,
+    pub(super) streams: HashMap<StreamId, (CallNo, usize)>,
+    pub(super) commands: Vec<Command>,
+    next: u64,
+}
+
+impl MediaTable {
+    pub(in crate::engine::calls) fn new(config: &Config, seed: u64) -> Self {
+        Self {
+            lent: Lent::new(config, seed),
+            calls: HashMap::new(),
+            streams: HashMap::new(),
+            commands: Vec::new(),
+            next: 0,
+        }
+    }
+
+    pub(in crate::engine::calls) fn len(&self) -> usize {
+        self.streams.len()
+    }
+
+    pub(in crate::engine::calls) fn count(&self, side: Side, now: Mono) -> PortCount {
+        self.lent.count(side, now)
+    }
+
+    pub(in crate::engine::calls) fn exclude(&mut self, at: SocketAddr) {
+        self.lent.exclude(at);
+    }
+
+    pub(in crate::engine::calls) fn take_commands(&mut self) -> Vec<Command> {
+        std::mem::take(&mut self.commands)
+    }
+
+    pub(in crate::engine::calls) fn prepare(
+        &mut self,
+        call: CallNo,
+        faces: [Face; 2],
+        call_ids: [String; 2],
+    ) {
+        let fresh = || CallMedia::new(faces, call_ids.clone());
+        self.calls.entry(call).or_insert_with(fresh);
+    }
+
+    pub(in crate::engine::calls) fn call_of(&self, stream: StreamId) -> Option<CallNo> {
+        self.streams.get(&stream).map(|(call, _)| *call)
+    }
+
+    pub(in crate::engine::calls) fn sides_of(&self, stream: StreamId) -> Option<[Side; 2]> {
+        let call = self.call_of(stream)?;
+        self.sides(call)
+    }
+
+    /// Whether a stream waits for an answer to an offer of this leg.
+    pub(in crate::engine::calls) fn has_pending(&self, call: CallNo, leg: Leg) -> bool {
+        let pending = self.calls.get(&call).and_then(|c| c.pending.as_ref());
+        pending.is_some_and(|p| p.leg == leg)
+    }
+
+    /// A port of ours in a body is right only in a spiral: the other pass of the same call. Its
+    /// bound address, when so.
+    pub(in crate::engine::calls) fn hairpin(
+        &self,
+        ip: IpAddr,
+        port: u16,
+        call: CallNo,
+        leg: Leg,
+    ) -> Option<SocketAddr> {
+        let even = port & !1;
+        let mine = self.calls.get(&call)?.call_ids.get(leg.index())?;
+        let same = |bind: &IpAddr| {
+            let other = self.lent.owner(*bind, even).and_then(|c| self.calls.get(&c));
+            other.is_some_and(|o| {
+                o.faces
+                    .iter()
+                    .zip(&o.call_ids)
+                    .any(|(f, id)| f.bind == *bind && (f.shown == ip || f.bind == ip) && id == mine)
+            })
+        };
+        self.lent.binds().find(|b| same(b)).map(|b| SocketAddr::new(*b, port))
+    }
+
+    /// Takes the ports an offer needs. The address and places for the other leg's body.
+    pub(in crate::engine::calls) fn offered(
+        &mut self,
+        call: CallNo,
+        leg: Leg,
+        media: &[Media],
+        parties: &[Option<Party>],
+        now: Mono,
+    ) -> Result<(IpAddr, Vec<Place>), MediaRefusal> {
+        let mut places = Vec::with_capacity(media.len());
+        for (index, (m, party)) in media.iter().zip(parties).enumerate() {
+            let place = match party {
+                Some(party) if is_relayed(m) => {
+                    anchored(self.stream(call, index, leg, m, *party, now)?)
+                }
+                _ => Place::Refuse,
+            };
+            places.push(place);
+        }
+        let c = self.calls.get(&call).ok_or_else(MediaRefusal::no_ports)?;
+        Ok((c.faces[leg.other().index()].shown, places))
+    }
+
+    /// The stream of a section: opened if new. Its port towards the other leg.
+    fn stream(
+        &mut self,
+        call: CallNo,
+        index: usize,
+        leg: Leg,
+        m: &Media,
+        party: Party,
+        now: Mono,
+    ) -> Result<u16, MediaRefusal> {
+        let c = self.calls.get_mut(&call).ok_or_else(MediaRefusal::no_ports)?;
+        if let Some(Some(s)) = c.streams.get(index) {
+            return Ok(s.ports[leg.other().index()]);
+        }
+        let faces = c.faces;
+        let Some(ports) = self.lent.take(call, binds(&faces), now) else {
+            return Err(MediaRefusal::no_ports());
+        };
+        self.next += 1;
+        let id = StreamId(self.next);
+        let mut parties = [Party::UNKNOWN; 2];
+        parties[leg.index()] = party;
+        let kind = m.kind.clone();
+        let Some(c) = self.calls.get_mut(&call) else { return Err(MediaRefusal::no_ports()) };
+        let config = |i: usize| LegConfig {
+            side: faces[i].side,
+            bind: faces[i].bind,
+            port: ports[i],
+            dscp: faces[i].dscp,
+            party: parties[i],
+        };
+        let legs = [config(0), config(1)];
+        self.commands.push(Command::Open { stream: id, legs, idle: None });
+        let codecs = Codecs::of(m);
+        self.commands.push(Command::Codecs { stream: id, leg: leg.other(), codecs });
+        while c.streams.len() <= index {
+            c.streams.push(None);
+        }
+        if let Some(slot) = c.streams.get_mut(index) {
+            let watch = Default::default();
+            *slot = Some(Stream { id, kind, ports, parties, open: true, idle: false, watch });
+        }
+        self.streams.insert(id, (call, index));
+        Ok(ports[leg.other().index()])
+    }
+
+    /// Remembers an offer. Where the leg had no party yet, it counts at once: early media.
+    pub(in crate::engine::calls) fn pend(
+        &mut self,
+        call: CallNo,
+        leg: Leg,
+        media: &[Media],
+        parties: Vec<Option<Party>>,
+        held: bool,
+    ) {
+        let Some(c) = self.calls.get_mut(&call) else { return };
+        let codecs = media.iter().map(Codecs::of).collect();
+        c.pending = Some(Pending { leg, parties, codecs, held });
+    }
+
+    pub(in crate::engine::calls) fn drop_pending(&mut self, call: CallNo) {
+        if let Some(c) = self.calls.get_mut(&call) {
+            c.pending = None;
+        }
+    }
+
+    /// An answer: both parties take effect. The address and places for the body towards the leg
+    /// that offered.
+    pub(in crate::engine::calls) fn answered(
+        &mut self,
+        call: CallNo,
+        leg: Leg,
+        media: &[Media],
+        parties: &[Option<Party>],
+        held: bool,
+    ) -> Result<(IpAddr, Vec<Place>), MediaRefusal> {
+        let c = self.calls.get_mut(&call).ok_or_else(without_offer)?;
+        if let Some(p) = c.pending.take() {
+            c.held[p.leg.index()] = p.held;
+            for (index, (party, codecs)) in p.parties.iter().zip(p.codecs).enumerate() {
+                update(&mut self.commands, &mut c.streams, index, p.leg, *party);
+                accept(&mut self.commands, &c.streams, index, p.leg, codecs);
+            }
+        }
+        c.held[leg.index()] = held;
+        c.watch.was_held |= c.held.contains(&true);
+        for (index, (m, party)) in media.iter().zip(parties).enumerate() {
+            update(&mut self.commands, &mut c.streams, index, leg, *party);
+            accept(&mut self.commands, &c.streams, index, leg, Codecs::of(m));
+        }
+        self.set_idle(call);
+        self.shown(call, leg, media, parties)
+    }
+
+    /// The address and places for an answer's body towards the leg that offered.
+    pub(in crate::engine::calls) fn shown(
+        &self,
+        call: CallNo,
+        leg: Leg,
+        media: &[Media],
+        parties: &[Option<Party>],
+    ) -> Result<(IpAddr, Vec<Place>), MediaRefusal> {
+        let c = self.calls.get(&call).ok_or_else(without_offer)?;
+        let place = |(index, (m, party)): (usize, (&Media, &Option<Party>))| match (
+            c.streams.get(index).and_then(Option::as_ref),
+            m.port,
+        ) {
+            (Some(s), port) if port != 0 && party.is_some() => {
+                anchored(s.ports[leg.other().index()])
+            }
+            _ => Place::Refuse,
+        };
+        let places = media.iter().zip(parties).enumerate().map(place).collect();
+        Ok((c.faces[leg.other().index()].shown, places))
+    }
+
+    pub(in crate::engine::calls) fn supervise(&mut self, call: CallNo, idle: Option<Duration>) {
+        if let Some(c) = self.calls.get_mut(&call) {
+            c.idle = idle;
+        }
+        self.set_idle(call);
+    }
+
+    fn set_idle(&mut self, call: CallNo) {
+        let Some(c) = self.calls.get_mut(&call) else { return };
+        let Some(limit) = c.idle else { return };
+        let idle = if c.held.contains(&true) { None } else { Some(limit) };
+        for s in c.streams.iter_mut().flatten().filter(|s| s.open) {
+            s.idle = false;
+            self.commands.push(Command::SetIdle { stream: s.id, idle });
+        }
+    }
+
+    pub(in crate::engine::calls) fn is_held(&self, call: CallNo) -> bool {
+        self.calls.get(&call).is_some_and(|c| c.held.contains(&true))
+    }
+
+    /// A stream is silent. The call, when all its streams are.
+    pub(in crate::engine::calls) fn idle(&mut self, stream: StreamId) -> Option<CallNo> {
+        let (call, index) = *self.streams.get(&stream)?;
+        let c = self.calls.get_mut(&call)?;
+        if let Some(Some(s)) = c.streams.get_mut(index) {
+            s.idle = true;
+        }
+        let all = c.streams.iter().flatten().filter(|s| s.open).all(|s| s.idle);
+        (all && !c.held.contains(&true) && !c.ended).then_some(call)
+    }
+
+    pub(in crate::engine::calls) fn alive(&mut self, stream: StreamId) {
+        if let Some((call, index)) = self.streams.get(&stream)
+            && let Some(c) = self.calls.get_mut(call)
+            && let Some(Some(s)) = c.streams.get_mut(*index)
+        {
+            s.idle = false;
+        }
+    }
+
+    pub(in crate::engine::calls) fn open_failed(
+        &mut self,
+        stream: StreamId,
+        now: Mono,
+    ) -> Option<CallNo> {
+        let (call, index) = self.streams.remove(&stream)?;
+        let c = self.calls.get_mut(&call)?;
+        let s = c.streams.get_mut(index)?.take()?;
+        // Which of the two was taken is not known: both may be lent again, later than the others.
+        self.lent.give(binds(&c.faces), s.ports, [false; 2], now);
+        if !s.open {
+            c.closing = c.closing.saturating_sub(1);
+        }
+        Some(call)
+    }
+
+    /// Closes what is open and keeps the record until the relay has reported.
+    pub(in crate::engine::calls) fn close(&mut self, call: CallNo, end: Option<CallEnd>) {
+        let Some(c) = self.calls.get_mut(&call) else { return };
+        c.end = end;
+        if c.ended {
+            return;
+        }
+        c.ended = true;
+        for s in c.streams.iter_mut().flatten().filter(|s| s.open) {
+            s.open = false;
+            c.closing += 1;
+            self.commands.push(close(s.id));
+        }
+    }
+
+    /// The relay closed a stream: its ports return. The call it was of.
+    pub(in crate::engine::calls) fn closed(
+        &mut self,
+        id: StreamId,
+        counters: &Counters,
+        figures: &[Figures; 2],
+        now: Mono,
+    ) -> Option<CallNo> {
+        let (call, index) = self.streams.remove(&id)?;
+        let c = self.calls.get_mut(&call)?;
+        let s = c.streams.get_mut(index)?.take()?;
+        let touched = |leg: &FlowCounters| {
+            leg.packets.iter().chain(&leg.sent).chain(&leg.dropped).any(|n| *n > 0)
+        };
+        let used = [touched(&counters.legs[0]), touched(&counters.legs[1])];
+        self.lent.give(binds(&c.faces), s.ports, used, now);
+        let mut sum = stream_media(&s.kind, s.ports, counters, figures);
+        let [caller, callee] = s.watch;
+        sum.caller.phone_report = caller.phone;
+        sum.callee.phone_report = callee.phone;
+        c.done.push(sum);
+        if s.kind == "audio" {
+            c.watch.add([counters.legs[0].packets[0], counters.legs[1].packets[0]], figures);
+        }
+        c.closing = c.closing.saturating_sub(1);
+        Some(call)
+    }
+
+    /// The call's record, when every stream has been reported. Forgets the call.
+    pub(in crate::engine::calls) fn finished(&mut self, call: CallNo) -> Option<Option<CallEnd>> {
+        let c = self.calls.get(&call)?;
+        if !c.is_reported() {
+            return None;
+        }
+        let mut c = self.calls.remove(&call)?;
+        let mut end = c.end.take();
+        if let Some(e) = &mut end {
+            e.media = c.done;
+            e.findings = c.watch.findings();
+        }
+        Some(end)
+    }
+
+    /// Whether the call has media here at all.
+    pub(in crate::engine::calls) fn knows(&self, call: CallNo) -> bool {
+        self.calls.contains_key(&call)
+    }
+}
+
+fn without_offer() -> MediaRefusal {
+    MediaRefusal::refused("an answer without an offer".to_owned())
+}

@@ -1,0 +1,183 @@
+//! Every call and subscription, found by number, by what our tokens seal, by dialog, and by the
+//! Call-ID of a leg; counted as they change. A table: it decides nothing.
+
+use super::call::{Call, DialogKey, Fork, Kind, LegState, MAX_FORKS, State};
+use crate::ground::{CallNo, Leg, Side};
+use smallvec::SmallVec;
+use std::collections::HashMap;
+
+/// All dialogs.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    calls: HashMap<CallNo, Call>,
+    tokens: HashMap<u64, CallNo>,
+    dialogs: HashMap<DialogKey, (CallNo, Leg)>,
+    call_ids: HashMap<(Side, String), SmallVec<[CallNo; 1]>>,
+    users: HashMap<String, usize>,
+    /// Early calls, answered ones.
+    counts: [usize; 2],
+}
+
+impl Table {
+    pub(super) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Early calls, answered ones.
+    pub(super) fn counts(&self) -> [usize; 2] {
+        self.counts
+    }
+
+    pub(super) fn of_user(&self, user: &str) -> usize {
+        self.users.get(user).copied().unwrap_or_default()
+    }
+
+    pub(super) fn get(&self, no: CallNo) -> Option<&Call> {
+        self.calls.get(&no)
+    }
+
+    /// For anything but its state, its Call-IDs, its tags and its user: those are indexed.
+    pub(super) fn get_mut(&mut self, no: CallNo) -> Option<&mut Call> {
+        self.calls.get_mut(&no)
+    }
+
+    pub(super) fn by_token(&self, token: u64) -> Option<&Call> {
+        self.calls.get(self.tokens.get(&token)?)
+    }
+
+    pub(super) fn find(&self, key: &DialogKey) -> Option<(CallNo, Leg)> {
+        self.dialogs.get(key).copied()
+    }
+
+    /// Calls and subscriptions one of whose legs has this Call-ID.
+    pub(super) fn of_call_id(&self, side: Side, call_id: &str) -> impl Iterator<Item = &Call> {
+        let numbers = self.call_ids.get(&(side, call_id.to_owned())).into_iter().flatten();
+        numbers.filter_map(|no| self.calls.get(no))
+    }
+
+    /// Calls (not subscriptions), oldest first.
+    pub(super) fn numbers(&self) -> Vec<CallNo> {
+        let calls = self.calls.values().filter(|c| c.kind == Kind::Call);
+        let mut all: Vec<CallNo> = calls.map(|c| c.no).collect();
+        all.sort_unstable();
+        all
+    }
+
+    pub(super) fn insert(&mut self, call: Call) {
+        if let Some(user) = &call.user {
+            *self.users.entry(user.clone()).or_default() += 1;
+        }
+        if call.kind == Kind::Call {
+            self.counts[usize::from(call.state != State::Early)] += 1;
+        }
+        self.tokens.insert(call.token, call.no);
+        self.name(call.caller.side, &call.caller.call_id, call.no);
+        self.calls.insert(call.no, call);
+    }
+
+    pub(super) fn set_state(&mut self, no: CallNo, state: State) {
+        let Some(call) = self.calls.get_mut(&no) else { return };
+        if call.kind == Kind::Call {
+            self.counts[usize::from(call.state != State::Early)] -= 1;
+            self.counts[usize::from(state != State::Early)] += 1;
+        }
+        call.state = state;
+    }
+
+    fn name(&mut self, side: Side, call_id: &str, no: CallNo) {
+        let numbers = self.call_ids.entry((side, call_id.to_owned())).or_default();
+        if !numbers.contains(&no) {
+            numbers.push(no);
+        }
+    }
+
+    fn unname(&mut self, side: Side, call_id: &str, no: CallNo) {
+        let key = (side, call_id.to_owned());
+        if let Some(numbers) = self.call_ids.get_mut(&key) {
+            numbers.retain(|n| *n != no);
+            if numbers.is_empty() {
+                self.call_ids.remove(&key);
+            }
+        }
+    }
+
+    /// Adds a fork and indexes both directions.
+    pub(super) fn add_fork(&mut self, no: CallNo, tag: &str, callee: LegState) {
+        let Some(call) = self.calls.get_mut(&no) else { return };
+        if call.forks.len() >= MAX_FORKS {
+            return;
+        }
+        let [up, down] = keys(call, tag, &callee);
+        let (side, call_id) = (callee.side, callee.call_id.clone());
+        call.forks.push(Fork { tag: tag.to_owned(), callee });
+        self.dialogs.insert(up, (no, Leg::Caller));
+        self.dialogs.insert(down, (no, Leg::Callee));
+        self.name(side, &call_id, no);
+    }
+
+    /// Forgets one fork.
+    pub(super) fn remove_fork(&mut self, no: CallNo, tag: &str) {
+        let Some(call) = self.calls.get_mut(&no) else { return };
+        let Some(at) = call.forks.iter().position(|f| f.tag == tag) else { return };
+        let fork = call.forks.remove(at);
+        let keys = keys(call, tag, &fork.callee);
+        let same = |l: &LegState| l.side == fork.callee.side && l.call_id == fork.callee.call_id;
+        let shared = same(&call.caller) || call.forks.iter().any(|f| same(&f.callee));
+        for key in &keys {
+            self.forget(no, key);
+        }
+        if !shared {
+            self.unname(fork.callee.side, &fork.callee.call_id, no);
+        }
+    }
+
+    /// A subscription whose NOTIFY may come before the 2xx (RFC 6665 §4.4.1).
+    pub(super) fn expect_notify(&mut self, no: CallNo, side: Side, call_id: &str) {
+        let Some(call) = self.calls.get_mut(&no) else { return };
+        let key = (side, call_id.to_owned(), String::new(), call.caller_tag.clone());
+        call.expected.push(key.clone());
+        self.dialogs.insert(key, (no, Leg::Callee));
+    }
+
+    pub(super) fn remove(&mut self, no: CallNo) -> Option<Call> {
+        let call = self.calls.remove(&no)?;
+        for fork in &call.forks {
+            for key in &keys(&call, &fork.tag, &fork.callee) {
+                self.forget(no, key);
+            }
+            self.unname(fork.callee.side, &fork.callee.call_id, no);
+        }
+        for key in &call.expected {
+            self.forget(no, key);
+        }
+        self.unname(call.caller.side, &call.caller.call_id, no);
+        self.tokens.remove(&call.token);
+        if call.kind == Kind::Call {
+            self.counts[usize::from(call.state != State::Early)] -= 1;
+        }
+        if let Some(user) = &call.user
+            && let Some(n) = self.users.get_mut(user)
+        {
+            *n -= 1;
+            if *n == 0 {
+                self.users.remove(user);
+            }
+        }
+        Some(call)
+    }
+
+    fn forget(&mut self, no: CallNo, key: &DialogKey) {
+        if self.dialogs.get(key).is_some_and(|v| v.0 == no) {
+            self.dialogs.remove(key);
+        }
+    }
+}
+
+/// What requests of the caller and of the callee within a dialog bear.
+fn keys(call: &Call, tag: &str, callee: &LegState) -> [DialogKey; 2] {
+    let (caller, own) = (&call.caller, &call.caller_tag);
+    [
+        (caller.side, caller.call_id.clone(), own.clone(), tag.to_owned()),
+        (callee.side, callee.call_id.clone(), tag.to_owned(), own.clone()),
+    ]
+}

@@ -1,0 +1,58 @@
+//! What a restart must not lose, as values: wall-clock time, no number of this process. The engine
+//! hands entries out as effects and takes them back as one input; where they are kept is the
+//! daemon's matter.
+
+use crate::ground::Transport;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+
+/// Something to be kept; a later one of the same key replaces it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Entry {
+    /// A registration.
+    Binding(StoredBinding),
+}
+
+/// What an entry is kept under.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "key", rename_all = "snake_case")]
+pub enum Key {
+    /// [`StoredBinding::key`].
+    Binding(String),
+}
+
+impl Entry {
+    /// What it is kept under.
+    #[must_use]
+    pub fn key(&self) -> Key {
+        match self {
+            Self::Binding(b) => Key::Binding(b.key.clone()),
+        }
+    }
+}
+
+/// A binding as kept (one JSON object).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredBinding {
+    /// Unique key (the sealed contact's user part).
+    pub key: String,
+    /// Address of record, `user@domain`; the user is percent-decoded, the domain holds no `@`.
+    pub aor: String,
+    /// The phone's Contact as it gave it.
+    pub contact: String,
+    /// Local socket it registered at.
+    pub local: SocketAddr,
+    /// `udp` or `tcp`.
+    pub transport: Transport,
+    /// The phone's address as seen.
+    pub peer: SocketAddr,
+    /// Wall seconds at which it ends.
+    pub expires: u64,
+    /// Call-ID and CSeq of the REGISTER that made it.
+    pub call_id: String,
+    /// CSeq number.
+    pub cseq: u32,
+    /// Upstream that granted it; empty: we did.
+    pub upstream: String,
+}

@@ -1,0 +1,274 @@
+//! A request outside a dialog that may pass: its callee legs, its call, its media, and the branches
+//! it is sent on by. Whether it may pass was decided before.
+
+use super::Engine;
+use super::analysis::Veil;
+use super::analysis::body::{BodyRefusal, Carrier, Role};
+use super::analysis::headers::{Crossing, carry, foreign_routes};
+use super::attempt::{Attempt, Route};
+use super::calls::{Kind, LegState, Speaker};
+use super::ids::{PassId, ServerId};
+use super::purpose::Purpose;
+use crate::audit::{Outcome, SecurityClass};
+use crate::config::Allow;
+use crate::ground::{CallNo, Leg, Side};
+use crate::wire::sip::{Message, Method, Name, RejectReason, Scheme, Uri};
+
+impl Engine {
+    /// Nobody here is meant, or we are, by a request that is not for a proxy.
+    pub(super) fn answer_unknown(&mut self, a: &Attempt, server: ServerId) {
+        let w = &self.world;
+        let (status, phrase) = match (&a.route, a.incoming.method()) {
+            (Route::Gateway, _) => (405, "Method Not Allowed"),
+            (_, Method::Register) => (403, "No Registrar Here"),
+            (_, _) if a.sender.side == Side::Inside && w.config().is_site() => {
+                (404, "Not Registered Here")
+            }
+            (_, _) => (404, "Not Found"),
+        };
+        let mut response = w.answer(&a.incoming.message, status, phrase);
+        if status == 405 {
+            response.push_back(Name::Allow, "OPTIONS");
+        }
+        self.transactions.respond(w, &mut self.out, server, &response);
+        if a.is_invite() {
+            let no = self.calls.next_number();
+            a.record_call(&mut self.out, no);
+            a.record_end(&mut self.out, no, status, Outcome::NotFound);
+        }
+    }
+
+    /// An INVITE that begins a call.
+    pub(super) fn invite(&mut self, a: &Attempt, server: ServerId, allow: &Allow) {
+        let i = &a.incoming;
+        let no = self.calls.resume(i).unwrap_or_else(|| {
+            let no = self.calls.next_number();
+            a.record_call(&mut self.out, no);
+            no
+        });
+        let Some(legs) = self.legs(a, allow) else {
+            let answer = self.world.answer(&i.message, 480, "Temporarily Unavailable");
+            self.transactions.respond(&self.world, &mut self.out, server, &answer);
+            a.record_end(&mut self.out, no, 480, Outcome::of_status(480));
+            return;
+        };
+        self.begin_call(a, no, Kind::Call);
+        let (egress, far_id) =
+            legs.first().map_or((i.flow.listener, ""), |l| (l.listener(), l.call_id.as_str()));
+        let call_ids = [i.call_id(), far_id];
+        self.calls.prepare_media(&self.world, no, [i.flow.listener, egress], call_ids);
+        let who = Speaker::new(Leg::Caller, &i.flow);
+        let mut request = i.message.clone();
+        let role = Some(Role { call: no, who, offers: true });
+        let offered = match self.carrier().carry(&mut request, role, allow) {
+            Ok(offered) => offered,
+            Err(refusal) => {
+                let pass = self.transactions.open_pass(server, i.flow.listener, Purpose::Other);
+                self.refuse_body(pass, Some(no), &refusal);
+                return;
+            }
+        };
+        let purpose = Purpose::Invite { call: no, offered };
+        let pass = self.transactions.open_pass(server, i.flow.listener, purpose);
+        self.calls.set_pass(no, pass);
+        self.fork(a, &request, pass, Some(no), legs);
+        self.calls.show(&mut self.out, no);
+    }
+
+    /// SUBSCRIBE or REFER outside a dialog.
+    pub(super) fn subscribe(&mut self, a: &Attempt, server: ServerId, allow: &Allow) {
+        let no = self.calls.next_number();
+        let Some(legs) = self.legs(a, allow) else {
+            self.answer_unknown(a, server);
+            return;
+        };
+        self.begin_call(a, no, Kind::Subscription);
+        let purpose = Purpose::Subscribe { call: no };
+        let pass = self.transactions.open_pass(server, a.incoming.flow.listener, purpose);
+        let mut request = a.incoming.message.clone();
+        if let Err(refusal) = self.carrier().carry(&mut request, None, allow) {
+            self.calls.forget(no);
+            self.refuse_body(pass, None, &refusal);
+            return;
+        }
+        self.calls.touch_subscription(&self.world, no, 64);
+        self.fork(a, &request, pass, Some(no), legs);
+    }
+
+    /// Any other request outside a dialog.
+    pub(super) fn plain(&mut self, a: &Attempt, server: ServerId, allow: &Allow) {
+        let Some(legs) = self.legs(a, allow) else {
+            self.answer_unknown(a, server);
+            return;
+        };
+        let i = &a.incoming;
+        let pass = self.transactions.open_pass(server, i.flow.listener, Purpose::Other);
+        let mut request = i.message.clone();
+        let carried = legs
+            .first()
+            .map_or(Ok(()), |far| self.pass_report(&mut request, i, far))
+            .and_then(|()| self.carrier().carry(&mut request, None, allow));
+        if let Err(refusal) = carried {
+            self.refuse_body(pass, None, &refusal);
+            return;
+        }
+        self.fork(a, &request, pass, None, legs);
+    }
+
+    pub(super) fn carrier(&mut self) -> Carrier<'_> {
+        let (w, phones) = (&self.world, &self.phones);
+        Carrier { w, phones, calls: &mut self.calls, out: &mut self.out }
+    }
+
+    /// The callee legs a request goes to.
+    fn legs(&self, a: &Attempt, allow: &Allow) -> Option<Vec<LegState>> {
+        let i = &a.incoming;
+        let from = i.message.first(&Name::From)?;
+        let to = i.message.first(&Name::To)?;
+        match &a.route {
+            Route::Upstream(id) => {
+                let flow = self.upstreams.way(&self.world, *id).ok()?;
+                let side = self.world.side(flow.listener);
+                let domain = self.upstreams.domain(&self.world, Some(*id));
+                let veil = self.veil();
+                Some(vec![LegState {
+                    side,
+                    flow,
+                    call_id: veil.far_call_id(i.call_id(), a.sender.side, side),
+                    from: veil.far_name(from, side, domain),
+                    to: veil.far_name(to, side, domain),
+                    contact: Some(self.outward_uri(a, allow, domain?)),
+                    routes: Vec::new(),
+                    upstream: Some(*id),
+                }])
+            }
+            Route::Bindings(keys) => {
+                let leg = |key: &String| {
+                    let b = self.phones.binding(key)?;
+                    Some(LegState {
+                        side: self.world.side(b.flow.listener),
+                        flow: b.flow,
+                        call_id: i.call_id().to_owned(),
+                        from: from.to_vec(),
+                        to: to.to_vec(),
+                        contact: Some(b.contact.clone()),
+                        routes: Vec::new(),
+                        upstream: None,
+                    })
+                };
+                let legs: Vec<LegState> = keys.iter().filter_map(leg).collect();
+                (!legs.is_empty()).then_some(legs)
+            }
+            Route::Gateway | Route::Unknown => None,
+        }
+    }
+
+    /// The Request-URI towards an upstream: our name becomes its domain, the number is the one that
+    /// was judged.
+    fn outward_uri(&self, a: &Attempt, allow: &Allow, domain: &str) -> Uri {
+        let mut uri = a.incoming.uri.clone();
+        if uri.scheme == Scheme::Tel {
+            return Uri::sip(Some(&a.parties.to), domain, None);
+        }
+        if self.veil().must_hide(&uri) || self.world.is_local_domain(&uri) {
+            super::analysis::set_host(&mut uri, domain);
+        }
+        let dialled = uri.user_decoded().unwrap_or_default();
+        if !allow.keep_number && !a.parties.to.is_empty() && dialled != a.parties.to {
+            uri.user = Some(a.parties.to.clone());
+        }
+        uri
+    }
+
+    fn begin_call(&mut self, a: &Attempt, no: CallNo, kind: Kind) {
+        let i = &a.incoming;
+        let caller = LegState {
+            side: a.sender.side,
+            flow: i.flow,
+            call_id: i.call_id().to_owned(),
+            from: i.message.first(&Name::From).unwrap_or_default().to_vec(),
+            to: i.message.first(&Name::To).unwrap_or_default().to_vec(),
+            contact: i.contact(),
+            routes: foreign_routes(&self.world, &i.message),
+            upstream: a.sender.upstream,
+        };
+        self.calls.begin(&self.world, a, no, kind, caller);
+    }
+
+    /// Sends the request to every leg.
+    fn fork(
+        &mut self,
+        a: &Attempt,
+        request: &Message,
+        pass: PassId,
+        no: Option<CallNo>,
+        legs: Vec<LegState>,
+    ) {
+        let allow = a.allow().unwrap_or_default();
+        let peer = a.incoming.flow.peer.ip();
+        for leg in legs {
+            let w = &self.world;
+            let egress = leg.listener();
+            let near = self.upstreams.domain(w, a.sender.upstream);
+            let caller = no.and_then(|no| self.calls.get(no)).map(|c| &c.caller);
+            let contact = match no.zip(caller) {
+                Some((no, caller)) => {
+                    Some(self.calls.leg_contact(w, egress, no, Leg::Caller, caller, near))
+                }
+                None => request.has(&Name::Contact).then(|| w.net().uri(egress, None)),
+            };
+            let route = |no| self.calls.leg_route(w, egress, no, Leg::Caller, peer);
+            let x = Crossing {
+                from: a.sender.side,
+                to: leg.side,
+                egress,
+                uri: leg.target(),
+                from_value: leg.from.clone(),
+                to_value: leg.to.clone(),
+                call_id: &leg.call_id,
+                routes: &[],
+                contact,
+                record_route: no.map(route),
+                allow: &allow,
+                trusted: self.upstreams.is_trusted(w, a.sender.upstream),
+                near: peer,
+                domain: self.upstreams.domain(w, leg.upstream),
+                mark: &a.incoming.mark,
+            };
+            let veil = Veil::new(w, &self.phones);
+            let (far, branch) = carry(w, veil, &self.calls, &mut self.out, request, &x);
+            if let Some(no) = no {
+                self.calls.asks(no, &leg);
+            }
+            let way = (far, branch, leg.flow);
+            self.transactions.open_branch(w, &mut self.out, pass, way, Some(leg));
+        }
+    }
+
+    /// A body was refused: the request is, too; a new call ends here.
+    pub(super) fn refuse_body(&mut self, pass: PassId, call: Option<CallNo>, r: &BodyRefusal) {
+        let (w, out) = (&self.world, &mut self.out);
+        let Some(p) = self.transactions.pass(pass) else { return };
+        let Some(t) = self.transactions.server(p.server()) else { return };
+        let flow = t.reply();
+        let mut response = w.answer(t.request(), r.status, r.phrase);
+        if r.status == 503 {
+            response.push_back(Name::RetryAfter, "10");
+            out.stats_mut().ports_exhausted += 1;
+        }
+        if r.status == 415 {
+            response.push_back(Name::Accept, "application/sdp");
+        }
+        out.count_rejected(w.side(p.ingress()), r.reason);
+        out.notice(super::Level::Warn, format!("from {}: {}", flow.peer, r.why));
+        let stranger = r.reason == RejectReason::Source;
+        let class =
+            if stranger { SecurityClass::InDialogSource } else { SecurityClass::MediaRefused };
+        out.security(class, flow, r.why.clone());
+        self.transactions.settle(w, out, pass, &response);
+        if let Some(no) = call {
+            let outcome = if r.status == 503 { Outcome::NoCapacity } else { Outcome::Rejected };
+            self.calls.end_attempt(w, out, no, r.status, outcome);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What the step that runs wants done, in order, and what it counted. Parts put in; the engine's
+//! caller takes out. It decides nothing.
+
+use super::output::{Level, Observation, Output};
+use super::stats::{METHODS, RegisterResult, Stats};
+use crate::audit::{Outcome, Record, SecurityClass};
+use crate::ground::{CallDirection, Flow, Side};
+use crate::wire::sip::{Message, Method, RejectReason};
+use bytes::Bytes;
+use std::collections::VecDeque;
+
+/// Effects and counters.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    outputs: VecDeque<Output>,
+    stats: Stats,
+}
+
+impl Outbox {
+    /// The oldest effect.
+    pub(crate) fn take(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    pub(crate) fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// For whoever counts what only it knows.
+    pub(crate) fn stats_mut(&mut self) -> &mut Stats {
+        &mut self.stats
+    }
+
+    pub(crate) fn emit(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    pub(crate) fn transmit(&mut self, flow: Flow, bytes: Bytes) {
+        self.outputs.push_back(Output::Transmit { flow, bytes });
+    }
+
+    pub(crate) fn observe(&mut self, observation: Observation) {
+        self.outputs.push_back(Output::Observe(observation));
+    }
+
+    pub(crate) fn record(&mut self, record: Record) {
+        if let Record::Security { class, count, .. } = &record
+            && let Some(n) = self.stats.security.get_mut(*class as usize)
+        {
+            *n += count;
+        }
+        self.outputs.push_back(Output::Record(record));
+    }
+
+    pub(crate) fn notice(&mut self, level: Level, text: String) {
+        self.outputs.push_back(Output::Notice { level, text });
+    }
+
+    pub(crate) fn security(&mut self, class: SecurityClass, by: Flow, detail: String) {
+        self.record(Record::Security { class, source: Some(by.peer), count: 1, detail });
+    }
+
+    pub(crate) fn count_request(&mut self, side: Side, method: &Method) {
+        let label = method.label();
+        let index = METHODS.iter().position(|m| *m == label).unwrap_or(METHODS.len() - 1);
+        if let Some(n) = self.stats.requests[side.index()].get_mut(index) {
+            *n += 1;
+        }
+    }
+
+    pub(crate) fn count_response(&mut self, side: Side, response: &Message) {
+        let class = usize::from(response.status() / 100).clamp(1, 6) - 1;
+        self.stats.responses[side.index()][class] += 1;
+    }
+
+    pub(crate) fn count_rejected(&mut self, side: Side, reason: RejectReason) {
+        if let Some(n) = self.stats.rejected[side.index()].get_mut(reason as usize) {
+            *n += 1;
+        }
+    }
+
+    pub(crate) fn count_register(&mut self, result: RegisterResult) {
+        self.stats.registrations[result as usize] += 1;
+    }
+
+    pub(crate) fn count_outcome(&mut self, direction: CallDirection, outcome: Outcome) {
+        self.stats.calls[direction as usize][outcome as usize] += 1;
+    }
+}

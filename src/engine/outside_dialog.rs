@@ -1,0 +1,318 @@
+//! Requests outside a dialog: admitted by a face, judged, then sent on. Transactions begin after
+//! admission and a verdict; everyone else gets one stateless answer.
+
+use super::analysis::answer::{self, Answer, challenge, fitting};
+use super::analysis::check::{check, unroutable};
+use super::analysis::{ALLOW, Incoming, facts, headers};
+use super::attempt::{Attempt, Route, Sender};
+use super::digest::Check;
+use super::phones::tells_false_from;
+use super::transactions::{CancelFault, Event};
+use super::{Engine, proxy_client, proxy_server};
+use crate::audit::{Outcome, SecurityClass};
+use crate::config::Allow;
+use crate::ground::{CallNo, Flow, Side};
+use crate::policy::Action;
+use crate::wire::sip::{Message, Method, Name, RejectReason};
+
+/// The answer to a caller who writes another's number.
+const FALSE_FROM: Answer<'static> =
+    Answer { status: 403, phrase: "From Names Another User", rows: Vec::new() };
+/// Characters of a written name that a record shows.
+const SHOWN: usize = 64;
+
+impl Engine {
+    /// A request that the wire accepted (RFC 3261 §16.2).
+    pub(super) fn receive_request(&mut self, flow: Flow, message: Message) {
+        self.out.count_request(self.world.side(flow.listener), message.method());
+        let incoming = match Incoming::read(&self.world, flow, message) {
+            Ok(incoming) => incoming,
+            Err(unread) => {
+                let objection = unroutable();
+                self.out.count_rejected(self.world.side(flow.listener), objection.reason);
+                let (w, out) = (&self.world, &mut self.out);
+                answer::send(w, out, &unread.message, unread.reply, &objection.answer);
+                return;
+            }
+        };
+        let known = self.transactions.find(&incoming.key);
+        let (w, out) = (&self.world, &mut self.out);
+        match (incoming.method(), known) {
+            (Method::Ack, Some(id)) if self.transactions.was_refused(id) => {
+                self.transactions.repeat(w, out, id, Event::Ack);
+            }
+            (Method::Ack, _) => self.receive_ack(&incoming),
+            (_, Some(id)) => self.transactions.repeat(w, out, id, Event::Retransmission),
+            (Method::Cancel, None) => self.receive_cancel(&incoming),
+            (_, None) => self.begin(incoming),
+        }
+    }
+
+    /// A request that was not here before.
+    fn begin(&mut self, i: Incoming) {
+        if let Some(objection) = check(&self.world, &i) {
+            self.out.count_rejected(i.side, objection.reason);
+            self.refuse(&i, &objection.answer);
+        } else if i.message.to_tag().is_some() && !i.is(&Method::Register) {
+            self.within_dialog(&i);
+        } else {
+            self.outside_dialog(i);
+        }
+    }
+
+    /// One stateless answer.
+    pub(super) fn refuse(&mut self, i: &Incoming, answer: &Answer<'_>) {
+        answer::send(&self.world, &mut self.out, &i.message, i.reply, answer);
+    }
+
+    fn receive_cancel(&mut self, i: &Incoming) {
+        let Err(fault) = self.transactions.cancel(&self.world, &mut self.out, i) else { return };
+        match fault {
+            CancelFault::Unknown => self.out.count_rejected(i.side, RejectReason::NoDialog),
+            CancelFault::Foreign => {
+                let detail = "CANCEL from another source".to_owned();
+                self.out.security(SecurityClass::InDialogSource, i.reply, detail);
+            }
+        }
+        self.refuse(i, &Answer::new(481, "Call/Transaction Does Not Exist"));
+    }
+
+    fn outside_dialog(&mut self, i: Incoming) {
+        // A Route from outside steers nobody; ours was popped with the dialog it belongs to.
+        if i.side == Side::Outside && headers::names_foreign_route(&self.world, &i.message) {
+            self.out.count_rejected(i.side, RejectReason::Source);
+            self.refuse(&i, &Answer::new(403, "Route Not Allowed"));
+            return;
+        }
+        let Some(attempt) = self.attempt(i) else { return };
+        attempt.count_verdict(&mut self.out);
+        match &attempt.verdict.action {
+            Action::Allow(allow) => {
+                let allow = allow.clone();
+                self.admitted(attempt, &allow);
+            }
+            Action::Deny { code, reason } => {
+                let (code, reason) = (*code, reason.clone());
+                self.deny(&attempt, code, &reason);
+            }
+            Action::Drop => {
+                if attempt.is_invite() {
+                    attempt.record_call(&mut self.out, CallNo(0));
+                }
+                attempt.record_refusal(&mut self.out);
+            }
+        }
+    }
+
+    /// Who asks for what, and what policy says; `None`: it was answered here, by a challenge or
+    /// because its From is another's.
+    fn attempt(&mut self, i: Incoming) -> Option<Attempt> {
+        let sender = match i.side {
+            Side::Inside => proxy_server::admit(&self.world, &self.phones, &i),
+            Side::Outside => proxy_client::admit(&self.world, &self.upstreams, &i),
+        };
+        let mut attempt = self.judged(i, sender);
+        let mut borrowed = self.borrowed(&attempt);
+        if self.may_prove(&attempt, borrowed.is_some()) {
+            let user = self.prove(&attempt.incoming)?;
+            let sender = Sender { user: Some(user), ..attempt.sender };
+            attempt = self.judged(attempt.incoming, sender);
+            borrowed = self.borrowed(&attempt);
+        }
+        if let Some(claimed) = borrowed.filter(|_| tells_false_from(&attempt.verdict)) {
+            self.refuse_false_from(&attempt, &claimed);
+            return None;
+        }
+        Some(attempt)
+    }
+
+    fn judged(&self, incoming: Incoming, sender: Sender) -> Attempt {
+        let (w, phones, upstreams) = (&self.world, &self.phones, &self.upstreams);
+        let parties = facts::parties(w, phones, &incoming, &sender);
+        let route = match sender.side {
+            Side::Inside => proxy_server::route(w, phones, upstreams, &incoming, &parties.to),
+            Side::Outside => proxy_client::route(w, phones, &incoming),
+        };
+        let verdict = facts::judge(w, upstreams, &incoming, &sender, &parties, &route);
+        let target = self.target(&route);
+        Attempt { incoming, sender, parties, route, verdict, target }
+    }
+
+    fn target(&self, route: &Route) -> String {
+        match route {
+            Route::Upstream(id) => self.upstreams.name(*id).unwrap_or_default().to_owned(),
+            Route::Bindings(_) => "phone".to_owned(),
+            Route::Gateway => "gateway".to_owned(),
+            Route::Unknown => String::new(),
+        }
+    }
+
+    /// The user whose number stands in From, when it is another's.
+    fn borrowed(&self, a: &Attempt) -> Option<String> {
+        self.phones.false_from(&self.world, &a.incoming, &a.sender, &a.route)
+    }
+
+    fn may_prove(&self, a: &Attempt, borrowed: bool) -> bool {
+        let w = &self.world;
+        let wanted = match &a.verdict.action {
+            // Policy lets everybody inside speak to us; a report is taken from phones that are
+            // known, and another's number must be proved.
+            Action::Allow(_) => {
+                proxy_server::is_collected(w, &a.incoming.message)
+                    || borrowed && tells_false_from(&a.verdict)
+            }
+            Action::Deny { .. } | Action::Drop => true,
+        };
+        wanted
+            && a.sender.side == Side::Inside
+            && a.sender.user.is_none()
+            && !a.incoming.is(&Method::Register)
+            && w.is_registrar()
+            && w.config().registrar.digest
+    }
+
+    /// Whom the credentials prove; without proof it is answered here.
+    fn prove(&mut self, i: &Incoming) -> Option<String> {
+        let fault = match self.phones.authenticate(&self.world, i, &Name::ProxyAuthorization) {
+            Check::Proved { user, .. } => return Some(user),
+            Check::Challenge { stale } => {
+                let rows = self.phones.challenge(&self.world, stale).into_iter();
+                let rows = rows.map(|v| (Name::ProxyAuthenticate, v)).collect();
+                let phrase = "Proxy Authentication Required";
+                self.refuse(i, &challenge(&i.message, 407, phrase, rows));
+                return None;
+            }
+            Check::Wrong(fault) => fault,
+        };
+        self.out.security(SecurityClass::BadPassword, i.flow, fault.to_string());
+        let (status, phrase) = fault.answer();
+        self.refuse(i, &Answer::new(status, phrase));
+        None
+    }
+
+    /// 403 to a caller who writes another's number.
+    fn refuse_false_from(&mut self, a: &Attempt, claimed: &str) {
+        let i = &a.incoming;
+        let at = self.phones.user_at(&self.world, &i.flow).unwrap_or_default();
+        let who = a.sender.user.as_deref().unwrap_or(at);
+        let written: String = claimed.chars().take(SHOWN).collect();
+        let detail = format!("{who} wrote {written} in the From of {}", i.method());
+        self.out.security(SecurityClass::FalseFrom, i.flow, detail);
+        self.refuse_known(a, &FALSE_FROM);
+    }
+
+    /// Known senders get a transaction, so that the answer survives loss; strangers one answer.
+    fn refuse_known(&mut self, a: &Attempt, answer: &Answer<'_>) {
+        if a.sender.is_stranger() {
+            self.refuse(&a.incoming, answer);
+            return;
+        }
+        let response = answer.to(&self.world, &a.incoming.message);
+        self.transactions.answer(&self.world, &mut self.out, &a.incoming, &response);
+    }
+
+    fn deny(&mut self, a: &Attempt, code: u16, reason: &str) {
+        if a.is_invite() {
+            let no = self.calls.next_number();
+            a.record_call(&mut self.out, no);
+            self.out.count_outcome(a.direction(), Outcome::Denied);
+        } else {
+            a.record_refusal(&mut self.out);
+        }
+        self.refuse_known(a, &Answer::new(code, reason));
+    }
+
+    fn admitted(&mut self, mut a: Attempt, allow: &Allow) {
+        if let Some(name) = &allow.upstream
+            && let Some(named) = self.upstreams.named(&self.world, name)
+            && !matches!(a.route, Route::Bindings(_) | Route::Gateway)
+        {
+            a.route = Route::Upstream(named);
+            a.target = self.target(&a.route);
+        }
+        if a.incoming.is(&Method::Register) && self.world.is_registrar() {
+            self.register_here(&a.incoming);
+        } else if let Some(full) = self.over_limit(&a, allow) {
+            self.refuse(&a.incoming, &full);
+            self.call_refused(&a, full.status);
+        } else if self.is_strangers_ping(&a) {
+            let pong = fitting(&a.incoming.message, pong());
+            self.refuse(&a.incoming, &pong);
+        } else {
+            self.dispatch(&a, allow);
+        }
+    }
+
+    /// OPTIONS for us from nobody we know: answered without a transaction, so that a flood of them
+    /// takes no place from calls.
+    fn is_strangers_ping(&self, a: &Attempt) -> bool {
+        a.route == Route::Gateway && a.incoming.is(&Method::Options) && a.sender.is_stranger()
+    }
+
+    fn dispatch(&mut self, a: &Attempt, allow: &Allow) {
+        let server = self.transactions.accept(&self.world, &mut self.out, &a.incoming);
+        let ours = a.sender.side == Side::Inside
+            && proxy_server::is_collected(&self.world, &a.incoming.message);
+        match (&a.route, a.incoming.method()) {
+            (Route::Gateway, Method::Options) => {
+                let pong = pong().to(&self.world, &a.incoming.message);
+                self.transactions.respond(&self.world, &mut self.out, server, &pong);
+            }
+            (Route::Gateway, Method::Publish | Method::Notify) if ours => self.collect(a, server),
+            (Route::Gateway | Route::Unknown, _) => self.answer_unknown(a, server),
+            (Route::Upstream(id), Method::Register) => self.register_there(a, server, *id, allow),
+            (Route::Upstream(_) | Route::Bindings(_), Method::Invite) => {
+                self.invite(a, server, allow);
+            }
+            (Route::Upstream(_) | Route::Bindings(_), Method::Subscribe | Method::Refer) => {
+                self.subscribe(a, server, allow);
+            }
+            (Route::Upstream(_) | Route::Bindings(_), _) => self.plain(a, server, allow),
+        }
+    }
+
+    fn call_refused(&mut self, a: &Attempt, status: u16) {
+        if !a.is_invite() {
+            return;
+        }
+        let no = self.calls.next_number();
+        a.record_call(&mut self.out, no);
+        let outcome = if status == 503 { Outcome::NoCapacity } else { Outcome::Rejected };
+        a.record_end(&mut self.out, no, status, outcome);
+    }
+
+    /// The caps (README "Limits"): the total answers 503, a user's own 486.
+    fn over_limit(&self, a: &Attempt, allow: &Allow) -> Option<Answer<'static>> {
+        let limits = &self.world.config().limits;
+        let exempt = a.sender.upstream.is_some();
+        let source = a.incoming.flow.peer.ip();
+        if self.transactions.len() >= limits.transactions
+            || !exempt && self.transactions.of_source(source) >= limits.transactions_per_source
+        {
+            return Some(Answer::busy("Too Many Transactions"));
+        }
+        if a.incoming.is(&Method::Subscribe) && self.calls.len() >= limits.dialogs {
+            return Some(Answer::busy("Too Many Dialogs"));
+        }
+        if !a.is_invite() || allow.bypass_limits {
+            return None;
+        }
+        if self.gate.draining {
+            return Some(Answer::busy("Shutting Down"));
+        }
+        if self.gate.audit_full {
+            return Some(Answer::busy("Audit Log Full"));
+        }
+        if self.calls.active() >= limits.calls || self.calls.len() >= limits.dialogs {
+            return Some(Answer::busy("Too Many Calls"));
+        }
+        let own = a.sender.user.as_deref().map_or(0, |u| self.calls.of_user(u));
+        let full = own >= limits.calls_per_user;
+        full.then(|| Answer::new(486, "Too Many Calls Of This User"))
+    }
+}
+
+/// The answer to OPTIONS for us (RFC 3261 §11.2).
+fn pong() -> Answer<'static> {
+    Answer::new(200, "OK").row(Name::Allow, ALLOW).row(Name::Accept, "application/sdp")
+}

@@ -1,0 +1,254 @@
+//! Phones: who is registered, by which flow each is reached, and who a request from inside is. It
+//! keeps bindings and the digest's memory; it never talks to an upstream and knows no call.
+
+mod bindings;
+pub mod digest;
+mod identity;
+mod registrar;
+mod upstream;
+mod view;
+
+pub use view::RegistrationRow;
+
+pub(crate) use bindings::Binding;
+pub(crate) use identity::tells_false_from;
+pub(crate) use registrar::{Registered, header_seconds};
+pub(crate) use upstream::Pending;
+
+use super::entry::{Entry, Key, StoredBinding};
+use super::outbox::Outbox;
+use super::output::{Level, Output};
+use super::transactions::TimerTable;
+use super::world::World;
+use crate::audit::{BindingEvent, Record};
+use crate::config::Config;
+use crate::ground::{ConnId, Flow, Mono, Wall};
+use crate::wire::sip::{Message, Uri};
+use bindings::Bindings;
+use digest::{Authenticator, Users};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Phones that one request is forked to.
+const MAX_TARGETS: usize = 16;
+
+/// What is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Due {
+    /// The soonest binding ends.
+    Expiry,
+    /// Keep-alives of an inside interface.
+    KeepAlive(usize),
+}
+
+/// All phones.
+pub(crate) struct Phones {
+    bindings: Bindings,
+    auth: Authenticator,
+    timers: TimerTable<Due>,
+}
+
+impl Phones {
+    /// Nobody is registered; `secret` keys the nonces.
+    pub(crate) fn new(w: &World, secret: [u8; 32]) -> Self {
+        let users = w.snapshot().users.clone();
+        let auth = Authenticator::new(&w.config().registrar.realm, users, secret);
+        let mut phones =
+            Self { bindings: Bindings::default(), auth, timers: TimerTable::default() };
+        phones.follow_keepalives(w, None);
+        phones
+    }
+
+    /// Takes the configuration in force; `old`: the one before.
+    pub(crate) fn follow(&mut self, w: &World, users: Users, old: &Config) {
+        self.auth.set_users(users);
+        self.follow_keepalives(w, Some(old));
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bindings.len()
+    }
+
+    /// A binding by its sealed contact's user part.
+    pub(crate) fn binding(&self, key: &str) -> Option<&Binding> {
+        self.bindings.get(key)
+    }
+
+    /// True when a phone of the site has this address, or says so.
+    pub(crate) fn names(&self, ip: IpAddr) -> bool {
+        self.bindings.names(ip)
+    }
+
+    /// The phones a Request-URI means, by key: a sealed contact, or a user registered here. Newest
+    /// first; forks share one interface, so that they share one media leg.
+    pub(crate) fn reached_by(&self, w: &World, uri: &Uri) -> Vec<String> {
+        let alive = |b: &&Binding| b.expires > w.wall();
+        if let Some(b) = uri.user.as_deref().and_then(|u| self.bindings.get(u)).filter(alive) {
+            return vec![b.key.clone()];
+        }
+        let Some(user) = uri.user_decoded() else { return Vec::new() };
+        let mut found: Vec<&Binding> = self.bindings.of_user(&user).filter(alive).collect();
+        found.sort_by_key(|b| std::cmp::Reverse(b.expires));
+        let interface = |b: &Binding| w.net().listener(b.flow.listener).map(|l| l.interface);
+        let Some(first) = found.first().and_then(|b| interface(b)) else { return Vec::new() };
+        let same = found.iter().filter(|b| interface(b) == Some(first));
+        same.take(MAX_TARGETS).map(|b| b.key.clone()).collect()
+    }
+
+    /// A connection is gone. Its bindings stay: the phone may come back, or be reached anew.
+    pub(crate) fn connection_closed(&mut self, conn: ConnId) {
+        for key in self.bindings.of_connection(conn) {
+            if let Some(mut b) = self.bindings.remove(&key) {
+                b.lose_connection();
+                self.bindings.insert(b);
+            }
+        }
+    }
+
+    /// Whether a user registered by this flow; `None`: nobody did.
+    pub(crate) fn is_of_flow(&self, flow: &Flow, user: &str) -> Option<bool> {
+        let mut theirs = self.bindings.of_flow(flow).peekable();
+        theirs.peek()?;
+        Some(theirs.any(|b| b.user() == user))
+    }
+
+    fn bind(&mut self, w: &World, out: &mut Outbox, binding: Binding) {
+        out.emit(Output::Store(Entry::Binding(binding.stored())));
+        self.bindings.insert(binding);
+        self.arm_expiry(w);
+    }
+
+    /// Removes a binding that was there.
+    fn unbind(&mut self, w: &World, out: &mut Outbox, key: &str, flow: &Flow, event: BindingEvent) {
+        let Some(old) = self.bindings.remove(key) else { return };
+        out.emit(Output::Forget(Key::Binding(key.to_owned())));
+        let registrar = if old.upstream.is_empty() { "local" } else { old.upstream.as_str() };
+        record(out, old.user(), flow, event, 200, 0, registrar);
+        self.arm_expiry(w);
+    }
+
+    /// Bindings as they were before a restart.
+    pub(crate) fn restore(&mut self, w: &World, stored: Vec<StoredBinding>) -> usize {
+        let mut kept = 0;
+        for s in stored {
+            let expires = Wall(Duration::from_secs(s.expires));
+            let listener = w.net().bound_to(s.local, s.transport);
+            let (Some(contact), Some(listener)) = (Uri::parse(s.contact.as_bytes()), listener)
+            else {
+                continue;
+            };
+            if expires <= w.wall() || self.bindings.len() >= w.config().limits.bindings {
+                continue;
+            }
+            let mut binding = Binding {
+                key: s.key,
+                aor: s.aor,
+                contact,
+                flow: Flow { listener, transport: s.transport, peer: s.peer, conn: None },
+                local: s.local,
+                expires,
+                call_id: s.call_id,
+                cseq: s.cseq,
+                upstream: s.upstream,
+            };
+            binding.lose_connection();
+            self.bindings.insert(binding);
+            kept += 1;
+        }
+        self.arm_expiry(w);
+        kept
+    }
+
+    /// When it wants to be woken.
+    pub(crate) fn poll_timeout(&self) -> Option<Mono> {
+        self.timers.next()
+    }
+
+    /// Fires one timer that is due; false: none is.
+    pub(crate) fn handle_timeout(&mut self, w: &World, out: &mut Outbox) -> bool {
+        match self.timers.expired(w.now().mono) {
+            Some(Due::Expiry) => self.expire(w, out),
+            Some(Due::KeepAlive(interface)) => self.keep_alive(w, out, interface),
+            None => return false,
+        }
+        true
+    }
+
+    fn arm_expiry(&mut self, w: &World) {
+        let Some(at) = self.bindings.soonest() else {
+            self.timers.stop(Due::Expiry);
+            return;
+        };
+        // A look a second at most, so that a storm of short bindings costs little.
+        let left = at.0.saturating_sub(w.wall().0).max(Duration::from_secs(1));
+        self.timers.set(Due::Expiry, w.now().mono + left);
+    }
+
+    fn expire(&mut self, w: &World, out: &mut Outbox) {
+        for b in self.bindings.over(w.wall()) {
+            self.unbind(w, out, &b.key, &b.flow, BindingEvent::Expired);
+        }
+        self.arm_expiry(w);
+    }
+
+    fn follow_keepalives(&mut self, w: &World, old: Option<&Config>) {
+        let before = old.map_or(&[][..], |o| &o.interfaces);
+        let new = &w.config().interfaces;
+        for index in 0..new.len().max(before.len()) {
+            let was = before.get(index).and_then(|i| i.keepalive);
+            match new.get(index).and_then(|i| i.keepalive) {
+                Some(every) if was != Some(every) => {
+                    self.timers.set(Due::KeepAlive(index), w.now().mono + every);
+                }
+                Some(_) => {}
+                None => self.timers.stop(Due::KeepAlive(index)),
+            }
+        }
+    }
+
+    /// CRLF CRLF to the phones behind a NAT of an interface, each flow once.
+    fn keep_alive(&mut self, w: &World, out: &mut Outbox, index: usize) {
+        let Some(every) = w.net().interface_at(index).and_then(|i| i.keepalive) else { return };
+        let on = |f: &Flow| w.net().listener(f.listener).is_some_and(|l| l.interface == index);
+        let flows = self.bindings.kept_open().map(|b| b.flow).filter(on);
+        let flows: BTreeSet<_> = flows.map(|f| (f.peer, f.listener)).collect();
+        for (peer, listener) in flows {
+            let transport = crate::ground::Transport::Udp;
+            let flow = Flow { listener, transport, peer, conn: None };
+            out.transmit(flow, bytes::Bytes::from_static(b"\r\n\r\n"));
+        }
+        self.timers.set(Due::KeepAlive(index), w.now().mono + every);
+    }
+}
+
+/// What became of a REGISTER, or of a binding.
+fn record(
+    out: &mut Outbox,
+    user: &str,
+    flow: &Flow,
+    result: BindingEvent,
+    status: u16,
+    expires: u32,
+    registrar: &str,
+) {
+    out.record(Record::Registration {
+        user: user.to_owned(),
+        source: flow.peer,
+        result,
+        status,
+        expires,
+        registrar: registrar.to_owned(),
+    });
+}
+
+/// How many registrations a restart kept.
+pub(crate) fn tell_restored(out: &mut Outbox, kept: usize) {
+    if kept > 0 {
+        out.notice(Level::Info, format!("{kept} registrations restored"));
+    }
+}
+
+fn answer(w: &World, request: &Message, status: u16, phrase: &str) -> Message {
+    w.answer(request, status, phrase)
+}

@@ -1,0 +1,206 @@
+//! Bindings: address of record ↔ contact, with the flow it came by. A table in which nothing is
+//! found by walking through it: every question has its index. It never talks to anybody.
+
+use crate::engine::entry::StoredBinding;
+use crate::ground::{ConnId, Flow, Transport, Wall};
+use crate::wire::sip::Uri;
+use smallvec::SmallVec;
+use std::collections::{BTreeSet, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+
+/// One binding.
+#[derive(Clone, Debug)]
+pub(crate) struct Binding {
+    /// The sealed contact's user part: unique, and what an upstream sends back to us.
+    pub(crate) key: String,
+    /// `user@domain`, user percent-decoded: an `@` of its own stands before the domain's.
+    pub(crate) aor: String,
+    /// The phone's Contact URI as it gave it.
+    pub(crate) contact: Uri,
+    /// The way to the phone.
+    pub(crate) flow: Flow,
+    /// The socket it registered at.
+    pub(crate) local: SocketAddr,
+    /// When it ends.
+    pub(crate) expires: Wall,
+    /// Call-ID and CSeq of the REGISTER that made it (RFC 3261 §10.3 step 7).
+    pub(crate) call_id: String,
+    /// CSeq number.
+    pub(crate) cseq: u32,
+    /// Upstream that granted it; empty: we did.
+    pub(crate) upstream: String,
+}
+
+impl Binding {
+    /// The user of the address of record.
+    pub(crate) fn user(&self) -> &str {
+        self.aor.rsplit_once('@').map_or(self.aor.as_str(), |(user, _)| user)
+    }
+
+    /// True when the phone's own address is not the one we see: it is behind a NAT.
+    pub(crate) fn is_natted(&self) -> bool {
+        self.contact.host_ip() != Some(self.flow.peer.ip())
+    }
+
+    /// Its stream connection is gone: a phone that is not behind a NAT can be reached anew where
+    /// its Contact listens; another must come back by itself.
+    pub(super) fn lose_connection(&mut self) {
+        self.flow.conn = None;
+        if self.flow.transport.is_reliable() && !self.is_natted() {
+            self.flow.peer.set_port(self.contact.port.unwrap_or(5060));
+        }
+    }
+
+    pub(crate) fn stored(&self) -> StoredBinding {
+        StoredBinding {
+            key: self.key.clone(),
+            aor: self.aor.clone(),
+            contact: self.contact.to_string(),
+            local: self.local,
+            transport: self.flow.transport,
+            peer: self.flow.peer,
+            expires: self.expires.seconds(),
+            call_id: self.call_id.clone(),
+            cseq: self.cseq,
+            upstream: self.upstream.clone(),
+        }
+    }
+}
+
+/// A binding's place in the table; younger ones have higher numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct BindingNo(u64);
+
+/// All bindings.
+#[derive(Debug, Default)]
+pub(super) struct Bindings {
+    rows: HashMap<BindingNo, Binding>,
+    by_key: HashMap<String, BindingNo>,
+    by_user: HashMap<String, SmallVec<[BindingNo; 2]>>,
+    by_flow: BTreeSet<(SocketAddr, Transport, BindingNo)>,
+    by_address: BTreeSet<(IpAddr, BindingNo)>,
+    by_conn: BTreeSet<(ConnId, BindingNo)>,
+    by_expiry: BTreeSet<(Wall, BindingNo)>,
+    /// Behind a NAT and reached by datagrams.
+    kept_open: BTreeSet<BindingNo>,
+    /// How many bindings come from or name an address.
+    named: HashMap<IpAddr, usize>,
+    next: u64,
+}
+
+/// Every number.
+fn any<T: Copy>(at: T) -> RangeInclusive<(T, BindingNo)> {
+    (at, BindingNo(0))..=(at, BindingNo(u64::MAX))
+}
+
+impl Bindings {
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&Binding> {
+        self.rows.get(self.by_key.get(key)?)
+    }
+
+    /// Every binding, oldest first.
+    pub(super) fn all(&self) -> Vec<&Binding> {
+        let mut all: Vec<_> = self.rows.iter().collect();
+        all.sort_by_key(|(no, _)| **no);
+        all.into_iter().map(|(_, b)| b).collect()
+    }
+
+    /// Bindings of a user, whatever the domain, oldest first.
+    pub(super) fn of_user<'a>(&'a self, user: &str) -> impl Iterator<Item = &'a Binding> + 'a {
+        self.by_user.get(user).into_iter().flatten().filter_map(|no| self.rows.get(no))
+    }
+
+    /// Bindings whose phone sends from this flow, oldest first.
+    pub(super) fn of_flow(&self, flow: &Flow) -> impl Iterator<Item = &Binding> {
+        let (first, last) = (BindingNo(0), BindingNo(u64::MAX));
+        let at = |no| (flow.peer, flow.transport, no);
+        self.by_flow.range(at(first)..=at(last)).filter_map(|(_, _, no)| self.rows.get(no))
+    }
+
+    /// Bindings whose phone sends from this address, oldest first.
+    pub(super) fn of_address(&self, ip: IpAddr) -> impl Iterator<Item = &Binding> {
+        self.by_address.range(any(ip)).filter_map(|(_, no)| self.rows.get(no))
+    }
+
+    /// Keys of the bindings of a connection.
+    pub(super) fn of_connection(&self, conn: ConnId) -> Vec<String> {
+        let rows = self.by_conn.range(any(conn)).filter_map(|(_, no)| self.rows.get(no));
+        rows.map(|b| b.key.clone()).collect()
+    }
+
+    /// Phones behind a NAT that are reached by datagrams.
+    pub(super) fn kept_open(&self) -> impl Iterator<Item = &Binding> {
+        self.kept_open.iter().filter_map(|no| self.rows.get(no))
+    }
+
+    /// When the soonest ends.
+    pub(super) fn soonest(&self) -> Option<Wall> {
+        self.by_expiry.first().map(|(at, _)| *at)
+    }
+
+    /// Those that have ended, soonest first.
+    pub(super) fn over(&self, now: Wall) -> Vec<Binding> {
+        let ended = self.by_expiry.iter().take_while(|(at, _)| *at <= now);
+        ended.filter_map(|(_, no)| self.rows.get(no)).cloned().collect()
+    }
+
+    /// True when a phone of the site has this address, or says so.
+    pub(super) fn names(&self, ip: IpAddr) -> bool {
+        self.named.contains_key(&ip)
+    }
+
+    pub(super) fn insert(&mut self, binding: Binding) {
+        self.remove(&binding.key);
+        self.next += 1;
+        let no = BindingNo(self.next);
+        let flow = binding.flow;
+        self.by_key.insert(binding.key.clone(), no);
+        self.by_user.entry(binding.user().to_owned()).or_default().push(no);
+        self.by_flow.insert((flow.peer, flow.transport, no));
+        self.by_address.insert((flow.peer.ip(), no));
+        self.by_expiry.insert((binding.expires, no));
+        if let Some(conn) = flow.conn {
+            self.by_conn.insert((conn, no));
+        }
+        if binding.is_natted() && !flow.transport.is_reliable() {
+            self.kept_open.insert(no);
+        }
+        for ip in [Some(flow.peer.ip()), binding.contact.host_ip()].into_iter().flatten() {
+            *self.named.entry(ip).or_default() += 1;
+        }
+        self.rows.insert(no, binding);
+    }
+
+    pub(super) fn remove(&mut self, key: &str) -> Option<Binding> {
+        let no = self.by_key.remove(key)?;
+        let old = self.rows.remove(&no)?;
+        let flow = old.flow;
+        if let Some(numbers) = self.by_user.get_mut(old.user()) {
+            numbers.retain(|n| *n != no);
+            if numbers.is_empty() {
+                self.by_user.remove(old.user());
+            }
+        }
+        self.by_flow.remove(&(flow.peer, flow.transport, no));
+        self.by_address.remove(&(flow.peer.ip(), no));
+        self.by_expiry.remove(&(old.expires, no));
+        if let Some(conn) = flow.conn {
+            self.by_conn.remove(&(conn, no));
+        }
+        self.kept_open.remove(&no);
+        for ip in [Some(flow.peer.ip()), old.contact.host_ip()].into_iter().flatten() {
+            if let Some(n) = self.named.get_mut(&ip) {
+                *n -= 1;
+                if *n == 0 {
+                    self.named.remove(&ip);
+                }
+            }
+        }
+        Some(old)
+    }
+}

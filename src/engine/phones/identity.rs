@@ -1,0 +1,113 @@
+//! Who a request from inside is. Where we are the registrar: the user whose flow it came by or whom
+//! digest proved, never what From says alone. In front of an upstream that one authenticates.
+
+use super::{Binding, Phones};
+use crate::engine::analysis::Incoming;
+use crate::engine::attempt::{Route, Sender};
+use crate::engine::digest::{Check, Fault};
+use crate::engine::world::World;
+use crate::ground::{Flow, Side};
+use crate::policy::{Action, Verdict};
+use crate::wire::sip::{Method, Name, NameAddr, Uri};
+
+impl Phones {
+    /// The user whose flow a request came by: the line that From names, if the flow has it.
+    pub(crate) fn sender(&self, w: &World, i: &Incoming) -> Option<String> {
+        let alive = |b: &&Binding| b.expires > w.wall();
+        let claimed = i.from.uri.user_decoded().unwrap_or_default();
+        let same =
+            |b: &&Binding| b.flow.peer == i.flow.peer && b.flow.transport == i.flow.transport;
+        // A phone with several lines sends all of them by one flow.
+        let line = self.bindings.of_user(&claimed).filter(alive).find(same);
+        let any = line.or_else(|| self.bindings.of_flow(&i.flow).find(alive));
+        any.map(|b| b.user().to_owned())
+    }
+
+    /// The user that policy judges and the audit log names; `None`: what From says.
+    pub(crate) fn proved_user<'a>(
+        &self,
+        w: &World,
+        i: &Incoming,
+        sender: &'a Sender,
+    ) -> Option<&'a str> {
+        sender.user.as_deref().filter(|_| is_identified(w, i, sender))
+    }
+
+    /// The user in From when it is none of those known at the sender's flow or, for a flow nobody
+    /// registered by, at its address.
+    pub(crate) fn false_from(
+        &self,
+        w: &World,
+        i: &Incoming,
+        sender: &Sender,
+        route: &Route,
+    ) -> Option<String> {
+        // A ping of the gateway itself calls nobody.
+        let ping = *route == Route::Gateway && i.is(&Method::Options);
+        if ping || !is_identified(w, i, sender) {
+            return None;
+        }
+        let claimed = claimed(&i.from)?;
+        if let Some(user) = &sender.user {
+            return (*user != claimed).then_some(claimed);
+        }
+        self.user_at(w, &i.flow)?;
+        let alive = |b: &&Binding| b.expires > w.wall();
+        let mut theirs = self.bindings.of_user(&claimed).filter(alive);
+        let known = theirs.any(|b| b.flow.peer.ip() == i.flow.peer.ip());
+        (!known).then_some(claimed)
+    }
+
+    /// A user registered from the flow's address, by whatever port.
+    pub(crate) fn user_at(&self, w: &World, flow: &Flow) -> Option<&str> {
+        let alive = |b: &&Binding| b.expires > w.wall();
+        self.bindings.of_address(flow.peer.ip()).find(alive).map(Binding::user)
+    }
+
+    /// Judges the credentials of a request, and whether they were made for it (RFC 3261 §22.4).
+    pub(crate) fn authenticate(&mut self, w: &World, i: &Incoming, header: &Name) -> Check {
+        let method = i.method().as_str();
+        match self.auth.check(method, i.message.rows(header), w.wall()) {
+            Check::Proved { uri, .. } if !is_made_for(w, &uri, i) => Check::Wrong(Fault::Uri),
+            check @ (Check::Proved { .. } | Check::Challenge { .. } | Check::Wrong(_)) => check,
+        }
+    }
+
+    /// Values of a challenge, strongest first.
+    pub(crate) fn challenge(&self, w: &World, stale: bool) -> Vec<String> {
+        self.auth.challenge(w.wall(), stale)
+    }
+}
+
+/// We say who calls. A REGISTER proves itself, whoever else registered by its flow.
+fn is_identified(w: &World, i: &Incoming, sender: &Sender) -> bool {
+    sender.side == Side::Inside && w.is_registrar() && !i.is(&Method::Register)
+}
+
+/// The digest's `uri` means the Request-URI: the same user at the same host. A phone behind an
+/// outbound proxy may write any name of ours; ports and parameters do not count.
+fn is_made_for(w: &World, uri: &str, i: &Incoming) -> bool {
+    if uri == i.message.uri() {
+        return true;
+    }
+    let Some(theirs) = Uri::parse(uri.as_bytes()) else { return false };
+    theirs.user_decoded() == i.uri.user_decoded()
+        && (theirs.host.eq_ignore_ascii_case(&i.uri.host) || w.is_local_domain(&theirs))
+}
+
+/// Whether a false From is answered: an emergency call is put through whatever its From says, and
+/// what a rule drops hears nothing.
+pub(crate) fn tells_false_from(verdict: &Verdict) -> bool {
+    match &verdict.action {
+        Action::Allow(allow) => !allow.bypass_limits,
+        Action::Deny { .. } => true,
+        Action::Drop => false,
+    }
+}
+
+/// The user that From claims to be, whatever the domain: a registrar of one site has one of each.
+/// `None`: nobody, or RFC 3323's anonymous.
+fn claimed(from: &NameAddr) -> Option<String> {
+    let user = from.uri.user_decoded()?;
+    (!user.eq_ignore_ascii_case("anonymous")).then_some(user)
+}

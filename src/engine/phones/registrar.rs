@@ -1,0 +1,278 @@
+//! The local registrar (RFC 3261 §10.3): digest, then bindings. It never asks an upstream.
+
+use super::{Binding, Phones, answer, record};
+use crate::audit::{BindingEvent, SecurityClass};
+use crate::engine::analysis::Incoming;
+use crate::engine::analysis::answer::{Answer, challenge};
+use crate::engine::digest::Check;
+use crate::engine::outbox::Outbox;
+use crate::engine::seal::Role;
+use crate::engine::stats::RegisterResult;
+use crate::engine::world::World;
+use crate::ground::{Flow, Wall};
+use crate::wire::sip::{Message, Name, NameAddr, Scheme, Uri};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// What a REGISTER gets.
+#[derive(Debug)]
+pub(crate) enum Registered {
+    /// From nobody proved: one answer, no transaction.
+    Refused(Answer<'static>),
+    /// The update was tried.
+    Answered(Box<Message>),
+}
+
+/// A binding that a REGISTER asks for: key, Contact, seconds.
+type Asked = (String, Uri, u64);
+
+impl Phones {
+    /// A REGISTER for us that policy lets in.
+    pub(crate) fn register(&mut self, w: &World, out: &mut Outbox, i: &Incoming) -> Registered {
+        let Some(user) = aor_user(&i.message) else {
+            return Registered::Refused(Answer::new(400, "To Names No User"));
+        };
+        if let Some(refused) = self.unproved(w, out, i, &user) {
+            return Registered::Refused(refused);
+        }
+        Registered::Answered(Box::new(self.update(w, out, i, &user)))
+    }
+
+    /// The answer to who may not register as this user; `None`: he may.
+    fn unproved(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        i: &Incoming,
+        user: &str,
+    ) -> Option<Answer<'static>> {
+        if !is_attached(w, &i.flow) {
+            let phrase = "Register From The Site's Own Network";
+            return Some(refuse(out, user, &i.flow, 403, phrase));
+        }
+        if !w.config().registrar.digest {
+            return None;
+        }
+        match self.authenticate(w, i, &Name::Authorization) {
+            Check::Proved { user: proved, .. } if proved == user => None,
+            Check::Proved { .. } => {
+                Some(refuse(out, user, &i.flow, 403, "Not Your Address Of Record"))
+            }
+            Check::Challenge { stale } => {
+                out.count_register(RegisterResult::Challenged);
+                let rows = self.challenge(w, stale).into_iter();
+                let rows = rows.map(|v| (Name::WwwAuthenticate, v)).collect();
+                Some(challenge(&i.message, 401, "Unauthorized", rows))
+            }
+            Check::Wrong(fault) => {
+                let detail = format!("{user}: {fault}");
+                out.security(SecurityClass::BadPassword, i.flow, detail);
+                let (status, phrase) = fault.answer();
+                Some(refuse(out, user, &i.flow, status, phrase))
+            }
+        }
+    }
+
+    /// RFC 3261 §10.3 steps 6–8.
+    fn update(&mut self, w: &World, out: &mut Outbox, i: &Incoming, user: &str) -> Message {
+        let request = &i.message;
+        let contacts: Vec<&[u8]> = request.list(&Name::Contact).collect();
+        let wanted = header_seconds(request.text(&Name::Expires));
+        if contacts.contains(&&b"*"[..]) {
+            return self.remove_all(w, out, i, user, contacts.len() == 1 && wanted == Some(0));
+        }
+        let asked = match self.asked(w, i, user, &contacts, wanted) {
+            Ok(asked) => asked,
+            Err(refusal) => return *refusal,
+        };
+        if asked.iter().any(|(key, ..)| self.is_overtaken(w, request, key)) {
+            return out_of_order(w, out, i, user);
+        }
+        let added = asked.iter().filter(|(_, _, seconds)| *seconds > 0);
+        let added = added.map(|(key, ..)| key.as_str());
+        if let Some(full) = self.over_bindings(w, out, request, user, added) {
+            return full;
+        }
+        for one in asked {
+            self.bind_local(w, out, i, user, one);
+        }
+        self.listing(w, request, user)
+    }
+
+    fn remove_all(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        i: &Incoming,
+        user: &str,
+        fits: bool,
+    ) -> Message {
+        if !fits {
+            return answer(w, &i.message, 400, "Contact * Needs Expires 0");
+        }
+        let keys: Vec<String> = self.bindings.of_user(user).map(|b| b.key.clone()).collect();
+        if keys.iter().any(|key| self.is_overtaken(w, &i.message, key)) {
+            return out_of_order(w, out, i, user);
+        }
+        for key in keys {
+            self.unbind(w, out, &key, &i.flow, BindingEvent::Removed);
+        }
+        self.listing(w, &i.message, user)
+    }
+
+    /// The bindings a REGISTER asks for; else the answer to one that cannot be granted.
+    fn asked(
+        &self,
+        w: &World,
+        i: &Incoming,
+        user: &str,
+        contacts: &[&[u8]],
+        wanted: Option<u64>,
+    ) -> Result<Vec<Asked>, Box<Message>> {
+        let registrar = &w.config().registrar;
+        let (least, most) = (registrar.min_expires.as_secs(), registrar.max_expires.as_secs());
+        let aor = format!("{user}@{}", registrar.realm);
+        let mut asked = Vec::with_capacity(contacts.len());
+        for value in contacts {
+            let Some(contact) = NameAddr::parse(value) else {
+                return Err(Box::new(answer(w, &i.message, 400, "Broken Contact")));
+            };
+            let own = header_seconds(contact.params.get("expires")).or(wanted);
+            let seconds = own.unwrap_or(most);
+            if seconds > 0 && seconds < least {
+                let mut brief = answer(w, &i.message, 423, "Interval Too Brief");
+                brief.push_back(Name::MinExpires, least.to_string());
+                return Err(Box::new(brief));
+            }
+            let key = binding_key(w, &aor, &contact.uri, &i.flow);
+            asked.push((key, contact.uri, seconds.min(most)));
+        }
+        Ok(asked)
+    }
+
+    /// A REGISTER of the same Call-ID that is no younger than the binding's (RFC 3261 §10.3
+    /// step 7). Another Call-ID is a phone that began anew.
+    fn is_overtaken(&self, w: &World, request: &Message, key: &str) -> bool {
+        let alive = self.bindings.get(key).filter(|b| b.expires > w.wall());
+        let same = alive.filter(|b| b.call_id == request.call_id());
+        same.is_some_and(|b| request.cseq().seq <= b.cseq)
+    }
+
+    /// The caps of bindings: of all 503, of the user 480. What refreshes or removes always fits.
+    pub(super) fn over_bindings<'a>(
+        &self,
+        w: &World,
+        out: &mut Outbox,
+        request: &Message,
+        user: &str,
+        added: impl Iterator<Item = &'a str>,
+    ) -> Option<Message> {
+        let limits = &w.config().limits;
+        let new: BTreeSet<&str> = added.filter(|key| self.bindings.get(key).is_none()).collect();
+        if new.is_empty() {
+            return None;
+        }
+        let (status, phrase) = if self.bindings.len() + new.len() > limits.bindings {
+            (503, "Too Many Bindings")
+        } else if self.bindings.of_user(user).count() + new.len() > limits.bindings_per_user {
+            (480, "Too Many Bindings Of This User")
+        } else {
+            return None;
+        };
+        out.count_register(RegisterResult::Limited);
+        let mut full = answer(w, request, status, phrase);
+        full.push_back(Name::RetryAfter, "60");
+        Some(full)
+    }
+
+    fn bind_local(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        i: &Incoming,
+        user: &str,
+        (key, contact, seconds): Asked,
+    ) {
+        if seconds == 0 {
+            self.unbind(w, out, &key, &i.flow, BindingEvent::Removed);
+            return;
+        }
+        let binding = Binding {
+            key,
+            aor: format!("{user}@{}", w.config().registrar.realm),
+            contact,
+            flow: i.flow,
+            local: w.net().listener(i.flow.listener).map_or(i.flow.peer, |l| l.bind),
+            expires: Wall(w.wall().0 + Duration::from_secs(seconds)),
+            call_id: i.call_id().to_owned(),
+            cseq: i.message.cseq().seq,
+            upstream: String::new(),
+        };
+        self.bind(w, out, binding);
+        out.count_register(RegisterResult::Accepted);
+        let expires = u32::try_from(seconds).unwrap_or(u32::MAX);
+        record(out, user, &i.flow, BindingEvent::Accepted, 200, expires, "local");
+    }
+
+    /// 200 with the user's bindings (§10.3 step 8).
+    fn listing(&self, w: &World, request: &Message, user: &str) -> Message {
+        let mut ok = answer(w, request, 200, "OK");
+        for b in self.bindings.of_user(user).filter(|b| b.expires > w.wall()) {
+            let left = b.expires.0.saturating_sub(w.wall().0).as_secs();
+            ok.push_back(Name::Contact, format!("<{}>;expires={left}", b.contact));
+        }
+        ok
+    }
+}
+
+fn is_attached(w: &World, flow: &Flow) -> bool {
+    let Some(i) = w.net().interface(flow.listener) else { return false };
+    let ip = flow.peer.ip();
+    i.networks.is_empty() || ip == i.address || i.networks.iter().any(|n| n.contains(&ip))
+}
+
+fn refuse(
+    out: &mut Outbox,
+    user: &str,
+    flow: &Flow,
+    status: u16,
+    phrase: &'static str,
+) -> Answer<'static> {
+    out.count_register(RegisterResult::Refused);
+    record(out, user, flow, BindingEvent::Refused, status, 0, "local");
+    Answer::new(status, phrase)
+}
+
+/// The whole update is aborted (RFC 3261 §10.3 step 8).
+fn out_of_order(w: &World, out: &mut Outbox, i: &Incoming, user: &str) -> Message {
+    out.count_register(RegisterResult::Refused);
+    record(out, user, &i.flow, BindingEvent::Refused, 500, 0, "local");
+    answer(w, &i.message, 500, "CSeq Is Not Higher")
+}
+
+/// The sealed contact's user part: the same phone line gets the same one at every refresh.
+pub(super) fn binding_key(w: &World, aor: &str, contact: &Uri, flow: &Flow) -> String {
+    use sha2::{Digest, Sha256};
+    let mut h = Sha256::new();
+    let local = w.net().listener(flow.listener).map(|l| l.bind.to_string());
+    for part in [aor, &contact.to_string(), &local.unwrap_or_default()] {
+        h.update(part.len().to_be_bytes());
+        h.update(part);
+    }
+    let digest: [u8; 32] = h.finalize().into();
+    let mut plain = vec![b'B'];
+    plain.extend_from_slice(digest.get(..12).unwrap_or_default());
+    w.sealer().seal(Role::Contact, &plain)
+}
+
+/// The user of the address of record in To.
+pub(super) fn aor_user(request: &Message) -> Option<String> {
+    let to = request.first(&Name::To).and_then(NameAddr::parse)?;
+    matches!(to.uri.scheme, Scheme::Sip | Scheme::Sips).then(|| to.uri.user_decoded()).flatten()
+}
+
+/// Seconds of an Expires value; a broken one counts as absent (RFC 3261 §20.19).
+pub(crate) fn header_seconds(value: Option<&str>) -> Option<u64> {
+    let text = value?.trim();
+    text.parse::<u64>().ok().map(|n| n.min(u64::from(u32::MAX)))
+}

@@ -1,0 +1,52 @@
+//! What a pass is for: said when a request is sent on, read when its answer comes back. Values
+//! only; transactions carry them and never look inside.
+
+use super::phones::Pending;
+use crate::ground::{CallNo, Leg};
+use crate::wire::sip::Uri;
+
+/// What crosses.
+#[derive(Clone, Debug)]
+pub(crate) enum Purpose {
+    /// An INVITE that begins a call.
+    Invite {
+        call: CallNo,
+        /// It carried an offer: SDP in answers is the answer.
+        offered: bool,
+    },
+    /// SUBSCRIBE or REFER outside a dialog.
+    Subscribe { call: CallNo },
+    /// REGISTER towards an upstream.
+    Register(Box<Pending>),
+    /// A request within a dialog.
+    InDialog(Box<InDialog>),
+    /// Anything else.
+    Other,
+}
+
+/// A request within a dialog, as long as it is not answered.
+#[derive(Clone, Debug)]
+pub(crate) struct InDialog {
+    pub(crate) call: CallNo,
+    /// Who sent it.
+    pub(crate) leg: Leg,
+    /// The fork it belongs to.
+    pub(crate) tag: String,
+    /// It carried an offer.
+    pub(crate) offered: bool,
+    /// The sender's new remote target, valid from the 2xx on.
+    pub(crate) contact: Option<Uri>,
+    /// A NOTIFY that says that the subscription is over.
+    pub(crate) ends_subscription: bool,
+}
+
+impl Purpose {
+    /// The call it belongs to.
+    pub(crate) fn call(&self) -> Option<CallNo> {
+        match self {
+            Self::Invite { call, .. } | Self::Subscribe { call } => Some(*call),
+            Self::InDialog(d) => Some(d.call),
+            Self::Register(_) | Self::Other => None,
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Transactions (RFC 3261 §17 with RFC 6026) and the response contexts between them (§16.7): one
+//! face over four machines. It knows when a message is sent again, when nobody answers and which
+//! answer is the best; it never judges, never rewrites, and never knows what a pass is for. What
+//! the core must hear stands in `heard`, in order.
+
+mod client;
+pub mod invite_client;
+pub mod invite_server;
+pub mod key;
+mod pass;
+pub mod plain_client;
+pub mod plain_server;
+mod server;
+pub mod timer;
+
+pub use key::ServerKey;
+pub use timer::{Timer, TimerTable};
+
+pub(crate) use server::CancelFault;
+
+#[cfg(test)]
+mod testing;
+
+use super::ids::{ClientId, Counter, PassId, ServerId};
+use super::outbox::Outbox;
+use super::purpose::Purpose;
+use super::world::World;
+use crate::ground::{Flow, ListenerId, Mono};
+use crate::wire::sip::{Message, Method};
+use client::Client;
+use pass::Pass;
+use server::Server;
+use smallvec::SmallVec;
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// What the core hears of transactions.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// 101–199 to an INVITE, to be translated and passed on.
+    Provisional(Answer),
+    /// A 2xx, to be translated and passed on.
+    Success(Answer),
+    /// 3xx–6xx of a branch, to be translated and kept.
+    Failure(Answer),
+    /// A final failure went back: what was asked for is over.
+    Failed {
+        /// What the pass was for.
+        purpose: Purpose,
+        /// As it was sent.
+        response: Message,
+    },
+    /// A request of our own was answered, or never will be.
+    Own {
+        /// Which.
+        client: ClientId,
+        /// Any final answer came.
+        answered: bool,
+    },
+}
+
+/// An answer that a branch received.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) pass: PassId,
+    pub(crate) client: ClientId,
+    /// By which it came.
+    pub(crate) flow: Flow,
+    pub(crate) response: Message,
+}
+
+/// Whose timer fires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Due {
+    Server(ServerId, Timer),
+    Client(ClientId, Timer),
+    /// A cancelled branch that never answers (RFC 3261 §9.1: 64·T1).
+    CancelWait(ClientId),
+}
+
+/// All transactions and response contexts.
+#[derive(Debug, Default)]
+pub(crate) struct Transactions {
+    servers: HashMap<ServerId, Server>,
+    server_keys: HashMap<ServerKey, ServerId>,
+    invites: usize,
+    sources: HashMap<IpAddr, usize>,
+    clients: HashMap<ClientId, Client>,
+    client_keys: HashMap<(String, Method), ClientId>,
+    ways: BTreeSet<(ListenerId, SocketAddr, ClientId)>,
+    passes: HashMap<PassId, Pass>,
+    timers: TimerTable<Due>,
+    heard: VecDeque<Heard>,
+    ids: Counter,
+}
+
+impl Transactions {
+    /// Live server transactions: INVITE, other.
+    pub(crate) fn counts(&self) -> [u64; 2] {
+        [self.invites as u64, (self.servers.len() - self.invites) as u64]
+    }
+
+    /// Live server transactions.
+    pub(crate) fn len(&self) -> usize {
+        self.servers.len()
+    }
+
+    /// Those of one source.
+    pub(crate) fn of_source(&self, ip: IpAddr) -> usize {
+        self.sources.get(&ip).copied().unwrap_or_default()
+    }
+
+    /// The next thing the core must hear.
+    pub(crate) fn heard(&mut self) -> Option<Heard> {
+        self.heard.pop_front()
+    }
+
+    /// When it wants to be woken.
+    pub(crate) fn poll_timeout(&self) -> Option<Mono> {
+        self.timers.next()
+    }
+
+    /// Fires one timer that is due; false: none is.
+    pub(crate) fn handle_timeout(&mut self, w: &World, out: &mut Outbox) -> bool {
+        let Some(due) = self.timers.expired(w.now().mono) else { return false };
+        match due {
+            Due::Server(id, timer) => self.server_event(w, out, id, Event::Timer(timer)),
+            Due::Client(id, Timer::C) => self.rang_too_long(w, out, id),
+            Due::Client(id, timer) => self.client_event(w, out, id, Event::Timer(timer)),
+            Due::CancelWait(id) => self.cancel_unanswered(w, out, id),
+        }
+        true
+    }
+}
+
+/// What happens to a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Server: the same request again. Client: never.
+    Retransmission,
+    /// Server: ACK to a final answer other than 2xx. Client: never.
+    Ack,
+    /// Server: the core answers with this status. Client: a response with this status came.
+    Response(u16),
+    /// A timer set by an [`Action::Set`] fired.
+    Timer(Timer),
+    /// The transport failed.
+    TransportError,
+}
+
+/// What a transaction wants done, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Server: send the response that came with the event and keep it. Client (at start): send the
+    /// request and keep it.
+    Send,
+    /// Server: send the kept response again. Client: send the kept request again.
+    Resend,
+    /// Client INVITE: send ACK for this non-2xx (again).
+    SendAck,
+    /// Pass the response up to the core (client).
+    Up,
+    /// Tell the core that no answer came in time (client: 408) or no ACK came (server).
+    TimedOut,
+    /// Tell the core that the transport failed.
+    Failed,
+    /// Arm a timer (replacing it when armed).
+    Set(Timer, Duration),
+    /// Disarm a timer.
+    Stop(Timer),
+    /// The transaction is over; forget it.
+    Terminated,
+}
+
+/// Actions of one step.
+pub type Actions = SmallVec<[Action; 4]>;
+
+/// The timer values a machine needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// T1.
+    pub t1: Duration,
+    /// T2.
+    pub t2: Duration,
+    /// T4.
+    pub t4: Duration,
+    /// The transport is reliable: no retransmission, no lingering.
+    pub reliable: bool,
+}
+
+impl Timing {
+    /// 64·T1: how long an answer is waited for.
+    #[must_use]
+    pub fn give_up(&self) -> Duration {
+        self.t1.saturating_mul(64)
+    }
+
+    /// The interval after `interval`: twice as long, at most T2.
+    #[must_use]
+    pub fn doubled(&self, interval: Duration) -> Duration {
+        interval.saturating_mul(2).min(self.t2)
+    }
+}
+
+/// What a status means to a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    /// 1xx.
+    Provisional,
+    /// 2xx.
+    Success,
+    /// 3xx–6xx: final, but no call.
+    Failure,
+}
+
+impl Class {
+    fn of(status: u16) -> Self {
+        match status {
+            ..=199 => Self::Provisional,
+            200..=299 => Self::Success,
+            300.. => Self::Failure,
+        }
+    }
+}
+
+fn none() -> Actions {
+    Actions::new()
+}

@@ -1,0 +1,282 @@
+//! Requests that we sent: the client transaction, its repetitions, its answers on their way up, and
+//! the CANCEL and ACK that belong to it.
+
+use super::invite_client::InviteClient;
+use super::plain_client::PlainClient;
+use super::{Action, Actions, Due, Event, Heard, Timer, Transactions};
+use crate::engine::ids::{ClientId, PassId};
+use crate::engine::outbox::Outbox;
+use crate::engine::world::World;
+use crate::ground::Flow;
+use crate::wire::sip::{Message, Method, Name, RejectReason, Via};
+use bytes::Bytes;
+use std::fmt;
+
+#[derive(Debug)]
+enum Machine {
+    Invite(InviteClient),
+    Plain(PlainClient),
+}
+
+impl Machine {
+    fn handle(&mut self, event: Event) -> Actions {
+        match self {
+            Self::Invite(m) => m.handle(event),
+            Self::Plain(m) => m.handle(event),
+        }
+    }
+
+    /// Timers it, or its response context, may have armed.
+    fn timers(&self) -> &'static [Timer] {
+        match self {
+            Self::Invite(_) => &[Timer::A, Timer::B, Timer::C, Timer::D, Timer::M],
+            Self::Plain(_) => &[Timer::E, Timer::F, Timer::K],
+        }
+    }
+}
+
+/// A request we sent.
+#[derive(Debug)]
+pub(super) struct Client {
+    key: (String, Method),
+    machine: Machine,
+    /// As sent.
+    request: Message,
+    bytes: Bytes,
+    ack: Bytes,
+    /// Where it went.
+    flow: Flow,
+    /// The pass it belongs to; `None`: it is our own.
+    pass: Option<PassId>,
+    /// A provisional answer came.
+    proceeding: bool,
+}
+
+impl Client {
+    pub(super) fn is_invite(&self) -> bool {
+        matches!(self.machine, Machine::Invite(_))
+    }
+
+    pub(super) fn is_proceeding(&self) -> bool {
+        self.proceeding
+    }
+
+    pub(super) fn pass(&self) -> Option<PassId> {
+        self.pass
+    }
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let method = self.request.method();
+        match &self.machine {
+            Machine::Invite(m) => write!(f, "{method} to {}: {m}", self.flow.peer),
+            Machine::Plain(m) => write!(f, "{method} to {}: {m}", self.flow.peer),
+        }
+    }
+}
+
+impl Transactions {
+    /// Sends a request of our own; our Via (with `branch`) is already on top.
+    pub(crate) fn originate(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        request: Message,
+        branch: String,
+        flow: Flow,
+    ) -> ClientId {
+        self.forward(w, out, request, branch, flow, None)
+    }
+
+    /// Sends a request in a new client transaction.
+    pub(super) fn forward(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        request: Message,
+        branch: String,
+        flow: Flow,
+        pass: Option<PassId>,
+    ) -> ClientId {
+        let id = ClientId::new(self.ids.next());
+        let timing = w.timing(&flow);
+        let (machine, actions) = if *request.method() == Method::Invite {
+            let (m, a) = InviteClient::new(timing);
+            (Machine::Invite(m), a)
+        } else {
+            let (m, a) = PlainClient::new(timing);
+            (Machine::Plain(m), a)
+        };
+        let key = (branch, request.method().clone());
+        let bytes = request.to_bytes();
+        self.client_keys.insert(key.clone(), id);
+        self.ways.insert((flow.listener, flow.peer, id));
+        let (ack, proceeding) = (Bytes::new(), false);
+        let client = Client { key, machine, request, bytes, ack, flow, pass, proceeding };
+        self.clients.insert(id, client);
+        self.run_client(w, out, id, actions, None);
+        id
+    }
+
+    /// A response came: to which client transaction does it belong (RFC 3261 §17.1.3)?
+    pub(crate) fn receive(&mut self, w: &World, out: &mut Outbox, flow: Flow, response: Message) {
+        let via = response.list(&Name::Via).next().and_then(Via::parse);
+        let branch = via.and_then(|via| via.branch().map(str::to_owned));
+        let method = response.cseq().method.clone();
+        let known = branch.and_then(|b| self.client_keys.get(&(b, method)).copied());
+        let Some((id, t)) = known.and_then(|id| Some((id, self.clients.get_mut(&id)?))) else {
+            // RFC 6026 §7.3: a response without a transaction goes nowhere.
+            out.count_rejected(w.side(flow.listener), RejectReason::StrayResponse);
+            return;
+        };
+        // A retried connection or a phone's moved port: answers name the transport they came by.
+        if flow.transport == t.flow.transport && flow.conn.is_some() {
+            t.flow.conn = flow.conn;
+        }
+        t.proceeding |= response.status() < 200;
+        let actions = t.machine.handle(Event::Response(response.status()));
+        if !actions.contains(&Action::Up) {
+            out.stats_mut().retransmissions[w.side(flow.listener).index()][1] += 1;
+        }
+        self.run_client(w, out, id, actions, Some(response));
+    }
+
+    pub(super) fn client_event(&mut self, w: &World, out: &mut Outbox, id: ClientId, event: Event) {
+        let Some(t) = self.clients.get_mut(&id) else { return };
+        let actions = t.machine.handle(event);
+        self.run_client(w, out, id, actions, None);
+    }
+
+    fn run_client(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        id: ClientId,
+        actions: Actions,
+        response: Option<Message>,
+    ) {
+        for action in actions {
+            let Some(t) = self.clients.get_mut(&id) else { return };
+            let pass = t.pass;
+            match action {
+                Action::Send | Action::Resend => out.transmit(t.flow, t.bytes.clone()),
+                Action::SendAck => {
+                    if let Some(r) = &response {
+                        t.ack = ack_for(&t.request, r).to_bytes();
+                    }
+                    out.transmit(t.flow, t.ack.clone());
+                }
+                Action::Up => {
+                    let flow = t.flow;
+                    match (pass, &response) {
+                        (Some(pass), Some(r)) => self.up(w, out, pass, id, flow, r.clone()),
+                        (None, Some(r)) if r.status() >= 200 => self.own(id, true),
+                        (Some(_) | None, _) => {}
+                    }
+                }
+                Action::TimedOut => {
+                    let invite = t.is_invite();
+                    out.stats_mut().timeouts[if invite { 0 } else { 2 }] += 1;
+                    self.unanswered(w, out, id, 408, "Request Timeout");
+                }
+                Action::Failed => self.unanswered(w, out, id, 503, "Service Unavailable"),
+                Action::Set(timer, after) => {
+                    self.timers.set(Due::Client(id, timer), w.now().mono + after);
+                }
+                Action::Stop(timer) => self.timers.stop(Due::Client(id, timer)),
+                Action::Terminated => self.forget_client(id),
+            }
+        }
+    }
+
+    fn own(&mut self, client: ClientId, answered: bool) {
+        self.heard.push_back(Heard::Own { client, answered });
+    }
+
+    fn unanswered(&mut self, w: &World, out: &mut Outbox, id: ClientId, status: u16, phrase: &str) {
+        match self.clients.get(&id).and_then(Client::pass) {
+            Some(pass) => self.silent(w, out, pass, id, status, phrase),
+            None => self.own(id, false),
+        }
+    }
+
+    fn forget_client(&mut self, id: ClientId) {
+        let Some(t) = self.clients.remove(&id) else { return };
+        self.client_keys.remove(&t.key);
+        self.ways.remove(&(t.flow.listener, t.flow.peer, id));
+        for timer in t.machine.timers() {
+            self.timers.stop(Due::Client(id, *timer));
+        }
+        self.timers.stop(Due::CancelWait(id));
+    }
+
+    /// Sends CANCEL for a request that is pending (RFC 3261 §9.1): same Via, URI and route.
+    pub(super) fn cancel_client(&mut self, w: &World, out: &mut Outbox, id: ClientId) {
+        let Some(t) = self.clients.get(&id) else { return };
+        let (cancel, flow, branch) = (cancel_for(&t.request), t.flow, t.key.0.clone());
+        let wait = w.config().timers.t1 * 64;
+        self.timers.set(Due::CancelWait(id), w.now().mono + wait);
+        self.forward(w, out, cancel, branch, flow, None);
+    }
+
+    /// A branch was cancelled and never answered.
+    pub(super) fn cancel_unanswered(&mut self, w: &World, out: &mut Outbox, id: ClientId) {
+        self.unanswered(w, out, id, 487, "Request Terminated");
+        self.client_event(w, out, id, Event::TransportError);
+    }
+
+    /// Timer C (§16.8): a ringing branch is cancelled, a silent one counts as 408.
+    pub(super) fn rang_too_long(&mut self, w: &World, out: &mut Outbox, id: ClientId) {
+        out.stats_mut().timeouts[1] += 1;
+        match self.clients.get(&id) {
+            Some(t) if t.proceeding => self.cancel_client(w, out, id),
+            Some(_) => self.unanswered(w, out, id, 408, "Request Timeout"),
+            None => {}
+        }
+    }
+
+    /// The flow's transport failed: every request waiting there learns it.
+    pub(crate) fn transport_failed(&mut self, w: &World, out: &mut Outbox, flow: &Flow) {
+        let first = (flow.listener, flow.peer, ClientId::new(0));
+        let last = (flow.listener, flow.peer, ClientId::new(u64::MAX));
+        let ids: Vec<ClientId> = self.ways.range(first..=last).map(|(_, _, id)| *id).collect();
+        for id in ids {
+            self.client_event(w, out, id, Event::TransportError);
+        }
+    }
+}
+
+fn cancel_for(sent: &Message) -> Message {
+    let mut cancel = Message::request(Method::Cancel, sent.uri());
+    if let Some(via) = sent.list(&Name::Via).next() {
+        cancel.push_back(Name::Via, via);
+    }
+    cancel.push_back(Name::MaxForwards, "70");
+    for name in [Name::Route, Name::From, Name::To, Name::CallId] {
+        for value in sent.rows(&name) {
+            cancel.push_back(name.clone(), value);
+        }
+    }
+    cancel.push_back(Name::CSeq, format!("{} CANCEL", sent.cseq().seq));
+    cancel
+}
+
+/// The ACK for a final answer other than 2xx (RFC 3261 §17.1.1.3).
+fn ack_for(invite: &Message, response: &Message) -> Message {
+    let mut ack = Message::request(Method::Ack, invite.uri());
+    if let Some(via) = invite.list(&Name::Via).next() {
+        ack.push_back(Name::Via, via);
+    }
+    ack.push_back(Name::MaxForwards, "70");
+    for value in invite.rows(&Name::Route) {
+        ack.push_back(Name::Route, value);
+    }
+    for (name, from) in [(Name::From, invite), (Name::To, response), (Name::CallId, invite)] {
+        if let Some(value) = from.first(&name) {
+            ack.push_back(name, value);
+        }
+    }
+    ack.push_back(Name::CSeq, format!("{} ACK", invite.cseq().seq));
+    ack
+}

@@ -1,0 +1,256 @@
+//! A pass: one crossing of the gateway by one request, and its response context (RFC 3261 §16.7).
+//! Branches, the best answer, Timer C. It never reads a body, a policy, or what the pass is for.
+
+use super::client::Client;
+use super::{Answer, Due, Heard, Timer, Transactions};
+use crate::engine::calls::LegState;
+use crate::engine::ids::{ClientId, PassId, ServerId};
+use crate::engine::outbox::Outbox;
+use crate::engine::purpose::Purpose;
+use crate::engine::world::World;
+use crate::ground::{Flow, ListenerId};
+use crate::wire::sip::{Message, Method};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BranchState {
+    Pending,
+    Final,
+}
+
+/// One branch.
+#[derive(Debug)]
+struct Branch {
+    client: ClientId,
+    state: BranchState,
+    /// CANCEL is to follow as soon as a provisional answer allows it.
+    cancel: bool,
+    /// The callee leg as it will be, for dialog-forming requests.
+    leg: Option<LegState>,
+}
+
+/// One crossing.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    server: ServerId,
+    ingress: ListenerId,
+    purpose: Purpose,
+    branches: Vec<Branch>,
+    best: Option<Message>,
+    done: bool,
+    cancelled: bool,
+}
+
+impl Pass {
+    pub(crate) fn server(&self) -> ServerId {
+        self.server
+    }
+
+    /// The socket the request came by.
+    pub(crate) fn ingress(&self) -> ListenerId {
+        self.ingress
+    }
+
+    pub(crate) fn purpose(&self) -> &Purpose {
+        &self.purpose
+    }
+
+    fn branch_mut(&mut self, client: ClientId) -> Option<&mut Branch> {
+        self.branches.iter_mut().find(|b| b.client == client)
+    }
+}
+
+impl Transactions {
+    pub(crate) fn pass(&self, id: PassId) -> Option<&Pass> {
+        self.passes.get(&id)
+    }
+
+    /// The callee leg that a branch began with.
+    pub(crate) fn branch_leg(&self, pass: PassId, client: ClientId) -> Option<&LegState> {
+        let branches = &self.passes.get(&pass)?.branches;
+        branches.iter().find(|b| b.client == client)?.leg.as_ref()
+    }
+
+    /// Registers a pass for a server transaction.
+    pub(crate) fn open_pass(
+        &mut self,
+        server: ServerId,
+        ingress: ListenerId,
+        purpose: Purpose,
+    ) -> PassId {
+        let id = PassId::new(self.ids.next());
+        if let Some(t) = self.servers.get_mut(&server) {
+            t.pass = Some(id);
+        }
+        let (branches, best) = (Vec::new(), None);
+        let (done, cancelled) = (false, false);
+        let pass = Pass { server, ingress, purpose, branches, best, done, cancelled };
+        self.passes.insert(id, pass);
+        id
+    }
+
+    /// Sends a rewritten request as a new branch of a pass.
+    pub(crate) fn open_branch(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        pass: PassId,
+        way: (Message, String, Flow),
+        leg: Option<LegState>,
+    ) {
+        let (request, branch, flow) = way;
+        let invite = *request.method() == Method::Invite;
+        let client = self.forward(w, out, request, branch, flow, Some(pass));
+        if let Some(p) = self.passes.get_mut(&pass) {
+            let (state, cancel) = (BranchState::Pending, false);
+            p.branches.push(Branch { client, state, cancel, leg });
+        }
+        if invite {
+            self.arm_timer_c(w, client);
+        }
+    }
+
+    fn arm_timer_c(&mut self, w: &World, client: ClientId) {
+        self.timers.set(Due::Client(client, Timer::C), w.now().mono + w.config().timers.c);
+    }
+
+    /// A response reached the context by one of its branches.
+    pub(super) fn up(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        pass: PassId,
+        client: ClientId,
+        flow: Flow,
+        response: Message,
+    ) {
+        let Some(p) = self.passes.get_mut(&pass) else { return };
+        let (status, quiet) = (response.status(), p.done || p.cancelled);
+        let invite = *response.method() == Method::Invite;
+        let done = p.done;
+        let Some(branch) = p.branch_mut(client) else { return };
+        let answer = Answer { pass, client, flow, response };
+        if status < 200 {
+            if std::mem::take(&mut branch.cancel) {
+                self.cancel_client(w, out, client);
+            } else if status > 100 && invite {
+                // §16.7 step 2: 101–199 restart Timer C; 100 goes no further. RFC 4320: no
+                // provisional answers for other requests.
+                self.arm_timer_c(w, client);
+                if !quiet {
+                    self.heard.push_back(Heard::Provisional(answer));
+                }
+            }
+            return;
+        }
+        branch.state = BranchState::Final;
+        self.timers.stop(Due::Client(client, Timer::C));
+        self.timers.stop(Due::CancelWait(client));
+        if status >= 300 {
+            self.heard.push_back(Heard::Failure(answer));
+        } else if invite || !done {
+            // §16.7 step 5: every 2xx to INVITE goes back; of others the first.
+            self.heard.push_back(Heard::Success(answer));
+        }
+    }
+
+    /// A 2xx goes back, and the other branches are cancelled. Over a stream this ends the
+    /// transaction, and with it the pass.
+    pub(crate) fn succeed(&mut self, w: &World, out: &mut Outbox, pass: PassId, answer: &Message) {
+        let Some(p) = self.passes.get_mut(&pass) else { return };
+        p.done = true;
+        let server = p.server;
+        self.cancel_branches(w, out, pass);
+        self.respond(w, out, server, answer);
+    }
+
+    /// A branch ended without an answer from the network.
+    pub(super) fn silent(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        pass: PassId,
+        client: ClientId,
+        status: u16,
+        phrase: &str,
+    ) {
+        let Some(p) = self.passes.get_mut(&pass) else { return };
+        let (server, cancelled) = (p.server, p.cancelled);
+        match p.branch_mut(client) {
+            Some(b) if b.state == BranchState::Pending => b.state = BranchState::Final,
+            Some(_) | None => return,
+        }
+        self.timers.stop(Due::Client(client, Timer::C));
+        let (status, phrase) =
+            if cancelled { (487, "Request Terminated") } else { (status, phrase) };
+        if let Some(t) = self.server(server) {
+            let answer = w.answer(t.request(), status, phrase);
+            self.failed(w, out, pass, answer);
+        }
+    }
+
+    /// Keeps the better of two failures; answers when no branch is left (§16.7 steps 6–9).
+    pub(crate) fn failed(&mut self, w: &World, out: &mut Outbox, pass: PassId, answer: Message) {
+        let Some(p) = self.passes.get_mut(&pass) else { return };
+        if p.best.as_ref().is_none_or(|b| rank(answer.status()) < rank(b.status())) {
+            p.best = Some(answer);
+        }
+        let waiting = p.branches.iter().any(|b| b.state == BranchState::Pending);
+        if waiting || p.done {
+            return;
+        }
+        p.done = true;
+        let (server, purpose) = (p.server, p.purpose.clone());
+        if let Some(response) = p.best.take() {
+            self.respond(w, out, server, &response);
+            self.heard.push_back(Heard::Failed { purpose, response });
+        }
+    }
+
+    /// A final answer of ours ends the pass; branches that are pending are not waited for.
+    pub(crate) fn settle(&mut self, w: &World, out: &mut Outbox, pass: PassId, answer: &Message) {
+        let Some(p) = self.passes.get_mut(&pass) else { return };
+        p.done = true;
+        let server = p.server;
+        self.respond(w, out, server, answer);
+    }
+
+    /// The caller wants no answer any more.
+    pub(super) fn cancelled(&mut self, w: &World, out: &mut Outbox, pass: PassId) {
+        let Some(p) = self.passes.get_mut(&pass) else { return };
+        if p.done || p.cancelled {
+            return;
+        }
+        p.cancelled = true;
+        self.cancel_branches(w, out, pass);
+    }
+
+    /// CANCELs every branch without a final answer (§16.7 step 10).
+    pub(crate) fn cancel_branches(&mut self, w: &World, out: &mut Outbox, pass: PassId) {
+        let Some(p) = self.passes.get_mut(&pass) else { return };
+        let mut now = Vec::new();
+        for b in p.branches.iter_mut().filter(|b| b.state == BranchState::Pending) {
+            match self.clients.get(&b.client).filter(|t| t.is_invite()) {
+                Some(t) if Client::is_proceeding(t) => now.push(b.client),
+                Some(_) => b.cancel = true,
+                None => {}
+            }
+        }
+        for client in now {
+            self.cancel_client(w, out, client);
+        }
+    }
+}
+
+/// Which failure tells the caller most (§16.7 step 6): lower is better.
+fn rank(status: u16) -> u16 {
+    match status {
+        600..=699 => 0,
+        401 | 407 => 1,
+        415 | 420 | 484 | 488 => 2,
+        300..=399 => 3,
+        486 | 480 => 4,
+        400..=499 if status != 408 && status != 487 => 5,
+        500..=599 => 6,
+        _ => 7,
+    }
+}

@@ -1,0 +1,239 @@
+//! Requests that we answer: the server transaction, its answers, its repetitions, and CANCEL. It
+//! makes no answer of its own but 100 and the 200 to a CANCEL.
+
+use super::invite_server::InviteServer;
+use super::plain_server::PlainServer;
+use super::{Action, Actions, Due, Event, ServerKey, Timer, Transactions};
+use crate::engine::analysis::Incoming;
+use crate::engine::ids::{PassId, ServerId};
+use crate::engine::outbox::Outbox;
+use crate::engine::world::World;
+use crate::ground::{Flow, Side};
+use crate::wire::sip::{Message, Method};
+use bytes::Bytes;
+use std::fmt;
+use std::net::IpAddr;
+
+#[derive(Debug)]
+enum Machine {
+    Invite(InviteServer),
+    Plain(PlainServer),
+}
+
+impl Machine {
+    fn handle(&mut self, event: Event) -> Actions {
+        match self {
+            Self::Invite(m) => m.handle(event),
+            Self::Plain(m) => m.handle(event),
+        }
+    }
+
+    /// Timers it may have armed.
+    fn timers(&self) -> &'static [Timer] {
+        match self {
+            Self::Invite(_) => &[Timer::G, Timer::H, Timer::I, Timer::L],
+            Self::Plain(_) => &[Timer::J],
+        }
+    }
+}
+
+/// A request we answer.
+#[derive(Debug)]
+pub(crate) struct Server {
+    key: ServerKey,
+    machine: Machine,
+    request: Message,
+    reply: Flow,
+    last: Bytes,
+    pub(super) pass: Option<PassId>,
+    side: Side,
+    source: IpAddr,
+    /// Status of the last answer.
+    status: u16,
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let method = self.request.method();
+        match &self.machine {
+            Machine::Invite(m) => write!(f, "{method} from {}: {m}", self.reply.peer),
+            Machine::Plain(m) => write!(f, "{method} from {}: {m}", self.reply.peer),
+        }
+    }
+}
+
+impl Server {
+    /// As received; its top Via carries `received` and `rport`.
+    pub(crate) fn request(&self) -> &Message {
+        &self.request
+    }
+
+    /// Where answers go.
+    pub(crate) fn reply(&self) -> Flow {
+        self.reply
+    }
+}
+
+/// Why a CANCEL cancels nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CancelFault {
+    /// There is no such INVITE.
+    Unknown,
+    /// The INVITE came from elsewhere.
+    Foreign,
+}
+
+impl Transactions {
+    /// The transaction that a request belongs to.
+    pub(crate) fn find(&self, key: &ServerKey) -> Option<ServerId> {
+        self.server_keys.get(key).copied()
+    }
+
+    pub(crate) fn server(&self, id: ServerId) -> Option<&Server> {
+        self.servers.get(&id)
+    }
+
+    /// Its final answer was not a 2xx: an ACK ends it.
+    pub(crate) fn was_refused(&self, id: ServerId) -> bool {
+        self.servers.get(&id).is_some_and(|t| t.status >= 300)
+    }
+
+    /// Opens a server transaction for an admitted request. INVITE gets its 100 in the same step.
+    pub(crate) fn accept(&mut self, w: &World, out: &mut Outbox, i: &Incoming) -> ServerId {
+        let id = ServerId::new(self.ids.next());
+        let timing = w.timing(&i.reply);
+        let invite = *i.message.method() == Method::Invite;
+        let (machine, actions) = if invite {
+            let (m, a) = InviteServer::new(timing);
+            (Machine::Invite(m), a)
+        } else {
+            let (m, a) = PlainServer::new(timing);
+            (Machine::Plain(m), a)
+        };
+        let source = i.reply.peer.ip();
+        self.server_keys.insert(i.key.clone(), id);
+        self.invites += usize::from(invite);
+        *self.sources.entry(source).or_default() += 1;
+        self.servers.insert(
+            id,
+            Server {
+                key: i.key.clone(),
+                machine,
+                request: i.message.clone(),
+                reply: i.reply,
+                last: Bytes::new(),
+                pass: None,
+                side: i.side,
+                source,
+                status: 0,
+            },
+        );
+        self.run_server(w, out, id, actions, None);
+        if invite {
+            self.respond(w, out, id, &Message::response(&i.message, 100, "Trying"));
+        }
+        id
+    }
+
+    /// Answers through a server transaction.
+    pub(crate) fn respond(&mut self, w: &World, out: &mut Outbox, id: ServerId, answer: &Message) {
+        let Some(t) = self.servers.get_mut(&id) else { return };
+        let actions = t.machine.handle(Event::Response(answer.status()));
+        t.status = answer.status();
+        out.count_response(t.side, answer);
+        self.run_server(w, out, id, actions, Some(answer.to_bytes()));
+    }
+
+    /// Accepts and answers at once.
+    pub(crate) fn answer(&mut self, w: &World, out: &mut Outbox, i: &Incoming, answer: &Message) {
+        let id = self.accept(w, out, i);
+        self.respond(w, out, id, answer);
+    }
+
+    /// The same request again, or the ACK to a refusal.
+    pub(crate) fn repeat(&mut self, w: &World, out: &mut Outbox, id: ServerId, event: Event) {
+        if event == Event::Retransmission
+            && let Some(t) = self.servers.get(&id)
+        {
+            out.stats_mut().retransmissions[t.side.index()][0] += 1;
+        }
+        self.server_event(w, out, id, event);
+    }
+
+    pub(super) fn server_event(&mut self, w: &World, out: &mut Outbox, id: ServerId, event: Event) {
+        let Some(t) = self.servers.get_mut(&id) else { return };
+        let actions = t.machine.handle(event);
+        self.run_server(w, out, id, actions, None);
+    }
+
+    fn run_server(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        id: ServerId,
+        actions: Actions,
+        response: Option<Bytes>,
+    ) {
+        for action in actions {
+            let Some(t) = self.servers.get_mut(&id) else { return };
+            match action {
+                Action::Send => {
+                    if let Some(bytes) = &response {
+                        t.last = bytes.clone();
+                        out.transmit(t.reply, bytes.clone());
+                    }
+                }
+                Action::Resend if t.last.is_empty() => {}
+                Action::Resend => out.transmit(t.reply, t.last.clone()),
+                Action::Set(timer, after) => {
+                    self.timers.set(Due::Server(id, timer), w.now().mono + after);
+                }
+                Action::Stop(timer) => self.timers.stop(Due::Server(id, timer)),
+                Action::TimedOut => out.stats_mut().timeouts[3] += 1,
+                Action::Terminated => self.forget_server(id),
+                // A server transaction never asks for these.
+                Action::SendAck | Action::Up | Action::Failed => {}
+            }
+        }
+    }
+
+    /// The transaction is over, and with it its response context.
+    fn forget_server(&mut self, id: ServerId) {
+        let Some(t) = self.servers.remove(&id) else { return };
+        self.server_keys.remove(&t.key);
+        self.invites -= usize::from(matches!(t.machine, Machine::Invite(_)));
+        for timer in t.machine.timers() {
+            self.timers.stop(Due::Server(id, *timer));
+        }
+        if let Some(n) = self.sources.get_mut(&t.source) {
+            *n -= 1;
+            if *n == 0 {
+                self.sources.remove(&t.source);
+            }
+        }
+        if let Some(pass) = t.pass {
+            self.passes.remove(&pass);
+        }
+    }
+
+    /// CANCEL (§9.2, §16.10): answered here, and sent down every pending branch.
+    pub(crate) fn cancel(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        i: &Incoming,
+    ) -> Result<(), CancelFault> {
+        let invite = self.find(&ServerKey::cancelled_by(&i.message, &i.via));
+        let invite = invite.ok_or(CancelFault::Unknown)?;
+        let Some(t) = self.servers.get(&invite) else { return Err(CancelFault::Unknown) };
+        if t.reply.peer.ip() != i.reply.peer.ip() {
+            return Err(CancelFault::Foreign);
+        }
+        let pass = t.pass;
+        self.answer(w, out, i, &w.answer(&i.message, 200, "OK"));
+        if let Some(pass) = pass {
+            self.cancelled(w, out, pass);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,179 @@
+//! What every part may read and none may change: the configuration in force, our sockets, the
+//! secrets, the time, and names nobody can guess. It holds no state of any call, phone or peer.
+
+pub(crate) mod net;
+mod random;
+pub mod seal;
+
+pub(crate) use net::{Net, host_text};
+
+use super::transactions::Timing;
+use super::{Seeds, Snapshot};
+use crate::config::{Config, RegistrarMode};
+use crate::ground::{Flow, ListenerId, Now, Side, Wall};
+use crate::policy::RuleSet;
+use crate::wire::sip::{Message, Name, NameAddr, Params, Uri, Via};
+use random::Random;
+use seal::Sealer;
+use std::sync::Arc;
+
+/// Read by everybody, changed between two inputs only.
+pub(crate) struct World {
+    snap: Arc<Snapshot>,
+    net: Net,
+    now: Now,
+    random: Random,
+    sealer: Sealer,
+}
+
+impl World {
+    pub(crate) fn new(snap: Arc<Snapshot>, seeds: &Seeds, now: Now) -> Self {
+        let net = Net::new(&snap.config);
+        let (random, sealer) = (Random::new(seeds.random), Sealer::new(&seeds.keys));
+        Self { snap, net, now, random, sealer }
+    }
+
+    pub(crate) fn set_now(&mut self, now: Now) {
+        self.now = now;
+    }
+
+    /// Takes a new configuration; the one that held is returned.
+    pub(crate) fn swap(&mut self, snap: Arc<Snapshot>) -> Arc<Snapshot> {
+        self.net = Net::new(&snap.config);
+        std::mem::replace(&mut self.snap, snap)
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        self.now
+    }
+
+    pub(crate) fn wall(&self) -> Wall {
+        self.now.wall
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.snap.config
+    }
+
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.snap
+    }
+
+    pub(crate) fn rules(&self) -> &RuleSet {
+        &self.snap.rules
+    }
+
+    pub(crate) fn net(&self) -> &Net {
+        &self.net
+    }
+
+    pub(crate) fn sealer(&self) -> &Sealer {
+        &self.sealer
+    }
+
+    /// A name nobody can guess: for tags, branches, Call-IDs.
+    pub(crate) fn name(&self) -> String {
+        self.random.name()
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.random.number()
+    }
+
+    /// Equal parts give equal names.
+    pub(crate) fn derived(&self, parts: &[&[u8]]) -> String {
+        self.random.derived(parts)
+    }
+
+    pub(crate) fn side(&self, listener: ListenerId) -> Side {
+        self.net.side(listener)
+    }
+
+    /// We are the registrar.
+    pub(crate) fn is_registrar(&self) -> bool {
+        self.config().registrar.mode == RegistrarMode::Local
+    }
+
+    /// Whether a Request-URI from inside names this site.
+    pub(crate) fn is_local_domain(&self, uri: &Uri) -> bool {
+        let (config, host) = (self.config(), uri.host.as_str());
+        self.net.names_us(uri)
+            || config.site.domain.as_deref().is_some_and(|d| d.eq_ignore_ascii_case(host))
+            || config.registrar.realm.eq_ignore_ascii_case(host)
+    }
+
+    /// Timer values of a transaction on this flow.
+    pub(crate) fn timing(&self, flow: &Flow) -> Timing {
+        let t = &self.config().timers;
+        Timing { t1: t.t1, t2: t.t2, t4: t.t4, reliable: flow.transport.is_reliable() }
+    }
+
+    /// A branch of ours (RFC 3261 §8.1.1.7); `mark` is what routed the request.
+    pub(crate) fn branch(&self, mark: &str) -> String {
+        format!("z9hG4bK{}.{mark}", self.name())
+    }
+
+    /// Our Via on a socket.
+    pub(crate) fn via(&self, egress: ListenerId, branch: &str) -> String {
+        let at = self.net.advertised(egress);
+        let transport = self.net.listener(egress).map_or("UDP", |l| l.transport.via());
+        let mut via = Via {
+            transport: transport.to_owned(),
+            host: host_text(at.ip()),
+            port: Some(at.port()),
+            params: Params::default(),
+        };
+        via.params.set("rport", None);
+        via.params.set("branch", Some(branch));
+        via.to_string()
+    }
+
+    /// The digest of what routes a request (RFC 5393 §4.2): it stands in our branch. The side is
+    /// part of it: what left to the PBX and comes back unchanged goes to a phone now.
+    pub(crate) fn loop_mark(&self, request: &Message, side: Side) -> String {
+        let seq = request.cseq().seq.to_be_bytes();
+        let mut parts: Vec<&[u8]> = vec![
+            side.as_str().as_bytes(),
+            request.uri().as_bytes(),
+            request.call_id().as_bytes(),
+            request.from_tag().unwrap_or_default().as_bytes(),
+            request.to_tag().unwrap_or_default().as_bytes(),
+            &seq,
+        ];
+        parts.extend(request.rows(&Name::Route));
+        self.random.derived(&parts)
+    }
+
+    /// An answer of our own, with a To tag (RFC 3261 §8.2.6.2).
+    pub(crate) fn answer(&self, request: &Message, status: u16, phrase: &str) -> Message {
+        let mut response = Message::response(request, status, phrase);
+        self.tag_response(&mut response);
+        response
+    }
+
+    /// Adds a To tag of ours where there is none: the same for every answer to one request.
+    pub(crate) fn tag_response(&self, response: &mut Message) {
+        if response.to_tag().is_some() {
+            return;
+        }
+        let via = response.first(&Name::Via).unwrap_or_default().to_vec();
+        let tag = self.random.derived(&[response.call_id().as_bytes(), &via]);
+        if let Some(to) = response.first(&Name::To) {
+            let to = with_tag(to, &tag);
+            response.set(Name::To, to);
+        }
+    }
+}
+
+/// A From or To value with this tag.
+pub(crate) fn with_tag(value: &[u8], tag: &str) -> Vec<u8> {
+    match NameAddr::parse(value) {
+        Some(name) if name.tag() == Some(tag) => value.to_vec(),
+        Some(mut name) if name.tag().is_some() => {
+            name.params.set("tag", Some(tag));
+            name.to_string().into_bytes()
+        }
+        // An addr-spec form keeps its shape: parameters are the header's (§20.10).
+        Some(_) | None => [value, b";tag=", tag.as_bytes()].concat(),
+    }
+}

@@ -1,0 +1,152 @@
+//! Where the gateway stands: its sockets, its names on each of them, and what counts as inside.
+//! Derived from one configuration; it never changes a message.
+
+use crate::config::{Config, Interface, Listener, Upstream};
+use crate::ground::{Flow, ListenerId, Side, Transport};
+use crate::wire::sip::Uri;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+
+/// Answers "who are we, and who is that?" for one configuration.
+#[derive(Debug)]
+pub(crate) struct Net {
+    listeners: Vec<Listener>,
+    interfaces: Vec<Interface>,
+    upstreams: BTreeSet<IpAddr>,
+}
+
+impl Net {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            listeners: config.listeners(),
+            interfaces: config.interfaces.clone(),
+            upstreams: config.upstreams.iter().map(|u| u.address.ip()).collect(),
+        }
+    }
+
+    pub(crate) fn listener(&self, id: ListenerId) -> Option<&Listener> {
+        self.listeners.get(usize::from(id.0))
+    }
+
+    pub(crate) fn interface(&self, id: ListenerId) -> Option<&Interface> {
+        self.listener(id).and_then(|l| self.interfaces.get(l.interface))
+    }
+
+    pub(crate) fn interface_at(&self, index: usize) -> Option<&Interface> {
+        self.interfaces.get(index)
+    }
+
+    pub(crate) fn interfaces(&self) -> &[Interface] {
+        &self.interfaces
+    }
+
+    pub(crate) fn side(&self, id: ListenerId) -> Side {
+        self.interface(id).map_or(Side::Outside, |i| i.side)
+    }
+
+    /// The address and port others reach this socket by.
+    pub(crate) fn advertised(&self, id: ListenerId) -> SocketAddr {
+        let Some(l) = self.listener(id) else {
+            return SocketAddr::from(([127, 0, 0, 1], 5060));
+        };
+        let ip = self.interface(id).map_or(l.bind.ip(), Interface::advertised);
+        SocketAddr::new(ip, l.bind.port())
+    }
+
+    /// Our URI on a socket, with `transport` where it is not UDP.
+    pub(crate) fn uri(&self, id: ListenerId, user: Option<&str>) -> Uri {
+        let at = self.advertised(id);
+        let mut uri = Uri::sip(user, &host_text(at.ip()), Some(at.port()));
+        if self.listener(id).is_some_and(|l| l.transport == Transport::Tcp) {
+            uri.params.set("transport", Some("tcp"));
+        }
+        uri
+    }
+
+    /// True when host and port are one of our own sockets (bound or advertised).
+    pub(crate) fn is_us(&self, ip: IpAddr, port: u16) -> bool {
+        self.listeners.iter().any(|l| {
+            l.bind.port() == port
+                && (l.bind.ip() == ip
+                    || self.interfaces.get(l.interface).is_some_and(|i| i.advertised() == ip))
+        })
+    }
+
+    /// True for an address of ours on any interface, whatever the port.
+    pub(crate) fn is_our_address(&self, ip: IpAddr) -> bool {
+        self.interfaces.iter().any(|i| i.address == ip || i.advertised() == ip)
+    }
+
+    /// True when a URI names this gateway.
+    pub(crate) fn names_us(&self, uri: &Uri) -> bool {
+        uri.host_ip().is_some_and(|ip| match uri.port {
+            Some(p) => self.is_us(ip, p),
+            None => self.is_our_address(ip),
+        })
+    }
+
+    /// True for an address that must not be shown outside: our own inside addresses and the
+    /// networks of the inside interfaces. What an outside interface advertises, an upstream's own
+    /// address and a network that is as closely listed outside are not.
+    pub(crate) fn is_inside(&self, ip: IpAddr) -> bool {
+        if self.is_shown(ip) {
+            return false;
+        }
+        let own = self.interfaces.iter().any(|i| i.side == Side::Inside && i.address == ip);
+        own || self.closest(Side::Inside, ip) > self.closest(Side::Outside, ip)
+    }
+
+    /// True for an address that outsiders know anyway.
+    pub(crate) fn is_shown(&self, ip: IpAddr) -> bool {
+        let advertised = |i: &Interface| i.side == Side::Outside && i.advertised() == ip;
+        self.upstreams.contains(&ip) || self.interfaces.iter().any(advertised)
+    }
+
+    /// Prefix length of the closest network that a side lists, plus one; 0: none.
+    fn closest(&self, side: Side, ip: IpAddr) -> u16 {
+        let nets = self.interfaces.iter().filter(|i| i.side == side).flat_map(|i| &i.networks);
+        nets.filter(|n| n.contains(&ip)).map(|n| u16::from(n.prefix_len()) + 1).max().unwrap_or(0)
+    }
+
+    /// The socket from which an upstream is reached.
+    pub(crate) fn towards(&self, upstream: &Upstream) -> Option<Flow> {
+        let listener = self
+            .listeners
+            .iter()
+            .find(|l| l.interface == upstream.interface && l.transport == upstream.transport)?;
+        Some(Flow {
+            listener: listener.id,
+            transport: upstream.transport,
+            peer: upstream.address,
+            conn: None,
+        })
+    }
+
+    /// The socket bound to `local`, or any of that transport on the same side.
+    pub(crate) fn bound_to(&self, local: SocketAddr, transport: Transport) -> Option<ListenerId> {
+        let same = |l: &&Listener| l.transport == transport && l.bind == local;
+        let other = |l: &&Listener| {
+            l.transport == transport
+                && self.interfaces.get(l.interface).is_some_and(|i| i.side == Side::Inside)
+        };
+        let found = self.listeners.iter().find(same);
+        found.or_else(|| self.listeners.iter().find(other)).map(|l| l.id)
+    }
+
+    /// A socket of the same interface with the given transport.
+    pub(crate) fn sibling(&self, id: ListenerId, transport: Transport) -> Option<ListenerId> {
+        let interface = self.listener(id)?.interface;
+        self.listeners
+            .iter()
+            .find(|l| l.interface == interface && l.transport == transport)
+            .map(|l| l.id)
+    }
+}
+
+/// An address as a URI host: IPv6 in brackets.
+pub(crate) fn host_text(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => format!("[{v6}]"),
+    }
+}
