@@ -4,6 +4,7 @@
 use crate::lab::message::{param, uri_of};
 use crate::lab::script::answer;
 use crate::lab::{Lab, Leg, Msg, Ua, s, sdp, site};
+use portreeve::config::UnknownBodies;
 use portreeve::engine::Input;
 
 fn parties(lab: &Lab) -> (Ua, Ua) {
@@ -265,8 +266,8 @@ fn bodies_that_can_name_hosts_are_scrubbed() {
 }
 
 #[test]
-fn an_unknown_body_passes_inwards_and_is_415_outwards() {
-    let mut lab = Lab::edge();
+fn an_unknown_body_passes_inwards_and_is_415_outwards_where_the_file_refuses_it() {
+    let mut lab = Lab::edge_with(|c| c.policy.unknown_bodies = UnknownBodies::Refuse);
     let (phone, pbx) = parties(&lab);
     let (mut a, mut b) = lab.establish(&phone, &pbx);
     let info = b.request(&mut lab, "INFO").typed("application/x-new", "anything");

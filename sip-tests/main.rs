@@ -9,6 +9,9 @@
 mod lab;
 
 mod addresses;
+mod answering_forks;
+mod answers;
+mod bodies;
 mod call;
 mod cancel;
 #[cfg(feature = "daemon")]
@@ -27,6 +30,7 @@ mod quality_reports;
 mod registration;
 mod reinvite;
 mod reload;
+mod renegotiation;
 mod retransmission;
 mod simulate;
 mod subscription;

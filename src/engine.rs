@@ -200,6 +200,7 @@ impl Engine {
                 Heard::Provisional(answer) => self.provisional(&answer),
                 Heard::Success(answer) => self.success(&answer),
                 Heard::Failure(answer) => self.failure(&answer),
+                Heard::Orphan(answer) => self.unheard(&answer),
                 Heard::Failed { purpose, response } => self.after_failure(&purpose, &response),
                 Heard::Own { client, answered } => {
                     self.upstreams.probed(&self.world, &mut self.out, client, answered);

@@ -15,7 +15,7 @@ mod view;
 
 pub use view::{CallDetail, CallRow, LegView, PartyView, StreamView};
 
-pub(crate) use call::{Call, Fork, Kind, LegState, State};
+pub(crate) use call::{Call, Fork, Kind, LegState, MAX_FORKS, State};
 pub(crate) use media::{MediaRefusal, Speaker};
 pub(crate) use place::Place;
 pub(crate) use reports::{Refused, is_report};
@@ -254,6 +254,11 @@ impl Calls {
             let (direction, delay) = (call.direction, call.started.elapsed(w.now()));
             out.observe(Observation::PostDialDelay { direction, delay });
         }
+    }
+
+    /// A fork was let go before it could be the call.
+    pub(crate) fn drop_fork(&mut self, no: CallNo, tag: &str) {
+        self.table.remove_fork(no, tag);
     }
 
     /// An answer of a fork that came too late: another has answered, and its media stay.

@@ -1,16 +1,21 @@
 //! How calls end that no party ends: by silence, by an operator, by a refused answer, by the
 //! relay's failure. The one place that originates requests within a dialog (BYE, and the ACK of an
-//! answer nobody may have).
+//! answer that nobody gets).
 
 use super::Engine;
+use super::analysis::body::BodyRefusal;
+use super::analysis::contact_of;
+use super::analysis::headers::foreign_routes;
 use super::calls::{Call, Fork, LegState, State};
 use super::proxy_client::next_hop;
+use super::purpose::Purpose;
 use super::transactions::Answer;
-use super::world::with_tag;
+use super::world::{World, with_tag};
 use crate::audit::{EndedBy, Outcome};
-use crate::ground::{CallNo, Leg};
+use crate::ground::{CallNo, Flow, Leg, ListenerId};
 use crate::relay::Event;
-use crate::wire::sip::{Message, Method, Name};
+use crate::wire::sdp::Sdp;
+use crate::wire::sip::{Message, Method, Name, Uri};
 
 impl Engine {
     /// News from the relay.
@@ -71,61 +76,148 @@ impl Engine {
 
     /// A request of our own within a dialog, towards one leg.
     fn originate(&mut self, method: Method, seq: u32, call: &Call, fork: &Fork, to: Leg) {
-        let w = &self.world;
         let leg: &LegState = match to {
             Leg::Caller => &call.caller,
             Leg::Callee => &fork.callee,
         };
-        let flow = next_hop(w, leg);
-        let branch = w.branch("own");
-        let mut request = Message::request(method.clone(), &leg.target());
-        request.push_back(Name::Via, w.via(flow.listener, &branch));
-        request.push_back(Name::MaxForwards, "70");
-        for route in &leg.routes {
-            request.push_back(Name::Route, route.clone());
-        }
         let callee = with_tag(&leg.to, &fork.tag);
         let caller = if call.caller_tag.is_empty() {
             leg.from.clone()
         } else {
             with_tag(&leg.from, &call.caller_tag)
         };
-        let (from, target) = match to {
-            Leg::Caller => (callee, caller),
-            Leg::Callee => (caller, callee),
+        let names = match to {
+            Leg::Caller => [callee, caller],
+            Leg::Callee => [caller, callee],
         };
-        request.push_back(Name::From, from);
-        request.push_back(Name::To, target);
-        request.push_back(Name::CallId, leg.call_id.clone());
-        request.push_back(Name::CSeq, format!("{seq} {method}"));
-        if method == Method::Ack {
-            self.out.transmit(flow, request.to_bytes());
-        } else {
-            self.transactions.originate(w, &mut self.out, request, branch, flow);
+        let w = &self.world;
+        let (request, branch, flow) = within(w, &method, seq, leg, names);
+        self.transactions.originate(w, &mut self.out, request, branch, flow);
+    }
+
+    /// A 2xx whose session description may not cross. Who answered takes it for agreed: an INVITE
+    /// gets our ACK; a first one our BYE too; a late offer a refusing answer in the ACK, which ends
+    /// the call (§13.2.2.4). Who offered is told 488; the session stays as it was (RFC 6141).
+    pub(super) fn answer_refused(&mut self, answer: &Answer, purpose: &Purpose, r: &BodyRefusal) {
+        match purpose {
+            Purpose::Invite { call, offered } => {
+                self.let_go(answer, !offered);
+                self.calls.drop_fork(*call, answer.response.to_tag().unwrap_or_default());
+                self.refused_here(answer.pass, r);
+            }
+            Purpose::InDialog(d) => {
+                if *answer.response.method() == Method::Invite {
+                    self.acknowledge(answer, !d.offered);
+                }
+                self.refused_here(answer.pass, r);
+                if !d.offered {
+                    self.hang_up(d.call, EndedBy::Error);
+                }
+            }
+            Purpose::Subscribe { .. } | Purpose::Register(_) | Purpose::Other => {}
         }
     }
 
-    /// An answer that may not pass: its sender is let go, the caller is told 488.
-    pub(super) fn abandon(&mut self, answer: &Answer) {
-        let response = &answer.response;
-        if !(200..300).contains(&response.status()) || *response.method() != Method::Invite {
+    /// A 2xx to an INVITE that reaches nobody: its branch was given up, or who asked was told
+    /// something else.
+    pub(super) fn unheard(&mut self, answer: &Answer) {
+        let Some((asked, _)) = self.transactions.asked(answer) else { return };
+        // Within a dialog, and where this answer passed before, somebody else ends the dialog.
+        if asked.to_tag().is_some() || self.transactions.has_passed(answer) {
+            self.acknowledge(answer, false);
+        } else {
+            self.let_go(answer, false);
+        }
+    }
+
+    /// ACK and BYE for who answered.
+    fn let_go(&mut self, answer: &Answer, late_offer: bool) {
+        self.acknowledge(answer, late_offer);
+        let pass = self.transactions.pass(answer.pass);
+        let call = pass.and_then(|p| p.purpose().call()).and_then(|no| self.calls.get(no));
+        let used = call.map_or(0, |c| c.cseq[Leg::Caller.index()]);
+        let seq = answer.response.cseq().seq.max(used) + 1;
+        if let Some((bye, branch, flow)) = self.towards_answerer(answer, &Method::Bye, seq) {
+            self.transactions.originate(&self.world, &mut self.out, bye, branch, flow);
+        }
+    }
+
+    /// The ACK of a 2xx from here. A late offer is answered: every stream of it is refused.
+    fn acknowledge(&mut self, answer: &Answer, late_offer: bool) {
+        let (response, seq) = (&answer.response, answer.response.cseq().seq);
+        let Some((mut ack, _, flow)) = self.towards_answerer(answer, &Method::Ack, seq) else {
             return;
+        };
+        if late_offer {
+            refuse_all(&self.world, &mut ack, response.body(), flow.listener);
         }
-        let Some(p) = self.transactions.pass(answer.pass) else { return };
-        let (server, no) = (p.server(), p.purpose().call());
-        let seq = response.cseq().seq;
-        let tag = response.to_tag().unwrap_or_default();
-        if let Some(call) = no.and_then(|n| self.calls.get(n)).cloned()
-            && let Some(fork) = call.fork(tag)
-        {
-            self.originate(Method::Ack, seq, &call, fork, Leg::Callee);
-            if call.state == State::Early {
-                self.originate(Method::Bye, seq + 1, &call, fork, Leg::Callee);
-            }
-        }
-        let (w, out) = (&self.world, &mut self.out);
-        let Some(t) = self.transactions.server(server) else { return };
-        let refused = w.answer(t.request(), 488, "Not Acceptable Here");
-        self.transactions.failed(w, out, answer.pass, refused);
+        self.transactions.acknowledge(&mut self.out, answer, flow, ack.to_bytes());
+    }
+
+    /// A request of our own to who answered an INVITE: the dialog is what the INVITE and its 2xx
+    /// say (§12.1.2), whatever became of the call here.
+    fn towards_answerer(
+        &self,
+        answer: &Answer,
+        method: &Method,
+        seq: u32,
+    ) -> Option<(Message, String, Flow)> {
+        let w = &self.world;
+        let response = &answer.response;
+        let (asked, flow) = self.transactions.asked(answer)?;
+        let routes: Vec<Vec<u8>> = if asked.to_tag().is_some() {
+            asked.list(&Name::Route).map(<[u8]>::to_vec).collect()
+        } else {
+            let mut routes = foreign_routes(w, response);
+            routes.reverse();
+            routes
+        };
+        let row = |m: &Message, name: Name| m.first(&name).unwrap_or_default().to_vec();
+        let leg = LegState {
+            side: w.side(flow.listener),
+            flow,
+            call_id: asked.call_id().to_owned(),
+            from: row(asked, Name::From),
+            to: row(response, Name::To),
+            contact: contact_of(response).or_else(|| Uri::parse(asked.uri().as_bytes())),
+            routes,
+            upstream: None,
+        };
+        let names = [leg.from.clone(), leg.to.clone()];
+        Some(within(w, method, seq, &leg, names))
+    }
+}
+
+/// A request of our own within a dialog, its branch and its way; `names`: From and To.
+fn within(
+    w: &World,
+    method: &Method,
+    seq: u32,
+    leg: &LegState,
+    names: [Vec<u8>; 2],
+) -> (Message, String, Flow) {
+    let flow = next_hop(w, leg);
+    let branch = w.branch("own");
+    let mut request = Message::request(method.clone(), &leg.target());
+    request.push_back(Name::Via, w.via(flow.listener, &branch));
+    request.push_back(Name::MaxForwards, "70");
+    for route in &leg.routes {
+        request.push_back(Name::Route, route.clone());
+    }
+    let [from, to] = names;
+    request.push_back(Name::From, from);
+    request.push_back(Name::To, to);
+    request.push_back(Name::CallId, leg.call_id.clone());
+    request.push_back(Name::CSeq, format!("{seq} {method}"));
+    (request, branch, flow)
+}
+
+/// Gives an ACK an answer that refuses every stream, each in its place (RFC 3264 §6); none, where
+/// `description` (the offer, or an answer of as many streams) cannot be read.
+pub(super) fn refuse_all(w: &World, ack: &mut Message, description: &[u8], egress: ListenerId) {
+    let Some(interface) = w.net().interface(egress) else { return };
+    if let Ok(sdp) = Sdp::parse(description) {
+        ack.set(Name::ContentType, "application/sdp");
+        ack.set_body(sdp.rewrite(interface.advertised(), &[]));
     }
 }

@@ -3,7 +3,7 @@
 
 use super::Engine;
 use super::analysis::Veil;
-use super::analysis::body::{BodyRefusal, Carrier, Role};
+use super::analysis::body::{BodyRefusal, Carrier, Role, Way};
 use super::analysis::headers::{Crossing, carry, foreign_routes};
 use super::attempt::{Attempt, Route};
 use super::calls::{Kind, LegState, Speaker};
@@ -60,8 +60,9 @@ impl Engine {
         let who = Speaker::new(Leg::Caller, &i.flow);
         let mut request = i.message.clone();
         let role = Some(Role { call: no, who, offers: true });
-        let offered = match self.carrier().carry(&mut request, role, allow) {
-            Ok(offered) => offered,
+        let way = Way { to: self.world.side(egress), role, allow };
+        let offered = match self.carrier().carry(&mut request, &way) {
+            Ok(carried) => carried.described,
             Err(refusal) => {
                 let pass = self.transactions.open_pass(server, i.flow.listener, Purpose::Other);
                 self.refuse_body(pass, Some(no), &refusal);
@@ -86,7 +87,8 @@ impl Engine {
         let purpose = Purpose::Subscribe { call: no };
         let pass = self.transactions.open_pass(server, a.incoming.flow.listener, purpose);
         let mut request = a.incoming.message.clone();
-        if let Err(refusal) = self.carrier().carry(&mut request, None, allow) {
+        let way = Way { to: side_of(&legs), role: None, allow };
+        if let Err(refusal) = self.carrier().carry(&mut request, &way) {
             self.calls.forget(no);
             self.refuse_body(pass, None, &refusal);
             return;
@@ -104,10 +106,11 @@ impl Engine {
         let i = &a.incoming;
         let pass = self.transactions.open_pass(server, i.flow.listener, Purpose::Other);
         let mut request = i.message.clone();
+        let way = Way { to: side_of(&legs), role: None, allow };
         let carried = legs
             .first()
             .map_or(Ok(()), |far| self.pass_report(&mut request, i, far))
-            .and_then(|()| self.carrier().carry(&mut request, None, allow));
+            .and_then(|()| self.carrier().carry(&mut request, &way));
         if let Err(refusal) = carried {
             self.refuse_body(pass, None, &refusal);
             return;
@@ -257,7 +260,9 @@ impl Engine {
             out.stats_mut().ports_exhausted += 1;
         }
         if r.status == 415 {
+            // §21.4.13: what would have been taken, by type and by encoding.
             response.push_back(Name::Accept, "application/sdp");
+            response.push_back(Name::parse("Accept-Encoding"), "identity");
         }
         out.count_rejected(w.side(p.ingress()), r.reason);
         out.notice(super::Level::Warn, format!("from {}: {}", flow.peer, r.why));
@@ -271,4 +276,9 @@ impl Engine {
             self.calls.end_attempt(w, out, no, r.status, outcome);
         }
     }
+}
+
+/// The side a request goes to.
+fn side_of(legs: &[LegState]) -> Side {
+    legs.first().map_or(Side::Outside, |l| l.side)
 }

@@ -2,10 +2,11 @@
 //! leg gets. Policy was asked when the dialog began.
 
 use super::analysis::answer::Answer;
-use super::analysis::body::Role;
+use super::analysis::body::{Role, Way};
 use super::analysis::headers::{Crossing, carry};
 use super::analysis::{Incoming, Veil};
 use super::calls::{Place, Speaker};
+use super::ending::refuse_all;
 use super::proxy_client::{may_speak, next_hop};
 use super::purpose::{InDialog, Purpose};
 use super::world::with_tag;
@@ -41,13 +42,14 @@ impl Engine {
         let late = self.calls.has_offered(place.call, place.leg.other());
         let is_answer = i.is(&Method::Prack) && late;
         let who = Speaker::new(place.leg, &i.flow);
-        let role = Role { call: place.call, who, offers: !is_answer };
-        let role = Some(role).filter(|_| self.calls.has_media(place.call));
+        let negotiates = negotiates(i.method()) && self.calls.has_media(place.call);
+        let role = negotiates.then_some(Role { call: place.call, who, offers: !is_answer });
+        let way = Way { to: place.far.side, role, allow: &place.allow };
         let carried = self
             .pass_report(&mut request, i, &place.far)
-            .and_then(|()| self.carrier().carry(&mut request, role, &place.allow));
+            .and_then(|()| self.carrier().carry(&mut request, &way));
         let described = match carried {
-            Ok(described) => described,
+            Ok(carried) => carried.described && negotiates,
             Err(refusal) => {
                 let pass = self.transactions.open_pass(server, i.flow.listener, Purpose::Other);
                 self.refuse_body(pass, None, &refusal);
@@ -85,14 +87,15 @@ impl Engine {
         self.calls.acknowledged(place.call);
         self.calls.follow(&place, i);
         let mut ack = i.message.clone();
+        let mut refused = None;
         if self.calls.has_offered(place.call, place.leg.other()) {
             let who = Speaker::new(place.leg, &i.flow);
             let role = Some(Role { call: place.call, who, offers: false });
-            if let Err(refusal) = self.carrier().carry(&mut ack, role, &place.allow) {
-                let text = format!("ACK of call {}: {}", place.call, refusal.why);
-                self.out.notice(Level::Warn, text);
-                self.hang_up(place.call, EndedBy::Error);
-                return;
+            let way = Way { to: place.far.side, role, allow: &place.allow };
+            refused = self.carrier().carry(&mut ack, &way).err();
+            if refused.is_some() {
+                ack.set_body(Vec::new());
+                refuse_all(&self.world, &mut ack, i.message.body(), place.far.flow.listener);
             }
         } else if !ack.body().is_empty() {
             // Not an answer to anything: a body here cannot mean media.
@@ -100,6 +103,11 @@ impl Engine {
         }
         let (ack, _, flow) = self.carry_in_dialog(&ack, i, &place);
         self.out.transmit(flow, ack.to_bytes());
+        if let Some(refusal) = refused {
+            let text = format!("ACK of call {}: {}", place.call, refusal.why);
+            self.out.notice(Level::Warn, text);
+            self.hang_up(place.call, EndedBy::Error);
+        }
     }
 
     /// The request as the other leg gets it, its branch and its way.
@@ -145,6 +153,11 @@ impl Engine {
         let (far, branch) = carry(w, veil, &self.calls, &mut self.out, request, &x);
         (far, branch, flow)
     }
+}
+
+/// Requests whose bodies are offers or answers (RFC 3264 with RFC 3261, RFC 3262, RFC 3311).
+fn negotiates(method: &Method) -> bool {
+    matches!(method, Method::Invite | Method::Prack | Method::Update)
 }
 
 /// A NOTIFY that says that its subscription is over (RFC 6665 §4.1.3).

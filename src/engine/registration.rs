@@ -2,6 +2,7 @@
 //! binding is, `phones` knows.
 
 use super::Engine;
+use super::analysis::body::Way;
 use super::analysis::headers::{Crossing, carry};
 use super::analysis::{Incoming, Veil, set_host};
 use super::attempt::Attempt;
@@ -9,6 +10,7 @@ use super::ids::{ServerId, UpstreamId};
 use super::phones::Registered;
 use super::purpose::Purpose;
 use crate::config::Allow;
+use crate::ground::Side;
 use crate::wire::sip::Name;
 
 impl Engine {
@@ -30,7 +32,15 @@ impl Engine {
         id: UpstreamId,
         allow: &Allow,
     ) {
-        let (w, out, i) = (&self.world, &mut self.out, &a.incoming);
+        let i = &a.incoming;
+        let mut request = i.message.clone();
+        let way = Way { to: Side::Outside, role: None, allow };
+        if let Err(refusal) = self.carrier().carry(&mut request, &way) {
+            let pass = self.transactions.open_pass(server, i.flow.listener, Purpose::Other);
+            self.refuse_body(pass, None, &refusal);
+            return;
+        }
+        let (w, out) = (&self.world, &mut self.out);
         let way = self.upstreams.way(w, id).ok();
         let Some((upstream, flow)) = self.upstreams.get(w, id).zip(way) else {
             let answer = w.answer(&i.message, 480, "Temporarily Unavailable");
@@ -47,7 +57,6 @@ impl Engine {
         let side = w.side(flow.listener);
         let domain = upstream.domain.as_str();
         let veil = Veil::new(w, &self.phones);
-        let mut request = i.message.clone();
         pending.seal_contacts(w, &mut request, flow);
         let mut uri = i.uri.clone();
         if veil.must_hide(&uri) || w.is_local_domain(&uri) {

@@ -42,7 +42,8 @@ impl Engine {
         if let Err(refused @ Refused::Stranger(_)) = self.take_report(&body, &i.flow, user) {
             let phrase = "Not A Party Of This Call";
             let why = format!("quality report refused: {refused}");
-            return Err(BodyRefusal { status: 403, phrase, why, reason: RejectReason::Source });
+            let (status, reason) = (403, RejectReason::Source);
+            return Err(BodyRefusal { status, phrase, why, reason, session: false });
         }
         if i.side == far.side {
             return Ok(());
@@ -62,6 +63,7 @@ impl Engine {
             phrase: "Unsupported Media Type",
             why: format!("quality report cannot be read: {why}"),
             reason: RejectReason::Body,
+            session: false,
         })?;
         message.set_body(renamed);
         Ok(())

@@ -1,12 +1,12 @@
 //! Responses on their way back: what the near side sees of them, and what a final answer changes in
 //! the call. It never chooses between answers; `transactions` does.
 
-use super::analysis::body::Role;
+use super::analysis::body::{BodyRefusal, Carried, Role, Way, drop_body};
 use super::analysis::headers::{foreign_routes, near_head, show_contact};
 use super::analysis::strip::strip;
 use super::analysis::{Veil, contact_of, set_host};
 use super::calls::{Kind, Speaker};
-use super::ids::UpstreamId;
+use super::ids::{PassId, UpstreamId};
 use super::purpose::{InDialog, Purpose};
 use super::transactions::Answer;
 use super::{Engine, Level};
@@ -15,28 +15,56 @@ use crate::config::Allow;
 use crate::ground::{CallNo, Flow, Leg, ListenerId, Side};
 use crate::wire::sip::{Message, Method, Name, NameAddr};
 
+/// A response as the near side gets it.
+struct Near {
+    message: Message,
+    /// The session description that it carried, and that somebody waits for, may not cross.
+    refused: Option<BodyRefusal>,
+}
+
 impl Engine {
     /// 101–199 to an INVITE.
     pub(super) fn provisional(&mut self, answer: &Answer) {
-        let Some(near) = self.translate(answer) else { return };
-        if let Some(server) = self.transactions.pass(answer.pass).map(|p| p.server()) {
-            self.transactions.respond(&self.world, &mut self.out, server, &near);
+        let Some(Near { message, refused }) = self.translate(answer) else { return };
+        // Whoever acknowledged it (RFC 3262) would leave an answer that nobody got, or an offer
+        // without an answer.
+        let reliable = answer.response.has(&Name::parse("RSeq"));
+        if let Some(refusal) = refused.filter(|_| reliable) {
+            let (w, out) = (&self.world, &mut self.out);
+            self.transactions.give_up(w, out, answer.pass, answer.client);
+            self.refused_here(answer.pass, &refusal);
+        } else if let Some(server) = self.transactions.pass(answer.pass).map(|p| p.server()) {
+            self.transactions.respond(&self.world, &mut self.out, server, &message);
         }
     }
 
     /// A 2xx.
     pub(super) fn success(&mut self, answer: &Answer) {
-        let Some(near) = self.translate(answer) else { return };
-        let Some(purpose) = self.transactions.pass(answer.pass).map(|p| p.purpose().clone()) else {
+        let Some(pass) = self.transactions.pass(answer.pass) else { return };
+        let (server, purpose) = (pass.server(), pass.purpose().clone());
+        if *answer.response.method() == Method::Invite
+            && (self.transactions.was_refused(server)
+                || purpose.call().is_some_and(|no| self.calls.get(no).is_none()))
+        {
+            self.unheard(answer);
+            // A re-INVITE that the end of its call has overtaken: its asker still waits.
+            self.failed_here(answer.pass, 481, "Call/Transaction Does Not Exist");
             return;
-        };
-        self.transactions.succeed(&self.world, &mut self.out, answer.pass, &near);
+        }
+        let Some(Near { message, refused }) = self.translate(answer) else { return };
+        // What passed before has its ACK from the caller, whatever is thought of it now.
+        if let Some(refusal) = refused.filter(|_| !self.transactions.has_passed(answer)) {
+            self.answer_refused(answer, &purpose, &refusal);
+            return;
+        }
+        self.transactions.passes_on(answer);
+        self.transactions.succeed(&self.world, &mut self.out, answer.pass, &message);
         self.after_success(&purpose, &answer.response);
     }
 
     /// 3xx–6xx of a branch.
     pub(super) fn failure(&mut self, answer: &Answer) {
-        let Some(mut near) = self.translate(answer) else { return };
+        let Some(Near { message: mut near, .. }) = self.translate(answer) else { return };
         let status = answer.response.status();
         if status == 503 {
             // §16.7 step 6: our client would take a 503 for the gateway's own.
@@ -50,8 +78,25 @@ impl Engine {
         }
     }
 
-    /// The response as the near side gets it; `None`: it may not pass.
-    fn translate(&mut self, answer: &Answer) -> Option<Message> {
+    /// What our refusal of a session description tells who waits for it.
+    pub(super) fn refused_here(&mut self, pass: PassId, refusal: &BodyRefusal) {
+        match refusal.status {
+            503 => self.failed_here(pass, 503, "No Relay Ports"),
+            _ => self.failed_here(pass, 488, "Not Acceptable Here"),
+        }
+    }
+
+    /// A branch failed, in our own words.
+    fn failed_here(&mut self, pass: PassId, status: u16, phrase: &str) {
+        let (w, out) = (&self.world, &mut self.out);
+        let server = self.transactions.pass(pass).map(|p| p.server());
+        let request = server.and_then(|s| self.transactions.server(s)).map(|t| t.request());
+        let Some(failure) = request.map(|r| w.answer(r, status, phrase)) else { return };
+        self.transactions.failed(w, out, pass, failure);
+    }
+
+    /// The response as the near side gets it, without what may not cross; `None`: nobody waits.
+    fn translate(&mut self, answer: &Answer) -> Option<Near> {
         let Answer { pass, flow, response, .. } = answer;
         let p = self.transactions.pass(*pass)?;
         let (ingress, purpose) = (p.ingress(), p.purpose().clone());
@@ -88,15 +133,12 @@ impl Engine {
         let allow = self.calls.allow(purpose.call());
         let trusted = self.upstreams.is_trusted(&self.world, upstream);
         strip(&self.world, &mut near, from, to, &allow, trusted);
-        if !self.carry_answer(&purpose, &request, *flow, &mut near, &allow) {
-            self.abandon(answer);
-            return None;
-        }
+        let refused = self.carry_answer(&purpose, to, *flow, &mut near, &allow);
         if to == Side::Outside {
             let veil = Veil::new(&self.world, &self.phones);
             veil.hide(&mut self.out, &mut near, ingress, flow.peer.ip());
         }
-        Some(near)
+        Some(Near { message: near, refused })
     }
 
     fn learn_fork(&mut self, no: CallNo, answer: &Answer) {
@@ -158,23 +200,29 @@ impl Engine {
         }
     }
 
-    /// The body of a response: an answer, or a late offer. False: it was refused.
+    /// The body of a response: an answer, a late offer, or neither. What may not cross is left
+    /// out; the refusal is of the session description that somebody waits for.
     fn carry_answer(
         &mut self,
         purpose: &Purpose,
-        request: &Message,
+        to: Side,
         flow: Flow,
         near: &mut Message,
         allow: &Allow,
-    ) -> bool {
+    ) -> Option<BodyRefusal> {
         let role = self.role_of_answer(purpose, flow, near);
-        let Err(refusal) = self.carrier().carry(near, role, allow) else { return true };
+        let carried = self.carrier().carry(near, &Way { to, role, allow }).unwrap_or_else(|r| {
+            drop_body(near);
+            Carried { described: false, lost: Some(r) }
+        });
+        let refusal = carried.lost?;
         self.out.count_rejected(self.world.side(flow.listener), refusal.reason);
-        let method = request.method();
-        let text = format!("answer to {method} from {}: {}", flow.peer, refusal.why);
+        let (status, method, from) = (near.status(), near.method(), flow.peer);
+        let text = format!("{status} to {method} from {from}, its body left out: {}", refusal.why);
         self.out.notice(Level::Warn, text);
-        self.out.security(SecurityClass::MediaRefused, flow, refusal.why);
-        false
+        self.out.security(SecurityClass::MediaRefused, flow, refusal.why.clone());
+        let waited_for = role.is_some() && refusal.session && !carried.described;
+        waited_for.then_some(refusal)
     }
 
     /// A reliable answer may stand in a 1xx and be repeated in the 2xx; a late offer too.
@@ -182,8 +230,13 @@ impl Engine {
         let (call, leg, offers) = match purpose {
             _ if near.status() >= 300 => return None,
             Purpose::Invite { call, offered } => (*call, Leg::Callee, !offered),
-            Purpose::InDialog(d) => (d.call, d.leg.other(), !d.offered),
-            Purpose::Subscribe { .. } | Purpose::Register(_) | Purpose::Other => return None,
+            Purpose::InDialog(d) if d.offered || *near.method() == Method::Invite => {
+                (d.call, d.leg.other(), !d.offered)
+            }
+            Purpose::InDialog(_)
+            | Purpose::Subscribe { .. }
+            | Purpose::Register(_)
+            | Purpose::Other => return None,
         };
         let mut who = Speaker::new(leg, &flow);
         if matches!(purpose, Purpose::Invite { .. }) {

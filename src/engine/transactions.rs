@@ -44,6 +44,8 @@ pub(crate) enum Heard {
     Success(Answer),
     /// 3xx–6xx of a branch, to be translated and kept.
     Failure(Answer),
+    /// A 2xx to an INVITE that nobody waits for: its branch was given up, or its pass is over.
+    Orphan(Answer),
     /// A final failure went back: what was asked for is over.
     Failed {
         /// What the pass was for.

@@ -82,9 +82,17 @@ impl<'a> Veil<'a> {
         }
     }
 
-    /// Text with every hidden address overwritten.
+    /// Text with every hidden address and every host name of the inside overwritten.
     pub(crate) fn scrub(&self, text: &[u8]) -> Vec<u8> {
-        body::scrub(text, |ip| self.is_hidden(ip), &self.shown_address())
+        let shown = self.shown_address();
+        let text = body::scrub(text, |ip| self.is_hidden(ip), &shown);
+        body::scrub_names(&text, &self.w.config().site.inside_domains, &shown)
+    }
+
+    /// Whether octets that are no text name the inside all the same.
+    pub(crate) fn is_named_in(&self, octets: &[u8]) -> bool {
+        let domains = &self.w.config().site.inside_domains;
+        body::names_inside(octets, |ip| self.is_hidden(ip), domains)
     }
 
     /// The address outside parties know us by.

@@ -3,7 +3,8 @@
 
 use super::invite_client::InviteClient;
 use super::plain_client::PlainClient;
-use super::{Action, Actions, Due, Event, Heard, Timer, Transactions};
+use super::{Action, Actions, Answer, Due, Event, Heard, Timer, Transactions};
+use crate::engine::calls::MAX_FORKS;
 use crate::engine::ids::{ClientId, PassId};
 use crate::engine::outbox::Outbox;
 use crate::engine::world::World;
@@ -50,6 +51,8 @@ pub(super) struct Client {
     pass: Option<PassId>,
     /// A provisional answer came.
     proceeding: bool,
+    /// The 2xx that came, by To tag; each with the ACK that we sent for it, if we did.
+    successes: Vec<(String, Option<Bytes>)>,
 }
 
 impl Client {
@@ -63,6 +66,17 @@ impl Client {
 
     pub(super) fn pass(&self) -> Option<PassId> {
         self.pass
+    }
+
+    fn success(&self, response: &Message) -> Option<&(String, Option<Bytes>)> {
+        let tag = response.to_tag().unwrap_or_default();
+        let success = (200..300).contains(&response.status());
+        self.successes.iter().find(|(t, _)| success && t == tag)
+    }
+
+    /// The ACK that we sent for this 2xx when it came first.
+    fn acknowledged(&self, response: &Message) -> Option<Bytes> {
+        self.success(response)?.1.clone()
     }
 }
 
@@ -112,8 +126,17 @@ impl Transactions {
         let bytes = request.to_bytes();
         self.client_keys.insert(key.clone(), id);
         self.ways.insert((flow.listener, flow.peer, id));
-        let (ack, proceeding) = (Bytes::new(), false);
-        let client = Client { key, machine, request, bytes, ack, flow, pass, proceeding };
+        let client = Client {
+            key,
+            machine,
+            request,
+            bytes,
+            ack: Bytes::new(),
+            flow,
+            pass,
+            proceeding: false,
+            successes: Vec::new(),
+        };
         self.clients.insert(id, client);
         self.run_client(w, out, id, actions, None);
         id
@@ -169,6 +192,10 @@ impl Transactions {
                 }
                 Action::Up => {
                     let flow = t.flow;
+                    if let Some(ack) = response.as_ref().and_then(|r| t.acknowledged(r)) {
+                        out.transmit(flow, ack);
+                        continue;
+                    }
                     match (pass, &response) {
                         (Some(pass), Some(r)) => self.up(w, out, pass, id, flow, r.clone()),
                         (None, Some(r)) if r.status() >= 200 => self.own(id, true),
@@ -211,6 +238,43 @@ impl Transactions {
         self.timers.stop(Due::CancelWait(id));
     }
 
+    /// What an answer answers: the request as sent, and its way.
+    pub(crate) fn asked(&self, answer: &Answer) -> Option<(&Message, Flow)> {
+        self.clients.get(&answer.client).map(|t| (&t.request, t.flow))
+    }
+
+    /// This 2xx came, and was passed on or acknowledged, before.
+    pub(crate) fn has_passed(&self, answer: &Answer) -> bool {
+        self.clients.get(&answer.client).is_some_and(|t| t.success(&answer.response).is_some())
+    }
+
+    /// A 2xx is passed on: its ACK is another's.
+    pub(crate) fn passes_on(&mut self, answer: &Answer) {
+        self.remember(answer, None);
+    }
+
+    /// Sends the ACK of a 2xx from here, now and whenever the 2xx comes again (RFC 3261 §13.2.2.4).
+    pub(crate) fn acknowledge(
+        &mut self,
+        out: &mut Outbox,
+        answer: &Answer,
+        flow: Flow,
+        ack: Bytes,
+    ) {
+        self.remember(answer, Some(ack.clone()));
+        out.transmit(flow, ack);
+    }
+
+    fn remember(&mut self, answer: &Answer, ack: Option<Bytes>) {
+        let Some(t) = self.clients.get_mut(&answer.client) else { return };
+        let tag = answer.response.to_tag().unwrap_or_default();
+        if let Some(known) = t.successes.iter_mut().find(|(t, _)| t == tag) {
+            known.1 = ack.or(known.1.take());
+        } else if t.successes.len() < MAX_FORKS {
+            t.successes.push((tag.to_owned(), ack));
+        }
+    }
+
     /// Sends CANCEL for a request that is pending (RFC 3261 §9.1): same Via, URI and route.
     pub(super) fn cancel_client(&mut self, w: &World, out: &mut Outbox, id: ClientId) {
         let Some(t) = self.clients.get(&id) else { return };
@@ -222,7 +286,8 @@ impl Transactions {
 
     /// A branch was cancelled and never answered.
     pub(super) fn cancel_unanswered(&mut self, w: &World, out: &mut Outbox, id: ClientId) {
-        self.unanswered(w, out, id, 487, "Request Terminated");
+        // Cancelled by the caller it is 487 all the same; by timer C it is none of his doing.
+        self.unanswered(w, out, id, 408, "Request Timeout");
         self.client_event(w, out, id, Event::TransportError);
     }
 

@@ -24,6 +24,8 @@ struct Branch {
     state: BranchState,
     /// CANCEL is to follow as soon as a provisional answer allows it.
     cancel: bool,
+    /// It was cancelled, and nothing it says counts any more.
+    given_up: bool,
     /// The callee leg as it will be, for dialog-forming requests.
     leg: Option<LegState>,
 }
@@ -101,8 +103,8 @@ impl Transactions {
         let invite = *request.method() == Method::Invite;
         let client = self.forward(w, out, request, branch, flow, Some(pass));
         if let Some(p) = self.passes.get_mut(&pass) {
-            let (state, cancel) = (BranchState::Pending, false);
-            p.branches.push(Branch { client, state, cancel, leg });
+            let (state, cancel, given_up) = (BranchState::Pending, false, false);
+            p.branches.push(Branch { client, state, cancel, given_up, leg });
         }
         if invite {
             self.arm_timer_c(w, client);
@@ -123,12 +125,17 @@ impl Transactions {
         flow: Flow,
         response: Message,
     ) {
-        let Some(p) = self.passes.get_mut(&pass) else { return };
-        let (status, quiet) = (response.status(), p.done || p.cancelled);
-        let invite = *response.method() == Method::Invite;
-        let done = p.done;
-        let Some(branch) = p.branch_mut(client) else { return };
+        let (status, invite) = (response.status(), *response.method() == Method::Invite);
         let answer = Answer { pass, client, flow, response };
+        let known = self.passes.get_mut(&pass).map(|p| (p.done, p.cancelled, p.branch_mut(client)));
+        let Some((done, cancelled, Some(branch))) = known.filter(|(.., b)| !given_up(b)) else {
+            // It counted already; only a 2xx has somebody at its other end who must hear of it.
+            if invite && (200..300).contains(&status) {
+                self.heard.push_back(Heard::Orphan(answer));
+            }
+            return;
+        };
+        let quiet = done || cancelled;
         if status < 200 {
             if std::mem::take(&mut branch.cancel) {
                 self.cancel_client(w, out, client);
@@ -151,6 +158,17 @@ impl Transactions {
             // §16.7 step 5: every 2xx to INVITE goes back; of others the first.
             self.heard.push_back(Heard::Success(answer));
         }
+    }
+
+    /// A branch that cannot come to a good end is cancelled, and nothing it says counts any more.
+    pub(crate) fn give_up(&mut self, w: &World, out: &mut Outbox, pass: PassId, client: ClientId) {
+        let Some(branch) = self.passes.get_mut(&pass).and_then(|p| p.branch_mut(client)) else {
+            return;
+        };
+        branch.state = BranchState::Final;
+        branch.given_up = true;
+        self.timers.stop(Due::Client(client, Timer::C));
+        self.cancel_client(w, out, client);
     }
 
     /// A 2xx goes back, and the other branches are cancelled. Over a stream this ends the
@@ -239,6 +257,10 @@ impl Transactions {
             self.cancel_client(w, out, client);
         }
     }
+}
+
+fn given_up(branch: &Option<&mut Branch>) -> bool {
+    branch.as_ref().is_some_and(|b| b.given_up)
 }
 
 /// Which failure tells the caller most (§16.7 step 6): lower is better.

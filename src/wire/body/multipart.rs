@@ -2,9 +2,7 @@
 //! so that the others are what they were. What two readers could split differently is refused.
 
 use super::kind::{Kind, Unreadable, is_optional, is_plain};
-use super::scrub;
 use crate::wire::limits;
-use std::net::IpAddr;
 
 /// One part of a multipart body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,11 +53,10 @@ impl Part {
         self.body = body;
     }
 
-    /// Overwrites every address in its header lines (a Content-ID is often `x@host`) for which
-    /// `hidden` says so.
-    pub fn scrub_head(&mut self, hidden: impl Fn(IpAddr) -> bool, shown: &str) {
+    /// Writes its header lines anew (a Content-ID is often `x@host`).
+    pub fn overwrite_head(&mut self, overwrite: impl Fn(&[u8]) -> Vec<u8>) {
         for line in &mut self.head {
-            *line = scrub(line, &hidden, shown);
+            *line = overwrite(line);
         }
     }
 

@@ -85,7 +85,7 @@ fn parts_are_found_where_every_reader_finds_them() {
 fn one_part_is_rewritten_and_the_others_stay() {
     let mut parts = split(MIXED.as_bytes(), "b").unwrap();
     parts[0].set_body(b"v=0\r\n".to_vec());
-    parts[1].scrub_head(|ip| ip.to_string() == "10.0.0.5", "203.0.113.7");
+    parts[1].overwrite_head(|l| scrub(l, |ip| ip.to_string() == "10.0.0.5", "203.0.113.7"));
     let out = String::from_utf8(join(&parts, "b")).unwrap();
     assert_eq!(
         out,
