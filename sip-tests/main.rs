@@ -33,6 +33,7 @@ mod reload;
 mod renegotiation;
 mod retransmission;
 mod simulate;
+mod streams;
 mod subscription;
 mod tidy;
 mod torture;

@@ -333,3 +333,30 @@ fn what_negotiates_nothing_changes_no_media_whatever_it_carries() {
     lab.hang_up(&mut a, &b);
     lab.end();
 }
+
+#[test]
+fn a_refused_offer_takes_the_streams_it_opened_with_it() {
+    for caller_asks in [true, false] {
+        let mut lab = Lab::edge();
+        let (phone, pbx) = parties(&lab);
+        let (mut a, mut b) = lab.establish(&phone, &pbx);
+        let before = streams(&lab);
+        for answers in [488, 200] {
+            let (from, to) = if caller_asks { (&mut a, &b) } else { (&mut b, &a) };
+            let offer = format!("{}m=video 4100 RTP/AVP 96\r\n", from.ua.sdp(4000));
+            let invite = reinvite(&mut lab, from, to, Some(offer));
+            assert_eq!(lab.relay.open.len(), 2);
+            let text = to.ua.answer(&invite, answers, "");
+            lab.send(to.ua.at, if answers == 200 { text.sdp(refused()) } else { text });
+            lab.expect(to.ua.at, "ACK");
+            told_488(&mut lab, from);
+            assert_eq!(streams(&lab), before);
+        }
+        // Silence is supervised as before: the stream that was not taken up delays nothing.
+        lab.relay.silent = true;
+        lab.advance(s(61));
+        assert_eq!(lab.ends(), [("answered", 200, "media_timeout")]);
+        lab.clear();
+        lab.end();
+    }
+}

@@ -73,8 +73,14 @@ impl Calls {
     ) -> Result<Vec<u8>, MediaRefusal> {
         let sdp = Sdp::parse(body).map_err(|e| MediaRefusal::refused(e.to_string()))?;
         let parties = self.judge_all(w, out, call, who, &sdp)?;
+        let live = sdp.media().iter().any(|m| m.port != 0);
+        if live && parties.iter().all(Option::is_none) {
+            let why = "no stream of it is carried here: RTP only".to_owned();
+            return Err(MediaRefusal::refused(why));
+        }
         let now = w.now().mono;
-        let (address, places) = self.media.offered(call, who.leg, sdp.media(), &parties, now)?;
+        let offered = self.media.offered(call, who.leg, sdp.media(), &parties, now);
+        let (address, places) = offered.inspect_err(|_| self.media.undo_offer(call))?;
         let held = is_held(sdp.media());
         self.media.pend(call, who.leg, sdp.media(), parties, held);
         self.flush_media(out);
@@ -105,6 +111,7 @@ impl Calls {
     /// A re-INVITE failed: the media stay as they were (RFC 6141).
     pub(crate) fn offer_failed(&mut self, out: &mut Outbox, call: CallNo) {
         self.media.drop_pending(call);
+        self.media.undo_offer(call);
         self.flush_media(out);
     }
 

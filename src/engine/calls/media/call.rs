@@ -51,6 +51,10 @@ pub(crate) struct CallMedia {
     pub(super) faces: [Face; 2],
     pub(super) call_ids: [String; 2],
     pub(super) streams: Vec<Option<Stream>>,
+    /// Opened by the last offer: they go when it fails (RFC 6141).
+    pub(super) fresh: Vec<usize>,
+    /// Closed while the call goes on; the relay has not reported them.
+    pub(super) leaving: Vec<Stream>,
     pub(super) pending: Option<Pending>,
     /// The leg whose offer came in a response or is otherwise unanswered.
     pub(super) held: [bool; 2],
@@ -68,6 +72,8 @@ impl CallMedia {
             faces,
             call_ids,
             streams: Vec::new(),
+            fresh: Vec::new(),
+            leaving: Vec::new(),
             pending: None,
             held: [false; 2],
             idle: None,
@@ -81,6 +87,14 @@ impl CallMedia {
 
     pub(super) fn sides(&self) -> [Side; 2] {
         [self.faces[0].side, self.faces[1].side]
+    }
+
+    /// The stream that the relay has closed.
+    pub(super) fn let_go(&mut self, id: StreamId, index: usize) -> Option<Stream> {
+        match self.leaving.iter().position(|s| s.id == id) {
+            Some(at) => Some(self.leaving.swap_remove(at)),
+            None => self.streams.get_mut(index)?.take_if(|s| s.id == id),
+        }
     }
 
     /// It is over, and the relay has reported every stream.

@@ -110,6 +110,9 @@ impl MediaTable {
         parties: &[Option<Party>],
         now: Mono,
     ) -> Result<(IpAddr, Vec<Place>), MediaRefusal> {
+        if let Some(c) = self.calls.get_mut(&call) {
+            c.fresh.clear();
+        }
         let mut places = Vec::with_capacity(media.len());
         for (index, (m, party)) in media.iter().zip(parties).enumerate() {
             let place = match party {
@@ -164,6 +167,7 @@ impl MediaTable {
         }
         if let Some(slot) = c.streams.get_mut(index) {
             let watch = Default::default();
+            c.fresh.push(index);
             *slot = Some(Stream { id, kind, ports, parties, open: true, idle: false, watch });
         }
         self.streams.insert(id, (call, index));
@@ -190,6 +194,18 @@ impl MediaTable {
         }
     }
 
+    /// The last offer failed: what it opened is closed.
+    pub(in crate::engine::calls) fn undo_offer(&mut self, call: CallNo) {
+        let Some(c) = self.calls.get_mut(&call) else { return };
+        for index in std::mem::take(&mut c.fresh) {
+            if let Some(s) = c.streams.get_mut(index).and_then(Option::take) {
+                c.closing += 1;
+                self.commands.push(close(s.id));
+                c.leaving.push(s);
+            }
+        }
+    }
+
     /// An answer: both parties take effect. The address and places for the body towards the leg
     /// that offered.
     pub(in crate::engine::calls) fn answered(
@@ -201,6 +217,7 @@ impl MediaTable {
         held: bool,
     ) -> Result<(IpAddr, Vec<Place>), MediaRefusal> {
         let c = self.calls.get_mut(&call).ok_or_else(without_offer)?;
+        c.fresh.clear();
         if let Some(p) = c.pending.take() {
             c.held[p.leg.index()] = p.held;
             for (index, (party, codecs)) in p.parties.iter().zip(p.codecs).enumerate() {
@@ -288,10 +305,11 @@ impl MediaTable {
     ) -> Option<CallNo> {
         let (call, index) = self.streams.remove(&stream)?;
         let c = self.calls.get_mut(&call)?;
-        let s = c.streams.get_mut(index)?.take()?;
+        let leaving = c.leaving.iter().any(|s| s.id == stream);
+        let s = c.let_go(stream, index)?;
         // Which of the two was taken is not known: both may be lent again, later than the others.
         self.lent.give(binds(&c.faces), s.ports, [false; 2], now);
-        if !s.open {
+        if !s.open || leaving {
             c.closing = c.closing.saturating_sub(1);
         }
         Some(call)
@@ -322,7 +340,7 @@ impl MediaTable {
     ) -> Option<CallNo> {
         let (call, index) = self.streams.remove(&id)?;
         let c = self.calls.get_mut(&call)?;
-        let s = c.streams.get_mut(index)?.take()?;
+        let s = c.let_go(id, index)?;
         let touched = |leg: &FlowCounters| {
             leg.packets.iter().chain(&leg.sent).chain(&leg.dropped).any(|n| *n > 0)
         };
