@@ -8,6 +8,7 @@ pub(crate) mod relay;
 pub(crate) mod robot;
 pub(crate) mod script;
 pub(crate) mod site;
+pub(crate) mod talker;
 
 pub(crate) use message::Msg;
 pub(crate) use script::{Leg, Ua, sdp};
@@ -165,8 +166,15 @@ impl Lab {
     /// Sends a message from a party to the gateway.
     pub(crate) fn send(&mut self, from: Party, text: impl Into<Bytes>) {
         let bytes = text.into();
-        self.checks.received(from, &bytes);
+        let asked = self.checks.received(&bytes, self.now.mono);
+        let before = asked.is_some().then(|| self.stats().now.transactions);
         self.input(Input::Message { flow: from.flow, bytes });
+        let total = |counts: [u64; 2]| counts.iter().sum::<u64>();
+        if let (Some(asked), Some(before)) = (asked, before)
+            && total(self.stats().now.transactions) <= total(before)
+        {
+            self.checks.not_taken(&asked);
+        }
     }
 
     /// Any input, then everything it causes.
@@ -218,7 +226,7 @@ impl Lab {
             return;
         }
         let msg = Msg::read(flow, &bytes);
-        self.checks.sent(&self.secrets, &msg);
+        self.checks.sent(&self.secrets, &msg, self.now.mono);
         self.inboxes.entry(flow.peer).or_default().push_back(msg);
     }
 

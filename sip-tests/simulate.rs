@@ -2,27 +2,13 @@
 //! What must hold is in `lab::check`; here it is only made likely that something could go wrong.
 
 use crate::lab::robot::{Alarm, Callee, Caller, Wish};
+use crate::lab::talker::{Dice, Talker};
 use crate::lab::{Lab, Leg, Msg, Party, Ua, ms, s};
 use bytes::Bytes;
 use portreeve::ground::Mono;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
-
-/// Numbers from a seed (xorshift64*).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, below: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) % below
-    }
-
-    fn percent(&mut self, chance: u64) -> bool {
-        self.roll(100) < chance
-    }
-}
 
 /// How bad the network is, in percent.
 #[derive(Clone, Copy)]
@@ -43,23 +29,34 @@ struct World {
     lab: Lab,
     dice: Dice,
     weather: Weather,
+    /// The parties do what nobody should.
+    unruly: bool,
     on_way: BTreeMap<(Mono, u64), Parcel>,
     sent: u64,
     callers: BTreeMap<String, Caller>,
     callees: BTreeMap<String, Callee>,
     phones: Vec<Ua>,
+    /// What each registered as, as the PBX knows it; none: no calls come in.
+    sealed: Vec<String>,
     pbx: Ua,
 }
 
+/// A robot by where it is and the Call-ID of its leg.
+fn robot(at: SocketAddr, call_id: &str) -> String {
+    format!("{at} {call_id}")
+}
+
 impl World {
-    fn new(seed: u64, weather: Weather) -> Self {
-        let lab = Lab::edge();
+    fn new(seed: u64, weather: Weather, unruly: bool) -> Self {
+        let mut lab = Lab::edge();
         let at = |n: usize| format!("10.17.0.{}:5060", 20 + n);
-        let phones = (0..4).map(|n| lab.phone(&format!("10{n}"), &at(n))).collect();
+        let phones: Vec<Ua> = (0..4).map(|n| lab.phone(&format!("10{n}"), &at(n))).collect();
+        let known = phones.iter().filter(|_| unruly);
+        let sealed = known.map(|p| lab.register(p, 3600)).collect();
         let pbx = lab.far("200");
-        let dice = Dice(seed * 2 + 1);
+        let dice = Dice::new(seed);
         let (on_way, callers, callees) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { lab, dice, weather, on_way, sent: 0, callers, callees, phones, pbx }
+        Self { lab, dice, weather, unruly, on_way, sent: 0, callers, callees, phones, sealed, pbx }
     }
 
     fn put(&mut self, after: Duration, parcel: Parcel) {
@@ -89,12 +86,18 @@ impl World {
 
     fn new_call(&mut self) {
         let n = self.dice.roll(self.phones.len() as u64) as usize;
-        let ua = self.phones[n].clone();
-        let invite = ua.request(&mut self.lab, "INVITE", "200").sdp(ua.sdp(4000));
+        let inwards = self.sealed.get(n).filter(|_| self.dice.percent(40)).cloned();
+        let ua = if inwards.is_some() { self.pbx.clone() } else { self.phones[n].clone() };
+        let to = inwards.unwrap_or_else(|| format!("sip:200@{}", ua.domain));
+        let invite = ua.request_to(&mut self.lab, "INVITE", &to);
+        let late = self.unruly && self.dice.percent(20);
+        let invite = if late { invite } else { invite.sdp(ua.sdp(4000)) };
         let impatient = self.dice.percent(30);
         let patience = ms(500 + self.dice.roll(8_000));
-        let (caller, wishes) = Caller::new(Leg::calling(&ua, &invite), patience, impatient);
-        let id = caller.leg.call_id.clone();
+        let talker = Talker::new(Dice::new(self.dice.roll(1 << 40)), self.unruly);
+        let leg = Leg::calling(&ua, &invite);
+        let (caller, wishes) = Caller::new(leg, patience, impatient, talker);
+        let id = robot(ua.at.addr(), &caller.leg.call_id);
         self.callers.insert(id.clone(), caller);
         self.grant(ua.at, &id, wishes);
     }
@@ -109,38 +112,40 @@ impl World {
                     let at = caller.leg.ua.at;
                     self.grant(at, &id, wishes);
                 } else if let Some(callee) = self.callees.get_mut(&id) {
-                    let wishes = callee.wake(alarm);
-                    self.grant(self.pbx.at, &id, wishes);
+                    let wishes = callee.wake(&mut self.lab, alarm);
+                    let at = callee.at();
+                    self.grant(at, &id, wishes);
                 }
             }
         }
     }
 
     fn deliver(&mut self, msg: &Msg) {
-        let id = msg.call_id().to_owned();
+        let id = robot(msg.flow.peer, msg.call_id());
         if let Some(caller) = self.callers.get_mut(&id) {
             let wishes = caller.hear(&mut self.lab, msg);
             let at = caller.leg.ua.at;
             self.grant(at, &id, wishes);
             return;
         }
-        assert_eq!(msg.flow.peer, self.pbx.at.addr(), "to nobody: {msg}");
-        if !msg.is_request() {
-            return;
-        }
+        let everybody = self.phones.iter().chain(std::iter::once(&self.pbx));
+        let ua = everybody.into_iter().find(|ua| ua.at.addr() == msg.flow.peer);
+        let ua = ua.unwrap_or_else(|| panic!("to nobody: {msg}")).clone();
         let wishes = match self.callees.get_mut(&id) {
-            Some(callee) => callee.hear(msg),
+            Some(callee) => callee.hear(&mut self.lab, msg),
             None if msg.method() == "INVITE" => {
                 let ring = ms(50 + self.dice.roll(6_000));
                 let plan = [200, 200, 200, 486, 603, 0][self.dice.roll(6) as usize];
                 let tag = format!("pbx{}", self.callees.len());
-                let (callee, wishes) = Callee::new(&self.pbx, msg, tag, ring, plan);
+                let unruly = self.unruly.then(|| Dice::new(self.dice.roll(1 << 40)));
+                let leg = Leg::called(&ua, msg, &tag);
+                let (callee, wishes) = Callee::new(leg, msg, tag, ring, plan, unruly);
                 self.callees.insert(id.clone(), callee);
                 wishes
             }
             None => Vec::new(),
         };
-        self.grant(self.pbx.at, &id, wishes);
+        self.grant(ua.at, &id, wishes);
     }
 
     /// Runs to the next thing that happens.
@@ -164,7 +169,13 @@ impl World {
 
 /// Runs calls until all are over; outcomes as the callers saw them.
 fn run(seed: u64, calls: usize, weather: Weather) -> Vec<u16> {
-    let mut world = World::new(seed, weather);
+    let world = play(seed, calls, weather, false);
+    world.callers.values().map(|c| c.outcome).collect()
+}
+
+/// … and what the world was in the end.
+fn play(seed: u64, calls: usize, weather: Weather, unruly: bool) -> World {
+    let mut world = World::new(seed, weather, unruly);
     for _ in 0..calls {
         world.new_call();
         let until = world.lab.now.mono + ms(world.dice.roll(1_500));
@@ -181,7 +192,7 @@ fn run(seed: u64, calls: usize, weather: Weather) -> Vec<u16> {
     world.lab.end();
     let ids: BTreeSet<&String> = world.callers.keys().collect();
     assert_eq!(ids.len(), calls);
-    world.callers.values().map(|c| c.outcome).collect()
+    world
 }
 
 #[test]
@@ -211,4 +222,42 @@ fn loss_repetition_and_reordering_leave_nothing_behind() {
 fn the_same_seed_is_the_same_run() {
     let weather = Weather { loss: 20, twice: 10, delay: 200 };
     assert_eq!(run(99, 20, weather), run(99, 20, weather));
+}
+
+/// Every final answer that requests within dialogs got, on both sides.
+fn heard(world: &World) -> BTreeSet<u16> {
+    let callers = world.callers.values().flat_map(|c| &c.talker.heard);
+    callers.chain(world.callees.values().flat_map(|c| &c.talker.heard)).copied().collect()
+}
+
+#[test]
+fn unruly_parties_over_a_good_network_each_get_their_answers() {
+    let world = play(1, 120, Weather { loss: 0, twice: 0, delay: 5 }, true);
+    let outcomes: Vec<u16> = world.callers.values().map(|c| c.outcome).collect();
+    let told = |o: &u16| matches!(o, 200 | 486 | 487 | 488 | 603 | 408);
+    assert!(outcomes.iter().all(told), "{outcomes:?}");
+    for meant in [200, 486, 487, 488, 603] {
+        assert!(outcomes.contains(&meant), "{meant} in {outcomes:?}");
+    }
+    let forsaken = world.callers.values().map(|c| c.talker.forsaken).sum::<usize>()
+        + world.callees.values().map(|c| c.talker.forsaken).sum::<usize>();
+    assert_eq!(forsaken, 0, "every final answer to an INVITE had its ACK");
+    let heard = heard(&world);
+    for meant in [200, 400, 415, 488, 491, 603] {
+        assert!(heard.contains(&meant), "{meant} in {heard:?}");
+    }
+    assert!(heard.iter().all(|s| [200, 400, 415, 481, 488, 491, 603].contains(s)), "{heard:?}");
+}
+
+#[test]
+fn unruly_parties_over_a_bad_network_leave_nothing_behind() {
+    let weathers = [
+        Weather { loss: 5, twice: 5, delay: 40 },
+        Weather { loss: 20, twice: 20, delay: 300 },
+        Weather { loss: 50, twice: 40, delay: 450 },
+    ];
+    for seed in 20..32 {
+        let world = play(seed, 25, weathers[seed as usize % weathers.len()], true);
+        assert_eq!(world.callers.len(), 25);
+    }
 }

@@ -1,20 +1,27 @@
 //! What must hold after every step, whatever the script does.
 
-use super::{Lab, Msg, Party, message};
+use super::{Lab, Msg, message};
 use crate::lab::site;
 use portreeve::audit::Record;
 use portreeve::audit::Ruling;
+use portreeve::ground::Mono;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// A transaction at somebody's end: whom the answer goes to, branch, CSeq.
 type Transaction = (SocketAddr, String, String);
+
+/// A request that waits for its final answer: Call-ID, branch, CSeq.
+type Asked = (String, String, String);
 
 /// What was sent so far, as far as a later step can be wrong about it.
 #[derive(Debug, Default)]
 pub(crate) struct Checks {
     /// Final answers by transaction: status and To tag.
     finals: BTreeMap<Transaction, BTreeSet<(u16, String)>>,
+    /// Requests that have a transaction and no final answer: since when, or since what news.
+    waiting: BTreeMap<Asked, Mono>,
     /// Look at counters only every so many steps.
     pub(crate) every: usize,
     /// Remember no answers: long runs.
@@ -23,16 +30,40 @@ pub(crate) struct Checks {
 }
 
 impl Checks {
-    pub(crate) fn received(&mut self, _from: Party, _bytes: &[u8]) {
+    /// A message is about to be given to the gateway: the request it is, if it is a new one.
+    pub(crate) fn received(&mut self, bytes: &[u8], now: Mono) -> Option<Asked> {
         self.steps += 1;
+        let asked = asked(bytes).filter(|a| self.every <= 1 && !self.waiting.contains_key(a))?;
+        self.waiting.insert(asked.clone(), now);
+        Some(asked)
     }
 
-    pub(crate) fn sent(&mut self, secrets: &[&str], msg: &Msg) {
+    /// It got no transaction: nothing need answer it.
+    pub(crate) fn not_taken(&mut self, asked: &Asked) {
+        self.waiting.remove(asked);
+    }
+
+    pub(crate) fn sent(&mut self, secrets: &[&str], msg: &Msg, now: Mono) {
+        if !msg.is_request() {
+            self.answered(msg, now);
+        }
         if site::is_outside(msg.flow.listener) {
             no_secret_leaves(secrets, msg);
         }
         if !self.forgetful {
             self.one_final(msg);
+        }
+    }
+
+    fn answered(&mut self, msg: &Msg, now: Mono) {
+        let first = |name: &str| msg.all(name).first().copied().unwrap_or_default().to_owned();
+        let via = first("Via");
+        let branch = message::param(&via, "branch").unwrap_or_default().to_owned();
+        let asked = (first("Call-ID"), branch, first("CSeq"));
+        if msg.status() >= 200 {
+            self.waiting.remove(&asked);
+        } else if let Some(since) = self.waiting.get_mut(&asked) {
+            *since = now;
         }
     }
 
@@ -50,6 +81,34 @@ impl Checks {
         let success = finals.iter().all(|(status, _)| (200..300).contains(status));
         let invite = msg.header("CSeq").ends_with(" INVITE");
         assert!(finals.len() == 1 || success && invite, "two final answers: {finals:?}\n{msg}");
+    }
+}
+
+/// Reads as little of a request as names its transaction.
+fn asked(bytes: &[u8]) -> Option<Asked> {
+    let text = String::from_utf8_lossy(bytes);
+    let head = text.split("\r\n\r\n").next()?;
+    let row = |names: [&str; 2]| {
+        let row = head.lines().filter_map(|l| l.split_once(':'));
+        let mut row = row.filter(|(n, _)| names.iter().any(|m| n.trim().eq_ignore_ascii_case(m)));
+        row.next().map(|(_, value)| value.trim().to_owned())
+    };
+    let via = row(["via", "v"])?;
+    let branch = message::param(via.split(',').next()?, "branch")?.to_owned();
+    let cseq = row(["cseq", "cseq"])?;
+    let request = !head.starts_with("SIP/2.0") && !cseq.ends_with("ACK");
+    request.then_some((row(["call-id", "i"])?, branch, cseq))
+}
+
+/// Every server transaction ends in bounded time: an INVITE by timer C and the wait for a cancelled
+/// branch, counted from its last provisional answer (RFC 3261 §16.7, §16.8), all others by timer F.
+fn all_end(lab: &Lab) {
+    let timers = &lab.config.timers;
+    let plain = timers.t1 * 64 + Duration::from_secs(1);
+    for (asked, since) in &lab.checks.waiting {
+        let bound = if asked.2.ends_with("INVITE") { timers.c + plain } else { plain };
+        let waits = lab.now.mono.since(*since);
+        assert!(waits <= bound, "{asked:?} waits for an answer since {waits:?}");
     }
 }
 
@@ -85,6 +144,7 @@ pub(crate) fn after_step(lab: &mut Lab) {
     if !lab.checks.steps.is_multiple_of(every) {
         return;
     }
+    all_end(lab);
     let stats = lab.stats();
     let used: usize = stats.now.ports.iter().map(|p| p.used).sum();
     assert_eq!(used, lab.relay.open.len() * 4, "ports in use, four a stream");
@@ -96,6 +156,7 @@ pub(crate) fn after_step(lab: &mut Lab) {
 pub(crate) fn at_rest(lab: &Lab) {
     let stats = lab.stats();
     assert_eq!(lab.engine.active_calls(), 0, "calls");
+    assert_eq!(lab.checks.waiting, BTreeMap::new(), "requests that were never answered");
     assert_eq!(stats.now.transactions, [0, 0], "transactions");
     assert_eq!(stats.now.streams, 0, "streams");
     assert_eq!(lab.relay.open.len(), 0, "streams at the relay");

@@ -2,7 +2,8 @@
 //! few lines. They know nothing of the gateway; the network between may lose, repeat and reorder.
 
 use super::script::{Text, answer};
-use super::{Lab, Leg, Msg, Ua, ms, s};
+use super::talker::{Dice, Talker, odd};
+use super::{Lab, Leg, Msg, Party, ms, s};
 use bytes::Bytes;
 use std::time::Duration;
 
@@ -19,6 +20,12 @@ pub(crate) enum Wish {
 pub(crate) enum Alarm {
     /// Send what is unanswered once more; the number tells an old alarm from a new one.
     Repeat(u32),
+    /// The same for a request within the dialog.
+    Again(u32),
+    /// The same for an answer that waits for its ACK.
+    Confirm(u32),
+    /// It wants something within the dialog.
+    Speak,
     /// The callee rings.
     Ring,
     /// The callee answers.
@@ -30,29 +37,40 @@ pub(crate) enum Alarm {
 }
 
 /// A message sent again until something answers it.
-#[derive(Debug, Default)]
-struct Persistent {
+#[derive(Debug)]
+pub(crate) struct Persistent {
     text: Option<Text>,
     wait: Duration,
     left: Duration,
     number: u32,
+    alarm: fn(u32) -> Alarm,
 }
 
 impl Persistent {
-    fn send(&mut self, text: Text) -> Vec<Wish> {
+    /// One whose repetitions have this name.
+    pub(crate) fn by(alarm: fn(u32) -> Alarm) -> Self {
+        let (wait, left) = (Duration::ZERO, Duration::ZERO);
+        Self { text: None, wait, left, number: 0, alarm }
+    }
+
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.text.is_some()
+    }
+
+    pub(crate) fn send(&mut self, text: Text) -> Vec<Wish> {
         self.wait = ms(500);
         self.left = s(32);
         self.number += 1;
         self.text = Some(text.clone());
-        vec![Wish::Send(text.into()), Wish::Wake(self.wait, Alarm::Repeat(self.number))]
+        vec![Wish::Send(text.into()), Wish::Wake(self.wait, (self.alarm)(self.number))]
     }
 
-    fn answered(&mut self) {
+    pub(crate) fn answered(&mut self) {
         self.text = None;
     }
 
     /// `None`: nobody answered in 64·T1.
-    fn again(&mut self, number: u32) -> Option<Vec<Wish>> {
+    pub(crate) fn again(&mut self, number: u32) -> Option<Vec<Wish>> {
         let Some(text) = self.text.clone().filter(|_| number == self.number) else {
             return Some(Vec::new());
         };
@@ -62,7 +80,7 @@ impl Persistent {
         }
         self.left -= self.wait;
         self.wait = (self.wait * 2).min(s(4));
-        Some(vec![Wish::Send(text.into()), Wish::Wake(self.wait, Alarm::Repeat(self.number))])
+        Some(vec![Wish::Send(text.into()), Wish::Wake(self.wait, (self.alarm)(self.number))])
     }
 }
 
@@ -86,16 +104,22 @@ pub(crate) struct Caller {
     pub(crate) outcome: u16,
     /// Gives up while it rings.
     pub(crate) impatient: bool,
+    pub(crate) talker: Talker,
 }
 
 impl Caller {
-    pub(crate) fn new(leg: Leg, patience: Duration, impatient: bool) -> (Self, Vec<Wish>) {
-        let mut unanswered = Persistent::default();
+    pub(crate) fn new(
+        leg: Leg,
+        patience: Duration,
+        impatient: bool,
+        talker: Talker,
+    ) -> (Self, Vec<Wish>) {
+        let mut unanswered = Persistent::by(Alarm::Repeat);
         let mut wishes = unanswered.send(leg.invite.clone());
         wishes.push(Wish::Wake(patience, Alarm::Leave));
         wishes.push(Wish::Wake(s(240), Alarm::Despair));
         let (state, heard, outcome) = (State::Pending, false, 0);
-        (Self { leg, state, unanswered, heard, outcome, impatient }, wishes)
+        (Self { leg, state, unanswered, heard, outcome, impatient, talker }, wishes)
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -104,13 +128,19 @@ impl Caller {
 
     pub(crate) fn hear(&mut self, lab: &mut Lab, msg: &Msg) -> Vec<Wish> {
         if msg.is_request() {
-            if msg.method() == "BYE" {
-                self.state = State::Done;
-                self.unanswered.answered();
-            }
-            return vec![Wish::Send(answer(msg, 200, "").into())];
+            return self.asked(msg);
         }
         match (msg.cseq().1, msg.status()) {
+            ("BYE" | "CANCEL", _) => {}
+            ("INVITE", _) if msg.cseq().0 == 1 => {}
+            _ => return self.talker.answered(lab, &self.leg, msg),
+        }
+        match (msg.cseq().1, msg.status()) {
+            ("INVITE", 101..=199) if msg.has("RSeq") && self.state == State::Pending => {
+                self.heard = true;
+                self.unanswered.answered();
+                self.talker.early(lab, &mut self.leg, msg)
+            }
             ("INVITE", 100..=199) => {
                 let first = !std::mem::replace(&mut self.heard, true);
                 if self.state == State::Pending {
@@ -128,6 +158,7 @@ impl Caller {
                 }
                 self.state = State::Done;
                 self.unanswered.answered();
+                self.talker.leave();
                 vec![Wish::Send(self.leg.ack_refusal(msg).into())]
             }
             ("CANCEL", _) if self.state == State::Cancelling => {
@@ -143,9 +174,24 @@ impl Caller {
         }
     }
 
+    fn asked(&mut self, msg: &Msg) -> Vec<Wish> {
+        if msg.method() == "BYE" {
+            self.state = State::Done;
+            self.unanswered.answered();
+            self.talker.leave();
+            return vec![Wish::Send(answer(msg, 200, "").into())];
+        }
+        match self.state {
+            State::Done if msg.method() != "ACK" => {
+                vec![Wish::Send(answer(msg, 481, "").into())]
+            }
+            _ => self.talker.asked(&self.leg, msg),
+        }
+    }
+
     fn answered(&mut self, lab: &mut Lab, ok: &Msg) -> Vec<Wish> {
         self.leg.learn(ok);
-        let mut wishes = vec![Wish::Send(self.leg.ack(lab).into())];
+        let mut wishes = vec![Wish::Send(self.leg.ack(lab).set("CSeq", "1 ACK").into())];
         if matches!(self.state, State::Pending | State::Cancelling) {
             self.outcome = 200;
             self.unanswered.answered();
@@ -153,6 +199,7 @@ impl Caller {
             let wait = if self.state == State::Cancelling { ms(10) } else { s(20) };
             self.state = State::Talking;
             wishes.push(Wish::Wake(wait, Alarm::Leave));
+            wishes.extend(self.talker.plan());
         }
         wishes
     }
@@ -172,8 +219,11 @@ impl Caller {
                 self.unanswered.answered();
                 Vec::new()
             }
+            (Alarm::Speak, State::Talking) => self.talker.speak(lab, &mut self.leg),
+            (Alarm::Again(_) | Alarm::Confirm(_), _) => self.talker.wake(alarm),
             (Alarm::Leave, State::Talking) => {
                 self.state = State::Leaving;
+                self.talker.leave();
                 let bye = self.leg.request(lab, "BYE");
                 self.unanswered.send(bye)
             }
@@ -185,7 +235,7 @@ impl Caller {
 /// The PBX's end of one call.
 #[derive(Debug)]
 pub(crate) struct Callee {
-    ua: Ua,
+    leg: Leg,
     invite: Msg,
     tag: String,
     state: State,
@@ -193,32 +243,49 @@ pub(crate) struct Callee {
     unanswered: Persistent,
     /// What it answers in the end; 0: it rings for ever.
     plan: u16,
+    /// Whether it does what nobody should.
+    unruly: Option<Dice>,
+    pub(crate) talker: Talker,
 }
 
 impl Callee {
     pub(crate) fn new(
-        ua: &Ua,
+        leg: Leg,
         invite: &Msg,
         tag: String,
         ring: Duration,
         plan: u16,
+        unruly: Option<Dice>,
     ) -> (Self, Vec<Wish>) {
+        let dice = unruly.clone().unwrap_or(Dice::new(0));
         let callee = Self {
-            ua: ua.clone(),
+            leg,
             invite: invite.clone(),
             tag,
             state: State::Pending,
             last: None,
-            unanswered: Persistent::default(),
+            unanswered: Persistent::by(Alarm::Repeat),
             plan,
+            talker: Talker::new(dice, unruly.is_some()),
+            unruly,
         };
         let wishes = vec![Wish::Wake(ring / 4, Alarm::Ring), Wish::Wake(ring, Alarm::Answer)];
         (callee, wishes)
     }
 
-    pub(crate) fn hear(&mut self, msg: &Msg) -> Vec<Wish> {
+    pub(crate) fn at(&self) -> Party {
+        self.leg.ua.at
+    }
+
+    pub(crate) fn hear(&mut self, lab: &mut Lab, msg: &Msg) -> Vec<Wish> {
+        if !msg.is_request() {
+            return self.talker.answered(lab, &self.leg, msg);
+        }
+        let first = msg.header("CSeq").starts_with("1 ");
         match msg.method() {
-            "INVITE" => self.last.clone().map(|last| Wish::Send(last.into())).into_iter().collect(),
+            "INVITE" if first => {
+                self.last.clone().map(|last| Wish::Send(last.into())).into_iter().collect()
+            }
             "CANCEL" => {
                 let mut wishes = vec![Wish::Send(answer(msg, 200, &self.tag).into())];
                 if self.state == State::Pending {
@@ -226,36 +293,76 @@ impl Callee {
                 }
                 wishes
             }
-            "ACK" => {
+            "ACK" if first => {
                 self.unanswered.answered();
                 Vec::new()
+            }
+            "PRACK" => {
+                if self.state == State::Pending {
+                    self.unanswered.answered();
+                }
+                self.talker.asked(&self.leg, msg)
             }
             "BYE" => {
                 self.unanswered.answered();
                 self.state = State::Done;
+                self.talker.leave();
                 vec![Wish::Send(answer(msg, 200, "").into())]
             }
+            _ if self.state == State::Done && msg.method() != "ACK" => {
+                vec![Wish::Send(answer(msg, 481, &self.tag).into())]
+            }
+            _ => self.talker.asked(&self.leg, msg),
+        }
+    }
+
+    pub(crate) fn wake(&mut self, lab: &mut Lab, alarm: Alarm) -> Vec<Wish> {
+        match (alarm, self.state) {
+            (Alarm::Repeat(number), _) => self.unanswered.again(number).unwrap_or_else(|| {
+                self.talker.forsaken += usize::from(self.state != State::Pending);
+                Vec::new()
+            }),
+            (Alarm::Ring, State::Pending) => self.ring(),
+            (Alarm::Answer, State::Pending) if self.plan != 0 => {
+                let mut wishes = self.conclude(self.plan);
+                if self.plan == 200 {
+                    wishes.extend(self.talker.plan());
+                }
+                wishes
+            }
+            (Alarm::Speak, State::Talking) => self.talker.speak(lab, &mut self.leg),
+            (Alarm::Again(_) | Alarm::Confirm(_), _) => self.talker.wake(alarm),
             _ => Vec::new(),
         }
     }
 
-    pub(crate) fn wake(&mut self, alarm: Alarm) -> Vec<Wish> {
-        match (alarm, self.state) {
-            (Alarm::Repeat(number), _) => self.unanswered.again(number).unwrap_or_default(),
-            (Alarm::Ring, State::Pending) => {
-                let ringing = self.ua.answer(&self.invite, 180, &self.tag);
-                self.last = Some(ringing.clone());
-                vec![Wish::Send(ringing.into())]
-            }
-            (Alarm::Answer, State::Pending) if self.plan != 0 => self.conclude(self.plan),
-            _ => Vec::new(),
+    /// 180, or a 183 of any kind.
+    fn ring(&mut self) -> Vec<Wish> {
+        let ip = self.leg.ua.ip().to_string();
+        let ringing = self.leg.ua.answer(&self.invite, 180, &self.tag);
+        let early = self.leg.ua.answer(&self.invite, 183, &self.tag).sdp(self.leg.ua.sdp(6000));
+        let roll = self.unruly.as_mut().map_or(0, |dice| dice.roll(4));
+        let text = match (&mut self.unruly, roll) {
+            (Some(dice), 1) => odd(dice, early, &ip),
+            (Some(dice), 2) => odd(dice, early, &ip).with("Require", "100rel").with("RSeq", "1"),
+            (Some(_), 3) => early.with("Require", "100rel").with("RSeq", "1"),
+            _ => ringing,
+        };
+        self.last = Some(text.clone());
+        if roll >= 2 {
+            return self.unanswered.send(text);
         }
+        vec![Wish::Send(text.into())]
     }
 
     fn conclude(&mut self, status: u16) -> Vec<Wish> {
-        let mut text = self.ua.answer(&self.invite, status, &self.tag);
+        let ip = self.leg.ua.ip().to_string();
+        let mut text = self.leg.ua.answer(&self.invite, status, &self.tag);
         if status == 200 {
-            text = text.sdp(self.ua.sdp(6000));
+            text = text.sdp(self.leg.ua.sdp(6000));
+        }
+        if let Some(dice) = self.unruly.as_mut().filter(|_| status >= 200) {
+            text = if dice.percent(40) { odd(dice, text, &ip) } else { text };
         }
         self.state = if status == 200 { State::Talking } else { State::Done };
         self.last = Some(text.clone());
