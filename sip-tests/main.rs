@@ -25,6 +25,7 @@ mod hostile;
 mod identity;
 mod limits;
 mod media;
+mod numbers;
 mod policy;
 mod quality_reports;
 mod registration;

@@ -48,7 +48,7 @@ fn the_binding_is_made_on_the_2xx_with_the_expiry_that_was_granted() {
     let kept = lab.kept_bindings();
     let stored = kept.first().expect("one binding");
     assert_eq!(
-        (stored.aor.as_str(), stored.contact.as_str()),
+        (stored.aor.to_string().as_str(), stored.contact.as_str()),
         ("101@pbx.example.com", "sip:101@10.17.0.21:5060")
     );
     assert_eq!(results(&lab), [("accepted", 200, 120)]);

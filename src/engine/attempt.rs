@@ -8,7 +8,7 @@ use super::outbox::Outbox;
 use crate::audit::{CallEnd, Outcome, Record, Ruling};
 use crate::config::Allow;
 use crate::ground::{CallDirection, CallNo, Side};
-use crate::policy::{Action, Verdict};
+use crate::policy::{Action, Number, Verdict};
 use crate::wire::sip::Method;
 use std::sync::Arc;
 
@@ -44,8 +44,8 @@ pub(crate) enum Route {
 /// A request's parties as policy sees them.
 #[derive(Clone, Debug)]
 pub(crate) struct Parties {
-    pub(crate) from: String,
-    pub(crate) to: String,
+    pub(crate) from: Number,
+    pub(crate) to: Number,
     pub(crate) domain: String,
 }
 
@@ -111,8 +111,8 @@ impl Attempt {
             call_id: self.incoming.call_id().to_owned(),
             side: self.sender.side,
             source: self.incoming.flow.peer,
-            from: self.parties.from.clone(),
-            to: self.parties.to.clone(),
+            from: self.parties.from.result().to_owned(),
+            to: self.parties.to.result().to_owned(),
             rule: self.verdict.rule.to_string(),
             verdict: ruling,
             target: if ruling == Ruling::Deny { String::new() } else { self.target.clone() },
@@ -126,8 +126,8 @@ impl Attempt {
             method: self.incoming.method().to_string(),
             side: self.sender.side,
             source: self.incoming.flow.peer,
-            from: self.parties.from.clone(),
-            to: self.parties.to.clone(),
+            from: self.parties.from.result().to_owned(),
+            to: self.parties.to.result().to_owned(),
             rule: self.verdict.rule.to_string(),
             verdict: self.ruling(),
             stranger: self.sender.is_stranger(),
@@ -140,8 +140,8 @@ impl Attempt {
         out.record(Record::CallEnd(CallEnd {
             call,
             call_id: self.incoming.call_id().to_owned(),
-            from: self.parties.from.clone(),
-            to: self.parties.to.clone(),
+            from: self.parties.from.result().to_owned(),
+            to: self.parties.to.result().to_owned(),
             outcome,
             status,
             ended_by: None,

@@ -3,6 +3,7 @@
 //! daemon's matter.
 
 use crate::ground::Transport;
+use crate::wire::sip::Aor;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -37,8 +38,8 @@ impl Entry {
 pub struct StoredBinding {
     /// Unique key (the sealed contact's user part).
     pub key: String,
-    /// Address of record, `user@domain`; the user is percent-decoded, the domain holds no `@`.
-    pub aor: String,
+    /// Address of record.
+    pub aor: Aor,
     /// The phone's Contact as it gave it.
     pub contact: String,
     /// Local socket it registered at.

@@ -12,7 +12,7 @@ use super::purpose::Purpose;
 use crate::audit::{Outcome, SecurityClass};
 use crate::config::Allow;
 use crate::ground::{CallNo, Leg, Side};
-use crate::wire::sip::{Message, Method, Name, RejectReason, Scheme, Uri};
+use crate::wire::sip::{Message, Method, Name, RejectReason, Uri};
 
 impl Engine {
     /// Nobody here is meant, or we are, by a request that is not for a proxy.
@@ -166,19 +166,15 @@ impl Engine {
         }
     }
 
-    /// The Request-URI towards an upstream: our name becomes its domain, the number is the one that
-    /// was judged.
+    /// The Request-URI towards an upstream: as it came, but our name becomes its domain, and the
+    /// number changes where the file says so.
     fn outward_uri(&self, a: &Attempt, allow: &Allow, domain: &str) -> Uri {
         let mut uri = a.incoming.uri.clone();
-        if uri.scheme == Scheme::Tel {
-            return Uri::sip(Some(&a.parties.to), domain, None);
-        }
         if self.veil().must_hide(&uri) || self.world.is_local_domain(&uri) {
             super::analysis::set_host(&mut uri, domain);
         }
-        let dialled = uri.user_decoded().unwrap_or_default();
-        if !allow.keep_number && !a.parties.to.is_empty() && dialled != a.parties.to {
-            uri.user = Some(a.parties.to.clone());
+        if let Some(number) = a.parties.to.rewritten().filter(|_| !allow.keep_number) {
+            uri.set_number(number);
         }
         uri
     }

@@ -112,6 +112,11 @@ impl Engine {
             Side::Outside => proxy_client::admit(&self.world, &self.upstreams, &i),
         };
         let mut attempt = self.judged(i, sender);
+        if self.cannot_be_judged(&attempt) {
+            self.out.count_rejected(attempt.incoming.side, RejectReason::Malformed);
+            self.refuse_known(&attempt, &Answer::new(400, "Broken Request-URI"));
+            return None;
+        }
         let mut borrowed = self.borrowed(&attempt);
         if self.may_prove(&attempt, borrowed.is_some()) {
             let user = self.prove(&attempt.incoming)?;
@@ -126,12 +131,21 @@ impl Engine {
         Some(attempt)
     }
 
+    /// A number that one reader takes for another than the next does, where a rule is made for
+    /// numbers. What a rule drops hears nothing of it.
+    fn cannot_be_judged(&self, a: &Attempt) -> bool {
+        let dropped = matches!(a.verdict.action, Action::Drop);
+        self.world.rules().judges_numbers() && !a.parties.to.is_clear() && !dropped
+    }
+
     fn judged(&self, incoming: Incoming, sender: Sender) -> Attempt {
         let (w, phones, upstreams) = (&self.world, &self.phones, &self.upstreams);
         let parties = facts::parties(w, phones, &incoming, &sender);
         let route = match sender.side {
-            Side::Inside => proxy_server::route(w, phones, upstreams, &incoming, &parties.to),
-            Side::Outside => proxy_client::route(w, phones, &incoming),
+            Side::Inside => {
+                proxy_server::route(w, phones, upstreams, &incoming, parties.to.result())
+            }
+            Side::Outside => proxy_client::route(w, phones, &incoming, parties.to.result()),
         };
         let verdict = facts::judge(w, upstreams, &incoming, &sender, &parties, &route);
         let target = self.target(&route);

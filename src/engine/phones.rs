@@ -80,15 +80,19 @@ impl Phones {
         self.bindings.names(ip)
     }
 
-    /// The phones a Request-URI means, by key: a sealed contact, or a user registered here. Newest
-    /// first; forks share one interface, so that they share one media leg.
-    pub(crate) fn reached_by(&self, w: &World, uri: &Uri) -> Vec<String> {
+    /// The phones a Request-URI means, by key: a sealed contact, or a user registered here under
+    /// the name that stands there, else under the number that it means. Newest first; forks share
+    /// one interface, so that they share one media leg.
+    pub(crate) fn reached_by(&self, w: &World, uri: &Uri, number: &str) -> Vec<String> {
         let alive = |b: &&Binding| b.expires > w.wall();
         if let Some(b) = uri.user.as_deref().and_then(|u| self.bindings.get(u)).filter(alive) {
             return vec![b.key.clone()];
         }
         let Some(user) = uri.user_decoded() else { return Vec::new() };
         let mut found: Vec<&Binding> = self.bindings.of_user(&user).filter(alive).collect();
+        if found.is_empty() && !number.is_empty() {
+            found = self.bindings.of_user(number).filter(alive).collect();
+        }
         found.sort_by_key(|b| std::cmp::Reverse(b.expires));
         let interface = |b: &Binding| w.net().listener(b.flow.listener).map(|l| l.interface);
         let Some(first) = found.first().and_then(|b| interface(b)) else { return Vec::new() };

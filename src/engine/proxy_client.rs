@@ -19,14 +19,14 @@ pub(crate) fn admit(w: &World, upstreams: &Upstreams, i: &Incoming) -> Sender {
 }
 
 /// Where a request from outside goes; never where its Route says.
-pub(crate) fn route(w: &World, phones: &Phones, i: &Incoming) -> Route {
+pub(crate) fn route(w: &World, phones: &Phones, i: &Incoming, number: &str) -> Route {
     if i.is(&Method::Register) {
         return Route::Unknown;
     }
     if i.uri.user.is_none() && w.is_local_domain(&i.uri) {
         return Route::Gateway;
     }
-    let found = phones.reached_by(w, &i.uri);
+    let found = phones.reached_by(w, &i.uri, number);
     if found.is_empty() { Route::Unknown } else { Route::Bindings(found) }
 }
 

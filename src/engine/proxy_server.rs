@@ -9,7 +9,7 @@ use super::phones::Phones;
 use super::upstreams::Upstreams;
 use super::world::World;
 use crate::ground::Side;
-use crate::wire::sip::{Message, Method};
+use crate::wire::sip::{Message, Method, Scheme};
 
 /// Whose flow an inside request came by.
 pub(crate) fn admit(w: &World, phones: &Phones, i: &Incoming) -> Sender {
@@ -32,7 +32,8 @@ pub(crate) fn route(
     i: &Incoming,
     number: &str,
 ) -> Route {
-    let local = w.is_local_domain(&i.uri);
+    // A telephone number is of no domain: of the phones here, or of whoever else has numbers.
+    let local = w.is_local_domain(&i.uri) || i.uri.scheme == Scheme::Tel;
     let ask = |number| upstreams.choose(w, &i.uri, number).map_or(Route::Unknown, Route::Upstream);
     if i.is(&Method::Register) {
         return if w.is_registrar() { Route::Gateway } else { ask("") };
@@ -45,7 +46,7 @@ pub(crate) fn route(
         let upstream = is_report(&i.message).then(|| upstreams.choose(w, &i.uri, "")).flatten();
         return upstream.map_or(Route::Gateway, Route::Upstream);
     }
-    let found = phones.reached_by(w, &i.uri);
+    let found = phones.reached_by(w, &i.uri, number);
     let sealed = i.uri.user.as_deref().is_some_and(|u| phones.binding(u).is_some());
     // With an upstream, that decides who is called; alone, we do.
     if !found.is_empty() && (sealed || w.is_registrar() && local) {

@@ -7,7 +7,6 @@ mod strange;
 
 pub use plan::{Dialled, Plan};
 
-use crate::config::Numbers;
 use crate::wire::sip::{Scheme, Uri, unescape};
 use plan::digits;
 use strange::is_strange;
@@ -192,24 +191,6 @@ impl Forms {
     fn end(self, rewritten: Option<Box<str>>) -> Number {
         Number { forms: self.0, rewritten, clear: true, emergency: false }
     }
-}
-
-/// Normalises the user part of a URI for the engine, which does not ask for forms yet.
-#[must_use]
-pub fn normalise(user: &str, numbers: &Numbers) -> String {
-    let decoded = unescape(user);
-    let Some(dialled) = digits(decoded.split(';').next().unwrap_or_default()) else {
-        return decoded;
-    };
-    let line = numbers.outside_line.as_deref();
-    let short = |p: &str| dialled.strip_prefix(p).is_none_or(|rest| rest.len() < 7);
-    let plan = Plan {
-        outside_line: line.filter(|p| !short(p)),
-        national_prefix: numbers.national_prefix.as_deref(),
-        country: numbers.country.as_deref(),
-        emergency: &[],
-    };
-    plan.dial(&dialled).steps.pop().unwrap_or(dialled)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use crate::engine::entry::StoredBinding;
 use crate::ground::{ConnId, Flow, Transport, Wall};
-use crate::wire::sip::Uri;
+use crate::wire::sip::{Aor, Uri};
 use smallvec::SmallVec;
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -14,8 +14,8 @@ use std::ops::RangeInclusive;
 pub(crate) struct Binding {
     /// The sealed contact's user part: unique, and what an upstream sends back to us.
     pub(crate) key: String,
-    /// `user@domain`, user percent-decoded: an `@` of its own stands before the domain's.
-    pub(crate) aor: String,
+    /// Whose it is.
+    pub(crate) aor: Aor,
     /// The phone's Contact URI as it gave it.
     pub(crate) contact: Uri,
     /// The way to the phone.
@@ -35,7 +35,7 @@ pub(crate) struct Binding {
 impl Binding {
     /// The user of the address of record.
     pub(crate) fn user(&self) -> &str {
-        self.aor.rsplit_once('@').map_or(self.aor.as_str(), |(user, _)| user)
+        &self.aor.user
     }
 
     /// True when the phone's own address is not the one we see: it is behind a NAT.

@@ -10,7 +10,7 @@ use crate::engine::seal::Role;
 use crate::engine::stats::RegisterResult;
 use crate::engine::world::World;
 use crate::ground::{Flow, Wall};
-use crate::wire::sip::{Message, Name, NameAddr, Scheme, Uri};
+use crate::wire::sip::{Aor, Message, Name, NameAddr, Scheme, Uri};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -131,7 +131,7 @@ impl Phones {
     ) -> Result<Vec<Asked>, Box<Message>> {
         let registrar = &w.config().registrar;
         let (least, most) = (registrar.min_expires.as_secs(), registrar.max_expires.as_secs());
-        let aor = format!("{user}@{}", registrar.realm);
+        let aor = Aor::new(user, registrar.realm.as_str());
         let mut asked = Vec::with_capacity(contacts.len());
         for value in contacts {
             let Some(contact) = NameAddr::parse(value) else {
@@ -199,7 +199,7 @@ impl Phones {
         }
         let binding = Binding {
             key,
-            aor: format!("{user}@{}", w.config().registrar.realm),
+            aor: Aor::new(user, w.config().registrar.realm.as_str()),
             contact,
             flow: i.flow,
             local: w.net().listener(i.flow.listener).map_or(i.flow.peer, |l| l.bind),
@@ -251,11 +251,11 @@ fn out_of_order(w: &World, out: &mut Outbox, i: &Incoming, user: &str) -> Messag
 }
 
 /// The sealed contact's user part: the same phone line gets the same one at every refresh.
-pub(super) fn binding_key(w: &World, aor: &str, contact: &Uri, flow: &Flow) -> String {
+pub(super) fn binding_key(w: &World, aor: &Aor, contact: &Uri, flow: &Flow) -> String {
     use sha2::{Digest, Sha256};
     let mut h = Sha256::new();
     let local = w.net().listener(flow.listener).map(|l| l.bind.to_string());
-    for part in [aor, &contact.to_string(), &local.unwrap_or_default()] {
+    for part in [&aor.to_string(), &contact.to_string(), &local.unwrap_or_default()] {
         h.update(part.len().to_be_bytes());
         h.update(part);
     }

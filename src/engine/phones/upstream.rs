@@ -11,7 +11,7 @@ use crate::engine::output::Observation;
 use crate::engine::stats::RegisterResult;
 use crate::engine::world::World;
 use crate::ground::{Flow, Mono, Wall};
-use crate::wire::sip::{Message, Name, NameAddr};
+use crate::wire::sip::{Aor, Message, Name, NameAddr};
 use std::time::Duration;
 
 /// A Contact on its way.
@@ -26,7 +26,7 @@ struct Offered {
 /// A REGISTER that an upstream has not answered.
 #[derive(Clone, Debug)]
 pub(crate) struct Pending {
-    aor: String,
+    aor: Aor,
     user: String,
     upstream: String,
     flow: Flow,
@@ -50,7 +50,7 @@ impl Phones {
         let Some(user) = aor_user(&i.message) else {
             return Err(Box::new(answer(w, &i.message, 400, "To Names No User")));
         };
-        let aor = format!("{user}@{}", upstream.domain);
+        let aor = Aor::new(user.as_str(), upstream.domain.as_str());
         let expires = header_seconds(i.message.text(&Name::Expires));
         let mut contacts = Vec::new();
         let mut remove_all = false;

@@ -33,7 +33,7 @@ impl Phones {
         all.retain(|b| b.expires > now.wall);
         all.sort_by(|a, b| (&a.aor, a.flow.peer, &a.key).cmp(&(&b.aor, b.flow.peer, &b.key)));
         let row = |b: &&Binding| RegistrationRow {
-            user: b.aor.clone(),
+            user: b.aor.to_string(),
             contact: b.contact.to_string(),
             address: b.flow.peer,
             transport: b.flow.transport,

@@ -46,6 +46,12 @@ impl From<String> for Aor {
     }
 }
 
+impl From<&str> for Aor {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
