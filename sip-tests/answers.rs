@@ -164,6 +164,25 @@ fn refused_bodies_never_lock_a_user_out() {
 }
 
 #[test]
+fn a_challenge_whose_body_may_not_cross_reaches_the_caller_without_it() {
+    for body in CLOSED {
+        let mut t = Attempt::new(true, |_| {});
+        let no = answer(&t.invite, 401, "b").with("WWW-Authenticate", "Digest realm=x, nonce=n");
+        t.says(closed(no, body));
+        t.lab.expect(t.callee.at, "ACK");
+        let no = t.lab.expect(t.caller.at, "401");
+        assert!(no.has("WWW-Authenticate"), "{no}");
+        is_bare(&no);
+        let ack = t.a.ack_refusal(&no);
+        t.lab.send(t.caller.at, ack);
+        t.lab.nothing_left();
+        t.lab.advance(s(33));
+        assert_eq!(t.lab.relay.open.len(), 0, "nobody came back");
+        t.lab.end();
+    }
+}
+
+#[test]
 fn a_cancelled_call_whose_487_has_a_body_is_over() {
     for body in CLOSED {
         let mut t = Attempt::new(true, |_| {});

@@ -5,7 +5,7 @@ use crate::lab::robot::{Alarm, Callee, Caller, Wish};
 use crate::lab::talker::{Dice, Talker};
 use crate::lab::{Lab, Leg, Msg, Party, Ua, ms, s};
 use bytes::Bytes;
-use portreeve::ground::Mono;
+use portreeve::ground::{Flow, Mono};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -50,7 +50,10 @@ impl World {
     fn new(seed: u64, weather: Weather, unruly: bool) -> Self {
         let mut lab = Lab::edge();
         let at = |n: usize| format!("10.17.0.{}:5060", 20 + n);
-        let phones: Vec<Ua> = (0..4).map(|n| lab.phone(&format!("10{n}"), &at(n))).collect();
+        let mut phones: Vec<Ua> = (0..4).map(|n| lab.phone(&format!("10{n}"), &at(n))).collect();
+        if unruly {
+            phones.push(Ua::new(lab.inside_tcp("10.17.0.24:40000"), "104"));
+        }
         let known = phones.iter().filter(|_| unruly);
         let sealed = known.map(|p| lab.register(p, 3600)).collect();
         let pbx = lab.far("200");
@@ -64,8 +67,13 @@ impl World {
         self.on_way.insert((self.lab.now.mono + after, self.sent), parcel);
     }
 
-    /// Gives a packet to the network.
-    fn post(&mut self, parcel: impl Fn() -> Parcel) {
+    /// Gives a message to the network; on a connection none is lost, repeated or overtaken.
+    fn post(&mut self, flow: Flow, parcel: impl Fn() -> Parcel) {
+        if flow.conn.is_some() {
+            self.put(ms(1 + self.weather.delay), parcel());
+            return;
+        }
+
         let copies = 1 + usize::from(self.dice.percent(self.weather.twice));
         for _ in 0..copies {
             if !self.dice.percent(self.weather.loss) {
@@ -78,7 +86,7 @@ impl World {
     fn grant(&mut self, who: Party, id: &str, wishes: Vec<Wish>) {
         for wish in wishes {
             match wish {
-                Wish::Send(bytes) => self.post(|| Parcel::In(who, bytes.clone())),
+                Wish::Send(bytes) => self.post(who.flow, || Parcel::In(who, bytes.clone())),
                 Wish::Wake(after, alarm) => self.put(after, Parcel::Alarm(id.to_owned(), alarm)),
             }
         }
@@ -162,7 +170,7 @@ impl World {
             self.arrive(parcel);
         }
         for msg in self.lab.take_all() {
-            self.post(|| Parcel::Out(msg.clone()));
+            self.post(msg.flow, || Parcel::Out(msg.clone()));
         }
     }
 }

@@ -80,7 +80,12 @@ impl Persistent {
         }
         self.left -= self.wait;
         self.wait = (self.wait * 2).min(s(4));
-        Some(vec![Wish::Send(text.into()), Wish::Wake(self.wait, (self.alarm)(self.number))])
+        let wake = Wish::Wake(self.wait, (self.alarm)(self.number));
+        // On a connection a request is sent once (§17.1.1.2, §17.1.2.2).
+        if text.header("Via").starts_with("SIP/2.0/TCP") && !text.start.starts_with("SIP/2.0") {
+            return Some(vec![wake]);
+        }
+        Some(vec![Wish::Send(text.into()), wake])
     }
 }
 

@@ -130,6 +130,9 @@ impl Transactions {
         let known = self.passes.get_mut(&pass).map(|p| (p.done, p.cancelled, p.branch_mut(client)));
         let Some((done, cancelled, Some(branch))) = known.filter(|(.., b)| !given_up(b)) else {
             // It counted already; only a 2xx has somebody at its other end who must hear of it.
+            if status >= 200 {
+                self.timers.stop(Due::CancelWait(client));
+            }
             if invite && (200..300).contains(&status) {
                 self.heard.push_back(Heard::Orphan(answer));
             }
