@@ -35,6 +35,7 @@ mod renegotiation;
 mod retransmission;
 mod simulate;
 mod streams;
+mod strict_routers;
 mod subscription;
 mod tidy;
 mod torture;

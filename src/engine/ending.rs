@@ -15,6 +15,7 @@ use crate::audit::{EndedBy, Outcome};
 use crate::ground::{CallNo, Flow, Leg, ListenerId};
 use crate::relay::Event;
 use crate::wire::sdp::Sdp;
+use crate::wire::sip::route_set::aim;
 use crate::wire::sip::{Message, Method, Name, Uri};
 
 impl Engine {
@@ -198,12 +199,11 @@ fn within(
 ) -> (Message, String, Flow) {
     let flow = next_hop(w, leg);
     let branch = w.branch("own");
-    let mut request = Message::request(method.clone(), &leg.target());
-    request.push_back(Name::Via, w.via(flow.listener, &branch));
+    let target = leg.target();
+    let mut request = Message::request(method.clone(), &target);
+    aim(&mut request, &target, &leg.routes);
+    request.push_front(Name::Via, w.via(flow.listener, &branch));
     request.push_back(Name::MaxForwards, "70");
-    for route in &leg.routes {
-        request.push_back(Name::Route, route.clone());
-    }
     let [from, to] = names;
     request.push_back(Name::From, from);
     request.push_back(Name::To, to);

@@ -102,6 +102,12 @@ impl World {
             || config.registrar.realm.eq_ignore_ascii_case(host)
     }
 
+    /// A URI that we put into a Record-Route.
+    pub(crate) fn is_record_route(&self, uri: &Uri) -> bool {
+        let token = uri.user.as_deref().filter(|_| self.net.names_us(uri));
+        token.is_some_and(|t| self.sealer.open(seal::Role::Route, t).is_some())
+    }
+
     /// Timer values of a transaction on this flow.
     pub(crate) fn timing(&self, flow: &Flow) -> Timing {
         let t = &self.config().timers;

@@ -12,6 +12,7 @@ mod params;
 mod parse;
 mod refusal;
 mod required;
+pub mod route_set;
 mod start_line;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use crate::engine::calls::Calls;
 use crate::engine::outbox::Outbox;
 use crate::engine::world::{World, with_tag};
 use crate::ground::{ListenerId, Side};
+use crate::wire::sip::route_set::aim;
 use crate::wire::sip::{Message, Method, Name, NameAddr, Uri};
 use std::net::IpAddr;
 
@@ -51,15 +52,11 @@ pub(crate) fn carry(
     let mut far = request.clone();
     let branch = w.branch(x.mark);
     far.remove(&Name::Via);
-    far.remove(&Name::Route);
     far.remove(&Name::RecordRoute);
-    far.set_uri(&x.uri);
     if let Some(rr) = &x.record_route {
         far.push_front(Name::RecordRoute, format!("<{rr}>"));
     }
-    for route in x.routes.iter().rev() {
-        far.push_front(Name::Route, route.clone());
-    }
+    aim(&mut far, &x.uri, x.routes);
     far.push_front(Name::Via, w.via(x.egress, &branch));
     let hops = request.max_forwards().map_or(70, |n| n.saturating_sub(1));
     far.set(Name::MaxForwards, hops.to_string());

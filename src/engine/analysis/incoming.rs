@@ -4,6 +4,7 @@
 use crate::engine::transactions::ServerKey;
 use crate::engine::world::World;
 use crate::ground::{Flow, Side};
+use crate::wire::sip::route_set::loosen;
 use crate::wire::sip::{Message, Method, Name, NameAddr, Uri, Via};
 use std::net::SocketAddr;
 
@@ -43,7 +44,11 @@ impl Incoming {
             return Err(Box::new(Unread { message, reply: flow }));
         };
         message.push_front(Name::Via, via.to_string());
-        let uri = Uri::parse(message.uri().as_bytes());
+        let mut uri = Uri::parse(message.uri().as_bytes());
+        if let Some(ours) = uri.as_ref().filter(|u| w.is_record_route(u)) {
+            loosen(&mut message, ours);
+            uri = Uri::parse(message.uri().as_bytes());
+        }
         let from = message.first(&Name::From).and_then(NameAddr::parse);
         let (Some(uri), Some(from)) = (uri, from) else {
             return Err(Box::new(Unread { message, reply }));

@@ -50,6 +50,7 @@ pub enum Name {
     RemotePartyId,
     Diversion,
     HistoryInfo,
+    Reason,
     RetryAfter,
     Warning,
     SessionExpires,
@@ -70,7 +71,7 @@ pub enum Name {
 }
 
 /// Name, long form, compact form (RFC 3261 §7.3.3; empty: none).
-const KNOWN: [(Name, &str, &str); 59] = [
+const KNOWN: [(Name, &str, &str); 60] = [
     (Name::Via, "Via", "v"),
     (Name::From, "From", "f"),
     (Name::To, "To", "t"),
@@ -115,6 +116,7 @@ const KNOWN: [(Name, &str, &str); 59] = [
     (Name::RemotePartyId, "Remote-Party-ID", ""),
     (Name::Diversion, "Diversion", ""),
     (Name::HistoryInfo, "History-Info", ""),
+    (Name::Reason, "Reason", ""),
     (Name::RetryAfter, "Retry-After", ""),
     (Name::Warning, "Warning", ""),
     (Name::SessionExpires, "Session-Expires", "x"),
@@ -216,6 +218,7 @@ impl Name {
             Self::RemotePartyId => "Remote-Party-ID",
             Self::Diversion => "Diversion",
             Self::HistoryInfo => "History-Info",
+            Self::Reason => "Reason",
             Self::RetryAfter => "Retry-After",
             Self::Warning => "Warning",
             Self::SessionExpires => "Session-Expires",
