@@ -14,6 +14,7 @@ mod answers;
 mod bodies;
 mod call;
 mod cancel;
+mod cancel_reason;
 #[cfg(feature = "daemon")]
 mod docs;
 mod findings;

@@ -193,6 +193,12 @@ impl Calls {
         }
     }
 
+    /// The leg that a request from this side goes to.
+    pub(crate) fn opposite(&self, no: CallNo, from: Side) -> Option<&LegState> {
+        let call = self.table.get(no)?;
+        if call.caller.side == from { call.asked.as_ref() } else { Some(&call.caller) }
+    }
+
     /// The pass of a call's INVITE.
     pub(crate) fn set_pass(&mut self, no: CallNo, pass: PassId) {
         if let Some(call) = self.table.get_mut(no) {

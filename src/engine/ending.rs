@@ -58,7 +58,7 @@ impl Engine {
     fn give_up(&mut self, call: &Call) {
         let (w, out) = (&self.world, &mut self.out);
         if let Some(pass) = call.pass {
-            self.transactions.cancel_branches(w, out, pass);
+            self.transactions.cancel_branches(w, out, pass, &[]);
             let server = self.transactions.pass(pass).map(|p| p.server());
             let request = server.and_then(|s| self.transactions.server(s)).map(|t| t.request());
             if let Some(answer) = request.map(|r| w.answer(r, 503, "Service Unavailable")) {

@@ -3,9 +3,10 @@
 
 use super::analysis::answer::{self, Answer, challenge, fitting};
 use super::analysis::check::{check, unroutable};
-use super::analysis::{ALLOW, Incoming, facts, headers};
+use super::analysis::{ALLOW, Incoming, Veil, facts, headers, strip};
 use super::attempt::{Attempt, Route, Sender};
 use super::digest::Check;
+use super::ids::PassId;
 use super::phones::tells_false_from;
 use super::transactions::{CancelFault, Event};
 use super::{Engine, proxy_client, proxy_server};
@@ -66,7 +67,16 @@ impl Engine {
     }
 
     fn receive_cancel(&mut self, i: &Incoming) {
-        let Err(fault) = self.transactions.cancel(&self.world, &mut self.out, i) else { return };
+        let fault = match self.transactions.cancel(&self.world, &mut self.out, i) {
+            Ok(None) => return,
+            Ok(Some(pass)) => {
+                let reasons = self.reasons(i, pass);
+                let (w, out) = (&self.world, &mut self.out);
+                self.transactions.cancelled(w, out, pass, &reasons);
+                return;
+            }
+            Err(fault) => fault,
+        };
         match fault {
             CancelFault::Unknown => self.out.count_rejected(i.side, RejectReason::NoDialog),
             CancelFault::Foreign => {
@@ -75,6 +85,24 @@ impl Engine {
             }
         }
         self.refuse(i, &Answer::new(481, "Call/Transaction Does Not Exist"));
+    }
+
+    /// Why the caller cancels (RFC 3326), as the far side may read it.
+    fn reasons(&mut self, cancel: &Incoming, pass: PassId) -> Vec<Vec<u8>> {
+        let w = &self.world;
+        let call = self.transactions.pass(pass).and_then(|p| p.purpose().call());
+        let mut told = Message::request(Method::Cancel, cancel.message.uri());
+        for row in cancel.message.rows(&Name::Reason) {
+            told.push_back(Name::Reason, row);
+        }
+        let far = call.and_then(|no| self.calls.opposite(no, cancel.side));
+        let (to, by) = far.map_or((Side::Outside, cancel.flow.listener), |l| (l.side, l.listener()));
+        strip::strip(w, &mut told, cancel.side, to, &self.calls.allow(call), false);
+        if to == Side::Outside {
+            let near = cancel.flow.peer.ip();
+            Veil::new(w, &self.phones).hide(&mut self.out, &mut told, by, near);
+        }
+        told.rows(&Name::Reason).map(<[u8]>::to_vec).collect()
     }
 
     fn outside_dialog(&mut self, i: Incoming) {

@@ -74,7 +74,9 @@ impl Engine {
         let (w, out) = (&self.world, &mut self.out);
         self.transactions.failed(w, out, answer.pass, near);
         if status >= 600 {
-            self.transactions.cancel_branches(w, out, answer.pass);
+            // RFC 3326 §2: no phone need wonder why it stopped ringing.
+            let reason = format!("SIP;cause={status}").into_bytes();
+            self.transactions.cancel_branches(w, out, answer.pass, &[reason]);
         }
     }
 

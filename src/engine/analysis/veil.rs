@@ -13,7 +13,7 @@ use crate::wire::sip::{Message, Name, NameAddr, Scheme, Uri};
 use std::net::IpAddr;
 
 /// Headers whose inside addresses are overwritten; any other header with one is removed.
-const OVERWRITTEN: [Name; 18] = [
+const OVERWRITTEN: [Name; 19] = [
     Name::From,
     Name::To,
     Name::Contact,
@@ -30,6 +30,7 @@ const OVERWRITTEN: [Name; 18] = [
     Name::Server,
     Name::Subject,
     Name::Warning,
+    Name::Reason,
     Name::Replaces,
     Name::SubscriptionState,
 ];
@@ -114,25 +115,33 @@ impl<'a> Veil<'a> {
     ) {
         let near_hidden = !self.w.net().is_shown(near);
         let shown = host_text(self.w.net().advertised(egress).ip());
-        let mut found: Vec<(Name, Option<Vec<u8>>)> = Vec::new();
+        let mut found: Vec<(Name, Option<Vec<Vec<u8>>>)> = Vec::new();
         for (name, value) in message.all() {
             let hidden = |ip| self.is_hidden(ip) || near_hidden && ip == near;
             let inside = find_addresses(value).any(|(_, ip)| hidden(ip));
             if !inside || matches!(name, Name::Authorization | Name::ProxyAuthorization) {
                 continue;
             }
-            let new = OVERWRITTEN.contains(name).then(|| body::scrub(value, hidden, &shown));
+            if found.iter().any(|(n, _)| n == name) {
+                continue;
+            }
+            let rows = message.rows(name).map(|row| body::scrub(row, hidden, &shown));
+            let new = OVERWRITTEN.contains(name).then(|| rows.collect());
             found.push((name.clone(), new));
         }
         for (name, new) in found {
-            let Some(value) = new else {
+            let Some(rows) = new else {
                 message.remove(&name);
                 let detail = format!("{} named an inside address", name.as_str());
                 let class = SecurityClass::LeakRemoved;
                 out.record(Record::Security { class, source: None, count: 1, detail });
                 continue;
             };
-            message.set(name, value);
+            let mut rows = rows.into_iter();
+            message.set(name.clone(), rows.next().unwrap_or_default());
+            for row in rows {
+                message.push_back(name.clone(), row);
+            }
         }
     }
 }

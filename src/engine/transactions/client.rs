@@ -13,6 +13,9 @@ use crate::wire::sip::{Message, Method, Name, RejectReason, Via};
 use bytes::Bytes;
 use std::fmt;
 
+/// Why a branch is cancelled that rang until Timer C (RFC 3326).
+const RANG_TOO_LONG: &[u8] = b"SIP;cause=408;text=\"Request Timeout\"";
+
 #[derive(Debug)]
 enum Machine {
     Invite(InviteClient),
@@ -275,10 +278,20 @@ impl Transactions {
         }
     }
 
-    /// Sends CANCEL for a request that is pending (RFC 3261 §9.1): same Via, URI and route.
-    pub(super) fn cancel_client(&mut self, w: &World, out: &mut Outbox, id: ClientId) {
+    /// Sends CANCEL for a request that is pending (RFC 3261 §9.1): same Via, URI and route; and
+    /// why (RFC 3326).
+    pub(super) fn cancel_client(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        id: ClientId,
+        reasons: &[Vec<u8>],
+    ) {
         let Some(t) = self.clients.get(&id) else { return };
-        let (cancel, flow, branch) = (cancel_for(&t.request), t.flow, t.key.0.clone());
+        let (mut cancel, flow, branch) = (cancel_for(&t.request), t.flow, t.key.0.clone());
+        for reason in reasons {
+            cancel.push_back(Name::Reason, reason.clone());
+        }
         let wait = w.config().timers.t1 * 64;
         self.timers.set(Due::CancelWait(id), w.now().mono + wait);
         self.forward(w, out, cancel, branch, flow, None);
@@ -295,7 +308,9 @@ impl Transactions {
     pub(super) fn rang_too_long(&mut self, w: &World, out: &mut Outbox, id: ClientId) {
         out.stats_mut().timeouts[1] += 1;
         match self.clients.get(&id) {
-            Some(t) if t.proceeding => self.cancel_client(w, out, id),
+            Some(t) if t.proceeding => {
+                self.cancel_client(w, out, id, &[RANG_TOO_LONG.to_vec()]);
+            }
             Some(_) => self.unanswered(w, out, id, 408, "Request Timeout"),
             None => {}
         }

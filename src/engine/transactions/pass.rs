@@ -11,6 +11,12 @@ use crate::engine::world::World;
 use crate::ground::{Flow, ListenerId};
 use crate::wire::sip::{Message, Method};
 
+/// Why a branch is cancelled when another answered: no phone shows a missed call (RFC 3326 §2).
+const ELSEWHERE: &[u8] = b"SIP;cause=200;text=\"Call completed elsewhere\"";
+
+/// Why one is cancelled whose answer may not cross.
+const REFUSED: &[u8] = b"SIP;cause=488;text=\"Not Acceptable Here\"";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum BranchState {
     Pending,
@@ -22,8 +28,8 @@ enum BranchState {
 struct Branch {
     client: ClientId,
     state: BranchState,
-    /// CANCEL is to follow as soon as a provisional answer allows it.
-    cancel: bool,
+    /// CANCEL is to follow as soon as a provisional answer allows it, with these reasons.
+    cancel: Option<Vec<Vec<u8>>>,
     /// It was cancelled, and nothing it says counts any more.
     given_up: bool,
     /// The callee leg as it will be, for dialog-forming requests.
@@ -103,7 +109,7 @@ impl Transactions {
         let invite = *request.method() == Method::Invite;
         let client = self.forward(w, out, request, branch, flow, Some(pass));
         if let Some(p) = self.passes.get_mut(&pass) {
-            let (state, cancel, given_up) = (BranchState::Pending, false, false);
+            let (state, cancel, given_up) = (BranchState::Pending, None, false);
             p.branches.push(Branch { client, state, cancel, given_up, leg });
         }
         if invite {
@@ -140,8 +146,8 @@ impl Transactions {
         };
         let quiet = done || cancelled;
         if status < 200 {
-            if std::mem::take(&mut branch.cancel) {
-                self.cancel_client(w, out, client);
+            if let Some(reasons) = branch.cancel.take() {
+                self.cancel_client(w, out, client, &reasons);
             } else if status > 100 && invite {
                 // §16.7 step 2: 101–199 restart Timer C; 100 goes no further. RFC 4320: no
                 // provisional answers for other requests.
@@ -171,7 +177,7 @@ impl Transactions {
         branch.state = BranchState::Final;
         branch.given_up = true;
         self.timers.stop(Due::Client(client, Timer::C));
-        self.cancel_client(w, out, client);
+        self.cancel_client(w, out, client, &[REFUSED.to_vec()]);
     }
 
     /// A 2xx goes back, and the other branches are cancelled. Over a stream this ends the
@@ -180,7 +186,7 @@ impl Transactions {
         let Some(p) = self.passes.get_mut(&pass) else { return };
         p.done = true;
         let server = p.server;
-        self.cancel_branches(w, out, pass);
+        self.cancel_branches(w, out, pass, &[ELSEWHERE.to_vec()]);
         self.respond(w, out, server, answer);
     }
 
@@ -235,29 +241,41 @@ impl Transactions {
         self.respond(w, out, server, answer);
     }
 
-    /// The caller wants no answer any more.
-    pub(super) fn cancelled(&mut self, w: &World, out: &mut Outbox, pass: PassId) {
+    /// The caller wants no answer any more, for these reasons.
+    pub(crate) fn cancelled(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        pass: PassId,
+        reasons: &[Vec<u8>],
+    ) {
         let Some(p) = self.passes.get_mut(&pass) else { return };
         if p.done || p.cancelled {
             return;
         }
         p.cancelled = true;
-        self.cancel_branches(w, out, pass);
+        self.cancel_branches(w, out, pass, reasons);
     }
 
-    /// CANCELs every branch without a final answer (§16.7 step 10).
-    pub(crate) fn cancel_branches(&mut self, w: &World, out: &mut Outbox, pass: PassId) {
+    /// CANCELs every branch without a final answer (§16.7 step 10), with these reasons (RFC 3326).
+    pub(crate) fn cancel_branches(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        pass: PassId,
+        reasons: &[Vec<u8>],
+    ) {
         let Some(p) = self.passes.get_mut(&pass) else { return };
         let mut now = Vec::new();
         for b in p.branches.iter_mut().filter(|b| b.state == BranchState::Pending) {
             match self.clients.get(&b.client).filter(|t| t.is_invite()) {
                 Some(t) if Client::is_proceeding(t) => now.push(b.client),
-                Some(_) => b.cancel = true,
+                Some(_) => b.cancel = Some(reasons.to_vec()),
                 None => {}
             }
         }
         for client in now {
-            self.cancel_client(w, out, client);
+            self.cancel_client(w, out, client, reasons);
         }
     }
 }

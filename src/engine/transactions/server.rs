@@ -216,13 +216,13 @@ impl Transactions {
         }
     }
 
-    /// CANCEL (§9.2, §16.10): answered here, and sent down every pending branch.
+    /// CANCEL (§9.2, §16.10): answered here; the pass it is for is the core's to cancel.
     pub(crate) fn cancel(
         &mut self,
         w: &World,
         out: &mut Outbox,
         i: &Incoming,
-    ) -> Result<(), CancelFault> {
+    ) -> Result<Option<PassId>, CancelFault> {
         let invite = self.find(&ServerKey::cancelled_by(&i.message, &i.via));
         let invite = invite.ok_or(CancelFault::Unknown)?;
         let Some(t) = self.servers.get(&invite) else { return Err(CancelFault::Unknown) };
@@ -231,9 +231,6 @@ impl Transactions {
         }
         let pass = t.pass;
         self.answer(w, out, i, &w.answer(&i.message, 200, "OK"));
-        if let Some(pass) = pass {
-            self.cancelled(w, out, pass);
-        }
-        Ok(())
+        Ok(pass)
     }
 }
