@@ -19,6 +19,7 @@ pub(crate) use call::{Call, Fork, Kind, LegState, MAX_FORKS, State};
 pub(crate) use media::{MediaRefusal, Speaker};
 pub(crate) use place::Place;
 pub(crate) use reports::{Refused, is_report};
+pub(crate) use token::Face;
 
 use super::attempt::Attempt;
 use super::ids::{Counter, PassId};
@@ -193,6 +194,16 @@ impl Calls {
         }
     }
 
+    /// The route set towards a party of a dialog.
+    pub(crate) fn routes(&self, no: CallNo, to: Leg, tag: &str) -> Vec<Vec<u8>> {
+        let call = self.table.get(no);
+        let leg = call.and_then(|c| match to {
+            Leg::Caller => Some(&c.caller),
+            Leg::Callee => c.fork(tag).map(|f| &f.callee),
+        });
+        leg.map(|l| l.routes.clone()).unwrap_or_default()
+    }
+
     /// The leg that a request from this side goes to.
     pub(crate) fn opposite(&self, no: CallNo, from: Side) -> Option<&LegState> {
         let call = self.table.get(no)?;
@@ -238,8 +249,13 @@ impl Calls {
         answer: (&Message, Vec<Vec<u8>>, Option<Uri>),
     ) {
         let (response, routes, contact) = answer;
-        let Some(tag) = response.to_tag() else { return };
+        // A party of RFC 2543 writes none: a fork with an empty tag (RFC 3261 §12.1.2).
+        let tag = response.to_tag().unwrap_or_default();
         match self.table.get_mut(no).and_then(|c| c.fork_mut(tag)) {
+            Some(fork) if tag.is_empty() => {
+                let contact = contact.or(asked.contact.clone());
+                fork.callee = LegState { flow, routes, contact, ..asked.clone() };
+            }
             Some(fork) => {
                 fork.callee.contact = contact.or(asked.contact.clone());
                 if !routes.is_empty() {
@@ -272,11 +288,15 @@ impl Calls {
         self.table.get(no).is_some_and(|c| c.state != State::Early && !c.lives_by(tag))
     }
 
-    /// The first 2xx to the INVITE went back.
+    /// A 2xx to the INVITE went back; the first makes it a call.
     pub(crate) fn answered(&mut self, w: &World, out: &mut Outbox, no: CallNo, answer: &Message) {
+        let tag = answer.to_tag().unwrap_or_default();
+        if let Some(fork) = self.table.get_mut(no).and_then(|c| c.fork_mut(tag)) {
+            fork.answered = true;
+        }
         let Some(call) = self.table.get_mut(no).filter(|c| c.state == State::Early) else { return };
         call.confirmed = Some(w.now().into());
-        call.answered = answer.to_tag().map(str::to_owned);
+        call.answered = Some(tag.to_owned());
         call.pass = None;
         out.count_outcome(call.direction, Outcome::Answered);
         self.table.set_state(no, State::Confirmed);

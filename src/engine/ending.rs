@@ -46,8 +46,7 @@ impl Engine {
             self.give_up(&call);
             return;
         }
-        let tag = call.answered.clone().unwrap_or_default();
-        if let Some(fork) = call.fork(&tag).or(call.forks.first()) {
+        for fork in call.forks.iter().filter(|f| f.answered) {
             self.bye(&call, fork, Leg::Caller);
             self.bye(&call, fork, Leg::Callee);
         }
@@ -82,11 +81,7 @@ impl Engine {
             Leg::Callee => &fork.callee,
         };
         let callee = with_tag(&leg.to, &fork.tag);
-        let caller = if call.caller_tag.is_empty() {
-            leg.from.clone()
-        } else {
-            with_tag(&leg.from, &call.caller_tag)
-        };
+        let caller = with_tag(&leg.from, &call.caller_tag);
         let names = match to {
             Leg::Caller => [callee, caller],
             Leg::Callee => [caller, callee],
@@ -166,12 +161,17 @@ impl Engine {
         let w = &self.world;
         let response = &answer.response;
         let (asked, flow) = self.transactions.asked(answer)?;
-        let routes: Vec<Vec<u8>> = if asked.to_tag().is_some() {
-            asked.list(&Name::Route).map(<[u8]>::to_vec).collect()
-        } else {
-            let mut routes = foreign_routes(w, response);
-            routes.reverse();
-            routes
+        let pass = self.transactions.pass(answer.pass);
+        let routes = match pass.map(|p| p.purpose()) {
+            Some(Purpose::InDialog(d)) if self.calls.get(d.call).is_some() => {
+                self.calls.routes(d.call, d.leg.other(), &d.tag)
+            }
+            _ if asked.to_tag().is_some() => asked.list(&Name::Route).map(<[u8]>::to_vec).collect(),
+            _ => {
+                let mut routes = foreign_routes(w, response);
+                routes.reverse();
+                routes
+            }
         };
         let row = |m: &Message, name: Name| m.first(&name).unwrap_or_default().to_vec();
         let leg = LegState {

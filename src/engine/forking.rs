@@ -6,7 +6,7 @@ use super::analysis::Veil;
 use super::analysis::body::{BodyRefusal, Carrier, Role, Way};
 use super::analysis::headers::{Crossing, carry, foreign_routes};
 use super::attempt::{Attempt, Route};
-use super::calls::{Kind, LegState, Speaker};
+use super::calls::{Face, Kind, LegState, Speaker};
 use super::ids::{PassId, ServerId};
 use super::purpose::Purpose;
 use crate::audit::{Outcome, SecurityClass};
@@ -209,14 +209,13 @@ impl Engine {
             let w = &self.world;
             let egress = leg.listener();
             let near = self.upstreams.domain(w, a.sender.upstream);
-            let caller = no.and_then(|no| self.calls.get(no)).map(|c| &c.caller);
-            let contact = match no.zip(caller) {
-                Some((no, caller)) => {
-                    Some(self.calls.leg_contact(w, egress, no, Leg::Caller, caller, near))
-                }
+            let shown_to = leg.flow.peer.ip();
+            let face = |call| Face { call, leg: Leg::Caller, tag: None, peer: shown_to, egress };
+            let contact = match no {
+                Some(no) => Some(self.calls.leg_contact(w, face(no), near)),
                 None => request.has(&Name::Contact).then(|| w.net().uri(egress, None)),
             };
-            let route = |no| self.calls.leg_route(w, egress, no, Leg::Caller, peer);
+            let route = |no| self.calls.leg_route(w, face(no));
             let x = Crossing {
                 from: a.sender.side,
                 to: leg.side,

@@ -5,9 +5,9 @@ use super::analysis::answer::Answer;
 use super::analysis::body::{Role, Way};
 use super::analysis::headers::{Crossing, carry};
 use super::analysis::{Incoming, Veil};
-use super::calls::{Place, Speaker};
+use super::calls::{Face, Place, Speaker};
 use super::ending::refuse_all;
-use super::proxy_client::{may_speak, next_hop};
+use super::proxy_client::{may_speak, next_hop, was_shown};
 use super::purpose::{InDialog, Purpose};
 use super::world::with_tag;
 use super::{Engine, Level};
@@ -23,7 +23,7 @@ impl Engine {
             self.refuse(i, &Answer::new(481, "Call/Transaction Does Not Exist"));
             return;
         };
-        if !may_speak(&self.world, &self.upstreams, &place.near, &i.flow) {
+        if !self.is_party(&place, &i.flow) {
             self.out.count_rejected(i.side, RejectReason::Source);
             let detail = format!("{} for call {}", i.method(), place.call);
             self.out.security(SecurityClass::InDialogSource, i.flow, detail);
@@ -72,6 +72,13 @@ impl Engine {
         self.transactions.open_branch(&self.world, &mut self.out, pass, way, None);
     }
 
+    /// The request comes from the dialog's own party, and so does what it says of us.
+    fn is_party(&self, place: &Place, flow: &Flow) -> bool {
+        let (w, upstreams) = (&self.world, &self.upstreams);
+        may_speak(w, upstreams, &place.near, flow)
+            && place.shown_to.iter().all(|ip| was_shown(w, upstreams, &place.near, flow, *ip))
+    }
+
     /// ACK to a 2xx: carried to the callee without a transaction (RFC 6026 §8.8 asks no more).
     pub(super) fn receive_ack(&mut self, i: &Incoming) {
         let Some(place) = self.calls.place(&self.world, i) else { return };
@@ -79,7 +86,7 @@ impl Engine {
         if place.leg != Leg::Caller && !self.calls.has_invited(&place, seq) {
             return;
         }
-        if !may_speak(&self.world, &self.upstreams, &place.near, &i.flow) {
+        if !self.is_party(&place, &i.flow) {
             self.out.count_rejected(i.side, RejectReason::Source);
             self.calls.ack_refused(place.call, i.flow.peer);
             return;
@@ -121,17 +128,24 @@ impl Engine {
         let flow = next_hop(w, &p.far);
         let callee = with_tag(&p.far.to, &p.tag);
         let caller = match p.leg {
-            Leg::Callee if !p.caller_tag.is_empty() => with_tag(&p.far.from, &p.caller_tag),
-            Leg::Caller | Leg::Callee => p.far.from.clone(),
+            Leg::Callee => with_tag(&p.far.from, &p.caller_tag),
+            Leg::Caller => p.far.from.clone(),
         };
         let (from_value, to_value) = match p.leg {
             Leg::Caller => (caller, callee),
             Leg::Callee => (callee, caller),
         };
         let near = self.upstreams.domain(w, p.near.upstream);
-        let contact = request
-            .has(&Name::Contact)
-            .then(|| self.calls.leg_contact(w, flow.listener, p.call, p.leg, &p.near, near));
+        let face = Face {
+            call: p.call,
+            leg: p.leg,
+            tag: Some(&p.tag),
+            peer: p.far.flow.peer.ip(),
+            egress: flow.listener,
+        };
+        let contact = request.has(&Name::Contact).then(|| self.calls.leg_contact(w, face, near));
+        // §16.6 step 4: whoever takes the route from this request finds us in it.
+        let ack = *request.method() == Method::Ack;
         let x = Crossing {
             from: p.near.side,
             to: p.far.side,
@@ -142,7 +156,7 @@ impl Engine {
             call_id: &p.far.call_id,
             routes: &p.far.routes,
             contact,
-            record_route: None,
+            record_route: (!ack).then(|| self.calls.leg_route(w, face)),
             allow: &p.allow,
             trusted: self.upstreams.is_trusted(w, p.near.upstream),
             near: p.near.flow.peer.ip(),

@@ -54,7 +54,9 @@ impl Engine {
         if let Some(objection) = check(&self.world, &i) {
             self.out.count_rejected(i.side, objection.reason);
             self.refuse(&i, &objection.answer);
-        } else if i.message.to_tag().is_some() && !i.is(&Method::Register) {
+        } else if !i.is(&Method::Register)
+            && (i.message.to_tag().is_some() || self.calls.is_untagged(&self.world, &i))
+        {
             self.within_dialog(&i);
         } else {
             self.outside_dialog(i);
@@ -96,7 +98,8 @@ impl Engine {
             told.push_back(Name::Reason, row);
         }
         let far = call.and_then(|no| self.calls.opposite(no, cancel.side));
-        let (to, by) = far.map_or((Side::Outside, cancel.flow.listener), |l| (l.side, l.listener()));
+        let (to, by) =
+            far.map_or((Side::Outside, cancel.flow.listener), |l| (l.side, l.listener()));
         strip::strip(w, &mut told, cancel.side, to, &self.calls.allow(call), false);
         if to == Side::Outside {
             let near = cancel.flow.peer.ip();

@@ -10,7 +10,7 @@ use super::upstreams::Upstreams;
 use super::world::World;
 use crate::ground::{Flow, Side, Transport};
 use crate::wire::sip::{Method, NameAddr};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Which upstream an outside request came from, if any.
 pub(crate) fn admit(w: &World, upstreams: &Upstreams, i: &Incoming) -> Sender {
@@ -48,7 +48,8 @@ pub(crate) fn next_hop(w: &World, leg: &LegState) -> Flow {
     Flow { listener, transport, peer, conn: None }
 }
 
-/// In-dialog requests come from the upstream's sources, or from the phone's own address.
+/// In-dialog requests come from the sources of the dialog's own upstream, or from the phone's own
+/// address.
 pub(crate) fn may_speak(w: &World, upstreams: &Upstreams, near: &LegState, flow: &Flow) -> bool {
     let ip = flow.peer.ip();
     if near.flow.conn.is_some() && near.flow.conn == flow.conn || near.flow.peer.ip() == ip {
@@ -56,6 +57,28 @@ pub(crate) fn may_speak(w: &World, upstreams: &Upstreams, near: &LegState, flow:
     }
     match near.side {
         Side::Inside => false,
-        Side::Outside => upstreams.of_source(w, ip).is_some() || w.net().is_our_address(ip),
+        Side::Outside => is_of_upstream(w, upstreams, near, ip) || w.net().is_our_address(ip),
     }
+}
+
+/// A name of ours that this party sends was shown to it: at this address, at another one of the
+/// same upstream, or where the phone was before it moved (its leg follows it).
+pub(crate) fn was_shown(
+    w: &World,
+    upstreams: &Upstreams,
+    near: &LegState,
+    flow: &Flow,
+    peer: IpAddr,
+) -> bool {
+    peer == flow.peer.ip()
+        || match near.side {
+            Side::Inside => near.flow.peer.ip() != peer,
+            Side::Outside => {
+                near.flow.peer.ip() == peer || is_of_upstream(w, upstreams, near, peer)
+            }
+        }
+}
+
+fn is_of_upstream(w: &World, upstreams: &Upstreams, near: &LegState, ip: IpAddr) -> bool {
+    near.upstream.is_some_and(|id| upstreams.is_source(w, id, ip))
 }

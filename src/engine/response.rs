@@ -5,7 +5,7 @@ use super::analysis::body::{BodyRefusal, Carried, Role, Way, drop_body};
 use super::analysis::headers::{foreign_routes, near_head, show_contact};
 use super::analysis::strip::strip;
 use super::analysis::{Veil, contact_of, set_host};
-use super::calls::{Kind, Speaker};
+use super::calls::{Face, Kind, Speaker};
 use super::ids::{PassId, UpstreamId};
 use super::purpose::{InDialog, Purpose};
 use super::transactions::Answer;
@@ -102,7 +102,8 @@ impl Engine {
         let Answer { pass, flow, response, .. } = answer;
         let p = self.transactions.pass(*pass)?;
         let (ingress, purpose) = (p.ingress(), p.purpose().clone());
-        let request = self.transactions.server(p.server())?.request().clone();
+        let asking = self.transactions.server(p.server())?;
+        let (request, asker) = (asking.request().clone(), asking.reply().peer.ip());
         let mut near = near_head(&request, response);
         let (from, to) = (self.world.side(flow.listener), self.world.side(ingress));
         let status = response.status();
@@ -118,8 +119,9 @@ impl Engine {
                 }
             }
             Purpose::InDialog(d) => {
-                if near.has(&Name::Contact) && status < 300 {
-                    self.show_in_dialog(d, ingress, &mut near);
+                if (101..300).contains(&status) {
+                    let shown = (d.leg.other(), d.tag.as_str());
+                    self.show_face(d.call, shown, &request, ingress, &mut near);
                 }
             }
             Purpose::Other => {
@@ -130,7 +132,11 @@ impl Engine {
         }
         let upstream = self.upstreams.of_source(&self.world, flow.peer.ip());
         if (300..400).contains(&status) && !matches!(purpose, Purpose::Register(_)) {
-            self.translate_redirect(&mut near, to, upstream);
+            let by = match to {
+                Side::Inside => upstream,
+                Side::Outside => self.upstreams.of_source(&self.world, asker),
+            };
+            self.translate_redirect(&mut near, by);
         }
         let allow = self.calls.allow(purpose.call());
         let trusted = self.upstreams.is_trusted(&self.world, upstream);
@@ -152,50 +158,58 @@ impl Engine {
         self.calls.learn_fork(&self.world, &mut self.out, no, asked, answer.flow, said);
     }
 
-    /// Our Contact and Record-Route for the near side.
+    /// Our Contact and Record-Route for the near side of an answer that makes a dialog.
     fn show_dialog(&self, no: CallNo, request: &Message, ingress: ListenerId, near: &mut Message) {
-        let Some(call) = self.calls.get(no) else { return };
-        let peer = call.caller.flow.peer.ip();
-        let tag = near.to_tag().unwrap_or_default();
+        let tag = near.to_tag().unwrap_or_default().to_owned();
+        self.show_face(no, (Leg::Callee, &tag), request, ingress, near);
+    }
+
+    /// … and of an answer within one: whoever takes the route from it finds us there (RFC 3261
+    /// §16.6 step 4).
+    fn show_face(
+        &self,
+        call: CallNo,
+        (leg, tag): (Leg, &str),
+        request: &Message,
+        egress: ListenerId,
+        near: &mut Message,
+    ) {
         let w = &self.world;
-        if let Some(callee) = call.fork(tag).map(|f| &f.callee)
-            && near.has(&Name::Contact)
-        {
-            let domain = self.upstreams.domain(w, callee.upstream);
-            let uri = self.calls.leg_contact(w, ingress, no, Leg::Callee, callee, domain);
-            show_contact(near, &uri);
+        let dialog = self.calls.get(call).and_then(|c| Some((&c.caller, &c.fork(tag)?.callee)));
+        let Some((caller, callee)) = dialog else {
+            // A fork too many: nobody is reached by it, and nobody's address is shown.
+            if near.has(&Name::Contact) {
+                show_contact(near, &w.net().uri(egress, None));
+            }
+            return;
+        };
+        let (shown, asker) = match leg {
+            Leg::Caller => (caller, callee),
+            Leg::Callee => (callee, caller),
+        };
+        let face = Face { call, leg, tag: Some(tag), peer: asker.flow.peer.ip(), egress };
+        if near.has(&Name::Contact) {
+            let domain = self.upstreams.domain(w, shown.upstream);
+            show_contact(near, &self.calls.leg_contact(w, face, domain));
         }
         let rows: Vec<Vec<u8>> = request.rows(&Name::RecordRoute).map(<[u8]>::to_vec).collect();
         for row in rows.into_iter().rev() {
             near.push_front(Name::RecordRoute, row);
         }
-        let ours = self.calls.leg_route(w, ingress, no, Leg::Callee, peer);
-        near.push_front(Name::RecordRoute, format!("<{ours}>"));
+        near.push_front(Name::RecordRoute, format!("<{}>", self.calls.leg_route(w, face)));
     }
 
-    /// Our Contact, in the answer to a request within a dialog.
-    fn show_in_dialog(&self, d: &InDialog, ingress: ListenerId, near: &mut Message) {
-        let far = self.calls.get(d.call).and_then(|c| match d.leg {
-            Leg::Caller => c.fork(&d.tag).or(c.main_fork()).map(|f| &f.callee),
-            Leg::Callee => Some(&c.caller),
-        });
-        let Some(far) = far else { return };
+    /// 3xx: a Contact that names us, an inside host or the upstream's own address becomes the
+    /// domain of the upstream that asked or answered.
+    fn translate_redirect(&self, near: &mut Message, by: Option<UpstreamId>) {
         let w = &self.world;
-        let domain = self.upstreams.domain(w, far.upstream);
-        let uri = self.calls.leg_contact(w, ingress, d.call, d.leg.other(), far, domain);
-        show_contact(near, &uri);
-    }
-
-    /// 3xx: a Contact that names us or an inside host becomes the domain of who answered.
-    fn translate_redirect(&self, near: &mut Message, to: Side, by: Option<UpstreamId>) {
-        let first = || self.world.config().upstreams.first().map(|u| u.domain.as_str());
-        let domain = self.upstreams.domain(&self.world, by).or_else(first);
-        let Some(domain) = domain.filter(|_| to == Side::Outside) else { return };
+        let Some(domain) = self.upstreams.domain(w, by) else { return };
+        let theirs = |ip| by.is_some_and(|id| self.upstreams.is_source(w, id, ip));
         let values: Vec<Vec<u8>> = near.list(&Name::Contact).map(<[u8]>::to_vec).collect();
         near.remove(&Name::Contact);
         for value in values {
             let Some(mut name) = NameAddr::parse(&value) else { continue };
-            if self.veil().must_hide(&name.uri) {
+            if self.veil().must_hide(&name.uri) || name.uri.host_ip().is_some_and(theirs) {
                 set_host(&mut name.uri, domain);
             }
             near.push_back(Name::Contact, name.to_string());

@@ -149,11 +149,12 @@ impl Upstreams {
 
     /// The upstream whose `sources` hold this address.
     pub(crate) fn of_source(&self, w: &World, ip: IpAddr) -> Option<UpstreamId> {
-        let ip = ip.to_canonical();
-        let theirs = |u: &config::Upstream| {
-            u.address.ip() == ip || u.sources.iter().any(|n| n.contains(&ip))
-        };
-        self.place(w.config().upstreams.iter().position(theirs))
+        self.place(w.config().upstreams.iter().position(|u| holds(u, ip)))
+    }
+
+    /// Whether this upstream's `sources` hold the address.
+    pub(crate) fn is_source(&self, w: &World, id: UpstreamId, ip: IpAddr) -> bool {
+        self.get(w, id).is_some_and(|u| holds(u, ip))
     }
 
     /// An upstream chosen by name.
@@ -249,4 +250,9 @@ impl Upstreams {
         }
         self.timers.set(Due::KeepAlive(index), w.now().mono + every);
     }
+}
+
+fn holds(upstream: &config::Upstream, ip: IpAddr) -> bool {
+    let ip = ip.to_canonical();
+    upstream.address.ip() == ip || upstream.sources.iter().any(|n| n.contains(&ip))
 }

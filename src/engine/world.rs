@@ -171,9 +171,10 @@ impl World {
     }
 }
 
-/// A From or To value with this tag.
+/// A From or To value with this tag; an empty one is none (RFC 3261 §12.1.2).
 pub(crate) fn with_tag(value: &[u8], tag: &str) -> Vec<u8> {
     match NameAddr::parse(value) {
+        _ if tag.is_empty() => value.to_vec(),
         Some(name) if name.tag() == Some(tag) => value.to_vec(),
         Some(mut name) if name.tag().is_some() => {
             name.params.set("tag", Some(tag));

@@ -48,9 +48,11 @@ impl LegState {
 /// One fork.
 #[derive(Clone, Debug)]
 pub(crate) struct Fork {
-    /// The callee's tag.
+    /// The callee's tag; empty: it writes none.
     pub(crate) tag: String,
     pub(crate) callee: LegState,
+    /// Its 2xx to the INVITE went back.
+    pub(crate) answered: bool,
 }
 
 /// What makes dialogs.
@@ -129,12 +131,6 @@ impl Call {
 
     pub(super) fn fork_mut(&mut self, tag: &str) -> Option<&mut Fork> {
         self.forks.iter_mut().find(|f| f.tag == tag)
-    }
-
-    /// The fork that answered, else the first.
-    pub(crate) fn main_fork(&self) -> Option<&Fork> {
-        let answered = self.answered.as_deref().and_then(|tag| self.fork(tag));
-        answered.or(self.forks.first())
     }
 
     pub(crate) fn view(&self, held: bool) -> CallView {

@@ -1,5 +1,5 @@
-//! Where a request within a dialog belongs: by what its Request-URI seals, or by Call-ID and tags
-//! on its side (RFC 3261 §12.2.2). It finds; who may speak there is the coordinator's question.
+//! Where a request within a dialog belongs: by Call-ID and tags on its side (RFC 3261 §12.2.2), and
+//! by what our own names in it seal. It finds; who may speak there is the coordinator's question.
 
 use super::{Call, Calls, LegState};
 use crate::config::Allow;
@@ -7,6 +7,7 @@ use crate::engine::analysis::Incoming;
 use crate::engine::world::World;
 use crate::ground::{CallNo, Leg, Side};
 use crate::wire::sip::Method;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A dialog, as its request's sender stands in it.
@@ -22,28 +23,37 @@ pub(crate) struct Place {
     pub(crate) far: LegState,
     pub(crate) caller_tag: String,
     pub(crate) allow: Arc<Allow>,
+    /// Whom what came back of us was shown to.
+    pub(crate) shown_to: Vec<IpAddr>,
 }
 
 impl Calls {
-    /// The dialog of a request.
+    /// The dialog of a request. What our Contact and Record-Route seal must fit what its Call-ID
+    /// and tags say (contract "Who is who").
     pub(crate) fn place(&self, w: &World, i: &Incoming) -> Option<Place> {
         let (from, to) = (i.own_tag(), i.peer_tag());
         let key = |a: &str, b: &str| (i.side, i.call_id().to_owned(), a.to_owned(), b.to_owned());
-        let by_token = self.open_leg(w, &i.uri).and_then(|(call, target)| {
-            let sender = target.other();
-            let (own, peer) = match sender {
-                Leg::Caller => (from, to),
-                Leg::Callee => (to, from),
-            };
-            let forked = call.fork(peer).is_some() || call.forks.is_empty();
-            (call.caller_tag == own && forked).then_some((call.no, sender))
+        let tokens = self.tokens(w, i)?;
+        let sealed = tokens.first().and_then(|t| self.of_token(t));
+        let by_token = sealed.filter(|(call, sender)| {
+            let (own, tag) = if *sender == Leg::Caller { (from, to) } else { (to, from) };
+            let leg = call.fork(tag).map(|f| match sender {
+                Leg::Caller => &call.caller,
+                Leg::Callee => &f.callee,
+            });
+            let here = leg.is_some_and(|l| l.side == i.side && l.call_id == i.call_id());
+            here && call.caller_tag == own
         });
+        let by_token = by_token.map(|(call, sender)| (call.no, sender));
         let (no, leg) = by_token.or_else(|| self.table.find(&key(from, to))).or_else(|| {
             let early = i.is(&Method::Notify);
             early.then(|| self.table.find(&key("", to))).flatten()
         })?;
         let call = self.table.get(no)?;
         let tag = if leg == Leg::Caller { to } else { from };
+        if !tokens.iter().all(|t| t.fits(call, leg, tag)) {
+            return None;
+        }
         let callee = match call.fork(tag) {
             Some(fork) => fork.callee.clone(),
             None => unforked(call, i)?,
@@ -60,7 +70,21 @@ impl Calls {
             far,
             caller_tag: call.caller_tag.clone(),
             allow: call.allow.clone(),
+            shown_to: tokens.iter().map(|t| t.peer).collect(),
         })
+    }
+
+    /// A request without a To tag that is within a dialog all the same: a party of RFC 2543 wrote
+    /// none. What could begin a dialog must name it by a token.
+    pub(crate) fn is_untagged(&self, w: &World, i: &Incoming) -> bool {
+        let key = (i.side, i.call_id().to_owned(), i.own_tag().to_owned(), String::new());
+        let Some((no, _)) = self.table.find(&key) else { return false };
+        let within = [Method::Bye, Method::Info, Method::Update, Method::Prack, Method::Notify];
+        let named = || {
+            let tokens = self.tokens(w, i).unwrap_or_default();
+            tokens.iter().any(|t| self.of_token(t).is_some_and(|(call, _)| call.no == no))
+        };
+        within.iter().any(|m| i.is(m)) || named()
     }
 
     /// The party has sent an INVITE with this or a later CSeq.

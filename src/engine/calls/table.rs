@@ -109,7 +109,7 @@ impl Table {
         }
         let [up, down] = keys(call, tag, &callee);
         let (side, call_id) = (callee.side, callee.call_id.clone());
-        call.forks.push(Fork { tag: tag.to_owned(), callee });
+        call.forks.push(Fork { tag: tag.to_owned(), callee, answered: false });
         self.dialogs.insert(up, (no, Leg::Caller));
         self.dialogs.insert(down, (no, Leg::Callee));
         self.name(side, &call_id, no);

@@ -2,76 +2,156 @@
 //! for (house decision 6). A token holds no number of this process: it opens after a restart, and
 //! on every node that has the key and the call.
 
-use super::call::LegState;
-use super::{Call, Calls};
-use crate::engine::seal::Role;
+use super::{Call, Calls, Fork};
+use crate::engine::analysis::Incoming;
+use crate::engine::seal::{Role, Sealer};
 use crate::engine::world::World;
 use crate::ground::{CallNo, Leg, ListenerId, Side};
-use crate::wire::sip::Uri;
-use std::net::IpAddr;
+use crate::wire::sip::{Name, NameAddr, Uri};
+use sha2::{Digest, Sha256};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Characters of a token that was shown to an IPv4 and to an IPv6 address.
+const LENGTHS: [usize; 2] = [47, 63];
+
+/// Whom a Contact or Record-Route of ours stands for, and who is shown it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Face<'a> {
+    pub(crate) call: CallNo,
+    /// Who is reached by it.
+    pub(crate) leg: Leg,
+    /// The callee's tag, once there is one; counts where the callee is reached.
+    pub(crate) tag: Option<&'a str>,
+    /// Whom it is shown to.
+    pub(crate) peer: IpAddr,
+    /// The socket it is shown by.
+    pub(crate) egress: ListenerId,
+}
+
+/// What a token says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Token {
+    /// The call's own.
+    call: u64,
+    /// Who is reached by it.
+    leg: Leg,
+    /// Which callee; 0: the caller, or the callee that was not known yet.
+    fork: u32,
+    /// Whom it was shown to.
+    pub(super) peer: IpAddr,
+}
+
+impl Token {
+    fn seal(self, sealer: &Sealer, role: Role) -> String {
+        let mut plain = vec![b'D'];
+        plain.extend_from_slice(&self.call.to_be_bytes());
+        plain.push(u8::try_from(self.leg.index()).unwrap_or_default());
+        plain.extend_from_slice(&self.fork.to_be_bytes());
+        match self.peer {
+            IpAddr::V4(v4) => plain.extend_from_slice(&v4.octets()),
+            IpAddr::V6(v6) => plain.extend_from_slice(&v6.octets()),
+        }
+        sealer.seal(role, &plain)
+    }
+
+    fn open(sealer: &Sealer, role: Role, text: &str) -> Option<Self> {
+        let plain = sealer.open(role, text)?;
+        let (call, rest) = plain.strip_prefix(b"D")?.split_first_chunk::<8>()?;
+        let (leg, rest) = rest.split_first()?;
+        let (fork, peer) = rest.split_first_chunk::<4>()?;
+        let v4 = <[u8; 4]>::try_from(peer).map(|o| IpAddr::V4(Ipv4Addr::from(o)));
+        let v6 = || <[u8; 16]>::try_from(peer).map(|o| IpAddr::V6(Ipv6Addr::from(o)));
+        Some(Self {
+            call: u64::from_be_bytes(*call),
+            leg: if *leg == 0 { Leg::Caller } else { Leg::Callee },
+            fork: u32::from_be_bytes(*fork),
+            peer: v4.or_else(|_| v6()).ok()?,
+        })
+    }
+
+    /// It was shown to this party of this call: the sender of what bears it.
+    pub(super) fn fits(&self, call: &Call, sender: Leg, tag: &str) -> bool {
+        self.call == call.token
+            && self.leg == sender.other()
+            && (self.fork == 0 || self.fork == mark(tag))
+    }
+
+    fn fork<'a>(&self, call: &'a Call) -> Option<&'a Fork> {
+        call.forks.iter().find(|f| mark(&f.tag) == self.fork)
+    }
+}
+
+/// What stands for a callee's tag in a token; the same on every node.
+fn mark(tag: &str) -> u32 {
+    let digest: [u8; 32] = Sha256::digest(tag).into();
+    digest.first_chunk::<4>().map_or(1, |c| u32::from_be_bytes(*c) | 1)
+}
+
+/// As long as ours and of the same letters: it was meant to be one.
+fn is_shaped(user: &str) -> bool {
+    let letter = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    LENGTHS.contains(&user.len()) && user.bytes().all(letter)
+}
 
 impl Calls {
     /// The Contact by which one leg's party is reached through us. Inside it bears the upstream's
     /// domain, and our Record-Route leads there: a phone computes its digest over this URI, and our
     /// inside address in it would travel outside where nobody can overwrite it.
-    pub(crate) fn leg_contact(
-        &self,
-        w: &World,
-        egress: ListenerId,
-        no: CallNo,
-        leg: Leg,
-        party: &LegState,
-        domain: Option<&str>,
-    ) -> Uri {
-        let user = self.leg_token(w, Role::Contact, no, leg, party.flow.peer.ip());
-        match (w.side(egress), domain) {
+    pub(crate) fn leg_contact(&self, w: &World, face: Face<'_>, domain: Option<&str>) -> Uri {
+        let user = self.token(face).seal(w.sealer(), Role::Contact);
+        match (w.side(face.egress), domain) {
             (Side::Inside, Some(domain)) => Uri::sip(Some(&user), domain, None),
-            (Side::Inside | Side::Outside, _) => w.net().uri(egress, Some(&user)),
+            (Side::Inside | Side::Outside, _) => w.net().uri(face.egress, Some(&user)),
         }
     }
 
     /// Our Record-Route for a call on a socket.
-    pub(crate) fn leg_route(
-        &self,
-        w: &World,
-        egress: ListenerId,
-        no: CallNo,
-        leg: Leg,
-        peer: IpAddr,
-    ) -> Uri {
-        let user = self.leg_token(w, Role::Route, no, leg, peer);
-        let mut uri = w.net().uri(egress, Some(&user));
+    pub(crate) fn leg_route(&self, w: &World, face: Face<'_>) -> Uri {
+        let user = self.token(face).seal(w.sealer(), Role::Route);
+        let mut uri = w.net().uri(face.egress, Some(&user));
         uri.params.set("lr", None);
         uri
     }
 
-    fn leg_token(&self, w: &World, role: Role, no: CallNo, leg: Leg, peer: IpAddr) -> String {
-        let token = self.table.get(no).map_or(0, |c| c.token);
-        let mut plain = vec![b'D'];
-        plain.extend_from_slice(&token.to_be_bytes());
-        plain.push(u8::try_from(leg.index()).unwrap_or_default());
-        match peer {
-            IpAddr::V4(v4) => plain.extend_from_slice(&v4.octets()),
-            IpAddr::V6(v6) => plain.extend_from_slice(&v6.octets()),
+    fn token(&self, face: Face<'_>) -> Token {
+        let tag = face.tag.filter(|_| face.leg == Leg::Callee);
+        Token {
+            call: self.table.get(face.call).map_or(0, |c| c.token),
+            leg: face.leg,
+            fork: tag.map_or(0, mark),
+            peer: face.peer,
         }
-        w.sealer().seal(role, &plain)
     }
 
-    /// The call and leg a Contact of ours stands for.
-    pub(super) fn open_leg(&self, w: &World, uri: &Uri) -> Option<(&Call, Leg)> {
-        let plain = w.sealer().open(Role::Contact, uri.user.as_deref()?)?;
-        let (token, rest) = plain.strip_prefix(b"D")?.split_at_checked(8)?;
-        let call = self.table.by_token(u64::from_be_bytes(token.try_into().ok()?))?;
-        let leg = if rest.first()? == &0 { Leg::Caller } else { Leg::Callee };
-        Some((call, leg))
+    /// What our names in a request seal: its Routes that name us, and its Request-URI. `None`: one
+    /// that was meant to be ours does not open.
+    pub(super) fn tokens(&self, w: &World, i: &Incoming) -> Option<Vec<Token>> {
+        let mut tokens = Vec::new();
+        for route in i.message.list(&Name::Route).filter_map(NameAddr::parse) {
+            // An outbound proxy as phones are configured with it names nobody.
+            if let Some(user) = route.uri.user.as_deref().filter(|_| w.net().names_us(&route.uri)) {
+                tokens.push(Token::open(w.sealer(), Role::Route, user)?);
+            }
+        }
+        if let Some(user) = i.uri.user.as_deref().filter(|u| is_shaped(u)) {
+            tokens.push(Token::open(w.sealer(), Role::Contact, user)?);
+        }
+        Some(tokens)
+    }
+
+    /// The call of a token, and who sends what bears it.
+    pub(super) fn of_token(&self, token: &Token) -> Option<(&Call, Leg)> {
+        Some((self.table.by_token(token.call)?, token.leg.other()))
     }
 
     /// What a Contact of ours stands for: the far party's own.
     pub(crate) fn open_contact(&self, w: &World, uri: &Uri) -> Option<Uri> {
-        let (call, leg) = self.open_leg(w, uri)?;
-        match leg {
+        let user = uri.user.as_deref().filter(|u| is_shaped(u))?;
+        let token = Token::open(w.sealer(), Role::Contact, user)?;
+        let call = self.table.by_token(token.call)?;
+        match token.leg {
             Leg::Caller => call.caller.contact.clone(),
-            Leg::Callee => call.main_fork().and_then(|f| f.callee.contact.clone()),
+            Leg::Callee => token.fork(call).and_then(|f| f.callee.contact.clone()),
         }
     }
 
@@ -83,14 +163,38 @@ impl Calls {
         tags: (&str, &str),
     ) -> Option<String> {
         let find = |x: &str, y: &str| {
-            self.table.find(&(side, call_id.to_owned(), x.to_owned(), y.to_owned()))
+            let (no, leg) =
+                self.table.find(&(side, call_id.to_owned(), x.to_owned(), y.to_owned()))?;
+            let call = self.table.get(no)?;
+            match leg {
+                Leg::Caller => call.fork(y).map(|f| f.callee.call_id.clone()),
+                Leg::Callee => Some(call.caller.call_id.clone()),
+            }
         };
         let (a, b) = tags;
-        let (no, leg) = find(a, b).or_else(|| find(b, a))?;
-        let call = self.table.get(no)?;
-        match leg {
-            Leg::Caller => call.main_fork().map(|f| f.callee.call_id.clone()),
-            Leg::Callee => Some(call.caller.call_id.clone()),
+        find(a, b).or_else(|| find(b, a))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_opens_on_every_node_with_the_key_and_nowhere_else() {
+        let node = || Sealer::new(&[(1, [3; 64])]);
+        for (peer, length) in [("192.0.2.1", LENGTHS[0]), ("2001:db8::1", LENGTHS[1])] {
+            let peer = peer.parse().expect("an address");
+            let token = Token { call: 77, leg: Leg::Callee, fork: mark("b"), peer };
+            let text = token.seal(&node(), Role::Route);
+            assert_eq!(text.len(), length, "at most 64 octets");
+            assert!(is_shaped(&text));
+            assert_eq!(Token::open(&node(), Role::Route, &text), Some(token));
+            assert_eq!(Token::open(&node(), Role::Contact, &text), None);
+            let other = Sealer::new(&[(1, [4; 64])]);
+            assert_eq!(Token::open(&other, Role::Route, &text), None);
         }
+        assert_ne!(mark("a"), mark("b"));
+        assert_ne!(mark(""), 0);
     }
 }

@@ -1,0 +1,162 @@
+//! Several upstreams, several forks: what is said of one is not said of the first.
+
+use crate::lab::message::uri_of;
+use crate::lab::script::answer;
+use crate::lab::{Lab, Leg, Ua, site};
+use portreeve::engine::Input;
+use portreeve::engine::digest::Users;
+
+const SECOND: &str = r#"
+[[upstream]]
+name = "other"
+address = "203.0.113.12:5060"
+domain = "other.example.net"
+probe = "0s"
+"#;
+
+/// A lab with a second upstream; its agent.
+fn lab() -> (Lab, Ua, Ua) {
+    let lab = Lab::with(site::parse(&format!("{}{SECOND}", site::EDGE)), Users::None);
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    let mut other = Ua::new(lab.outside("203.0.113.12:5060"), "300");
+    "other.example.net".clone_into(&mut other.domain);
+    (lab, phone, other)
+}
+
+#[test]
+fn a_phones_redirect_bears_the_domain_of_the_upstream_that_called() {
+    let (mut lab, phone, other) = lab();
+    let sealed = lab.register(&phone, 600);
+    let invite = other.request_to(&mut lab, "INVITE", &sealed).sdp(other.sdp(6000));
+    lab.send(other.at, invite.clone());
+    lab.expect(other.at, "100");
+    let got = lab.expect(phone.at, "INVITE");
+    let contacts = "<sip:199@10.17.0.1>;q=0.7, <sip:198@10.17.0.21>, <sip:197@far.example>";
+    lab.send(phone.at, answer(&got, 302, "m").with("Contact", contacts));
+    lab.expect(phone.at, "ACK");
+    let moved = lab.expect(other.at, "302");
+    assert_eq!(
+        moved.list("Contact"),
+        [
+            "<sip:199@other.example.net>;q=0.7",
+            "<sip:198@other.example.net>",
+            "<sip:197@far.example>"
+        ]
+    );
+    lab.send(other.at, Leg::calling(&other, &invite).ack_refusal(&moved));
+    lab.end();
+}
+
+#[test]
+fn an_upstreams_redirect_leads_back_to_it() {
+    let (mut lab, phone, other) = lab();
+    let invite =
+        phone.request_to(&mut lab, "INVITE", "sip:300@other.example.net").sdp(phone.sdp(4000));
+    lab.send(phone.at, invite.clone());
+    lab.expect(phone.at, "100");
+    let got = lab.expect(other.at, "INVITE");
+    // Its own address, ours, and a name.
+    let contacts = "<sip:1@203.0.113.12:5060>, <sip:2@203.0.113.1:5060>, <sip:3@far.example>";
+    lab.send(other.at, answer(&got, 302, "m").with("Contact", contacts));
+    lab.expect(other.at, "ACK");
+    let moved = lab.expect(phone.at, "302");
+    assert_eq!(
+        moved.list("Contact"),
+        ["<sip:1@other.example.net>", "<sip:2@other.example.net>", "<sip:3@far.example>"]
+    );
+    lab.send(phone.at, Leg::calling(&phone, &invite).ack_refusal(&moved));
+    // The phone follows: to the upstream that said so.
+    let next = uri_of(&moved.list("Contact")[0]).to_owned();
+    let message = phone.request_to(&mut lab, "MESSAGE", &next);
+    lab.send(phone.at, message);
+    let got = lab.expect(other.at, "MESSAGE");
+    lab.send(other.at, answer(&got, 200, "x"));
+    lab.expect(phone.at, "200");
+    lab.end();
+}
+
+/// Two forks of one INVITE at the PBX, both answered; the caller's legs and the callees'.
+fn two_forks(lab: &mut Lab) -> ([Leg; 2], [Leg; 2]) {
+    let (phone, pbx) = (lab.phone("101", "10.17.0.21:5060"), lab.far("200"));
+    let one = lab.call(&phone, "200", 4000);
+    lab.expect(phone.at, "100");
+    let invite = lab.expect(pbx.at, "INVITE");
+    let mut near = [one.clone(), one];
+    let mut far = [Leg::called(&pbx, &invite, "one"), Leg::called(&pbx, &invite, "two")];
+    for (i, tag) in ["one", "two"].into_iter().enumerate() {
+        tag.clone_into(&mut far[i].ua.user);
+        let ok = far[i].ua.answer(&invite, 200, tag).sdp(pbx.sdp(6000));
+        lab.send(pbx.at, ok);
+        near[i].learn(&lab.expect(phone.at, "200"));
+        let ack = near[i].ack(lab);
+        lab.send(phone.at, ack);
+        let ack = lab.expect(pbx.at, "ACK");
+        assert_eq!(ack.uri(), format!("sip:{tag}@203.0.113.10:5060"));
+    }
+    (near, far)
+}
+
+#[test]
+fn each_fork_keeps_the_contact_it_was_shown_with() {
+    let mut lab = Lab::edge();
+    let (mut near, far) = two_forks(&mut lab);
+    assert_ne!(near[0].target, near[1].target, "two parties, two names");
+    for i in [1, 0] {
+        let update = near[i].request(&mut lab, "UPDATE");
+        lab.send(near[i].ua.at, update);
+        let got = lab.expect(far[i].ua.at, "UPDATE");
+        assert_eq!(got.uri(), uri_of(&far[i].ua.contact()));
+        lab.send(far[i].ua.at, far[i].ua.answer(&got, 200, ""));
+        let ok = lab.expect(near[i].ua.at, "200");
+        assert_eq!(ok.contact(), near[i].target, "the same name as before");
+    }
+    lab.input(Input::HangUpAll);
+    lab.clear();
+    lab.end();
+}
+
+#[test]
+fn a_transfer_to_a_fork_means_that_fork() {
+    let mut lab = Lab::edge();
+    let (near, far) = two_forks(&mut lab);
+    let (phone, pbx) = (lab.phone("101", "10.17.0.21:5060"), lab.far("400"));
+    let (mut a, b) = lab.establish(&phone, &pbx);
+    for i in [1, 0] {
+        let refer = a.request(&mut lab, "REFER").with("Refer-To", format!("<{}>", near[i].target));
+        lab.send(phone.at, refer);
+        let got = lab.expect(pbx.at, "REFER");
+        assert_eq!(got.header("Refer-To"), far[i].ua.contact());
+        lab.send(pbx.at, pbx.answer(&got, 603, ""));
+        lab.expect(phone.at, "603");
+    }
+    lab.hang_up(&mut a, &b);
+    lab.input(Input::HangUpAll);
+    lab.clear();
+    lab.end();
+}
+
+#[test]
+fn every_fork_that_answered_is_hung_up() {
+    let mut lab = Lab::edge();
+    let (near, far) = two_forks(&mut lab);
+    lab.input(Input::HangUpAll);
+    let mut at_pbx: Vec<String> = (0..2)
+        .map(|_| {
+            let bye = lab.expect(far[0].ua.at, "BYE");
+            lab.send(far[0].ua.at, answer(&bye, 200, ""));
+            format!("{} {}", bye.uri(), bye.tag("To").unwrap_or_default())
+        })
+        .collect();
+    at_pbx.sort();
+    assert_eq!(at_pbx, ["sip:one@203.0.113.10:5060 one", "sip:two@203.0.113.10:5060 two"]);
+    let mut at_phone: Vec<String> = (0..2)
+        .map(|_| {
+            let bye = lab.expect(near[0].ua.at, "BYE");
+            lab.send(near[0].ua.at, answer(&bye, 200, ""));
+            bye.tag("From").unwrap_or_default().to_owned()
+        })
+        .collect();
+    at_phone.sort();
+    assert_eq!(at_phone, ["one", "two"]);
+    lab.end();
+}
