@@ -313,3 +313,21 @@ fn an_answer_that_passed_passes_again_whatever_is_thought_of_it_now() {
     lab.hang_up(&mut a, &b);
     lab.end();
 }
+
+#[test]
+fn who_answers_with_ever_new_tags_is_let_go_as_often_as_a_call_may_fork() {
+    let (mut lab, phone, pbx, a, invite) = calling(4000);
+    for n in 0..100 {
+        lab.send(pbx.at, pbx.answer(&invite, 200, &format!("t{n}")).sdp(refused()));
+    }
+    let no = lab.expect(phone.at, "488");
+    lab.send(phone.at, a.ack_refusal(&no));
+    let sent = lab.take(pbx.at);
+    let count = |method: &str| sent.iter().filter(|m| m.method() == method).count();
+    assert_eq!((count("ACK"), count("BYE"), sent.len()), (16, 16, 32));
+    for bye in sent.iter().filter(|m| m.method() == "BYE") {
+        lab.send(pbx.at, answer(bye, 200, ""));
+    }
+    lab.nothing_left();
+    lab.end();
+}

@@ -128,7 +128,9 @@ impl Engine {
 
     /// ACK and BYE for who answered.
     fn let_go(&mut self, answer: &Answer, late_offer: bool) {
-        self.acknowledge(answer, late_offer);
+        if !self.acknowledge(answer, late_offer) {
+            return;
+        }
         let pass = self.transactions.pass(answer.pass);
         let call = pass.and_then(|p| p.purpose().call()).and_then(|no| self.calls.get(no));
         let used = call.map_or(0, |c| c.cseq[Leg::Caller.index()]);
@@ -138,16 +140,17 @@ impl Engine {
         }
     }
 
-    /// The ACK of a 2xx from here. A late offer is answered: every stream of it is refused.
-    fn acknowledge(&mut self, answer: &Answer, late_offer: bool) {
+    /// The ACK of a 2xx from here. A late offer is answered: every stream of it is refused. False:
+    /// it was one too many.
+    fn acknowledge(&mut self, answer: &Answer, late_offer: bool) -> bool {
         let (response, seq) = (&answer.response, answer.response.cseq().seq);
         let Some((mut ack, _, flow)) = self.towards_answerer(answer, &Method::Ack, seq) else {
-            return;
+            return false;
         };
         if late_offer {
             refuse_all(&self.world, &mut ack, response.body(), flow.listener);
         }
-        self.transactions.acknowledge(&mut self.out, answer, flow, ack.to_bytes());
+        self.transactions.acknowledge(&mut self.out, answer, flow, ack.to_bytes())
     }
 
     /// A request of our own to who answered an INVITE: the dialog is what the INVITE and its 2xx

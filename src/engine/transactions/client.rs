@@ -256,26 +256,34 @@ impl Transactions {
         self.remember(answer, None);
     }
 
-    /// Sends the ACK of a 2xx from here, now and whenever the 2xx comes again (RFC 3261 §13.2.2.4).
+    /// Sends the ACK of a 2xx from here, now and whenever the 2xx comes again (RFC 3261
+    /// §13.2.2.4). False: more dialogs than a call may have, of one INVITE; it is dropped.
     pub(crate) fn acknowledge(
         &mut self,
         out: &mut Outbox,
         answer: &Answer,
         flow: Flow,
         ack: Bytes,
-    ) {
-        self.remember(answer, Some(ack.clone()));
-        out.transmit(flow, ack);
+    ) -> bool {
+        let known = self.remember(answer, Some(ack.clone()));
+        if known {
+            out.transmit(flow, ack);
+        }
+        known
     }
 
-    fn remember(&mut self, answer: &Answer, ack: Option<Bytes>) {
-        let Some(t) = self.clients.get_mut(&answer.client) else { return };
+    /// False: there are too many to remember one more.
+    fn remember(&mut self, answer: &Answer, ack: Option<Bytes>) -> bool {
+        let Some(t) = self.clients.get_mut(&answer.client) else { return false };
         let tag = answer.response.to_tag().unwrap_or_default();
         if let Some(known) = t.successes.iter_mut().find(|(t, _)| t == tag) {
             known.1 = ack.or(known.1.take());
         } else if t.successes.len() < MAX_FORKS {
             t.successes.push((tag.to_owned(), ack));
+        } else {
+            return false;
         }
+        true
     }
 
     /// Sends CANCEL for a request that is pending (RFC 3261 §9.1): same Via, URI and route; and
