@@ -36,6 +36,8 @@ mod reload;
 mod renegotiation;
 mod retransmission;
 mod simulate;
+#[cfg(feature = "daemon")]
+mod standstill;
 mod streams;
 mod strict_routers;
 mod subscription;

@@ -5,10 +5,12 @@ mod act;
 mod ask;
 mod event_loop;
 pub mod reload;
+mod session_table;
 mod start_error;
 
 pub use ask::{Ask, Draining, Reload, Reloaded, Reloads, Report};
 pub use event_loop::{Observed, Observer};
+pub use session_table::{STILL, SessionTable, Standing};
 pub use start_error::StartError;
 
 use crate::audit::Record;
@@ -39,6 +41,7 @@ const QUEUE: usize = 4_096;
 #[derive(Debug)]
 pub struct Handle {
     asks: mpsc::Sender<Ask>,
+    table: Arc<SessionTable>,
     task: JoinHandle<()>,
 }
 
@@ -47,6 +50,12 @@ impl Handle {
     #[must_use]
     pub fn asks(&self) -> mpsc::Sender<Ask> {
         self.asks.clone()
+    }
+
+    /// What is seen of the gateway without asking the event loop.
+    #[must_use]
+    pub fn table(&self) -> Arc<SessionTable> {
+        self.table.clone()
     }
 
     /// Waits until the gateway has stopped.
@@ -147,8 +156,9 @@ pub fn start(config: Config, observer: Observer, service: Service) -> Result<Han
         event: "start",
         detail: format!("portreeve {}, configuration {}", env!("CARGO_PKG_VERSION"), config.hash),
     });
+    let table = event_loop.table.clone();
     let task = tokio::spawn(event_loop.run(arrivals, questions));
-    Ok(Handle { asks, task })
+    Ok(Handle { asks, table, task })
 }
 
 /// Binds one SIP socket and starts its reader. UDP sockets are kept for sending.

@@ -331,6 +331,18 @@ const HOUSEKEEPING: &[Family] = &[
     counter("portreeve_audit_suppressed_records_total", &[], "Audit records that were lost."),
     gauge("portreeve_audit_full", &[], "1 while the audit volume takes no records."),
     gauge("portreeve_draining", &[], "1 while no new calls are admitted."),
+    gauge(
+        "portreeve_event_loop_age_seconds",
+        &[],
+        "Since the event loop last turned, which it does at least once a second. From 3 on it \
+         stands still: counters and gauges are those of its last turn.",
+    ),
+    counter(
+        "portreeve_relay_events_lost_total",
+        &[],
+        "News of the relay (first packets, strangers, measured windows) that were dropped because \
+         the event loop did not take them.",
+    ),
     counter(
         "portreeve_config_reloads_total",
         &[("result", Closed(&["applied", "unchanged", "refused"]))],

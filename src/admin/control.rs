@@ -1,10 +1,10 @@
 //! The control listener: JSON over a unix socket, for the gateway's own user and for root. What
-//! shows a name or changes anything is here and not at the loopback port. It asks the event loop
-//! and reloads; it decides nothing.
+//! shows a name or changes anything is here and not at the loopback port. It reads the session
+//! table, tells the event loop and reloads; it decides nothing.
 
-use super::{PATIENCE, report};
+use super::guests::{Guest, Room};
 use crate::daemon::reload::Reloader;
-use crate::daemon::{Ask, Report};
+use crate::daemon::{Ask, Report, SessionTable, Standing};
 use crate::driver::control_socket::{SocketFile, bind};
 use crate::engine::{Health, UpstreamView};
 use crate::ground::CallNo;
@@ -17,22 +17,20 @@ use axum::routing::{get, post};
 use axum::serve::{IncomingStream, Listener};
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::future::Future as _;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Sleep, sleep};
+use tokio::time::sleep;
 
 /// Connections at a time; more wait.
 const CONNECTIONS: usize = 16;
-/// Longest life of one.
-const LIFE: Duration = Duration::from_secs(60);
+/// How long the event loop may take to do what it is told.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long it may take to show a call; then what the session table has of it is shown.
+const GLANCE: Duration = Duration::from_secs(1);
 /// A relay thread tells what it has measured in less.
 const MEASURING: Duration = Duration::from_millis(50);
 /// Answers under way may be finished for this long when the gateway stops.
@@ -41,6 +39,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// What the handlers share.
 #[derive(Debug)]
 struct Shared {
+    table: Arc<SessionTable>,
     asks: mpsc::Sender<Ask>,
     reloader: Arc<Reloader>,
 }
@@ -54,18 +53,20 @@ pub struct Control {
 }
 
 impl Control {
-    /// Listens at `path` and serves.
-    ///
-    /// # Errors
-    /// As [`bind`].
-    pub fn start(path: &str, asks: mpsc::Sender<Ask>, reloader: Arc<Reloader>) -> io::Result<Self> {
+    /// Listens at `path` and serves, on the current runtime.
+    pub(super) fn start(
+        path: &str,
+        table: Arc<SessionTable>,
+        asks: mpsc::Sender<Ask>,
+        reloader: Arc<Reloader>,
+    ) -> io::Result<Self> {
         let (listener, file) = bind(std::path::Path::new(path))?;
         let gate = Gate {
             listener: UnixListener::from_std(listener)?,
-            room: Arc::new(Semaphore::new(CONNECTIONS)),
+            room: Room::new(CONNECTIONS),
             own: rustix::process::geteuid().as_raw(),
         };
-        let app = router().with_state(Arc::new(Shared { asks, reloader }));
+        let app = router().with_state(Arc::new(Shared { table, asks, reloader }));
         let (stop, mut stopped) = watch::channel(false);
         let task = tokio::spawn(async move {
             let app = app.into_make_service_with_connect_info::<Peer>();
@@ -122,18 +123,17 @@ impl Connected<IncomingStream<'_, Gate>> for Peer {
 /// Lets in the gateway's own user and root, so many at a time.
 struct Gate {
     listener: UnixListener,
-    room: Arc<Semaphore>,
+    room: Room,
     own: u32,
 }
 
 impl Listener for Gate {
-    type Io = Guest;
+    type Io = Guest<UnixStream>;
     type Addr = Peer;
 
-    async fn accept(&mut self) -> (Guest, Peer) {
+    async fn accept(&mut self) -> (Self::Io, Peer) {
         loop {
-            // It is never closed.
-            let Ok(room) = self.room.clone().acquire_owned().await else { continue };
+            let place = self.room.place().await;
             let Ok((stream, _)) = self.listener.accept().await else {
                 sleep(Duration::from_millis(100)).await;
                 continue;
@@ -141,7 +141,7 @@ impl Listener for Gate {
             let Ok(who) = stream.peer_cred() else { continue };
             let peer = Peer { uid: who.uid(), pid: who.pid() };
             if may_enter(peer.uid, self.own) {
-                return (Guest { stream, _room: room, end: Box::pin(sleep(LIFE)) }, peer);
+                return (self.room.admit(stream, place), peer);
             }
             tracing::warn!("control socket: {} is not the gateway's user: closed", peer.name());
         }
@@ -157,47 +157,6 @@ fn may_enter(uid: u32, own: u32) -> bool {
     uid == 0 || uid == own
 }
 
-/// One connection; it ends when its time is over.
-struct Guest {
-    stream: UnixStream,
-    _room: OwnedSemaphorePermit,
-    end: Pin<Box<Sleep>>,
-}
-
-impl AsyncRead for Guest {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.end.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Guest {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        if self.end.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
 fn answer(status: StatusCode, body: &impl Serialize) -> Response {
     let text = serde_json::to_string(body).unwrap_or_else(|_| "{}".to_owned()) + "\n";
     (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
@@ -207,50 +166,70 @@ fn refused(status: StatusCode, why: &str) -> Response {
     answer(status, &json!({ "error": why }))
 }
 
-/// Asks the event loop; an answer is shown, silence is told.
-async fn asked<T>(
+/// Asks the event loop; `None`: it does not answer in time.
+async fn ask<T>(
     shared: &Shared,
+    patience: Duration,
     question: impl FnOnce(oneshot::Sender<T>) -> Ask,
-    show: impl FnOnce(T) -> Response,
-) -> Response {
+) -> Option<T> {
     let (to, from) = oneshot::channel();
     let exchange = async {
         shared.asks.send(question(to)).await.ok()?;
         from.await.ok()
     };
-    match tokio::time::timeout(PATIENCE, exchange).await.ok().flatten() {
-        Some(told) => show(told),
-        None => mute(),
-    }
+    tokio::time::timeout(patience, exchange).await.ok().flatten()
+}
+
+/// Tells the event loop to do something; an answer is shown, silence is told.
+async fn told<T>(
+    shared: &Shared,
+    question: impl FnOnce(oneshot::Sender<T>) -> Ask,
+    show: impl FnOnce(T) -> Response,
+) -> Response {
+    ask(shared, PATIENCE, question).await.map_or_else(mute, show)
 }
 
 fn mute() -> Response {
     refused(StatusCode::SERVICE_UNAVAILABLE, "the event loop does not answer")
 }
 
+/// How old what is shown is; whoever reads it must not take it for the present.
+fn event_loop(s: Standing) -> Value {
+    json!({ "age_s": s.age.as_secs_f64(), "stands_still": s.is_still() })
+}
+
 async fn status(State(shared): State<Arc<Shared>>) -> Response {
-    match report(&shared.asks).await {
-        Some(r) => answer(StatusCode::OK, &summary(&r, shared.reloader.source())),
-        None => mute(),
-    }
+    shared.table.settled().await;
+    answer(StatusCode::OK, &summary(&shared.table.report(), shared.reloader.source()))
 }
 
 /// How things stand, for people and scripts.
 fn summary(r: &Report, source: &str) -> Value {
     let s = &r.stats;
     let [early, confirmed] = s.now.calls;
+    let still = r.standing.is_still();
+    let state = match (still, s.now.draining) {
+        (true, _) => "standstill",
+        (false, true) => "draining",
+        (false, false) => "running",
+    };
     let upstream = |u: &UpstreamView| {
         let up = match u.health {
             Health::Unknown => None,
             Health::Up => Some(true),
             Health::Down => Some(false),
         };
+        // What was known when the loop last turned is not known now.
+        let (up, since, why) = match still {
+            false => (up, u.since, u.why.as_str()),
+            true => (None, None, "the event loop stands still"),
+        };
         json!({
             "name": u.name,
             "address": u.targets.first(),
             "up": up,
-            "since_ms": u.since,
-            "why": u.why,
+            "since_ms": since,
+            "why": why,
         })
     };
     let upstreams: Vec<Value> = s.upstreams.iter().map(upstream).collect();
@@ -263,7 +242,8 @@ fn summary(r: &Report, source: &str) -> Value {
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "site": r.site,
-        "state": if s.now.draining { "draining" } else { "running" },
+        "state": state,
+        "event_loop": event_loop(r.standing),
         "drain_left_s": r.drain_left.map(|d| d.as_secs()),
         "uptime_s": r.uptime.as_secs(),
         "calls": { "early": early, "confirmed": confirmed, "limit": r.calls_limit },
@@ -287,17 +267,19 @@ fn summary(r: &Report, source: &str) -> Value {
 }
 
 async fn calls(State(shared): State<Arc<Shared>>) -> Response {
-    let show = |(calls, left_off)| {
-        answer(StatusCode::OK, &json!({ "calls": calls, "left_off": left_off }))
-    };
-    asked(&shared, Ask::Calls, show).await
+    shared.table.settled().await;
+    let (calls, left_off) = shared.table.calls();
+    let event_loop = event_loop(shared.table.standing());
+    let body = json!({ "calls": calls, "left_off": left_off, "event_loop": event_loop });
+    answer(StatusCode::OK, &body)
 }
 
 async fn registrations(State(shared): State<Arc<Shared>>) -> Response {
-    let show = |(all, left_off)| {
-        answer(StatusCode::OK, &json!({ "registrations": all, "left_off": left_off }))
-    };
-    asked(&shared, Ask::Registrations, show).await
+    shared.table.settled().await;
+    let (all, left_off) = shared.table.registrations();
+    let event_loop = event_loop(shared.table.standing());
+    let body = json!({ "registrations": all, "left_off": left_off, "event_loop": event_loop });
+    answer(StatusCode::OK, &body)
 }
 
 fn no_call(id: &str) -> Response {
@@ -306,14 +288,32 @@ fn no_call(id: &str) -> Response {
 
 async fn call(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
     let Ok(no) = id.parse::<u64>().map(CallNo) else { return no_call(&id) };
-    let show = |found: Option<_>| match found {
-        Some(detail) => answer(StatusCode::OK, &detail),
-        None => no_call(&id),
-    };
+    if shared.table.standing().is_still() {
+        return glance(&shared.table, no);
+    }
     // A relay thread that is late is not waited for: then the figures are a little older.
-    let _ = shared.asks.send(Ask::Measure(no)).await;
+    let _ = shared.asks.try_send(Ask::Measure(no));
     sleep(MEASURING).await;
-    asked(&shared, |to| Ask::Call(no, to), show).await
+    match ask(&shared, GLANCE, |to| Ask::Call(no, to)).await {
+        Some(Some(detail)) => answer(StatusCode::OK, &detail),
+        Some(None) => no_call(&id),
+        None => glance(&shared.table, no),
+    }
+}
+
+/// A call as the session table has it: the event loop does not answer.
+fn glance(table: &SessionTable, no: CallNo) -> Response {
+    let Some(row) = table.call(no) else {
+        let why = format!("the event loop does not answer, and when it did there was no call {no}");
+        return refused(StatusCode::SERVICE_UNAVAILABLE, &why);
+    };
+    let mut body = serde_json::to_value(row).unwrap_or_default();
+    if let Some(fields) = body.as_object_mut() {
+        let why = "the event loop does not answer: parties, media and findings are not known";
+        fields.insert("unknown".to_owned(), why.into());
+        fields.insert("event_loop".to_owned(), event_loop(table.standing()));
+    }
+    answer(StatusCode::OK, &body)
 }
 
 async fn hang_up(
@@ -327,7 +327,7 @@ async fn hang_up(
         true => answer(StatusCode::OK, &json!({ "call": no, "result": "applied" })),
         false => no_call(&id),
     };
-    asked(&shared, question, show).await
+    told(&shared, question, show).await
 }
 
 async fn reload(
@@ -353,7 +353,7 @@ async fn drain(
         });
         answer(StatusCode::OK, &body)
     };
-    asked(&shared, |told| Ask::Drain { by: peer.name(), told }, show).await
+    told(&shared, |told| Ask::Drain { by: peer.name(), told }, show).await
 }
 
 #[cfg(test)]

@@ -2,22 +2,24 @@
 //! The recorder is our own, never the global one, so that two gateways in one process do not mix.
 //! Histograms are held handles, fed as values are measured; the rest is read when asked.
 
+mod histograms;
+
 use super::catalogue::{self, Family, Type};
 use super::process::{Process, TICKS};
 use crate::audit::{EndedBy, Outcome};
-use crate::daemon::{Observed, Observer, Reloaded, Report};
+use crate::daemon::{Observer, Reloaded, Report};
 use crate::engine::stats::{CATEGORIES, METHODS, RegisterResult, SECURITY, UPSTREAM_LABELS};
-use crate::engine::{Finding, Health, Observation, UpstreamView};
+use crate::engine::{Finding, Health, UpstreamView};
 use crate::ground::{CallDirection, Side};
 use crate::relay::DropReason;
-use crate::relay::quality::{Figures, Unmeasured};
+use crate::relay::quality::Unmeasured;
 use crate::wire::sip::RejectReason;
-use metrics::{Histogram, Key, Label, Level, Metadata, Recorder, SharedString};
+use histograms::Histograms;
+use metrics::{Key, Label, Level, Metadata, Recorder, SharedString};
 use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 use std::sync::Arc;
-use std::time::Duration;
 
 static META: Metadata<'static> = Metadata::new("portreeve", Level::INFO, None);
 
@@ -73,15 +75,14 @@ impl Metrics {
     /// Where measured values go.
     #[must_use]
     pub fn observer(&self) -> Observer {
-        let (histograms, handle) = (self.histograms.clone(), self.handle.clone());
-        let waiting = std::sync::atomic::AtomicU32::new(0);
-        Arc::new(move |observed| {
-            histograms.record(observed);
-            // Nobody may ever scrape: what waits in the handles is folded into buckets here too.
-            if waiting.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 4096 == 4095 {
-                handle.run_upkeep();
-            }
-        })
+        let histograms = self.histograms.clone();
+        Arc::new(move |observed| histograms.record(observed))
+    }
+
+    /// Puts what was measured into its buckets: a scrape does it, and somebody must where nobody
+    /// scrapes. It takes the exporter's locks, so whoever measures must not do it.
+    pub fn keep_up(&self) {
+        self.handle.run_upkeep();
     }
 
     fn key(name: &'static str, labels: Labels<'_>) -> Key {
@@ -243,6 +244,9 @@ impl Metrics {
         let pending = u64::from(!r.reloads.pending.is_empty());
         self.set("portreeve_config_restart_pending", &[], pending);
         self.set("portreeve_draining", &[], u64::from(r.stats.now.draining));
+        let age = self.recorder.register_gauge(&Self::key(AGE, &[]), &META);
+        age.set(r.standing.age.as_secs_f64());
+        self.count("portreeve_relay_events_lost_total", &[], r.relay_events_lost);
         let events = Row(&SECURITY, &r.stats.security);
         self.counts("portreeve_security_events_total", &[], "class", events);
     }
@@ -267,6 +271,7 @@ impl Metrics {
 }
 
 const CPU: &str = "process_cpu_seconds_total";
+const AGE: &str = "portreeve_event_loop_age_seconds";
 
 /// The exporter counts in whole numbers only: CPU time is counted in ticks and written in seconds.
 /// Whole seconds would show a gateway that needs a hundredth of a core as idle, then as busy.
@@ -291,11 +296,12 @@ fn is_up(upstream: &UpstreamView) -> Option<bool> {
 }
 
 /// The exporter keeps every gauge it was ever told: an upstream of which nothing is known any more
-/// must not be said to be up.
+/// must not be said to be up, and what a loop that stands still knew is not known.
 fn without_unknown(text: String, r: &Report) -> String {
     let written = |name: &str| name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let is_known = |up: Option<bool>| up.is_some() && !r.standing.is_still();
     let up: Vec<String> =
-        r.stats.upstreams.iter().filter(|u| is_up(u).is_some()).map(|u| written(&u.name)).collect();
+        r.stats.upstreams.iter().filter(|u| is_known(is_up(u))).map(|u| written(&u.name)).collect();
     let known = |line: &str| {
         let name = line.strip_prefix("portreeve_upstream_up{upstream=\"")?.rsplit_once("\"}")?.0;
         Some(up.iter().any(|n| n == name))
@@ -308,96 +314,6 @@ fn without_unknown(text: String, r: &Report) -> String {
 
 /// Words of a label, and a counter for each.
 struct Row<'a>(&'a [&'static str], &'a [u64]);
-
-/// A held handle for each series of each histogram.
-struct Histograms {
-    post_dial: [Histogram; 3],
-    duration: [Histogram; 3],
-    disconnect: Histogram,
-    registration: Histogram,
-    processing: Histogram,
-    relay_delay: Histogram,
-    sides: [SideHistograms; 2],
-}
-
-struct SideHistograms {
-    jitter: Histogram,
-    loss: Histogram,
-    round_trip: Histogram,
-    r: Histogram,
-    mos: Histogram,
-}
-
-impl Histograms {
-    fn new(recorder: &PrometheusRecorder) -> Self {
-        let of = |name: &'static str, labels: Labels<'_>| {
-            recorder.register_histogram(&Metrics::key(name, labels), &META)
-        };
-        let directions = |name| CallDirection::NAMES.map(|d| of(name, &[("direction", d)]));
-        let sides = Side::ALL.map(|side| {
-            let side = [("side", side.as_str())];
-            SideHistograms {
-                jitter: of("portreeve_media_jitter_seconds", &side),
-                loss: of("portreeve_media_loss_ratio", &side),
-                round_trip: of("portreeve_media_round_trip_seconds", &side),
-                r: of("portreeve_media_r_factor", &side),
-                mos: of("portreeve_media_mos", &side),
-            }
-        });
-        Self {
-            post_dial: directions("portreeve_post_dial_delay_seconds"),
-            duration: directions("portreeve_call_duration_seconds"),
-            disconnect: of("portreeve_disconnect_delay_seconds", &[]),
-            registration: of("portreeve_registration_delay_seconds", &[]),
-            processing: of("portreeve_sip_processing_seconds", &[]),
-            relay_delay: of("portreeve_media_relay_delay_seconds", &[]),
-            sides,
-        }
-    }
-
-    fn record(&self, observed: &Observed) {
-        let put = |h: &Histogram, d: Duration| h.record(d.as_secs_f64());
-        let at = |all: &[Histogram; 3], i: CallDirection, d: Duration| {
-            if let Some(h) = all.get(i as usize) {
-                put(h, d);
-            }
-        };
-        match observed {
-            Observed::Processing(d) => put(&self.processing, *d),
-            Observed::RelayDelay(d) => put(&self.relay_delay, *d),
-            Observed::Engine(Observation::PostDialDelay { direction, delay }) => {
-                at(&self.post_dial, *direction, *delay);
-            }
-            Observed::Engine(Observation::CallDuration { direction, duration }) => {
-                at(&self.duration, *direction, *duration);
-            }
-            Observed::Engine(Observation::DisconnectDelay(d)) => put(&self.disconnect, *d),
-            Observed::Engine(Observation::RegistrationDelay(d)) => put(&self.registration, *d),
-            Observed::Engine(Observation::Media { side, window }) => {
-                self.sides[side.index()].record(window);
-            }
-        }
-    }
-}
-
-impl SideHistograms {
-    #[expect(clippy::cast_precision_loss, reason = "counts and microseconds of 10 s")]
-    fn record(&self, w: &Figures) {
-        if w.expected > 0 {
-            self.loss.record(w.lost as f64 / w.expected as f64);
-        }
-        if let Some(us) = w.jitter_us {
-            self.jitter.record(us as f64 / 1e6);
-        }
-        if let Ok(us) = w.round_trip_us {
-            self.round_trip.record(us as f64 / 1e6);
-        }
-        if let Ok(rating) = w.rating {
-            self.r.record(rating.r());
-            self.mos.record(rating.mos());
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests;

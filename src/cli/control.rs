@@ -48,7 +48,22 @@ pub(super) fn show(args: &ControlArgs, path: &str, show: impl FnOnce(&Value)) ->
     } else {
         show(&value);
     }
+    if let Some(told) = standstill(&value) {
+        eprintln!("{told}");
+    }
     0
+}
+
+/// What must be said of an answer that is old; `None`: it is not.
+fn standstill(value: &Value) -> Option<String> {
+    let is_still = value.pointer("/event_loop/stands_still").and_then(Value::as_bool) == Some(true);
+    let age = value.pointer("/event_loop/age_s").and_then(Value::as_f64).unwrap_or_default();
+    is_still.then(|| {
+        format!(
+            "the event loop has stood still for {age:.0} s, and no call is served: this is how \
+             things stood then"
+        )
+    })
 }
 
 /// Where it may listen, likeliest first.
@@ -116,4 +131,19 @@ pub(super) fn number(value: &Value, pointer: &str) -> u64 {
 /// A list of an answer; empty when it is not there.
 pub(super) fn list<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
     value.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_old_is_told_and_what_is_not_is_not() {
+        let told = standstill(&json!({ "event_loop": { "age_s": 12.4, "stands_still": true } }));
+        assert!(told.is_some_and(|t| t.contains("stood still for 12 s")));
+        let turning = json!({ "event_loop": { "age_s": 0.4, "stands_still": false } });
+        assert_eq!(standstill(&turning), None);
+        assert_eq!(standstill(&json!({})), None, "a gateway of an earlier version");
+    }
 }

@@ -2,7 +2,7 @@
 //! for signals. The last line of the start-up is exactly `ready`.
 
 use super::{RunArgs, config, exit, gateway, log};
-use crate::admin::{self, Control, Metrics};
+use crate::admin::{Control, Desk, Metrics};
 use crate::config::{self as configuration, Config, Environment};
 use crate::daemon::reload::{Read, Refusal, Reloader};
 use crate::daemon::{self, Ask, StartError};
@@ -87,16 +87,16 @@ async fn serve(s: Started, levels: log::Levels) -> Result<(), StartError> {
     let metrics = Metrics::new();
     let service = Service::of_environment();
     let handle = daemon::start(s.config.clone(), metrics.observer(), service.clone())?;
+    let desk = Desk::open(handle.table(), metrics).map_err(StartError::Desk)?;
     if let Some(at) = s.config.http {
-        let served = admin::serve(at, handle.asks(), metrics).await;
-        served.map_err(|e| StartError::Http(at, e))?;
+        desk.serve(at).map_err(|e| StartError::Http(at, e))?;
     }
     let source = s.file.as_ref().map_or("site mode".to_owned(), |f| f.display().to_string());
     let applied = Box::new(move |c: &Config| levels(&c.log));
     let (config, read) = (s.config.clone(), reader(&s));
     let reloader = Reloader::new(handle.asks(), config, source, read, applied, service.clone())?;
     let reloader = Arc::new(reloader);
-    let control = commands(&s.config, handle.asks(), &reloader)?;
+    let control = commands(&s.config, &desk, handle.asks(), &reloader)?;
     header(&s);
     say("ready");
     service.ready();
@@ -112,11 +112,12 @@ async fn serve(s: Started, levels: log::Levels) -> Result<(), StartError> {
 /// without it.
 fn commands(
     c: &Config,
+    desk: &Desk,
     asks: mpsc::Sender<Ask>,
     reloader: &Arc<Reloader>,
 ) -> Result<Option<Control>, StartError> {
     let Some(path) = &c.control else { return Ok(None) };
-    match Control::start(path, asks, reloader.clone()) {
+    match desk.control(path, asks, reloader.clone()) {
         Ok(control) => Ok(Some(control)),
         Err(e) => {
             let chosen = *path != format!("{}/control.sock", c.state_dir.trim_end_matches('/'));

@@ -17,6 +17,8 @@ fn screen(v: &Value) -> String {
         None => String::new(),
     };
     let (version, site, state) = (text(v, "/version"), shown(text(v, "/site")), text(v, "/state"));
+    let still = state == "standstill";
+    let state = if still { "STANDS STILL: restart it" } else { state };
     let up = clock(number(v, "/uptime_s"));
     let _ = writeln!(out, "portreeve {version}   site {site}   up {up}   {state}{draining}");
     let [early, confirmed, limit] =
@@ -28,6 +30,7 @@ fn screen(v: &Value) -> String {
         let state = match u.get("up").and_then(Value::as_bool) {
             Some(true) => "up",
             Some(false) => "down: it does not answer OPTIONS",
+            None if still => "not known",
             None => "not probed",
         };
         let (name, at) = (shown(text(u, "/name")), text(u, "/address"));
@@ -94,6 +97,10 @@ mod tests {
         ] {
             assert!(told.contains(want), "{want} in\n{told}");
         }
+        let v = json!({ "state": "standstill", "upstreams": [{ "name": "pbx" }] });
+        let told = screen(&v);
+        assert!(told.contains("STANDS STILL") && told.contains("not known"), "{told}");
+        assert!(!told.contains("running") && !told.contains(" up\n"), "{told}");
         assert!(screen(&json!({})).contains("0 of 0"), "an answer of another version is no fault");
     }
 }

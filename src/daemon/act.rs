@@ -25,21 +25,19 @@ impl EventLoop {
                 }
             }
             Output::Store(Entry::Binding(binding)) => {
+                self.table.show_registration(&binding);
                 if let Err(e) = self.state.store(binding) {
                     tracing::error!("a registration could not be stored: {e}");
                 }
             }
             Output::Forget(Key::Binding(key)) => {
+                self.table.hide_registration(&key);
                 if let Err(e) = self.state.remove(&key) {
                     tracing::error!("a registration could not be removed: {e}");
                 }
             }
-            Output::CallChanged(view) => {
-                self.calls.pin().insert(view.call, view);
-            }
-            Output::CallGone(call) => {
-                self.calls.pin().remove(&call);
-            }
+            Output::CallChanged(view) => self.table.show_call(view),
+            Output::CallGone(call) => self.table.hide_call(call),
             Output::Observe(observation) => (self.observer)(&Observed::Engine(observation)),
             Output::Notice { level, text } => match level {
                 Level::Debug => tracing::debug!("{text}"),

@@ -1,31 +1,25 @@
-//! What others ask of the event loop, and what it tells them. It counts and shows; the engine
-//! decides.
+//! What others ask of the event loop, and what it tells them without being asked. It counts and
+//! shows; the engine decides.
 
 use super::event_loop::EventLoop;
-use super::{Observed, service_status};
+use super::service_status;
+use super::session_table::{Figures, Standing};
 use crate::audit::Record;
 use crate::driver::relay_worker::Totals;
 use crate::driver::udp::SipSocket;
-use crate::engine::{CallDetail, CallRow, Input, RegistrationRow, Snapshot, Stats};
+use crate::engine::{CallDetail, Input, Snapshot, Stats};
 use crate::ground::{CallNo, Now, Wall};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// What others ask of the loop.
 #[derive(Debug)]
 pub enum Ask {
-    /// How things stand.
-    Stats(oneshot::Sender<Box<Report>>),
-    /// Calls now, and how many were left off.
-    Calls(oneshot::Sender<(Vec<CallRow>, usize)>),
     /// Figures of a call's media as of now; seen in [`Ask::Call`] a moment later.
     Measure(CallNo),
     /// One call.
     Call(CallNo, oneshot::Sender<Option<Box<CallDetail>>>),
-    /// Bindings now, and how many were left off.
-    Registrations(oneshot::Sender<(Vec<RegistrationRow>, usize)>),
     /// End a call; told is whether there was one.
     HangUp {
         /// Its number.
@@ -139,6 +133,10 @@ pub struct Report {
     pub uptime: Duration,
     /// While it drains: calls are hung up after this.
     pub drain_left: Option<Duration>,
+    /// News of the relay that the loop was too slow to take.
+    pub relay_events_lost: u64,
+    /// How the event loop does: how old all this is.
+    pub standing: Standing,
 }
 
 impl EventLoop {
@@ -146,11 +144,8 @@ impl EventLoop {
     pub(super) fn answer(&mut self, ask: Ask) -> bool {
         let now = self.clock.now();
         match ask {
-            Ask::Stats(to) => drop(to.send(Box::new(self.report()))),
-            Ask::Calls(to) => drop(to.send(self.engine.calls(now))),
             Ask::Measure(no) => self.step(Input::Measure(no)),
             Ask::Call(no, to) => drop(to.send(self.engine.call(no, now).map(Box::new))),
-            Ask::Registrations(to) => drop(to.send(self.engine.registrations(now))),
             Ask::HangUp { call, by, told } => drop(told.send(self.hang_up(call, &by, now))),
             Ask::Reload(reload) => self.reload(*reload),
             Ask::Drain { by, told } => drop(told.send(self.drain(&by))),
@@ -201,37 +196,24 @@ impl EventLoop {
         Draining { calls, left: until.since(now), already }
     }
 
-    pub(super) fn report(&self) -> Report {
-        for delay in self.relay.take_delays() {
-            (self.observer)(&Observed::RelayDelay(delay));
-        }
-        let audit = self.counters.as_ref().map_or([0; 4], |c| {
-            [
-                c.records.load(Relaxed),
-                c.write_failures.load(Relaxed),
-                c.suppressed.load(Relaxed),
-                u64::from(c.full.load(Relaxed)),
-            ]
-        });
-        let now = self.clock.now();
-        Report {
+    /// What only the loop knows, for the session table.
+    pub(super) fn figures(&self, now: Now) -> Figures {
+        let c = &self.config;
+        let report = Report {
             stats: self.engine.stats(now),
-            relay: self.relay.totals(),
-            audit,
             connections: self.streams.len() as u64,
             dropped: self.sockets.iter().flatten().map(SipSocket::dropped).sum(),
-            calls_limit: self.config.limits.calls as u64,
+            calls_limit: c.limits.calls as u64,
             reloads: self.reloads.clone(),
-            site: self.config.site.name.clone(),
-            hash: self.config.hash.clone(),
-            uptime: now.mono.0,
-            drain_left: self.draining.map(|until| until.since(now.mono)),
-        }
+            site: c.site.name.clone(),
+            hash: c.hash.clone(),
+            ..Report::default()
+        };
+        Figures { turn: self.table.turn(), drain_until: self.draining, report }
     }
 
     /// Tells the service manager that the loop turns, and how it goes.
-    pub(super) fn pulse(&mut self) {
-        let now = self.clock.now();
+    pub(super) fn pulse(&mut self, now: Now) {
         if self.pulse_at.is_none_or(|at| now.mono < at) {
             return;
         }

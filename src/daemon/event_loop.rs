@@ -1,6 +1,7 @@
 //! The loop: one input, then every effect, then the next. It owns the engine and what effects need.
 
 use super::ask::{Ask, Reloads};
+use super::session_table::{EVERY, SessionTable, TICK};
 use crate::audit::Record;
 use crate::config::Config;
 use crate::driver::Arrival;
@@ -11,8 +12,9 @@ use crate::driver::service::Service;
 use crate::driver::state::State;
 use crate::driver::stream::Streams;
 use crate::driver::udp::SipSocket;
-use crate::engine::{CallView, Engine, Entry, Input, Observation, Output};
-use crate::ground::{CallNo, Mono};
+use crate::engine::{Engine, Entry, Input, Observation, Output};
+use crate::ground::{Mono, Now};
+use crate::relay::Event;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -32,6 +34,18 @@ pub enum Observed {
 /// Who counts measured values. It may not block.
 pub type Observer = Arc<dyn Fn(&Observed) + Send + Sync>;
 
+/// Why the loop turns.
+enum Turn {
+    /// So many messages came; none: nobody can send any more.
+    Arrivals(usize),
+    /// The relay has news.
+    Relay(Event),
+    /// Somebody asks; `None`: nobody can any more.
+    Asked(Option<Ask>),
+    /// It is time.
+    Woken,
+}
+
 /// The relay may take this long to report the last streams.
 const LAST_REPORTS: Duration = Duration::from_millis(500);
 /// The status line is looked at this often.
@@ -47,8 +61,12 @@ pub(super) struct EventLoop {
     pub(super) state: State,
     pub(super) audit: Option<AuditLog>,
     pub(super) counters: Option<Arc<AuditCounters>>,
-    /// The session table for readers: written here, read without a lock.
-    pub(super) calls: Arc<papaya::HashMap<CallNo, CallView>>,
+    /// For readers: written here, read without asking.
+    pub(super) table: Arc<SessionTable>,
+    /// Figures may be published again from then on.
+    publish_from: Mono,
+    /// Figures wait for that.
+    unpublished: bool,
     pub(super) observer: Observer,
     pub(super) service: Service,
     pub(super) reloads: Reloads,
@@ -75,7 +93,14 @@ impl EventLoop {
         service: Service,
     ) -> Self {
         let counters = audit.as_ref().map(AuditLog::counters);
-        let calls = Arc::new(papaya::HashMap::new());
+        let limits = &config.limits;
+        let table = SessionTable::new(
+            clock,
+            Arc::downgrade(&relay),
+            counters.clone(),
+            limits.calls,
+            limits.bindings,
+        );
         let (deadline, draining) = (None, None);
         let now = clock.now();
         let reloads = Reloads { success: now.wall, ..Reloads::default() };
@@ -90,7 +115,9 @@ impl EventLoop {
             state,
             audit,
             counters,
-            calls,
+            table: Arc::new(table),
+            publish_from: now.mono,
+            unpublished: false,
             observer,
             service,
             reloads,
@@ -111,6 +138,11 @@ impl EventLoop {
         for input in inputs {
             self.step(input);
         }
+        let now = self.clock.now();
+        for binding in self.engine.bindings(now.wall) {
+            self.table.show_registration(&binding);
+        }
+        self.publish(now);
     }
 
     pub(super) fn record(&self, record: Record) {
@@ -126,34 +158,66 @@ impl EventLoop {
     ) {
         let mut batch = Vec::with_capacity(64);
         loop {
-            let until = self.wake_at();
+            let until = tokio::time::Instant::from_std(self.clock.instant(self.wake_at()));
             let relay = self.relay.clone();
-            tokio::select! {
-                n = arrivals.recv_many(&mut batch, 64) => {
-                    if n == 0 {
-                        break;
-                    }
-                    for arrival in batch.drain(..) {
-                        let start = self.clock.now().mono;
-                        self.step(input(arrival));
-                        let took = self.clock.now().mono.since(start);
-                        (self.observer)(&Observed::Processing(took));
-                    }
-                }
-                event = relay.next_event() => self.step(Input::Relay(event)),
-                ask = asks.recv() => match ask {
-                    Some(ask) => if self.answer(ask) { break },
-                    None => break,
-                },
-                () = tokio::time::sleep_until(until) => self.step(Input::Timeout),
+            let turn = tokio::select! {
+                n = arrivals.recv_many(&mut batch, 64) => Turn::Arrivals(n),
+                event = relay.next_event() => Turn::Relay(event),
+                ask = asks.recv() => Turn::Asked(ask),
+                () = tokio::time::sleep_until(until) => Turn::Woken,
+            };
+            self.table.begin();
+            if self.turn(turn, &mut batch) {
+                break;
             }
-            self.pulse();
+            let now = self.clock.now();
+            self.pulse(now);
             self.watch_audit();
-            if self.is_drained() {
+            self.publish_in_time(now);
+            if self.is_drained(now) {
                 break;
             }
         }
         self.finish().await;
+    }
+
+    /// What a turn is about; true: stop.
+    fn turn(&mut self, turn: Turn, batch: &mut Vec<Arrival>) -> bool {
+        match turn {
+            Turn::Arrivals(0) | Turn::Asked(None) => return true,
+            Turn::Arrivals(_) => {
+                for arrival in batch.drain(..) {
+                    let start = self.clock.now().mono;
+                    self.step(input(arrival));
+                    let took = self.clock.now().mono.since(start);
+                    (self.observer)(&Observed::Processing(took));
+                }
+            }
+            Turn::Relay(event) => self.step(Input::Relay(event)),
+            Turn::Asked(Some(ask)) => return self.answer(ask),
+            Turn::Woken => {
+                let now = self.clock.now().mono;
+                if self.deadline.is_some_and(|at| at <= now) {
+                    self.step(Input::Timeout);
+                }
+            }
+        }
+        false
+    }
+
+    /// Publishes the figures of this turn; if others were published just now, a little later,
+    /// together with those of the turns until then.
+    fn publish_in_time(&mut self, now: Now) {
+        self.table.turned(now.mono);
+        self.unpublished = now.mono < self.publish_from;
+        if !self.unpublished {
+            self.publish(now);
+        }
+    }
+
+    fn publish(&mut self, now: Now) {
+        self.publish_from = now.mono + EVERY;
+        self.table.publish(self.figures(now));
     }
 
     /// A volume that takes no records stops new calls where the site demands records.
@@ -173,11 +237,12 @@ impl EventLoop {
         }
     }
 
-    fn wake_at(&self) -> tokio::time::Instant {
-        let far = self.clock.now().mono + Duration::from_secs(60);
-        let own = [self.deadline, self.draining, self.pulse_at];
-        let at = own.into_iter().flatten().min().unwrap_or(far).min(far);
-        tokio::time::Instant::from_std(self.clock.instant(at))
+    /// When to turn at the latest.
+    fn wake_at(&self) -> Mono {
+        let tick = self.clock.now().mono + TICK;
+        let publish = self.unpublished.then_some(self.publish_from);
+        let own = [self.deadline, self.draining, self.pulse_at, publish];
+        own.into_iter().flatten().min().unwrap_or(tick).min(tick)
     }
 
     /// How often the service manager hears from here.
@@ -206,9 +271,9 @@ impl EventLoop {
     }
 
     /// Draining is over: no calls, or no more time.
-    fn is_drained(&self) -> bool {
+    fn is_drained(&self, now: Now) -> bool {
         let Some(until) = self.draining else { return false };
-        self.engine.active_calls() == 0 || self.clock.now().mono >= until
+        self.engine.active_calls() == 0 || now.mono >= until
     }
 
     /// Hangs up what is left, lets the relay report, writes the last records.
@@ -216,6 +281,7 @@ impl EventLoop {
         self.service.stopping();
         let left = self.engine.active_calls();
         self.step(Input::HangUpAll);
+        self.publish(self.clock.now());
         // A call's record is written when the relay has reported its last stream.
         let until = tokio::time::Instant::now() + LAST_REPORTS;
         while self.engine.open_streams() > 0 {

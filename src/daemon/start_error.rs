@@ -23,6 +23,8 @@ pub enum StartError {
     Audit(io::Error),
     /// Relay threads.
     Relay(io::Error),
+    /// The thread that answers readers.
+    Desk(io::Error),
     /// The metrics listener.
     Http(SocketAddr, io::Error),
     /// The control socket.
@@ -59,6 +61,7 @@ impl StartError {
             | Self::Http(..)
             | Self::Control(..)
             | Self::Relay(_)
+            | Self::Desk(_)
             | Self::Files { .. } => 69,
             Self::State(e) if e.busy => 69,
             Self::State(_) | Self::Audit(_) => 74,
@@ -74,6 +77,7 @@ impl fmt::Display for StartError {
             Self::State(e) => write!(f, "{e}"),
             Self::Audit(e) => write!(f, "{e}"),
             Self::Relay(e) => write!(f, "relay threads cannot start: {e}"),
+            Self::Desk(e) => write!(f, "the thread for metrics and commands cannot start: {e}"),
             Self::Http(at, e) => {
                 write!(f, "metrics cannot listen at {at}: {e}")?;
                 holder(f, *at, Transport::Tcp)?;

@@ -1,7 +1,7 @@
 //! What the engine wants done. Deciding is over when an output exists; `daemon::act` only does.
 use super::entry::{Entry, Key};
 use crate::audit::Record;
-use crate::ground::{CallDirection, CallNo, Flow, Mono, Side, words};
+use crate::ground::{CallDirection, CallNo, Flow, Moment, Mono, Side, words};
 use crate::relay;
 use crate::relay::quality::Figures;
 use bytes::Bytes;
@@ -111,4 +111,10 @@ pub struct CallView {
     pub direction: CallDirection,
     /// Wall seconds of the INVITE.
     pub since: u64,
+    /// When the INVITE came.
+    #[serde(skip)]
+    pub started: Moment,
+    /// When it was answered; `None`: not yet.
+    #[serde(skip)]
+    pub answered: Option<Moment>,
 }

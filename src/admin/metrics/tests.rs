@@ -2,9 +2,12 @@
 
 use super::*;
 use crate::admin::catalogue::Values;
-use crate::engine::{Health, UpstreamView};
+use crate::daemon::{Observed, STILL, Standing};
+use crate::engine::{Health, Observation, UpstreamView};
 use crate::ground::CallDirection;
+use crate::relay::quality::Figures;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// Every label set of closed labels; none where a label is open.
 fn label_sets(labels: &[(&'static str, Values)]) -> Vec<String> {
@@ -123,4 +126,25 @@ fn an_upstream_that_was_never_probed_is_not_said_to_be_up() {
     let text = metrics.render(&report);
     assert!(!text.contains("portreeve_upstream_up{"), "nothing is known any more: {text}");
     assert!(text.contains(probes) && text.contains("portreeve_draining 0\n"), "{text}");
+}
+
+#[test]
+fn a_loop_that_stands_still_is_told_by_its_age_and_no_upstream_is_said_to_be_up() {
+    let mut report = Report::default();
+    let (name, why) = ("pbx".to_owned(), String::new());
+    let (targets, health, probes) = (Vec::new(), Health::Up, [1, 0]);
+    report.stats.upstreams = vec![UpstreamView { name, targets, health, since: None, why, probes }];
+    report.stats.registrations[0] = 7;
+    let metrics = Metrics::new();
+    let turning = Duration::from_millis(1_250);
+    for (age, is_up, told) in
+        [(turning, true, "1.25"), (STILL, false, "3"), (turning, true, "1.25")]
+    {
+        report.standing = Standing { age };
+        let text = metrics.render(&report);
+        assert!(text.contains(&format!("portreeve_event_loop_age_seconds {told}\n")), "{text}");
+        assert_eq!(text.contains("portreeve_upstream_up{upstream=\"pbx\"} 1\n"), is_up, "{text}");
+        let accepted = "portreeve_registration_requests_total{result=\"accepted\"} 7\n";
+        assert!(text.contains(accepted), "what was counted stays: {text}");
+    }
 }

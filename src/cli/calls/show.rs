@@ -27,6 +27,10 @@ pub(super) fn page(v: &Value) -> String {
     times.extend(ms("setup_ms").map(|t| format!("answered after {}", seconds(t))));
     times.extend(ms("duration_ms").map(|t| format!("talks for {}", clock(t / 1000))));
     let _ = writeln!(out, "  {}", times.join(", "));
+    if let Some(why) = v.get("unknown").and_then(Value::as_str) {
+        let _ = writeln!(out, "  {}", shown(why));
+        return out;
+    }
     let _ = writeln!(out, "  Call-ID  {}", word("/call_id"));
     if let Some(p) = v.get("caller") {
         let _ = writeln!(out, "  caller   {}", party(p));
@@ -211,6 +215,16 @@ call 7   101 → 200\\u{7}   outbound   ON HOLD
   findings one_way_audio
 ";
         assert_eq!(page(&v), want);
+        let row = json!({
+            "call": 7, "from": "101", "to": "200", "state": "confirmed", "direction": "outbound",
+            "age_ms": 70_000, "duration_ms": 65_000, "unknown": "media are not known",
+        });
+        let want = "\
+call 7   101 → 200   outbound   IN CALL
+  begun 1:10 ago, talks for 1:05
+  media are not known
+";
+        assert_eq!(page(&row), want, "no findings are no good news here");
         assert!(page(&json!({})).contains("none so far"));
     }
 }

@@ -146,6 +146,8 @@ impl Call {
             state,
             direction: self.direction,
             since: self.started.wall().seconds(),
+            started: self.started,
+            answered: self.confirmed,
         }
     }
 }

@@ -97,6 +97,16 @@ pub struct LegView {
     pub phone_report: Option<PhoneReport>,
 }
 
+impl CallView {
+    /// As it is listed at `now`.
+    #[must_use]
+    pub fn row(self, now: Now) -> CallRow {
+        let age_ms = millis(self.started.elapsed(now));
+        let duration_ms = self.answered.map(|t| millis(t.elapsed(now)));
+        CallRow { view: self, age_ms, duration_ms }
+    }
+}
+
 impl Calls {
     /// Calls by number, oldest first, at most `most`; how many were left off.
     pub(crate) fn rows(&self, now: Now, most: usize) -> (Vec<CallRow>, usize) {
@@ -129,11 +139,7 @@ impl Calls {
     }
 
     fn row(&self, c: &Call, now: Now) -> CallRow {
-        CallRow {
-            view: c.view(self.media.is_held(c.no)),
-            age_ms: millis(c.started.elapsed(now)),
-            duration_ms: c.confirmed.map(|t| millis(t.elapsed(now))),
-        }
+        c.view(self.media.is_held(c.no)).row(now)
     }
 }
 

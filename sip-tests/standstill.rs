@@ -1,0 +1,293 @@
+//! The event loop of a real gateway is stopped in the middle of its work: whoever asks how things
+//! stand is answered all the same, with how they stood then, and is told so.
+
+use portreeve::admin::{Desk, Metrics};
+use portreeve::config::{Config, Environment};
+use portreeve::daemon::reload::Reloader;
+use portreeve::daemon::{self, Observed, Observer};
+use portreeve::driver::service::Service;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+/// Whatever has not happened after this does not happen.
+const PATIENCE: Duration = Duration::from_secs(20);
+const BINARY: &str = env!("CARGO_BIN_EXE_portreeve");
+
+/// A gateway on loopback, a phone before it and a PBX behind it.
+struct Stage {
+    folder: PathBuf,
+    http: SocketAddr,
+    /// Holding it stops the loop at the next message.
+    brake: Arc<Mutex<()>>,
+    phone: UdpSocket,
+    pbx: UdpSocket,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+fn socket(at: &str) -> UdpSocket {
+    let socket = UdpSocket::bind(at).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket
+}
+
+/// A port of an address that is free now.
+fn free_port(address: &str) -> u16 {
+    socket(&format!("{address}:0")).local_addr().unwrap().port()
+}
+
+impl Stage {
+    fn set() -> Self {
+        let folder = std::env::temp_dir().join(format!("portreeve-still-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let (phone, pbx) = (socket("127.0.0.1:0"), socket("127.0.0.3:0"));
+        let (inside, outside) = (free_port("127.0.0.1"), free_port("127.0.0.2"));
+        let text = format!(
+            r#"
+            [[interface]]
+            name = "lan"
+            side = "inside"
+            address = "127.0.0.1"
+            networks = ["127.0.0.0/8"]
+            listen = ["udp:{inside}"]
+            [[interface]]
+            name = "wan"
+            side = "outside"
+            address = "127.0.0.2"
+            listen = ["udp:{outside}"]
+            [[upstream]]
+            name = "pbx"
+            address = "{}"
+            domain = "pbx.test"
+            probe = "1s"
+            [media]
+            ports = "29000-29039"
+            workers = 1
+            [limits]
+            calls = 8
+            [state]
+            dir = "{}/state"
+            [control]
+            socket = "{}/control.sock"
+            "#,
+            pbx.local_addr().unwrap(),
+            folder.display(),
+            folder.display(),
+        );
+        let told = |all: Vec<portreeve::config::Diagnostic>| {
+            all.iter().map(ToString::to_string).collect::<String>()
+        };
+        let config = Config::parse("stage", &text, &Environment::default()).map_err(told).unwrap();
+        phone.connect(("127.0.0.1", inside)).unwrap();
+        let brake = Arc::new(Mutex::new(()));
+        let (tell, ready) = mpsc::channel();
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let own = brake.clone();
+        let thread = std::thread::spawn(move || run(config, own, &tell, stopped));
+        let http = ready.recv_timeout(PATIENCE).unwrap();
+        Self { folder, http, brake, phone, pbx, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// What the loopback port answers: status and body.
+    fn get(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.http).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+        let mut all = String::new();
+        stream.read_to_string(&mut all).unwrap();
+        let (head, body) = all.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+
+    /// One value of a scrape; `None`: it is not there.
+    fn metric(&self, name: &str) -> Option<f64> {
+        let (status, text) = self.get("/metrics");
+        assert_eq!(status, 200);
+        let value = text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(' '));
+        value.map(|v| v.parse().unwrap())
+    }
+
+    /// What a command prints on stdout and stderr, and its exit code.
+    fn command(&self, words: &[&str]) -> (String, String, Option<i32>) {
+        let socket = self.folder.join("control.sock");
+        let out = Command::new(BINARY)
+            .args(words)
+            .arg("--socket")
+            .arg(socket)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let text = |b: Vec<u8>| String::from_utf8(b).unwrap();
+        (text(out.stdout), text(out.stderr), out.status.code())
+    }
+
+    /// Sends a request of the phone's; `more` are headers and body.
+    fn ask(&self, method: &str, uri: &str, to: &str, more: &str) {
+        let at = self.phone.local_addr().unwrap();
+        let text = format!(
+            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {at};branch=z9hG4bK{method}\r\n\
+             From: <sip:101@pbx.test>;tag=a\r\nTo: <{to}>\r\nCall-ID: {method}@phone\r\n\
+             CSeq: 1 {method}\r\nContact: <sip:101@{at}>\r\nMax-Forwards: 70\r\n{more}"
+        );
+        self.phone.send(text.as_bytes()).unwrap();
+    }
+
+    /// Waits for a message that begins so.
+    fn hear(socket: &UdpSocket, start: &str) -> (String, SocketAddr) {
+        let mut buffer = [0; 4096];
+        loop {
+            let (n, from) = socket.recv_from(&mut buffer).unwrap();
+            let text = String::from_utf8_lossy(&buffer[..n]).into_owned();
+            if text.starts_with(start) {
+                return (text, from);
+            }
+        }
+    }
+
+    /// The PBX answers a request 200.
+    fn answer(&self, start: &str) {
+        let (request, from) = Self::hear(&self.pbx, start);
+        let kept = ["Via", "From", "To", "Call-ID", "CSeq", "Contact"];
+        let lines =
+            request.lines().filter(|l| kept.iter().any(|k| l.starts_with(&format!("{k}:"))));
+        let mut text = String::from("SIP/2.0 200 OK\r\n");
+        for line in lines {
+            let tag = if line.starts_with("To:") { ";tag=b" } else { "" };
+            text.push_str(&format!("{line}{tag}\r\n"));
+        }
+        text.push_str("Expires: 60\r\nContent-Length: 0\r\n\r\n");
+        self.pbx.send_to(text.as_bytes(), from).unwrap();
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// The gateway's own thread, as `run` has it.
+fn run(
+    config: Config,
+    brake: Arc<Mutex<()>>,
+    ready: &mpsc::Sender<SocketAddr>,
+    stopped: tokio::sync::oneshot::Receiver<()>,
+) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let metrics = Metrics::new();
+        let measured = metrics.observer();
+        let observer: Observer = Arc::new(move |seen| {
+            if matches!(seen, Observed::Processing(_)) {
+                drop(brake.lock().unwrap());
+            }
+            measured(seen);
+        });
+        let control = config.control.clone().unwrap();
+        let handle = daemon::start(config.clone(), observer, Service::none()).unwrap();
+        let desk = Desk::open(handle.table(), metrics).unwrap();
+        let http = desk.serve("127.0.0.1:0".parse().unwrap()).unwrap();
+        let read = Arc::new(|| unreachable!("nothing is read anew here"));
+        let applied = Box::new(|_: &Config| ());
+        let source = "stage".to_owned();
+        let reloader =
+            Reloader::new(handle.asks(), config, source, read, applied, Service::none()).unwrap();
+        let control = desk.control(&control, handle.asks(), Arc::new(reloader)).unwrap();
+        ready.send(http).unwrap();
+        let _ = stopped.await;
+        control.stop().await;
+        handle.stop().await;
+    });
+}
+
+#[test]
+fn readers_are_answered_while_the_loop_stands_still_and_are_told() {
+    let stage = Stage::set();
+    stage.answer("OPTIONS");
+    let register = "Expires: 60\r\nContent-Length: 0\r\n\r\n";
+    stage.ask("REGISTER", "sip:pbx.test", "sip:101@pbx.test", register);
+    stage.answer("REGISTER");
+    Stage::hear(&stage.phone, "SIP/2.0 200");
+    let sdp = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+               m=audio 40000 RTP/AVP 0\r\n";
+    let body =
+        format!("Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}", sdp.len());
+    stage.ask("INVITE", "sip:200@pbx.test", "sip:200@pbx.test", &body);
+    Stage::hear(&stage.pbx, "INVITE");
+    Stage::hear(&stage.phone, "SIP/2.0 100");
+
+    // It turns. Whoever was answered finds that counted.
+    let invites = "portreeve_sip_requests_total{side=\"inside\",method=\"INVITE\"}";
+    let up = "portreeve_upstream_up{upstream=\"pbx\"}";
+    assert_eq!(stage.metric(invites), Some(1.0));
+    assert_eq!(stage.metric("portreeve_active_calls{state=\"early\"}"), Some(1.0));
+    assert_eq!(stage.metric(up), Some(1.0));
+    assert_eq!((stage.get("/live").0, stage.get("/ready").0), (200, 200));
+    let (calls, words, code) = stage.command(&["calls"]);
+    assert!(calls.contains("101") && calls.contains("CALL SETUP"), "{calls}");
+    assert_eq!((words.as_str(), code), ("", Some(0)));
+    let (call, _, _) = stage.command(&["calls", "show", "1"]);
+    assert!(call.contains("findings none so far"), "{call}");
+    assert!(stage.command(&["registrations"]).0.contains("101@pbx.test"));
+
+    // It stops, in the middle of a message.
+    let brake = stage.brake.lock().unwrap();
+    stage.ask("OPTIONS", "sip:pbx.test", "sip:pbx.test", "Content-Length: 0\r\n\r\n");
+    let age = "portreeve_event_loop_age_seconds";
+    while stage.get("/live").0 == 200 {
+        assert!(stage.metric(age) < Some(PATIENCE.as_secs_f64()));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(stage.metric(age) >= Some(3.0), "{:?}", stage.metric(age));
+    assert_eq!(stage.metric(invites), Some(1.0), "the last true figure");
+    assert_eq!(stage.metric(up), None, "nobody knows");
+    for path in ["/live", "/ready"] {
+        let (status, told) = stage.get(path);
+        assert!(status == 503 && told.contains("stood still for"), "{path}: {told}");
+    }
+    let listed = |words: &[&str], want: &[&str]| {
+        let (out, told, code) = stage.command(words);
+        assert!(want.iter().all(|w| out.contains(w)), "{words:?}: {out}");
+        assert!(told.contains("has stood still for") && code == Some(0), "{words:?}: {told}");
+        out
+    };
+    listed(&["calls"], &["101", "CALL SETUP"]);
+    listed(&["registrations"], &["101@pbx.test"]);
+    let call = listed(&["calls", "show", "1"], &["101", "does not answer"]);
+    assert!(!call.contains("none so far"), "{call}");
+    let status = listed(&["status"], &["STANDS STILL", "not known", "1 of 8"]);
+    assert!(!status.contains("running"), "{status}");
+    let json = stage.command(&["status", "--json"]).0;
+    assert!(json.contains("\"state\":\"standstill\"") && json.contains("\"up\":null"), "{json}");
+    // What must be done is refused, not promised.
+    let (_, told, code) = stage.command(&["calls", "hangup", "1"]);
+    assert!(told.contains("does not answer") && code != Some(0), "{told}");
+
+    // Slow readers and many of them take places of each other and of nobody else.
+    let mut crowd: Vec<TcpStream> = Vec::new();
+    for _ in 0..200 {
+        let mut stream = TcpStream::connect(stage.http).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\n").unwrap();
+        crowd.push(stream);
+    }
+    assert_eq!(stage.get("/metrics").0, 200);
+
+    // It goes on.
+    drop(brake);
+    Stage::hear(&stage.phone, "SIP/2.0");
+    while stage.get("/live").0 != 200 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(stage.metric(age) < Some(3.0));
+    let (_, words, code) = stage.command(&["calls"]);
+    assert_eq!((words.as_str(), code), ("", Some(0)));
+}

@@ -1,0 +1,92 @@
+//! Metrics and health on loopback. Any user of this machine may ask; it names nobody and changes
+//! nothing, and what it says is read from the session table.
+
+use super::Metrics;
+use super::guests::{Guest, Room};
+use crate::daemon::SessionTable;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::serve::Listener;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::sleep;
+
+/// Connections at a time; the oldest gives way.
+const CONNECTIONS: usize = 64;
+
+/// What the handlers share.
+#[derive(Debug)]
+struct Shared {
+    table: Arc<SessionTable>,
+    metrics: Arc<Metrics>,
+}
+
+/// Serves as long as the runtime lives.
+pub(super) async fn serve(listener: TcpListener, table: Arc<SessionTable>, metrics: Arc<Metrics>) {
+    let app = Router::new()
+        .route("/metrics", get(show_metrics))
+        .route("/live", get(live))
+        .route("/ready", get(ready))
+        .with_state(Arc::new(Shared { table, metrics }));
+    let door = Door { listener, room: Room::new(CONNECTIONS) };
+    let _ = axum::serve(door, app).await;
+}
+
+struct Door {
+    listener: TcpListener,
+    room: Room,
+}
+
+impl Listener for Door {
+    type Io = Guest<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, SocketAddr) {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, peer)) => {
+                    let place = self.room.place_at_once().await;
+                    return (self.room.admit(stream, place), peer);
+                }
+                // Out of descriptors, most likely: wait instead of spinning.
+                Err(_) => sleep(Duration::from_millis(100)).await,
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+async fn show_metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    shared.table.settled().await;
+    let text = shared.metrics.render(&shared.table.report());
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
+}
+
+async fn live(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    let standing = shared.table.standing();
+    match standing.is_still() {
+        false => (StatusCode::OK, "live\n".to_owned()),
+        true => (StatusCode::SERVICE_UNAVAILABLE, format!("{standing}\n")),
+    }
+}
+
+async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    shared.table.settled().await;
+    let standing = shared.table.standing();
+    if standing.is_still() {
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("{standing}\n"));
+    }
+    match shared.table.is_draining() {
+        false => (StatusCode::OK, "ready\n".to_owned()),
+        true => (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned()),
+    }
+}

@@ -1,0 +1,293 @@
+//! The session table: what others see of the running gateway without asking its event loop. The
+//! loop alone writes; readers take no lock, so that none of them can hold up the loop, and a loop
+//! that stands still holds up none of them. It decides nothing.
+
+use super::Report;
+use crate::driver::audit_log::AuditCounters;
+use crate::driver::clock::Clock;
+use crate::driver::relay_worker::Relay;
+use crate::engine::{CallRow, CallView, LIST, RegistrationRow, StoredBinding};
+use crate::ground::{CallNo, Mono, Now, Transport, Wall};
+use arc_swap::ArcSwap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// The loop turns at least this often, also when nothing happens.
+pub(super) const TICK: Duration = Duration::from_secs(1);
+/// A loop that has not turned for this long stands still: it is stuck, or its thread is stopped.
+pub const STILL: Duration = Duration::from_secs(3);
+/// Figures are published at most this often.
+pub(super) const EVERY: Duration = Duration::from_millis(20);
+/// Readers wait for the figures of the last turn in steps of this, so many times at most: whoever
+/// was answered by the gateway finds that counted.
+const STEP: Duration = Duration::from_millis(2);
+const STEPS: usize = 25;
+/// Rows that have their place from the start; the maps grow where limits are larger.
+const PLACES: usize = 1 << 16;
+
+/// How the event loop does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Since its last turn was over.
+    pub age: Duration,
+}
+
+impl Standing {
+    /// True when the loop does not turn any more: what is shown is how it was then.
+    #[must_use]
+    pub fn is_still(self) -> bool {
+        self.age >= STILL
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the event loop has stood still for {} s", self.age.as_secs())
+    }
+}
+
+/// A registration as readers see it.
+#[derive(Debug)]
+struct Registration {
+    user: Box<str>,
+    contact: Box<str>,
+    address: SocketAddr,
+    transport: Transport,
+    local: SocketAddr,
+    /// Wall seconds.
+    expires: u64,
+    registrar: Box<str>,
+}
+
+impl Registration {
+    fn new(b: &StoredBinding) -> Self {
+        let registrar = if b.upstream.is_empty() { "local" } else { b.upstream.as_str() };
+        Self {
+            user: b.aor.to_string().into(),
+            contact: b.contact.as_str().into(),
+            address: b.peer,
+            transport: b.transport,
+            local: b.local,
+            expires: b.expires,
+            registrar: registrar.into(),
+        }
+    }
+
+    fn row(&self, now: Wall) -> RegistrationRow {
+        RegistrationRow {
+            user: self.user.to_string(),
+            contact: self.contact.to_string(),
+            address: self.address,
+            transport: self.transport,
+            local: self.local,
+            expires_s: self.expires.saturating_sub(now.seconds()),
+            registrar: self.registrar.to_string(),
+        }
+    }
+}
+
+/// Figures as the loop knew them at the end of a turn.
+#[derive(Debug, Default)]
+pub(super) struct Figures {
+    /// The turn's number.
+    pub(super) turn: u64,
+    /// While it drains: when calls are hung up.
+    pub(super) drain_until: Option<Mono>,
+    /// What only the loop knows; the rest is read when asked.
+    pub(super) report: Report,
+}
+
+/// What readers share with the loop.
+#[derive(Debug)]
+pub struct SessionTable {
+    clock: Clock,
+    relay: Weak<Relay>,
+    audit: Option<Arc<AuditCounters>>,
+    calls: papaya::HashMap<CallNo, CallView>,
+    registrations: papaya::HashMap<String, Registration>,
+    figures: ArcSwap<Figures>,
+    /// Turns begun.
+    begun: AtomicU64,
+    /// When the last turn was over: nanoseconds of the monotonic clock.
+    over: AtomicU64,
+}
+
+impl SessionTable {
+    /// Nothing there yet. `calls` and `registrations`: how many there may be.
+    pub(super) fn new(
+        clock: Clock,
+        relay: Weak<Relay>,
+        audit: Option<Arc<AuditCounters>>,
+        calls: usize,
+        registrations: usize,
+    ) -> Self {
+        let table = Self {
+            clock,
+            relay,
+            audit,
+            calls: papaya::HashMap::with_capacity(calls.min(PLACES)),
+            registrations: papaya::HashMap::with_capacity(registrations.min(PLACES)),
+            figures: ArcSwap::default(),
+            begun: AtomicU64::new(0),
+            over: AtomicU64::new(0),
+        };
+        table.turned(clock.now().mono);
+        table
+    }
+
+    // What the loop writes ------------------------------------------------------------------------
+
+    /// A turn begins. Said before its first effect: whoever saw that effect waits for the figures.
+    pub(super) fn begin(&self) {
+        // One writer.
+        self.begun.store(self.begun.load(Relaxed) + 1, SeqCst);
+    }
+
+    /// A turn is over.
+    pub(super) fn turned(&self, at: Mono) {
+        self.over.store(u64::try_from(at.0.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// Number of the turn under way, for [`Figures::turn`].
+    pub(super) fn turn(&self) -> u64 {
+        self.begun.load(Relaxed)
+    }
+
+    pub(super) fn publish(&self, figures: Figures) {
+        self.figures.store(Arc::new(figures));
+    }
+
+    pub(super) fn show_call(&self, view: CallView) {
+        self.calls.pin().insert(view.call, view);
+    }
+
+    pub(super) fn hide_call(&self, call: CallNo) {
+        self.calls.pin().remove(&call);
+    }
+
+    pub(super) fn show_registration(&self, binding: &StoredBinding) {
+        self.registrations.pin().insert(binding.key.clone(), Registration::new(binding));
+    }
+
+    pub(super) fn hide_registration(&self, key: &str) {
+        self.registrations.pin().remove(key);
+    }
+
+    // What others read ----------------------------------------------------------------------------
+
+    /// How the event loop does.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.standing_at(self.clock.now())
+    }
+
+    fn standing_at(&self, now: Now) -> Standing {
+        let over = Mono(Duration::from_nanos(self.over.load(Relaxed)));
+        Standing { age: now.mono.since(over) }
+    }
+
+    /// The time of which the rows are: now; of a loop that stands still, when it last turned.
+    fn moment(&self, now: Now) -> Now {
+        let standing = self.standing_at(now);
+        if !standing.is_still() {
+            return now;
+        }
+        Now { mono: now.mono - standing.age, wall: Wall(now.wall.0.saturating_sub(standing.age)) }
+    }
+
+    /// Waits until the figures hold the turn under way, at most 50 ms.
+    pub async fn settled(&self) {
+        let turn = self.begun.load(SeqCst);
+        for _ in 0..STEPS {
+            if self.figures.load().turn >= turn || self.standing().is_still() {
+                return;
+            }
+            tokio::time::sleep(STEP).await;
+        }
+    }
+
+    /// No new calls are admitted.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.figures.load().report.stats.now.draining
+    }
+
+    /// Counters and gauges: the loop's as of its last turns, the relay's and the log's as of now.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        self.report_at(self.clock.now())
+    }
+
+    fn report_at(&self, now: Now) -> Report {
+        let figures = self.figures.load();
+        let mut report = figures.report.clone();
+        report.standing = self.standing_at(now);
+        report.uptime = now.mono.0;
+        report.drain_left = figures.drain_until.map(|until| until.since(now.mono));
+        if let Some(relay) = self.relay.upgrade() {
+            report.relay = relay.totals();
+            report.relay_events_lost = relay.lost_events();
+        }
+        if let Some(c) = &self.audit {
+            report.audit = [
+                c.records.load(Relaxed),
+                c.write_failures.load(Relaxed),
+                c.suppressed.load(Relaxed),
+                u64::from(c.full.load(Relaxed)),
+            ];
+        }
+        report
+    }
+
+    /// How long sampled media packets took since this was asked last.
+    #[must_use]
+    pub fn take_delays(&self) -> Vec<Duration> {
+        self.relay.upgrade().map_or_else(Vec::new, |relay| relay.take_delays())
+    }
+
+    /// Calls by number, oldest first, at most [`LIST`]; how many were left off.
+    #[must_use]
+    pub fn calls(&self) -> (Vec<CallRow>, usize) {
+        self.calls_at(self.clock.now())
+    }
+
+    fn calls_at(&self, now: Now) -> (Vec<CallRow>, usize) {
+        let now = self.moment(now);
+        let mut rows: Vec<CallRow> =
+            self.calls.pin().values().map(|view| view.clone().row(now)).collect();
+        rows.sort_unstable_by_key(|r| r.view.call);
+        let left_off = rows.len().saturating_sub(LIST);
+        rows.truncate(LIST);
+        (rows, left_off)
+    }
+
+    /// One call; `None`: there is none of this number.
+    #[must_use]
+    pub fn call(&self, no: CallNo) -> Option<CallRow> {
+        let now = self.moment(self.clock.now());
+        self.calls.pin().get(&no).map(|view| view.clone().row(now))
+    }
+
+    /// Live registrations by user, at most [`LIST`]; how many were left off.
+    #[must_use]
+    pub fn registrations(&self) -> (Vec<RegistrationRow>, usize) {
+        self.registrations_at(self.clock.now())
+    }
+
+    fn registrations_at(&self, now: Now) -> (Vec<RegistrationRow>, usize) {
+        let now = self.moment(now).wall;
+        let guard = self.registrations.pin();
+        let mut all: Vec<(&String, &Registration)> =
+            guard.iter().filter(|(_, r)| r.expires > now.seconds()).collect();
+        all.sort_unstable_by_key(|(key, r)| (&r.user, r.address, *key));
+        let rows = all.iter().take(LIST).map(|(_, r)| r.row(now)).collect();
+        (rows, all.len().saturating_sub(LIST))
+    }
+}
+
+#[cfg(test)]
+mod tests;
