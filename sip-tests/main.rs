@@ -15,6 +15,7 @@ mod bodies;
 mod call;
 mod cancel;
 mod cancel_reason;
+mod connected_identity;
 #[cfg(feature = "daemon")]
 mod docs;
 mod findings;

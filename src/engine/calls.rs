@@ -5,6 +5,7 @@ mod call;
 mod ending;
 mod findings;
 mod media;
+mod names;
 mod parked;
 mod place;
 mod quality;

@@ -124,17 +124,9 @@ impl Engine {
         i: &Incoming,
         p: &Place,
     ) -> (Message, String, Flow) {
+        let [from_value, to_value] = self.far_names(i, p);
         let w = &self.world;
         let flow = next_hop(w, &p.far);
-        let callee = with_tag(&p.far.to, &p.tag);
-        let caller = match p.leg {
-            Leg::Callee => with_tag(&p.far.from, &p.caller_tag),
-            Leg::Caller => p.far.from.clone(),
-        };
-        let (from_value, to_value) = match p.leg {
-            Leg::Caller => (caller, callee),
-            Leg::Callee => (callee, caller),
-        };
         let near = self.upstreams.domain(w, p.near.upstream);
         let face = Face {
             call: p.call,
@@ -166,6 +158,32 @@ impl Engine {
         let veil = Veil::new(w, &self.phones);
         let (far, branch) = carry(w, veil, &self.calls, &mut self.out, request, &x);
         (far, branch, flow)
+    }
+
+    /// From and To as the other leg gets them: only the tags are the dialog's (RFC 4916). A name it
+    /// has not seen is hidden as at its beginning; at our own registrar it must be the phone's own.
+    fn far_names(&mut self, i: &Incoming, p: &Place) -> [Vec<u8>; 2] {
+        let caller = with_tag(&p.far.from, &p.caller_tag);
+        let callee = with_tag(&p.far.to, &p.tag);
+        let [own, other] = match p.leg {
+            Leg::Caller => [caller, callee],
+            Leg::Callee => [callee, caller],
+        };
+        let may = self.phones.may_be_called(&self.world, i);
+        [(Name::From, own, may), (Name::To, other, true)].map(|(name, first, may)| {
+            let value = i.message.first(&name).unwrap_or_default();
+            if let Some(known) = self.calls.known_name(p, value) {
+                return known;
+            }
+            if !may {
+                return first;
+            }
+            let domain = self.upstreams.domain(&self.world, p.far.upstream);
+            let veil = Veil::new(&self.world, &self.phones);
+            let far = veil.far_name(value, p.far.side, domain);
+            self.calls.learn_name(p, value, &far);
+            far
+        })
     }
 }
 

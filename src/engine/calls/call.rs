@@ -1,6 +1,7 @@
 //! A call (or subscription) and its dialogs: one caller leg, one callee leg a fork, and what each
 //! side was shown of the other. Values; the table changes them.
 
+use super::names::Names;
 use crate::audit::EndedBy;
 use crate::config::Allow;
 use crate::engine::ids::{PassId, UpstreamId};
@@ -53,6 +54,8 @@ pub(crate) struct Fork {
     pub(crate) callee: LegState,
     /// Its 2xx to the INVITE went back.
     pub(crate) answered: bool,
+    /// What its parties called themselves since it began.
+    pub(super) names: Names,
 }
 
 /// What makes dialogs.

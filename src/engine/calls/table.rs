@@ -2,6 +2,7 @@
 //! Call-ID of a leg; counted as they change. A table: it decides nothing.
 
 use super::call::{Call, DialogKey, Fork, Kind, LegState, MAX_FORKS, State};
+use super::names::Names;
 use crate::ground::{CallNo, Leg, Side};
 use smallvec::SmallVec;
 use std::collections::HashMap;
@@ -109,7 +110,8 @@ impl Table {
         }
         let [up, down] = keys(call, tag, &callee);
         let (side, call_id) = (callee.side, callee.call_id.clone());
-        call.forks.push(Fork { tag: tag.to_owned(), callee, answered: false });
+        let (answered, names) = (false, Names::default());
+        call.forks.push(Fork { tag: tag.to_owned(), callee, answered, names });
         self.dialogs.insert(up, (no, Leg::Caller));
         self.dialogs.insert(down, (no, Leg::Callee));
         self.name(side, &call_id, no);

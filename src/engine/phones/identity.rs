@@ -58,6 +58,18 @@ impl Phones {
         (!known).then_some(claimed)
     }
 
+    /// Whether the sender of a request within a dialog may take the name in its From: at our own
+    /// registrar a phone's users are those that registered from its address.
+    pub(crate) fn may_be_called(&self, w: &World, i: &Incoming) -> bool {
+        if i.side == Side::Outside || !w.is_registrar() {
+            return true;
+        }
+        let Some(claimed) = claimed(&i.from) else { return true };
+        let alive = |b: &&Binding| b.expires > w.wall();
+        let mut theirs = self.bindings.of_user(&claimed).filter(alive);
+        theirs.any(|b| b.flow.peer.ip() == i.flow.peer.ip())
+    }
+
     /// A user registered from the flow's address, by whatever port.
     pub(crate) fn user_at(&self, w: &World, flow: &Flow) -> Option<&str> {
         let alive = |b: &&Binding| b.expires > w.wall();
