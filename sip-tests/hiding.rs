@@ -391,3 +391,78 @@ fn a_redirect_shows_no_inside_host() {
     lab.send(pbx.at, Leg::calling(&pbx, &invite).ack_refusal(&moved));
     lab.end();
 }
+
+/// In front of a PBX, with a domain of hosts that nobody outside may know.
+fn named() -> Lab {
+    let mut lab = Lab::edge_with(|c| c.site.inside_domains = vec!["corp.example".to_owned()]);
+    lab.secrets.extend(["corp.example", "CORP.example"]);
+    lab
+}
+
+#[test]
+fn a_host_name_of_the_inside_is_hidden_as_an_address_is() {
+    let mut lab = named();
+    let (phone, pbx) = parties(&lab);
+    let talkative = "v=0\r\no=- 1 1 IN IP4 pc.corp.example\r\ns=pc.corp.example\r\n\
+         e=a@corp.example\r\nc=IN IP4 10.17.0.21\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n\
+         a=x-host:PC.CORP.example\r\n";
+    let mut invite = phone
+        .request_to(&mut lab, "INVITE", "sip:200@gate.corp.example")
+        .set("From", "\"pc.corp.example\" <sip:101@pc.corp.example>;tag=f")
+        .set("To", "<sip:200@gate.corp.example>")
+        .set("Call-ID", "77-pc.corp.example")
+        .sdp(talkative);
+    for name in ["User-Agent", "Subject", "P-Asserted-Identity", "Call-Info", "X-Source", "Warning"]
+    {
+        invite = invite.with(name, "<sip:x@pc.corp.example>");
+    }
+    lab.send(phone.at, invite);
+    lab.expect(phone.at, "100");
+    let got = lab.expect(pbx.at, "INVITE");
+    assert_eq!(got.uri(), "sip:200@pbx.example.com");
+    assert_eq!(uri_of(got.header("From")), "sip:101@pbx.example.com");
+    assert_eq!(uri_of(got.header("To")), "sip:200@pbx.example.com");
+    assert_eq!(got.header("Subject"), "<sip:x@203.0.113.1>");
+    assert!(!got.has("Call-Info"), "{got}");
+    assert!(got.body.contains("a=x-host:203.0.113.1\r\n"), "{got}");
+    lab.send(pbx.at, answer(&got, 404, "t"));
+    lab.expect(pbx.at, "ACK");
+    let refused = lab.expect(phone.at, "404");
+    assert_eq!(refused.call_id(), "77-pc.corp.example", "the phone knows its own");
+    for elsewhere in ["corp.example.net", "xcorp.example", "pbx.example.com"] {
+        let uri = format!("sip:200@{elsewhere}");
+        let message = phone.request_to(&mut lab, "MESSAGE", &uri).typed("text/plain", elsewhere);
+        lab.secrets.retain(|s| *s != "corp.example");
+        lab.send(phone.at, message);
+        let got = lab.expect(pbx.at, "MESSAGE");
+        assert_eq!((got.uri(), got.body.as_str()), (uri.as_str(), elsewhere));
+        lab.send(pbx.at, answer(&got, 200, "m"));
+        lab.expect(phone.at, "200");
+    }
+    lab.end();
+}
+
+#[test]
+fn a_reason_phrase_names_nothing_of_the_inside() {
+    let mut lab = named();
+    let (phone, pbx) = parties(&lab);
+    let sealed = lab.register(&phone, 600);
+    for (phrase, shown) in [
+        ("Phone at 10.17.0.21 is busy", "Phone at 203.0.113.1 is busy"),
+        ("pc.corp.example", "203.0.113.1"),
+        ("Busy", "Busy"),
+    ] {
+        let invite = pbx.request_to(&mut lab, "INVITE", &sealed).sdp(pbx.sdp(6000));
+        lab.send(pbx.at, invite.clone());
+        lab.expect(pbx.at, "100");
+        let got = lab.expect(phone.at, "INVITE");
+        let mut busy = answer(&got, 486, "t");
+        busy.start = format!("SIP/2.0 486 {phrase}");
+        lab.send(phone.at, busy);
+        lab.expect(phone.at, "ACK");
+        let told = lab.expect(pbx.at, "486");
+        assert_eq!(told.start, format!("SIP/2.0 486 {shown}"));
+        lab.send(pbx.at, Leg::calling(&pbx, &invite).ack_refusal(&told));
+    }
+    lab.end();
+}

@@ -3,6 +3,7 @@
 use super::reader::{Section, Source, suggestion};
 use super::{Config, RegistrarMode, RuleAction};
 use crate::ground::{self, Side};
+use crate::wire::addresses::is_within;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use toml::de::DeTable;
@@ -28,6 +29,7 @@ pub(super) fn check(config: &Config, root: &DeTable<'_>, src: &mut Source<'_>) {
     references(config, &rules, src);
     let zone = top.table("site", "[site]", &mut quiet).map_or(0..1, |s| s.span_of("timezone"));
     timezone(config, zone, src);
+    inside_domains(config, &upstreams, src);
 }
 
 fn at(spans: &[Range<usize>], index: usize) -> Range<usize> {
@@ -132,6 +134,21 @@ fn references(config: &Config, spans: &[Range<usize>], src: &mut Source<'_>) {
                 let what =
                     format!("rule \"{}\" names upstream \"{name}\", which is not there", rule.name);
                 src.fault("unknown-upstream", at(spans, index), what, suggestion(name, known()));
+            }
+        }
+    }
+}
+
+/// An upstream is known outside by its domain: that cannot be hidden there.
+fn inside_domains(config: &Config, spans: &[Range<usize>], src: &mut Source<'_>) {
+    for (index, u) in config.upstreams.iter().enumerate() {
+        let all = || std::iter::once(&u.domain).chain(&u.domains);
+        for inside in &config.site.inside_domains {
+            if let Some(shown) = all().find(|d| is_within(d.as_bytes(), inside)) {
+                let what = format!("{shown} of \"{}\" stands in site.inside_domains", u.name);
+                let hint =
+                    Some("name the domain of the phones alone, as phones.example".to_owned());
+                src.fault("domain", at(spans, index), what, hint);
             }
         }
     }

@@ -168,6 +168,10 @@ fn what_goes_into_messages_and_logs_is_printable() {
     }
     let told = faults(&format!("site = {{ inside_domains = [\"a b\"] }}\n{MINIMAL}"));
     assert!(told.contains("error[domain]: \"a b\" is no domain"), "{told}");
+    let hidden = format!("site = {{ inside_domains = [\"Example\"] }}\n{MINIMAL}");
+    assert_eq!(faults(&hidden), "");
+    let told = faults(&(hidden + "domain = \"pbx.example\"\n"));
+    assert!(told.contains("pbx.example of \"pbx\" stands in site.inside_domains"), "{told}");
     let reason = "[[rule]]\nname = \"x\"\ndeny = { code = 403, reason = \"a\\r\\nX: y\" }\n";
     let told = faults(&(MINIMAL.to_owned() + reason));
     assert!(told.contains("error[name]: `reason`"), "{told}");

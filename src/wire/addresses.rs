@@ -53,7 +53,8 @@ pub fn find_names<'a>(
             let name = text.get(from..at).unwrap_or_default();
             let (head, tail) = (trimmed(name, true), trimmed(name, false));
             let name = name.get(head..name.len() - tail).unwrap_or_default();
-            if domains.iter().any(|d| is_within(name, d)) {
+            let told = |d: &String| is_within(name, d) && (d.contains('.') || name.len() > d.len());
+            if domains.iter().any(told) {
                 return Some(from + head..at - tail);
             }
         }
@@ -72,11 +73,13 @@ fn trimmed(name: &[u8], front: bool) -> usize {
     }
 }
 
-/// Whether a name is a host of `domain`, or the domain where that alone tells something.
-fn is_within(name: &[u8], domain: &str) -> bool {
+/// Whether a host name is that of `domain` or of a host within it; the dot of the root may follow.
+#[must_use]
+pub fn is_within(name: &[u8], domain: &str) -> bool {
+    let name = name.strip_suffix(b".").unwrap_or(name);
     let at = name.len().checked_sub(domain.len());
     let Some((host, end)) = at.and_then(|at| name.split_at_checked(at)) else { return false };
-    let whole = host.is_empty() && domain.contains('.') || host.len() > 1 && host.ends_with(b".");
+    let whole = host.is_empty() || host.len() > 1 && host.ends_with(b".");
     whole && end.eq_ignore_ascii_case(domain.as_bytes())
 }
 

@@ -232,7 +232,8 @@ impl Carrier<'_> {
             None if way.to == Side::Outside => self.veil().scrub(&sdp::without_keys(part)),
             None => sdp::without_keys(part),
         };
-        Ok(new)
+        let outwards = way.to == Side::Outside;
+        Ok(if outwards { self.veil().scrub_names(&new) } else { new })
     }
 
     /// What leaves and is not read: text with the inside overwritten, anything else when it names

@@ -7,7 +7,7 @@ use crate::engine::phones::Phones;
 use crate::engine::seal::Role;
 use crate::engine::world::{World, host_text};
 use crate::ground::{ListenerId, Side};
-use crate::wire::addresses::find_addresses;
+use crate::wire::addresses::{find_addresses, find_names, is_within};
 use crate::wire::body;
 use crate::wire::sip::{Message, Name, NameAddr, Scheme, Uri};
 use std::net::IpAddr;
@@ -53,18 +53,31 @@ impl<'a> Veil<'a> {
         net.is_inside(ip) || self.phones.names(ip) && !net.is_shown(ip)
     }
 
-    /// A host that may not be shown outside: ours, or an inside address.
+    /// A host that may not be shown outside: ours, an inside address, or one of an inside domain.
     pub(crate) fn must_hide(&self, uri: &Uri) -> bool {
-        uri.host_ip().is_some_and(|ip| self.w.net().is_our_address(ip) || self.is_hidden(ip))
+        match uri.host_ip() {
+            Some(ip) => self.w.net().is_our_address(ip) || self.is_hidden(ip),
+            None => self.domains().iter().any(|d| is_within(uri.host.as_bytes(), d)),
+        }
+    }
+
+    fn domains(&self) -> &'a [String] {
+        &self.w.config().site.inside_domains
+    }
+
+    fn names_a_host(&self, text: &[u8]) -> bool {
+        find_names(text, self.domains()).next().is_some()
     }
 
     /// Call-ID as the far side sees it: sealed when it names an inside host.
     pub(crate) fn far_call_id(&self, call_id: &str, from: Side, to: Side) -> String {
-        let names_a_host = |id: &str| {
-            let mut found = find_addresses(id.as_bytes());
-            id.contains('@') || found.any(|(_, ip)| self.w.net().is_inside(ip))
+        let names_a_host = |id: &[u8]| {
+            let mut found = find_addresses(id);
+            id.contains(&b'@')
+                || found.any(|(_, ip)| self.w.net().is_inside(ip))
+                || self.names_a_host(id)
         };
-        if from == Side::Inside && to == Side::Outside && names_a_host(call_id) {
+        if from == Side::Inside && to == Side::Outside && names_a_host(call_id.as_bytes()) {
             return self.w.sealer().seal(Role::CallId, call_id.as_bytes());
         }
         call_id.to_owned()
@@ -85,15 +98,17 @@ impl<'a> Veil<'a> {
 
     /// Text with every hidden address and every host name of the inside overwritten.
     pub(crate) fn scrub(&self, text: &[u8]) -> Vec<u8> {
-        let shown = self.shown_address();
-        let text = body::scrub(text, |ip| self.is_hidden(ip), &shown);
-        body::scrub_names(&text, &self.w.config().site.inside_domains, &shown)
+        self.scrub_names(&body::scrub(text, |ip| self.is_hidden(ip), &self.shown_address()))
+    }
+
+    /// Text with every host name of the inside overwritten.
+    pub(crate) fn scrub_names(&self, text: &[u8]) -> Vec<u8> {
+        body::scrub_names(text, self.domains(), &self.shown_address())
     }
 
     /// Whether octets that are no text name the inside all the same.
     pub(crate) fn is_named_in(&self, octets: &[u8]) -> bool {
-        let domains = &self.w.config().site.inside_domains;
-        body::names_inside(octets, |ip| self.is_hidden(ip), domains)
+        body::names_inside(octets, |ip| self.is_hidden(ip), self.domains())
     }
 
     /// The address outside parties know us by.
@@ -104,8 +119,9 @@ impl<'a> Veil<'a> {
         any.map(|i| host_text(i.advertised())).unwrap_or_default()
     }
 
-    /// The last check: no inside address leaves in a head. `near` is the sender's own address. The
-    /// digest's own `uri=` cannot be touched (README "Limits").
+    /// The last check: no inside address or host name leaves in a head, nor in a reason phrase.
+    /// `near` is the sender's own address. The digest's own `uri=` cannot be touched (README
+    /// "Limits").
     pub(crate) fn hide(
         &self,
         out: &mut Outbox,
@@ -115,17 +131,25 @@ impl<'a> Veil<'a> {
     ) {
         let near_hidden = !self.w.net().is_shown(near);
         let shown = host_text(self.w.net().advertised(egress).ip());
+        let hidden = |ip| self.is_hidden(ip) || near_hidden && ip == near;
+        let tells =
+            |text: &[u8]| find_addresses(text).any(|(_, ip)| hidden(ip)) || self.names_a_host(text);
+        let overwritten = |text: &[u8]| {
+            body::scrub_names(&body::scrub(text, hidden, &shown), self.domains(), &shown)
+        };
+        if !message.is_request() && tells(message.phrase()) {
+            let phrase = overwritten(message.phrase());
+            message.set_status(message.status(), &String::from_utf8_lossy(&phrase));
+        }
         let mut found: Vec<(Name, Option<Vec<Vec<u8>>>)> = Vec::new();
         for (name, value) in message.all() {
-            let hidden = |ip| self.is_hidden(ip) || near_hidden && ip == near;
-            let inside = find_addresses(value).any(|(_, ip)| hidden(ip));
-            if !inside || matches!(name, Name::Authorization | Name::ProxyAuthorization) {
+            if !tells(value) || matches!(name, Name::Authorization | Name::ProxyAuthorization) {
                 continue;
             }
             if found.iter().any(|(n, _)| n == name) {
                 continue;
             }
-            let rows = message.rows(name).map(|row| body::scrub(row, hidden, &shown));
+            let rows = message.rows(name).map(overwritten);
             let new = OVERWRITTEN.contains(name).then(|| rows.collect());
             found.push((name.clone(), new));
         }
