@@ -4,7 +4,7 @@
 use crate::engine::StoredBinding;
 use crate::engine::digest::{Ha1, Users};
 use rustix::fs::{FlockOperation, flock};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -43,7 +43,7 @@ pub struct State {
     lines: usize,
     /// The last line has no end: a power failure, or a full volume.
     torn: bool,
-    live: HashMap<String, StoredBinding>,
+    live: BTreeMap<String, StoredBinding>,
     tightened: Option<String>,
 }
 
@@ -206,11 +206,11 @@ fn lock(dir: &Path) -> Result<File, StateError> {
 
 /// Live bindings, the number of lines, and whether the last one is torn; a torn or foreign line is
 /// skipped.
-fn read_journal(path: &Path) -> (HashMap<String, StoredBinding>, usize, bool) {
+fn read_journal(path: &Path) -> (BTreeMap<String, StoredBinding>, usize, bool) {
     // Octets, not text: what a power failure left in one line must not cost the others.
     let text = fs::read(path).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
-    let mut live = HashMap::new();
+    let mut live = BTreeMap::new();
     let mut lines = 0;
     for line in text.lines() {
         lines += 1;
