@@ -6,10 +6,10 @@ pub mod cname;
 pub mod command;
 pub mod emodel;
 pub mod flow;
-pub mod forward;
 pub mod meter;
 pub mod ports;
 pub mod quality;
+pub mod stream;
 
 pub use command::{
     Command, Counters, DropReason, Event, Expect, FlowCounters, Leg, LegConfig, Party, StreamId,

@@ -5,7 +5,7 @@
 //! The filter saves the cost of a flood and answers nothing (a connected socket would answer a
 //! stranger with ICMP port unreachable, and count nothing). It is not the only check: packets
 //! queued before a filter was swapped, and the sample that it lets through, meet
-//! `relay::forward` all the same.
+//! `relay::stream` all the same.
 
 mod stamped;
 

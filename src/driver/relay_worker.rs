@@ -1,5 +1,5 @@
 //! The relay's threads: sockets and packets. Media never enters the async runtime: each thread has
-//! its own epoll instance and its own sockets, and carries out what `relay::forward` decides.
+//! its own epoll instance and its own sockets, and carries out what `relay::stream` decides.
 //!
 //! `Relay::apply` binds at once, in the caller, so that ports are open before an SDP names them;
 //! then the sockets move to a thread for good. Events come back by `Relay::next_event`.

@@ -1,5 +1,5 @@
 //! One flow of one leg: from whom it takes packets, what it learned, where packets out of it go.
-//! Plain values that only `relay::forward` changes; it never sees a packet or a socket.
+//! Plain values that only `relay::stream` changes; it never sees a packet or a socket.
 
 use super::command::{Expect, Party};
 use std::net::{IpAddr, SocketAddr};

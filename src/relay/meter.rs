@@ -1,5 +1,5 @@
 //! What each leg of a stream received, measured packet by packet: counts, jitter, bursts, round
-//! trips, and every 10 s what it is worth (`relay::emodel`). `relay::forward` shows it what it has
+//! trips, and every 10 s what it is worth (`relay::emodel`). `relay::stream` shows it what it has
 //! accepted; it decides nothing, allocates nothing for a packet, and reads no clock.
 
 mod bursts;

@@ -1,4 +1,4 @@
-//! One stream in its relay thread: the decisions (`relay::forward`) and the four sockets they are
+//! One stream in its relay thread: the decisions (`relay::stream`) and the four sockets they are
 //! carried out on. Bound by the caller of `Relay::apply`, served and closed by the thread.
 
 use super::totals::TotalsTable;
@@ -6,8 +6,8 @@ use crate::driver::media_socket::{MediaSocket, Received, Sample};
 use crate::ground::{Mono, Now};
 use crate::relay::cname::CnameGuard;
 use crate::relay::flow::Lane;
-use crate::relay::forward::{Stream, Verdict};
 use crate::relay::quality::Codecs;
+use crate::relay::stream::{Stream, Verdict};
 use crate::relay::{Counters, Event, Leg, LegConfig, Party, StreamId};
 use std::io;
 use std::net::SocketAddr;
