@@ -5,12 +5,15 @@
 //!     cargo bench --bench media
 
 use portreeve::ground::Mono;
-use portreeve::relay::Leg;
+use portreeve::ground::Side;
+use portreeve::relay::content::Content;
 use portreeve::relay::flow::Lane;
 use portreeve::relay::meter::Meter;
 use portreeve::relay::quality::Codecs;
+use portreeve::relay::stream::{Stream, Verdict};
+use portreeve::relay::{Expect, Leg, LegConfig, Party, StreamId};
 use portreeve::wire::addresses::find_addresses;
-use portreeve::wire::demux::classify;
+use portreeve::wire::demux::{Kind, classify};
 use portreeve::wire::rtcp::overwrite_cname;
 use portreeve::wire::sdp::{Place, Sdp};
 use std::hint::black_box;
@@ -39,7 +42,7 @@ fn main() {
     let sdp = Sdp::parse(OFFER);
     let mut rtcp = RTCP.to_vec();
 
-    time("classify, RTP of 172 octets", || u64::from(classify(black_box(&rtp)) as u8));
+    time("classify, RTP of 172 octets", || is_media(classify(black_box(&rtp))));
     if let Ok(sdp) = &sdp
         && let Some(audio) = sdp.media().first()
     {
@@ -48,8 +51,9 @@ fn main() {
         measured("measured, one in 20 lost", &codecs, |n| (n % 20 != 7).then_some(n));
         measured("measured, neighbours swapped", &codecs, |n| Some(n ^ 1));
         measured("measured, each jumps by 2999", &codecs, |n| Some(n.wrapping_mul(2999)));
+        decided("decided, packets in order", &codecs);
     }
-    time("classify, RTCP of 40 octets", || u64::from(classify(black_box(RTCP)) as u8));
+    time("classify, RTCP of 40 octets", || is_media(classify(black_box(RTCP))));
     time("CNAME looked at and kept", || {
         overwrite_cname(black_box(&mut rtcp), &[7; 32], outside).into()
     });
@@ -62,6 +66,10 @@ fn main() {
     if let Ok(sdp) = sdp {
         time("SDP of 440 octets rewritten", || sdp.rewrite(us, black_box(&places)).len() as u64);
     }
+}
+
+fn is_media(kind: Kind) -> u64 {
+    u64::from(matches!(black_box(kind), Kind::Rtp(_) | Kind::Rtcp))
 }
 
 /// PCMU on one leg, 20 ms a packet, with the sequence numbers that `plan` makes of 0, 1, 2 …
@@ -78,9 +86,46 @@ fn measured(what: &str, codecs: &Codecs, plan: impl Fn(u16) -> Option<u16>) {
             packet[2..4].copy_from_slice(&sequence.to_be_bytes());
             packet[4..8].copy_from_slice(&n.wrapping_mul(160).to_be_bytes());
             let now = Mono(Duration::from_millis(u64::from(n) * 20));
-            meter.take((Leg::Caller, Lane::Rtp), black_box(&packet), now);
+            if let Some(content) = Content::read(Lane::Rtp, black_box(&packet)) {
+                meter.take(Leg::Caller, &content, now);
+            }
         }
         u64::from(n)
+    });
+}
+
+/// The whole decision of the relay about PCMU on one leg, 20 ms a packet.
+fn decided(what: &str, codecs: &Codecs) {
+    let party = |port| {
+        let at = |port| Some((Ipv4Addr::new(192, 0, 2, 1), port).into());
+        Party { rtp: at(port), rtcp: at(port + 1), expect: Expect::Exact }
+    };
+    let leg = |port, party| LegConfig {
+        side: Side::Inside,
+        bind: Ipv4Addr::LOCALHOST.into(),
+        port,
+        dscp: 46,
+        party,
+    };
+    let legs = [leg(20_000, party(4000)), leg(20_002, party(5000))];
+    let idle = Some(Duration::from_secs(60));
+    let mut stream = Stream::new(StreamId(1), &legs, idle, Mono::default());
+    stream.set_codecs(Leg::Caller, codecs);
+    let from = (Ipv4Addr::new(192, 0, 2, 1), 4000).into();
+    let mut events = Vec::with_capacity(8);
+    let mut packet = [0_u8; 172];
+    packet[0] = 0x80;
+    let mut n: u32 = 0;
+    time(what, || {
+        n += 1;
+        let [.., high, low] = n.to_be_bytes();
+        packet[2..4].copy_from_slice(&[high, low]);
+        packet[4..8].copy_from_slice(&n.wrapping_mul(160).to_be_bytes());
+        let now = Mono(Duration::from_millis(u64::from(n) * 20));
+        let place = (Leg::Caller, Lane::Rtp);
+        let d = stream.handle(place, from, black_box(&packet), now, &mut events);
+        stream.sent(Leg::Caller, Lane::Rtp);
+        u64::from(matches!(d.verdict, Verdict::Forward { .. }))
     });
 }
 

@@ -4,6 +4,7 @@
 mod burst;
 pub mod cname;
 pub mod command;
+pub mod content;
 pub mod emodel;
 pub mod flow;
 pub mod meter;

@@ -6,8 +6,8 @@ use portreeve::wire::demux::{Kind, classify};
 use portreeve::wire::{rtcp, rtp};
 
 fuzz_target!(|packet: &[u8]| match classify(packet) {
-    Kind::Rtp => {
-        let header = rtp::Header::parse(packet).expect("RTP has a header");
+    Kind::Rtp(header) => {
+        assert_eq!(rtp::Header::parse(packet), Some(header));
         assert!(header.payload_len + 12 <= packet.len());
     }
     Kind::Rtcp => assert!(rtcp::is_rtcp(packet)),

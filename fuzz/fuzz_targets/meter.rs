@@ -5,6 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use portreeve::ground::Mono;
 use portreeve::relay::Leg;
+use portreeve::relay::content::Content;
 use portreeve::relay::flow::Lane;
 use portreeve::relay::meter::Meter;
 use portreeve::relay::quality::{Codecs, Format};
@@ -28,7 +29,9 @@ fuzz_target!(|octets: &[u8]| {
         let lane = if first & 0x40 == 0 { Lane::Rtp } else { Lane::Rtcp };
         ms += u64::from(first);
         let now = Mono(Duration::from_millis(ms));
-        meter.take((leg, lane), packet, now);
+        if let Some(content) = Content::read(lane, packet) {
+            meter.take(leg, &content, now);
+        }
         for [window, total] in meter.figures([0; 2], now) {
             assert!(window.received <= total.received);
             assert!(total.lost <= total.expected);

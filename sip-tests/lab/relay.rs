@@ -60,7 +60,7 @@ impl Relay {
                 let s = self.open.get_mut(&stream).expect("supervision of an open stream");
                 (s.idle, s.heard, s.told) = (idle, now, false);
             }
-            Command::Codecs { .. } => {}
+            Command::Codecs { .. } | Command::KeepAlive { .. } => {}
             Command::Measure { stream } => {
                 assert!(self.open.contains_key(&stream), "an open stream is asked for");
                 let figures = Box::new(self.figures);

@@ -5,6 +5,7 @@
 //! then the sockets move to a thread for good. Events come back by `Relay::next_event`.
 
 mod events;
+mod port;
 mod slot;
 mod thread;
 mod totals;
@@ -130,6 +131,9 @@ impl Relay {
             Command::SetIdle { stream, idle } => (stream, Job::SetIdle { stream, idle }),
             Command::Codecs { stream, leg, codecs } => {
                 (stream, Job::Codecs { stream, leg, codecs })
+            }
+            Command::KeepAlive { stream, leg, every } => {
+                (stream, Job::KeepAlive { stream, leg, every })
             }
             Command::Measure { stream } => (stream, Job::Measure { stream }),
             Command::Close { stream } => (stream, Job::Close { stream }),

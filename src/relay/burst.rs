@@ -10,6 +10,9 @@ use std::time::Duration;
 /// At most one event a leg in this time.
 pub(super) const STRANGER_INTERVAL: Duration = Duration::from_secs(10);
 
+/// How long an event gathers what else comes of the same burst.
+const GATHER: Duration = Duration::from_secs(1);
+
 /// How long an event waits for a source to name: the socket filter lets only a sample through.
 const NAMING_WAIT: Duration = Duration::from_secs(3);
 
@@ -52,6 +55,12 @@ impl Burst {
         if self.rtcp { Lane::Rtcp } else { Lane::Rtp }
     }
 
+    /// When the next event is due; `None`: there is nothing to tell.
+    pub(super) fn due_at(&self) -> Option<Mono> {
+        let wait = if self.from.is_some() { GATHER } else { NAMING_WAIT };
+        (self.count > 0).then(|| (self.since + wait).max(self.not_before))
+    }
+
     /// The event that is due, if one is; `last`: the stream closes, so waiting has no use.
     pub(super) fn due(
         &mut self,
@@ -61,8 +70,9 @@ impl Burst {
         now: Mono,
         last: bool,
     ) -> Option<Event> {
-        let named = self.from.is_some() || last || now.since(self.since) >= NAMING_WAIT;
-        if self.count == 0 || now < self.not_before || !named {
+        let at = self.due_at()?;
+        // Not even the end makes two events of ten seconds.
+        if now < self.not_before || (now < at && !last) {
             return None;
         }
         let (count, from) = (self.count, self.from);

@@ -91,6 +91,17 @@ pub enum Command {
         /// From now on.
         codecs: Codecs,
     },
+    /// Nothing on the way to a leg's party may forget it (RFC 6263): while it has an address,
+    /// something leaves by both flows of the leg at least this often. `None`, as in the beginning:
+    /// only what the other party sends.
+    KeepAlive {
+        /// Which stream.
+        stream: StreamId,
+        /// Which leg.
+        leg: Leg,
+        /// At most so long between packets; below 200 ms counts as that.
+        every: Option<Duration>,
+    },
     /// What was measured until now? Answered by one [`Event::SoFar`]; no window ends by it.
     Measure {
         /// Which stream.

@@ -10,7 +10,7 @@ mod timing;
 mod types;
 
 use super::command::Leg;
-use super::flow::Lane;
+use super::content::Content;
 use super::quality::{Codecs, Figures};
 use crate::ground::Mono;
 use crate::wire::rtcp;
@@ -38,19 +38,25 @@ impl Default for Meter {
 }
 
 impl Meter {
-    /// A packet that came in on `leg` from its party and is what its lane carries.
+    /// A packet that came in on `leg` from its party.
     #[inline]
-    pub fn take(&mut self, (leg, lane): (Leg, Lane), packet: &[u8], now: Mono) {
+    pub fn take(&mut self, leg: Leg, content: &Content<'_>, now: Mono) {
         self.window_end.get_or_insert(now + WINDOW);
-        match lane {
-            Lane::Rtp => self.legs[leg.index()].rtp(packet, now),
-            Lane::Rtcp => self.rtcp(leg, packet, now),
+        match content {
+            Content::Rtp(header) => self.legs[leg.index()].rtp(header, now),
+            Content::Rtcp(packet) => self.rtcp(leg, packet, now),
         }
     }
 
     /// Both parties are to be heard from now on: silence is measured too.
     pub fn begin(&mut self, now: Mono) {
         self.window_end.get_or_insert(now + WINDOW);
+    }
+
+    /// When the window that runs is over; `None`: none runs yet.
+    #[must_use]
+    pub fn window_end(&self) -> Option<Mono> {
+        self.window_end
     }
 
     /// What payload types on a leg mean from now on.

@@ -1,47 +1,40 @@
-//! The decision for each packet: may it pass, and where to. A stream is a plain struct; deciding
-//! allocates nothing, locks nothing and sends nothing. `driver::relay_worker` owns the sockets,
-//! carries the verdicts out and hands the events on.
+//! A media stream as a machine: packets and times in; decisions, events and packets of its own out.
+//! May a packet pass, and where to; who is silent, who is a stranger, what was measured; what must
+//! leave although nobody sent it. It allocates nothing for a packet, locks and sends nothing:
+//! `driver::relay_worker` owns the ports, moves the octets and hands the events on.
+//!
+//! As any machine here: one input (`handle`, `handle_timeout`, a command), then `poll_transmit`
+//! until it has nothing more, then `poll_timeout` says when it wants to be woken.
+
+mod decision;
+mod keep_alive;
+mod timers;
+
+pub use decision::{Decision, Own, Transmit, Verdict};
 
 use super::burst::Burst;
 use super::command::{Counters, DropReason, Event, Leg, LegConfig, Party, StreamId};
+use super::content::Content;
 use super::flow::{Lane, LegFlows, Source};
 use super::meter::Meter;
 use super::quality::Codecs;
 use crate::ground::{Mono, Side};
-use crate::wire::demux::{self, Kind};
+use keep_alive::KeepAlive;
 use std::net::SocketAddr;
 use std::time::Duration;
+use timers::{Timer, Timers};
+
+/// Every flow of a stream, in order: its number is `2 × leg + lane`.
+pub const PLACES: [(Leg, Lane); 4] = [
+    (Leg::Caller, Lane::Rtp),
+    (Leg::Caller, Lane::Rtcp),
+    (Leg::Callee, Lane::Rtp),
+    (Leg::Callee, Lane::Rtcp),
+];
 
 /// For this long after an update, late packets from the replaced source are neither learned nor
 /// reported: they were sent before the phone changed over.
 pub const SETTLE: Duration = Duration::from_secs(2);
-
-/// What becomes of a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Send it out of the same flow of the other leg.
-    Forward {
-        /// The far party's address.
-        to: SocketAddr,
-    },
-    /// Drop it; it is counted already.
-    Drop(DropReason),
-}
-
-/// A verdict, and whether the flow it came by now takes another source (its filter must follow).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Decision {
-    /// What becomes of the packet.
-    pub verdict: Verdict,
-    /// The source was pinned by this packet.
-    pub pinned: bool,
-}
-
-impl Decision {
-    const fn drop(reason: DropReason) -> Self {
-        Self { verdict: Verdict::Drop(reason), pinned: false }
-    }
-}
 
 /// One media stream: two legs, each an RTP and an RTCP flow.
 #[derive(Clone, Debug)]
@@ -59,12 +52,16 @@ pub struct Stream {
     idle: Option<Duration>,
     last_accepted: Mono,
     idle_reported: bool,
+    keep_alive: KeepAlive,
+    timers: Timers,
 }
 
 impl Stream {
     /// A stream as `Command::Open` describes it, without a packet yet.
     #[must_use]
     pub fn new(id: StreamId, legs: &[LegConfig; 2], idle: Option<Duration>, now: Mono) -> Self {
+        let mut timers = Timers::default();
+        timers.set(Timer::Idle, idle.map(|limit| now + limit));
         Self {
             id,
             sides: [legs[0].side, legs[1].side],
@@ -77,6 +74,8 @@ impl Stream {
             idle,
             last_accepted: now,
             idle_reported: false,
+            keep_alive: KeepAlive::default(),
+            timers,
         }
     }
 
@@ -108,7 +107,7 @@ impl Stream {
     ///
     /// The order matters: a packet that is not from an expected host is never looked into, and
     /// nothing is learned from a packet that is not media.
-    pub fn receive(
+    pub fn handle(
         &mut self,
         (leg, lane): (Leg, Lane),
         from: SocketAddr,
@@ -126,11 +125,11 @@ impl Stream {
         if learning && late {
             return self.dropped(leg, DropReason::Early);
         }
-        if !is_lanes_kind(lane, packet) {
+        let Some(content) = Content::read(lane, packet) else {
             return self.dropped(leg, DropReason::NotRtp);
-        }
+        };
         self.accepted(leg, lane, packet.len(), now, events);
-        self.meter.take((leg, lane), packet, now);
+        self.meter.take(leg, &content, now);
         if learning && self.legs[leg.index()].pin(lane, from) {
             let (stream, rtcp) = (self.id, lane == Lane::Rtcp);
             events.push(Event::Learned { stream, leg, rtcp, from });
@@ -165,7 +164,7 @@ impl Stream {
         let i = leg.index();
         self.counters.legs[i].dropped[DropReason::UnknownSource as usize] += count;
         if now >= self.settling[i] {
-            self.bursts[i].add(count, lane, None, now);
+            self.strange(leg, lane, count, None, now);
         }
     }
 
@@ -189,9 +188,17 @@ impl Stream {
         self.idle = idle;
         self.last_accepted = now;
         self.idle_reported = false;
+        self.timers.set(Timer::Idle, idle.map(|limit| now + limit));
         if idle.is_some() {
-            self.meter.begin(now);
+            self.begin_windows(now);
         }
+    }
+
+    /// From now on something leaves by both flows of a leg at least this often, as long as its
+    /// party has an address: what nobody sends, the stream does (RFC 6263). `None`: nothing.
+    pub fn keep_alive(&mut self, leg: Leg, every: Option<Duration>, now: Mono) {
+        self.keep_alive.set(leg, every, &self.counters);
+        self.timers.set(Timer::KeepAlive, self.keep_alive.beat().map(|beat| now + beat));
     }
 
     /// Whether strangers on a leg wait for a name: then the filter may let more of them through.
@@ -200,14 +207,40 @@ impl Stream {
         self.bursts[leg.index()].is_nameless()
     }
 
-    /// What time has made due: about once a second.
-    pub fn sweep(&mut self, now: Mono, events: &mut Vec<Event>) {
-        self.report_strangers(now, false, events);
-        self.report_window(now, events);
-        let Some(limit) = self.idle else { return };
-        if !self.idle_reported && now.since(self.last_accepted) >= limit {
-            self.idle_reported = true;
-            events.push(Event::Idle { stream: self.id });
+    /// The next packet of the stream's own; `None`: nothing more to send now.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        loop {
+            let (leg, lane) = self.keep_alive.next()?;
+            if let Some(to) = self.legs[leg.index()].flows[lane.index()].target {
+                return Some(Transmit { leg, lane, to, what: Own::KeepAlive });
+            }
+        }
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called; `None`: not before the next input. A
+    /// packet may put it off without a word: then that call finds nothing due.
+    #[must_use]
+    #[inline]
+    pub fn poll_timeout(&self) -> Option<Mono> {
+        self.timers.first()
+    }
+
+    /// What time has made due.
+    pub fn handle_timeout(&mut self, now: Mono, events: &mut Vec<Event>) {
+        if self.timers.take(Timer::Strangers, now) {
+            self.report_strangers(now, false, events);
+            self.await_strangers();
+        }
+        if self.timers.take(Timer::Window, now) {
+            self.report_window(now, events);
+            self.timers.set(Timer::Window, self.meter.window_end());
+        }
+        if self.timers.take(Timer::Idle, now) {
+            self.look_idle(now, events);
+        }
+        if self.timers.take(Timer::KeepAlive, now) {
+            self.keep_alive.look(&self.counters);
+            self.timers.set(Timer::KeepAlive, self.keep_alive.beat().map(|beat| now + beat));
         }
     }
 
@@ -260,9 +293,20 @@ impl Stream {
             return self.dropped(leg, DropReason::Early);
         }
         if !late {
-            self.bursts[leg.index()].add(1, lane, Some(from), now);
+            self.strange(leg, lane, 1, Some(from), now);
         }
         self.dropped(leg, DropReason::UnknownSource)
+    }
+
+    /// Packets that were not expected.
+    fn strange(&mut self, leg: Leg, lane: Lane, count: u64, from: Option<SocketAddr>, now: Mono) {
+        self.bursts[leg.index()].add(count, lane, from, now);
+        self.await_strangers();
+    }
+
+    fn await_strangers(&mut self) {
+        let at = self.bursts.iter().filter_map(Burst::due_at).min();
+        self.timers.set(Timer::Strangers, at);
     }
 
     fn accepted(&mut self, leg: Leg, lane: Lane, len: usize, now: Mono, events: &mut Vec<Event>) {
@@ -270,10 +314,30 @@ impl Stream {
         counters.packets[lane.index()] += 1;
         counters.bytes[lane.index()] += len as u64;
         self.last_accepted = now;
-        self.idle_reported = false;
+        if self.idle_reported {
+            self.idle_reported = false;
+            self.timers.set(Timer::Idle, self.idle.map(|limit| now + limit));
+        }
         if !self.heard[leg.index()] {
             self.heard[leg.index()] = true;
+            self.begin_windows(now);
             events.push(Event::FirstPacket { stream: self.id, leg });
+        }
+    }
+
+    fn begin_windows(&mut self, now: Mono) {
+        self.meter.begin(now);
+        self.timers.set(Timer::Window, self.meter.window_end());
+    }
+
+    /// Silent for the whole limit: told once. Else it is looked at again when it may be.
+    fn look_idle(&mut self, now: Mono, events: &mut Vec<Event>) {
+        let Some(limit) = self.idle else { return };
+        if now.since(self.last_accepted) >= limit {
+            self.idle_reported = true;
+            events.push(Event::Idle { stream: self.id });
+        } else {
+            self.timers.set(Timer::Idle, Some(self.last_accepted + limit));
         }
     }
 
@@ -288,16 +352,6 @@ impl Stream {
             let expected = self.legs[leg.index()].flows[burst.lane().index()].expected();
             events.extend(burst.due(self.id, leg, expected, now, last));
         }
-    }
-}
-
-/// Whether a datagram is what its flow carries. RTCP on the RTP port (RFC 5761) is not: `rtcp-mux`
-/// never survives our SDP.
-fn is_lanes_kind(lane: Lane, packet: &[u8]) -> bool {
-    match demux::classify(packet) {
-        Kind::Rtp => lane == Lane::Rtp,
-        Kind::Rtcp => lane == Lane::Rtcp,
-        Kind::Stun | Kind::Dtls | Kind::Other => false,
     }
 }
 

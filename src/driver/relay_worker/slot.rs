@@ -1,25 +1,17 @@
-//! One stream in its relay thread: the decisions (`relay::stream`) and the four sockets they are
+//! One stream in its relay thread: the decisions (`relay::stream`) and the four ports they are
 //! carried out on. Bound by the caller of `Relay::apply`, served and closed by the thread.
 
+use super::port::Port;
 use super::totals::TotalsTable;
 use crate::driver::media_socket::{MediaSocket, Received, Sample};
 use crate::ground::{Mono, Now};
 use crate::relay::cname::CnameGuard;
-use crate::relay::flow::Lane;
 use crate::relay::quality::Codecs;
-use crate::relay::stream::{Stream, Verdict};
+use crate::relay::stream::{PLACES, Stream, Verdict};
 use crate::relay::{Counters, Event, Leg, LegConfig, Party, StreamId};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
-
-/// Every socket of a stream: its number within the slot is `2 × leg + lane`.
-pub(super) const PLACES: [(Leg, Lane); 4] = [
-    (Leg::Caller, Lane::Rtp),
-    (Leg::Caller, Lane::Rtcp),
-    (Leg::Callee, Lane::Rtp),
-    (Leg::Callee, Lane::Rtcp),
-];
 
 /// Kernel drops a sweep below which the filter may show more strangers, to name one.
 const FEW_DROPS: u64 = 1000;
@@ -30,7 +22,10 @@ const FAR: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Slot {
     stream: Stream,
-    sockets: [MediaSocket; 4],
+    /// In the order of [`PLACES`].
+    ports: [Port; 4],
+    /// When the thread will look at the stream's timers.
+    armed: Option<Mono>,
     /// What the totals know already.
     published: Counters,
     naming: [bool; 2],
@@ -45,10 +40,10 @@ impl Slot {
         now: Mono,
     ) -> Result<Self, String> {
         let [a, b] = legs;
-        let sockets = [bind(a, 0)?, bind(a, 1)?, bind(b, 0)?, bind(b, 1)?];
+        let ports = [bind(a, 0)?, bind(a, 1)?, bind(b, 0)?, bind(b, 1)?];
         let stream = Stream::new(id, legs, idle, now);
         let published = Counters::default();
-        let mut slot = Self { stream, sockets, published, naming: [false; 2] };
+        let mut slot = Self { stream, ports, armed: None, published, naming: [false; 2] };
         slot.guard().map_err(|e| format!("cannot set a socket filter: {e}"))?;
         Ok(slot)
     }
@@ -57,8 +52,8 @@ impl Slot {
         self.stream.id()
     }
 
-    pub(super) fn sockets(&self) -> &[MediaSocket; 4] {
-        &self.sockets
+    pub(super) fn ports(&self) -> &[Port; 4] {
+        &self.ports
     }
 
     /// Reads one packet and forwards it if it may pass. One buffer, in place. The kernel's stamp of
@@ -69,18 +64,18 @@ impl Slot {
     /// ready at the next wake-up. And a flood on one call cannot delay the others.
     pub(super) fn serve(
         &mut self,
-        socket: usize,
+        port: usize,
         buffer: &mut [u8],
         cname: Option<&CnameGuard>,
         now: Now,
         events: &mut Vec<Event>,
     ) -> Option<Duration> {
-        let (leg, lane) = PLACES[socket];
+        let (leg, lane) = PLACES[port];
         // Nothing waits, or an ICMP error of an earlier packet is told here: it ends nothing.
-        let Received { len, from, stamp } = self.sockets[socket].receive(buffer).ok()?;
+        let Received { len, from, stamp } = self.ports[port].receive(buffer).ok()?;
         let packet = buffer.get_mut(..len)?;
         let came = stamp.map_or(now.mono, |s| monotonic(s, now));
-        let decision = self.stream.receive((leg, lane), from, packet, came, events);
+        let decision = self.stream.handle((leg, lane), from, packet, came, events);
         if decision.pinned {
             self.reguard();
         }
@@ -90,7 +85,7 @@ impl Slot {
         {
             cname.hide(packet, from.ip());
         }
-        match self.sockets[socket ^ 2].send(packet, to) {
+        match self.ports[port ^ 2].send(packet, to) {
             Ok(()) => self.stream.sent(leg, lane),
             Err(_) => self.stream.send_failed(leg),
         }
@@ -115,10 +110,39 @@ impl Slot {
         self.stream.so_far(now)
     }
 
-    /// About once a second: what the kernel dropped, what is due, what the totals do not know yet.
-    pub(super) fn sweep(&mut self, now: Mono, totals: &TotalsTable, events: &mut Vec<Event>) {
+    pub(super) fn keep_alive(&mut self, leg: Leg, every: Option<Duration>, now: Mono) {
+        self.stream.keep_alive(leg, every, now);
+    }
+
+    /// When the stream's timers are to be looked at, if that is sooner than the thread knows.
+    #[inline]
+    pub(super) fn sooner(&mut self) -> Option<Mono> {
+        let at = self.stream.poll_timeout()?;
+        if self.armed.is_some_and(|armed| armed <= at) {
+            return None;
+        }
+        self.armed = Some(at);
+        Some(at)
+    }
+
+    /// The thread's time `at` is over: what is due, and what the stream has to send of its own.
+    pub(super) fn wake(&mut self, at: Mono, now: Mono, events: &mut Vec<Event>) {
+        if self.armed != Some(at) {
+            return;
+        }
+        self.armed = None;
+        self.stream.handle_timeout(now, events);
+        while let Some(own) = self.stream.poll_transmit() {
+            let port = 2 * own.leg.index() + own.lane.index();
+            if self.ports[port].send(own.what.octets(), own.to).is_err() {
+                self.stream.send_failed(own.leg.other());
+            }
+        }
+    }
+
+    /// About once a second: what the kernel dropped, what the totals do not know yet.
+    pub(super) fn sweep(&mut self, now: Mono, totals: &TotalsTable) {
         let drops = self.read_drops(now);
-        self.stream.sweep(now, events);
         for leg in [Leg::Caller, Leg::Callee] {
             let i = leg.index();
             self.naming[i] = self.stream.is_naming(leg) && drops[i] < FEW_DROPS;
@@ -131,16 +155,16 @@ impl Slot {
     pub(super) fn close(mut self, now: Mono, totals: &TotalsTable, events: &mut Vec<Event>) {
         self.read_drops(now);
         self.publish(totals);
-        let Self { stream, sockets, .. } = self;
-        drop(sockets);
+        let Self { stream, ports, .. } = self;
+        drop(ports);
         stream.close(now, events);
     }
 
     /// Strangers that the filters dropped, by leg.
     fn read_drops(&mut self, now: Mono) -> [u64; 2] {
         let mut drops = [0; 2];
-        for (socket, (leg, lane)) in self.sockets.iter_mut().zip(PLACES) {
-            let count = u64::from(socket.take_drops());
+        for (port, (leg, lane)) in self.ports.iter_mut().zip(PLACES) {
+            let count = u64::from(port.take_drops());
             if count > 0 {
                 self.stream.filtered(leg, lane, count, now);
                 drops[leg.index()] += count;
@@ -159,10 +183,10 @@ impl Slot {
     }
 
     fn guard(&mut self) -> io::Result<()> {
-        for (socket, (leg, lane)) in self.sockets.iter_mut().zip(PLACES) {
+        for (port, (leg, lane)) in self.ports.iter_mut().zip(PLACES) {
             let often = self.naming[leg.index()];
             let sample = if often { Sample::Often } else { Sample::Rare };
-            socket.guard(self.stream.source(leg, lane), sample)?;
+            port.guard(self.stream.source(leg, lane), sample)?;
         }
         Ok(())
     }
@@ -190,9 +214,9 @@ pub(super) fn age(stamp: Duration, now: Now) -> Option<Duration> {
     now.wall.0.checked_sub(stamp).filter(|age| *age <= FAR)
 }
 
-fn bind(leg: &LegConfig, offset: u16) -> Result<MediaSocket, String> {
+fn bind(leg: &LegConfig, offset: u16) -> Result<Port, String> {
     let addr = SocketAddr::new(leg.bind, leg.port.saturating_add(offset));
-    MediaSocket::bind(addr, leg.dscp).map_err(|e| match e.raw_os_error() {
+    MediaSocket::bind(addr, leg.dscp).map(Port::Udp).map_err(|e| match e.raw_os_error() {
         Some(libc::EMFILE | libc::ENFILE) => {
             format!("cannot open a socket for {addr}: {e} (raise RLIMIT_NOFILE)")
         }

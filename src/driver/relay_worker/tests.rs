@@ -302,6 +302,19 @@ fn silence_is_told_once() {
 }
 
 #[test]
+fn a_leg_is_kept_alive_by_packets_of_the_relays_own() {
+    let (a, b) = (Phone::new("127.0.0.2"), Phone::new("127.0.0.3"));
+    let bench = Bench::new(a.party(Expect::Exact), b.party(Expect::Exact));
+    let (leg, every) = (Leg::Callee, Some(Duration::from_millis(200)));
+    bench.relay.apply(Command::KeepAlive { stream: ID, leg, every }).unwrap();
+    for lane in [0, 1] {
+        let (len, from) = b.sockets[lane].recv_from(&mut [0; 8]).unwrap();
+        assert_eq!((len, from), (0, bench.at(Leg::Callee, lane)));
+    }
+    assert!(a.hears_nothing_more());
+}
+
+#[test]
 fn a_taken_port_fails_the_open_at_once_and_names_it() {
     let host = own_host();
     let relay = Relay::start(&Options { workers: 1, cname: None }).unwrap();

@@ -12,7 +12,8 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -25,12 +26,14 @@ pub(super) enum Job {
     Update { stream: StreamId, leg: Leg, party: Party },
     SetIdle { stream: StreamId, idle: Option<Duration> },
     Codecs { stream: StreamId, leg: Leg, codecs: Codecs },
+    KeepAlive { stream: StreamId, leg: Leg, every: Option<Duration> },
     Measure { stream: StreamId },
     Close { stream: StreamId },
     Stop,
 }
 
-/// Every stream is swept once in `TICKS` ticks, a share of them at each: no sweep is long enough
+/// Timers are looked at once a tick (streams ask for nothing finer), and every stream is swept once
+/// in `TICKS` ticks, a share of them at each: no sweep is long enough
 /// to delay a packet.
 const TICK: Duration = Duration::from_millis(100);
 const TICKS: usize = 10;
@@ -55,6 +58,8 @@ pub(super) struct Worker {
     /// For commands only.
     by_id: HashMap<StreamId, usize>,
     events: Vec<Event>,
+    /// When which slot wants to be woken. What its slot no longer waits for is passed over.
+    timers: BinaryHeap<Reverse<(Mono, usize)>>,
     next_tick: Mono,
     /// First slot of the next sweep.
     swept: usize,
@@ -85,6 +90,7 @@ impl Worker {
             free: Vec::new(),
             by_id: HashMap::new(),
             events: Vec::with_capacity(64),
+            timers: BinaryHeap::new(),
             next_tick: Mono::default(),
             swept: 0,
             served: 0,
@@ -119,7 +125,7 @@ impl Worker {
                 }
             }
             if now.mono >= self.next_tick {
-                self.sweep(now.mono);
+                self.tick(now.mono);
             }
         }
         self.close_all(now.mono);
@@ -136,11 +142,14 @@ impl Worker {
     }
 
     fn serve(&mut self, token: u64, buffer: &mut [u8], now: Now) {
-        let (slot, socket) = from_token(token);
+        let (index, port) = from_token(token);
         // A slot closed by a command of this batch has left a stale token; one opened in its place
         // has at most nothing to read.
-        let Some(Some(slot)) = self.slots.get_mut(slot) else { return };
-        let stamp = slot.serve(socket, buffer, self.shared.cname.as_ref(), now, &mut self.events);
+        let Some(Some(slot)) = self.slots.get_mut(index) else { return };
+        let stamp = slot.serve(port, buffer, self.shared.cname.as_ref(), now, &mut self.events);
+        if let Some(at) = slot.sooner() {
+            self.timers.push(Reverse((at, index)));
+        }
         self.served = self.served.wrapping_add(1);
         if self.served.is_multiple_of(SAMPLED)
             && self.delays.len() < DELAYS
@@ -153,15 +162,40 @@ impl Worker {
         }
     }
 
-    fn sweep(&mut self, now: Mono) {
-        let end = self.swept + self.slots.len().div_ceil(TICKS);
-        for slot in self.slots.iter_mut().take(end).skip(self.swept).flatten() {
-            slot.sweep(now, &self.totals, &mut self.events);
+    fn tick(&mut self, now: Mono) {
+        while let Some(Reverse((at, index))) = self.timers.peek().copied()
+            && at <= now
+        {
+            self.timers.pop();
+            if let Some(Some(slot)) = self.slots.get_mut(index) {
+                slot.wake(at, now, &mut self.events);
+                self.arm(index);
+            }
         }
-        self.swept = if end >= self.slots.len() { 0 } else { end };
+        self.sweep(now);
         self.shared.events.push_all(&mut self.events);
         self.shared.put_delays(&mut self.delays);
         self.next_tick = now + TICK;
+    }
+
+    /// A slot's timers may have changed.
+    fn arm(&mut self, index: usize) {
+        let slot = self.slots.get_mut(index).and_then(Option::as_mut);
+        if let Some(at) = slot.and_then(|slot| slot.sooner()) {
+            self.timers.push(Reverse((at, index)));
+        }
+    }
+
+    /// A share of the streams.
+    fn sweep(&mut self, now: Mono) {
+        let end = (self.swept + self.slots.len().div_ceil(TICKS)).min(self.slots.len());
+        for index in self.swept..end {
+            if let Some(Some(slot)) = self.slots.get_mut(index) {
+                slot.sweep(now, &self.totals);
+                self.arm(index);
+            }
+        }
+        self.swept = if end == self.slots.len() { 0 } else { end };
     }
 
     /// Carries out what was commanded. Returns false at the end.
@@ -172,24 +206,20 @@ impl Worker {
             match self.jobs.try_recv() {
                 Ok(Job::Open(slot)) => self.open(slot),
                 Ok(Job::Update { stream, leg, party }) => {
-                    if let Some(slot) = self.find(stream) {
-                        slot.update(leg, party, now);
-                    }
+                    self.on(stream, |slot| slot.update(leg, party, now));
                 }
                 Ok(Job::SetIdle { stream, idle }) => {
-                    if let Some(slot) = self.find(stream) {
-                        slot.set_idle(idle, now);
-                    }
+                    self.on(stream, |slot| slot.set_idle(idle, now));
                 }
                 Ok(Job::Codecs { stream, leg, codecs }) => {
-                    if let Some(slot) = self.find(stream) {
-                        slot.set_codecs(leg, codecs);
-                    }
+                    self.on(stream, |slot| slot.set_codecs(leg, codecs));
+                }
+                Ok(Job::KeepAlive { stream, leg, every }) => {
+                    self.on(stream, |slot| slot.keep_alive(leg, every, now));
                 }
                 Ok(Job::Measure { stream }) => {
-                    if let Some(event) = self.find(stream).map(|slot| slot.so_far(now)) {
-                        self.events.push(event);
-                    }
+                    let told = self.on(stream, |slot| slot.so_far(now));
+                    self.events.extend(told);
                 }
                 Ok(Job::Close { stream }) => self.close(stream, now),
                 Ok(Job::Stop) | Err(TryRecvError::Disconnected) => return false,
@@ -201,9 +231,12 @@ impl Worker {
         true
     }
 
-    fn find(&mut self, stream: StreamId) -> Option<&mut Slot> {
-        let slot = *self.by_id.get(&stream)?;
-        self.slots.get_mut(slot)?.as_deref_mut()
+    /// Does something to a stream that is open. Its timers may have changed then.
+    fn on<T>(&mut self, stream: StreamId, what: impl FnOnce(&mut Slot) -> T) -> Option<T> {
+        let index = *self.by_id.get(&stream)?;
+        let done = what(self.slots.get_mut(index)?.as_deref_mut()?);
+        self.arm(index);
+        Some(done)
     }
 
     fn open(&mut self, slot: Box<Slot>) {
@@ -221,13 +254,14 @@ impl Worker {
         }
         let before = self.by_id.insert(stream, index);
         debug_assert!(before.is_none(), "a stream id is used once");
+        self.arm(index);
     }
 
     /// A socket that fails leaves the others registered until they are closed, with the slot.
     fn watch(&self, index: usize, slot: &Slot) -> rustix::io::Result<()> {
-        for (i, socket) in slot.sockets().iter().enumerate() {
+        for (i, port) in slot.ports().iter().enumerate() {
             let data = epoll::EventData::new_u64(to_token(index, i));
-            epoll::add(&self.epoll, socket, data, epoll::EventFlags::IN)?;
+            epoll::add(&self.epoll, port.readiness(), data, epoll::EventFlags::IN)?;
         }
         Ok(())
     }
@@ -250,8 +284,8 @@ impl Worker {
     }
 }
 
-fn to_token(slot: usize, socket: usize) -> u64 {
-    (slot << 2 | socket) as u64
+fn to_token(slot: usize, port: usize) -> u64 {
+    (slot << 2 | port) as u64
 }
 
 fn from_token(token: u64) -> (usize, usize) {

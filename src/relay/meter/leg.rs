@@ -103,11 +103,10 @@ impl LegMeter {
     }
 
     #[inline]
-    pub(super) fn rtp(&mut self, packet: &[u8], arrival: Mono) {
-        let Some(header) = Header::parse(packet) else { return };
+    pub(super) fn rtp(&mut self, header: &Header, arrival: Mono) {
         self.received += 1;
         let payload = self.payload(header.payload_type);
-        let place = self.place(&header);
+        let place = self.place(header);
         let (Some(source), Payload::Media { clock_rate, codec }) = (&mut self.sources[0], payload)
         else {
             return;
@@ -118,7 +117,7 @@ impl LegMeter {
             Place::Late | Place::Restart => false,
             Place::Duplicate | Place::Stray => return,
         };
-        let Header { timestamp, marker, .. } = header;
+        let Header { timestamp, marker, .. } = *header;
         source.timing.take(&Timed { arrival, timestamp, clock_rate, marker, next });
     }
 

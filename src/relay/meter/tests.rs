@@ -1,6 +1,7 @@
 //! A stream's meter in virtual time, through its front door.
 
 use super::*;
+use crate::relay::flow::Lane;
 use crate::relay::quality::{Format, NoRoundTrip, Unmeasured};
 use proptest::prelude::*;
 
@@ -42,11 +43,17 @@ fn meter() -> Meter {
     m
 }
 
+fn take(m: &mut Meter, (leg, lane): (Leg, Lane), packet: &[u8], now: Mono) {
+    if let Some(content) = Content::read(lane, packet) {
+        m.take(leg, &content, now);
+    }
+}
+
 /// `n` packets of 20 ms from `first`, without those that `lost` names.
 fn talk(m: &mut Meter, place: (Leg, Lane), first: u16, n: u16, lost: impl Fn(u16) -> bool) {
     for i in (0..n).filter(|i| !lost(*i)) {
         let packet = rtp(8, first.wrapping_add(i), 160 * u32::from(i), 7);
-        m.take(place, &packet, at(u64::from(i) * 20));
+        take(m, place, &packet, at(u64::from(i) * 20));
     }
 }
 
@@ -84,12 +91,12 @@ fn events_and_comfort_noise_count_but_keep_no_time() {
     talk(&mut m, A, 0, 100, |_| false);
     // An event: its packets hold the time at which it began; then noise; then speech goes on.
     for i in 0..10_u16 {
-        m.take(A, &rtp(101, 100 + i, 16_000, 7), at(2000 + u64::from(i) * 20));
+        take(&mut m, A, &rtp(101, 100 + i, 16_000, 7), at(2000 + u64::from(i) * 20));
     }
-    m.take(A, &rtp(13, 110, 17_600, 7), at(2200));
+    take(&mut m, A, &rtp(13, 110, 17_600, 7), at(2200));
     for i in 0..100_u16 {
         let ticks = 17_760 + 160 * u32::from(i);
-        m.take(A, &rtp(8, 111 + i, ticks, 7), at(2220 + u64::from(i) * 20));
+        take(&mut m, A, &rtp(8, 111 + i, ticks, 7), at(2220 + u64::from(i) * 20));
     }
     let f = total(&m, Leg::Caller, 5000);
     assert_eq!((f.expected, f.lost, f.mismatched), (211, 0, 0));
@@ -101,7 +108,7 @@ fn a_type_that_the_receiver_does_not_take_is_a_mismatch() {
     let mut m = meter();
     talk(&mut m, A, 0, 60, |_| false);
     for i in 60..80 {
-        m.take(A, &rtp(18, i, 160 * u32::from(i), 7), at(u64::from(i) * 20));
+        take(&mut m, A, &rtp(18, i, 160 * u32::from(i), 7), at(u64::from(i) * 20));
     }
     let f = total(&m, Leg::Caller, 5000);
     assert_eq!((f.mismatched, f.mismatched_type), (20, Some(18)));
@@ -132,7 +139,7 @@ fn what_cannot_be_known_says_why() {
 
     let mut m = meter();
     m.set_codecs(Leg::Callee, &Codecs { encrypted: true, ..pcma() });
-    m.take(A_RTCP, &sender_report(1), at(0));
+    take(&mut m, A_RTCP, &sender_report(1), at(0));
     assert_eq!(total(&m, Leg::Caller, 2000).round_trip_us, Err(NoRoundTrip::Encrypted));
 }
 
@@ -141,12 +148,17 @@ fn another_source_is_a_change_and_loses_nothing() {
     let mut m = meter();
     talk(&mut m, A, 0, 100, |i| i == 50);
     for i in 0..100_u16 {
-        m.take(A, &rtp(8, 40_000 + i, 5 + 160 * u32::from(i), 9), at(2000 + u64::from(i) * 20));
+        take(
+            &mut m,
+            A,
+            &rtp(8, 40_000 + i, 5 + 160 * u32::from(i), 9),
+            at(2000 + u64::from(i) * 20),
+        );
     }
     // A late one of the first source, and a third source.
-    m.take(A, &rtp(8, 50, 8000, 7), at(4000));
+    take(&mut m, A, &rtp(8, 50, 8000, 7), at(4000));
     for i in 0..100_u16 {
-        m.take(A, &rtp(8, 9 + i, 160 * u32::from(i), 11), at(4020 + u64::from(i) * 20));
+        take(&mut m, A, &rtp(8, 9 + i, 160 * u32::from(i), 11), at(4020 + u64::from(i) * 20));
     }
     let f = total(&m, Leg::Caller, 7000);
     assert_eq!((f.ssrc_changes, f.expected, f.lost, f.reordered), (2, 300, 0, 1));
@@ -162,7 +174,7 @@ fn the_highest_jitter_is_that_of_whichever_source_had_it() {
             for i in 0..100_u16 {
                 let late = if source == uneven && i < 50 { u64::from(i % 2) * 10 } else { 0 };
                 let when = u64::from(source * 100 + i) * 20 + late;
-                m.take(A, &rtp(8, i, 160 * u32::from(i), 7 + u32::from(source)), at(when));
+                take(&mut m, A, &rtp(8, i, 160 * u32::from(i), 7 + u32::from(source)), at(when));
             }
         }
         let highest = total(&m, Leg::Caller, 7000).jitter_max_us.unwrap();
@@ -175,7 +187,7 @@ fn a_sender_that_begins_anew_has_lost_nothing() {
     let mut m = meter();
     talk(&mut m, A, 0, 100, |_| false);
     for i in 0..100_u16 {
-        m.take(A, &rtp(8, 30_000 + i, 160 * u32::from(i), 7), at(2000 + u64::from(i) * 20));
+        take(&mut m, A, &rtp(8, 30_000 + i, 160 * u32::from(i), 7), at(2000 + u64::from(i) * 20));
     }
     let f = total(&m, Leg::Caller, 5000);
     assert_eq!((f.received, f.expected, f.lost, f.ssrc_changes), (200, 200, 0, 0));
@@ -192,7 +204,7 @@ fn windows_are_ten_seconds_and_add_up() {
     assert_eq!((window.expected, window.lost, window.out_of_source), (500, 1, 4));
     assert_eq!(window.lost, all.lost);
     for i in 500..1000_u16 {
-        m.take(B, &rtp(8, i, 160 * u32::from(i), 7), at(u64::from(i) * 20));
+        take(&mut m, B, &rtp(8, i, 160 * u32::from(i), 7), at(u64::from(i) * 20));
     }
     let [_, [window, all]] = m.window([3, 9], at(20_000)).unwrap();
     assert_eq!((window.expected, window.lost, window.out_of_source), (500, 0, 5));
@@ -239,16 +251,16 @@ fn each_segment_has_its_own_round_trip_and_both_make_the_delay() {
     talk(&mut m, A, 0, 100, |_| false);
     talk(&mut m, B, 0, 100, |_| false);
     // The caller's report goes to the callee, whose answer comes 100 ms later than it waited.
-    m.take(A_RTCP, &sender_report(1), at(1000));
-    m.take(B_RTCP, &receiver_report(1, 65_536), at(2100));
+    take(&mut m, A_RTCP, &sender_report(1), at(1000));
+    take(&mut m, B_RTCP, &receiver_report(1, 65_536), at(2100));
     let callee = total(&m, Leg::Callee, 2200);
     assert_eq!(callee.round_trip_us, Ok(100_000));
     assert_eq!(callee.rating.unwrap().delay, None, "the other segment is not known");
     assert_eq!(callee.reported.unwrap().lost, 3);
     assert_eq!(callee.reported.unwrap().jitter_us, Some(20_000));
     assert_eq!(total(&m, Leg::Caller, 2200).round_trip_us, Err(NoRoundTrip::NoReport));
-    m.take(B_RTCP, &sender_report(2), at(3000));
-    m.take(A_RTCP, &receiver_report(2, 0), at(3040));
+    take(&mut m, B_RTCP, &sender_report(2), at(3000));
+    take(&mut m, A_RTCP, &receiver_report(2, 0), at(3040));
     let [caller, callee] = [Leg::Caller, Leg::Callee].map(|leg| total(&m, leg, 3100));
     assert_eq!(caller.round_trip_us, Ok(40_000));
     // (100 + 40) / 2, and 20 ms that a packet holds.
@@ -259,7 +271,7 @@ fn each_segment_has_its_own_round_trip_and_both_make_the_delay() {
 #[test]
 fn a_phone_s_own_metrics_are_shown_beside_ours() {
     let mut m = meter();
-    m.take(B_RTCP, &extended_report(), at(0));
+    take(&mut m, B_RTCP, &extended_report(), at(0));
     let voip = total(&m, Leg::Callee, 10).reported.unwrap().voip.unwrap();
     assert_eq!((voip.ssrc, voip.discard_rate, voip.round_trip_delay), (7, 2, 70));
     assert_eq!((voip.r_factor, voip.mos_lq, voip.mos_cq), (Some(88), Some(41), None));
@@ -282,7 +294,7 @@ proptest! {
                 *first = *first & 0x3f | 0x80;
             }
             now += ms;
-            m.take((leg, lane), &packet, at(now));
+            take(&mut m, (leg, lane), &packet, at(now));
             for [window, total] in m.figures([0; 2], at(now)) {
                 prop_assert!(window.received <= total.received);
                 prop_assert!(total.lost <= total.expected);

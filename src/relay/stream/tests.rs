@@ -73,7 +73,7 @@ impl Bench {
     }
 
     fn packet(&mut self, place: (Leg, Lane), from: &str, packet: &[u8]) -> Verdict {
-        self.stream.receive(place, addr(from), packet, self.now, &mut self.events).verdict
+        self.stream.handle(place, addr(from), packet, self.now, &mut self.events).verdict
     }
 
     fn rtp(&mut self, place: (Leg, Lane), from: &str) -> Verdict {
@@ -82,7 +82,9 @@ impl Bench {
 
     fn pass(&mut self, ms: u64) {
         self.now = self.now + Duration::from_millis(ms);
-        self.stream.sweep(self.now, &mut self.events);
+        while self.stream.poll_timeout().is_some_and(|at| at <= self.now) {
+            self.stream.handle_timeout(self.now, &mut self.events);
+        }
     }
 
     fn events(&mut self) -> Vec<Event> {
@@ -142,7 +144,7 @@ fn what_is_not_the_flows_kind_is_dropped_and_teaches_nothing() {
 fn a_port_is_learned_once_then_pinned_and_becomes_the_destination() {
     let mut b = Bench::new(same_ip("192.0.2.1:4000", "192.0.2.1:4001"), callee());
     assert_eq!(b.rtp(A, "192.0.2.7:4000"), Verdict::Drop(DropReason::UnknownSource));
-    let d = b.stream.receive(A, addr("192.0.2.1:7000"), &rtp(), at(0), &mut b.events);
+    let d = b.stream.handle(A, addr("192.0.2.1:7000"), &rtp(), at(0), &mut b.events);
     assert!(d.pinned);
     let from = addr("192.0.2.1:7000");
     assert_eq!(b.stream.source(Leg::Caller, Lane::Rtp), Source::Exactly(from));
@@ -327,6 +329,108 @@ fn the_end_tells_what_a_window_cut_short_is_worth() {
     assert_eq!((figures[0].received, figures[0].rating.is_ok()), (60, true));
 }
 
+/// What the stream sends of its own, as (leg, flow, where to).
+fn own(b: &mut Bench) -> Vec<(Leg, Lane, SocketAddr)> {
+    std::iter::from_fn(|| b.stream.poll_transmit())
+        .map(|t| {
+            assert!(t.what.octets().is_empty(), "no receiver may take it for media");
+            (t.leg, t.lane, t.to)
+        })
+        .collect()
+}
+
+#[test]
+fn a_leg_that_is_kept_alive_sends_at_least_so_often_and_only_when_nobody_else_does() {
+    let mut b = Bench::new(caller(), callee());
+    b.pass(10_000);
+    assert_eq!(own(&mut b), []);
+    b.stream.keep_alive(Leg::Callee, Some(Duration::from_secs(15)), b.now);
+    b.pass(7400);
+    assert_eq!(own(&mut b), []);
+    b.rtp(A, "192.0.2.1:4000");
+    b.stream.sent(Leg::Caller, Lane::Rtp);
+    b.pass(100);
+    let (rtp, rtcp) = (addr("198.51.100.2:5000"), addr("198.51.100.2:5001"));
+    assert_eq!(own(&mut b), [(Leg::Callee, Lane::Rtcp, rtcp)], "RTP went out by itself");
+    b.pass(7500);
+    let both = [(Leg::Callee, Lane::Rtp, rtp), (Leg::Callee, Lane::Rtcp, rtcp)];
+    assert_eq!(own(&mut b), both);
+    assert_eq!(own(&mut b), [], "each is owed once");
+    assert_eq!(b.leg(Leg::Callee).sent, [1, 0], "it is not media");
+    b.stream.update(Leg::Callee, Party { rtp: None, rtcp: None, expect: Expect::Exact }, b.now);
+    b.pass(7500);
+    assert_eq!(own(&mut b), [], "a held party without an address gets none");
+    b.stream.update(Leg::Callee, callee(), b.now);
+    b.stream.keep_alive(Leg::Callee, None, b.now);
+    b.pass(60_000);
+    assert_eq!(own(&mut b), []);
+}
+
+#[test]
+fn a_stream_waits_for_what_is_due_first_and_for_nothing_when_nothing_is() {
+    let mut b = Bench::new(caller(), callee());
+    b.stream.set_idle(None, at(0));
+    assert_eq!(b.stream.poll_timeout(), None);
+    b.rtp(A, "192.0.2.1:4000");
+    assert_eq!(b.stream.poll_timeout(), Some(at(10_000)), "a window");
+    b.rtp(A, "203.0.113.66:9");
+    assert_eq!(b.stream.poll_timeout(), Some(at(1000)), "strangers");
+    b.stream.keep_alive(Leg::Caller, Some(Duration::from_secs(1)), at(0));
+    assert_eq!(b.stream.poll_timeout(), Some(at(500)), "a keep-alive");
+    b.pass(1000);
+    assert_eq!(b.stream.poll_timeout(), Some(at(1500)));
+    b.stream.keep_alive(Leg::Caller, None, b.now);
+    assert_eq!(b.stream.poll_timeout(), Some(at(10_000)));
+}
+
+#[test]
+fn packets_put_the_end_of_supervision_off() {
+    let mut b = Bench::new(caller(), callee());
+    for _ in 0..5 {
+        b.pass(50_000);
+        b.rtp(A, "192.0.2.1:4000");
+    }
+    let idle = |b: &mut Bench| b.events().contains(&Event::Idle { stream: ID });
+    assert!(!idle(&mut b));
+    b.pass(59_900);
+    assert!(!idle(&mut b));
+    b.pass(100);
+    assert!(idle(&mut b));
+}
+
+#[test]
+fn what_is_learned_restores_the_leg() {
+    let party = same_ip("192.0.2.1:4000", "192.0.2.1:4001");
+    let mut b = Bench::new(party, callee());
+    b.rtp(A, "192.0.2.1:7000");
+    b.packet(A_RTCP, "192.0.2.1:7009", &rtcp());
+    let moved = same_ip("192.0.2.1:6000", "192.0.2.1:6001");
+    b.stream.update(Leg::Caller, moved, b.now);
+    b.now = b.now + SETTLE;
+    b.rtp(A, "192.0.2.1:8000");
+    b.packet(A_RTCP, "192.0.2.1:8009", &rtcp());
+    let learned: Vec<_> = b.events().into_iter().filter_map(as_learned).collect();
+    let pins = [(false, "7000"), (true, "7009"), (false, "8000"), (true, "8009")]
+        .map(|(rtcp, port)| (Leg::Caller, rtcp, addr(&format!("192.0.2.1:{port}"))));
+    assert_eq!(learned, pins, "after an update, too");
+
+    // A stream elsewhere, opened with the last of them as the party's addresses.
+    let mut restored = moved;
+    for (_, rtcp, from) in &learned[2..] {
+        *(if *rtcp { &mut restored.rtcp } else { &mut restored.rtp }) = Some(*from);
+    }
+    restored.expect = Expect::Exact;
+    let again = Bench::new(restored, callee());
+    for lane in Lane::ALL {
+        assert_eq!(again.stream.source(Leg::Caller, lane), b.stream.source(Leg::Caller, lane));
+    }
+}
+
+fn as_learned(event: Event) -> Option<(Leg, bool, SocketAddr)> {
+    let Event::Learned { leg, rtcp, from, .. } = event else { return None };
+    Some((leg, rtcp, from))
+}
+
 fn codecs_pcmu() -> Codecs {
     let format = Format { payload_type: 0, name: "PCMU".to_owned(), clock_rate: 8000 };
     Codecs { formats: vec![format], encrypted: false, speech: true }
@@ -380,11 +484,11 @@ proptest! {
                     let from = host_addr(host, port);
                     let before = b.stream.source(leg, lane);
                     came[leg.index()] += 1;
-                    let d = b.stream.receive((leg, lane), from, &bytes, b.now, &mut b.events);
+                    let d = b.stream.handle((leg, lane), from, &bytes, b.now, &mut b.events);
                     if let Verdict::Forward { .. } = d.verdict {
                         forwarded[leg.index()] += 1;
                         prop_assert!(before.takes(from));
-                        prop_assert!(is_lanes_kind(lane, &bytes));
+                        prop_assert!(Content::read(lane, &bytes).is_some());
                         prop_assert_eq!(b.stream.source(leg, lane), Source::Exactly(from));
                     }
                 }
