@@ -172,7 +172,7 @@ impl Relay {
         waiting.drain(..).collect()
     }
 
-    /// News (never ends of streams) dropped because nobody fetched events.
+    /// News (never ends of streams, nor pins) dropped because nobody fetched events.
     #[must_use]
     pub fn lost_events(&self) -> u64 {
         self.shared.events.lost()

@@ -170,7 +170,9 @@ pub struct Counters {
 /// Relay → engine. Events, never packets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// `same-ip` pinned a port that SDP had not named.
+    /// `same-ip` pinned a port that SDP had not named. It stands until an [`Command::Update`] names
+    /// another address for this flow or another host; a hold (no address) does not end it. A leg is
+    /// restored by a party of [`Expect::Exact`] with what was learned as its addresses.
     Learned {
         /// Which stream.
         stream: StreamId,

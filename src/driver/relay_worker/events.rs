@@ -25,7 +25,8 @@ impl EventQueue {
     }
 
     /// Hands over everything in `events`. Ends (closed, failed, idle) are never dropped: there is
-    /// at most one of each for an open stream, so they bound themselves.
+    /// at most one of each for an open stream, so they bound themselves. Nor are pins, which a call
+    /// must know to be restored: a flow has one for each update.
     pub(super) fn push_all(&self, events: &mut Vec<Event>) {
         if events.is_empty() {
             return;
@@ -69,9 +70,11 @@ impl EventQueue {
 
 fn must_arrive(event: &Event) -> bool {
     match event {
-        Event::Idle { .. } | Event::OpenFailed { .. } | Event::Closed { .. } => true,
-        Event::Learned { .. }
-        | Event::FirstPacket { .. }
+        Event::Idle { .. }
+        | Event::OpenFailed { .. }
+        | Event::Closed { .. }
+        | Event::Learned { .. } => true,
+        Event::FirstPacket { .. }
         | Event::Stranger { .. }
         | Event::SoFar { .. }
         | Event::Measured { .. } => false,
@@ -84,18 +87,21 @@ mod tests {
     use crate::relay::{Leg, StreamId};
 
     #[test]
-    fn a_full_queue_drops_news_but_no_end() {
+    fn a_full_queue_drops_news_but_no_end_and_no_pin() {
         let queue = EventQueue::new();
         let stream = StreamId(1);
         let first = || Event::FirstPacket { stream, leg: Leg::Caller };
         for _ in 0..LIMIT + 10 {
             queue.push_all(&mut vec![first()]);
         }
-        queue.push_all(&mut vec![Event::Idle { stream }]);
+        let from = "192.0.2.1:4000".parse().unwrap();
+        let pin = Event::Learned { stream, leg: Leg::Callee, rtcp: true, from };
+        let kept = [pin, Event::Idle { stream }];
+        queue.push_all(&mut kept.to_vec());
         assert_eq!(queue.lost(), 10);
         let all: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
-        assert_eq!(all.len(), LIMIT + 1);
-        assert_eq!(all.last(), Some(&Event::Idle { stream }));
+        assert_eq!(all.len(), LIMIT + 2);
+        assert_eq!(all[LIMIT..], kept);
     }
 
     #[tokio::test(flavor = "current_thread")]
