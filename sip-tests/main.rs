@@ -48,4 +48,5 @@ mod torture;
 mod torture_engine;
 mod two_upstreams;
 mod untagged;
+mod usages;
 mod view;

@@ -12,6 +12,7 @@ mod quality;
 mod reports;
 mod table;
 mod token;
+mod usages;
 mod view;
 
 pub use view::{CallDetail, CallRow, LegView, PartyView, StreamView};
@@ -21,25 +22,26 @@ pub(crate) use media::{MediaRefusal, Speaker};
 pub(crate) use place::Place;
 pub(crate) use reports::{Refused, is_report};
 pub(crate) use token::Face;
+pub(crate) use usages::Said;
 
 use super::attempt::Attempt;
 use super::ids::{Counter, PassId};
 use super::outbox::Outbox;
-use super::output::{Level, Observation, Output};
+use super::output::{Observation, Output};
 use super::transactions::TimerTable;
 use super::world::World;
 use crate::audit::Outcome;
 use crate::config::Allow;
 use crate::ground::{CallNo, Flow, Leg, Mono, Side};
 use crate::relay::ports::PortCount;
-use crate::wire::sip::{Message, Name, Uri};
+use crate::wire::sip::{Message, Uri};
 use media::MediaTable;
 use parked::Parked;
 use reports::EndedCalls;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 use table::Table;
+use usages::Usages;
 
 /// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -133,11 +135,7 @@ impl Calls {
         match self.timers.expired(w.now().mono) {
             Some(Due::Ack(no)) => self.judge_ack(out, no),
             Some(Due::Parked(no)) => self.unpark(w, out, no),
-            Some(Due::Subscription(no)) => {
-                if self.table.remove(no).is_some() {
-                    out.notice(Level::Debug, format!("subscription {no} expired"));
-                }
-            }
+            Some(Due::Subscription(no)) => self.settle(w, no),
             None => return false,
         }
         true
@@ -183,6 +181,8 @@ impl Calls {
             refused_ack: None,
             reports: [0; 2],
             expected: Vec::new(),
+            usages: Usages::default(),
+            outlived: false,
         });
     }
 
@@ -230,12 +230,6 @@ impl Calls {
         if let Some(call) = self.table.get(no).filter(|c| c.kind == Kind::Call) {
             out.emit(Output::CallChanged(call.view(held)));
         }
-    }
-
-    /// How long a subscription lives without traffic.
-    pub(crate) fn touch_subscription(&mut self, w: &World, no: CallNo, seconds: u64) {
-        let life = Duration::from_secs(seconds.clamp(60, 86_400) + 64);
-        self.timers.set(Due::Subscription(no), w.now().mono + life);
     }
 
     /// A response with a tag makes (or refreshes) a fork. `asked` is the leg that the branch began
@@ -307,11 +301,11 @@ impl Calls {
         self.show(out, no);
     }
 
-    /// A 2xx to a SUBSCRIBE or its refresh went back.
-    pub(crate) fn subscribed(&mut self, w: &World, no: CallNo, answer: &Message) {
-        let seconds = answer.text(&Name::Expires).and_then(|v| v.trim().parse().ok());
+    /// The 2xx to the SUBSCRIBE or REFER that began it went back.
+    pub(crate) fn subscribed(&mut self, w: &World, no: CallNo, said: &Said, answer: &Message) {
         self.table.set_state(no, State::Confirmed);
-        self.touch_subscription(w, no, seconds.unwrap_or(3600));
+        let tag = answer.to_tag().unwrap_or_default();
+        self.has_said(w, no, (Leg::Caller, tag), said, answer);
     }
 
     /// A party said where it is reached from now on (RFC 3261 §12.2).

@@ -6,7 +6,7 @@ use super::analysis::Veil;
 use super::analysis::body::{BodyRefusal, Carrier, Role, Way};
 use super::analysis::headers::{Crossing, carry, foreign_routes};
 use super::attempt::{Attempt, Route};
-use super::calls::{Face, Kind, LegState, Speaker};
+use super::calls::{Face, Kind, LegState, Said, Speaker};
 use super::ids::{PassId, ServerId};
 use super::purpose::Purpose;
 use crate::audit::{Outcome, SecurityClass};
@@ -84,7 +84,8 @@ impl Engine {
             return;
         };
         self.begin_call(a, no, Kind::Subscription);
-        let purpose = Purpose::Subscribe { call: no };
+        let said = Said::of(&a.incoming.message);
+        let purpose = Purpose::Subscribe { call: no, said: said.clone() };
         let pass = self.transactions.open_pass(server, a.incoming.flow.listener, purpose);
         let mut request = a.incoming.message.clone();
         let way = Way { to: side_of(&legs), role: None, allow };
@@ -93,7 +94,9 @@ impl Engine {
             self.refuse_body(pass, None, &refusal);
             return;
         }
-        self.calls.touch_subscription(&self.world, no, 64);
+        if let Some(said) = &said {
+            self.calls.asks_for(&self.world, no, (Leg::Caller, None), said);
+        }
         self.fork(a, &request, pass, Some(no), legs);
     }
 

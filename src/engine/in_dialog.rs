@@ -5,7 +5,7 @@ use super::analysis::answer::Answer;
 use super::analysis::body::{Role, Way};
 use super::analysis::headers::{Crossing, carry};
 use super::analysis::{Incoming, Veil};
-use super::calls::{Face, Place, Speaker};
+use super::calls::{Face, Place, Said, Speaker};
 use super::ending::refuse_all;
 use super::proxy_client::{may_speak, next_hop, was_shown};
 use super::purpose::{InDialog, Purpose};
@@ -59,13 +59,18 @@ impl Engine {
         if i.is(&Method::Bye) {
             self.calls.ending(&self.world, place.call, place.leg, &place.tag);
         }
+        let said = Said::of(&i.message);
+        if let Some(said) = &said {
+            let by = (place.leg, Some(place.tag.as_str()));
+            self.calls.asks_for(&self.world, place.call, by, said);
+        }
         let purpose = Purpose::InDialog(Box::new(InDialog {
             call: place.call,
             leg: place.leg,
             tag: place.tag.clone(),
             offered: described && !is_answer,
             contact: i.contact(),
-            ends_subscription: ends_subscription(&i.message),
+            said,
         }));
         let pass = self.transactions.open_pass(server, i.flow.listener, purpose);
         let way = self.carry_in_dialog(&request, i, &place);
@@ -190,12 +195,4 @@ impl Engine {
 /// Requests whose bodies are offers or answers (RFC 3264 with RFC 3261, RFC 3262, RFC 3311).
 fn negotiates(method: &Method) -> bool {
     matches!(method, Method::Invite | Method::Prack | Method::Update)
-}
-
-/// A NOTIFY that says that its subscription is over (RFC 6665 §4.1.3).
-fn ends_subscription(request: &Message) -> bool {
-    let state = request.text(&Name::SubscriptionState).unwrap_or_default().trim_start();
-    let start = state.get(.."terminated".len());
-    *request.method() == Method::Notify
-        && start.is_some_and(|s| s.eq_ignore_ascii_case("terminated"))
 }

@@ -1,6 +1,7 @@
 //! What a pass is for: said when a request is sent on, read when its answer comes back. Values
 //! only; transactions carry them and never look inside.
 
+use super::calls::Said;
 use super::phones::Pending;
 use crate::ground::{CallNo, Leg};
 use crate::wire::sip::Uri;
@@ -15,7 +16,7 @@ pub(crate) enum Purpose {
         offered: bool,
     },
     /// SUBSCRIBE or REFER outside a dialog.
-    Subscribe { call: CallNo },
+    Subscribe { call: CallNo, said: Option<Said> },
     /// REGISTER towards an upstream.
     Register(Box<Pending>),
     /// A request within a dialog.
@@ -36,15 +37,15 @@ pub(crate) struct InDialog {
     pub(crate) offered: bool,
     /// The sender's new remote target, valid from the 2xx on.
     pub(crate) contact: Option<Uri>,
-    /// A NOTIFY that says that the subscription is over.
-    pub(crate) ends_subscription: bool,
+    /// What it says of a subscription.
+    pub(crate) said: Option<Said>,
 }
 
 impl Purpose {
     /// The call it belongs to.
     pub(crate) fn call(&self) -> Option<CallNo> {
         match self {
-            Self::Invite { call, .. } | Self::Subscribe { call } => Some(*call),
+            Self::Invite { call, .. } | Self::Subscribe { call, .. } => Some(*call),
             Self::InDialog(d) => Some(d.call),
             Self::Register(_) | Self::Other => None,
         }

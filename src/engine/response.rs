@@ -5,7 +5,7 @@ use super::analysis::body::{BodyRefusal, Carried, Role, Way, drop_body};
 use super::analysis::headers::{foreign_routes, near_head, show_contact};
 use super::analysis::strip::strip;
 use super::analysis::{Veil, contact_of, set_host};
-use super::calls::{Face, Kind, Speaker};
+use super::calls::{Face, Speaker};
 use super::ids::{PassId, UpstreamId};
 use super::purpose::{InDialog, Purpose};
 use super::transactions::Answer;
@@ -112,10 +112,11 @@ impl Engine {
                 let (w, out) = (&self.world, &mut self.out);
                 self.phones.registered(w, out, pending, response, &mut near);
             }
-            Purpose::Invite { call, .. } | Purpose::Subscribe { call } => {
+            Purpose::Invite { call, .. } | Purpose::Subscribe { call, .. } => {
                 if (101..300).contains(&status) {
                     self.learn_fork(*call, answer);
-                    self.show_dialog(*call, &request, ingress, &mut near);
+                    let tag = response.to_tag().unwrap_or_default();
+                    self.show_face(*call, (Leg::Callee, tag), &request, ingress, &mut near);
                 }
             }
             Purpose::InDialog(d) => {
@@ -158,14 +159,8 @@ impl Engine {
         self.calls.learn_fork(&self.world, &mut self.out, no, asked, answer.flow, said);
     }
 
-    /// Our Contact and Record-Route for the near side of an answer that makes a dialog.
-    fn show_dialog(&self, no: CallNo, request: &Message, ingress: ListenerId, near: &mut Message) {
-        let tag = near.to_tag().unwrap_or_default().to_owned();
-        self.show_face(no, (Leg::Callee, &tag), request, ingress, near);
-    }
-
-    /// … and of an answer within one: whoever takes the route from it finds us there (RFC 3261
-    /// §16.6 step 4).
+    /// Our Contact and Record-Route for the near side of an answer that makes a dialog, and of one
+    /// within it: whoever takes the route from that finds us there (RFC 3261 §16.6 step 4).
     fn show_face(
         &self,
         call: CallNo,
@@ -266,7 +261,9 @@ impl Engine {
         let (w, out) = (&self.world, &mut self.out);
         match purpose {
             Purpose::Invite { call, .. } => self.calls.answered(w, out, *call, response),
-            Purpose::Subscribe { call } => self.calls.subscribed(w, *call, response),
+            Purpose::Subscribe { call, said: Some(said) } => {
+                self.calls.subscribed(w, *call, said, response);
+            }
             Purpose::InDialog(d) => {
                 if refreshes_target(response.method()) {
                     if let Some(contact) = &d.contact {
@@ -278,33 +275,35 @@ impl Engine {
                 }
                 self.after_in_dialog(d, response);
             }
-            Purpose::Register(_) | Purpose::Other => {}
+            Purpose::Subscribe { said: None, .. } | Purpose::Register(_) | Purpose::Other => {}
         }
     }
 
     fn after_in_dialog(&mut self, d: &InDialog, response: &Message) {
+        self.after_said(d, response);
         let (w, out) = (&self.world, &mut self.out);
         match response.method() {
             Method::Bye => self.calls.end_fork(w, out, d.call, &d.tag, 200),
             Method::Invite | Method::Update => self.calls.show(out, d.call),
-            Method::Subscribe => self.calls.subscribed(w, d.call, response),
-            Method::Notify => {
-                let kind = self.calls.get(d.call).map(|c| c.kind);
-                let subscription = kind == Some(Kind::Subscription);
-                if d.ends_subscription && subscription && d.leg == Leg::Callee {
-                    self.calls.forget(d.call);
-                }
-            }
             Method::Ack
             | Method::Cancel
             | Method::Register
             | Method::Options
             | Method::Prack
+            | Method::Subscribe
+            | Method::Notify
             | Method::Publish
             | Method::Info
             | Method::Refer
             | Method::Message
             | Method::Other(_) => {}
+        }
+    }
+
+    /// What the answered request said of a subscription holds.
+    fn after_said(&mut self, d: &InDialog, response: &Message) {
+        if let Some(said) = &d.said {
+            self.calls.has_said(&self.world, d.call, (d.leg, &d.tag), said, response);
         }
     }
 
@@ -320,7 +319,7 @@ impl Engine {
                 let outcome = Outcome::of_status(status);
                 self.calls.end_attempt(w, out, *call, status, outcome);
             }
-            Purpose::Subscribe { call } => self.calls.forget(*call),
+            Purpose::Subscribe { call, .. } => self.calls.forget(*call),
             Purpose::InDialog(d) => {
                 if d.offered {
                     self.calls.offer_failed(out, d.call);
@@ -329,6 +328,7 @@ impl Engine {
                 if bye && !matches!(status, 401 | 407) {
                     self.calls.end_fork(w, out, d.call, &d.tag, status);
                 }
+                self.after_said(d, response);
             }
             Purpose::Register(pending) => pending.failed(out, status),
             Purpose::Other => {}

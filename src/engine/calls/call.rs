@@ -2,6 +2,7 @@
 //! side was shown of the other. Values; the table changes them.
 
 use super::names::Names;
+use super::usages::Usages;
 use crate::audit::EndedBy;
 use crate::config::Allow;
 use crate::engine::ids::{PassId, UpstreamId};
@@ -118,6 +119,10 @@ pub(crate) struct Call {
     pub(super) reports: [u64; 2],
     /// NOTIFYs that may come before there is a fork.
     pub(super) expected: Vec<DialogKey>,
+    /// Subscriptions within its dialogs.
+    pub(super) usages: Usages,
+    /// It was a call; its subscriptions are what is left of it.
+    pub(super) outlived: bool,
 }
 
 impl Call {

@@ -39,9 +39,23 @@ impl Calls {
     ) {
         if self.table.get(no).is_some_and(|c| c.lives_by(tag)) {
             self.end(w, out, no, status);
-        } else {
+        } else if self.table.get(no).is_some_and(|c| !c.usages.carries(tag)) {
             self.table.remove_fork(no, tag);
         }
+    }
+
+    /// Takes a call out of the table; its subscriptions live on there (RFC 5057 §4.1).
+    fn take(&mut self, w: &World, no: CallNo) -> Option<Call> {
+        let call = self.table.get_mut(no)?;
+        call.usages.expire(w.now().mono);
+        if call.kind == Kind::Subscription || call.usages.is_empty() {
+            self.timers.stop(Due::Subscription(no));
+            return self.table.remove(no);
+        }
+        let over = call.clone();
+        self.table.outlive(no);
+        self.settle(w, no);
+        Some(over)
     }
 
     /// The BYE was answered (or can no longer be): the call is over.
@@ -50,11 +64,7 @@ impl Calls {
         if answered.is_some_and(|t| t.elapsed(w.now()) > UNHEARD) {
             self.judge_ack(out, no);
         }
-        let Some(call) = self.table.remove(no) else { return };
-        if call.kind != Kind::Call {
-            self.timers.stop(Due::Subscription(no));
-            return;
-        }
+        let Some(call) = self.take(w, no).filter(|c| c.kind == Kind::Call) else { return };
         self.timers.stop(Due::Ack(no));
         if let Some(bye) = call.bye_at {
             out.observe(Observation::DisconnectDelay(bye.elapsed(w.now())));

@@ -4,6 +4,7 @@
 use super::{Call, Calls, LegState};
 use crate::config::Allow;
 use crate::engine::analysis::Incoming;
+use crate::engine::analysis::headers::foreign_routes;
 use crate::engine::world::World;
 use crate::ground::{CallNo, Leg, Side};
 use crate::wire::sip::Method;
@@ -51,12 +52,17 @@ impl Calls {
         })?;
         let call = self.table.get(no)?;
         let tag = if leg == Leg::Caller { to } else { from };
+        // Of a call that is over, only its subscriptions are left (RFC 5057 §4.1).
+        let lives = [Method::Subscribe, Method::Notify, Method::Refer].iter().any(|m| i.is(m));
+        if call.outlived && !lives {
+            return None;
+        }
         if !tokens.iter().all(|t| t.fits(call, leg, tag)) {
             return None;
         }
         let callee = match call.fork(tag) {
             Some(fork) => fork.callee.clone(),
-            None => unforked(call, i)?,
+            None => unforked(w, call, i)?,
         };
         let (near, far) = match leg {
             Leg::Caller => (call.caller.clone(), callee),
@@ -112,7 +118,7 @@ impl Calls {
 }
 
 /// The callee leg of a NOTIFY that overtook the 2xx to its SUBSCRIBE.
-fn unforked(call: &Call, i: &Incoming) -> Option<LegState> {
+fn unforked(w: &World, call: &Call, i: &Incoming) -> Option<LegState> {
     if !i.is(&Method::Notify) {
         return None;
     }
@@ -120,5 +126,6 @@ fn unforked(call: &Call, i: &Incoming) -> Option<LegState> {
     let mut leg = call.asked.as_ref().or(first)?.clone();
     leg.flow = i.flow;
     leg.contact = i.contact();
+    leg.routes = foreign_routes(w, &i.message);
     Some(leg)
 }

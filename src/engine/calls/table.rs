@@ -157,15 +157,32 @@ impl Table {
         if call.kind == Kind::Call {
             self.counts[usize::from(call.state != State::Early)] -= 1;
         }
-        if let Some(user) = &call.user
-            && let Some(n) = self.users.get_mut(user)
-        {
-            *n -= 1;
-            if *n == 0 {
-                self.users.remove(user);
-            }
-        }
+        self.release(call.user.as_deref());
         Some(call)
+    }
+
+    /// A call is over, and what its dialogs carry besides is not: it is none from now on.
+    pub(super) fn outlive(&mut self, no: CallNo) {
+        let Some(call) = self.calls.get_mut(&no).filter(|c| c.kind == Kind::Call) else { return };
+        self.counts[usize::from(call.state != State::Early)] -= 1;
+        call.kind = Kind::Subscription;
+        call.outlived = true;
+        let user = call.user.take();
+        let bare = call.forks.iter().filter(|f| !call.usages.carries(&f.tag));
+        let bare: Vec<String> = bare.map(|f| f.tag.clone()).collect();
+        self.release(user.as_deref());
+        for tag in &bare {
+            self.remove_fork(no, tag);
+        }
+    }
+
+    /// A user has a call less.
+    fn release(&mut self, user: Option<&str>) {
+        let Some((user, n)) = user.and_then(|u| Some((u, self.users.get_mut(u)?))) else { return };
+        *n -= 1;
+        if *n == 0 {
+            self.users.remove(user);
+        }
     }
 
     fn forget(&mut self, no: CallNo, key: &DialogKey) {
