@@ -328,14 +328,15 @@ fn an_attended_transfer_names_the_other_dialog_as_the_far_side_knows_it() {
     );
     let refer = one
         .request(&mut lab, "REFER")
-        .with("Refer-To", format!("<{}?Replaces={replaces}>", two.target))
+        .with("Refer-To", format!("<{}?X-Replaces=y&replaces={replaces}>", two.target))
         .with("Referred-By", format!("<sip:101@{}>", site::GATE_INSIDE));
     lab.send(phone.at, refer);
     let got = lab.expect(pbx.at, "REFER");
     let target = uri_of(got.header("Refer-To"));
     assert!(target.starts_with(uri_of(&other.contact())), "the far party's own Contact: {target}");
     let named = b_two.call_id.replace('@', "%40");
-    assert!(target.contains(&format!("Replaces={named}%3B")), "{target} names {named}");
+    let named = format!("?X-Replaces=y&replaces={named}%3B");
+    assert!(target.contains(&named), "{target} names {named}");
     assert_eq!(uri_of(got.header("Referred-By")), "sip:101@pbx.example.com");
     lab.send(pbx.at, answer(&got, 202, ""));
     lab.expect(phone.at, "202");

@@ -75,6 +75,14 @@ fn within(number: &str, contexts: &[&str]) -> Vec<String> {
     all
 }
 
+/// Whether a context makes a subscriber's number of what is put behind it. A country alone does
+/// not: `tel:911;phone-context=+1` is how an emergency number is written in full.
+fn leads_away(context: &str) -> bool {
+    let context = unescape(context);
+    let country = digits(&context).is_some_and(|d| d.len() <= plan::COUNTRY);
+    context.trim_start().starts_with('+') && !country
+}
+
 impl Number {
     /// The number that a request is for, by the site's plan.
     #[must_use]
@@ -85,8 +93,7 @@ impl Number {
         let parts = Parts::read(uri);
         let decoded = unescape(parts.number);
         let mut forms = Forms::of(&parts, &decoded);
-        let diverted = parts.contexts.iter().any(|c| unescape(c).trim_start().starts_with('+'))
-            || !parts.routing.is_empty();
+        let diverted = parts.contexts.iter().any(|c| leads_away(c)) || !parts.routing.is_empty();
         let Some(dialled) = digits(&decoded) else {
             // Of a name the parameters are a part (RFC 3261 §19.1.3: `alice;day=tuesday`).
             forms.add(&unescape(parts.whole));

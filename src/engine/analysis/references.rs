@@ -7,7 +7,7 @@ use super::veil::set_host;
 use crate::engine::calls::Calls;
 use crate::engine::world::World;
 use crate::ground::Side;
-use crate::wire::sip::{Message, Name, NameAddr};
+use crate::wire::sip::{Message, Name, NameAddr, unescape};
 
 /// Translates what a message from `from` says of others.
 pub(crate) fn translate(
@@ -44,16 +44,19 @@ pub(crate) fn translate(
     }
 }
 
-/// `Replaces=…` within a Refer-To's URI headers (escaped, RFC 3891 §9.1).
+/// `Replaces=…` among a Refer-To's URI headers (escaped, RFC 3891 §9.1), in the far side's words;
+/// `None`: there is none that we know.
 fn far_uri_headers(calls: &Calls, headers: &str, from: Side) -> Option<String> {
-    let (before, rest) = match headers.find("Replaces=") {
-        Some(at) => headers.split_at_checked(at + "Replaces=".len())?,
-        None => return None,
-    };
-    let end = rest.find('&').unwrap_or(rest.len());
-    let (value, after) = rest.split_at_checked(end)?;
-    let far = far_dialog(calls, &unescape(value), from)?;
-    Some(format!("{before}{}{after}", escape(&far)))
+    let mut known = false;
+    let mut far = Vec::new();
+    for header in headers.split('&') {
+        let (name, value) = header.split_once('=').unwrap_or((header, ""));
+        let replaces = unescape(name).eq_ignore_ascii_case("Replaces");
+        let dialog = replaces.then(|| far_dialog(calls, &unescape(value), from)).flatten();
+        known |= dialog.is_some();
+        far.push(dialog.map_or_else(|| header.to_owned(), |d| format!("{name}={}", escape(&d))));
+    }
+    known.then(|| far.join("&"))
 }
 
 /// `call-id;to-tag=x;from-tag=y` in the far side's Call-ID.
@@ -64,26 +67,6 @@ fn far_dialog(calls: &Calls, value: &str, from: Side) -> Option<String> {
     let tags = (tag("from-tag").or(tag("local-tag"))?, tag("to-tag").or(tag("remote-tag"))?);
     let far = calls.translate(from, call_id.trim(), tags)?;
     Some(format!("{far};{params}"))
-}
-
-fn unescape(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut i = 0;
-    while let Some(b) = bytes.get(i) {
-        let hex = |n: usize| bytes.get(i + n).and_then(|c| char::from(*c).to_digit(16));
-        match (*b, hex(1), hex(2)) {
-            (b'%', Some(h), Some(l)) => {
-                out.push(u8::try_from(h * 16 + l).unwrap_or(b'?'));
-                i += 3;
-            }
-            _ => {
-                out.push(*b);
-                i += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 fn escape(text: &str) -> String {

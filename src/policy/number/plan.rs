@@ -5,6 +5,12 @@ use crate::config::Config;
 /// Digits from which on `00` means an international call and the national prefix is read.
 const FULL: usize = 7;
 
+/// Characters of a country code with its plus (E.164).
+pub(super) const COUNTRY: usize = 4;
+
+/// Digits of the longest number that a plan reads; more goes out as it came.
+const LONGEST: usize = 128;
+
 /// What `[numbers]` and the emergency numbers say.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Plan<'a> {
@@ -47,7 +53,7 @@ impl Plan<'_> {
     /// gives the country, and so says that numbers go out in international form.
     pub(super) fn dial(&self, digits: &str) -> Dialled {
         let mut d = Dialled { steps: vec![digits.to_owned()], sent: None };
-        if digits.starts_with('+') || self.is_emergency(digits) {
+        if digits.starts_with('+') || digits.len() > LONGEST || self.is_emergency(digits) {
             return d;
         }
         let inner =

@@ -73,6 +73,10 @@ fn the_plan_takes_off_and_puts_before() {
     let number = Number::called(&uri("0001900555"), &line);
     // The file gives no country: 00 stays 00 on the wire.
     assert_eq!((number.result(), number.rewritten()), ("+1900555", Some("001900555")));
+    for (length, sent) in [(128, true), (129, false)] {
+        let number = Number::called(&uri(&"9".repeat(length)), &plan);
+        assert_eq!(number.rewritten().is_some(), sent, "{length}");
+    }
     let caller = Number::calling(&uri("9102"), &plan);
     assert_eq!((caller.result(), caller.rewritten()), ("9102", None));
     let caller = Number::of_user("a;b%40c", &plan);
@@ -117,10 +121,14 @@ fn an_emergency_number_is_one_only_where_nothing_leads_elsewhere() {
         ("tel:112", true),
         ("112;phone-context=pbx.example", true),
         ("tel:911;phone-context=ims.example", true),
+        ("tel:911;phone-context=+1", true),
+        ("112;phone-context=%2B49", true),
         ("urn:service:sos", true),
         ("URN:Service:SOS.police", true),
         ("112;phone-context=+1900555", false),
         ("112;phone-context=%2b1900", false),
+        ("112;phone-context=+49;phone-context=+1900", false),
+        ("112;phone-context=+4x", false),
         ("112;rn=+19005550100", false),
         ("sip:112@h;rn=5", false),
         ("tel:112;rn=5", false),
