@@ -18,10 +18,10 @@ use portreeve::audit::{EndedBy, Record};
 use portreeve::config::Config;
 use portreeve::engine::digest::Users;
 use portreeve::engine::{
-    Engine, Entry, Input, Key, Level, Observation, Output, Seeds, Snapshot, Stats, StoredBinding,
-    UpstreamView,
+    CallView, Engine, Entry, Input, Key, Level, Observation, Output, Seeds, Snapshot, Stats,
+    StoredBinding, UpstreamView,
 };
-use portreeve::ground::{ConnId, Flow, ListenerId, Mono, Now, Transport, Wall};
+use portreeve::ground::{CallNo, ConnId, Flow, ListenerId, Mono, Now, Transport, Wall};
 use portreeve::policy::RuleSet;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -54,6 +54,8 @@ pub(crate) struct Lab {
     /// Measured values.
     pub(crate) observed: Vec<Observation>,
     pub(crate) stored: BTreeMap<Key, Entry>,
+    /// The session table as readers see it.
+    pub(crate) shown: BTreeMap<CallNo, CallView>,
     pub(crate) closed: Vec<ConnId>,
     /// Whom keep-alives went to.
     pub(crate) pings: Vec<SocketAddr>,
@@ -108,6 +110,7 @@ impl Lab {
             notices: Vec::new(),
             observed: Vec::new(),
             stored: BTreeMap::new(),
+            shown: BTreeMap::new(),
             closed: Vec::new(),
             pings: Vec::new(),
             secrets: vec!["10.17."],
@@ -125,6 +128,7 @@ impl Lab {
         let seeds = Seeds { keys: vec![(7, [7; 64])], nonce: [8; 32], random: [19; 32] };
         self.engine = Engine::new(snapshot(&self.config, &self.users), seeds, self.now);
         self.relay = relay::Relay::default();
+        self.shown.clear();
         self.input(Input::Restore(stored));
     }
 
@@ -207,7 +211,12 @@ impl Lab {
                     self.stored.remove(&key);
                 }
                 Output::Observe(observation) => self.observed.push(observation),
-                Output::CallChanged(_) | Output::CallGone(_) => {}
+                Output::CallChanged(view) => {
+                    self.shown.insert(view.call, view);
+                }
+                Output::CallGone(no) => {
+                    self.shown.remove(&no);
+                }
                 Output::Notice { level, text } => self.notices.push((level, text)),
                 Output::Timeout(at) => {
                     self.deadline = at;

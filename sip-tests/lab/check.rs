@@ -149,6 +149,10 @@ pub(crate) fn after_step(lab: &mut Lab) {
     let used: usize = stats.now.ports.iter().map(|p| p.used).sum();
     assert_eq!(used, lab.relay.open.len() * 4, "ports in use, four a stream");
     assert_eq!(stats.now.streams, lab.relay.open.len() as u64, "streams of engine and relay");
+    let (rows, _) = lab.engine.calls(lab.now);
+    let calls: Vec<_> = rows.into_iter().map(|r| r.view).collect();
+    let shown: Vec<_> = lab.shown.values().cloned().collect();
+    assert_eq!(calls, shown, "readers see the calls that there are, as they are");
 }
 
 /// After everything has ended: nothing is kept, and every call that was let in has one end.
