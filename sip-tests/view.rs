@@ -131,19 +131,26 @@ fn hanging_up_ends_one_call_and_no_other() {
 }
 
 #[test]
-fn registrations_are_listed_while_they_last() {
+fn bindings_are_told_while_they_last() {
     let mut lab = Lab::edge();
     for (user, at) in [("102", "10.17.0.22:5060"), ("101", "10.17.0.21:5060")] {
         let phone = lab.phone(user, at);
         lab.register(&phone, if user == "101" { 60 } else { 600 });
     }
     lab.advance(s(10));
-    let (rows, left_off) = lab.engine.registrations(lab.now);
-    let seen: Vec<_> = rows.iter().map(|r| (r.user.as_str(), r.expires_s)).collect();
-    assert_eq!(seen, [("101@pbx.example.com", 50), ("102@pbx.example.com", 590)]);
-    assert_eq!((rows[0].registrar.as_str(), left_off), ("pbx", 0));
-    assert_eq!(rows[0].address, "10.17.0.21:5060".parse().unwrap());
+    let told = |lab: &Lab| {
+        let mut all = lab.engine.bindings(lab.now.wall);
+        all.sort_by_key(|b| b.aor.to_string());
+        all
+    };
+    let rows = told(&lab);
+    let now = lab.now.wall.seconds();
+    let seen: Vec<_> = rows.iter().map(|b| (b.aor.to_string(), b.expires - now)).collect();
+    let want = [("101@pbx.example.com", 50), ("102@pbx.example.com", 590)];
+    assert_eq!(seen, want.map(|(aor, s)| (aor.to_owned(), s)));
+    assert_eq!(rows[0].upstream, "pbx");
+    assert_eq!(rows[0].peer, "10.17.0.21:5060".parse().unwrap());
     lab.advance(s(51));
-    assert_eq!(lab.engine.registrations(lab.now).0.len(), 1);
+    assert_eq!(told(&lab).len(), 1);
     lab.end();
 }

@@ -10,7 +10,7 @@ mod start_error;
 
 pub use ask::{Ask, Draining, Reload, Reloaded, Reloads, Report};
 pub use event_loop::{Observed, Observer};
-pub use session_table::{STILL, SessionTable, Standing};
+pub use session_table::{RegistrationRow, STILL, SessionTable, Standing};
 pub use start_error::StartError;
 
 use crate::audit::Record;

@@ -34,7 +34,7 @@ pub use calls::{CallDetail, CallRow, LegView, PartyView, StreamView};
 pub use entry::{Entry, Key, StoredBinding};
 pub use input::Input;
 pub use output::{CallState, CallView, Level, Observation, Output};
-pub use phones::{RegistrationRow, digest};
+pub use phones::digest;
 pub use stats::Stats;
 pub use upstreams::{Health, UpstreamView};
 pub use world::seal;
@@ -302,12 +302,6 @@ impl Engine {
     #[must_use]
     pub fn open_streams(&self) -> usize {
         self.calls.streams()
-    }
-
-    /// Live bindings by user, at most [`LIST`]; how many were left off.
-    #[must_use]
-    pub fn registrations(&self, now: Now) -> (Vec<RegistrationRow>, usize) {
-        self.phones.rows(now, LIST)
     }
 
     /// Calls by number, oldest first, at most [`LIST`]; how many were left off.

@@ -6,9 +6,10 @@ use super::Report;
 use crate::driver::audit_log::AuditCounters;
 use crate::driver::clock::Clock;
 use crate::driver::relay_worker::Relay;
-use crate::engine::{CallRow, CallView, LIST, RegistrationRow, StoredBinding};
+use crate::engine::{CallRow, CallView, LIST, StoredBinding};
 use crate::ground::{CallNo, Mono, Now, Transport, Wall};
 use arc_swap::ArcSwap;
+use serde::Serialize;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
@@ -50,7 +51,26 @@ impl fmt::Display for Standing {
     }
 }
 
-/// A registration as readers see it.
+/// A registration in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RegistrationRow {
+    /// Address of record, `user@domain`.
+    pub user: String,
+    /// The phone's Contact as it gave it.
+    pub contact: String,
+    /// The phone's address as seen.
+    pub address: SocketAddr,
+    /// By which transport.
+    pub transport: Transport,
+    /// Our socket.
+    pub local: SocketAddr,
+    /// Seconds until it ends.
+    pub expires_s: u64,
+    /// Who granted it: `local` or the upstream's name.
+    pub registrar: String,
+}
+
+/// A registration as the table keeps it.
 #[derive(Debug)]
 struct Registration {
     user: Box<str>,

@@ -8,8 +8,6 @@ mod registrar;
 mod upstream;
 mod view;
 
-pub use view::RegistrationRow;
-
 pub(crate) use bindings::Binding;
 pub(crate) use identity::tells_false_from;
 pub(crate) use registrar::{Registered, header_seconds};
