@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """The commands for a running gateway, while two baresips talk through it: what they show is what audit
 and metrics say; who may ask, who may not, and what happens at either end of the socket's life."""
+import contextlib
+import ctypes
 import json
 import socket
 import stat
@@ -146,6 +148,58 @@ def hostile_guests(lab):
         s.close()
 
 
+@contextlib.contextmanager
+def stopped(thread):
+    """A thread of another process is stopped as a debugger stops it; the others go on."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.ptrace.argtypes = [ctypes.c_long] * 4
+
+    def ptrace(request):
+        check(libc.ptrace(request, thread, 0, 0) == 0, f"ptrace {request:#x}: {ctypes.get_errno()}")
+    ptrace(0x4206)  # PTRACE_SEIZE
+    ptrace(0x4207)  # PTRACE_INTERRUPT
+    os.waitpid(thread, 0x40000000)  # __WALL
+    try:
+        yield
+    finally:
+        ptrace(17)  # PTRACE_DETACH
+
+
+def http(lab, path):
+    """Body of the loopback port's answer, whatever its status."""
+    code = ("import urllib.request as u,urllib.error as e,sys\n"
+            "try: print(u.urlopen('http://127.0.0.1:8060'+sys.argv[1],timeout=5).read().decode())\n"
+            "except e.HTTPError as x: print(x.read().decode())")
+    return sh(["ip", "netns", "exec", lab.ns["gw"], sys.executable, "-c", code, path])
+
+
+def a_loop_that_stands_still(lab, gw, number):
+    """The event loop's thread is stopped: readers are answered and told, speech goes on."""
+    before = lab.told("status")
+    check(not before["event_loop"]["stands_still"] and before["event_loop"]["age_s"] < 3, f"{before}")
+    with stopped(gw.pid):
+        wait_for("it is noticed", 6, lambda: http_status(lab, "GET", "/live") == 503)
+        check("stood still for" in http(lab, "/ready"), "not ready")
+        age = lab.metric("portreeve_event_loop_age_seconds")
+        check(3 <= age < 20, f"{age}")
+        check(lab.metric("portreeve_active_calls", state="confirmed") == 1, "the last true figure")
+        sent = lab.metric("portreeve_media_sent_packets_total", protocol="rtp")
+        wait_for("speech goes on", 5, lambda: lab.metric("portreeve_media_sent_packets_total",
+                                                         protocol="rtp") > sent + 50)
+        for words, want in ((("calls",), "IN CALL"), (("registrations",), "10.17.0.22"),
+                            (("status",), "STANDS STILL"),
+                            (("calls", "show", str(number)), "does not answer")):
+            code, out, err = lab.ask(*words)
+            check(code == 0 and want in out and "stood still for" in err, f"{words}: {out}{err}")
+            check("none so far" not in out and "running" not in out, out)
+        code, _, err = lab.ask("calls", "hangup", str(number))
+        check(code == 69 and "does not answer" in err, f"{code} {err}")
+    wait_for("it turns again", 3, lambda: http_status(lab, "GET", "/live") == 200)
+    check(lab.told("status")["state"] == "running", "as before")
+    code, out, err = lab.ask("calls")
+    check(code == 0 and "IN CALL" in out and err == "", f"what was not done in time is not done: {out}{err}")
+
+
 def scenario(lab):
     lab.write("state/x", "")
     gw = lab.gateway(config(lab))
@@ -162,6 +216,7 @@ def scenario(lab):
     c = Phone(lab, "103", "10.17.0.23", 880, "10.17.0.1", password)
     c.registered()
     hostile_guests(lab)
+    a_loop_that_stands_still(lab, gw, one["call"])
     code, out, err = lab.ask("calls", "hangup", str(one["call"]))
     check(code == 0 and "hung up" in out, f"{code} {out} {err}")
     wait_for("the phones hear it", 5, lambda: lab.text(a.log).count("session closed")

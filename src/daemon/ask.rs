@@ -146,6 +146,8 @@ impl EventLoop {
         match ask {
             Ask::Measure(no) => self.step(Input::Measure(no)),
             Ask::Call(no, to) => drop(to.send(self.engine.call(no, now).map(Box::new))),
+            // Whoever wanted it was told that nobody answers: it is too late.
+            Ask::HangUp { told, .. } if told.is_closed() => {}
             Ask::HangUp { call, by, told } => drop(told.send(self.hang_up(call, &by, now))),
             Ask::Reload(reload) => self.reload(*reload),
             Ask::Drain { by, told } => drop(told.send(self.drain(&by))),
