@@ -26,6 +26,7 @@ mod hiding;
 mod hostile;
 mod identity;
 mod limits;
+mod listed;
 mod media;
 mod numbers;
 mod policy;
@@ -36,6 +37,7 @@ mod reinvite;
 mod reload;
 mod renegotiation;
 mod retransmission;
+mod service_route;
 mod simulate;
 #[cfg(feature = "daemon")]
 mod standstill;

@@ -376,6 +376,7 @@ mod tests {
             call_id: "c".into(),
             cseq: 1,
             upstream: String::new(),
+            service_route: Vec::new(),
         }
     }
 

@@ -56,4 +56,7 @@ pub struct StoredBinding {
     pub cseq: u32,
     /// Upstream that granted it; empty: we did.
     pub upstream: String,
+    /// Service-Route values that the upstream's registrar told (RFC 3608), at most 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub service_route: Vec<String>,
 }

@@ -8,7 +8,9 @@ use super::analysis::headers::{Crossing, carry, foreign_routes};
 use super::attempt::{Attempt, Route};
 use super::calls::{Face, Kind, LegState, Said, Speaker};
 use super::ids::{PassId, ServerId};
+use super::phones::Phones;
 use super::purpose::Purpose;
+use super::world::World;
 use crate::audit::{Outcome, SecurityClass};
 use crate::config::Allow;
 use crate::ground::{CallNo, Leg, Side};
@@ -144,7 +146,7 @@ impl Engine {
                     from: veil.far_name(from, side, domain),
                     to: veil.far_name(to, side, domain),
                     contact: Some(self.outward_uri(a, allow, domain?)),
-                    routes: Vec::new(),
+                    routes: services(&self.world, &self.phones, a, self.upstreams.name(*id)),
                     upstream: Some(*id),
                 }])
             }
@@ -227,7 +229,7 @@ impl Engine {
                 from_value: leg.from.clone(),
                 to_value: leg.to.clone(),
                 call_id: &leg.call_id,
-                routes: &[],
+                routes: &leg.routes,
                 contact,
                 record_route: no.map(route),
                 allow: &allow,
@@ -279,4 +281,10 @@ impl Engine {
 /// The side a request goes to.
 fn side_of(legs: &[LegState]) -> Side {
     legs.first().map_or(Side::Outside, |l| l.side)
+}
+
+/// The way to an upstream's services that it told the sender when he registered (RFC 3608).
+fn services(w: &World, phones: &Phones, a: &Attempt, upstream: Option<&str>) -> Vec<Vec<u8>> {
+    let Some((user, name)) = a.sender.user.as_deref().zip(upstream) else { return Vec::new() };
+    phones.service_route(w, &a.incoming.flow, user, name)
 }

@@ -153,6 +153,7 @@ impl Phones {
                 call_id: s.call_id,
                 cseq: s.cseq,
                 upstream: s.upstream,
+                service_route: s.service_route,
             };
             binding.lose_connection();
             self.bindings.insert(binding);

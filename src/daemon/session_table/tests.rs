@@ -34,6 +34,7 @@ fn binding(key: &str, aor: &str, expires: u64) -> StoredBinding {
         call_id: "c".to_owned(),
         cseq: 1,
         upstream: String::new(),
+        service_route: Vec::new(),
     }
 }
 

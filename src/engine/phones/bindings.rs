@@ -30,6 +30,8 @@ pub(crate) struct Binding {
     pub(crate) cseq: u32,
     /// Upstream that granted it; empty: we did.
     pub(crate) upstream: String,
+    /// Its way to that upstream's services, nearest first (RFC 3608).
+    pub(crate) service_route: Vec<String>,
 }
 
 impl Binding {
@@ -64,6 +66,7 @@ impl Binding {
             call_id: self.call_id.clone(),
             cseq: self.cseq,
             upstream: self.upstream.clone(),
+            service_route: self.service_route.clone(),
         }
     }
 }

@@ -207,6 +207,7 @@ impl Phones {
             call_id: i.call_id().to_owned(),
             cseq: i.message.cseq().seq,
             upstream: String::new(),
+            service_route: Vec::new(),
         };
         self.bind(w, out, binding);
         out.count_register(RegisterResult::Accepted);

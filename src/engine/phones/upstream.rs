@@ -12,7 +12,13 @@ use crate::engine::stats::RegisterResult;
 use crate::engine::world::World;
 use crate::ground::{Flow, Mono, Wall};
 use crate::wire::sip::{Aor, Message, Name, NameAddr};
+use std::collections::HashMap;
 use std::time::Duration;
+
+/// Life of a binding that neither side named (RFC 3261 §10.3 step 6 leaves it to us).
+const UNSAID: u64 = 3_600;
+/// Proxies of an upstream's that a Service-Route may name.
+const MAX_SERVICES: usize = 8;
 
 /// A Contact on its way.
 #[derive(Clone, Debug)]
@@ -21,6 +27,40 @@ struct Offered {
     contact: NameAddr,
     /// Seconds the phone asked for.
     seconds: Option<u64>,
+}
+
+impl Offered {
+    /// Seconds it is bound for; 0: it is not. A list that lacks it says so; no list at all leaves
+    /// it at what was asked (RFC 3261 §10.2.4).
+    fn granted(&self, listed: &[NameAddr], common: Option<u64>) -> u64 {
+        let mine = listed.iter().find(|c| c.uri.user.as_deref() == Some(&self.key));
+        let asked = || common.or(self.seconds).unwrap_or(UNSAID);
+        match mine {
+            Some(c) => header_seconds(c.params.get("expires")).unwrap_or_else(asked),
+            None if !listed.is_empty() || self.seconds == Some(0) => 0,
+            None => asked(),
+        }
+    }
+
+    /// As the phone wrote it, with what the registrar says of it.
+    fn shown(&self, listed: Option<NameAddr>, seconds: u64) -> NameAddr {
+        let mut shown = listed.unwrap_or_else(|| self.contact.clone());
+        shown.uri = self.contact.uri.clone();
+        shown.params.set("expires", Some(&seconds.to_string()));
+        for (name, value) in &self.contact.params.0 {
+            // Its own name of itself, as it wrote it (RFC 5626 §4.1).
+            if name.eq_ignore_ascii_case("+sip.instance") || shown.params.get(name).is_none() {
+                shown.params.set(name, value.as_deref());
+            }
+        }
+        shown
+    }
+}
+
+/// The Service-Route of an answer: at most so many values.
+fn services(response: &Message) -> Vec<String> {
+    let values = response.list(&Name::ServiceRoute).filter_map(NameAddr::parse);
+    values.take(MAX_SERVICES).map(|route| route.to_string()).collect()
 }
 
 /// A REGISTER that an upstream has not answered.
@@ -64,6 +104,10 @@ impl Phones {
             let seconds = header_seconds(contact.params.get("expires")).or(expires);
             contacts.push(Offered { key, contact, seconds });
         }
+        // RFC 3261 §10.3 step 6: all of them, or some; never both.
+        if remove_all && (!contacts.is_empty() || expires != Some(0)) {
+            return Err(Box::new(answer(w, &i.message, 400, "Star Is For Removal Alone")));
+        }
         let added = contacts.iter().filter(|c| c.seconds != Some(0)).map(|c| c.key.as_str());
         if let Some(full) = self.over_bindings(w, out, &i.message, &user, added) {
             return Err(Box::new(full));
@@ -90,28 +134,26 @@ impl Phones {
         response: &Message,
         near: &mut Message,
     ) {
-        near.remove(&Name::Contact);
+        // Where the upstream's services are is for us to know, and how its proxies find us for
+        // nobody here (RFC 3608, RFC 3327).
+        for name in [Name::Contact, Name::ServiceRoute, Name::Path] {
+            near.remove(&name);
+        }
         if !(200..300).contains(&response.status()) {
             return;
         }
         let common = header_seconds(response.text(&Name::Expires));
         let listed: Vec<NameAddr> =
             response.list(&Name::Contact).filter_map(NameAddr::parse).collect();
+        let services = services(response);
+        let mut granted = HashMap::new();
         for offered in &pending.contacts {
-            let mine = listed.iter().find(|c| c.uri.user.as_deref() == Some(&offered.key));
-            let granted = mine.and_then(|c| {
-                header_seconds(c.params.get("expires")).or(common).or(offered.seconds)
-            });
-            match granted {
-                Some(seconds) if seconds > 0 => {
-                    self.bound(w, out, pending, offered, seconds);
-                    let mut shown = offered.contact.clone();
-                    shown.params.set("expires", Some(&seconds.to_string()));
-                    near.push_back(Name::Contact, shown.to_string());
-                }
-                Some(_) | None => {
-                    self.unbind(w, out, &offered.key, &pending.flow, BindingEvent::Removed);
-                }
+            let seconds = offered.granted(&listed, common);
+            if seconds > 0 {
+                self.bound(w, out, pending, offered, seconds, &services);
+                granted.insert(offered.key.as_str(), (offered, seconds));
+            } else {
+                self.unbind(w, out, &offered.key, &pending.flow, BindingEvent::Removed);
             }
         }
         if pending.remove_all {
@@ -121,6 +163,50 @@ impl Phones {
                 self.unbind(w, out, &key, &pending.flow, BindingEvent::Removed);
             }
         }
+        if listed.is_empty() {
+            for offered in &pending.contacts {
+                if let Some((_, seconds)) = granted.get(offered.key.as_str()) {
+                    near.push_back(Name::Contact, offered.shown(None, *seconds).to_string());
+                }
+            }
+        }
+        for contact in listed {
+            let user = contact.uri.user.as_deref().unwrap_or_default();
+            let shown = match granted.get(user) {
+                Some((offered, seconds)) => Some(offered.shown(Some(contact), *seconds)),
+                None => self.listed(w, pending, contact),
+            };
+            if let Some(shown) = shown {
+                near.push_back(Name::Contact, shown.to_string());
+            }
+        }
+    }
+
+    /// A binding of the same user that the REGISTER did not name, as its phone made it; `None`: a
+    /// name of ours that stands for nobody any more.
+    fn listed(&self, w: &World, pending: &Pending, mut contact: NameAddr) -> Option<NameAddr> {
+        let known = contact.uri.user.as_deref().and_then(|key| self.bindings.get(key));
+        if let Some(b) = known.filter(|b| b.aor == pending.aor && b.expires > w.wall()) {
+            contact.uri = b.contact.clone();
+            return Some(contact);
+        }
+        (!w.net().names_us(&contact.uri)).then_some(contact)
+    }
+
+    /// The way that an upstream's registrar told for what this user sends from here (RFC 3608);
+    /// the youngest binding's, where it has several.
+    pub(crate) fn service_route(
+        &self,
+        w: &World,
+        flow: &Flow,
+        user: &str,
+        upstream: &str,
+    ) -> Vec<Vec<u8>> {
+        let theirs = self.bindings.of_user(user).filter(|b| {
+            b.upstream == upstream && b.flow.peer.ip() == flow.peer.ip() && b.expires > w.wall()
+        });
+        let last = theirs.last().map(|b| &b.service_route);
+        last.into_iter().flatten().map(|route| route.clone().into_bytes()).collect()
     }
 
     fn bound(
@@ -130,6 +216,7 @@ impl Phones {
         pending: &Pending,
         offered: &Offered,
         seconds: u64,
+        services: &[String],
     ) {
         let flow = pending.flow;
         let binding = Binding {
@@ -142,6 +229,7 @@ impl Phones {
             call_id: pending.call_id.clone(),
             cseq: pending.cseq,
             upstream: pending.upstream.clone(),
+            service_route: services.to_vec(),
         };
         self.bind(w, out, binding);
         out.count_register(RegisterResult::Accepted);
@@ -155,6 +243,8 @@ impl Phones {
 impl Pending {
     /// The phone's Contacts as the upstream sees them: ours, with the phone's parameters.
     pub(crate) fn seal_contacts(&self, w: &World, request: &mut Message, way: Flow) {
+        // A proxy inside is known by its flow.
+        request.remove(&Name::Path);
         if self.remove_all {
             return;
         }
