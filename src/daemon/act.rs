@@ -8,17 +8,21 @@ impl EventLoop {
     /// Carries out one effect; what it brings back goes into the engine next.
     pub(super) fn act(&mut self, now: Now, output: Output) -> Option<Input> {
         match output {
-            Output::Transmit { flow, bytes } => match flow.transport {
-                Transport::Udp => {
-                    let socket = self.sockets.get(usize::from(flow.listener.0));
-                    if let Some(Some(socket)) = socket {
-                        socket.send(flow.peer, &bytes);
+            Output::Transmit { flow, bytes } => {
+                // What the message says of media holds when it is read.
+                self.relay.flush();
+                match flow.transport {
+                    Transport::Udp => {
+                        let socket = self.sockets.get(usize::from(flow.listener.0));
+                        if let Some(Some(socket)) = socket {
+                            socket.send(flow.peer, &bytes);
+                        }
                     }
+                    Transport::Tcp => self.streams.send(flow, bytes),
                 }
-                Transport::Tcp => self.streams.send(flow, bytes),
-            },
+            }
             Output::CloseConnection(conn) => self.streams.close(conn),
-            Output::Relay(command) => return self.relay.apply(command).err().map(Input::Relay),
+            Output::Relay(command) => return self.relay.queue(command).err().map(Input::Relay),
             Output::Record(record) => {
                 if let Some(audit) = &self.audit {
                     audit.append(now, record);

@@ -193,7 +193,14 @@ impl EventLoop {
                     (self.observer)(&Observed::Processing(took));
                 }
             }
-            Turn::Relay(event) => self.step(Input::Relay(event)),
+            Turn::Relay(event) => {
+                self.step(Input::Relay(event));
+                let relay = self.relay.clone();
+                // What came with it; a bound, so that messages get their turn.
+                for event in std::iter::from_fn(|| relay.try_next_event()).take(64) {
+                    self.step(Input::Relay(event));
+                }
+            }
             Turn::Asked(Some(ask)) => return self.answer(ask),
             Turn::Woken => {
                 let now = self.clock.now().mono;
@@ -265,6 +272,7 @@ impl EventLoop {
                 output => failed.extend(self.act(now, output)),
             }
         }
+        self.relay.flush();
         for input in failed {
             self.step(input);
         }

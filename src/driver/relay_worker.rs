@@ -1,9 +1,13 @@
 //! The relay's threads: sockets and packets. Media never enters the async runtime: each thread has
 //! its own epoll instance and its own sockets, and carries out what `relay::stream` decides.
 //!
-//! `Relay::apply` binds at once, in the caller, so that ports are open before an SDP names them;
+//! `Relay::queue` binds at once, in the caller, so that ports are open before an SDP names them;
 //! then the sockets move to a thread for good. Events come back by `Relay::next_event`.
+//!
+//! A command is in force for every packet that comes after it; most wait for that packet, or for
+//! the thread's next tick (100 ms), and wake nobody (`door`).
 
+mod door;
 mod events;
 mod port;
 mod slot;
@@ -16,23 +20,17 @@ use crate::config::Config;
 use crate::driver::clock::Clock;
 use crate::ground::{Now, Side};
 use crate::relay::cname::CnameGuard;
-use crate::relay::{Command, Event, LegConfig, StreamId};
+use crate::relay::{Command, Event, StreamId};
+use door::{Door, is_guarded};
 use events::EventQueue;
-use rustix::event::{EventfdFlags, eventfd};
-use rustix::fd::OwnedFd;
 use slot::Slot;
 use std::io;
 use std::num::NonZero;
-use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use thread::{Job, Worker};
+use thread::Worker;
 use totals::TotalsTable;
-
-/// Commands that may wait for a thread. A caller that is faster than that waits for the thread,
-/// which never waits for a caller.
-const JOBS: usize = 256;
 
 /// Timed packets that wait to be fetched; further ones are not kept.
 const DELAYS: usize = 1024;
@@ -79,8 +77,7 @@ impl Shared {
 
 #[derive(Debug)]
 struct Handle {
-    jobs: SyncSender<Job>,
-    wake: Arc<OwnedFd>,
+    door: Door,
     totals: Arc<TotalsTable>,
     thread: Option<JoinHandle<()>>,
 }
@@ -119,29 +116,41 @@ impl Relay {
         Ok(relay)
     }
 
-    /// Carries out a command. `Err` is the [`Event::OpenFailed`] to hand to the engine at once:
-    /// the stream does not exist then.
+    /// Takes a command: it is in force for every packet that comes after the next
+    /// [`Self::flush`]. `Err` is the [`Event::OpenFailed`] to hand to the engine at once: the
+    /// stream does not exist then.
     ///
     /// A command for a stream that is not open changes nothing.
     #[expect(clippy::result_large_err, reason = "once a call, and it is the event itself")]
-    pub fn apply(&self, command: Command) -> Result<(), Event> {
-        let (stream, job) = match command {
-            Command::Open { stream, legs, idle } => (stream, self.open(stream, &legs, idle)?),
-            Command::Update { stream, leg, party } => (stream, Job::Update { stream, leg, party }),
-            Command::SetIdle { stream, idle } => (stream, Job::SetIdle { stream, idle }),
-            Command::Codecs { stream, leg, codecs } => {
-                (stream, Job::Codecs { stream, leg, codecs })
+    pub fn queue(&self, command: Command) -> Result<(), Event> {
+        let stream = command.stream();
+        let door = &self.handle(stream).door;
+        let passed = match command {
+            Command::Open { stream, legs, idle } => {
+                Slot::bind(stream, &legs, idle, self.shared.now().mono).and_then(|slot| {
+                    door.open(Box::new(slot), legs.map(|leg| is_guarded(&leg.party)))
+                })
             }
-            Command::KeepAlive { stream, leg, every } => {
-                (stream, Job::KeepAlive { stream, leg, every })
-            }
-            Command::Measure { stream } => (stream, Job::Measure { stream }),
-            Command::Close { stream } => (stream, Job::Close { stream }),
+            command => door.pass(command),
         };
-        self.handle(stream).send(job).map_err(|()| {
-            let error = "the relay thread has ended: restart the gateway".to_owned();
-            Event::OpenFailed { stream, error }
-        })
+        passed.map_err(|error| Event::OpenFailed { stream, error })
+    }
+
+    /// Ends a batch of commands, before anything is said to anybody that rests on them: the threads
+    /// that must hear of one sooner than a packet comes are woken, each once.
+    pub fn flush(&self) {
+        for handle in &self.handles {
+            handle.door.flush();
+        }
+    }
+
+    /// One command by itself, and its thread does not wait for a packet to obey it.
+    #[expect(clippy::result_large_err, reason = "as `queue`")]
+    pub fn apply(&self, command: Command) -> Result<(), Event> {
+        let stream = command.stream();
+        self.queue(command)?;
+        self.handle(stream).door.ring();
+        Ok(())
     }
 
     /// The next event. Cancel-safe; one reader at a time.
@@ -179,26 +188,12 @@ impl Relay {
     }
 
     fn start_thread(&self, n: usize) -> io::Result<Handle> {
-        let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
-        let (jobs, queue) = sync_channel(JOBS);
+        let (door, jobs, bell) = Door::new()?;
         let totals = Arc::new(TotalsTable::default());
-        let worker = Worker::new(wake.clone(), queue, self.shared.clone(), totals.clone())?;
+        let worker = Worker::new(bell, jobs, self.shared.clone(), totals.clone());
         let thread =
             std::thread::Builder::new().name(format!("relay-{n}")).spawn(move || worker.run())?;
-        Ok(Handle { jobs, wake, totals, thread: Some(thread) })
-    }
-
-    #[expect(clippy::result_large_err, reason = "as `apply`")]
-    fn open(
-        &self,
-        stream: StreamId,
-        legs: &[LegConfig; 2],
-        idle: Option<Duration>,
-    ) -> Result<Job, Event> {
-        match Slot::bind(stream, legs, idle, self.shared.now().mono) {
-            Ok(slot) => Ok(Job::Open(Box::new(slot))),
-            Err(error) => Err(Event::OpenFailed { stream, error }),
-        }
+        Ok(Handle { door, totals, thread: Some(thread) })
     }
 
     /// A stream's thread follows from its number, so no table is kept. Fibonacci hashing spreads
@@ -210,20 +205,10 @@ impl Relay {
     }
 }
 
-impl Handle {
-    fn send(&self, job: Job) -> Result<(), ()> {
-        self.jobs.send(job).map_err(|_| ())?;
-        // The counter cannot overflow before a thread reads it, and a failed write (none is known)
-        // costs only the time until the next wake-up.
-        let _ = rustix::io::write(&*self.wake, &1_u64.to_ne_bytes());
-        Ok(())
-    }
-}
-
 impl Drop for Relay {
     fn drop(&mut self) {
         for handle in &self.handles {
-            let _ = handle.send(Job::Stop);
+            handle.door.stop();
         }
         for handle in &mut self.handles {
             drop(handle.thread.take().map(JoinHandle::join));

@@ -114,6 +114,22 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// The stream it is about.
+    #[must_use]
+    pub fn stream(&self) -> StreamId {
+        match self {
+            Self::Open { stream, .. }
+            | Self::Update { stream, .. }
+            | Self::SetIdle { stream, .. }
+            | Self::Codecs { stream, .. }
+            | Self::KeepAlive { stream, .. }
+            | Self::Measure { stream }
+            | Self::Close { stream } => *stream,
+        }
+    }
+}
+
 /// Why a packet was not relayed. The closed set behind `media_dropped_packets_total{reason}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DropReason {

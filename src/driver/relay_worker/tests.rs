@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "deadlines of tests with real sockets")]
 
 use super::*;
-use crate::relay::{Counters, DropReason, Expect, Leg, Party};
+use crate::relay::{Counters, DropReason, Expect, Leg, LegConfig, Party};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;
@@ -48,8 +48,12 @@ impl Bench {
         SocketAddr::new(self.host, u16::try_from(port).unwrap())
     }
 
-    fn update(&self, leg: Leg, party: Party) {
-        self.relay.apply(Command::Update { stream: ID, leg, party }).unwrap();
+    /// As the event loop does it: a batch, then what rests on it may be said.
+    fn tell(&self, commands: impl IntoIterator<Item = Command>) {
+        for command in commands {
+            self.relay.queue(command).unwrap();
+        }
+        self.relay.flush();
     }
 
     /// Waits for an event; those before it are kept.
@@ -82,6 +86,10 @@ impl Bench {
         let Event::Closed { counters, .. } = event else { panic!("{event:?}") };
         counters
     }
+}
+
+fn update(leg: Leg, party: Party) -> Command {
+    Command::Update { stream: ID, leg, party }
 }
 
 fn open(stream: StreamId, bind: IpAddr, parties: [Party; 2], idle: Option<Duration>) -> Command {
@@ -167,6 +175,25 @@ fn strict_forwards_nothing_from_another_port_or_host() {
 }
 
 #[test]
+fn strangers_at_any_port_are_counted_to_the_last_while_the_call_goes_on() {
+    let (a, b) = (Phone::new("127.0.0.2"), Phone::new("127.0.0.3"));
+    let stranger = Phone::new("127.0.0.66");
+    let bench = Bench::new(a.party(Expect::Exact), b.party(Expect::Exact));
+    let mut sent = 0;
+    for (leg, side) in [(Leg::Caller, 0), (Leg::Callee, 1)] {
+        for lane in [1, 0] {
+            for n in 0..10 {
+                stranger.send(lane, n, bench.at(leg, lane));
+            }
+            sent = sent % 20 + 10;
+            bench.wait_until(|totals| {
+                totals.sides[side].dropped[DropReason::UnknownSource as usize] == sent
+            });
+        }
+    }
+}
+
+#[test]
 fn few_strangers_get_a_name() {
     let (a, b) = (Phone::new("127.0.0.2"), Phone::new("127.0.0.3"));
     let stranger = Phone::new("127.0.0.2");
@@ -237,7 +264,7 @@ fn an_update_moves_the_peer() {
     let mut bench = Bench::new(a.party(Expect::Exact), b.party(Expect::Exact));
     a.send(0, 1, bench.at(Leg::Caller, 0));
     assert_eq!(b.next(0).0, 1);
-    bench.update(Leg::Callee, moved.party(Expect::Exact));
+    bench.tell([update(Leg::Callee, moved.party(Expect::Exact))]);
     // The update is in force when the new peer is heard; before, its packets drop.
     moved.sockets[0].set_read_timeout(Some(Duration::from_millis(50))).unwrap();
     a.sockets[0].set_read_timeout(Some(Duration::from_millis(50))).unwrap();
@@ -260,11 +287,92 @@ fn a_packet_that_follows_a_command_meets_its_effect() {
     let held = Party { rtp: None, rtcp: None, expect: Expect::Exact };
     let bench = Bench::new(a.party(Expect::Exact), held);
     for n in 0..200 {
-        bench.update(Leg::Callee, b.party(Expect::Exact));
+        bench.tell([update(Leg::Callee, b.party(Expect::Exact))]);
         a.send(0, n, bench.at(Leg::Caller, 0));
         assert_eq!(b.next(0).0, n);
-        bench.update(Leg::Callee, held);
+        bench.tell([update(Leg::Callee, held)]);
     }
+}
+
+#[test]
+fn an_answer_that_wakes_nobody_holds_for_the_next_packet_of_either_party() {
+    for first in [Leg::Caller, Leg::Callee] {
+        let (a, b) = (Phone::new("127.0.0.2"), Phone::new("127.0.0.3"));
+        let mut bench = Bench::new(a.party(Expect::Exact), Party::UNKNOWN);
+        let idle = Some(Duration::from_secs(60));
+        let answer = update(Leg::Callee, b.party(Expect::Exact));
+        bench.tell([answer, Command::SetIdle { stream: ID, idle }]);
+        let (from, to) = if first == Leg::Caller { (&a, &b) } else { (&b, &a) };
+        from.send(0, 7, bench.at(first, 0));
+        assert_eq!(to.next(0).0, 7);
+        assert_eq!(bench.close().legs[first.index()].packets, [1, 0]);
+    }
+}
+
+#[test]
+fn a_leg_that_moves_is_heard_at_once_although_its_filter_kept_it_out() {
+    let (a, b) = (Phone::new("127.0.0.2"), Phone::new("127.0.0.3"));
+    let mut bench = Bench::new(a.party(Expect::Exact), b.party(Expect::Exact));
+    for n in 0..20 {
+        let moved = Phone::new("127.0.0.4");
+        bench.tell([update(Leg::Callee, moved.party(Expect::Exact))]);
+        // The thread was woken for it; only how soon it runs is not ours to say.
+        moved.sockets[0].set_nonblocking(true).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        a.sockets[0].set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        while a.sockets[0].recv_from(&mut [0; 256]).is_err() {
+            assert!(Instant::now() < deadline);
+            moved.send(0, n, bench.at(Leg::Callee, 0));
+        }
+        while a.sockets[0].recv_from(&mut [0; 256]).is_ok() {}
+    }
+    bench.close();
+}
+
+#[test]
+fn what_comes_after_a_close_that_woke_nobody_is_not_relayed() {
+    let (a, b) = (Phone::new("127.0.0.2"), Phone::new("127.0.0.3"));
+    let mut bench = Bench::new(a.party(Expect::Exact), b.party(Expect::Exact));
+    a.send(0, 1, bench.at(Leg::Caller, 0));
+    assert_eq!(b.next(0).0, 1);
+    bench.tell([Command::Close { stream: ID }]);
+    for n in 0..10 {
+        a.send(0, n, bench.at(Leg::Caller, 0));
+    }
+    let event = bench.wait_for(|e| matches!(e, Event::Closed { .. }));
+    let Event::Closed { counters, .. } = event else { panic!("{event:?}") };
+    assert_eq!(counters.legs[0].packets, [1, 0]);
+    assert!(b.hears_nothing_more());
+}
+
+#[test]
+fn a_thread_that_sleeps_hears_of_a_first_stream_and_a_seat_is_taken_again() {
+    let (a, b) = (Phone::new("127.0.0.2"), Phone::new("127.0.0.3"));
+    let relay = Relay::start(&Options { workers: 1, cname: None }).unwrap();
+    let mut bench = Bench { relay, host: own_host(), events: Vec::new() };
+    for n in 0..20 {
+        let parties = [a.party(Expect::Exact), b.party(Expect::Exact)];
+        // Let the thread fall asleep in some rounds, and not in others.
+        if n % 2 == 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        bench.tell([open(ID, bench.host, parties, None)]);
+        a.send(0, n, bench.at(Leg::Caller, 0));
+        assert_eq!(b.next(0).0, n);
+        bench.tell([Command::Close { stream: ID }]);
+        bench.wait_for(|e| matches!(e, Event::Closed { .. }));
+    }
+}
+
+#[test]
+fn a_call_that_ends_as_it_begins_leaves_nothing() {
+    let relay = Relay::start(&Options { workers: 1, cname: None }).unwrap();
+    let mut bench = Bench { relay, host: own_host(), events: Vec::new() };
+    let parties = [Party::UNKNOWN; 2];
+    bench.tell([open(ID, bench.host, parties, None), Command::Close { stream: ID }]);
+    bench.wait_for(|e| matches!(e, Event::Closed { .. }));
+    assert_eq!(bench.relay.totals().streams, 0);
+    assert!(UdpSocket::bind(bench.at(Leg::Caller, 0)).is_ok());
 }
 
 #[test]

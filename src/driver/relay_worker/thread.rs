@@ -2,39 +2,38 @@
 //! On the packet path it takes no lock, allocates nothing and looks nothing up: the epoll data is
 //! the slot. It knows of streams only through `slot`; commands and sweeps come between packets.
 
+use super::door::{BELL, Bell, from_token};
 use super::slot::{Slot, age};
 use super::totals::TotalsTable;
 use super::{DELAYS, Shared};
 use crate::ground::{Mono, Now};
 use crate::relay::quality::Codecs;
-use crate::relay::{Event, Leg, Party, StreamId};
+use crate::relay::{Event, Leg, Party};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
-use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
-use std::io;
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
-/// What a thread is told.
+/// What a thread is told; `at`: the stream's seat.
 pub(super) enum Job {
-    Open(Box<Slot>),
-    Update { stream: StreamId, leg: Leg, party: Party },
-    SetIdle { stream: StreamId, idle: Option<Duration> },
-    Codecs { stream: StreamId, leg: Leg, codecs: Codecs },
-    KeepAlive { stream: StreamId, leg: Leg, every: Option<Duration> },
-    Measure { stream: StreamId },
-    Close { stream: StreamId },
+    Open { at: usize, slot: Box<Slot> },
+    Update { at: usize, leg: Leg, party: Party },
+    SetIdle { at: usize, idle: Option<Duration> },
+    Codecs { at: usize, leg: Leg, codecs: Codecs },
+    KeepAlive { at: usize, leg: Leg, every: Option<Duration> },
+    Measure { at: usize },
+    Close { at: usize },
     Stop,
 }
 
-/// Timers are looked at once a tick (streams ask for nothing finer), and every stream is swept once
-/// in `TICKS` ticks, a share of them at each: no sweep is long enough
-/// to delay a packet.
+/// Commands and timers wait no longer than a tick (streams ask for nothing finer), and every stream
+/// is swept once in `TICKS` ticks, a share of them at each: no sweep is long enough to delay a
+/// packet.
 const TICK: Duration = Duration::from_millis(100);
 const TICKS: usize = 10;
 
@@ -44,19 +43,15 @@ const BATCH: usize = 256;
 /// The largest UDP payload fits, so nothing is ever truncated.
 const BUFFER: usize = 65_536;
 
-/// Epoll data of the command eventfd.
-const COMMANDS: u64 = u64::MAX;
-
 pub(super) struct Worker {
-    epoll: OwnedFd,
-    wake: Arc<OwnedFd>,
+    bell: Arc<Bell>,
     jobs: Receiver<Job>,
     shared: Arc<Shared>,
     totals: Arc<TotalsTable>,
+    /// By seat.
     slots: Vec<Option<Box<Slot>>>,
-    free: Vec<usize>,
-    /// For commands only.
-    by_id: HashMap<StreamId, usize>,
+    /// Seats taken.
+    open: usize,
     events: Vec<Event>,
     /// When which slot wants to be woken. What its slot no longer waits for is passed over.
     timers: BinaryHeap<Reverse<(Mono, usize)>>,
@@ -73,29 +68,25 @@ const SAMPLED: u32 = 256;
 
 impl Worker {
     pub(super) fn new(
-        wake: Arc<OwnedFd>,
+        bell: Arc<Bell>,
         jobs: Receiver<Job>,
         shared: Arc<Shared>,
         totals: Arc<TotalsTable>,
-    ) -> io::Result<Self> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        epoll::add(&epoll, &*wake, epoll::EventData::new_u64(COMMANDS), epoll::EventFlags::IN)?;
-        Ok(Self {
-            epoll,
-            wake,
+    ) -> Self {
+        Self {
+            bell,
             jobs,
             shared,
             totals,
             slots: Vec::new(),
-            free: Vec::new(),
-            by_id: HashMap::new(),
+            open: 0,
             events: Vec::with_capacity(64),
             timers: BinaryHeap::new(),
             next_tick: Mono::default(),
             swept: 0,
             served: 0,
             delays: Vec::with_capacity(DELAYS),
-        })
+        }
     }
 
     /// Runs until it is told to stop (or every handle is gone), then closes what is open.
@@ -106,22 +97,23 @@ impl Worker {
         loop {
             ready.clear();
             let timeout = self.timeout(now.mono);
-            match epoll::wait(&self.epoll, spare_capacity(&mut ready), timeout.as_ref()) {
+            match epoll::wait(&self.bell.epoll, spare_capacity(&mut ready), timeout.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(_) => break,
             }
+            if self.open == 0 {
+                self.bell.wake();
+            }
             now = self.shared.now();
             // Commands first: a packet that a message called for finds what the command before that
-            // message changed. A full batch may have left their announcement out.
-            let full = ready.len() == ready.capacity();
-            let told = full || ready.iter().any(|e| e.data.u64() == COMMANDS);
-            if told && !self.obey(now.mono) {
+            // message changed.
+            if self.bell.take_waiting() && !self.obey(now.mono) {
                 break;
             }
             for event in &ready {
-                let token = event.data.u64();
-                if token != COMMANDS {
-                    self.serve(token, &mut buffer, now);
+                match event.data.u64() {
+                    BELL => self.bell.heard(),
+                    token => self.serve(token, &mut buffer, now),
                 }
             }
             if now.mono >= self.next_tick {
@@ -133,11 +125,11 @@ impl Worker {
 
     /// Until the next sweep; for ever while there is nothing to sweep.
     fn timeout(&self, now: Mono) -> Option<Timespec> {
-        if self.by_id.is_empty() {
+        if self.open == 0 && self.bell.fall_asleep() {
             return None;
         }
         // Whole milliseconds, so that plain epoll_pwait serves (seccomp profiles know it).
-        let ms = self.next_tick.since(now).as_millis() + 1;
+        let ms = if self.open == 0 { 0 } else { self.next_tick.since(now).as_millis() + 1 };
         Timespec::try_from(Duration::from_millis(u64::try_from(ms).unwrap_or(1))).ok()
     }
 
@@ -200,77 +192,58 @@ impl Worker {
 
     /// Carries out what was commanded. Returns false at the end.
     fn obey(&mut self, now: Mono) -> bool {
-        // Read first: a command sent after this is announced anew.
-        let _ = rustix::io::read(&*self.wake, &mut [0_u8; 8]);
         loop {
             match self.jobs.try_recv() {
-                Ok(Job::Open(slot)) => self.open(slot),
-                Ok(Job::Update { stream, leg, party }) => {
-                    self.on(stream, |slot| slot.update(leg, party, now));
+                Ok(Job::Open { at, slot }) => self.open(at, slot),
+                Ok(Job::Update { at, leg, party }) => {
+                    self.on(at, |slot| slot.update(leg, party, now));
                 }
-                Ok(Job::SetIdle { stream, idle }) => {
-                    self.on(stream, |slot| slot.set_idle(idle, now));
+                Ok(Job::SetIdle { at, idle }) => {
+                    self.on(at, |slot| slot.set_idle(idle, now));
                 }
-                Ok(Job::Codecs { stream, leg, codecs }) => {
-                    self.on(stream, |slot| slot.set_codecs(leg, codecs));
+                Ok(Job::Codecs { at, leg, codecs }) => {
+                    self.on(at, |slot| slot.set_codecs(leg, codecs));
                 }
-                Ok(Job::KeepAlive { stream, leg, every }) => {
-                    self.on(stream, |slot| slot.keep_alive(leg, every, now));
+                Ok(Job::KeepAlive { at, leg, every }) => {
+                    self.on(at, |slot| slot.keep_alive(leg, every, now));
                 }
-                Ok(Job::Measure { stream }) => {
-                    let told = self.on(stream, |slot| slot.so_far(now));
+                Ok(Job::Measure { at }) => {
+                    let told = self.on(at, |slot| slot.so_far(now));
                     self.events.extend(told);
                 }
-                Ok(Job::Close { stream }) => self.close(stream, now),
+                Ok(Job::Close { at }) => self.close(at, now),
                 Ok(Job::Stop) | Err(TryRecvError::Disconnected) => return false,
                 Err(TryRecvError::Empty) => break,
             }
         }
-        self.totals.streams.store(self.by_id.len() as u64, Ordering::Relaxed);
+        self.totals.streams.store(self.open as u64, Ordering::Relaxed);
         self.shared.events.push_all(&mut self.events);
         true
     }
 
     /// Does something to a stream that is open. Its timers may have changed then.
-    fn on<T>(&mut self, stream: StreamId, what: impl FnOnce(&mut Slot) -> T) -> Option<T> {
-        let index = *self.by_id.get(&stream)?;
-        let done = what(self.slots.get_mut(index)?.as_deref_mut()?);
-        self.arm(index);
+    fn on<T>(&mut self, at: usize, what: impl FnOnce(&mut Slot) -> T) -> Option<T> {
+        let done = what(self.slots.get_mut(at)?.as_deref_mut()?);
+        self.arm(at);
         Some(done)
     }
 
-    fn open(&mut self, slot: Box<Slot>) {
-        let stream = slot.id();
-        let index = self.free.pop().unwrap_or(self.slots.len());
-        if let Err(e) = self.watch(index, &slot) {
-            let error = format!("cannot watch the stream's sockets: {e}");
-            self.events.push(Event::OpenFailed { stream, error });
-            self.free.extend((index < self.slots.len()).then_some(index));
-            return;
+    fn open(&mut self, at: usize, slot: Box<Slot>) {
+        if self.slots.len() <= at {
+            self.slots.resize_with(at + 1, || None);
         }
-        match self.slots.get_mut(index) {
-            Some(place) => *place = Some(slot),
-            None => self.slots.push(Some(slot)),
+        if let Some(place) = self.slots.get_mut(at) {
+            debug_assert!(place.is_none(), "who sat here was told to leave before");
+            *place = Some(slot);
+            self.open += 1;
         }
-        let before = self.by_id.insert(stream, index);
-        debug_assert!(before.is_none(), "a stream id is used once");
-        self.arm(index);
+        self.arm(at);
     }
 
-    /// A socket that fails leaves the others registered until they are closed, with the slot.
-    fn watch(&self, index: usize, slot: &Slot) -> rustix::io::Result<()> {
-        for (i, port) in slot.ports().iter().enumerate() {
-            let data = epoll::EventData::new_u64(to_token(index, i));
-            epoll::add(&self.epoll, port.readiness(), data, epoll::EventFlags::IN)?;
-        }
-        Ok(())
-    }
-
-    fn close(&mut self, stream: StreamId, now: Mono) {
-        let Some(index) = self.by_id.remove(&stream) else { return };
-        if let Some(slot) = self.slots.get_mut(index).and_then(Option::take) {
+    fn close(&mut self, at: usize, now: Mono) {
+        if let Some(slot) = self.slots.get_mut(at).and_then(Option::take) {
             slot.close(now, &self.totals, &mut self.events);
-            self.free.push(index);
+            self.open -= 1;
         }
     }
 
@@ -278,17 +251,8 @@ impl Worker {
         for slot in std::mem::take(&mut self.slots).into_iter().flatten() {
             slot.close(now, &self.totals, &mut self.events);
         }
-        self.by_id.clear();
+        self.open = 0;
         self.totals.streams.store(0, Ordering::Relaxed);
         self.shared.events.push_all(&mut self.events);
     }
-}
-
-fn to_token(slot: usize, port: usize) -> u64 {
-    (slot << 2 | port) as u64
-}
-
-fn from_token(token: u64) -> (usize, usize) {
-    let token = usize::try_from(token).unwrap_or(usize::MAX);
-    (token >> 2, token & 3)
 }
