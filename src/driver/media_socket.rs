@@ -11,17 +11,26 @@ mod stamped;
 
 pub use stamped::Received;
 
-use crate::relay::flow::Source;
+use crate::relay::flow::{Lane, Source};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, sendto};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::OnceLock;
 
 /// Receive buffer asked for, in octets: some seconds of one flow, so that a stalled thread loses
 /// nothing, and a flood of one flow cannot take much.
 const RECEIVE_BUFFER: usize = 64 * 1024;
+
+/// What the kernel makes of that: it doubles what it is asked for (socket(7)). Where it gives about
+/// as much without being asked, it is not asked.
+const RECEIVE_ROOM: RangeInclusive<usize> = 2 * RECEIVE_BUFFER..=4 * RECEIVE_BUFFER;
+
+/// Whether the first socket had [`RECEIVE_ROOM`] by itself: then all have.
+static ROOM_BY_ITSELF: OnceLock<bool> = OnceLock::new();
 
 /// How many strangers the filter lets through, so that a record can name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +62,11 @@ pub struct MediaSocket {
 
 impl MediaSocket {
     /// Binds `addr` with the DSCP code point `dscp` (0–63) on what it sends.
-    pub fn bind(addr: SocketAddr, dscp: u8) -> io::Result<Self> {
+    ///
+    /// RTP has the kernel's stamps, and "don't fragment" ([`Self::send`]). RTCP comes once in five
+    /// seconds and its round trips are told in milliseconds: for it they would cost more than they
+    /// bring.
+    pub fn bind(addr: SocketAddr, dscp: u8, lane: Lane) -> io::Result<Self> {
         let socket = Socket::new(
             Domain::for_address(addr),
             Type::DGRAM.nonblocking().cloexec(),
@@ -67,10 +80,15 @@ impl MediaSocket {
                 socket.set_tclass_v6(tos)?;
             }
         }
-        socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
-        stamped::ask_for_stamps(&socket)?;
-        if addr.is_ipv4() {
-            set(&socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DO)?;
+        let room = || socket.recv_buffer_size().is_ok_and(|size| RECEIVE_ROOM.contains(&size));
+        if !ROOM_BY_ITSELF.get_or_init(room) {
+            socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+        }
+        if lane == Lane::Rtp {
+            stamped::ask_for_stamps(&socket)?;
+            if addr.is_ipv4() {
+                set(&socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DO)?;
+            }
         }
         socket.bind(&addr.into())?;
         Ok(Self { socket, filter: None, drops: 0 })
@@ -85,9 +103,9 @@ impl MediaSocket {
         }
         match source {
             Source::Unknown => self.socket.detach_filter()?,
-            Source::Host(host) => self.socket.attach_filter(&program(host, None, sample))?,
+            Source::Host(host) => self.socket.attach_filter(program(host, None, sample).code())?,
             Source::Exactly(addr) => {
-                self.socket.attach_filter(&program(addr.ip(), Some(addr.port()), sample))?;
+                self.socket.attach_filter(program(addr.ip(), Some(addr.port()), sample).code())?;
             }
         }
         self.filter = wanted;
@@ -189,31 +207,58 @@ const NET: u32 = libc::SKF_NET_OFF as u32;
 const RANDOM: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_RANDOM) as u32;
 const WHOLE: u32 = u32::MAX;
 
-/// "From this host (and port), or by the dice": what is neither is dropped.
-fn program(host: IpAddr, port: Option<u16>, sample: Sample) -> Vec<SockFilter> {
-    let mut checks: Vec<(u16, u32, u32)> = match host {
-        IpAddr::V4(v4) => vec![(LOAD_WORD, NET.wrapping_add(12), v4.to_bits())],
-        IpAddr::V6(v6) => {
-            let bits = v6.to_bits();
-            (0..4).map(|i| (LOAD_WORD, NET + 8 + 4 * i, (bits >> (96 - 32 * i)) as u32)).collect()
-        }
-    };
-    checks.extend(port.map(|p| (LOAD_HALF, 0, u32::from(p))));
-    let mut code = Vec::with_capacity(2 * checks.len() + 6);
-    let n = checks.len();
-    for (i, (load, offset, value)) in checks.into_iter().enumerate() {
-        // A mismatch leaps over the checks that follow and over their `return`.
-        let to_strangers = u8::try_from(2 * (n - 1 - i) + 1).unwrap_or(u8::MAX);
-        code.push(SockFilter::new(load, 0, 0, offset));
-        code.push(SockFilter::new(JUMP_EQUAL, 0, to_strangers, value));
+/// The longest program: five checks (an IPv6 address and a port) and what follows them.
+const LONGEST: usize = 16;
+
+/// A filter, as long as it is.
+struct Program {
+    code: [SockFilter; LONGEST],
+    len: usize,
+}
+
+impl Program {
+    fn code(&self) -> &[SockFilter] {
+        self.code.get(..self.len).unwrap_or_default()
     }
-    code.push(SockFilter::new(RETURN, 0, 0, WHOLE));
-    code.push(SockFilter::new(LOAD_WORD, 0, 0, RANDOM));
-    code.push(SockFilter::new(AND, 0, 0, sample.mask()));
-    code.push(SockFilter::new(JUMP_EQUAL, 0, 1, 0));
-    code.push(SockFilter::new(RETURN, 0, 0, WHOLE));
-    code.push(SockFilter::new(RETURN, 0, 0, 0));
-    code
+
+    fn add(&mut self, step: SockFilter) {
+        if let Some(place) = self.code.get_mut(self.len) {
+            *place = step;
+            self.len += 1;
+        }
+    }
+
+    /// Who has another value there leaps over the `left` checks that follow, and their `return`.
+    fn check(&mut self, load: u16, offset: u32, value: u32, left: u8) {
+        self.add(SockFilter::new(load, 0, 0, offset));
+        self.add(SockFilter::new(JUMP_EQUAL, 0, 2 * left + 1, value));
+    }
+}
+
+/// "From this host (and port), or by the dice": what is neither is dropped.
+fn program(host: IpAddr, port: Option<u16>, sample: Sample) -> Program {
+    let mut p = Program { code: [const { SockFilter::new(RETURN, 0, 0, 0) }; LONGEST], len: 0 };
+    let ports = u8::from(port.is_some());
+    match host {
+        IpAddr::V4(v4) => p.check(LOAD_WORD, NET.wrapping_add(12), v4.to_bits(), ports),
+        IpAddr::V6(v6) => {
+            let words = v6.octets();
+            for (word, left) in words.as_chunks().0.iter().zip((0..4_u8).rev()) {
+                let offset = NET + 8 + 4 * u32::from(3 - left);
+                p.check(LOAD_WORD, offset, u32::from_be_bytes(*word), left + ports);
+            }
+        }
+    }
+    if let Some(port) = port {
+        p.check(LOAD_HALF, 0, u32::from(port), 0);
+    }
+    p.add(SockFilter::new(RETURN, 0, 0, WHOLE));
+    p.add(SockFilter::new(LOAD_WORD, 0, 0, RANDOM));
+    p.add(SockFilter::new(AND, 0, 0, sample.mask()));
+    p.add(SockFilter::new(JUMP_EQUAL, 0, 1, 0));
+    p.add(SockFilter::new(RETURN, 0, 0, WHOLE));
+    p.add(SockFilter::new(RETURN, 0, 0, 0));
+    p
 }
 
 #[cfg(test)]
@@ -224,7 +269,8 @@ mod tests {
     use std::time::Duration;
 
     fn guarded(host: &str) -> (MediaSocket, SocketAddr) {
-        let socket = MediaSocket::bind(SocketAddr::new(host.parse().unwrap(), 0), 46).unwrap();
+        let socket =
+            MediaSocket::bind(SocketAddr::new(host.parse().unwrap(), 0), 46, Lane::Rtp).unwrap();
         let addr = socket.socket.local_addr().unwrap().as_socket().unwrap();
         (socket, addr)
     }
@@ -317,9 +363,36 @@ mod tests {
     }
 
     #[test]
+    fn a_buffer_holds_some_seconds_of_a_flow_and_no_flood() {
+        for lane in Lane::ALL {
+            let at = "127.0.0.1:0".parse().unwrap();
+            let socket = MediaSocket::bind(at, 46, lane).unwrap();
+            let size = socket.socket.recv_buffer_size().unwrap();
+            // Less only where the machine allows nobody more (net.core.rmem_max).
+            assert!(size <= *RECEIVE_ROOM.end(), "{size}");
+            let asked = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+            asked.set_recv_buffer_size(RECEIVE_BUFFER).unwrap();
+            assert!(size >= asked.recv_buffer_size().unwrap(), "{size}");
+        }
+    }
+
+    #[test]
+    fn rtp_is_stamped_by_the_kernel_and_rtcp_is_not() {
+        for lane in Lane::ALL {
+            let socket = MediaSocket::bind("127.0.0.1:0".parse().unwrap(), 46, lane).unwrap();
+            let addr = socket.socket.local_addr().unwrap().as_socket().unwrap();
+            let (phone, from) = phone("127.0.0.2");
+            phone.send_to(b"x", addr).unwrap();
+            sleep(Duration::from_millis(20));
+            let got = socket.receive(&mut [0; 64]).unwrap();
+            assert_eq!((got.from, got.stamp.is_some()), (from, lane == Lane::Rtp));
+        }
+    }
+
+    #[test]
     fn a_taken_port_cannot_be_bound() {
         let (_socket, addr) = guarded("127.0.0.1");
-        let error = MediaSocket::bind(addr, 46).unwrap_err();
+        let error = MediaSocket::bind(addr, 46, Lane::Rtp).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     }
 

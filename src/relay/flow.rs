@@ -17,6 +17,15 @@ impl Lane {
     /// Both, in the order of counters.
     pub const ALL: [Self; 2] = [Self::Rtp, Self::Rtcp];
 
+    /// The other one of a leg.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Rtp => Self::Rtcp,
+            Self::Rtcp => Self::Rtp,
+        }
+    }
+
     /// 0 for RTP, 1 for RTCP.
     #[must_use]
     pub fn index(self) -> usize {

@@ -6,9 +6,10 @@ use super::totals::TotalsTable;
 use crate::driver::media_socket::{MediaSocket, Received, Sample};
 use crate::ground::{Mono, Now};
 use crate::relay::cname::CnameGuard;
+use crate::relay::flow::Lane;
 use crate::relay::quality::Codecs;
 use crate::relay::stream::{PLACES, Stream, Verdict};
-use crate::relay::{Counters, Event, Leg, LegConfig, Party, StreamId};
+use crate::relay::{Counters, DropReason, Event, Leg, LegConfig, Party, StreamId};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub(super) struct Slot {
     /// What the totals know already.
     published: Counters,
     naming: [bool; 2],
+    /// Whose drops the next sweep asks for where nobody strange was seen.
+    turn: Lane,
 }
 
 impl Slot {
@@ -40,10 +43,12 @@ impl Slot {
         now: Mono,
     ) -> Result<Self, String> {
         let [a, b] = legs;
-        let ports = [bind(a, 0)?, bind(a, 1)?, bind(b, 0)?, bind(b, 1)?];
+        let ports =
+            [bind(a, Lane::Rtp)?, bind(a, Lane::Rtcp)?, bind(b, Lane::Rtp)?, bind(b, Lane::Rtcp)?];
         let stream = Stream::new(id, legs, idle, now);
         let published = Counters::default();
-        let mut slot = Self { stream, ports, armed: None, published, naming: [false; 2] };
+        let mut slot =
+            Self { stream, ports, armed: None, published, naming: [false; 2], turn: Lane::Rtp };
         slot.guard().map_err(|e| format!("cannot set a socket filter: {e}"))?;
         Ok(slot)
     }
@@ -142,7 +147,7 @@ impl Slot {
 
     /// About once a second: what the kernel dropped, what the totals do not know yet.
     pub(super) fn sweep(&mut self, now: Mono, totals: &TotalsTable) {
-        let drops = self.read_drops(now);
+        let drops = self.read_some_drops(now);
         for leg in [Leg::Caller, Leg::Callee] {
             let i = leg.index();
             self.naming[i] = self.stream.is_naming(leg) && drops[i] < FEW_DROPS;
@@ -153,17 +158,41 @@ impl Slot {
 
     /// The end. The sockets are closed before the event says so.
     pub(super) fn close(mut self, now: Mono, totals: &TotalsTable, events: &mut Vec<Event>) {
-        self.read_drops(now);
+        self.read_drops(&Lane::ALL, now);
         self.publish(totals);
         let Self { stream, ports, .. } = self;
         drop(ports);
         stream.close(now, events);
     }
 
-    /// Strangers that the filters dropped, by leg.
-    fn read_drops(&mut self, now: Mono) -> [u64; 2] {
+    /// Asking costs a system call a port. So it is RTP's turn and RTCP's, one after the other, as
+    /// long as there are no strangers; once there are some, all are asked until there are no more.
+    fn read_some_drops(&mut self, now: Mono) -> [u64; 2] {
+        let strangers = |c: &Counters| -> u64 {
+            c.legs.iter().map(|leg| leg.dropped[DropReason::UnknownSource as usize]).sum()
+        };
+        let before = strangers(&self.published);
+        let mut drops = [0; 2];
+        let naming = [Leg::Caller, Leg::Callee].into_iter().any(|leg| self.stream.is_naming(leg));
+        if !naming && strangers(self.stream.counters()) == before {
+            let turn = self.turn;
+            self.turn = turn.other();
+            drops = self.read_drops(&[turn], now);
+            if drops == [0; 2] {
+                return drops;
+            }
+        }
+        let rest = self.read_drops(&Lane::ALL, now);
+        [drops[0] + rest[0], drops[1] + rest[1]]
+    }
+
+    /// Strangers that the filters of these flows dropped since they were asked last, by leg.
+    fn read_drops(&mut self, lanes: &[Lane], now: Mono) -> [u64; 2] {
         let mut drops = [0; 2];
         for (port, (leg, lane)) in self.ports.iter_mut().zip(PLACES) {
+            if !lanes.contains(&lane) {
+                continue;
+            }
             let count = u64::from(port.take_drops());
             if count > 0 {
                 self.stream.filtered(leg, lane, count, now);
@@ -214,9 +243,10 @@ pub(super) fn age(stamp: Duration, now: Now) -> Option<Duration> {
     now.wall.0.checked_sub(stamp).filter(|age| *age <= FAR)
 }
 
-fn bind(leg: &LegConfig, offset: u16) -> Result<Port, String> {
+fn bind(leg: &LegConfig, lane: Lane) -> Result<Port, String> {
+    let offset = u16::from(lane == Lane::Rtcp);
     let addr = SocketAddr::new(leg.bind, leg.port.saturating_add(offset));
-    MediaSocket::bind(addr, leg.dscp).map(Port::Udp).map_err(|e| match e.raw_os_error() {
+    MediaSocket::bind(addr, leg.dscp, lane).map(Port::Udp).map_err(|e| match e.raw_os_error() {
         Some(libc::EMFILE | libc::ENFILE) => {
             format!("cannot open a socket for {addr}: {e} (raise RLIMIT_NOFILE)")
         }
