@@ -125,13 +125,11 @@ impl Relay {
     pub fn queue(&self, command: Command) -> Result<(), Event> {
         let stream = command.stream();
         let door = &self.handle(stream).door;
-        let passed = match command {
-            Command::Open { stream, legs, idle } => {
-                Slot::bind(stream, &legs, idle, self.shared.now().mono).and_then(|slot| {
-                    door.open(Box::new(slot), legs.map(|leg| is_guarded(&leg.party)))
-                })
-            }
-            command => door.pass(command),
+        let passed = if let Command::Open { stream, legs, idle } = command {
+            Slot::bind(stream, &legs, idle, self.shared.now().mono)
+                .and_then(|slot| door.open(Box::new(slot), legs.map(|leg| is_guarded(&leg.party))))
+        } else {
+            door.pass(command)
         };
         passed.map_err(|error| Event::OpenFailed { stream, error })
     }

@@ -7,10 +7,11 @@ use crate::wire::sip::is_keepalive;
 use bytes::Bytes;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::net::UdpSocket;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
 use super::Arrival;
@@ -21,7 +22,9 @@ const BUFFER: usize = 1 << 20;
 /// One bound SIP socket.
 #[derive(Clone, Debug)]
 pub struct SipSocket {
-    socket: Arc<UdpSocket>,
+    /// Watched for reading only: each datagram that has left would else wake the loop to say that
+    /// there is room for another.
+    socket: Arc<AsyncFd<UdpSocket>>,
     listener: Listener,
     dropped: Arc<AtomicU64>,
 }
@@ -42,7 +45,7 @@ impl SipSocket {
             let _ = socket.set_tclass_v6(u32::from(dscp) << 2);
         }
         socket.bind(&SockAddr::from(listener.bind))?;
-        let socket = Arc::new(UdpSocket::from_std(socket.into())?);
+        let socket = Arc::new(for_reading(socket.into())?);
         Ok(Self { socket, listener, dropped: Arc::new(AtomicU64::new(0)) })
     }
 
@@ -50,8 +53,11 @@ impl SipSocket {
     pub async fn read(self, queue: mpsc::Sender<Arrival>) {
         let mut buffer = vec![0_u8; 65_536];
         loop {
-            // ICMP errors surface here; they end nothing.
-            let Ok((size, peer)) = self.socket.recv_from(&mut buffer).await else { continue };
+            // Fails when the runtime ends.
+            let Ok(mut ready) = self.socket.readable().await else { return };
+            // Nothing is there after all, or an ICMP error surfaces: it ends nothing.
+            let got = ready.try_io(|socket| socket.get_ref().recv_from(&mut buffer));
+            let Ok(Ok((size, peer))) = got else { continue };
             let Some(data) = buffer.get(..size).filter(|d| !is_keepalive(d)) else { continue };
             let flow = Flow {
                 listener: self.listener.id,
@@ -73,7 +79,7 @@ impl SipSocket {
 
     /// Sends one datagram; what the kernel cannot take now is lost, as on any network.
     pub fn send(&self, to: SocketAddr, bytes: &[u8]) {
-        if self.socket.try_send_to(bytes, to).is_err() {
+        if self.socket.get_ref().send_to(bytes, to).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -83,6 +89,13 @@ impl SipSocket {
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
+}
+
+#[expect(unsafe_code, reason = "no safe way watches for reading only")]
+fn for_reading(socket: UdpSocket) -> io::Result<AsyncFd<UdpSocket>> {
+    // SAFETY: a `UdpSocket` owns its descriptor, names the same one always and closes it when it is
+    // dropped, which the `AsyncFd` does.
+    unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }.map_err(Into::into)
 }
 
 pub(crate) fn canonical(peer: SocketAddr) -> SocketAddr {
