@@ -137,7 +137,12 @@ fn our_name_without_a_token_or_no_route_at_all_leaves_it_to_the_rest() {
     let (phone, pbx) = parties(&lab);
     let (mut a, b) = lab.establish(&phone, &pbx);
     // An outbound proxy as phones are configured with it, then none.
-    for routes in [vec!["<sip:10.17.0.1;lr>".to_owned(), a.routes[0].clone()], Vec::new()] {
+    let own = a.routes[0].clone();
+    for routes in [
+        vec!["<sip:10.17.0.1;lr>".to_owned(), own.clone()],
+        vec!["<sip:101@10.17.0.1:5060;lr>".to_owned(), own],
+        Vec::new(),
+    ] {
         let mut own = a.clone();
         own.routes = routes;
         own.cseq = a.cseq;

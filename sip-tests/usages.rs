@@ -317,3 +317,37 @@ fn no_party_can_keep_usages_without_bound() {
     assert_eq!(lab.stats().now.dialogs, 0);
     lab.end();
 }
+
+#[test]
+fn a_notify_that_makes_the_dialog_makes_its_route() {
+    let mut lab = Lab::edge();
+    let (phone, pbx) = parties(&lab);
+    let text =
+        phone.request(&mut lab, "SUBSCRIBE", "200").with("Event", "dialog").with("Expires", "600");
+    lab.send(phone.at, text.clone());
+    let got = lab.expect(pbx.at, "SUBSCRIBE");
+    let (mut a, mut b) = (Leg::calling(&phone, &text), Leg::called(&pbx, &got, "n"));
+    // Its NOTIFY overtakes the 2xx, by way of a proxy that stays in the path (RFC 6665 §4.4.1).
+    let notify = b
+        .request(&mut lab, "NOTIFY")
+        .with("Record-Route", "<sip:203.0.113.10:5080;lr>")
+        .with("Event", "dialog")
+        .with("Subscription-State", "active;expires=600");
+    lab.send(pbx.at, notify);
+    let early = lab.expect(phone.at, "NOTIFY");
+    assert_eq!(early.list("Record-Route").len(), 1, "ours alone\n{early}");
+    lab.send(phone.at, phone.answer(&early, 200, ""));
+    lab.expect(pbx.at, "200");
+    a.remote = early.header("From").to_owned();
+    a.target = early.contact().to_owned();
+    a.routes = early.list("Record-Route");
+    let again = a.request(&mut lab, "SUBSCRIBE").with("Event", "dialog").with("Expires", "600");
+    lab.send(phone.at, again);
+    let proxy = lab.outside("203.0.113.10:5080");
+    let again = lab.expect(proxy, "SUBSCRIBE");
+    assert_eq!(again.list("Route"), ["<sip:203.0.113.10:5080;lr>"]);
+    lab.send(proxy, pbx.answer(&again, 200, "").with("Expires", "600"));
+    lab.expect(phone.at, "200");
+    lab.clear();
+    lab.end();
+}

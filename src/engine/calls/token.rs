@@ -128,8 +128,9 @@ impl Calls {
     pub(super) fn tokens(&self, w: &World, i: &Incoming) -> Option<Vec<Token>> {
         let mut tokens = Vec::new();
         for route in i.message.list(&Name::Route).filter_map(NameAddr::parse) {
-            // An outbound proxy as phones are configured with it names nobody.
-            if let Some(user) = route.uri.user.as_deref().filter(|_| w.net().names_us(&route.uri)) {
+            // An outbound proxy as phones are configured with it says nothing of a dialog.
+            let ours = w.net().names_us(&route.uri);
+            if let Some(user) = route.uri.user.as_deref().filter(|u| ours && is_shaped(u)) {
                 tokens.push(Token::open(w.sealer(), Role::Route, user)?);
             }
         }
