@@ -75,6 +75,13 @@ fn within(number: &str, contexts: &[&str]) -> Vec<String> {
     all
 }
 
+/// What begins as a number does, without anything that is neither letter nor key.
+fn squeezed(text: &str) -> Option<String> {
+    let key = |c: char| c.is_ascii_digit() || "+*#".contains(c);
+    let out: String = text.chars().filter(|c| c.is_alphanumeric() || key(*c)).collect();
+    out.starts_with(key).then_some(out)
+}
+
 /// Whether a context makes a subscriber's number of what is put behind it. A country alone does
 /// not: `tel:911;phone-context=+1` is how an emergency number is written in full.
 fn leads_away(context: &str) -> bool {
@@ -175,6 +182,9 @@ impl Forms {
         // Who decodes first and then looks for parameters cuts elsewhere.
         let early = whole.split(';').next().unwrap_or_default();
         all.add(early);
+        // Who dials takes what can be dialled, and no more of it.
+        squeezed(early).iter().for_each(|f| all.add(f));
+        squeezed(decoded).iter().for_each(|f| all.add(f));
         within(early, &parts.contexts).iter().for_each(|f| all.add(f));
         within(decoded, &parts.contexts).iter().for_each(|f| all.add(f));
         for routing in parts.routing.iter().take(VALUES) {

@@ -90,6 +90,9 @@ fn a_number_has_every_form_that_a_reader_may_take_it_for() {
         ("102", &["102"][..]),
         ("9%31-02", &["9%31-02", "91-02", "9102", "102"]),
         ("55-1001", &["55-1001", "551001"]),
+        ("01/90_5", &["01/90_5", "01905"]),
+        ("9-00A", &["9-00A", "900A"]),
+        ("%20(9)00x1", &["900x1"]),
         ("7042;phone-context=+4930", &["7042;phone-context=+4930", "+49307042", "7042"]),
         ("tel:7042;phone-context=%2B49-30", &["+49307042", "7042"]),
         ("7042;phone-context=pbx.example", &["7042;phone-context=pbx.example", "7042"]),
@@ -107,7 +110,11 @@ fn a_number_has_every_form_that_a_reader_may_take_it_for() {
         }
         assert_eq!(number.forms().last(), Some(number.result()));
     }
-    assert_eq!(Number::called(&uri("102"), &NONE).forms().count(), 1);
+    for plain in ["102", "alice"] {
+        assert_eq!(Number::called(&uri(plain), &NONE).forms().count(), 1);
+    }
+    let name = Number::called(&uri("j.smith"), &NONE);
+    assert!(name.forms().all(|f| f != "jsmith"), "another user");
 }
 
 #[test]
