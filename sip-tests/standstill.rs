@@ -273,7 +273,11 @@ fn it_stands_still(stage: &Stage) {
     assert!(json.contains("\"state\":\"standstill\"") && json.contains("\"up\":null"), "{json}");
     // What must be done is refused, not promised.
     let (_, told, code) = stage.command(&["calls", "hangup", "1"]);
-    assert!(told.contains("does not answer") && code != Some(0), "{told}");
+    assert!(told.contains("stood still for") && code != Some(0), "{told}");
+    for words in ["drain", "reload"] {
+        let (_, told, code) = stage.command(&[words]);
+        assert!(told.contains("stood still for") && code != Some(0), "{words}: {told}");
+    }
 }
 
 fn a_crowd_keeps_nobody_out(stage: &Stage) {

@@ -156,6 +156,7 @@ pub fn start(config: Config, observer: Observer, service: Service) -> Result<Han
         event: "start",
         detail: format!("portreeve {}, configuration {}", env!("CARGO_PKG_VERSION"), config.hash),
     });
+    event_loop.open();
     let table = event_loop.table.clone();
     let task = tokio::spawn(event_loop.run(arrivals, questions));
     Ok(Handle { asks, table, task })

@@ -186,6 +186,11 @@ async fn told<T>(
     question: impl FnOnce(oneshot::Sender<T>) -> Ask,
     show: impl FnOnce(T) -> Response,
 ) -> Response {
+    // Nobody should be told no and have it done an hour later.
+    let standing = shared.table.standing();
+    if standing.is_still() {
+        return refused(StatusCode::SERVICE_UNAVAILABLE, &standing.to_string());
+    }
     ask(shared, PATIENCE, question).await.map_or_else(mute, show)
 }
 
@@ -229,6 +234,7 @@ fn summary(r: &Report, source: &str) -> Value {
             "address": u.targets.first(),
             "up": up,
             "since_ms": since,
+            "for_s": since.map(|s| s.elapsed(r.now).as_secs()),
             "why": why,
         })
     };
@@ -245,7 +251,7 @@ fn summary(r: &Report, source: &str) -> Value {
         "state": state,
         "event_loop": event_loop(r.standing),
         "drain_left_s": r.drain_left.map(|d| d.as_secs()),
-        "uptime_s": r.uptime.as_secs(),
+        "uptime_s": r.now.mono.0.as_secs(),
         "calls": { "early": early, "confirmed": confirmed, "limit": r.calls_limit },
         "registrations": s.now.registrations,
         "upstreams": upstreams,
@@ -334,6 +340,10 @@ async fn reload(
     State(shared): State<Arc<Shared>>,
     ConnectInfo(peer): ConnectInfo<Peer>,
 ) -> Response {
+    let standing = shared.table.standing();
+    if standing.is_still() {
+        return refused(StatusCode::SERVICE_UNAVAILABLE, &standing.to_string());
+    }
     let reloader = shared.reloader.clone();
     // Of its own: whoever asked may go, and it must not be left half done.
     match tokio::spawn(async move { reloader.reload(&peer.name()).await }).await {

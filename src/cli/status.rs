@@ -27,14 +27,7 @@ fn screen(v: &Value) -> String {
     let _ = writeln!(out, "  calls          {} of {limit}{setup}", early + confirmed);
     let _ = writeln!(out, "  registrations  {}", number(v, "/registrations"));
     for u in list(v, "/upstreams") {
-        let state = match u.get("up").and_then(Value::as_bool) {
-            Some(true) => "up",
-            Some(false) => "down: it does not answer OPTIONS",
-            None if still => "not known",
-            None => "not probed",
-        };
-        let (name, at) = (shown(text(u, "/name")), text(u, "/address"));
-        let _ = writeln!(out, "  upstream       {name}   {at}   {state}");
+        let _ = writeln!(out, "  upstream       {}", upstream(u));
     }
     for side in ["inside", "outside"] {
         let [used, resting, free] =
@@ -46,6 +39,23 @@ fn screen(v: &Value) -> String {
     let _ = writeln!(out, "  audit          {} records{trouble}", number(v, "/audit/records"));
     configuration(v, &mut out);
     out
+}
+
+/// Where it is, whether it answers, for how long, and why.
+fn upstream(u: &Value) -> String {
+    let lasts = u.get("for_s").and_then(Value::as_u64);
+    let lasts = lasts.map_or_else(String::new, |s| format!(" for {}", clock(s)));
+    let why = match text(u, "/why") {
+        "" => String::new(),
+        why => format!(": {}", shown(why)),
+    };
+    let state = match u.get("up").and_then(Value::as_bool) {
+        Some(true) => format!("up{lasts}"),
+        Some(false) => format!("down{lasts}{why}"),
+        None if why.is_empty() => "not probed".to_owned(),
+        None => format!("not known{lasts}{why}"),
+    };
+    format!("{}   {}   {state}", shown(text(u, "/name")), text(u, "/address"))
 }
 
 fn configuration(v: &Value, out: &mut String) {
@@ -79,7 +89,15 @@ mod tests {
             "version": "1", "site": "x\u{1b}", "state": "draining", "drain_left_s": 65,
             "uptime_s": 61, "calls": { "early": 1, "confirmed": 2, "limit": 9 },
             "registrations": 4, "audit": { "records": 5, "full": true },
-            "upstreams": [{ "name": "pbx", "address": "192.0.2.1:5060", "up": false }],
+            "upstreams": [
+                { "name": "pbx", "address": "192.0.2.1:5060", "up": false, "for_s": 65,
+                  "why": "it does not answer OPTIONS" },
+                { "name": "trunk", "address": "192.0.2.2:5060", "up": true, "for_s": 5,
+                  "why": "it answers OPTIONS" },
+                { "name": "other", "address": "192.0.2.3:5060", "up": null, "why": "" },
+                { "name": "new", "address": "192.0.2.4:5060", "up": null, "for_s": 9,
+                  "why": "the configuration changed" },
+            ],
             "configuration": {
                 "source": "f", "hash": "0123456789abcdef", "last_reload_refused": true,
                 "restart_pending": ["media.ports"],
@@ -89,7 +107,10 @@ mod tests {
         for want in [
             "site x\\u{1b}   up 1:01   draining, calls are hung up in 1:05",
             "3 of 9, 1 being set up",
-            "pbx   192.0.2.1:5060   down",
+            "pbx   192.0.2.1:5060   down for 1:05: it does not answer OPTIONS\n",
+            "trunk   192.0.2.2:5060   up for 0:05\n",
+            "other   192.0.2.3:5060   not probed\n",
+            "new   192.0.2.4:5060   not known for 0:09: the configuration changed\n",
             "FULL",
             "f   0123456789ab\n",
             "the last reload was refused",
@@ -97,7 +118,9 @@ mod tests {
         ] {
             assert!(told.contains(want), "{want} in\n{told}");
         }
-        let v = json!({ "state": "standstill", "upstreams": [{ "name": "pbx" }] });
+        let why = "the event loop stands still";
+        let pbx = json!({ "name": "pbx", "up": null, "why": why });
+        let v = json!({ "state": "standstill", "upstreams": [pbx] });
         let told = screen(&v);
         assert!(told.contains("STANDS STILL") && told.contains("not known"), "{told}");
         assert!(!told.contains("running") && !told.contains(" up\n"), "{told}");

@@ -129,8 +129,8 @@ pub struct Report {
     pub site: String,
     /// Hash of the configuration in force; empty in site mode.
     pub hash: String,
-    /// Since the start.
-    pub uptime: Duration,
+    /// When this was put together; since the start on the monotonic clock.
+    pub now: Now,
     /// While it drains: calls are hung up after this.
     pub drain_left: Option<Duration>,
     /// News of the relay that the loop was too slow to take.

@@ -138,6 +138,10 @@ impl EventLoop {
         for input in inputs {
             self.step(input);
         }
+    }
+
+    /// Readers see what there is before the first arrival.
+    pub(super) fn open(&mut self) {
         let now = self.clock.now();
         for binding in self.engine.bindings(now.wall) {
             self.table.show_registration(&binding);
@@ -223,6 +227,7 @@ impl EventLoop {
     }
 
     fn publish(&mut self, now: Now) {
+        self.table.turned(now.mono);
         self.publish_from = now.mono + EVERY;
         self.table.publish(self.figures(now));
     }

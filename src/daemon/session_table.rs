@@ -246,7 +246,7 @@ impl SessionTable {
         let figures = self.figures.load();
         let mut report = figures.report.clone();
         report.standing = self.standing_at(now);
-        report.uptime = now.mono.0;
+        report.now = now;
         report.drain_left = figures.drain_until.map(|until| until.since(now.mono));
         if let Some(relay) = self.relay.upgrade() {
             report.relay = relay.totals();
