@@ -21,6 +21,17 @@ fn param(challenge: &str, name: &str) -> String {
 
 /// Credentials for a request that was challenged, with the algorithm of the given row.
 pub(crate) fn credentials(request: &Text, challenge: &str, user: &str, password: &str) -> String {
+    counted(request, challenge, user, password, "00000001")
+}
+
+/// As [`credentials`], with this nonce count.
+pub(crate) fn counted(
+    request: &Text,
+    challenge: &str,
+    user: &str,
+    password: &str,
+    nc: &str,
+) -> String {
     let sha = challenge.contains("SHA-256");
     let hash =
         |text: String| if sha { hex(&Sha256::digest(text)) } else { hex(&Md5::digest(text)) };
@@ -29,11 +40,11 @@ pub(crate) fn credentials(request: &Text, challenge: &str, user: &str, password:
     let (method, uri) = (start.next().unwrap_or_default(), start.next().unwrap_or_default());
     let ha1 = hash(format!("{user}:{realm}:{password}"));
     let ha2 = hash(format!("{method}:{uri}"));
-    let response = hash(format!("{ha1}:{nonce}:00000001:c0:auth:{ha2}"));
+    let response = hash(format!("{ha1}:{nonce}:{nc}:c0:auth:{ha2}"));
     let algorithm = if sha { "SHA-256" } else { "MD5" };
     format!(
         "Digest username=\"{user}\", realm=\"{realm}\", nonce=\"{nonce}\", uri=\"{uri}\", \
-         response=\"{response}\", algorithm={algorithm}, cnonce=\"c0\", qop=auth, nc=00000001"
+         response=\"{response}\", algorithm={algorithm}, cnonce=\"c0\", qop=auth, nc={nc}"
     )
 }
 

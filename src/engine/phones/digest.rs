@@ -2,9 +2,13 @@
 //! stateless: time and an HMAC of it; no per-challenge memory except the replay window of `nc`.
 //! It proves who speaks; what that one may do is policy's word.
 
+mod credentials;
+
+use crate::audit::SecurityClass;
 use crate::ground::{Wall, words};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use credentials::Credentials;
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
 use sha2::{Digest, Sha256};
@@ -15,8 +19,8 @@ use subtle::ConstantTimeEq;
 const LIFETIME: u64 = 300;
 /// Nonces whose `nc` is remembered; the oldest go first.
 const WINDOW: usize = 4_096;
-/// Octets of an Authorization value that are read.
-const LONGEST: usize = 4_096;
+/// Counts below the highest of a nonce that may still come: parallel requests overtake each other.
+const BEHIND: u32 = 64;
 
 /// Hash of nonce, user and cnonce.
 type Use = [u8; 32];
@@ -74,9 +78,9 @@ pub enum Check {
         /// The `uri` it was made for; whether that is the Request-URI is the caller's question.
         uri: String,
     },
-    /// No credentials for our realm, or the nonce is old (`stale`): challenge.
+    /// No credentials for our realm, or the nonce is used up (`stale`): challenge.
     Challenge {
-        /// The response was right but the nonce too old.
+        /// The response was right but the nonce too old, or its count used before.
         stale: bool,
     },
     /// Wrong.
@@ -90,8 +94,8 @@ words! {
         BadPassword = "bad_password",
         /// There is no such user.
         UnknownUser = "unknown_user",
-        /// The nonce count was used before.
-        ReplayedNonce = "replayed_nonce",
+        /// A nonce count or cnonce is missing, or is none (RFC 7616 §3.4).
+        NonceCount = "nonce_count",
         /// An algorithm that was not offered.
         Algorithm = "algorithm",
         /// It cannot be read.
@@ -102,15 +106,27 @@ words! {
 }
 
 impl Fault {
-    /// The answer (RFC 3261 §22.4: credentials for another URI are a bad request).
+    /// The answer (RFC 3261 §22.4: credentials for another URI are a bad request; RFC 7616 §3.4:
+    /// so are those without what `qop` asks for).
     pub(crate) fn answer(self) -> (u16, &'static str) {
         match self {
             Self::Uri => (400, "Digest Is For Another URI"),
-            Self::BadPassword
+            Self::NonceCount => (400, "Digest Without Nonce Count"),
+            Self::BadPassword | Self::UnknownUser | Self::Algorithm | Self::Malformed => {
+                (403, "Forbidden")
+            }
+        }
+    }
+
+    /// Under which class it is recorded: who cannot count has guessed no password.
+    pub(crate) fn class(self) -> SecurityClass {
+        match self {
+            Self::NonceCount => SecurityClass::Malformed,
+            Self::Uri
+            | Self::BadPassword
             | Self::UnknownUser
-            | Self::ReplayedNonce
             | Self::Algorithm
-            | Self::Malformed => (403, "Forbidden"),
+            | Self::Malformed => SecurityClass::BadPassword,
         }
     }
 }
@@ -140,9 +156,37 @@ pub struct Authenticator {
     realm: String,
     users: Users,
     secret: [u8; 32],
-    /// Highest `nc` by use: a nonce is made of the second, so many phones hold the same one.
-    counts: HashMap<Use, u32>,
+    /// Counts by use: a nonce is made of the second, so many phones hold the same one.
+    counts: HashMap<Use, Counts>,
     order: VecDeque<Use>,
+    /// Nonces given in place of used ones: each is another, even within a second.
+    renewed: u32,
+}
+
+/// The `nc` values seen of one use.
+#[derive(Clone, Copy, Debug)]
+struct Counts {
+    highest: u32,
+    /// Bit n: `highest - n` was seen.
+    seen: u64,
+}
+
+impl Counts {
+    /// True when this count was not seen; remembers it.
+    fn take(&mut self, count: u32) -> bool {
+        if count > self.highest {
+            let by = count - self.highest;
+            self.seen = if by < BEHIND { self.seen << by | 1 } else { 1 };
+            self.highest = count;
+            return true;
+        }
+        let back = self.highest - count;
+        let fresh = back < BEHIND && self.seen >> back & 1 == 0;
+        if fresh {
+            self.seen |= 1 << back;
+        }
+        fresh
+    }
 }
 
 impl std::fmt::Debug for Authenticator {
@@ -156,7 +200,7 @@ impl Authenticator {
     #[must_use]
     pub fn new(realm: &str, users: Users, secret: [u8; 32]) -> Self {
         let (counts, order) = (HashMap::new(), VecDeque::new());
-        Self { realm: realm.to_owned(), users, secret, counts, order }
+        Self { realm: realm.to_owned(), users, secret, counts, order, renewed: 0 }
     }
 
     /// Replaces the users (reload).
@@ -166,8 +210,11 @@ impl Authenticator {
 
     /// Values of the challenge header, strongest algorithm first (one header row each).
     #[must_use]
-    pub fn challenge(&self, now: Wall, stale: bool) -> Vec<String> {
-        let nonce = self.nonce(now.seconds());
+    pub fn challenge(&mut self, now: Wall, stale: bool) -> Vec<String> {
+        if stale {
+            self.renewed = self.renewed.wrapping_add(1);
+        }
+        let nonce = self.nonce(now.seconds(), if stale { self.renewed } else { 0 });
         let stale = if stale { ", stale=true" } else { "" };
         let value = |algorithm: &str| {
             format!(
@@ -183,17 +230,17 @@ impl Authenticator {
         }
     }
 
-    fn nonce(&self, seconds: u64) -> String {
-        let time = seconds.to_be_bytes();
-        URL_SAFE_NO_PAD.encode([&time[..], &self.mac(&time)].concat())
+    fn nonce(&self, seconds: u64, renewed: u32) -> String {
+        let made = [&seconds.to_be_bytes()[..], &renewed.to_be_bytes()].concat();
+        URL_SAFE_NO_PAD.encode([&made[..], &self.mac(&made)].concat())
     }
 
-    fn mac(&self, time: &[u8]) -> [u8; 16] {
+    fn mac(&self, made: &[u8]) -> [u8; 16] {
         let mut out = [0; 16];
         // A key of 32 octets always fits.
         if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.secret) {
             mac.update(self.realm.as_bytes());
-            mac.update(time);
+            mac.update(made);
             let full = mac.finalize().into_bytes();
             for (o, b) in out.iter_mut().zip(full) {
                 *o = b;
@@ -205,10 +252,10 @@ impl Authenticator {
     /// Age of one of our nonces in seconds; `None`: not ours.
     fn age(&self, nonce: &str, now: Wall) -> Option<u64> {
         let raw = URL_SAFE_NO_PAD.decode(nonce).ok()?;
-        let (time, mac) = raw.split_at_checked(8)?;
-        let ours: bool = self.mac(time).as_slice().ct_eq(mac).into();
-        let made = u64::from_be_bytes(time.try_into().ok()?);
-        ours.then(|| now.seconds().saturating_sub(made))
+        let (made, mac) = raw.split_at_checked(12)?;
+        let ours: bool = self.mac(made).as_slice().ct_eq(mac).into();
+        let time = u64::from_be_bytes(made.get(..8)?.try_into().ok()?);
+        ours.then(|| now.seconds().saturating_sub(time))
     }
 
     /// Judges the values of Authorization (or Proxy-Authorization) rows.
@@ -242,12 +289,13 @@ impl Authenticator {
         };
         let ha2 = algorithm.hex(&format!("{method}:{}", c.uri));
         let (expected, count) = match (&c.qop, c.nc_number()) {
-            (Some(qop), Some(count)) if qop == "auth" => {
+            (Some(qop), Some(count)) if qop == "auth" && !c.cnonce.is_empty() => {
                 let middle = format!("{}:{}:{}:{qop}", c.nonce, c.nc, c.cnonce);
                 (algorithm.hex(&format!("{ha1}:{middle}:{ha2}")), Some(count))
             }
             // RFC 2069 phones send neither; they get no replay window, only the short lifetime.
             (None, _) => (algorithm.hex(&format!("{ha1}:{}:{ha2}", c.nonce)), None),
+            (Some(qop), _) if qop == "auth" => return Check::Wrong(Fault::NonceCount),
             (Some(_), _) => return Check::Wrong(Fault::Malformed),
         };
         let right: bool = expected.as_bytes().ct_eq(c.response.as_bytes()).into();
@@ -258,7 +306,8 @@ impl Authenticator {
             return Check::Challenge { stale: true };
         }
         if count.is_some_and(|n| !self.fresh(c, n)) {
-            return Check::Wrong(Fault::ReplayedNonce);
+            // RFC 7616 §3.4.6: whoever knows the password tries again, a replay cannot.
+            return Check::Challenge { stale: true };
         }
         Check::Proved { user: c.user.clone(), uri: c.uri.clone() }
     }
@@ -284,10 +333,8 @@ impl Authenticator {
     /// True when this `nc` was not used with this nonce by this client; remembers it.
     fn fresh(&mut self, c: &Credentials, count: u32) -> bool {
         let by: Use = Sha256::digest(format!("{}:{}:{}", c.nonce, c.user, c.cnonce)).into();
-        if let Some(last) = self.counts.get_mut(&by) {
-            let fresh = count > *last;
-            *last = count.max(*last);
-            return fresh;
+        if let Some(counts) = self.counts.get_mut(&by) {
+            return counts.take(count);
         }
         if self.order.len() >= WINDOW
             && let Some(oldest) = self.order.pop_front()
@@ -295,96 +342,9 @@ impl Authenticator {
             self.counts.remove(&oldest);
         }
         self.order.push_back(by);
-        self.counts.insert(by, count);
+        self.counts.insert(by, Counts { highest: count, seen: 1 });
         true
     }
-}
-
-/// What an Authorization value says.
-struct Credentials {
-    user: String,
-    realm: String,
-    nonce: String,
-    uri: String,
-    response: String,
-    /// `None`: one we do not know.
-    algorithm: Option<Algorithm>,
-    qop: Option<String>,
-    nc: String,
-    cnonce: String,
-}
-
-impl Credentials {
-    fn nc_number(&self) -> Option<u32> {
-        (self.nc.len() == 8).then(|| u32::from_str_radix(&self.nc, 16).ok()).flatten()
-    }
-
-    fn parse(value: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(value).ok().filter(|t| t.len() <= LONGEST)?;
-        let (scheme, rest) = text.trim().split_once([' ', '\t'])?;
-        if !scheme.eq_ignore_ascii_case("Digest") {
-            return None;
-        }
-        let fields = fields(rest)?;
-        let get = |name: &str| {
-            fields.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.clone())
-        };
-        let algorithm = match get("algorithm").as_deref().map(str::to_ascii_uppercase).as_deref() {
-            None | Some("MD5") => Some(Algorithm::Md5),
-            Some("SHA-256") => Some(Algorithm::Sha256),
-            Some(_) => None,
-        };
-        let uri = get("uri").filter(|u| !u.is_empty())?;
-        Some(Self {
-            user: get("username")?,
-            realm: get("realm")?,
-            nonce: get("nonce")?,
-            uri,
-            response: get("response")?.to_ascii_lowercase(),
-            algorithm,
-            qop: get("qop"),
-            nc: get("nc").unwrap_or_default(),
-            cnonce: get("cnonce").unwrap_or_default(),
-        })
-    }
-}
-
-/// `name=value, name="va\"lue"`; at most 32 of them.
-fn fields(text: &str) -> Option<Vec<(String, String)>> {
-    let mut out = Vec::new();
-    let mut rest = text.trim();
-    while !rest.is_empty() {
-        let (name, after) = rest.split_once('=')?;
-        let after = after.trim_start();
-        let (value, next) = match after.strip_prefix('"') {
-            Some(quoted) => unquote(quoted)?,
-            None => {
-                let end = after.find(',').unwrap_or(after.len());
-                let (value, next) = after.split_at_checked(end)?;
-                (value.trim().to_owned(), next)
-            }
-        };
-        if out.len() >= 32 {
-            return None;
-        }
-        out.push((name.trim().to_owned(), value));
-        rest = next.trim_start().trim_start_matches(',').trim_start();
-    }
-    Some(out)
-}
-
-/// A quoted string's content, and what follows it.
-fn unquote(text: &str) -> Option<(String, &str)> {
-    let mut out = String::new();
-    let mut chars = text.char_indices();
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '"' => return Some((out, text.get(at + 1..)?)),
-            '\\' => out.push(chars.next()?.1),
-            c => out.push(c),
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -409,7 +369,7 @@ mod tests {
         nc: &str,
         password: &str,
     ) -> String {
-        let nonce = g.nonce(made);
+        let nonce = g.nonce(made, 0);
         let ha1 = algorithm.hex(&format!("101:portreeve:{password}"));
         let ha2 = algorithm.hex("REGISTER:sip:x");
         let response = algorithm.hex(&format!("{ha1}:{nonce}:{nc}:c:auth:{ha2}"));
@@ -432,8 +392,47 @@ mod tests {
             let value = credentials(&g, algorithm, made, "00000001", "tulip");
             let proved = Check::Proved { user: "101".into(), uri: "sip:x".into() };
             assert_eq!(check(&mut g, &value, 1002), proved);
-            assert_eq!(check(&mut g, &value, 1003), Check::Wrong(Fault::ReplayedNonce));
+            assert_eq!(check(&mut g, &value, 1003), Check::Challenge { stale: true });
         }
+    }
+
+    #[test]
+    fn counts_may_overtake_each_other_and_none_comes_twice() {
+        let mut g = gate();
+        let mut ask = |nc: &str| {
+            let value = credentials(&g, Algorithm::Md5, 1000, nc, "tulip");
+            matches!(check(&mut g, &value, 1001), Check::Proved { .. })
+        };
+        let first: Vec<bool> =
+            ["00000003", "00000001", "00000002", "00000001", "00000003"].map(&mut ask).into();
+        assert_eq!(first, [true, true, true, false, false]);
+        assert!(ask("00000041") && ask("00000040") && !ask("00000041"));
+        assert!(ask("00000100") && !ask("000000c0"), "64 behind is too late");
+        assert!(ask("000000c1"));
+    }
+
+    #[test]
+    fn a_count_that_is_missing_or_none_is_no_wrong_password() {
+        let mut g = gate();
+        let good = credentials(&g, Algorithm::Md5, 1000, "00000001", "tulip");
+        for nc in ["", "1", "0000001", "000000001", "0000000g", "+0000001", "00000000"] {
+            let value = good.replace("nc=00000001", &format!("nc={nc}"));
+            assert_eq!(check(&mut g, &value, 1001), Check::Wrong(Fault::NonceCount), "{nc:?}");
+        }
+        for gone in [", nc=00000001", ", cnonce=\"c\""] {
+            let value = good.replace(gone, "");
+            assert_eq!(check(&mut g, &value, 1001), Check::Wrong(Fault::NonceCount), "{gone}");
+        }
+        assert_eq!(Fault::NonceCount.answer().0, 400);
+        assert!(matches!(check(&mut g, &good, 1001), Check::Proved { .. }), "nothing was used up");
+    }
+
+    #[test]
+    fn a_stale_challenge_bears_another_nonce_within_the_same_second() {
+        let mut g = gate();
+        let all = [g.challenge(at(1), false), g.challenge(at(1), true), g.challenge(at(1), true)];
+        assert!(all[0] != all[1] && all[1] != all[2]);
+        assert_eq!(all[0], g.challenge(at(1), false), "a flood of requests remembers nothing");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The local registrar (RFC 3261 §10.3): digest, then bindings. It never asks an upstream.
 
 use super::{Binding, Phones, answer, record};
-use crate::audit::{BindingEvent, SecurityClass};
+use crate::audit::BindingEvent;
 use crate::engine::analysis::Incoming;
 use crate::engine::analysis::answer::{Answer, challenge};
 use crate::engine::digest::Check;
@@ -66,7 +66,7 @@ impl Phones {
             }
             Check::Wrong(fault) => {
                 let detail = format!("{user}: {fault}");
-                out.security(SecurityClass::BadPassword, i.flow, detail);
+                out.security(fault.class(), i.flow, detail);
                 let (status, phrase) = fault.answer();
                 Some(refuse(out, user, &i.flow, status, phrase))
             }
