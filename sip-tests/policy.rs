@@ -159,7 +159,7 @@ fn a_drop_is_silence() {
 fn a_rule_keeps_and_strips_headers_and_allows_bodies() {
     let mut lab = strict(
         "[[rule]]\nname = \"lab\"\nside = \"inside\"\n\
-         allow = { keep = [\"X-Room\"], strip = [\"Subject\"], bodies = [\"application/x-new\"] }\n",
+         allow = { keep = [\"Diversion\"], strip = [\"Subject\", \"X-Other\"], bodies = [\"application/x-new\"] }\n",
     );
     let (phone, pbx) = (lab.phone("101", "10.17.0.21:5060"), lab.far("200"));
     lab.register(&phone, 600);
@@ -167,11 +167,13 @@ fn a_rule_keeps_and_strips_headers_and_allows_bodies() {
         .request(&mut lab, "MESSAGE", "200")
         .with("X-Room", "12")
         .with("X-Other", "13")
+        .with("Diversion", "<sip:300@pbx.example.com>")
         .with("Subject", "secret")
         .typed("application/x-new", "anything");
     lab.send(phone.at, message);
     let got = lab.expect(pbx.at, "MESSAGE");
     assert_eq!((got.has("X-Room"), got.has("X-Other"), got.has("Subject")), (true, false, false));
+    assert!(got.has("Diversion"), "a rule keeps what is removed by default");
     assert_eq!(got.body, "anything");
     lab.send(pbx.at, answer(&got, 200, "m"));
     lab.expect(phone.at, "200");

@@ -41,9 +41,15 @@ pub(crate) fn strip(
         let kept = allow.keep.iter().any(|p| matches(p, text));
         // Where we are the registrar, a phone asserts nothing towards another one.
         let asserted = w.is_registrar() && ASSERTED.contains(name);
-        let identity = IDENTITY.contains(name) || matches("X-*", text);
+        // What a phone says to its PBX by headers of their own passes; a stranger's does not.
+        let identity = IDENTITY.contains(name) || from == Side::Outside && is_private(name);
         !(identity && crossing || asserted) || trusted || kept
     });
+}
+
+/// A header that no RFC knows, and that products agree on.
+pub(crate) fn is_private(name: &Name) -> bool {
+    matches("X-*", name.as_str())
 }
 
 /// Case-insensitive name or `prefix*`.

@@ -1,6 +1,7 @@
 //! What outsiders may see of the inside: nothing but our own names (house decision 6). It answers
 //! which address is hidden, and overwrites what a message says of one.
 
+use super::strip::is_private;
 use crate::audit::{Record, SecurityClass};
 use crate::engine::outbox::Outbox;
 use crate::engine::phones::Phones;
@@ -12,7 +13,8 @@ use crate::wire::body;
 use crate::wire::sip::{Message, Name, NameAddr, Scheme, Uri};
 use std::net::IpAddr;
 
-/// Headers whose inside addresses are overwritten; any other header with one is removed.
+/// Headers whose inside addresses are overwritten, as in `X-*`; any other header with one is
+/// removed.
 const OVERWRITTEN: [Name; 19] = [
     Name::From,
     Name::To,
@@ -150,7 +152,8 @@ impl<'a> Veil<'a> {
                 continue;
             }
             let rows = message.rows(name).map(overwritten);
-            let new = OVERWRITTEN.contains(name).then(|| rows.collect());
+            let kept = OVERWRITTEN.contains(name) || is_private(name);
+            let new = kept.then(|| rows.collect());
             found.push((name.clone(), new));
         }
         for (name, new) in found {
