@@ -57,6 +57,8 @@ pub(crate) struct Lab {
     /// The session table as readers see it.
     pub(crate) shown: BTreeMap<CallNo, CallView>,
     pub(crate) closed: Vec<ConnId>,
+    /// Connections that give way to nobody.
+    pub(crate) kept_open: Vec<ConnId>,
     /// Whom keep-alives went to.
     pub(crate) pings: Vec<SocketAddr>,
     /// What must not be read outside, wherever it stands.
@@ -112,6 +114,7 @@ impl Lab {
             stored: BTreeMap::new(),
             shown: BTreeMap::new(),
             closed: Vec::new(),
+            kept_open: Vec::new(),
             pings: Vec::new(),
             secrets: vec!["10.17."],
             checks: check::Checks::default(),
@@ -202,6 +205,7 @@ impl Lab {
             match self.engine.poll_output() {
                 Output::Transmit { flow, bytes } => self.transmitted(flow, bytes),
                 Output::CloseConnection(conn) => self.closed.push(conn),
+                Output::KeepConnection(conn) => self.kept_open.push(conn),
                 Output::Relay(command) => self.relay.obey(command, self.now.mono),
                 Output::Record(record) => self.records.push(record),
                 Output::Store(entry) => {

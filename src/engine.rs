@@ -25,6 +25,7 @@ mod registration;
 mod reporting;
 mod response;
 pub mod stats;
+mod streams;
 pub mod transactions;
 mod upstreams;
 mod world;
@@ -40,7 +41,7 @@ pub use upstreams::{Health, UpstreamView};
 pub use world::seal;
 
 use crate::config::Config;
-use crate::ground::{CallNo, Flow, Mono, Now, Wall};
+use crate::ground::{CallNo, ConnId, Flow, Mono, Now, Side, Wall};
 use crate::policy::RuleSet;
 use crate::wire::sip::{Framing, Message};
 use analysis::{Veil, answer};
@@ -49,6 +50,7 @@ use calls::Calls;
 use outbox::Outbox;
 use phones::Phones;
 use std::sync::Arc;
+use streams::Streams;
 use transactions::{Heard, Transactions};
 use upstreams::{Upstreams, Wake};
 use world::World;
@@ -91,6 +93,7 @@ pub struct Engine {
     calls: Calls,
     phones: Phones,
     upstreams: Upstreams,
+    streams: Streams,
     out: Outbox,
     gate: Gate,
 }
@@ -122,6 +125,7 @@ impl Engine {
             calls: Calls::new(&world),
             phones: Phones::new(&world, seeds.nonce),
             upstreams: Upstreams::new(&world),
+            streams: Streams::default(),
             out: Outbox::default(),
             gate: Gate::default(),
             world,
@@ -137,7 +141,7 @@ impl Engine {
         match input {
             Input::Message { flow, bytes } => self.receive(flow, bytes),
             Input::StreamRefused { flow, refusal } => self.refuse_unread(flow, &refusal),
-            Input::ConnectionClosed(conn) => self.phones.connection_closed(conn),
+            Input::ConnectionClosed(conn) => self.connection_closed(conn),
             Input::TransportFailed(flow) => {
                 self.transactions.transport_failed(&self.world, &mut self.out, &flow);
             }
@@ -209,8 +213,24 @@ impl Engine {
         }
     }
 
+    fn connection_closed(&mut self, conn: ConnId) {
+        self.streams.closed(conn);
+        self.phones.connection_closed(conn);
+    }
+
+    /// A connection that brings something for the first time; an upstream's gives way to nobody.
+    fn note_stream(&mut self, flow: &Flow) {
+        let Some(conn) = flow.conn else { return };
+        let outside = self.world.side(flow.listener) == Side::Outside;
+        let upstream = || self.upstreams.of_source(&self.world, flow.peer.ip()).is_some();
+        if self.streams.heard(conn) && outside && upstream() {
+            self.out.emit(Output::KeepConnection(conn));
+        }
+    }
+
     /// One datagram or framed message.
     fn receive(&mut self, flow: Flow, bytes: Bytes) {
+        self.note_stream(&flow);
         let framing =
             if flow.transport.is_reliable() { Framing::Stream } else { Framing::Datagram };
         match Message::parse(bytes, framing) {

@@ -37,16 +37,130 @@ const PROBE: Duration = Duration::from_secs(30);
 /// Messages waiting to be written to one peer.
 const QUEUE: usize = 64;
 
+/// What is known of a connection's peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Accepted, and no complete message yet.
+    Silent,
+    /// It has sent one, which proves nothing.
+    Heard,
+    /// A registered phone or an upstream, or opened by us: it gives way to nobody.
+    Kept,
+}
+
+#[derive(Debug)]
+struct Conn {
+    writer: mpsc::Sender<Bytes>,
+    listener: ListenerId,
+    peer: SocketAddr,
+    stage: Stage,
+}
+
+/// Connections that may have to give way, the oldest first.
+#[derive(Debug, Default)]
+struct Share {
+    silent: BTreeSet<ConnId>,
+    heard: BTreeSet<ConnId>,
+}
+
+impl Share {
+    fn len(&self) -> usize {
+        self.silent.len() + self.heard.len()
+    }
+
+    /// Who goes first: the oldest that said nothing, then the oldest that proved nothing.
+    fn oldest(&self) -> Option<ConnId> {
+        self.silent.first().or(self.heard.first()).copied()
+    }
+
+    fn set(&mut self, conn: ConnId, stage: Stage, there: bool) {
+        let of_stage = match stage {
+            Stage::Silent => &mut self.silent,
+            Stage::Heard => &mut self.heard,
+            Stage::Kept => return,
+        };
+        if there {
+            of_stage.insert(conn);
+        } else {
+            of_stage.remove(&conn);
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Table {
     next: u64,
     total: usize,
     per_source: usize,
-    writers: HashMap<ConnId, mpsc::Sender<Bytes>>,
+    open: HashMap<ConnId, Conn>,
     by_peer: HashMap<(ListenerId, SocketAddr), ConnId>,
-    sources: HashMap<IpAddr, (usize, usize)>,
-    /// Accepted, and no complete message yet; the oldest first.
-    half: BTreeSet<ConnId>,
+    /// What has proved nothing, by source and in all.
+    sources: HashMap<IpAddr, Share>,
+    unproved: Share,
+}
+
+impl Table {
+    fn insert(&mut self, conn: ConnId, new: Conn) {
+        self.by_peer.insert((new.listener, new.peer), conn);
+        self.count(conn, new.peer.ip(), new.stage, true);
+        self.open.insert(conn, new);
+    }
+
+    /// From now on it is no connection of ours; what is queued is still written.
+    fn remove(&mut self, conn: ConnId) {
+        let Some(old) = self.open.remove(&conn) else { return };
+        if self.by_peer.get(&(old.listener, old.peer)) == Some(&conn) {
+            self.by_peer.remove(&(old.listener, old.peer));
+        }
+        self.count(conn, old.peer.ip(), old.stage, false);
+    }
+
+    fn count(&mut self, conn: ConnId, source: IpAddr, stage: Stage, there: bool) {
+        if stage == Stage::Kept {
+            return;
+        }
+        self.unproved.set(conn, stage, there);
+        let share = self.sources.entry(source).or_default();
+        share.set(conn, stage, there);
+        if share.len() == 0 {
+            self.sources.remove(&source);
+        }
+    }
+
+    fn promote(&mut self, conn: ConnId, stage: Stage) {
+        let Some(known) = self.open.get_mut(&conn) else { return };
+        let (source, old) = (known.peer.ip(), std::mem::replace(&mut known.stage, stage));
+        self.count(conn, source, old, false);
+        self.count(conn, source, stage, true);
+    }
+
+    /// Makes room for one more of this source; false: there is none to be made.
+    fn make_room(&mut self, source: IpAddr, accepted: bool) -> bool {
+        if accepted && let Some(share) = self.sources.get(&source) {
+            // A source's own oldest gives way, so that a phone can register however many slow
+            // connections stand open from its address.
+            let oldest = if share.silent.len() >= HALF_OPEN {
+                share.silent.first().copied()
+            } else if share.len() >= self.per_source {
+                share.oldest()
+            } else {
+                None
+            };
+            if let Some(oldest) = oldest {
+                self.remove(oldest);
+            }
+        }
+        // Whoever fills the table cannot cut us off from the upstream, and gives way to others
+        // while it has proved nothing.
+        if self.open.len() < self.total + if accepted { 0 } else { OWN } {
+            return true;
+        }
+        match self.unproved.oldest() {
+            Some(oldest) => self.remove(oldest),
+            None => return false,
+        }
+        true
+    }
 }
 
 /// All stream connections.
@@ -81,7 +195,7 @@ impl Streams {
     /// Open connections.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.table().writers.len()
+        self.table().open.len()
     }
 
     /// True when none is open.
@@ -116,82 +230,52 @@ impl Streams {
         listener: ListenerId,
         accepted: bool,
     ) -> Option<(ConnId, mpsc::Receiver<Bytes>)> {
-        let mut guard = self.table();
-        let t = &mut *guard;
-        let per_source = t.per_source;
-        let (open, half) = t.sources.entry(peer.ip()).or_default();
-        if accepted && (*open >= per_source || *half >= HALF_OPEN) {
+        let mut t = self.table();
+        if !t.make_room(peer.ip(), accepted) {
             return None;
         }
-        // Whoever fills the table cannot cut us off from the upstream, and gives way to others
-        // while it has said nothing.
-        if t.writers.len() >= t.total + if accepted { 0 } else { OWN } {
-            let Some(oldest) = t.half.pop_first() else {
-                if *open == 0 {
-                    t.sources.remove(&peer.ip());
-                }
-                return None;
-            };
-            t.writers.remove(&oldest);
-        }
-        *open += 1;
-        *half += usize::from(accepted);
         t.next += 1;
         let conn = ConnId(t.next);
-        let (tx, rx) = mpsc::channel(QUEUE);
-        t.writers.insert(conn, tx);
-        if accepted {
-            t.half.insert(conn);
-        }
-        t.by_peer.insert((listener, peer), conn);
+        let (writer, rx) = mpsc::channel(QUEUE);
+        let stage = if accepted { Stage::Silent } else { Stage::Kept };
+        t.insert(conn, Conn { writer, listener, peer, stage });
         Some((conn, rx))
     }
 
-    fn forget(&self, flow: &Flow, half: bool) {
-        let mut t = self.table();
-        let Some(conn) = flow.conn else { return };
-        t.writers.remove(&conn);
-        t.half.remove(&conn);
-        if t.by_peer.get(&(flow.listener, flow.peer)) == Some(&conn) {
-            t.by_peer.remove(&(flow.listener, flow.peer));
-        }
-        if let Some((open, halves)) = t.sources.get_mut(&flow.peer.ip()) {
-            *open = open.saturating_sub(1);
-            *halves = halves.saturating_sub(usize::from(half));
-            if *open == 0 {
-                t.sources.remove(&flow.peer.ip());
-            }
-        }
-    }
-
     fn opened(&self, flow: &Flow) {
-        let mut t = self.table();
-        if let Some((_, half)) = t.sources.get_mut(&flow.peer.ip()) {
-            *half = half.saturating_sub(1);
-        }
         if let Some(conn) = flow.conn {
-            t.half.remove(&conn);
+            self.table().promote(conn, Stage::Heard);
         }
     }
 
-    /// Sends by the flow's connection, another open one to the peer, or a new one.
+    /// A registered phone or an upstream speaks by this connection: it gives way to nobody.
+    pub fn keep(&self, conn: ConnId) {
+        self.table().promote(conn, Stage::Kept);
+    }
+
+    /// Sends by the flow's connection, another open one to the peer, or a new one. Where the flow's
+    /// own has gone, its peer's port was that connection's and nobody listens there: the engine is
+    /// told, who knows where the peer does (RFC 3261 §18.2.2).
     pub fn send(&self, flow: Flow, bytes: Bytes) {
         let writer = {
             let t = self.table();
-            let own = flow.conn.and_then(|c| t.writers.get(&c));
-            let other =
-                || t.by_peer.get(&(flow.listener, flow.peer)).and_then(|c| t.writers.get(c));
-            own.or_else(other).cloned()
+            let own = flow.conn.and_then(|c| t.open.get(&c));
+            let other = || t.by_peer.get(&(flow.listener, flow.peer)).and_then(|c| t.open.get(c));
+            own.or_else(other).map(|c| c.writer.clone())
         };
         if let Some(writer) = writer {
             // A peer that does not read loses messages, not us memory.
             let _ = writer.try_send(bytes);
             return;
         }
+        if flow.conn.is_some() {
+            self.report(Arrival::Failed(flow));
+            return;
+        }
         match self.register(flow.peer, flow.listener, false) {
             Some((conn, writes)) => {
-                if let Some(w) = self.table().writers.get(&conn) {
-                    let _ = w.try_send(bytes);
+                if let Some(c) = self.table().open.get(&conn) {
+                    let _ = c.writer.try_send(bytes);
                 }
                 let flow = Flow { conn: Some(conn), ..flow };
                 tokio::spawn(self.clone().connect(flow, writes));
@@ -202,7 +286,13 @@ impl Streams {
 
     /// Closes after what is queued was written.
     pub fn close(&self, conn: ConnId) {
-        self.table().writers.remove(&conn);
+        self.table().remove(conn);
+    }
+
+    fn forget(&self, flow: &Flow) {
+        if let Some(conn) = flow.conn {
+            self.table().remove(conn);
+        }
     }
 
     fn report(&self, arrival: Arrival) {
@@ -217,13 +307,19 @@ impl Streams {
         match timeout(CONNECT, dial(flow.peer, local)).await {
             Ok(Ok(stream)) => self.run(stream, flow, writes, false).await,
             Ok(Err(_)) | Err(_) => {
-                self.forget(&flow, false);
+                self.forget(&flow);
                 let _ = self.queue.send(Arrival::Failed(flow)).await;
             }
         }
     }
 
-    async fn run(self, stream: TcpStream, flow: Flow, writes: mpsc::Receiver<Bytes>, new: bool) {
+    async fn run(
+        self,
+        stream: TcpStream,
+        flow: Flow,
+        mut writes: mpsc::Receiver<Bytes>,
+        new: bool,
+    ) {
         let _ = stream.set_nodelay(true);
         let probes = TcpKeepalive::new().with_time(PROBE).with_interval(PROBE).with_retries(3);
         let _ = SockRef::from(&stream).set_tcp_keepalive(&probes);
@@ -231,9 +327,13 @@ impl Streams {
         let mut half = new;
         tokio::select! {
             () = self.read(read, flow, &mut half) => {}
-            () = write_all(write, writes) => {}
+            () = write_all(write, &mut writes) => {}
         }
-        self.forget(&flow, half);
+        self.forget(&flow);
+        // What was not written any more is not lost without a word.
+        if writes.try_recv().is_ok() {
+            let _ = self.queue.send(Arrival::Failed(flow)).await;
+        }
         if let Some(conn) = flow.conn {
             let _ = self.queue.send(Arrival::Closed(conn)).await;
         }
@@ -289,7 +389,7 @@ async fn dial(peer: SocketAddr, local: Option<IpAddr>) -> io::Result<TcpStream> 
     socket.connect(peer).await
 }
 
-async fn write_all(mut write: OwnedWriteHalf, mut writes: mpsc::Receiver<Bytes>) {
+async fn write_all(mut write: OwnedWriteHalf, writes: &mut mpsc::Receiver<Bytes>) {
     while let Some(bytes) = writes.recv().await {
         if write.write_all(&bytes).await.is_err() {
             return;

@@ -19,6 +19,8 @@ pub enum Output {
     },
     /// Close this stream connection after what is queued was sent.
     CloseConnection(crate::ground::ConnId),
+    /// A registered phone or an upstream speaks by this stream connection: it gives way to nobody.
+    KeepConnection(crate::ground::ConnId),
     /// For the relay; to be done before the next `Transmit`.
     Relay(relay::Command),
     /// Append to the audit log.

@@ -117,6 +117,9 @@ impl Phones {
 
     fn bind(&mut self, w: &World, out: &mut Outbox, binding: Binding) {
         out.emit(Output::Store(Entry::Binding(binding.stored())));
+        if let Some(conn) = binding.flow.conn {
+            out.emit(Output::KeepConnection(conn));
+        }
         self.bindings.insert(binding);
         self.arm_expiry(w);
     }

@@ -10,13 +10,18 @@ const LONG: Duration = Duration::from_secs(3_600);
 
 /// A listener with these limits, and what arrives there.
 async fn listening(total: usize, per_source: usize) -> (SocketAddr, mpsc::Receiver<Arrival>) {
+    let (_, at, arrivals) = gate(total, per_source).await;
+    (at, arrivals)
+}
+
+async fn gate(total: usize, per_source: usize) -> (Streams, SocketAddr, mpsc::Receiver<Arrival>) {
     let limits = Limits { connections: total, connections_per_source: per_source, ..limits() };
     let (queue, arrivals) = mpsc::channel(64);
     let socket = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let at = socket.local_addr().expect("bound");
     let streams = Streams::new(Vec::new(), &limits, queue);
-    tokio::spawn(streams.accept(socket, ListenerId(0)));
-    (at, arrivals)
+    tokio::spawn(streams.clone().accept(socket, ListenerId(0)));
+    (streams, at, arrivals)
 }
 
 fn limits() -> Limits {
@@ -28,10 +33,12 @@ async fn connect(at: SocketAddr, from: [u8; 4]) -> TcpStream {
 }
 
 /// Sends and waits until the driver has it.
-async fn say(stream: &mut TcpStream, arrivals: &mut mpsc::Receiver<Arrival>) {
+async fn say(stream: &mut TcpStream, arrivals: &mut mpsc::Receiver<Arrival>) -> ConnId {
     stream.write_all(OPTIONS.as_bytes()).await.expect("written");
-    let got = arrivals.recv().await;
-    assert!(matches!(got, Some(Arrival::Message { .. })), "{got:?}");
+    match arrivals.recv().await {
+        Some(Arrival::Message { flow, .. }) => flow.conn.expect("a connection"),
+        other => panic!("{other:?}"),
+    }
 }
 
 async fn closed(stream: &mut TcpStream) -> bool {
@@ -63,52 +70,80 @@ async fn a_connection_that_says_nothing_is_closed() {
 }
 
 #[tokio::test]
-async fn connections_are_capped_by_source_and_in_total() {
-    let (at, mut arrivals) = listening(3, 2).await;
-    let mut open = Vec::new();
-    for from in [[127, 0, 0, 1], [127, 0, 0, 1], [127, 0, 0, 2]] {
-        let mut stream = connect(at, from).await;
-        say(&mut stream, &mut arrivals).await;
-        open.push(stream);
-        if open.len() == 2 {
-            assert!(closed(&mut connect(at, [127, 0, 0, 1]).await).await, "a third of one source");
-        }
-    }
-    assert!(closed(&mut connect(at, [127, 0, 0, 3]).await).await, "a fourth of all");
-    drop(open.pop());
+async fn in_a_full_share_the_source_s_own_oldest_gives_way() {
+    let (streams, at, mut arrivals) = gate(100, 2).await;
+    let mut phone = connect(at, [127, 0, 0, 1]).await;
+    streams.keep(say(&mut phone, &mut arrivals).await);
+    let mut spoken = connect(at, [127, 0, 0, 1]).await;
+    say(&mut spoken, &mut arrivals).await;
+    let mut silent = connect(at, [127, 0, 0, 1]).await;
+    let mut other = connect(at, [127, 0, 0, 2]).await;
+    say(&mut other, &mut arrivals).await;
+    let mut third = connect(at, [127, 0, 0, 1]).await;
+    assert!(closed(&mut silent).await, "who said nothing goes first");
     assert!(matches!(arrivals.recv().await, Some(Arrival::Closed(_))));
-    say(&mut connect(at, [127, 0, 0, 3]).await, &mut arrivals).await;
+    say(&mut third, &mut arrivals).await;
+    let mut fourth = connect(at, [127, 0, 0, 1]).await;
+    assert!(closed(&mut spoken).await, "then the oldest that proved nothing");
+    assert!(matches!(arrivals.recv().await, Some(Arrival::Closed(_))));
+    say(&mut fourth, &mut arrivals).await;
+    for stays in [&mut phone, &mut third, &mut other] {
+        say(stays, &mut arrivals).await;
+    }
 }
 
 #[tokio::test]
-async fn the_oldest_connection_without_a_message_gives_way() {
-    let (at, mut arrivals) = listening(3, 3).await;
+async fn in_a_full_table_the_oldest_unproved_gives_way_and_the_proved_to_nobody() {
+    let (streams, at, mut arrivals) = gate(3, 3).await;
     let mut phone = connect(at, [127, 0, 0, 1]).await;
-    say(&mut phone, &mut arrivals).await;
+    streams.keep(say(&mut phone, &mut arrivals).await);
     let mut oldest = connect(at, [127, 0, 0, 2]).await;
     let mut other = connect(at, [127, 0, 0, 2]).await;
     let mut late = connect(at, [127, 0, 0, 3]).await;
     assert!(closed(&mut oldest).await);
     assert!(matches!(arrivals.recv().await, Some(Arrival::Closed(_))));
-    say(&mut late, &mut arrivals).await;
-    say(&mut other, &mut arrivals).await;
+    streams.keep(say(&mut late, &mut arrivals).await);
+    streams.keep(say(&mut other, &mut arrivals).await);
     say(&mut phone, &mut arrivals).await;
     let mut none = connect(at, [127, 0, 0, 4]).await;
-    assert!(closed(&mut none).await, "all three have spoken");
+    assert!(closed(&mut none).await, "all three have proved themselves");
+    drop(other);
+    assert!(matches!(arrivals.recv().await, Some(Arrival::Closed(_))));
+    say(&mut connect(at, [127, 0, 0, 4]).await, &mut arrivals).await;
 }
 
 #[tokio::test]
-async fn half_open_connections_of_a_source_are_capped() {
+async fn slow_connections_from_a_phone_s_address_keep_it_from_nothing() {
     let (at, mut arrivals) = listening(100, 100).await;
-    let mut half = Vec::new();
-    for _ in 0..HALF_OPEN {
-        half.push(connect(at, [127, 0, 0, 1]).await);
+    let mut slow = Vec::new();
+    for _ in 0..HALF_OPEN * 2 {
+        let mut stream = connect(at, [127, 0, 0, 1]).await;
+        stream.write_all(b"REGISTER sip:").await.expect("written");
+        slow.push(stream);
     }
-    assert!(closed(&mut connect(at, [127, 0, 0, 1]).await).await);
-    let mut other = connect(at, [127, 0, 0, 2]).await;
-    say(&mut other, &mut arrivals).await;
-    say(half.last_mut().expect("open"), &mut arrivals).await;
-    say(&mut connect(at, [127, 0, 0, 1]).await, &mut arrivals).await;
+    let mut phone = connect(at, [127, 0, 0, 1]).await;
+    // The oldest half of them, and one more, gave way.
+    for stream in slow.iter_mut().take(HALF_OPEN + 1) {
+        assert!(closed(stream).await);
+        assert!(matches!(arrivals.recv().await, Some(Arrival::Closed(_))));
+    }
+    say(&mut phone, &mut arrivals).await;
+}
+
+#[tokio::test]
+async fn what_a_gone_connection_should_have_carried_is_told_and_nobody_is_called() {
+    let (streams, at, mut arrivals) = gate(10, 10).await;
+    let mut phone = connect(at, [127, 0, 0, 1]).await;
+    let conn = say(&mut phone, &mut arrivals).await;
+    let peer = phone.local_addr().expect("bound");
+    drop(phone);
+    assert!(matches!(arrivals.recv().await, Some(Arrival::Closed(_))));
+    let again = TcpListener::bind(peer).await;
+    let flow = Flow { listener: ListenerId(0), transport: Transport::Tcp, peer, conn: Some(conn) };
+    streams.send(flow, Bytes::from_static(OPTIONS.as_bytes()));
+    let told = arrivals.recv().await;
+    assert!(matches!(told, Some(Arrival::Failed(f)) if f == flow), "{told:?}");
+    drop(again);
 }
 
 #[tokio::test]
