@@ -16,8 +16,10 @@ mod call;
 mod cancel;
 mod cancel_reason;
 mod connected_identity;
+mod credentials;
 #[cfg(feature = "daemon")]
 mod docs;
+mod emergency;
 mod findings;
 mod forking;
 #[cfg(feature = "daemon")]
@@ -29,7 +31,9 @@ mod limits;
 mod listed;
 mod media;
 mod numbers;
+mod other_ports;
 mod policy;
+mod private_headers;
 mod quality_reports;
 mod record_route;
 mod registration;

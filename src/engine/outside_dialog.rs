@@ -9,7 +9,7 @@ use super::digest::Check;
 use super::ids::PassId;
 use super::phones::tells_false_from;
 use super::transactions::{CancelFault, Event};
-use super::{Engine, proxy_client, proxy_server};
+use super::{Engine, Output, proxy_client, proxy_server};
 use crate::audit::{Outcome, SecurityClass};
 use crate::config::Allow;
 use crate::ground::{CallNo, Flow, Side};
@@ -139,7 +139,7 @@ impl Engine {
     /// because its From is another's.
     fn attempt(&mut self, i: Incoming) -> Option<Attempt> {
         let sender = match i.side {
-            Side::Inside => proxy_server::admit(&self.world, &self.phones, &i),
+            Side::Inside => proxy_server::admit(&self.world, &self.phones, &self.upstreams, &i),
             Side::Outside => proxy_client::admit(&self.world, &self.upstreams, &i),
         };
         let mut attempt = self.judged(i, sender);
@@ -151,6 +151,9 @@ impl Engine {
         let mut borrowed = self.borrowed(&attempt);
         if self.may_prove(&attempt, borrowed.is_some()) {
             let user = self.prove(&attempt.incoming)?;
+            if let Some(conn) = attempt.incoming.flow.conn {
+                self.out.emit(Output::KeepConnection(conn));
+            }
             let sender = Sender { user: Some(user), ..attempt.sender };
             attempt = self.judged(attempt.incoming, sender);
             borrowed = self.borrowed(&attempt);
@@ -229,7 +232,7 @@ impl Engine {
             }
             Check::Wrong(fault) => fault,
         };
-        self.out.security(SecurityClass::BadPassword, i.flow, fault.to_string());
+        self.out.security(fault.class(), i.flow, fault.to_string());
         let (status, phrase) = fault.answer();
         self.refuse(i, &Answer::new(status, phrase));
         None

@@ -11,9 +11,11 @@ use super::world::World;
 use crate::ground::Side;
 use crate::wire::sip::{Message, Method, Scheme};
 
-/// Whose flow an inside request came by.
-pub(crate) fn admit(w: &World, phones: &Phones, i: &Incoming) -> Sender {
-    Sender { side: Side::Inside, user: phones.sender(w, i), upstream: None }
+/// Whose flow an inside request came by; in front of a PBX that authenticates, and is not known to
+/// be down, whose address.
+pub(crate) fn admit(w: &World, phones: &Phones, upstreams: &Upstreams, i: &Incoming) -> Sender {
+    let vouches = |name: &str| !w.is_registrar() && !upstreams.is_down(w, name);
+    Sender { side: Side::Inside, user: phones.sender(w, i, vouches), upstream: None }
 }
 
 /// Whether a request for this site's domain is our collector's: every PUBLISH (there is no other

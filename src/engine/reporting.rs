@@ -35,7 +35,7 @@ impl Engine {
             return Ok(());
         }
         let user = match i.side {
-            Side::Inside => self.phones.sender(&self.world, i),
+            Side::Inside => self.phones.sender(&self.world, i, |_| false),
             Side::Outside => None,
         };
         let body = message.body().to_vec();

@@ -162,6 +162,12 @@ impl Upstreams {
         self.place(w.config().upstreams.iter().position(|u| u.name == name))
     }
 
+    /// It was asked and did not answer, or is there no more.
+    pub(crate) fn is_down(&self, w: &World, name: &str) -> bool {
+        let state = self.named(w, name).and_then(|id| self.state(id));
+        state.is_none_or(|u| u.health == Health::Down)
+    }
+
     /// By domain, then by number, then the first that takes any.
     pub(crate) fn choose(&self, w: &World, uri: &Uri, number: &str) -> Option<UpstreamId> {
         let all = &w.config().upstreams;

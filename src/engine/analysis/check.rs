@@ -26,6 +26,9 @@ pub(crate) fn unroutable() -> Objection {
 pub(crate) fn check(w: &World, i: &Incoming) -> Option<Objection> {
     match i.uri.scheme {
         Scheme::Sip | Scheme::Tel => {}
+        // Whoever dials an emergency service means whom the site sends such calls to (RFC 5031);
+        // other services would have to be resolved, and this gateway resolves none.
+        Scheme::Other(_) if i.uri.is_emergency_service() => {}
         // sips asks for TLS on every hop (RFC 5630), which this gateway does not speak yet.
         Scheme::Sips | Scheme::Other(_) => return Some(unroutable()),
     }

@@ -12,7 +12,14 @@ use crate::wire::sip::{Method, Name, NameAddr, Uri};
 
 impl Phones {
     /// The user whose flow a request came by: the line that From names, if the flow has it.
-    pub(crate) fn sender(&self, w: &World, i: &Incoming) -> Option<String> {
+    /// `vouches` says of an upstream that it asks for credentials itself: then a phone may speak by
+    /// another port or connection than it registered by, if its address has the line in From.
+    pub(crate) fn sender(
+        &self,
+        w: &World,
+        i: &Incoming,
+        vouches: impl Fn(&str) -> bool,
+    ) -> Option<String> {
         let alive = |b: &&Binding| b.expires > w.wall();
         let claimed = i.from.uri.user_decoded().unwrap_or_default();
         let same =
@@ -20,6 +27,10 @@ impl Phones {
         // A phone with several lines sends all of them by one flow.
         let line = self.bindings.of_user(&claimed).filter(alive).find(same);
         let any = line.or_else(|| self.bindings.of_flow(&i.flow).find(alive));
+        let near = |b: &&Binding| {
+            b.flow.peer.ip() == i.flow.peer.ip() && !b.upstream.is_empty() && vouches(&b.upstream)
+        };
+        let any = any.or_else(|| self.bindings.of_user(&claimed).filter(alive).find(near));
         any.map(|b| b.user().to_owned())
     }
 
@@ -86,7 +97,7 @@ impl Phones {
     }
 
     /// Values of a challenge, strongest first.
-    pub(crate) fn challenge(&self, w: &World, stale: bool) -> Vec<String> {
+    pub(crate) fn challenge(&mut self, w: &World, stale: bool) -> Vec<String> {
         self.auth.challenge(w.wall(), stale)
     }
 }
