@@ -41,7 +41,7 @@ pub use upstreams::{Health, UpstreamView};
 pub use world::seal;
 
 use crate::config::Config;
-use crate::ground::{CallNo, ConnId, Flow, Mono, Now, Side, Wall};
+use crate::ground::{CallNo, Flow, Mono, Now, Wall};
 use crate::policy::RuleSet;
 use crate::wire::sip::{Framing, Message};
 use analysis::{Veil, answer};
@@ -141,7 +141,10 @@ impl Engine {
         match input {
             Input::Message { flow, bytes } => self.receive(flow, bytes),
             Input::StreamRefused { flow, refusal } => self.refuse_unread(flow, &refusal),
-            Input::ConnectionClosed(conn) => self.connection_closed(conn),
+            Input::ConnectionClosed(conn) => {
+                self.streams.closed(conn);
+                self.phones.connection_closed(conn);
+            }
             Input::TransportFailed(flow) => {
                 self.transactions.transport_failed(&self.world, &mut self.out, &flow);
             }
@@ -213,24 +216,10 @@ impl Engine {
         }
     }
 
-    fn connection_closed(&mut self, conn: ConnId) {
-        self.streams.closed(conn);
-        self.phones.connection_closed(conn);
-    }
-
-    /// A connection that brings something for the first time; an upstream's gives way to nobody.
-    fn note_stream(&mut self, flow: &Flow) {
-        let Some(conn) = flow.conn else { return };
-        let outside = self.world.side(flow.listener) == Side::Outside;
-        let upstream = || self.upstreams.of_source(&self.world, flow.peer.ip()).is_some();
-        if self.streams.heard(conn) && outside && upstream() {
-            self.out.emit(Output::KeepConnection(conn));
-        }
-    }
-
     /// One datagram or framed message.
     fn receive(&mut self, flow: Flow, bytes: Bytes) {
-        self.note_stream(&flow);
+        let upstream = |ip| self.upstreams.of_source(&self.world, ip).is_some();
+        self.streams.heard(&mut self.out, &flow, self.world.side(flow.listener), upstream);
         let framing =
             if flow.transport.is_reliable() { Framing::Stream } else { Framing::Datagram };
         match Message::parse(bytes, framing) {

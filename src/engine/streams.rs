@@ -1,17 +1,29 @@
 //! Stream connections as the engine knows them: those that have brought something and are not
 //! closed. Numbers only; what goes by one is others' business.
 
-use crate::ground::ConnId;
+use super::outbox::Outbox;
+use super::output::Output;
+use crate::ground::{ConnId, Flow, Side};
 use std::collections::HashSet;
+use std::net::IpAddr;
 
 /// Connections that are there; as many as the driver lets be open.
 #[derive(Debug, Default)]
 pub(crate) struct Streams(HashSet<ConnId>);
 
 impl Streams {
-    /// Something came by it; true: for the first time.
-    pub(crate) fn heard(&mut self, conn: ConnId) -> bool {
-        self.0.insert(conn)
+    /// Something came by a flow. An upstream's connection gives way to nobody.
+    pub(crate) fn heard(
+        &mut self,
+        out: &mut Outbox,
+        flow: &Flow,
+        side: Side,
+        is_upstream: impl Fn(IpAddr) -> bool,
+    ) {
+        let new = flow.conn.filter(|conn| self.0.insert(*conn));
+        if let Some(conn) = new.filter(|_| side == Side::Outside && is_upstream(flow.peer.ip())) {
+            out.emit(Output::KeepConnection(conn));
+        }
     }
 
     pub(crate) fn closed(&mut self, conn: ConnId) {
