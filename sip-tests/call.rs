@@ -213,8 +213,6 @@ fn a_stranger_cannot_end_a_call() {
     forged.ua.at = lab.outside("198.51.100.66:5060");
     let bye = forged.request(&mut lab, "BYE");
     lab.send(forged.ua.at, bye);
-    let no = lab.next(forged.ua.at).expect("an answer");
-    assert!(matches!(no.status(), 403 | 481), "{no}");
     lab.nothing_left();
     assert_eq!(lab.security(), ["in_dialog_source"]);
     let mut forged = a.clone();

@@ -85,8 +85,9 @@ fn the_upstream_reaches_phones_and_nobody_else_does() {
     let stranger = Ua::new(lab.outside("198.51.100.66:5060"), "x");
     let invite = stranger.request_to(&mut lab, "INVITE", &sealed).sdp(stranger.sdp(6000));
     lab.send(stranger.at, invite);
-    assert_eq!(last(&mut lab, &stranger), 403);
     lab.nothing_left();
+    let denied = |r: &Record| matches!(r, Record::CallAttempt { verdict: Ruling::Deny, .. });
+    assert!(lab.records.iter().any(denied));
     let invite = pbx.request_to(&mut lab, "INVITE", &sealed).sdp(pbx.sdp(6000));
     lab.send(pbx.at, invite);
     lab.expect(pbx.at, "100");

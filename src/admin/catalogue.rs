@@ -326,6 +326,11 @@ const HOUSEKEEPING: &[Family] = &[
         &[("class", Closed(&SECURITY))],
         "Security events by class, as in the audit log.",
     ),
+    counter(
+        "portreeve_silenced_requests_total",
+        &[("method", Closed(&["INVITE", "other"]))],
+        "Requests of nobody known that got no answer (strangers = \"silent\").",
+    ),
     counter("portreeve_audit_records_total", &[], "Audit lines written."),
     counter("portreeve_audit_write_failures_total", &[], "Commits of the audit log that failed."),
     counter("portreeve_audit_suppressed_records_total", &[], "Audit records that were lost."),

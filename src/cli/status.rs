@@ -29,6 +29,12 @@ fn screen(v: &Value) -> String {
     for u in list(v, "/upstreams") {
         let _ = writeln!(out, "  upstream       {}", upstream(u));
     }
+    let [invites, others] = ["invites", "others"].map(|k| number(v, &format!("/silenced/{k}")));
+    if invites + others > 0 {
+        let hint = if invites > 0 { "   is one your provider? the log has addresses" } else { "" };
+        let _ =
+            writeln!(out, "  strangers      {invites} INVITEs, {others} others unanswered{hint}");
+    }
     for side in ["inside", "outside"] {
         let [used, resting, free] =
             ["used", "quarantined", "free"].map(|k| number(v, &format!("/media_ports/{side}/{k}")));
@@ -98,6 +104,7 @@ mod tests {
                 { "name": "new", "address": "192.0.2.4:5060", "up": null, "for_s": 9,
                   "why": "the configuration changed" },
             ],
+            "silenced": { "invites": 3, "others": 17 },
             "configuration": {
                 "source": "f", "hash": "0123456789abcdef", "last_reload_refused": true,
                 "restart_pending": ["media.ports"],
@@ -111,6 +118,7 @@ mod tests {
             "trunk   192.0.2.2:5060   up for 0:05\n",
             "other   192.0.2.3:5060   not probed\n",
             "new   192.0.2.4:5060   not known for 0:09: the configuration changed\n",
+            "strangers      3 INVITEs, 17 others unanswered   is one your provider?",
             "FULL",
             "f   0123456789ab\n",
             "the last reload was refused",

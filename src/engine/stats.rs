@@ -89,6 +89,8 @@ pub struct Stats {
     pub unmeasured: [[u64; 4]; 2],
     /// `call_quality_total{category}`.
     pub quality: [u64; CATEGORIES.len()],
+    /// `silenced_requests_total{method}`: INVITE, any other.
+    pub silenced: [u64; 2],
     /// `vq_reports_total{result}`: accepted, refused.
     pub vq_reports: [u64; 2],
     /// Those that are configured, in the file's order.
