@@ -21,6 +21,7 @@ mod credentials;
 mod docs;
 mod emergency;
 mod findings;
+mod flows;
 mod forking;
 #[cfg(feature = "daemon")]
 mod grafana;
@@ -45,6 +46,7 @@ mod service_route;
 mod simulate;
 #[cfg(feature = "daemon")]
 mod standstill;
+mod strangers;
 mod streams;
 mod strict_routers;
 mod subscription;
@@ -56,3 +58,4 @@ mod two_upstreams;
 mod untagged;
 mod usages;
 mod view;
+mod written_ports;

@@ -1,9 +1,9 @@
 //! The gateway as one sans-IO machine: `handle_input` once, then `poll_output` until `Timeout`.
-//! It never reads a clock, a socket or a file. Five parts keep its state (`transactions`, `calls`,
-//! `phones`, `upstreams`, `outbox`), each with private fields and timers of its own, over a `world`
-//! that they only read; the coordinators alone know several of them: a request outside a dialog
-//! (`outside_dialog`, `forking`, `registration`), one inside (`in_dialog`, `reporting`), a response
-//! (`response`), an end (`ending`).
+//! It never reads a clock, a socket or a file. Parts keep its state (`transactions`, `calls`,
+//! `phones`, `upstreams`, `streams`, `strangers`, `outbox`), each with private fields and timers of
+//! its own, over a `world` that they only read; the coordinators alone know several of them: a
+//! request outside a dialog (`outside_dialog`, `forking`, `registration`), one inside (`in_dialog`,
+//! `reporting`), a response (`response`), an end (`ending`).
 
 mod analysis;
 mod attempt;
@@ -25,6 +25,7 @@ mod registration;
 mod reporting;
 mod response;
 pub mod stats;
+mod strangers;
 mod streams;
 pub mod transactions;
 mod upstreams;
@@ -50,6 +51,7 @@ use calls::Calls;
 use outbox::Outbox;
 use phones::Phones;
 use std::sync::Arc;
+use strangers::Strangers;
 use streams::Streams;
 use transactions::{Heard, Transactions};
 use upstreams::{Upstreams, Wake};
@@ -94,6 +96,7 @@ pub struct Engine {
     phones: Phones,
     upstreams: Upstreams,
     streams: Streams,
+    strangers: Strangers,
     out: Outbox,
     gate: Gate,
 }
@@ -126,6 +129,7 @@ impl Engine {
             phones: Phones::new(&world, seeds.nonce),
             upstreams: Upstreams::new(&world),
             streams: Streams::default(),
+            strangers: Strangers::default(),
             out: Outbox::default(),
             gate: Gate::default(),
             world,
@@ -144,6 +148,7 @@ impl Engine {
             Input::ConnectionClosed(conn) => {
                 self.streams.closed(conn);
                 self.phones.connection_closed(conn);
+                self.transactions.connection_closed(conn);
             }
             Input::TransportFailed(flow) => {
                 self.transactions.transport_failed(&self.world, &mut self.out, &flow);
@@ -173,6 +178,7 @@ impl Engine {
             self.calls.poll_timeout(),
             self.phones.poll_timeout(),
             self.upstreams.poll_timeout(),
+            self.strangers.poll_timeout(),
         ];
         parts.into_iter().flatten().min()
     }
@@ -181,6 +187,7 @@ impl Engine {
         let (w, out) = (&self.world, &mut self.out);
         while self.calls.handle_timeout(w, out) {}
         while self.phones.handle_timeout(w, out) {}
+        while self.strangers.handle_timeout(w, out) {}
         while self.transactions.handle_timeout(&self.world, &mut self.out) {
             self.hear();
         }
@@ -237,6 +244,11 @@ impl Engine {
         out.count_rejected(w.side(flow.listener), refusal.reason);
         let class = crate::audit::SecurityClass::Malformed;
         out.security(class, flow, refusal.phrase.to_string());
+        if proxy_client::is_silent_to(w, &self.upstreams, &self.phones, &flow) {
+            let method = refusal.answerable.as_ref().map(|r| r.method());
+            self.strangers.silence(w, out, &flow, method);
+            return;
+        }
         let Some(request) = &refusal.answerable else { return };
         let mut request = (**request).clone();
         let reply = answer::way(w, &mut request, flow);

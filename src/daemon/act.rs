@@ -24,7 +24,6 @@ impl EventLoop {
             Output::CloseConnection(conn) => self.streams.close(conn),
             Output::Relay(command) => return self.relay.queue(command).err().map(Input::Relay),
             Output::KeepConnection(conn) => self.streams.keep(conn),
-            Output::Relay(command) => return self.relay.apply(command).err().map(Input::Relay),
             Output::Record(record) => {
                 if let Some(audit) = &self.audit {
                     audit.append(now, record);

@@ -372,6 +372,7 @@ mod tests {
             local: "10.0.0.9:5060".parse().unwrap(),
             transport: Transport::Udp,
             peer: "10.0.0.1:5060".parse().unwrap(),
+            source: None,
             expires: 99,
             call_id: "c".into(),
             cseq: 1,

@@ -7,7 +7,7 @@ use super::analysis::body::BodyRefusal;
 use super::analysis::contact_of;
 use super::analysis::headers::foreign_routes;
 use super::calls::{Call, Fork, LegState, State};
-use super::proxy_client::next_hop;
+use super::proxy_client::{find, next_hop};
 use super::purpose::Purpose;
 use super::transactions::Answer;
 use super::world::{World, with_tag};
@@ -76,10 +76,11 @@ impl Engine {
 
     /// A request of our own within a dialog, towards one leg.
     fn originate(&mut self, method: Method, seq: u32, call: &Call, fork: &Fork, to: Leg) {
-        let leg: &LegState = match to {
-            Leg::Caller => &call.caller,
-            Leg::Callee => &fork.callee,
+        let mut leg = match to {
+            Leg::Caller => call.caller.clone(),
+            Leg::Callee => fork.callee.clone(),
         };
+        find(&self.world, &self.phones, &self.streams, &mut leg);
         let callee = with_tag(&leg.to, &fork.tag);
         let caller = with_tag(&leg.from, &call.caller_tag);
         let names = match to {
@@ -87,7 +88,7 @@ impl Engine {
             Leg::Callee => [caller, callee],
         };
         let w = &self.world;
-        let (request, branch, flow) = within(w, &method, seq, leg, names);
+        let (request, branch, flow) = within(w, &method, seq, &leg, names);
         self.transactions.originate(w, &mut self.out, request, branch, flow);
     }
 
@@ -186,6 +187,7 @@ impl Engine {
             contact: contact_of(response).or_else(|| Uri::parse(asked.uri().as_bytes())),
             routes,
             upstream: None,
+            home: None,
         };
         let names = [leg.from.clone(), leg.to.clone()];
         Some(within(w, method, seq, &leg, names))

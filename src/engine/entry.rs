@@ -46,8 +46,11 @@ pub struct StoredBinding {
     pub local: SocketAddr,
     /// `udp` or `tcp`.
     pub transport: Transport,
-    /// The phone's address as seen.
+    /// Where the phone is reached.
     pub peer: SocketAddr,
+    /// Where it sends from, when that is another port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SocketAddr>,
     /// Wall seconds at which it ends.
     pub expires: u64,
     /// Call-ID and CSeq of the REGISTER that made it.

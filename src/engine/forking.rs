@@ -8,7 +8,7 @@ use super::analysis::headers::{Crossing, carry, foreign_routes};
 use super::attempt::{Attempt, Route};
 use super::calls::{Face, Kind, LegState, Said, Speaker};
 use super::ids::{PassId, ServerId};
-use super::phones::Phones;
+use super::phones::{Home, Phones};
 use super::purpose::Purpose;
 use super::world::World;
 use crate::audit::{Outcome, SecurityClass};
@@ -148,6 +148,7 @@ impl Engine {
                     contact: Some(self.outward_uri(a, allow, domain?)),
                     routes: services(&self.world, &self.phones, a, self.upstreams.name(*id)),
                     upstream: Some(*id),
+                    home: None,
                 }])
             }
             Route::Bindings(keys) => {
@@ -162,6 +163,7 @@ impl Engine {
                         contact: Some(b.contact.clone()),
                         routes: Vec::new(),
                         upstream: None,
+                        home: Some(Home::of(b)),
                     })
                 };
                 let legs: Vec<LegState> = keys.iter().filter_map(leg).collect();
@@ -186,15 +188,17 @@ impl Engine {
 
     fn begin_call(&mut self, a: &Attempt, no: CallNo, kind: Kind) {
         let i = &a.incoming;
+        let (contact, user) = (i.contact(), a.sender.user.as_deref());
         let caller = LegState {
             side: a.sender.side,
-            flow: i.flow,
+            flow: i.way(&self.world, contact.as_ref()),
             call_id: i.call_id().to_owned(),
             from: i.message.first(&Name::From).unwrap_or_default().to_vec(),
             to: i.message.first(&Name::To).unwrap_or_default().to_vec(),
-            contact: i.contact(),
+            contact,
             routes: foreign_routes(&self.world, &i.message),
             upstream: a.sender.upstream,
+            home: user.and_then(|user| self.phones.home(&self.world, i, user)),
         };
         self.calls.begin(&self.world, a, no, kind, caller);
     }

@@ -5,11 +5,13 @@ use super::analysis::answer::Answer;
 use super::analysis::body::{Role, Way};
 use super::analysis::headers::{Crossing, carry};
 use super::analysis::{Incoming, Veil};
-use super::calls::{Face, Place, Said, Speaker};
+use super::calls::{Calls, Face, Place, Said, Speaker};
 use super::ending::refuse_all;
-use super::proxy_client::{may_speak, next_hop, was_shown};
+use super::phones::Phones;
+use super::proxy_client::{find, may_speak, next_hop, was_shown};
 use super::purpose::{InDialog, Purpose};
-use super::world::with_tag;
+use super::streams::Streams;
+use super::world::{World, with_tag};
 use super::{Engine, Level};
 use crate::audit::{EndedBy, SecurityClass};
 use crate::ground::{Flow, Leg};
@@ -18,7 +20,8 @@ use crate::wire::sip::{Message, Method, Name, RejectReason};
 impl Engine {
     /// A request with both tags.
     pub(super) fn within_dialog(&mut self, i: &Incoming) {
-        let Some(place) = self.calls.place(&self.world, i) else {
+        let found = place(&self.world, &self.calls, &self.phones, &self.streams, i);
+        let Some(place) = found else {
             self.out.count_rejected(i.side, RejectReason::NoDialog);
             self.refuse(i, &Answer::new(481, "Call/Transaction Does Not Exist"));
             return;
@@ -36,7 +39,7 @@ impl Engine {
             self.refuse(i, &Answer::busy("Too Many Transactions"));
             return;
         }
-        self.calls.follow(&place, i);
+        self.calls.follow(&self.world, &place, i);
         let server = self.transactions.accept(&self.world, &mut self.out, i);
         let mut request = i.message.clone();
         let late = self.calls.has_offered(place.call, place.leg.other());
@@ -86,7 +89,8 @@ impl Engine {
 
     /// ACK to a 2xx: carried to the callee without a transaction (RFC 6026 §8.8 asks no more).
     pub(super) fn receive_ack(&mut self, i: &Incoming) {
-        let Some(place) = self.calls.place(&self.world, i) else { return };
+        let found = place(&self.world, &self.calls, &self.phones, &self.streams, i);
+        let Some(place) = found else { return };
         let seq = i.message.cseq().seq;
         if place.leg != Leg::Caller && !self.calls.has_invited(&place, seq) {
             return;
@@ -97,7 +101,7 @@ impl Engine {
             return;
         }
         self.calls.acknowledged(place.call);
-        self.calls.follow(&place, i);
+        self.calls.follow(&self.world, &place, i);
         let mut ack = i.message.clone();
         let mut refused = None;
         if self.calls.has_offered(place.call, place.leg.other()) {
@@ -195,4 +199,19 @@ impl Engine {
 /// Requests whose bodies are offers or answers (RFC 3264 with RFC 3261, RFC 3262, RFC 3311).
 fn negotiates(method: &Method) -> bool {
     matches!(method, Method::Invite | Method::Prack | Method::Update)
+}
+
+/// The dialog of a request, its parties where they are now.
+fn place(
+    w: &World,
+    calls: &Calls,
+    phones: &Phones,
+    streams: &Streams,
+    i: &Incoming,
+) -> Option<Place> {
+    let mut place = calls.place(w, i)?;
+    for leg in [&mut place.near, &mut place.far] {
+        find(w, phones, streams, leg);
+    }
+    Some(place)
 }

@@ -8,6 +8,8 @@ use super::attempt::{Attempt, Route, Sender};
 use super::digest::Check;
 use super::ids::PassId;
 use super::phones::tells_false_from;
+use super::proxy_client::is_silent_to;
+use super::response::follow_asker;
 use super::transactions::{CancelFault, Event};
 use super::{Engine, Output, proxy_client, proxy_server};
 use crate::audit::{Outcome, SecurityClass};
@@ -32,6 +34,10 @@ impl Engine {
                 let objection = unroutable();
                 self.out.count_rejected(self.world.side(flow.listener), objection.reason);
                 let (w, out) = (&self.world, &mut self.out);
+                if is_silent_to(w, &self.upstreams, &self.phones, &flow) {
+                    self.strangers.silence(w, out, &flow, Some(unread.message.method()));
+                    return;
+                }
                 answer::send(w, out, &unread.message, unread.reply, &objection.answer);
                 return;
             }
@@ -63,12 +69,21 @@ impl Engine {
         }
     }
 
-    /// One stateless answer.
+    /// One stateless answer, or silence, to who is not admitted.
     pub(super) fn refuse(&mut self, i: &Incoming, answer: &Answer<'_>) {
-        answer::send(&self.world, &mut self.out, &i.message, i.reply, answer);
+        let (w, out) = (&self.world, &mut self.out);
+        if is_silent_to(w, &self.upstreams, &self.phones, &i.flow) {
+            self.strangers.silence(w, out, &i.flow, Some(i.method()));
+        } else {
+            answer::send(w, out, &i.message, i.reply, answer);
+        }
     }
 
     fn receive_cancel(&mut self, i: &Incoming) {
+        if let Some(pass) = self.transactions.cancelled_by(i) {
+            let (calls, phones) = (&self.calls, &self.phones);
+            follow_asker(&self.world, calls, phones, &mut self.transactions, pass);
+        }
         let fault = match self.transactions.cancel(&self.world, &mut self.out, i) {
             Ok(None) => return,
             Ok(Some(pass)) => {
@@ -281,11 +296,13 @@ impl Engine {
         if a.incoming.is(&Method::Register) && self.world.is_registrar() {
             self.register_here(&a.incoming);
         } else if let Some(full) = self.over_limit(&a, allow) {
-            self.refuse(&a.incoming, &full);
+            let (w, out, i) = (&self.world, &mut self.out, &a.incoming);
+            answer::send(w, out, &i.message, i.reply, &full);
             self.call_refused(&a, full.status);
         } else if self.is_strangers_ping(&a) {
             let pong = fitting(&a.incoming.message, pong());
-            self.refuse(&a.incoming, &pong);
+            let (w, out, i) = (&self.world, &mut self.out, &a.incoming);
+            answer::send(w, out, &i.message, i.reply, &pong);
         } else {
             self.dispatch(&a, allow);
         }

@@ -3,12 +3,14 @@
 
 mod bindings;
 pub mod digest;
+mod home;
 mod identity;
 mod registrar;
 mod upstream;
 mod view;
 
 pub(crate) use bindings::Binding;
+pub(crate) use home::Home;
 pub(crate) use identity::tells_false_from;
 pub(crate) use registrar::{Registered, header_seconds};
 pub(crate) use upstream::Pending;
@@ -24,6 +26,7 @@ use crate::ground::{ConnId, Flow, Mono, Wall};
 use crate::wire::sip::{Message, Uri};
 use bindings::Bindings;
 use digest::{Authenticator, Users};
+use home::Moved;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -45,6 +48,7 @@ pub(crate) struct Phones {
     bindings: Bindings,
     auth: Authenticator,
     timers: TimerTable<Due>,
+    moves: Vec<Moved>,
 }
 
 impl Phones {
@@ -52,8 +56,12 @@ impl Phones {
     pub(crate) fn new(w: &World, secret: [u8; 32]) -> Self {
         let users = w.snapshot().users.clone();
         let auth = Authenticator::new(&w.config().registrar.realm, users, secret);
-        let mut phones =
-            Self { bindings: Bindings::default(), auth, timers: TimerTable::default() };
+        let mut phones = Self {
+            bindings: Bindings::default(),
+            auth,
+            timers: TimerTable::default(),
+            moves: Vec::new(),
+        };
         phones.follow_keepalives(w, None);
         phones
     }
@@ -108,6 +116,11 @@ impl Phones {
         }
     }
 
+    /// Somebody registered by this flow.
+    pub(crate) fn is_known(&self, w: &World, flow: &Flow) -> bool {
+        self.bindings.of_flow(flow).any(|b| b.expires > w.wall())
+    }
+
     /// Whether a user registered by this flow; `None`: nobody did.
     pub(crate) fn is_of_flow(&self, flow: &Flow, user: &str) -> Option<bool> {
         let mut theirs = self.bindings.of_flow(flow).peekable();
@@ -119,6 +132,11 @@ impl Phones {
         out.emit(Output::Store(Entry::Binding(binding.stored())));
         if let Some(conn) = binding.flow.conn {
             out.emit(Output::KeepConnection(conn));
+        }
+        let (new, contact) = (binding.flow, &binding.contact);
+        let before = self.bindings.get(&binding.key).map(|b| b.flow);
+        if let Some(old) = before.filter(|old| *old != new) {
+            self.moves.push(Moved { old, new, contact: contact.to_string() });
         }
         self.bindings.insert(binding);
         self.arm_expiry(w);
@@ -151,6 +169,7 @@ impl Phones {
                 aor: s.aor,
                 contact,
                 flow: Flow { listener, transport: s.transport, peer: s.peer, conn: None },
+                source: s.source.unwrap_or(s.peer),
                 local: s.local,
                 expires,
                 call_id: s.call_id,

@@ -6,8 +6,10 @@ use super::analysis::Incoming;
 use super::attempt::{Route, Sender};
 use super::calls::LegState;
 use super::phones::Phones;
+use super::streams::Streams;
 use super::upstreams::Upstreams;
 use super::world::World;
+use crate::config::Strangers;
 use crate::ground::{Flow, Side, Transport};
 use crate::wire::sip::{Method, NameAddr};
 use std::net::{IpAddr, SocketAddr};
@@ -16,6 +18,12 @@ use std::net::{IpAddr, SocketAddr};
 pub(crate) fn admit(w: &World, upstreams: &Upstreams, i: &Incoming) -> Sender {
     let upstream = upstreams.of_source(w, i.flow.peer.ip());
     Sender { side: Side::Outside, user: None, upstream }
+}
+
+/// Nobody that is known sends by this flow, and its interface answers no others.
+pub(crate) fn is_silent_to(w: &World, upstreams: &Upstreams, phones: &Phones, flow: &Flow) -> bool {
+    let silent = w.net().interface(flow.listener).is_some_and(|i| i.strangers == Strangers::Silent);
+    silent && upstreams.of_source(w, flow.peer.ip()).is_none() && !phones.is_known(w, flow)
 }
 
 /// Where a request from outside goes; never where its Route says.
@@ -28,6 +36,23 @@ pub(crate) fn route(w: &World, phones: &Phones, i: &Incoming, number: &str) -> R
     }
     let found = phones.reached_by(w, &i.uri, number);
     if found.is_empty() { Route::Unknown } else { Route::Bindings(found) }
+}
+
+/// Brings a leg to where its party is now: where the phone registered anew; else, where its
+/// connection is gone, to what its Contact says, when that names the same host (RFC 3261
+/// §12.2.1.1).
+pub(crate) fn find(w: &World, phones: &Phones, streams: &Streams, leg: &mut LegState) {
+    if let Some(home) = leg.home.as_ref().and_then(|home| phones.moved(w, home)) {
+        leg.flow = home.flow();
+        leg.home = Some(home);
+    }
+    if streams.is_gone(&leg.flow) {
+        leg.flow.conn = None;
+        let own = leg.contact.as_ref().filter(|c| c.host_ip() == Some(leg.flow.peer.ip()));
+        if let Some(contact) = own {
+            leg.flow.peer.set_port(contact.port.unwrap_or(5060));
+        }
+    }
 }
 
 /// The next hop within a dialog on a leg: outside the route set or remote target decides when it

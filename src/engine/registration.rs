@@ -2,6 +2,7 @@
 //! binding is, `phones` knows.
 
 use super::Engine;
+use super::analysis::answer;
 use super::analysis::body::Way;
 use super::analysis::headers::{Crossing, carry};
 use super::analysis::{Incoming, Veil, set_host};
@@ -17,8 +18,13 @@ impl Engine {
     /// A REGISTER for us that policy lets in.
     pub(super) fn register_here(&mut self, i: &Incoming) {
         match self.phones.register(&self.world, &mut self.out, i) {
-            Registered::Refused(answer) => self.refuse(i, &answer),
+            Registered::Refused(refused) => {
+                answer::send(&self.world, &mut self.out, &i.message, i.reply, &refused);
+            }
             Registered::Answered(response) => {
+                for m in self.phones.take_moves() {
+                    self.transactions.moved(&m.old, m.new, &m.contact);
+                }
                 self.transactions.answer(&self.world, &mut self.out, i, &response);
             }
         }

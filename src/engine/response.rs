@@ -5,10 +5,12 @@ use super::analysis::body::{BodyRefusal, Carried, Role, Way, drop_body};
 use super::analysis::headers::{foreign_routes, near_head, show_contact};
 use super::analysis::strip::strip;
 use super::analysis::{Veil, contact_of, set_host};
-use super::calls::{Face, Speaker};
+use super::calls::{Calls, Face, Speaker};
 use super::ids::{PassId, UpstreamId};
+use super::phones::Phones;
 use super::purpose::{InDialog, Purpose};
-use super::transactions::Answer;
+use super::transactions::{Answer, Transactions};
+use super::world::World;
 use super::{Engine, Level};
 use crate::audit::{Outcome, SecurityClass};
 use crate::config::Allow;
@@ -100,6 +102,8 @@ impl Engine {
     /// The response as the near side gets it, without what may not cross; `None`: nobody waits.
     fn translate(&mut self, answer: &Answer) -> Option<Near> {
         let Answer { pass, flow, response, .. } = answer;
+        let (calls, phones) = (&self.calls, &self.phones);
+        follow_asker(&self.world, calls, phones, &mut self.transactions, *pass);
         let p = self.transactions.pass(*pass)?;
         let (ingress, purpose) = (p.ingress(), p.purpose().clone());
         let asking = self.transactions.server(p.server())?;
@@ -111,6 +115,9 @@ impl Engine {
             Purpose::Register(pending) => {
                 let (w, out) = (&self.world, &mut self.out);
                 self.phones.registered(w, out, pending, response, &mut near);
+                for m in self.phones.take_moves() {
+                    self.transactions.moved(&m.old, m.new, &m.contact);
+                }
             }
             Purpose::Invite { call, .. } | Purpose::Subscribe { call, .. } => {
                 if (101..300).contains(&status) {
@@ -333,6 +340,32 @@ impl Engine {
             Purpose::Register(pending) => pending.failed(out, status),
             Purpose::Other => {}
         }
+    }
+}
+
+/// Answers go where the asker has registered anew meanwhile.
+pub(super) fn follow_asker(
+    w: &World,
+    calls: &Calls,
+    phones: &Phones,
+    transactions: &mut Transactions,
+    pass: PassId,
+) {
+    let Some(p) = transactions.pass(pass) else { return };
+    let leg = match p.purpose() {
+        Purpose::Invite { call, .. } | Purpose::Subscribe { call, .. } => {
+            calls.get(*call).map(|c| &c.caller)
+        }
+        Purpose::InDialog(d) => calls.get(d.call).and_then(|c| match d.leg {
+            Leg::Caller => Some(&c.caller),
+            Leg::Callee => c.fork(&d.tag).map(|f| &f.callee),
+        }),
+        Purpose::Register(_) | Purpose::Other => None,
+    };
+    let home = leg.and_then(|leg| leg.home.as_ref());
+    if let Some(now) = home.and_then(|home| phones.moved(w, home)) {
+        let server = p.server();
+        transactions.answer_to(server, now.flow());
     }
 }
 

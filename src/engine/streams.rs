@@ -26,6 +26,11 @@ impl Streams {
         }
     }
 
+    /// The flow's connection was there, and is gone.
+    pub(crate) fn is_gone(&self, flow: &Flow) -> bool {
+        flow.conn.is_some_and(|conn| !self.0.contains(&conn))
+    }
+
     pub(crate) fn closed(&mut self, conn: ConnId) {
         self.0.remove(&conn);
     }

@@ -7,6 +7,7 @@ mod client;
 pub mod invite_client;
 pub mod invite_server;
 pub mod key;
+mod lost;
 mod pass;
 pub mod plain_client;
 pub mod plain_server;
@@ -28,6 +29,7 @@ use super::world::World;
 use crate::ground::{Flow, ListenerId, Mono};
 use crate::wire::sip::{Message, Method};
 use client::Client;
+use lost::Riders;
 use pass::Pass;
 use server::Server;
 use smallvec::SmallVec;
@@ -92,6 +94,7 @@ pub(crate) struct Transactions {
     client_keys: HashMap<(String, Method), ClientId>,
     ways: BTreeSet<(ListenerId, SocketAddr, ClientId)>,
     passes: HashMap<PassId, Pass>,
+    riders: Riders,
     timers: TimerTable<Due>,
     heard: VecDeque<Heard>,
     ids: Counter,

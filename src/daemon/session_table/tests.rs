@@ -30,6 +30,7 @@ fn binding(key: &str, aor: &str, expires: u64) -> StoredBinding {
         local: "10.0.0.1:5060".parse().unwrap(),
         transport: Transport::Udp,
         peer: "10.0.0.2:5060".parse().unwrap(),
+        source: None,
         expires,
         call_id: "c".to_owned(),
         cseq: 1,

@@ -82,6 +82,21 @@ impl Incoming {
         self.message.to_tag().unwrap_or_default()
     }
 
+    /// The way to its sender, who is asked for by this Contact: back as it came. A phone that asks
+    /// for no rport, at an interface that forces none, listens where it writes that it does.
+    pub(crate) fn way(&self, w: &World, contact: Option<&Uri>) -> Flow {
+        let mut flow = self.flow;
+        let forced = w.net().interface(flow.listener).is_some_and(|i| i.force_rport);
+        let symmetric = forced || self.via.params.get("rport").is_some();
+        if flow.transport.is_reliable() || symmetric {
+            return flow;
+        }
+        if let Some(uri) = contact.filter(|uri| uri.host_ip() == Some(flow.peer.ip())) {
+            flow.peer.set_port(uri.port.unwrap_or(5060));
+        }
+        flow
+    }
+
     /// The sender's own Contact.
     pub(crate) fn contact(&self) -> Option<Uri> {
         contact_of(&self.message)

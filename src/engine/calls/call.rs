@@ -7,6 +7,7 @@ use crate::audit::EndedBy;
 use crate::config::Allow;
 use crate::engine::ids::{PassId, UpstreamId};
 use crate::engine::output::{CallState, CallView};
+use crate::engine::phones::Home;
 use crate::ground::{CallDirection, CallNo, Flow, ListenerId, Moment, Side};
 use crate::wire::sip::{NameAddr, Uri};
 use std::fmt;
@@ -33,6 +34,8 @@ pub(crate) struct LegState {
     pub(crate) routes: Vec<Vec<u8>>,
     /// The upstream it is.
     pub(crate) upstream: Option<UpstreamId>,
+    /// The registration it is reached by.
+    pub(crate) home: Option<Home>,
 }
 
 impl LegState {

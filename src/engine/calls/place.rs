@@ -99,7 +99,7 @@ impl Calls {
     }
 
     /// The leg follows its party: a phone's new port or connection, its CSeq, a NOTIFY's new fork.
-    pub(crate) fn follow(&mut self, place: &Place, i: &Incoming) {
+    pub(crate) fn follow(&mut self, w: &World, place: &Place, i: &Incoming) {
         let new = self.table.get(place.call).is_some_and(|c| c.fork(&place.tag).is_none());
         if new {
             self.table.add_fork(place.call, &place.tag, place.near.clone());
@@ -112,7 +112,9 @@ impl Calls {
             Leg::Callee => call.fork_mut(&place.tag).map(|f| &mut f.callee),
         };
         if let Some(near) = near.filter(|leg| leg.side == Side::Inside) {
-            near.flow = i.flow;
+            let contact = i.contact();
+            near.flow = i.way(w, contact.as_ref().or(near.contact.as_ref()));
+            near.home.clone_from(&place.near.home);
         }
     }
 }

@@ -20,6 +20,9 @@ pub(crate) struct Binding {
     pub(crate) contact: Uri,
     /// The way to the phone.
     pub(crate) flow: Flow,
+    /// Where it sends from: another port than it listens on, for phones that say so by what they
+    /// write (see `Incoming::way`).
+    pub(crate) source: SocketAddr,
     /// The socket it registered at.
     pub(crate) local: SocketAddr,
     /// When it ends.
@@ -51,6 +54,7 @@ impl Binding {
         self.flow.conn = None;
         if self.flow.transport.is_reliable() && !self.is_natted() {
             self.flow.peer.set_port(self.contact.port.unwrap_or(5060));
+            self.source = self.flow.peer;
         }
     }
 
@@ -62,6 +66,7 @@ impl Binding {
             local: self.local,
             transport: self.flow.transport,
             peer: self.flow.peer,
+            source: Some(self.source).filter(|at| *at != self.flow.peer),
             expires: self.expires.seconds(),
             call_id: self.call_id.clone(),
             cseq: self.cseq,
@@ -164,7 +169,7 @@ impl Bindings {
         let flow = binding.flow;
         self.by_key.insert(binding.key.clone(), no);
         self.by_user.entry(binding.user().to_owned()).or_default().push(no);
-        self.by_flow.insert((flow.peer, flow.transport, no));
+        self.by_flow.insert((binding.source, flow.transport, no));
         self.by_address.insert((flow.peer.ip(), no));
         self.by_expiry.insert((binding.expires, no));
         if let Some(conn) = flow.conn {
@@ -189,7 +194,7 @@ impl Bindings {
                 self.by_user.remove(old.user());
             }
         }
-        self.by_flow.remove(&(flow.peer, flow.transport, no));
+        self.by_flow.remove(&(old.source, flow.transport, no));
         self.by_address.remove(&(flow.peer.ip(), no));
         self.by_expiry.remove(&(old.expires, no));
         if let Some(conn) = flow.conn {

@@ -22,8 +22,7 @@ impl Phones {
     ) -> Option<String> {
         let alive = |b: &&Binding| b.expires > w.wall();
         let claimed = i.from.uri.user_decoded().unwrap_or_default();
-        let same =
-            |b: &&Binding| b.flow.peer == i.flow.peer && b.flow.transport == i.flow.transport;
+        let same = |b: &&Binding| b.source == i.flow.peer && b.flow.transport == i.flow.transport;
         // A phone with several lines sends all of them by one flow.
         let line = self.bindings.of_user(&claimed).filter(alive).find(same);
         let any = line.or_else(|| self.bindings.of_flow(&i.flow).find(alive));

@@ -200,8 +200,9 @@ impl Phones {
         let binding = Binding {
             key,
             aor: Aor::new(user, w.config().registrar.realm.as_str()),
+            flow: i.way(w, Some(&contact)),
+            source: i.flow.peer,
             contact,
-            flow: i.flow,
             local: w.net().listener(i.flow.listener).map_or(i.flow.peer, |l| l.bind),
             expires: Wall(w.wall().0 + Duration::from_secs(seconds)),
             call_id: i.call_id().to_owned(),

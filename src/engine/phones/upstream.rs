@@ -25,6 +25,8 @@ const MAX_SERVICES: usize = 8;
 struct Offered {
     key: String,
     contact: NameAddr,
+    /// The way to the phone, if it is bound.
+    way: Flow,
     /// Seconds the phone asked for.
     seconds: Option<u64>,
 }
@@ -102,7 +104,8 @@ impl Phones {
             let Some(contact) = NameAddr::parse(value) else { continue };
             let key = binding_key(w, &aor, &contact.uri, &i.flow);
             let seconds = header_seconds(contact.params.get("expires")).or(expires);
-            contacts.push(Offered { key, contact, seconds });
+            let way = i.way(w, Some(&contact.uri));
+            contacts.push(Offered { key, contact, way, seconds });
         }
         // RFC 3261 §10.3 step 6: all of them, or some; never both.
         if remove_all && (!contacts.is_empty() || expires != Some(0)) {
@@ -223,7 +226,8 @@ impl Phones {
             key: offered.key.clone(),
             aor: pending.aor.clone(),
             contact: offered.contact.uri.clone(),
-            flow,
+            flow: offered.way,
+            source: flow.peer,
             local: w.net().listener(flow.listener).map_or(flow.peer, |l| l.bind),
             expires: Wall(w.wall().0 + Duration::from_secs(seconds)),
             call_id: pending.call_id.clone(),

@@ -2,13 +2,14 @@
 //! the CANCEL and ACK that belong to it.
 
 use super::invite_client::InviteClient;
+use super::lost::Rider;
 use super::plain_client::PlainClient;
 use super::{Action, Actions, Answer, Due, Event, Heard, Timer, Transactions};
 use crate::engine::calls::MAX_FORKS;
 use crate::engine::ids::{ClientId, PassId};
 use crate::engine::outbox::Outbox;
 use crate::engine::world::World;
-use crate::ground::Flow;
+use crate::ground::{ConnId, Flow};
 use crate::wire::sip::{Message, Method, Name, RejectReason, Via};
 use bytes::Bytes;
 use std::fmt;
@@ -45,11 +46,13 @@ pub(super) struct Client {
     key: (String, Method),
     machine: Machine,
     /// As sent.
-    request: Message,
-    bytes: Bytes,
+    pub(super) request: Message,
+    pub(super) bytes: Bytes,
     ack: Bytes,
     /// Where it went.
-    flow: Flow,
+    pub(super) flow: Flow,
+    /// The connection it is known to ride.
+    conn: Option<ConnId>,
     /// The pass it belongs to; `None`: it is our own.
     pass: Option<PassId>,
     /// A provisional answer came.
@@ -136,11 +139,13 @@ impl Transactions {
             bytes,
             ack: Bytes::new(),
             flow,
+            conn: flow.conn,
             pass,
             proceeding: false,
             successes: Vec::new(),
         };
         self.clients.insert(id, client);
+        self.riders.board(flow.conn, Rider::Client(id));
         self.run_client(w, out, id, actions, None);
         id
     }
@@ -159,6 +164,9 @@ impl Transactions {
         // A retried connection or a phone's moved port: answers name the transport they came by.
         if flow.transport == t.flow.transport && flow.conn.is_some() {
             t.flow.conn = flow.conn;
+            self.riders.leave(t.conn, Rider::Client(id));
+            self.riders.board(flow.conn, Rider::Client(id));
+            t.conn = flow.conn;
         }
         t.proceeding |= response.status() < 200;
         let actions = t.machine.handle(Event::Response(response.status()));
@@ -234,6 +242,7 @@ impl Transactions {
     fn forget_client(&mut self, id: ClientId) {
         let Some(t) = self.clients.remove(&id) else { return };
         self.client_keys.remove(&t.key);
+        self.riders.leave(t.conn, Rider::Client(id));
         self.ways.remove(&(t.flow.listener, t.flow.peer, id));
         for timer in t.machine.timers() {
             self.timers.stop(Due::Client(id, *timer));
@@ -321,16 +330,6 @@ impl Transactions {
             }
             Some(_) => self.unanswered(w, out, id, 408, "Request Timeout"),
             None => {}
-        }
-    }
-
-    /// The flow's transport failed: every request waiting there learns it.
-    pub(crate) fn transport_failed(&mut self, w: &World, out: &mut Outbox, flow: &Flow) {
-        let first = (flow.listener, flow.peer, ClientId::new(0));
-        let last = (flow.listener, flow.peer, ClientId::new(u64::MAX));
-        let ids: Vec<ClientId> = self.ways.range(first..=last).map(|(_, _, id)| *id).collect();
-        for id in ids {
-            self.client_event(w, out, id, Event::TransportError);
         }
     }
 }

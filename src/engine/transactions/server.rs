@@ -2,13 +2,14 @@
 //! makes no answer of its own but 100 and the 200 to a CANCEL.
 
 use super::invite_server::InviteServer;
+use super::lost::Rider;
 use super::plain_server::PlainServer;
 use super::{Action, Actions, Due, Event, ServerKey, Timer, Transactions};
 use crate::engine::analysis::Incoming;
 use crate::engine::ids::{PassId, ServerId};
 use crate::engine::outbox::Outbox;
 use crate::engine::world::World;
-use crate::ground::{Flow, Side};
+use crate::ground::{ConnId, Flow, Side};
 use crate::wire::sip::{Message, Method};
 use bytes::Bytes;
 use std::fmt;
@@ -42,9 +43,11 @@ impl Machine {
 pub(crate) struct Server {
     key: ServerKey,
     machine: Machine,
-    request: Message,
-    reply: Flow,
-    last: Bytes,
+    pub(super) request: Message,
+    pub(super) reply: Flow,
+    /// The connection it came by.
+    conn: Option<ConnId>,
+    pub(super) last: Bytes,
     pub(super) pass: Option<PassId>,
     side: Side,
     source: IpAddr,
@@ -112,6 +115,7 @@ impl Transactions {
         };
         let source = i.reply.peer.ip();
         self.server_keys.insert(i.key.clone(), id);
+        self.riders.board(i.reply.conn, Rider::Server(id));
         self.invites += usize::from(invite);
         *self.sources.entry(source).or_default() += 1;
         self.servers.insert(
@@ -121,6 +125,7 @@ impl Transactions {
                 machine,
                 request: i.message.clone(),
                 reply: i.reply,
+                conn: i.reply.conn,
                 last: Bytes::new(),
                 pass: None,
                 side: i.side,
@@ -201,6 +206,7 @@ impl Transactions {
     fn forget_server(&mut self, id: ServerId) {
         let Some(t) = self.servers.remove(&id) else { return };
         self.server_keys.remove(&t.key);
+        self.riders.leave(t.conn, Rider::Server(id));
         self.invites -= usize::from(matches!(t.machine, Machine::Invite(_)));
         for timer in t.machine.timers() {
             self.timers.stop(Due::Server(id, *timer));
@@ -214,6 +220,12 @@ impl Transactions {
         if let Some(pass) = t.pass {
             self.passes.remove(&pass);
         }
+    }
+
+    /// The pass of the INVITE that a CANCEL means.
+    pub(crate) fn cancelled_by(&self, i: &Incoming) -> Option<PassId> {
+        let invite = self.find(&ServerKey::cancelled_by(&i.message, &i.via))?;
+        self.servers.get(&invite)?.pass
     }
 
     /// CANCEL (§9.2, §16.10): answered here; the pass it is for is the core's to cancel.

@@ -1,0 +1,67 @@
+//! Where a dialog's phone is at home: the registration it is reached by, so that a leg follows it
+//! when it registers anew by another port, address or connection.
+
+use super::{Binding, Phones};
+use crate::engine::analysis::Incoming;
+use crate::engine::world::World;
+use crate::ground::Flow;
+
+/// A registration as a dialog's leg knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Home {
+    key: String,
+    user: String,
+    /// Of its REGISTERs: a phone that writes another Contact keeps it (RFC 3261 §10.2).
+    call_id: String,
+    /// The way to it when the leg heard of it last.
+    flow: Flow,
+}
+
+/// A binding's way has changed.
+#[derive(Clone, Debug)]
+pub(crate) struct Moved {
+    pub(crate) old: Flow,
+    pub(crate) new: Flow,
+    /// The Contact it is asked for by.
+    pub(crate) contact: String,
+}
+
+impl Home {
+    pub(crate) fn of(b: &Binding) -> Self {
+        let (user, call_id) = (b.user().to_owned(), b.call_id.clone());
+        Self { key: b.key.clone(), user, call_id, flow: b.flow }
+    }
+
+    pub(crate) fn flow(&self) -> Flow {
+        self.flow
+    }
+}
+
+impl Phones {
+    /// The registration of this user that a request comes from.
+    pub(crate) fn home(&self, w: &World, i: &Incoming, user: &str) -> Option<Home> {
+        let alive = |b: &&Binding| b.expires > w.wall();
+        let contact = i.contact();
+        let near = |b: &&Binding| b.flow.peer.ip() == i.flow.peer.ip();
+        let fits = |b: &&Binding| {
+            let same = contact.as_ref().is_some_and(|c| c.equivalent(&b.contact));
+            (b.source == i.flow.peer, same)
+        };
+        self.bindings.of_user(user).filter(alive).filter(near).max_by_key(fits).map(Home::of)
+    }
+
+    /// The way to a home that has moved since the leg heard of it, and that home as it is now.
+    pub(crate) fn moved(&self, w: &World, home: &Home) -> Option<Home> {
+        let alive = |b: &&Binding| b.expires > w.wall();
+        let own = self.bindings.get(&home.key).filter(alive);
+        let call_id = own.map_or(home.call_id.as_str(), |b| b.call_id.as_str());
+        let same = self.bindings.of_user(&home.user).filter(alive).filter(|b| b.call_id == call_id);
+        let now = same.max_by_key(|b| (b.cseq, b.key == home.key))?;
+        (now.flow != home.flow).then(|| Home::of(now))
+    }
+
+    /// Bindings whose way has changed since this was asked last.
+    pub(crate) fn take_moves(&mut self) -> Vec<Moved> {
+        std::mem::take(&mut self.moves)
+    }
+}

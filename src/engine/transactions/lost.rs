@@ -1,0 +1,130 @@
+//! Connections that are lost, and phones that move, under transactions. An answer goes where RFC
+//! 3261 §18.2.2 says: to the address it would have gone to, at the port in the top Via. A request's
+//! CANCEL and ACK go where its Request-URI says, when that is the same host. Nobody is judged here.
+
+use super::{Event, Transactions};
+use crate::engine::ids::{ClientId, ServerId};
+use crate::engine::outbox::Outbox;
+use crate::engine::world::World;
+use crate::ground::{ConnId, Flow};
+use crate::wire::sip::{Name, Uri, Via};
+use std::collections::BTreeSet;
+
+/// What goes by a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rider {
+    Server(ServerId),
+    Client(ClientId),
+}
+
+/// Transactions by the connection they began on, or were last answered by.
+#[derive(Debug, Default)]
+pub(super) struct Riders(BTreeSet<(ConnId, Rider)>);
+
+impl Riders {
+    pub(super) fn board(&mut self, conn: Option<ConnId>, rider: Rider) {
+        self.0.extend(conn.map(|conn| (conn, rider)));
+    }
+
+    pub(super) fn leave(&mut self, conn: Option<ConnId>, rider: Rider) {
+        if let Some(conn) = conn {
+            self.0.remove(&(conn, rider));
+        }
+    }
+
+    fn of(&self, conn: ConnId) -> Vec<Rider> {
+        let first = (conn, Rider::Server(ServerId::new(0)));
+        let last = (conn, Rider::Client(ClientId::new(u64::MAX)));
+        self.0.range(first..=last).map(|(_, rider)| *rider).collect()
+    }
+}
+
+impl Transactions {
+    /// A connection is gone: what would go by it goes another way.
+    pub(crate) fn connection_closed(&mut self, conn: ConnId) {
+        for rider in self.riders.of(conn) {
+            match rider {
+                Rider::Server(id) => self.answer_anew(id),
+                Rider::Client(id) => self.ask_anew(id, conn),
+            }
+        }
+    }
+
+    /// To the address of the request's source, at the port that its sender listens on.
+    fn answer_anew(&mut self, id: ServerId) {
+        let Some(t) = self.servers.get_mut(&id) else { return };
+        if t.reply.conn.take().is_some() {
+            let via = t.request.list(&Name::Via).next().and_then(Via::parse);
+            t.reply.peer.set_port(via.and_then(|via| via.port).unwrap_or(5060));
+        }
+    }
+
+    /// To the address it went to, at the port of its Request-URI, when that is the same host's.
+    fn ask_anew(&mut self, id: ClientId, conn: ConnId) {
+        let Some(t) = self.clients.get(&id).filter(|t| t.flow.conn == Some(conn)) else { return };
+        let mut flow = Flow { conn: None, ..t.flow };
+        let uri = Uri::parse(t.request.uri().as_bytes());
+        if let Some(uri) = uri.filter(|uri| uri.host_ip() == Some(flow.peer.ip())) {
+            flow.peer.set_port(uri.port.unwrap_or(5060));
+        }
+        self.lead(id, flow);
+    }
+
+    fn lead(&mut self, id: ClientId, flow: Flow) {
+        let Some(t) = self.clients.get_mut(&id) else { return };
+        self.ways.remove(&(t.flow.listener, t.flow.peer, id));
+        t.flow = flow;
+        self.ways.insert((flow.listener, flow.peer, id));
+    }
+
+    /// The flow's transport failed. What its connection may not have carried goes once more by the
+    /// way that is left; every other request waiting there learns that it failed.
+    pub(crate) fn transport_failed(&mut self, w: &World, out: &mut Outbox, flow: &Flow) {
+        let riders = flow.conn.map(|conn| self.riders.of(conn)).unwrap_or_default();
+        if let Some(conn) = flow.conn {
+            self.connection_closed(conn);
+        }
+        for rider in riders {
+            match rider {
+                Rider::Server(id) => {
+                    self.riders.leave(flow.conn, rider);
+                    if let Some(t) = self.servers.get(&id).filter(|t| !t.last.is_empty()) {
+                        out.transmit(t.reply, t.last.clone());
+                    }
+                }
+                Rider::Client(id) => {
+                    self.riders.leave(flow.conn, rider);
+                    let waits = |t: &&super::Client| t.flow.peer != flow.peer && !t.is_proceeding();
+                    if let Some(t) = self.clients.get(&id).filter(waits) {
+                        out.transmit(t.flow, t.bytes.clone());
+                    }
+                }
+            }
+        }
+        let first = (flow.listener, flow.peer, ClientId::new(0));
+        let last = (flow.listener, flow.peer, ClientId::new(u64::MAX));
+        let ids: Vec<ClientId> = self.ways.range(first..=last).map(|(_, _, id)| *id).collect();
+        for id in ids {
+            self.client_event(w, out, id, Event::TransportError);
+        }
+    }
+
+    /// A phone is reached by another way now: what waits for it there, by its Contact, follows.
+    pub(crate) fn moved(&mut self, old: &Flow, new: Flow, contact: &str) {
+        let first = (old.listener, old.peer, ClientId::new(0));
+        let last = (old.listener, old.peer, ClientId::new(u64::MAX));
+        let ids: Vec<ClientId> = self.ways.range(first..=last).map(|(_, _, id)| *id).collect();
+        for id in ids {
+            if self.clients.get(&id).is_some_and(|t| t.request.uri() == contact) {
+                self.lead(id, new);
+            }
+        }
+    }
+
+    /// The asker has moved: answers follow.
+    pub(crate) fn answer_to(&mut self, id: ServerId, flow: Flow) {
+        if let Some(t) = self.servers.get_mut(&id) {
+            t.reply = flow;
+        }
+    }
+}
