@@ -63,9 +63,9 @@ pub struct MediaSocket {
 impl MediaSocket {
     /// Binds `addr` with the DSCP code point `dscp` (0–63) on what it sends.
     ///
-    /// RTP has the kernel's stamps, and "don't fragment" ([`Self::send`]). RTCP comes once in five
-    /// seconds and its round trips are told in milliseconds: for it they would cost more than they
-    /// bring.
+    /// Both flows have the kernel's stamps: jitter and round trips are told truer than a busy
+    /// thread reads. Only RTP has "don't fragment" ([`Self::send`]): once in five seconds it saves
+    /// less than it costs to ask for.
     pub fn bind(addr: SocketAddr, dscp: u8, lane: Lane) -> io::Result<Self> {
         let socket = Socket::new(
             Domain::for_address(addr),
@@ -84,11 +84,9 @@ impl MediaSocket {
         if !ROOM_BY_ITSELF.get_or_init(room) {
             socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
         }
-        if lane == Lane::Rtp {
-            stamped::ask_for_stamps(&socket)?;
-            if addr.is_ipv4() {
-                set(&socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DO)?;
-            }
+        stamped::ask_for_stamps(&socket)?;
+        if lane == Lane::Rtp && addr.is_ipv4() {
+            set(&socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DO)?;
         }
         socket.bind(&addr.into())?;
         Ok(Self { socket, filter: None, drops: 0 })
@@ -377,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn rtp_is_stamped_by_the_kernel_and_rtcp_is_not() {
+    fn rtp_and_rtcp_are_stamped_by_the_kernel() {
         for lane in Lane::ALL {
             let socket = MediaSocket::bind("127.0.0.1:0".parse().unwrap(), 46, lane).unwrap();
             let addr = socket.socket.local_addr().unwrap().as_socket().unwrap();
@@ -385,7 +383,7 @@ mod tests {
             phone.send_to(b"x", addr).unwrap();
             sleep(Duration::from_millis(20));
             let got = socket.receive(&mut [0; 64]).unwrap();
-            assert_eq!((got.from, got.stamp.is_some()), (from, lane == Lane::Rtp));
+            assert_eq!((got.from, got.stamp.is_some()), (from, true));
         }
     }
 
