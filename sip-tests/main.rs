@@ -30,6 +30,7 @@ mod hostile;
 mod identity;
 mod limits;
 mod listed;
+mod lost_flows;
 mod media;
 mod numbers;
 mod other_ports;
