@@ -16,6 +16,7 @@ mod call;
 mod cancel;
 mod cancel_reason;
 mod connected_identity;
+mod connections;
 mod credentials;
 #[cfg(feature = "daemon")]
 mod docs;
