@@ -3,6 +3,7 @@
 
 mod act;
 mod ask;
+mod draining;
 mod event_loop;
 pub mod reload;
 mod session_table;

@@ -1,6 +1,7 @@
 //! The loop: one input, then every effect, then the next. It owns the engine and what effects need.
 
 use super::ask::{Ask, Reloads};
+use super::draining::{self, Drain};
 use super::session_table::{EVERY, SessionTable, TICK};
 use crate::audit::Record;
 use crate::config::Config;
@@ -74,7 +75,7 @@ pub(super) struct EventLoop {
     /// When the service manager hears next; `None`: there is none.
     pub(super) pulse_at: Option<Mono>,
     deadline: Option<Mono>,
-    pub(super) draining: Option<Mono>,
+    pub(super) draining: Option<Drain>,
     pub(super) audit_full: bool,
 }
 
@@ -178,6 +179,7 @@ impl EventLoop {
             self.pulse(now);
             self.watch_audit();
             self.publish_in_time(now);
+            self.tell_drain(now);
             if self.is_drained(now) {
                 break;
             }
@@ -253,7 +255,8 @@ impl EventLoop {
     fn wake_at(&self) -> Mono {
         let tick = self.clock.now().mono + TICK;
         let publish = self.unpublished.then_some(self.publish_from);
-        let own = [self.deadline, self.draining, self.pulse_at, publish];
+        let drained = self.draining.map(|d| d.until);
+        let own = [self.deadline, drained, self.pulse_at, publish];
         own.into_iter().flatten().min().unwrap_or(tick).min(tick)
     }
 
@@ -285,14 +288,23 @@ impl EventLoop {
 
     /// Draining is over: no calls, or no more time.
     fn is_drained(&self, now: Now) -> bool {
-        let Some(until) = self.draining else { return false };
-        self.engine.active_calls() == 0 || now.mono >= until
+        let Some(drain) = self.draining else { return false };
+        self.engine.active_calls() == 0 || now.mono >= drain.until
+    }
+
+    /// Says that calls have ended, while somebody waits for the last one.
+    fn tell_drain(&mut self, now: Now) {
+        let Some(drain) = &mut self.draining else { return };
+        if let Some(news) = drain.news(self.engine.active_calls(), now.mono) {
+            tracing::info!("{news}");
+        }
     }
 
     /// Hangs up what is left, lets the relay report, writes the last records.
     async fn finish(mut self) {
         self.service.stopping();
         let left = self.engine.active_calls();
+        tracing::info!("{}", draining::last(left));
         self.step(Input::HangUpAll);
         self.publish(self.clock.now());
         // A call's record is written when the relay has reported its last stream.
