@@ -5,6 +5,7 @@ mod change;
 mod checks;
 mod control;
 mod diagnostic;
+mod doubts;
 mod http;
 mod interface;
 mod overlay;

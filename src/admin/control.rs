@@ -252,6 +252,8 @@ fn summary(r: &Report, source: &str) -> Value {
         "event_loop": event_loop(r.standing),
         "drain_left_s": r.drain_left.map(|d| d.as_secs()),
         "uptime_s": r.now.mono.0.as_secs(),
+        "lost_addresses": r.lost_addresses,
+        "notes": r.doubts,
         "calls": { "early": early, "confirmed": confirmed, "limit": r.calls_limit },
         "registrations": s.now.registrations,
         "upstreams": upstreams,

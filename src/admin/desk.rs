@@ -4,8 +4,9 @@
 use super::{Control, Metrics, loopback};
 use crate::daemon::reload::Reloader;
 use crate::daemon::{Ask, Observed, SessionTable};
+use crate::driver::interfaces::{Attached, Link, attached};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -14,6 +15,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Measured values are put into their buckets this often, whether or not anybody scrapes.
 const UPKEEP: Duration = Duration::from_secs(1);
+/// The machine's addresses are looked at this often.
+const WATCH: Duration = Duration::from_secs(5);
 /// What is under way when the desk closes may take this long.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -69,6 +72,11 @@ impl Desk {
         Ok(at)
     }
 
+    /// Watches whether this machine still has these addresses.
+    pub fn watch(&self, addresses: Vec<IpAddr>) {
+        self.runtime.spawn(watch(self.table.clone(), addresses));
+    }
+
     /// Serves commands at a unix socket.
     ///
     /// # Errors
@@ -93,6 +101,33 @@ impl Drop for Desk {
     }
 }
 
+/// An address may go while its sockets stay: a lease ends, a cable is pulled, a device renamed.
+async fn watch(table: Arc<SessionTable>, addresses: Vec<IpAddr>) {
+    let mut known = Vec::new();
+    loop {
+        let lost = lost(&addresses, &attached());
+        for ip in lost.iter().filter(|ip| !known.contains(*ip)) {
+            tracing::warn!("{ip} is gone from this machine: nobody reaches the gateway there");
+        }
+        for ip in known.iter().filter(|ip| !lost.contains(*ip)) {
+            tracing::info!("{ip} is there again");
+        }
+        table.set_lost_addresses(lost.clone());
+        known = lost;
+        tokio::time::sleep(WATCH).await;
+    }
+}
+
+/// Which of `ours` no device has that is up. Loopback has more addresses than its device tells.
+fn lost(ours: &[IpAddr], there: &[Attached]) -> Vec<IpAddr> {
+    let has = |ip: &IpAddr| there.iter().any(|a| a.ip() == *ip && a.link != Link::Down);
+    let mut lost: Vec<IpAddr> =
+        ours.iter().filter(|ip| !ip.is_loopback() && !has(ip)).copied().collect();
+    lost.sort_unstable();
+    lost.dedup();
+    lost
+}
+
 /// Nobody may ever scrape: what was measured waits no longer than this for its bucket.
 async fn keep_up(table: Arc<SessionTable>, metrics: Arc<Metrics>) {
     let observe = metrics.observer();
@@ -102,5 +137,26 @@ async fn keep_up(table: Arc<SessionTable>, metrics: Arc<Metrics>) {
             observe(&Observed::RelayDelay(delay));
         }
         metrics.keep_up();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_no_device_has_or_whose_device_is_down_is_lost() {
+        let at = |ip: &str, link| Attached {
+            device: "eth0".to_owned(),
+            net: format!("{ip}/24").parse().unwrap(),
+            link,
+        };
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let ours = ["192.168.1.10", "10.0.0.1", "10.0.0.1", "127.0.0.2"].map(ip);
+        let both = [at("192.168.1.10", Link::Network), at("10.0.0.1", Link::Peer)];
+        assert_eq!(lost(&ours, &both), Vec::<IpAddr>::new());
+        let down = [at("192.168.1.10", Link::Down), at("10.0.0.1", Link::Network)];
+        assert_eq!(lost(&ours, &down), [ip("192.168.1.10")]);
+        assert_eq!(lost(&ours, &[]), [ip("10.0.0.1"), ip("192.168.1.10")]);
     }
 }

@@ -85,8 +85,13 @@ async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     if standing.is_still() {
         return (StatusCode::SERVICE_UNAVAILABLE, format!("{standing}\n"));
     }
-    match shared.table.is_draining() {
-        false => (StatusCode::OK, "ready\n".to_owned()),
-        true => (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned()),
+    if shared.table.is_draining() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned());
     }
+    let report = shared.table.report();
+    if let [first, ..] = report.lost_addresses.as_slice() {
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("{first} is gone from this machine\n"));
+    }
+    let where_to = if report.loopback_only { ", for this machine only (loopback)" } else { "" };
+    (StatusCode::OK, format!("ready{where_to}\n"))
 }

@@ -42,6 +42,9 @@ pub(super) fn check(file: &Path) -> u8 {
                 c.upstreams.len(),
                 c.policy.tests.len()
             );
+            for doubt in c.doubts() {
+                println!("note: {doubt}");
+            }
             0
         }
         Err(code) => code,
@@ -51,7 +54,7 @@ pub(super) fn check(file: &Path) -> u8 {
 pub(super) fn show(file: Option<PathBuf>) -> u8 {
     let config = match file {
         Some(file) => load(&file, &run::environment(&[])),
-        None => run::site_config(None, &run::environment(&[])).map(|(c, _)| c),
+        None => run::site_config(None, &run::environment(&[])),
     };
     match config {
         Ok(c) => {

@@ -26,7 +26,7 @@ pub(super) fn ports(args: &PortsArgs) -> u8 {
     let env = run::environment(&args.set);
     let loaded = match gateway::file(args.config.as_deref()) {
         Some(file) => config::load(&file, &env),
-        None => run::site_config(args.listen.as_deref(), &env).map(|(c, _)| c),
+        None => run::site_config(args.listen.as_deref(), &env),
     };
     let c = match loaded {
         Ok(c) => c,

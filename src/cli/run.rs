@@ -1,7 +1,12 @@
 //! `run`: finds the configuration, starts the daemon, prints what to type into a phone, and waits
 //! for signals. The last line of the start-up is exactly `ready`.
 
-use super::{RunArgs, config, exit, gateway, log};
+mod doubts;
+mod place;
+
+pub(super) use place::site_config;
+
+use super::{RunArgs, config, gateway, log};
 use crate::admin::{Control, Desk, Metrics};
 use crate::config::{self as configuration, Config, Environment};
 use crate::daemon::reload::{Read, Refusal, Reloader};
@@ -9,9 +14,8 @@ use crate::daemon::{self, Ask, StartError};
 use crate::driver::interfaces;
 use crate::driver::service::Service;
 use crate::policy::RuleSet;
-use ipnet::IpNet;
 use std::io::{IsTerminal as _, Write as _};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -30,15 +34,6 @@ fn own((k, v): (&str, &str)) -> (String, String) {
 
 pub(super) fn run(args: RunArgs) -> u8 {
     let file = gateway::file(args.config.as_deref());
-    let env = surroundings(&args.set, args.data.as_deref());
-    let loaded = match &file {
-        Some(file) => config::load(file, &env).map(|c| (c, Vec::new())),
-        None => site_config(args.listen.as_deref(), &env),
-    };
-    let (config, others) = match loaded {
-        Ok(loaded) => loaded,
-        Err(code) => return code,
-    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
         Ok(r) => r,
@@ -47,13 +42,27 @@ pub(super) fn run(args: RunArgs) -> u8 {
             return 69;
         }
     };
+    let service = Service::of_environment();
+    let loaded = match &file {
+        Some(file) => {
+            let env = surroundings(&args.set, args.data.as_deref());
+            config::load(file, &env).map(|config| Some(place::Found { config, others: Vec::new() }))
+        }
+        None => runtime.block_on(place::wait(&args, &service)),
+    };
+    let place::Found { config, others } = match loaded {
+        Ok(Some(found)) => found,
+        // Told to stop before there was anything to serve.
+        Ok(None) => return 0,
+        Err(code) => return code,
+    };
     // Before the log begins: the second instance has nothing to say there.
     if file.is_none() && !args.no_selftest {
         runtime.block_on(test_call());
     }
     let levels = log::install(&config.log);
     let started = Started { config, file, others, args };
-    match runtime.block_on(serve(started, levels)) {
+    match runtime.block_on(serve(started, levels, service)) {
         Ok(()) => 0,
         Err(e) => {
             eprintln!("error: {e}");
@@ -78,14 +87,13 @@ struct Started {
     args: RunArgs,
 }
 
-async fn serve(s: Started, levels: log::Levels) -> Result<(), StartError> {
+async fn serve(s: Started, levels: log::Levels, service: Service) -> Result<(), StartError> {
     let need = daemon::files_needed(&s.config);
     let have = interfaces::raise_open_files(need);
     if have < need {
         return Err(StartError::Files { need, have });
     }
     let metrics = Metrics::new();
-    let service = Service::of_environment();
     let handle = daemon::start(s.config.clone(), metrics.observer(), service.clone())?;
     let desk = Desk::open(handle.table(), metrics).map_err(StartError::Desk)?;
     if let Some(at) = s.config.http {
@@ -96,6 +104,7 @@ async fn serve(s: Started, levels: log::Levels) -> Result<(), StartError> {
     let (config, read) = (s.config.clone(), reader(&s));
     let reloader = Reloader::new(handle.asks(), config, source, read, applied, service.clone())?;
     let reloader = Arc::new(reloader);
+    desk.watch(s.config.interfaces.iter().map(|i| i.address).collect());
     let control = commands(&s.config, &desk, handle.asks(), &reloader)?;
     header(&s);
     say("ready");
@@ -136,13 +145,12 @@ fn commands(
 /// Variables and flags of a running process stay what they were.
 fn reader(s: &Started) -> Read {
     let (file, args) = (s.file.clone(), s.args.clone());
+    let stands = s.config.interfaces.first().map(|i| i.address);
     Arc::new(move || {
         let env = surroundings(&args.set, args.data.as_deref());
         let Some(file) = &file else {
-            let found = find_site(args.listen.as_deref(), &env);
-            return found
-                .map(|(c, _)| c)
-                .map_err(|(_, faults)| Refusal { hash: String::new(), faults });
+            return place::again(args.listen.as_deref(), &env, stands)
+                .map_err(|faults| Refusal { hash: String::new(), faults });
         };
         let name = file.display().to_string();
         let text = std::fs::read_to_string(file)
@@ -216,6 +224,9 @@ fn header(s: &Started) {
     if let Some(path) = &c.control {
         say(&format!("  control  {path}   portreeve status, calls, reload, drain"));
     }
+    for doubt in doubts::doubts(c) {
+        say(&format!("  note: {doubt}"));
+    }
     for ip in &s.others {
         say(&format!("  also here: {ip} (--listen {ip} picks it)"));
     }
@@ -255,85 +266,6 @@ async fn signals(asks: mpsc::Sender<Ask>, reloader: &Reloader) {
                 let _ = asks.send(Ask::Drain { by: name.to_owned(), told }).await;
             }
             None => drop(reloader.reload("SIGHUP").await),
-        }
-    }
-}
-
-/// [`find_site`]; faults go to stderr.
-pub(super) fn site_config(
-    listen: Option<&str>,
-    env: &Environment,
-) -> Result<(Config, Vec<IpAddr>), u8> {
-    find_site(listen, env).map_err(|(code, faults)| {
-        eprint!("{faults}");
-        code
-    })
-}
-
-/// Site mode: where to stand. The configuration, and other addresses that could be picked; else
-/// exit code and faults.
-fn find_site(
-    listen: Option<&str>,
-    env: &Environment,
-) -> Result<(Config, Vec<IpAddr>), (u8, String)> {
-    let (address, port) = match listen {
-        Some(text) => wanted(text)?,
-        None => {
-            let found = interfaces::default_source();
-            (found.unwrap_or(IpAddr::from([127, 0, 0, 1])), 5060)
-        }
-    };
-    let config = Config::site_mode(address, port, env)
-        .map_err(|all| (exit::CONFIG, config::listed("site mode", &all)))?;
-    let nets: Vec<IpNet> = env.devices.values().flatten().copied().collect();
-    let own = config.interfaces.first().map_or(address, |i| i.address);
-    let others = others(&nets, own);
-    // An address that somebody named is meant.
-    if listen.is_none() && own == address && is_global(address) {
-        let listed: Vec<String> = others.iter().map(ToString::to_string).collect();
-        let what = format!(
-            "{address} is a public address: site mode would be open to the Internet.\n  choose a \
-             private one with --listen ADDRESS ({}), or --listen {address} if you mean it\n",
-            listed.join(", ")
-        );
-        return Err((exit::CONFIG, what));
-    }
-    Ok((config, others))
-}
-
-fn wanted(text: &str) -> Result<(IpAddr, u16), (u8, String)> {
-    let bare = text.strip_prefix("udp:").or_else(|| text.strip_prefix("tcp:")).unwrap_or(text);
-    let read = bare.parse::<SocketAddr>().map(|a| (a.ip(), a.port()));
-    read.or_else(|_| bare.parse::<IpAddr>().map(|ip| (ip, 5060))).map_err(|_| {
-        let what = format!(
-            "--listen {text}: write an address of this machine, as 192.168.1.10 or \
-             192.168.1.10:5062\n"
-        );
-        (exit::USAGE, what)
-    })
-}
-
-fn others(nets: &[IpNet], chosen: IpAddr) -> Vec<IpAddr> {
-    let all = nets.iter().map(IpNet::addr);
-    all.filter(|ip| *ip != chosen && ip.is_ipv4() && !ip.is_loopback()).collect()
-}
-
-/// Globally routable, as far as it matters here.
-fn is_global(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(v4) => {
-            let [a, b, ..] = v4.octets();
-            let shared = a == 100 && (64..128).contains(&b);
-            !(v4.is_private()
-                || v4.is_loopback()
-                || v4.is_link_local()
-                || v4.is_documentation()
-                || shared
-                || (a == 198 && (b == 18 || b == 19)))
-        }
-        IpAddr::V6(v6) => {
-            let first = v6.segments()[0];
-            !(v6.is_loopback() || first & 0xfe00 == 0xfc00 || first & 0xffc0 == 0xfe80)
         }
     }
 }

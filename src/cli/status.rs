@@ -21,6 +21,12 @@ fn screen(v: &Value) -> String {
     let state = if still { "STANDS STILL: restart it" } else { state };
     let up = clock(number(v, "/uptime_s"));
     let _ = writeln!(out, "portreeve {version}   site {site}   up {up}   {state}{draining}");
+    for ip in list(v, "/lost_addresses").iter().filter_map(Value::as_str) {
+        let _ = writeln!(out, "  GONE           {} is no address of this machine", shown(ip));
+    }
+    for note in list(v, "/notes").iter().filter_map(Value::as_str) {
+        let _ = writeln!(out, "  note           {}", shown(note));
+    }
     let [early, confirmed, limit] =
         ["early", "confirmed", "limit"].map(|k| number(v, &format!("/calls/{k}")));
     let setup = if early > 0 { format!(", {early} being set up") } else { String::new() };
@@ -93,6 +99,7 @@ mod tests {
     fn the_screen_says_what_needs_a_hand() {
         let v = json!({
             "version": "1", "site": "x\u{1b}", "state": "draining", "drain_left_s": 65,
+            "lost_addresses": ["192.0.2.7"], "notes": ["loopback only"],
             "uptime_s": 61, "calls": { "early": 1, "confirmed": 2, "limit": 9 },
             "registrations": 4, "audit": { "records": 5, "full": true },
             "upstreams": [
@@ -113,6 +120,8 @@ mod tests {
         let told = screen(&v);
         for want in [
             "site x\\u{1b}   up 1:01   draining, calls are hung up in 1:05",
+            "GONE           192.0.2.7 is no address",
+            "note           loopback only\n",
             "3 of 9, 1 being set up",
             "pbx   192.0.2.1:5060   down for 1:05: it does not answer OPTIONS\n",
             "trunk   192.0.2.2:5060   up for 0:05\n",

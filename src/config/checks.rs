@@ -2,7 +2,7 @@
 
 use super::reader::{Section, Source, suggestion};
 use super::{Config, RegistrarMode, RuleAction};
-use crate::ground::{self, Side};
+use crate::ground::{self, Side, Transport};
 use crate::wire::addresses::is_within;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -26,6 +26,7 @@ pub(super) fn check(config: &Config, root: &DeTable<'_>, src: &mut Source<'_>) {
     registrar(config, upstreams.len(), src);
     sockets(config, &interfaces, src);
     ports(config, media, src);
+    own_ports(config, &upstreams, src);
     references(config, &rules, src);
     let zone = top.table("site", "[site]", &mut quiet).map_or(0..1, |s| s.span_of("timezone"));
     timezone(config, zone, src);
@@ -118,6 +119,24 @@ fn ports(config: &Config, span: Range<usize>, src: &mut Source<'_>) {
         let what = format!("SIP port {port} lies within media.ports");
         let hint = "a range apart from every listen, such as \"20000-20399\"".to_owned();
         src.fault("media-ports", span.clone(), what, Some(hint));
+    }
+}
+
+/// An upstream may live on this machine, but not at a port that is the gateway's.
+fn own_ports(config: &Config, spans: &[Range<usize>], src: &mut Source<'_>) {
+    let (first, last) = config.media.ports;
+    for (index, u) in config.upstreams.iter().enumerate() {
+        let here = config.interfaces.iter().any(|i| i.address == u.address.ip());
+        let own = if here && (first..=last).contains(&u.address.port()) {
+            "lies within media.ports of this gateway"
+        } else if config.http == Some(u.address) && u.transport == Transport::Tcp {
+            "is this gateway's http.listen"
+        } else {
+            continue;
+        };
+        let what = format!("upstream \"{}\" {} {own}", u.name, u.address);
+        let hint = Some("write the PBX's address and port, as 10.99.0.2:5060".to_owned());
+        src.fault("upstream-address", at(spans, index), what, hint);
     }
 }
 

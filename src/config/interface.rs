@@ -24,7 +24,7 @@ pub(super) fn interface(
     let strangers = s.word("strangers", &words, src);
     let loopback = s.boolean("allow_loopback", src);
     let keepalive = s.duration("keepalive", src);
-    let advertise = s.address("advertise", src);
+    let advertise = s.address("advertise", src).map(|ip| ip.to_canonical());
     let dscp_sip = s.number("dscp_sip", 0..=63, src).unwrap_or(24);
     let dscp_media = s.number("dscp_media", 0..=63, src).unwrap_or(46);
     if name.is_none() {
@@ -70,7 +70,7 @@ fn where_it_stands(
     env: &Environment,
     src: &mut Source<'_>,
 ) -> Option<IpAddr> {
-    let address = s.address("address", src);
+    let address = s.address("address", src).map(|ip| ip.to_canonical());
     let device = s.string("device", src);
     match (address, device) {
         (Some(_), Some(_)) => {

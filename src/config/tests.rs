@@ -134,6 +134,12 @@ fn an_address_nobody_could_use_is_a_fault() {
         ("0.0.0.0:5060", "is not the address of one machine"),
         ("198.51.100.2:0", "is not the address of one machine"),
         ("203.0.113.7:5060", "is where \"wan\" itself listens"),
+        ("10.17.0.1:5060", "is where \"lan\" itself listens"),
+        ("10.17.0.1", "is where \"lan\" itself listens"),
+        ("[::ffff:203.0.113.7]:5060", "is where \"wan\" itself listens"),
+        ("[::ffff:10.17.0.1]:5060", "is where \"lan\" itself listens"),
+        ("[::ffff:0.0.0.0]:5060", "is not the address of one machine"),
+        ("10.17.0.1:20010", "lies within media.ports of this gateway"),
         ("[2001:db8::2]:5060", "cannot be reached from 203.0.113.7"),
     ] {
         let told = changed("198.51.100.2:5060", at);
@@ -142,6 +148,19 @@ fn an_address_nobody_could_use_is_a_fault() {
     let deaf =
         changed("address = \"203.0.113.7\"", "address = \"203.0.113.7\"\nlisten = [\"tcp:5060\"]");
     assert!(deaf.contains("is reached by udp, and \"wan\" has no such socket"), "{deaf}");
+    let behind_nat = MINIMAL
+        .replace(
+            "address = \"203.0.113.7\"",
+            "address = \"10.99.0.1\"\nadvertise = \"203.0.113.7\"",
+        )
+        .replace("198.51.100.2:5060", "203.0.113.7:5060");
+    let told = faults(&behind_nat);
+    assert!(told.contains("203.0.113.7:5060 is where \"wan\" itself listens"), "{told}");
+    let web = changed("198.51.100.2:5060\"", "127.0.0.1:8060\"\ntransport = \"tcp\"");
+    assert!(web.contains("127.0.0.1:8060 is this gateway's http.listen"), "{web}");
+    let mapped = MINIMAL.replace("198.51.100.2:5060", "[::ffff:198.51.100.2]:5060");
+    let read = Config::parse("x", &mapped, &Environment::default()).unwrap();
+    assert_eq!(read.upstreams[0].address, "198.51.100.2:5060".parse().unwrap());
     let near = changed("198.51.100.2:5060", "203.0.113.7:5070");
     assert_eq!(near, "", "a PBX on the same machine has a port of its own");
     for listen in ["[]", "[\"udp:0\"]", "[\"udp:65536\"]", "[\"sctp:5060\"]"] {

@@ -33,7 +33,7 @@ pub(super) fn upstream(
     values::name(&s, "name", name.as_deref(), src);
     let stands = interface.and_then(|i| interfaces.get(i));
     let at = target.map(|(at, named)| (at, transport.or(named).unwrap_or(Transport::Udp)));
-    values::upstream(&s, at, stands, src);
+    values::upstream(&s, at, stands, interfaces, src);
     domain.iter().for_each(|d| values::domain(&s, "domain", d, src));
     domains.iter().for_each(|d| values::domain(&s, "domains", d, src));
     s.finish(src);
@@ -96,7 +96,8 @@ fn parse_target(text: &str) -> Option<Target> {
         let ip: IpAddr = host.trim_matches(['[', ']']).parse().ok()?;
         Some(SocketAddr::new(ip, 5060))
     })?;
-    Some((address, transport))
+    // A mapped address is the IPv4 address in it.
+    Some((SocketAddr::new(address.ip().to_canonical(), address.port()), transport))
 }
 
 /// The outside interface an upstream is reached by.

@@ -31,11 +31,12 @@ pub(super) fn interface(
     }
 }
 
-/// An upstream as read; `stands` is the interface it is reached by.
+/// An upstream as read; `stands` is the interface it is reached by, `all` are those there are.
 pub(super) fn upstream(
     s: &Section<'_, '_>,
     at: Option<(SocketAddr, Transport)>,
     stands: Option<&Interface>,
+    all: &[Interface],
     src: &mut Source<'_>,
 ) {
     let key = if s.has("address") { "address" } else { "targets" };
@@ -47,6 +48,10 @@ pub(super) fn upstream(
         let what = format!("{at} is not the address of one machine");
         fault(what, "write the PBX's own address and port, as 10.99.0.2:5060");
     }
+    if let Some(i) = all.iter().find(|i| is_own(i, at)) {
+        let what = format!("{at} is where \"{}\" itself listens", i.name);
+        fault(what, "write the PBX's address, not the gateway's");
+    }
     let Some(i) = stands else { return };
     if i.address.is_ipv4() != at.is_ipv4() {
         let what = format!("{at} cannot be reached from {} of \"{}\"", i.address, i.name);
@@ -56,10 +61,13 @@ pub(super) fn upstream(
         let what = format!("{at} is reached by {transport}, and \"{}\" has no such socket", i.name);
         fault(what, "add it to that interface's `listen`, or change the upstream's `transport`");
     }
-    if i.address == at.ip() && i.listen.iter().any(|l| l.port == at.port()) {
-        let what = format!("{at} is where \"{}\" itself listens", i.name);
-        fault(what, "write the PBX's address, not the gateway's");
-    }
+}
+
+/// Whether a request sent there comes back to this gateway: whatever the transport, and also by the
+/// address that others are told.
+fn is_own(i: &Interface, at: SocketAddr) -> bool {
+    let ours = i.address == at.ip() || i.advertise == Some(at.ip());
+    ours && i.listen.iter().any(|l| l.port == at.port())
 }
 
 /// Names go into logs, records, labels and answers: a line of printable characters.

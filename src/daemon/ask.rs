@@ -1,6 +1,7 @@
 //! What others ask of the event loop, and what it tells them without being asked. It counts and
 //! shows; the engine decides.
 
+use super::draining::Drain;
 use super::event_loop::EventLoop;
 use super::service_status;
 use super::session_table::{Figures, Standing};
@@ -9,6 +10,7 @@ use crate::driver::relay_worker::Totals;
 use crate::driver::udp::SipSocket;
 use crate::engine::{CallDetail, Input, Snapshot, Stats};
 use crate::ground::{CallNo, Now, Wall};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -135,6 +137,12 @@ pub struct Report {
     pub drain_left: Option<Duration>,
     /// News of the relay that the loop was too slow to take.
     pub relay_events_lost: u64,
+    /// No phone of another machine can reach the gateway: it stands on loopback alone.
+    pub loopback_only: bool,
+    /// What is hardly meant in the configuration in force, a sentence each.
+    pub doubts: Vec<String>,
+    /// Addresses that it stands at and this machine has not (any more).
+    pub lost_addresses: Vec<IpAddr>,
     /// How the event loop does: how old all this is.
     pub standing: Standing,
 }
@@ -187,15 +195,17 @@ impl EventLoop {
     fn drain(&mut self, by: &str) -> Draining {
         let now = self.clock.now().mono;
         let already = self.draining.is_some();
-        let until = *self.draining.get_or_insert(now + self.config.drain);
         let calls = self.engine.active_calls();
+        let begin = Drain::new(now + self.config.drain, calls, now);
+        let drain = *self.draining.get_or_insert(begin);
+        tracing::info!("{}", drain.asked(calls, now, by));
         if !already {
             self.step(Input::Drain);
             self.service.stopping();
             let detail = format!("{calls} calls under way, by {by}");
             self.record(Record::Admin { action: "drain", result: "applied", detail });
         }
-        Draining { calls, left: until.since(now), already }
+        Draining { calls, left: drain.until.since(now), already }
     }
 
     /// What only the loop knows, for the session table.
@@ -209,9 +219,11 @@ impl EventLoop {
             reloads: self.reloads.clone(),
             site: c.site.name.clone(),
             hash: c.hash.clone(),
+            doubts: c.doubts(),
+            loopback_only: c.is_loopback_only(),
             ..Report::default()
         };
-        Figures { turn: self.table.turn(), drain_until: self.draining, report }
+        Figures { turn: self.table.turn(), drain_until: self.draining.map(|d| d.until), report }
     }
 
     /// Tells the service manager that the loop turns, and how it goes.

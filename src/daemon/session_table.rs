@@ -11,7 +11,7 @@ use crate::ground::{CallNo, Mono, Now, Transport, Wall};
 use arc_swap::ArcSwap;
 use serde::Serialize;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, Weak};
@@ -130,6 +130,8 @@ pub struct SessionTable {
     calls: papaya::HashMap<CallNo, CallView>,
     registrations: papaya::HashMap<String, Registration>,
     figures: ArcSwap<Figures>,
+    /// Addresses of the configuration that this machine has lost.
+    lost: ArcSwap<Vec<IpAddr>>,
     /// Turns begun.
     begun: AtomicU64,
     /// When the last turn was over: nanoseconds of the monotonic clock.
@@ -152,6 +154,7 @@ impl SessionTable {
             calls: papaya::HashMap::with_capacity(calls.min(PLACES)),
             registrations: papaya::HashMap::with_capacity(registrations.min(PLACES)),
             figures: ArcSwap::default(),
+            lost: ArcSwap::default(),
             begun: AtomicU64::new(0),
             over: AtomicU64::new(0),
         };
@@ -236,6 +239,17 @@ impl SessionTable {
         self.figures.load().report.stats.now.draining
     }
 
+    /// Addresses that the gateway stands at and this machine has not (any more).
+    #[must_use]
+    pub fn lost_addresses(&self) -> Vec<IpAddr> {
+        self.lost.load().as_ref().clone()
+    }
+
+    /// Whoever watches the machine's addresses tells which of ours are gone.
+    pub fn set_lost_addresses(&self, lost: Vec<IpAddr>) {
+        self.lost.store(Arc::new(lost));
+    }
+
     /// Counters and gauges: the loop's as of its last turns, the relay's and the log's as of now.
     #[must_use]
     pub fn report(&self) -> Report {
@@ -247,6 +261,7 @@ impl SessionTable {
         let mut report = figures.report.clone();
         report.standing = self.standing_at(now);
         report.now = now;
+        report.lost_addresses = self.lost_addresses();
         report.drain_left = figures.drain_until.map(|until| until.since(now.mono));
         if let Some(relay) = self.relay.upgrade() {
             report.relay = relay.totals();

@@ -4,11 +4,53 @@ use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// Addresses of every device that is up, with prefix lengths.
+/// What stands behind the device of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// A network where phones may be.
+    Network,
+    /// One other machine: a tunnel or a modem.
+    Peer,
+    /// Containers and virtual machines of this host, or the host itself.
+    Host,
+    /// Nothing: the device is switched off.
+    Down,
+}
+
+/// An address of this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attached {
+    /// The device that has it.
+    pub device: String,
+    /// The address, with its prefix length.
+    pub net: IpNet,
+    /// What is behind the device.
+    pub link: Link,
+}
+
+impl Attached {
+    /// The address alone.
+    #[must_use]
+    pub fn ip(&self) -> IpAddr {
+        self.net.addr()
+    }
+}
+
+/// Addresses of every device, with prefix lengths.
 #[must_use]
-#[expect(unsafe_code, reason = "getifaddrs has no safe form in the standard library")]
 pub fn devices() -> BTreeMap<String, Vec<IpNet>> {
     let mut all: BTreeMap<String, Vec<IpNet>> = BTreeMap::new();
+    for a in attached() {
+        all.entry(a.device).or_default().push(a.net);
+    }
+    all
+}
+
+/// Every address of this machine, in the kernel's order.
+#[must_use]
+#[expect(unsafe_code, reason = "getifaddrs has no safe form in the standard library")]
+pub fn attached() -> Vec<Attached> {
+    let mut all = Vec::new();
     let mut head: *mut libc::ifaddrs = std::ptr::null_mut();
     // SAFETY: getifaddrs writes one pointer, checked below; the list is freed once, after use.
     if unsafe { libc::getifaddrs(&raw mut head) } != 0 {
@@ -26,12 +68,35 @@ pub fn devices() -> BTreeMap<String, Vec<IpNet>> {
         let name = unsafe { std::ffi::CStr::from_ptr(node.ifa_name) };
         // SAFETY: both point to socket addresses (the mask may be null) owned by the list.
         if let Some(net) = unsafe { network(node.ifa_addr, node.ifa_netmask) } {
-            all.entry(name.to_string_lossy().into_owned()).or_default().push(net);
+            let device = name.to_string_lossy().into_owned();
+            let link = link(&device, node.ifa_flags);
+            all.push(Attached { device, net, link });
         }
     }
     // SAFETY: `head` came from getifaddrs and is not used afterwards.
     unsafe { libc::freeifaddrs(head) };
     all
+}
+
+/// Bridges that container engines and hypervisors make for themselves.
+const OWN_BRIDGES: [&str; 6] = ["docker", "podman", "cni", "virbr", "lxcbr", "lxdbr"];
+
+/// Reads a device's name and flags (netdevice(7)).
+fn link(device: &str, flags: libc::c_uint) -> Link {
+    let has = |flag: libc::c_int| flags & flag.unsigned_abs() != 0;
+    // `br-lan` is a router's; an engine's network has twelve hexadecimal digits for a name.
+    let digits = |r: &str| r.len() == 12 && r.bytes().all(|b| b.is_ascii_hexdigit());
+    let by_engine = OWN_BRIDGES.iter().any(|p| device.starts_with(p))
+        || device.strip_prefix("br-").is_some_and(digits);
+    if !has(libc::IFF_UP) {
+        Link::Down
+    } else if has(libc::IFF_LOOPBACK) || by_engine {
+        Link::Host
+    } else if has(libc::IFF_POINTOPOINT) {
+        Link::Peer
+    } else {
+        Link::Network
+    }
 }
 
 /// Reads an address with its mask.
@@ -169,6 +234,28 @@ pub fn holder(at: SocketAddr, transport: crate::ground::Transport) -> Option<(u3
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_device_is_told_by_its_name_and_flags() {
+        let up = libc::IFF_UP.unsigned_abs();
+        let peer = up | libc::IFF_POINTOPOINT.unsigned_abs();
+        let own = up | libc::IFF_LOOPBACK.unsigned_abs();
+        for (device, flags, want) in [
+            ("eth0", up, Link::Network),
+            ("eth0", 0, Link::Down),
+            ("docker0", up, Link::Host),
+            ("br-0123456789ab", up, Link::Host),
+            ("br-lan", up, Link::Network),
+            ("vmbr0", up, Link::Network),
+            ("virbr0", up, Link::Host),
+            ("wg0", peer, Link::Peer),
+            ("lo", own, Link::Host),
+        ] {
+            assert_eq!(link(device, flags), want, "{device} {flags:x}");
+        }
+        let lo = attached().into_iter().find(|a| a.ip().is_loopback());
+        assert!(lo.is_none_or(|a| a.link != Link::Network), "loopback is no network");
+    }
 
     const HEAD: &str = "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT\n";
 
