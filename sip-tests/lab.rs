@@ -24,6 +24,7 @@ use portreeve::engine::{
 use portreeve::ground::{CallNo, ConnId, Flow, ListenerId, Mono, Now, Transport, Wall};
 use portreeve::policy::RuleSet;
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,6 +65,8 @@ pub(crate) struct Lab {
     /// What must not be read outside, wherever it stands.
     pub(crate) secrets: Vec<&'static str>,
     pub(crate) checks: check::Checks,
+    /// Of every effect so far, where somebody asks for it.
+    pub(crate) digest: Option<DefaultHasher>,
     next_conn: u64,
     next_id: u64,
 }
@@ -118,6 +121,7 @@ impl Lab {
             pings: Vec::new(),
             secrets: vec!["10.17."],
             checks: check::Checks::default(),
+            digest: None,
             next_conn: 0,
             next_id: 0,
         };
@@ -127,7 +131,11 @@ impl Lab {
 
     /// A restart: same configuration and keys, nothing kept but what the state folder holds.
     pub(crate) fn restart(&mut self) {
-        let stored: Vec<Entry> = self.stored.values().cloned().collect();
+        // What is kept goes through text, as on a disk.
+        let text = |e: &Entry| serde_json::to_string(e).expect("an entry can be written");
+        let lines: Vec<String> = self.stored.values().map(text).collect();
+        let read = |l: &String| serde_json::from_str(l).expect("what was written can be read");
+        let stored: Vec<Entry> = lines.iter().map(read).collect();
         let seeds = Seeds { keys: vec![(7, [7; 64])], nonce: [8; 32], random: [19; 32] };
         self.engine = Engine::new(snapshot(&self.config, &self.users), seeds, self.now);
         self.relay = relay::Relay::default();
@@ -202,7 +210,11 @@ impl Lab {
 
     fn drain(&mut self) {
         loop {
-            match self.engine.poll_output() {
+            let output = self.engine.poll_output();
+            if let Some(digest) = &mut self.digest {
+                format!("{output:?}").hash(digest);
+            }
+            match output {
                 Output::Transmit { flow, bytes } => self.transmitted(flow, bytes),
                 Output::CloseConnection(conn) => self.closed.push(conn),
                 Output::KeepConnection(conn) => self.kept_open.push(conn),
@@ -385,6 +397,7 @@ impl Lab {
     pub(crate) fn kept_bindings(&self) -> Vec<StoredBinding> {
         let binding = |e: &Entry| match e {
             Entry::Binding(b) => Some(b.clone()),
+            Entry::Call(_) => None,
         };
         self.stored.values().filter_map(binding).collect()
     }

@@ -43,6 +43,7 @@ mod registration;
 mod reinvite;
 mod reload;
 mod renegotiation;
+mod restart;
 mod retransmission;
 mod service_route;
 mod simulate;

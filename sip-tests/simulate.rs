@@ -5,8 +5,10 @@ use crate::lab::robot::{Alarm, Callee, Caller, Wish};
 use crate::lab::talker::{Dice, Talker};
 use crate::lab::{Lab, Leg, Msg, Party, Ua, ms, s};
 use bytes::Bytes;
+use portreeve::engine::Input;
 use portreeve::ground::{Flow, Mono};
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hasher as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -268,4 +270,45 @@ fn unruly_parties_over_a_bad_network_leave_nothing_behind() {
         let world = play(seed, 25, weathers[seed as usize % weathers.len()], true);
         assert_eq!(world.callers.len(), 25);
     }
+}
+
+/// What the process that asks for a digest is told by.
+const ASKED: &str = "PORTREEVE_TEST_DIGEST";
+
+/// Every effect of a run, in order; printed for the process that asks.
+#[test]
+fn a_run_has_one_digest() {
+    let mut world = World::new(7, Weather { loss: 15, twice: 10, delay: 120 }, true);
+    world.lab.digest = Some(Default::default());
+    world.lab.input(Input::KeepCalls(true));
+    for _ in 0..40 {
+        world.new_call();
+        world.step();
+    }
+    let limit = world.lab.now.mono + s(900);
+    while !world.on_way.is_empty() && world.lab.now.mono < limit {
+        world.step();
+    }
+    let digest = world.lab.digest.take().expect("asked for").finish();
+    assert_ne!(digest, DefaultHasher::new().finish(), "something happened");
+    if std::env::var_os(ASKED).is_some() {
+        println!("digest {digest:016x}");
+    }
+}
+
+/// Tables hash otherwise in every process: no effect may follow their order.
+#[test]
+fn the_same_seed_is_the_same_run_in_any_process() {
+    let digest = || {
+        let own = std::env::current_exe().expect("this test's file");
+        let run = std::process::Command::new(own)
+            .args(["--exact", "simulate::a_run_has_one_digest", "--nocapture"])
+            .env(ASKED, "1")
+            .output()
+            .expect("it runs again");
+        let text = String::from_utf8_lossy(&run.stdout).into_owned();
+        let at = text.find("digest ").unwrap_or_else(|| panic!("{text}"));
+        text[at..].lines().next().expect("a line").to_owned()
+    };
+    assert_eq!(digest(), digest());
 }

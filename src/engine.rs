@@ -32,7 +32,10 @@ mod upstreams;
 mod world;
 
 pub use crate::audit::Finding;
-pub use calls::{CallDetail, CallRow, LegView, PartyView, StreamView};
+pub use calls::{
+    CallDetail, CallRow, LegView, Octets, PartyView, StoredCall, StoredFork, StoredLeg,
+    StoredMedia, StoredStream, StreamView,
+};
 pub use entry::{Entry, Key, StoredBinding};
 pub use input::Input;
 pub use output::{CallState, CallView, Level, Observation, Output};
@@ -162,6 +165,9 @@ impl Engine {
             Input::HangUp(call) => self.hang_up(call, crate::audit::EndedBy::Admin),
             Input::Measure(call) => self.calls.measure(&mut self.out, call),
             Input::AuditFull(full) => self.gate.audit_full = full,
+            Input::KeepCalls(keep) => {
+                self.calls.keep_all(&self.world, &mut self.out, keep);
+            }
             Input::ExcludePort(at) => self.calls.exclude_port(at),
         }
         self.hear();
@@ -257,14 +263,22 @@ impl Engine {
     }
 
     fn restore(&mut self, entries: Vec<Entry>) {
-        let mut bindings = Vec::new();
+        let (mut bindings, mut calls) = (Vec::new(), Vec::new());
         for entry in entries {
             match entry {
                 Entry::Binding(b) => bindings.push(b),
+                Entry::Call(c) => calls.push(*c),
             }
         }
         let kept = self.phones.restore(&self.world, bindings);
         phones::tell_restored(&mut self.out, kept);
+        for call in calls {
+            let no = call.call;
+            if !self.calls.read_back(&self.world, &mut self.out, call) {
+                let text = format!("call {no} of before the restart cannot go on: other sockets");
+                self.out.notice(Level::Warn, text);
+            }
+        }
     }
 
     /// A new configuration while calls are up: swapped whole. Calls keep the verdict they have, and
@@ -334,6 +348,6 @@ impl Engine {
     /// One call; `None`: there is no call of this number.
     #[must_use]
     pub fn call(&self, no: CallNo, now: Now) -> Option<CallDetail> {
-        self.calls.detail(&self.upstreams, no, now)
+        self.calls.detail(&self.world, no, now)
     }
 }

@@ -35,6 +35,8 @@ impl EventLoop {
                     tracing::error!("a registration could not be stored: {e}");
                 }
             }
+            // Nobody keeps calls yet, so nobody asked for these.
+            Output::Store(Entry::Call(_)) | Output::Forget(Key::Call(_)) => {}
             Output::Forget(Key::Binding(key)) => {
                 self.table.hide_registration(&key);
                 if let Err(e) = self.state.remove(&key) {

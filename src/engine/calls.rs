@@ -14,8 +14,11 @@ mod table;
 mod token;
 mod usages;
 mod view;
+mod written;
 
+pub use media::{StoredMedia, StoredStream};
 pub use view::{CallDetail, CallRow, LegView, PartyView, StreamView};
+pub use written::{Octets, StoredCall, StoredFork, StoredLeg};
 
 pub(crate) use call::{Call, Fork, Kind, LegState, MAX_FORKS, State};
 pub(crate) use media::{MediaRefusal, Speaker};
@@ -63,6 +66,8 @@ pub(crate) struct Calls {
     ended: EndedCalls,
     timers: TimerTable<Due>,
     numbers: Counter,
+    /// Somebody keeps answered calls.
+    kept: bool,
 }
 
 impl Calls {
@@ -74,6 +79,7 @@ impl Calls {
             ended: EndedCalls::default(),
             timers: TimerTable::default(),
             numbers: Counter::default(),
+            kept: false,
         }
     }
 
@@ -299,6 +305,7 @@ impl Calls {
         self.timers.set(Due::Ack(no), w.now().mono + wait);
         self.supervise_media(w, out, no);
         self.show(out, no);
+        self.keep(w, out, no);
     }
 
     /// The 2xx to the SUBSCRIBE or REFER that began it went back.

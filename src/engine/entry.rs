@@ -2,7 +2,8 @@
 //! hands entries out as effects and takes them back as one input; where they are kept is the
 //! daemon's matter.
 
-use crate::ground::Transport;
+use super::calls::StoredCall;
+use crate::ground::{CallNo, Transport};
 use crate::wire::sip::Aor;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -10,9 +11,12 @@ use std::net::SocketAddr;
 /// Something to be kept; a later one of the same key replaces it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "bindings are the many, and each is moved once")]
 pub enum Entry {
     /// A registration.
     Binding(StoredBinding),
+    /// An answered call, where calls are kept ([`super::Input::KeepCalls`]).
+    Call(Box<StoredCall>),
 }
 
 /// What an entry is kept under.
@@ -21,6 +25,8 @@ pub enum Entry {
 pub enum Key {
     /// [`StoredBinding::key`].
     Binding(String),
+    /// [`StoredCall::call`].
+    Call(CallNo),
 }
 
 impl Entry {
@@ -29,6 +35,7 @@ impl Entry {
     pub fn key(&self) -> Key {
         match self {
             Self::Binding(b) => Key::Binding(b.key.clone()),
+            Self::Call(c) => Key::Call(c.call),
         }
     }
 }

@@ -46,4 +46,9 @@ impl Counter {
         self.0 += 1;
         self.0
     }
+
+    /// Numbers up to this one are taken.
+    pub(crate) fn pass(&mut self, taken: u64) {
+        self.0 = self.0.max(taken);
+    }
 }

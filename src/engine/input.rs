@@ -43,6 +43,9 @@ pub enum Input {
     HangUp(CallNo),
     /// Somebody is about to look at this call: the relay is asked for figures of this moment.
     Measure(CallNo),
+    /// Somebody keeps answered calls from now on, or no longer: they become effects
+    /// ([`super::Entry::Call`]) as they begin and change.
+    KeepCalls(bool),
     /// The audit log takes no records, and the configuration says that calls then wait.
     AuditFull(bool),
     /// A relay port is held by another process: never lend it.

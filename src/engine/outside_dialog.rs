@@ -196,14 +196,14 @@ impl Engine {
             }
             Side::Outside => proxy_client::route(w, phones, &incoming, parties.to.result()),
         };
-        let verdict = facts::judge(w, upstreams, &incoming, &sender, &parties, &route);
+        let verdict = facts::judge(w, &incoming, &sender, &parties, &route);
         let target = self.target(&route);
         Attempt { incoming, sender, parties, route, verdict, target }
     }
 
     fn target(&self, route: &Route) -> String {
         match route {
-            Route::Upstream(id) => self.upstreams.name(*id).unwrap_or_default().to_owned(),
+            Route::Upstream(id) => self.world.upstream_name(*id).unwrap_or_default().to_owned(),
             Route::Bindings(_) => "phone".to_owned(),
             Route::Gateway => "gateway".to_owned(),
             Route::Unknown => String::new(),
@@ -287,7 +287,7 @@ impl Engine {
 
     fn admitted(&mut self, mut a: Attempt, allow: &Allow) {
         if let Some(name) = &allow.upstream
-            && let Some(named) = self.upstreams.named(&self.world, name)
+            && let Some(named) = self.world.upstream_named(name)
             && !matches!(a.route, Route::Bindings(_) | Route::Gateway)
         {
             a.route = Route::Upstream(named);

@@ -291,7 +291,10 @@ impl Engine {
         let (w, out) = (&self.world, &mut self.out);
         match response.method() {
             Method::Bye => self.calls.end_fork(w, out, d.call, &d.tag, 200),
-            Method::Invite | Method::Update => self.calls.show(out, d.call),
+            Method::Invite | Method::Update => {
+                self.calls.show(out, d.call);
+                self.calls.keep(w, out, d.call);
+            }
             Method::Ack
             | Method::Cancel
             | Method::Register

@@ -16,8 +16,10 @@ use std::net::{IpAddr, SocketAddr};
 
 words! {
     /// Whether an upstream answers.
+    #[derive(Default)]
     pub enum Health {
         /// Not asked yet, or never asked.
+        #[default]
         Unknown = "unknown",
         /// It answered the last time.
         Up = "up",
@@ -47,10 +49,9 @@ pub struct UpstreamView {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unreachable;
 
-/// One upstream, as long as the process runs.
-#[derive(Debug)]
+/// One upstream, as long as the process runs; its name is the world's.
+#[derive(Debug, Default)]
 struct Upstream {
-    name: String,
     /// Its place in the configuration in force; `None`: it is there no more.
     at: Option<usize>,
     health: Health,
@@ -81,9 +82,8 @@ pub(crate) enum Wake {
 /// All upstreams that were ever configured in this run.
 #[derive(Debug, Default)]
 pub(crate) struct Upstreams {
+    /// By id.
     all: Vec<Upstream>,
-    /// By place in the configuration.
-    order: Vec<UpstreamId>,
     /// Probes under way.
     asked: HashMap<ClientId, UpstreamId>,
     timers: TimerTable<Due>,
@@ -101,24 +101,13 @@ impl Upstreams {
         for u in &mut self.all {
             u.at = None;
         }
-        self.order.clear();
-        for (at, config) in w.config().upstreams.iter().enumerate() {
-            let known = self.all.iter().position(|u| u.name == config.name);
-            let index = known.unwrap_or(self.all.len());
-            if known.is_none() {
-                self.all.push(Upstream {
-                    name: config.name.clone(),
-                    at: None,
-                    health: Health::Unknown,
-                    since: None,
-                    why: String::new(),
-                    probes: [0; 2],
-                });
+        for (at, id) in w.upstreams().iter().enumerate() {
+            while self.all.len() <= id.index() {
+                self.all.push(Upstream::default());
             }
-            if let Some(u) = self.all.get_mut(index) {
+            if let Some(u) = self.all.get_mut(id.index()) {
                 u.at = Some(at);
             }
-            self.order.push(UpstreamId::new(index as u64));
         }
         self.follow_probes(w, old);
         self.follow_keepalives(w, old);
@@ -133,10 +122,6 @@ impl Upstreams {
         w.config().upstreams.get(self.state(id)?.at?)
     }
 
-    pub(crate) fn name(&self, id: UpstreamId) -> Option<&str> {
-        self.state(id).map(|u| u.name.as_str())
-    }
-
     /// The domain that stands for it in URIs.
     pub(crate) fn domain<'a>(&self, w: &'a World, id: Option<UpstreamId>) -> Option<&'a str> {
         id.and_then(|id| self.get(w, id)).map(|u| u.domain.as_str())
@@ -149,7 +134,7 @@ impl Upstreams {
 
     /// The upstream whose `sources` hold this address.
     pub(crate) fn of_source(&self, w: &World, ip: IpAddr) -> Option<UpstreamId> {
-        self.place(w.config().upstreams.iter().position(|u| holds(u, ip)))
+        place(w, w.config().upstreams.iter().position(|u| holds(u, ip)))
     }
 
     /// Whether this upstream's `sources` hold the address.
@@ -157,14 +142,9 @@ impl Upstreams {
         self.get(w, id).is_some_and(|u| holds(u, ip))
     }
 
-    /// An upstream chosen by name.
-    pub(crate) fn named(&self, w: &World, name: &str) -> Option<UpstreamId> {
-        self.place(w.config().upstreams.iter().position(|u| u.name == name))
-    }
-
     /// It was asked and did not answer, or is there no more.
     pub(crate) fn is_down(&self, w: &World, name: &str) -> bool {
-        let state = self.named(w, name).and_then(|id| self.state(id));
+        let state = w.upstream_named(name).and_then(|id| self.state(id));
         state.is_none_or(|u| u.health == Health::Down)
     }
 
@@ -183,11 +163,7 @@ impl Upstreams {
             .position(domain)
             .or_else(|| all.iter().position(prefix))
             .or_else(|| all.iter().position(|u| u.numbers.is_empty()));
-        self.place(found.or(if all.is_empty() { None } else { Some(0) }))
-    }
-
-    fn place(&self, at: Option<usize>) -> Option<UpstreamId> {
-        self.order.get(at?).copied()
+        place(w, found.or(if all.is_empty() { None } else { Some(0) }))
     }
 
     /// The way to an upstream: its first target that may be tried.
@@ -201,7 +177,7 @@ impl Upstreams {
         let one = |id: &UpstreamId| {
             let (u, config) = (self.state(*id)?, self.get(w, *id)?);
             Some(UpstreamView {
-                name: u.name.clone(),
+                name: w.upstream_name(*id)?.to_owned(),
                 targets: vec![config.address],
                 health: u.health,
                 since: u.since,
@@ -209,7 +185,7 @@ impl Upstreams {
                 probes: u.probes,
             })
         };
-        self.order.iter().filter_map(one).collect()
+        w.upstreams().iter().filter_map(one).collect()
     }
 
     /// When it wants to be woken.
@@ -261,4 +237,8 @@ impl Upstreams {
 fn holds(upstream: &config::Upstream, ip: IpAddr) -> bool {
     let ip = ip.to_canonical();
     upstream.address.ip() == ip || upstream.sources.iter().any(|n| n.contains(&ip))
+}
+
+fn place(w: &World, at: Option<usize>) -> Option<UpstreamId> {
+    w.upstreams().get(at?).copied()
 }

@@ -7,6 +7,7 @@ pub mod seal;
 
 pub(crate) use net::{Net, host_text};
 
+use super::ids::UpstreamId;
 use super::transactions::Timing;
 use super::{Seeds, Snapshot};
 use crate::config::{Config, RegistrarMode};
@@ -24,13 +25,48 @@ pub(crate) struct World {
     now: Now,
     random: Random,
     sealer: Sealer,
+    /// Names of upstreams that were ever configured in this run, by id.
+    names: Vec<String>,
+    /// Those of the configuration in force, in its order.
+    upstreams: Vec<UpstreamId>,
 }
 
 impl World {
     pub(crate) fn new(snap: Arc<Snapshot>, seeds: &Seeds, now: Now) -> Self {
         let net = Net::new(&snap.config);
         let (random, sealer) = (Random::new(seeds.random), Sealer::new(&seeds.keys));
-        Self { snap, net, now, random, sealer }
+        let (names, upstreams) = (Vec::new(), Vec::new());
+        let mut world = Self { snap, net, now, random, sealer, names, upstreams };
+        world.name_upstreams();
+        world
+    }
+
+    fn name_upstreams(&mut self) {
+        self.upstreams.clear();
+        for u in &self.snap.config.upstreams {
+            let known = self.names.iter().position(|name| *name == u.name);
+            let at = known.unwrap_or(self.names.len());
+            if known.is_none() {
+                self.names.push(u.name.clone());
+            }
+            self.upstreams.push(UpstreamId::new(at as u64));
+        }
+    }
+
+    /// Upstreams of the configuration in force, in its order.
+    pub(crate) fn upstreams(&self) -> &[UpstreamId] {
+        &self.upstreams
+    }
+
+    /// The name of an upstream, whether it is configured still or not.
+    pub(crate) fn upstream_name(&self, id: UpstreamId) -> Option<&str> {
+        self.names.get(id.index()).map(String::as_str)
+    }
+
+    /// An upstream of the configuration in force, by name.
+    pub(crate) fn upstream_named(&self, name: &str) -> Option<UpstreamId> {
+        let at = self.config().upstreams.iter().position(|u| u.name == name)?;
+        self.upstreams.get(at).copied()
     }
 
     pub(crate) fn set_now(&mut self, now: Now) {
@@ -40,7 +76,9 @@ impl World {
     /// Takes a new configuration; the one that held is returned.
     pub(crate) fn swap(&mut self, snap: Arc<Snapshot>) -> Arc<Snapshot> {
         self.net = Net::new(&snap.config);
-        std::mem::replace(&mut self.snap, snap)
+        let old = std::mem::replace(&mut self.snap, snap);
+        self.name_upstreams();
+        old
     }
 
     pub(crate) fn now(&self) -> Now {

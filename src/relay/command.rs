@@ -3,6 +3,7 @@
 use super::quality::{Codecs, Figures};
 pub use crate::ground::Leg;
 use crate::ground::Side;
+use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use std::time::Duration;
 pub struct StreamId(pub u64);
 
 /// From where media is accepted on a leg (house rule 10).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Expect {
     /// Nothing known yet: nothing is accepted; packets count as `early`.
     Nobody,
@@ -23,7 +25,7 @@ pub enum Expect {
 }
 
 /// The far party of one leg, from its SDP (or, behind a NAT, from its signalling source).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Party {
     /// Where RTP goes; `None`: no destination yet, or held with 0.0.0.0.
     pub rtp: Option<SocketAddr>,

@@ -74,6 +74,18 @@ impl Pool {
         Some(port)
     }
 
+    /// Takes a certain pair, as before a restart; false: it is not free.
+    pub fn claim(&mut self, now: Mono, port: u16) -> bool {
+        self.wake(now);
+        if self.place(port) != Some(Place::Free) {
+            return false;
+        }
+        self.free.retain(|p| *p != port);
+        self.set(port, Place::Lent);
+        self.lent += 1;
+        true
+    }
+
     /// Gives a pair back; `used`: it carried packets and rests first. A port that is not lent
     /// (given twice, excluded meanwhile, not ours) is left as it is.
     pub fn give(&mut self, now: Mono, port: u16, used: bool) {

@@ -4,10 +4,11 @@
 
 use crate::wire::rtcp::VoipMetrics;
 use crate::wire::sdp::Media;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// What RTP payload types mean to one receiver: from the SDP of the party that receives.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Codecs {
     /// At most [`Codecs::MOST`], in the order of the `m=` line.
     pub formats: Vec<Format>,
@@ -76,7 +77,7 @@ fn static_type(payload_type: u8) -> Option<(String, u32)> {
 }
 
 /// One payload type.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Format {
     /// 0–127.
     pub payload_type: u8,

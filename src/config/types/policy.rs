@@ -100,7 +100,7 @@ pub enum RuleAction {
 }
 
 /// Options of `allow`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Allow {
     /// Send to this upstream (name) instead of the one domain and number choose.
     pub upstream: Option<String>,

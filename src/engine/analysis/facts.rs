@@ -4,7 +4,6 @@
 use super::Incoming;
 use crate::engine::attempt::{Parties, Route, Sender};
 use crate::engine::phones::Phones;
-use crate::engine::upstreams::Upstreams;
 use crate::engine::world::World;
 use crate::ground::Side;
 use crate::policy::number::Plan;
@@ -36,7 +35,6 @@ pub(crate) fn parties(w: &World, phones: &Phones, i: &Incoming, sender: &Sender)
 /// Asks policy.
 pub(crate) fn judge(
     w: &World,
-    upstreams: &Upstreams,
     i: &Incoming,
     sender: &Sender,
     parties: &Parties,
@@ -56,7 +54,7 @@ pub(crate) fn judge(
         from: &parties.from,
         to: &parties.to,
         domain: &parties.domain,
-        upstream: upstream.and_then(|id| upstreams.name(id)),
+        upstream: upstream.and_then(|id| w.upstream_name(id)),
         user_agent: i.message.text(&Name::UserAgent).unwrap_or_default(),
         target,
     };

@@ -78,6 +78,7 @@ impl Calls {
         let status = if call.confirmed.is_some() { 200 } else { status };
         let end = call_end(w, out, &call, Outcome::Answered, status, Some(by));
         self.close_media(out, no, Some(end));
+        self.keep_no_longer(out, no);
         self.ended.keep(w.now().mono, call);
         out.emit(Output::CallGone(no));
     }

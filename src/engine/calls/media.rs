@@ -7,10 +7,12 @@ mod lent;
 mod table;
 mod view;
 mod watch;
+mod written;
 
-use call::Face;
+pub(super) use call::Face;
 pub(crate) use judge::MediaRefusal;
 pub(super) use table::MediaTable;
+pub use written::{StoredMedia, StoredStream};
 
 use super::Calls;
 use super::quality::leg_quality;
@@ -54,10 +56,7 @@ impl Calls {
         legs: [ListenerId; 2],
         call_ids: [&str; 2],
     ) {
-        let face = |l: ListenerId| {
-            let i = w.net().interface(l)?;
-            Some(Face { side: i.side, bind: i.address, shown: i.advertised(), dscp: i.dscp_media })
-        };
+        let face = |l: ListenerId| w.net().interface(l).map(Face::of);
         let (Some(a), Some(b)) = (face(legs[0]), face(legs[1])) else { return };
         self.media.prepare(call, [a, b], call_ids.map(str::to_owned));
     }
@@ -135,7 +134,7 @@ impl Calls {
         self.flush_media(out);
     }
 
-    fn flush_media(&mut self, out: &mut Outbox) {
+    pub(super) fn flush_media(&mut self, out: &mut Outbox) {
         for command in self.media.take_commands() {
             out.emit(Output::Relay(command));
         }
@@ -218,8 +217,11 @@ impl Calls {
         event: Event,
     ) -> Option<(CallNo, EndedBy)> {
         match event {
-            Event::Learned { stream, from, .. } => {
+            Event::Learned { stream, leg, rtcp, from } => {
                 out.notice(Level::Debug, format!("media stream {}: learned {from}", stream.0));
+                if let Some(call) = self.media.learned(stream, leg, rtcp, from) {
+                    self.keep(w, out, call);
+                }
             }
             Event::FirstPacket { stream, leg } => {
                 self.media.alive(stream);

@@ -4,7 +4,7 @@
 use super::{Call, Calls, Kind, LegState};
 use crate::audit::{Finding, LegQuality, PhoneReport};
 use crate::engine::output::CallView;
-use crate::engine::upstreams::Upstreams;
+use crate::engine::world::World;
 use crate::ground::{CallNo, Moment, Now, Side, Transport};
 use serde::Serialize;
 use std::net::SocketAddr;
@@ -116,13 +116,13 @@ impl Calls {
     }
 
     /// One call; `None`: there is no call of this number.
-    pub(crate) fn detail(&self, upstreams: &Upstreams, no: CallNo, now: Now) -> Option<CallDetail> {
+    pub(crate) fn detail(&self, w: &World, no: CallNo, now: Now) -> Option<CallDetail> {
         let c = self.table.get(no).filter(|c| c.kind == Kind::Call)?;
         let since = |t: Moment| millis(t.since(c.started));
         let mut callees: Vec<(bool, PartyView)> = Vec::new();
         for fork in &c.forks {
             let answered = c.answered.as_deref() == Some(fork.tag.as_str());
-            callees.push((!answered, party(upstreams, &fork.callee)));
+            callees.push((!answered, party(w, &fork.callee)));
         }
         callees.sort_by_key(|(other, _)| *other);
         let (streams, findings) = self.media.view(no);
@@ -131,7 +131,7 @@ impl Calls {
             call_id: c.caller.call_id.clone(),
             ring_ms: c.ringing.map(since),
             setup_ms: c.confirmed.map(since),
-            caller: party(upstreams, &c.caller),
+            caller: party(w, &c.caller),
             callees: callees.into_iter().map(|(_, p)| p).collect(),
             streams,
             findings,
@@ -143,12 +143,12 @@ impl Calls {
     }
 }
 
-fn party(upstreams: &Upstreams, leg: &LegState) -> PartyView {
+fn party(w: &World, leg: &LegState) -> PartyView {
     PartyView {
         side: leg.side,
         transport: leg.flow.transport,
         address: leg.flow.peer,
-        upstream: leg.upstream.and_then(|id| upstreams.name(id)).map(str::to_owned),
+        upstream: leg.upstream.and_then(|id| w.upstream_name(id)).map(str::to_owned),
         call_id: leg.call_id.clone(),
     }
 }

@@ -20,9 +20,10 @@ impl Upstreams {
     pub(super) fn follow_probes(&mut self, w: &World, old: Option<&Config>) {
         let before = |name: &str| old.and_then(|o| o.upstreams.iter().find(|u| u.name == name));
         for (index, u) in self.all.iter_mut().enumerate() {
-            let key = Due::Probe(UpstreamId::new(index as u64));
+            let id = UpstreamId::new(index as u64);
+            let key = Due::Probe(id);
             let is = u.at.and_then(|at| w.config().upstreams.get(at));
-            let was = before(&u.name);
+            let was = w.upstream_name(id).and_then(before);
             if is.filter(|u| u.probe.is_some()).zip(was).is_none_or(|(a, b)| a.address != b.address)
                 && u.health != Health::Unknown
             {
@@ -81,7 +82,7 @@ impl Upstreams {
         }
         let before = std::mem::replace(&mut u.health, health);
         u.since = Some(w.now().into());
-        let name = &u.name;
+        let name = w.upstream_name(id).unwrap_or_default();
         match (before, health) {
             (_, Health::Down) => {
                 "it does not answer OPTIONS".clone_into(&mut u.why);

@@ -122,6 +122,16 @@ impl Net {
         })
     }
 
+    /// The socket bound to `local`.
+    pub(crate) fn bound_exactly(
+        &self,
+        local: SocketAddr,
+        transport: Transport,
+    ) -> Option<ListenerId> {
+        let same = |l: &&Listener| l.transport == transport && l.bind == local;
+        self.listeners.iter().find(same).map(|l| l.id)
+    }
+
     /// The socket bound to `local`, or any of that transport on the same side.
     pub(crate) fn bound_to(&self, local: SocketAddr, transport: Transport) -> Option<ListenerId> {
         let same = |l: &&Listener| l.transport == transport && l.bind == local;

@@ -4,10 +4,11 @@
 use super::watch::{CallWatch, LegWatch};
 use super::{differs, muted};
 use crate::audit::{CallEnd, StreamMedia};
+use crate::config::Interface;
 use crate::ground::Side;
 use crate::relay::quality::Codecs;
 use crate::relay::{Command, Leg, Party, StreamId};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// A leg's interface, as media need it.
@@ -31,9 +32,34 @@ pub(super) struct Stream {
     pub(super) kind: String,
     pub(super) ports: [u16; 2],
     pub(super) parties: [Party; 2],
+    /// Sources of RTP and RTCP that the relay learned, by leg.
+    pub(super) pins: [[Option<SocketAddr>; 2]; 2],
+    /// What each party takes.
+    pub(super) codecs: [Codecs; 2],
     pub(super) open: bool,
     pub(super) idle: bool,
     pub(super) watch: [LegWatch; 2],
+}
+
+impl Stream {
+    /// One that is open, and of which nothing is known yet.
+    pub(super) fn new(
+        id: StreamId,
+        kind: String,
+        ports: [u16; 2],
+        parties: [Party; 2],
+        codecs: [Codecs; 2],
+    ) -> Self {
+        let (pins, watch) = ([[None; 2]; 2], Default::default());
+        Self { id, kind, ports, parties, pins, codecs, open: true, idle: false, watch }
+    }
+}
+
+impl Face {
+    /// Of an interface.
+    pub(in crate::engine::calls) fn of(i: &Interface) -> Self {
+        Self { side: i.side, bind: i.address, shown: i.advertised(), dscp: i.dscp_media }
+    }
 }
 
 /// What one side offered and the other has not answered.
@@ -106,15 +132,16 @@ impl CallMedia {
 /// The party of `leg` takes these codecs: what comes in on the other leg means that.
 pub(super) fn accept(
     commands: &mut Vec<Command>,
-    streams: &[Option<Stream>],
+    streams: &mut [Option<Stream>],
     index: usize,
     leg: Leg,
     codecs: Codecs,
 ) {
-    if let Some(Some(s)) = streams.get(index)
+    if let Some(Some(s)) = streams.get_mut(index)
         && s.open
         && !codecs.formats.is_empty()
     {
+        s.codecs[leg.index()] = codecs.clone();
         commands.push(Command::Codecs { stream: s.id, leg: leg.other(), codecs });
     }
 }
@@ -132,6 +159,7 @@ pub(super) fn update(
     let party = party.unwrap_or_else(|| muted(now));
     if s.open && differs(&now, &party) {
         s.parties[leg.index()] = party;
+        s.pins[leg.index()] = [None; 2];
         commands.push(Command::Update { stream: s.id, leg, party });
     }
 }

@@ -67,6 +67,31 @@ impl Lent {
         Some([first, second])
     }
 
+    /// A certain pair on each of two addresses, or none at all: as before a restart.
+    pub(super) fn claim(
+        &mut self,
+        call: CallNo,
+        binds: [IpAddr; 2],
+        ports: [u16; 2],
+        now: Mono,
+    ) -> bool {
+        let mut claim = |i: usize| {
+            self.pools.get_mut(&binds[i]).is_some_and(|(_, pool)| pool.claim(now, ports[i]))
+        };
+        if !claim(0) {
+            return false;
+        }
+        if !claim(1) {
+            if let Some((_, pool)) = self.pools.get_mut(&binds[0]) {
+                pool.give(now, ports[0], false);
+            }
+            return false;
+        }
+        self.owners.insert((binds[0], ports[0]), call);
+        self.owners.insert((binds[1], ports[1]), call);
+        true
+    }
+
     /// Both pairs return; `used` ones rest first.
     pub(super) fn give(&mut self, binds: [IpAddr; 2], ports: [u16; 2], used: [bool; 2], now: Mono) {
         for i in 0..2 {

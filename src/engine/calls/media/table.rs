@@ -19,11 +19,11 @@ use std::time::Duration;
 /// Media of all calls.
 #[derive(Debug)]
 pub(in crate::engine::calls) struct MediaTable {
-    lent: Lent,
+    pub(super) lent: Lent,
     pub(super) calls: HashMap<CallNo, CallMedia>,
     pub(super) streams: HashMap<StreamId, (CallNo, usize)>,
     pub(super) commands: Vec<Command>,
-    next: u64,
+    pub(super) next: u64,
 }
 
 impl MediaTable {
@@ -161,14 +161,16 @@ impl MediaTable {
         let legs = [config(0), config(1)];
         self.commands.push(Command::Open { stream: id, legs, idle: None });
         let codecs = Codecs::of(m);
-        self.commands.push(Command::Codecs { stream: id, leg: leg.other(), codecs });
+        let meant = codecs.clone();
+        self.commands.push(Command::Codecs { stream: id, leg: leg.other(), codecs: meant });
         while c.streams.len() <= index {
             c.streams.push(None);
         }
         if let Some(slot) = c.streams.get_mut(index) {
-            let watch = Default::default();
             c.fresh.push(index);
-            *slot = Some(Stream { id, kind, ports, parties, open: true, idle: false, watch });
+            let mut taken = [Codecs::default(), Codecs::default()];
+            taken[leg.index()] = codecs;
+            *slot = Some(Stream::new(id, kind, ports, parties, taken));
         }
         self.streams.insert(id, (call, index));
         Ok(ports[leg.other().index()])
@@ -222,14 +224,14 @@ impl MediaTable {
             c.held[p.leg.index()] = p.held;
             for (index, (party, codecs)) in p.parties.iter().zip(p.codecs).enumerate() {
                 update(&mut self.commands, &mut c.streams, index, p.leg, *party);
-                accept(&mut self.commands, &c.streams, index, p.leg, codecs);
+                accept(&mut self.commands, &mut c.streams, index, p.leg, codecs);
             }
         }
         c.held[leg.index()] = held;
         c.watch.was_held |= c.held.contains(&true);
         for (index, (m, party)) in media.iter().zip(parties).enumerate() {
             update(&mut self.commands, &mut c.streams, index, leg, *party);
-            accept(&mut self.commands, &c.streams, index, leg, Codecs::of(m));
+            accept(&mut self.commands, &mut c.streams, index, leg, Codecs::of(m));
         }
         self.set_idle(call);
         self.shown(call, leg, media, parties)
