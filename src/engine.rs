@@ -36,7 +36,7 @@ pub use calls::{
     CallDetail, CallRow, LegView, Octets, PartyView, StoredCall, StoredFork, StoredLeg,
     StoredMedia, StoredStream, StreamView,
 };
-pub use entry::{Entry, Key, StoredBinding};
+pub use entry::{Entry, Key, StoredBinding, StoredHome};
 pub use input::Input;
 pub use output::{CallState, CallView, Level, Observation, Output};
 pub use phones::digest;

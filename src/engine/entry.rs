@@ -70,3 +70,14 @@ pub struct StoredBinding {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub service_route: Vec<String>,
 }
+
+/// The registration that a call's leg is reached by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredHome {
+    /// [`StoredBinding::key`].
+    pub key: String,
+    /// Registered user.
+    pub user: String,
+    /// Call-ID of its REGISTERs.
+    pub call_id: String,
+}

@@ -146,7 +146,7 @@ impl Engine {
                     from: veil.far_name(from, side, domain),
                     to: veil.far_name(to, side, domain),
                     contact: Some(self.outward_uri(a, allow, domain?)),
-                    routes: services(&self.world, &self.phones, a, self.upstreams.name(*id)),
+                    routes: services(&self.world, &self.phones, a, self.world.upstream_name(*id)),
                     upstream: Some(*id),
                     home: None,
                 }])

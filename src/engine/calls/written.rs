@@ -7,9 +7,10 @@ use super::media::{Face, StoredMedia};
 use super::usages::Usages;
 use super::{Calls, Due};
 use crate::config::Allow;
-use crate::engine::entry::{Entry, Key};
+use crate::engine::entry::{Entry, Key, StoredHome};
 use crate::engine::outbox::Outbox;
 use crate::engine::output::Output;
+use crate::engine::phones::Home;
 use crate::engine::world::World;
 use crate::ground::{CallDirection, CallNo, Flow, Moment, Side, Transport};
 use crate::wire::sip::Uri;
@@ -90,6 +91,8 @@ pub struct StoredLeg {
     pub contact: Option<String>,
     /// The upstream it is.
     pub upstream: Option<String>,
+    /// The registration it is reached by.
+    pub home: Option<StoredHome>,
 }
 
 /// A header value: text where it is UTF-8, else its octets.
@@ -249,19 +252,22 @@ fn leg(w: &World, l: &LegState) -> StoredLeg {
         routes: l.routes.iter().map(|r| r.as_slice().into()).collect(),
         contact: l.contact.as_ref().map(Uri::to_string),
         upstream: l.upstream.and_then(|id| w.upstream_name(id)).map(str::to_owned),
+        home: l.home.as_ref().map(Home::written),
     }
 }
 
 fn state(w: &World, s: StoredLeg) -> Option<LegState> {
     let listener = w.net().bound_exactly(s.local, s.transport)?;
+    let flow = Flow { listener, transport: s.transport, peer: s.peer, conn: None };
     Some(LegState {
         side: s.side,
-        flow: Flow { listener, transport: s.transport, peer: s.peer, conn: None },
+        flow,
         call_id: s.call_id,
         from: s.from.into(),
         to: s.to.into(),
         contact: s.contact.and_then(|c| Uri::parse(c.as_bytes())),
         routes: s.routes.into_iter().map(Vec::from).collect(),
         upstream: s.upstream.and_then(|name| w.upstream_named(&name)),
+        home: s.home.map(|home| Home::read_back(home, flow)),
     })
 }

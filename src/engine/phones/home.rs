@@ -3,6 +3,7 @@
 
 use super::{Binding, Phones};
 use crate::engine::analysis::Incoming;
+use crate::engine::entry::StoredHome;
 use crate::engine::world::World;
 use crate::ground::Flow;
 
@@ -34,6 +35,18 @@ impl Home {
 
     pub(crate) fn flow(&self) -> Flow {
         self.flow
+    }
+
+    /// As it is written down.
+    pub(crate) fn written(&self) -> StoredHome {
+        let Self { key, user, call_id, .. } = self.clone();
+        StoredHome { key, user, call_id }
+    }
+
+    /// Read back; `flow` is the way that the leg had.
+    pub(crate) fn read_back(stored: StoredHome, flow: Flow) -> Self {
+        let StoredHome { key, user, call_id } = stored;
+        Self { key, user, call_id, flow }
     }
 }
 
