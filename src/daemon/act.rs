@@ -1,6 +1,7 @@
 //! The only match on `Output`: each effect is carried out, none is judged.
 
 use super::event_loop::{EventLoop, Observed};
+use super::teller::Line;
 use crate::engine::{Entry, Input, Key, Level, Output};
 use crate::ground::{Now, Transport};
 
@@ -25,6 +26,11 @@ impl EventLoop {
             Output::Relay(command) => return self.relay.queue(command).err().map(Input::Relay),
             Output::KeepConnection(conn) => self.streams.keep(conn),
             Output::Record(record) => {
+                match self.teller.tell(now.mono, &record) {
+                    Some(Line::Info(text)) => tracing::info!("{text}"),
+                    Some(Line::Debug(text)) => tracing::debug!("{text}"),
+                    None => {}
+                }
                 if let Some(audit) = &self.audit {
                     audit.append(now, record);
                 }

@@ -3,6 +3,7 @@
 use super::ask::{Ask, Reloads};
 use super::draining::{self, Drain};
 use super::session_table::{EVERY, SessionTable, TICK};
+use super::teller::Teller;
 use crate::audit::Record;
 use crate::config::Config;
 use crate::driver::Arrival;
@@ -77,6 +78,8 @@ pub(super) struct EventLoop {
     deadline: Option<Mono>,
     pub(super) draining: Option<Drain>,
     pub(super) audit_full: bool,
+    /// What the log hears of records.
+    pub(super) teller: Teller,
 }
 
 impl EventLoop {
@@ -127,6 +130,7 @@ impl EventLoop {
             deadline,
             draining,
             audit_full: false,
+            teller: Teller::default(),
         }
     }
 
@@ -145,6 +149,8 @@ impl EventLoop {
     pub(super) fn open(&mut self) {
         let now = self.clock.now();
         for binding in self.engine.bindings(now.wall) {
+            let from = binding.source.unwrap_or(binding.peer);
+            self.teller.know(&binding.aor.user, from);
             self.table.show_registration(&binding);
         }
         self.publish(now);
@@ -180,6 +186,9 @@ impl EventLoop {
             self.watch_audit();
             self.publish_in_time(now);
             self.tell_drain(now);
+            if let Some(sum) = self.teller.due(now.mono) {
+                tracing::info!("{sum}");
+            }
             if self.is_drained(now) {
                 break;
             }

@@ -1,0 +1,267 @@
+//! What the terminal hears of who comes and goes: the same events that go into the audit log, a
+//! calm line each. Of one address and of all together only so many lines a minute are told, the
+//! rest as a sum. It writes nothing itself, and never repeats a secret: records hold none.
+
+use crate::audit::{BindingEvent, CallEnd, Outcome, Record, Ruling, SecurityClass};
+use crate::ground::{CallNo, Mono};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// Lines a minute of one address.
+const EACH: u64 = 10;
+/// Lines a minute in all.
+const ALL: u64 = 60;
+/// Addresses that are told apart in a minute; more count as one.
+const SOURCES: usize = 1_000;
+/// Users whose addresses are remembered, and addresses of one: beyond it a refresh is news.
+const USERS: usize = 1 << 16;
+const ADDRESSES: usize = 16;
+/// Characters of a word from the network that are shown.
+const SHOWN: usize = 64;
+
+/// A line for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// News.
+    Info(String),
+    /// What goes on all the time.
+    Debug(String),
+}
+
+/// What was told, and what is known already.
+#[derive(Debug, Default)]
+pub(super) struct Teller {
+    /// Where registered users are.
+    known: BTreeMap<String, BTreeSet<SocketAddr>>,
+    /// Lines of this minute by address.
+    told: BTreeMap<Option<IpAddr>, u64>,
+    all: u64,
+    untold: u64,
+    /// Addresses of what was not told.
+    silent: BTreeSet<IpAddr>,
+    since: Mono,
+    /// Whose credentials were just told to be wrong: the refusal that follows is no news.
+    wrong: Option<(SocketAddr, Mono)>,
+    /// The last call that was let in: its end in the same step has no source of its own.
+    attempt: Option<(CallNo, SocketAddr)>,
+}
+
+impl Teller {
+    /// A registration that was there before the start.
+    pub(super) fn know(&mut self, user: &str, at: SocketAddr) {
+        self.remember(user, at);
+    }
+
+    /// The line for a record, if it has one and there is room for it in this minute.
+    pub(super) fn tell(&mut self, now: Mono, record: &Record) -> Option<Line> {
+        let (source, line) = self.line(now, record)?;
+        let Line::Info(text) = line else { return Some(line) };
+        self.has_room(source.map(|s| s.ip())).then_some(Line::Info(text))
+    }
+
+    /// The sum of what was not told, when the minute is over.
+    pub(super) fn due(&mut self, now: Mono) -> Option<String> {
+        if now.since(self.since) < MINUTE {
+            return None;
+        }
+        let (untold, addresses) = (self.untold, self.silent.len());
+        self.since = now;
+        self.all = 0;
+        self.untold = 0;
+        self.told.clear();
+        self.silent.clear();
+        let s = if addresses == 1 { "" } else { "es" };
+        (untold > 0).then(|| {
+            format!("{untold} more refusals and registrations, from {addresses} address{s}")
+        })
+    }
+
+    fn has_room(&mut self, ip: Option<IpAddr>) -> bool {
+        let key = ip.filter(|_| self.told.len() < SOURCES || self.told.contains_key(&ip));
+        let own = self.told.entry(key).or_default();
+        if *own < EACH && self.all < ALL {
+            *own += 1;
+            self.all += 1;
+            return true;
+        }
+        self.untold += 1;
+        if self.silent.len() < SOURCES {
+            self.silent.extend(ip);
+        }
+        false
+    }
+
+    fn line(&mut self, now: Mono, record: &Record) -> Option<(Option<SocketAddr>, Line)> {
+        match record {
+            Record::Registration { user, source, result, status, registrar, .. } => {
+                if *result == BindingEvent::Refused && self.wrong == Some((*source, now)) {
+                    return None;
+                }
+                let by = (*status, registrar.as_str());
+                Some((Some(*source), self.registration(user, *source, *result, by)))
+            }
+            Record::CallAttempt { call, source, from, to, rule, verdict, target, .. } => {
+                self.attempt = Some((*call, *source));
+                let who = format!("call from {} to {}", shown(from), shown(to));
+                let line = match verdict {
+                    Ruling::Allow => Line::Debug(format!("{who} ({target}), let pass by {rule}")),
+                    Ruling::Deny => {
+                        Line::Info(format!("{who} denied by rule {rule}, {}", at(source)))
+                    }
+                    Ruling::Drop => {
+                        Line::Info(format!("{who} dropped by rule {rule}, {}", at(source)))
+                    }
+                };
+                Some((Some(*source), line))
+            }
+            Record::CallEnd(end) => {
+                let source = self.attempt.filter(|(no, _)| *no == end.call).map(|(_, s)| s);
+                Some((source, ended(end, source)))
+            }
+            Record::Verdict { method, source, to, rule, verdict, .. } => {
+                let what = if *verdict == Ruling::Drop { "dropped" } else { "denied" };
+                let (method, to, at) = (shown(method), shown(to), at(source));
+                let text = format!("{method} to {to} {what} by rule {rule}, {at}");
+                Some((Some(*source), Line::Info(text)))
+            }
+            Record::Security { class, source, detail, .. } => {
+                self.security(now, *class, *source, detail)
+            }
+            Record::Finding { .. }
+            | Record::QualityReport { .. }
+            | Record::Admin { .. }
+            | Record::System { .. } => None,
+        }
+    }
+
+    fn registration(
+        &mut self,
+        user: &str,
+        source: SocketAddr,
+        result: BindingEvent,
+        (status, registrar): (u16, &str),
+    ) -> Line {
+        let (who, at) = (shown(user), at(&source));
+        match result {
+            BindingEvent::Accepted if self.remember(user, source) => {
+                Line::Info(format!("{who} registered, {at}"))
+            }
+            BindingEvent::Accepted => Line::Debug(format!("{who} is still registered, {at}")),
+            BindingEvent::Removed => {
+                self.forget(user, source);
+                Line::Info(format!("{who} unregistered, {at}"))
+            }
+            BindingEvent::Expired => {
+                self.forget(user, source);
+                Line::Info(format!("{who} is gone: not registered anew in time, {at}"))
+            }
+            BindingEvent::Refused => {
+                let why = match (status, registrar) {
+                    (403, "local") => "not from the site's own network, or not its own number",
+                    (500, "local") => "older than what is registered",
+                    (408, _) => "the registrar does not answer",
+                    _ => {
+                        return Line::Info(format!(
+                            "{who} refused: {registrar} says {status}, {at}"
+                        ));
+                    }
+                };
+                Line::Info(format!("{who} refused: {why}, {at}"))
+            }
+        }
+    }
+
+    fn security(
+        &mut self,
+        now: Mono,
+        class: SecurityClass,
+        source: Option<SocketAddr>,
+        detail: &str,
+    ) -> Option<(Option<SocketAddr>, Line)> {
+        let from = source.as_ref().map(at).unwrap_or_default();
+        if class == SecurityClass::BadPassword {
+            self.wrong = source.map(|s| (s, now));
+            let (who, why) = match detail.rsplit_once(": ") {
+                Some((user, why)) => (shown(user), why),
+                None => ("caller".to_owned(), detail),
+            };
+            let why = match why {
+                "bad_password" => "wrong password".to_owned(),
+                "unknown_user" => "no such user".to_owned(),
+                other => shown(&other.replace('_', " ")),
+            };
+            return Some((source, Line::Info(format!("{who} refused: {why}, {from}"))));
+        }
+        let text = format!("{}: {}, {from}", class.as_str().replace('_', " "), shown(detail));
+        let line = match class {
+            SecurityClass::FalseFrom => Line::Info(text),
+            _ => Line::Debug(text),
+        };
+        Some((source, line))
+    }
+
+    /// True when the user was not there.
+    fn remember(&mut self, user: &str, at: SocketAddr) -> bool {
+        if self.known.len() >= USERS && !self.known.contains_key(user) {
+            return true;
+        }
+        let places = self.known.entry(user.to_owned()).or_default();
+        let new = places.insert(at);
+        while places.len() > ADDRESSES {
+            let other = places.iter().copied().find(|p| *p != at);
+            other.map(|p| places.remove(&p));
+        }
+        new
+    }
+
+    fn forget(&mut self, user: &str, at: SocketAddr) {
+        if let Some(places) = self.known.get_mut(user) {
+            places.remove(&at);
+            if places.is_empty() {
+                self.known.remove(user);
+            }
+        }
+    }
+}
+
+/// A call's end: news where nobody could be called, everyday life elsewhere.
+fn ended(end: &CallEnd, source: Option<SocketAddr>) -> Line {
+    let who = format!("call {} from {} to {}", end.call, shown(&end.from), shown(&end.to));
+    let from = source.map(|s| format!(", {}", at(&s))).unwrap_or_default();
+    let status = end.status;
+    match end.outcome {
+        Outcome::NotFound => Line::Info(format!("{who}: nobody is there ({status}){from}")),
+        Outcome::NoCapacity => Line::Info(format!("{who}: no room for it ({status}){from}")),
+        Outcome::Failed | Outcome::Timeout => {
+            Line::Info(format!("{who}: {} ({status}){from}", end.outcome.as_str()))
+        }
+        Outcome::Answered
+        | Outcome::Busy
+        | Outcome::NoAnswer
+        | Outcome::Declined
+        | Outcome::Cancelled
+        | Outcome::Redirected
+        | Outcome::Denied
+        | Outcome::Rejected => Line::Debug(format!("{who}: {}", end.outcome.as_str())),
+    }
+}
+
+fn at(source: &SocketAddr) -> String {
+    format!("from {}", source.ip())
+}
+
+/// Text from the network as it may stand in a line: what does not print is escaped.
+fn shown(text: &str) -> String {
+    let all = text.chars().take(SHOWN);
+    let plain = |c: char| matches!(c, '"' | '\'' | '\\');
+    all.flat_map(|c| {
+        let escaped = (!plain(c)).then(|| c.escape_debug());
+        escaped.into_iter().flatten().chain(plain(c).then_some(c))
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+use super::*;
+
+fn at(seconds: u64) -> Mono {
+    Mono(Duration::from_secs(seconds))
+}
+
+fn peer(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+fn registration(user: &str, from: &str, result: BindingEvent, status: u16) -> Record {
+    let (source, registrar) = (peer(from), "local".to_owned());
+    Record::Registration { user: user.to_owned(), source, result, status, expires: 60, registrar }
+}
+
+fn wrong(user: &str, from: &str) -> Record {
+    let (class, detail) = (SecurityClass::BadPassword, format!("{user}: bad_password"));
+    Record::Security { class, source: Some(peer(from)), count: 1, detail }
+}
+
+fn denied(from: &str) -> Record {
+    Record::CallAttempt {
+        call: CallNo(7),
+        call_id: "x".to_owned(),
+        side: crate::ground::Side::Inside,
+        source: peer(from),
+        from: "103".to_owned(),
+        to: "+1900555".to_owned(),
+        rule: "no premium".to_owned(),
+        verdict: Ruling::Deny,
+        target: String::new(),
+        stranger: false,
+    }
+}
+
+fn info(line: Option<Line>) -> String {
+    match line {
+        Some(Line::Info(text)) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_new_registration_and_a_new_address_are_news_and_a_refresh_is_not() {
+    let mut t = Teller::default();
+    t.know("101", peer("192.168.1.21:5060"));
+    let mut says = |user: &str, from: &str| {
+        t.tell(at(1), &registration(user, from, BindingEvent::Accepted, 200))
+    };
+    assert!(matches!(says("101", "192.168.1.21:5060"), Some(Line::Debug(_))), "restored");
+    assert_eq!(info(says("103", "192.168.1.23:5060")), "103 registered, from 192.168.1.23");
+    assert!(matches!(says("103", "192.168.1.23:5060"), Some(Line::Debug(_))));
+    assert_eq!(info(says("103", "192.168.1.24:5060")), "103 registered, from 192.168.1.24");
+    let gone = registration("103", "192.168.1.24:5060", BindingEvent::Removed, 200);
+    assert_eq!(info(t.tell(at(2), &gone)), "103 unregistered, from 192.168.1.24");
+    let anew = registration("103", "192.168.1.24:5060", BindingEvent::Accepted, 200);
+    assert_eq!(info(t.tell(at(3), &anew)), "103 registered, from 192.168.1.24");
+}
+
+#[test]
+fn a_wrong_password_is_one_line() {
+    let mut t = Teller::default();
+    let said = info(t.tell(at(1), &wrong("103", "192.168.1.23:5060")));
+    assert_eq!(said, "103 refused: wrong password, from 192.168.1.23");
+    let refused = registration("103", "192.168.1.23:5060", BindingEvent::Refused, 403);
+    assert_eq!(t.tell(at(1), &refused), None, "the same event");
+    assert!(info(t.tell(at(2), &refused)).starts_with("103 refused: not from the site's own"));
+}
+
+#[test]
+fn a_denied_call_names_its_rule_and_an_unknown_extension_itself() {
+    let mut t = Teller::default();
+    assert_eq!(
+        info(t.tell(at(1), &denied("192.168.1.23:5060"))),
+        "call from 103 to +1900555 denied by rule no premium, from 192.168.1.23"
+    );
+    let end = CallEnd {
+        call: CallNo(7),
+        call_id: "x".to_owned(),
+        from: "103".to_owned(),
+        to: "250".to_owned(),
+        outcome: Outcome::NotFound,
+        status: 404,
+        ended_by: None,
+        ring_ms: None,
+        setup_ms: None,
+        duration_ms: None,
+        media: Vec::new(),
+        findings: Vec::new(),
+    };
+    assert_eq!(
+        info(t.tell(at(1), &Record::CallEnd(end.clone()))),
+        "call 7 from 103 to 250: nobody is there (404), from 192.168.1.23"
+    );
+    let fine = CallEnd { outcome: Outcome::Answered, status: 200, ..end };
+    assert!(matches!(t.tell(at(1), &Record::CallEnd(fine)), Some(Line::Debug(_))));
+}
+
+#[test]
+fn a_flood_becomes_a_sum_and_hides_no_other_address() {
+    let mut t = Teller::default();
+    let mut lines = 0;
+    for n in 0..1_000 {
+        let who = wrong(&n.to_string(), "10.0.0.9:5060");
+        lines += u64::from(t.tell(at(1), &who).is_some());
+    }
+    assert_eq!(lines, EACH);
+    assert_eq!(info(t.tell(at(1), &denied("10.0.0.8:5060"))).matches("denied").count(), 1);
+    for n in 0..1_000_u32 {
+        let from = format!("10.1.{}.{}:5060", n / 250, n % 250 + 1);
+        lines += u64::from(t.tell(at(2), &wrong("1", &from)).is_some());
+    }
+    assert_eq!(lines, ALL - 1, "of all together, the denied call among them");
+    assert_eq!(t.due(at(59)), None);
+    let sum = t.due(at(60)).unwrap();
+    assert_eq!(sum, "1941 more refusals and registrations, from 952 addresses");
+    assert_eq!(t.due(at(120)), None, "nothing is left over");
+    assert!(t.tell(at(121), &wrong("1", "10.0.0.9:5060")).is_some(), "a new minute");
+}
+
+#[test]
+fn what_came_from_the_network_breaks_no_line() {
+    let mut t = Teller::default();
+    let said = info(t.tell(at(1), &wrong("1\n2\u{1b}[31m\u{202e}", "10.0.0.9:5060")));
+    assert_eq!(said, "1\\n2\\u{1b}[31m\\u{202e} refused: wrong password, from 10.0.0.9");
+    assert_eq!(shown(&"a".repeat(200)).len(), SHOWN);
+}
