@@ -16,7 +16,6 @@ mod call;
 mod cancel;
 mod cancel_reason;
 mod connected_identity;
-mod connections;
 mod credentials;
 #[cfg(feature = "daemon")]
 mod docs;
@@ -31,7 +30,6 @@ mod hostile;
 mod identity;
 mod limits;
 mod listed;
-mod lost_flows;
 mod media;
 mod numbers;
 mod other_ports;

@@ -4,6 +4,7 @@ use crate::lab::script::answer;
 use crate::lab::{Lab, Msg, Ua, site};
 use portreeve::audit::Record;
 use portreeve::audit::Ruling;
+use portreeve::engine::Level;
 use portreeve::engine::digest::Users;
 
 fn strict(rules: &str) -> Lab {
@@ -60,6 +61,49 @@ fn emergency_calls_need_no_registration() {
     lab.expect(phone.at, "100");
     let pbx = lab.pbx();
     lab.expect(pbx, "INVITE");
+    lab.end();
+}
+
+#[test]
+fn an_emergency_call_that_nobody_takes_is_told_and_counted_each_time() {
+    let mut lab = Lab::site();
+    let phone = lab.local_phone("101", "10.17.0.21:5060");
+    for (n, number) in [(1, "112"), (2, "110")] {
+        lab.call(&phone, number, 4000);
+        assert_eq!(last(&mut lab, &phone), 404, "{number}");
+        assert_eq!(lab.stats().emergency_unrouted, n);
+        let (level, said) = lab.notices.last().expect("a line");
+        assert_eq!(*level, Level::Error);
+        assert_eq!(
+            *said,
+            format!(
+                "EMERGENCY CALL to {number} reaches nobody, from 10.17.0.21: there is no trunk, and \
+                 emergency.target names no phone"
+            )
+        );
+    }
+    lab.call(&phone, "250", 4000);
+    assert_eq!(last(&mut lab, &phone), 404, "an extension that nobody has");
+    assert_eq!(lab.stats().emergency_unrouted, 2, "is no emergency");
+    lab.advance(std::time::Duration::from_secs(40));
+    lab.clear();
+    lab.end();
+}
+
+#[test]
+fn an_emergency_call_without_a_trunk_rings_the_phone_that_is_named_for_it() {
+    let mut lab = Lab::site_with(|c| c.policy.emergency_target = Some("102".to_owned()));
+    let phone = lab.local_phone("101", "10.17.0.21:5060");
+    lab.call(&phone, "112", 4000);
+    assert_eq!(last(&mut lab, &phone), 404, "nobody is registered as 102");
+    let (_, said) = lab.notices.last().expect("a line");
+    assert!(said.ends_with("emergency.target 102 is not registered"), "{said}");
+    let desk = lab.local_phone("102", "10.17.0.22:5060");
+    lab.call(&phone, "112", 4000);
+    lab.expect(phone.at, "100");
+    lab.expect(desk.at, "INVITE");
+    assert_eq!(lab.stats().emergency_unrouted, 1);
+    lab.clear();
     lab.end();
 }
 

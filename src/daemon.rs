@@ -8,6 +8,7 @@ mod event_loop;
 pub mod reload;
 mod session_table;
 mod start_error;
+mod teller;
 
 pub use ask::{Ask, Draining, Reload, Reloaded, Reloads, Report};
 pub use event_loop::{Observed, Observer};

@@ -327,6 +327,11 @@ const HOUSEKEEPING: &[Family] = &[
         "Security events by class, as in the audit log.",
     ),
     counter(
+        "portreeve_emergency_calls_unrouted_total",
+        &[],
+        "Emergency calls that reached nobody: no trunk takes them, no phone is named for them.",
+    ),
+    counter(
         "portreeve_silenced_requests_total",
         &[("method", Closed(&["INVITE", "other"]))],
         "Requests of nobody known that got no answer (strangers = \"silent\").",

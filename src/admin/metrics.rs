@@ -247,6 +247,8 @@ impl Metrics {
         let age = self.recorder.register_gauge(&Self::key(AGE, &[]), &META);
         age.set(r.standing.age.as_secs_f64());
         self.count("portreeve_relay_events_lost_total", &[], r.relay_events_lost);
+        let unrouted = r.stats.emergency_unrouted;
+        self.count("portreeve_emergency_calls_unrouted_total", &[], unrouted);
         let silenced = Row(&["INVITE", "other"], &r.stats.silenced);
         self.counts("portreeve_silenced_requests_total", &[], "method", silenced);
         let events = Row(&SECURITY, &r.stats.security);

@@ -263,9 +263,10 @@ fn numbers(c: &mut Changes, old: &Numbers, new: &Numbers) {
 }
 
 fn policy(c: &mut Changes, old: &Policy, new: &Policy) {
-    let Policy { default, emergency, unknown_bodies, rules, tests } = new;
+    let Policy { default, emergency, emergency_target, unknown_bodies, rules, tests } = new;
     c.now("policy.default", &old.default, default);
     c.now("policy.emergency", &old.emergency, emergency);
+    c.now("emergency.target", &old.emergency_target, emergency_target);
     c.now("policy.unknown_bodies", &old.unknown_bodies, unknown_bodies);
     c.now("rule", &old.rules, rules);
     // Where a test stands in the file is not what it says.

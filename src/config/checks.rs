@@ -27,6 +27,7 @@ pub(super) fn check(config: &Config, root: &DeTable<'_>, src: &mut Source<'_>) {
     sockets(config, &interfaces, src);
     ports(config, media, src);
     own_ports(config, &upstreams, src);
+    emergency(config, src);
     references(config, &rules, src);
     let zone = top.table("site", "[site]", &mut quiet).map_or(0..1, |s| s.span_of("timezone"));
     timezone(config, zone, src);
@@ -119,6 +120,16 @@ fn ports(config: &Config, span: Range<usize>, src: &mut Source<'_>) {
         let what = format!("SIP port {port} lies within media.ports");
         let hint = "a range apart from every listen, such as \"20000-20399\"".to_owned();
         src.fault("media-ports", span.clone(), what, Some(hint));
+    }
+}
+
+/// Who gets emergency calls is a phone, not the next emergency number.
+fn emergency(config: &Config, src: &mut Source<'_>) {
+    let Some(target) = &config.policy.emergency_target else { return };
+    if config.policy.emergency.contains(target) {
+        let what = format!("emergency.target \"{target}\" is itself an emergency number");
+        let hint = Some("the extension of a phone here, as \"101\"".to_owned());
+        src.fault("emergency-target", 0..1, what, hint);
     }
 }
 

@@ -9,7 +9,7 @@ impl Config {
     /// Every doubt, a sentence each.
     #[must_use]
     pub fn doubts(&self) -> Vec<String> {
-        self.loopback().into_iter().collect()
+        self.loopback().into_iter().chain(self.no_trunk()).collect()
     }
 
     /// True when no phone of another machine can reach this: every inside address is loopback.
@@ -29,6 +29,18 @@ impl Config {
             )
         })
     }
+
+    /// Emergency numbers that nobody takes.
+    fn no_trunk(&self) -> Option<String> {
+        let numbers = self.policy.emergency.join(", ");
+        let nobody =
+            self.is_site() && !numbers.is_empty() && self.policy.emergency_target.is_none();
+        nobody.then(|| {
+            format!(
+                "no trunk: {numbers} reach nobody; emergency.target = \"101\" would ring that phone"
+            )
+        })
+    }
 }
 
 #[cfg(test)]
@@ -44,5 +56,17 @@ mod tests {
         assert!(told.contains("--listen ADDRESS"), "{told}");
         let reachable = site("192.168.1.10").doubts().concat();
         assert!(!reachable.contains("loopback"), "{reachable}");
+    }
+
+    #[test]
+    fn emergency_numbers_that_reach_nobody_are_told() {
+        let mut c = Config::site("192.168.1.10".parse().unwrap(), &[], "x");
+        let told = c.doubts().concat();
+        assert!(told.starts_with("no trunk: 112, 911, 999, 110 reach nobody"), "{told}");
+        c.policy.emergency_target = Some("101".to_owned());
+        assert_eq!(c.doubts(), [""; 0], "a phone gets them");
+        c.policy.emergency_target = None;
+        c.policy.emergency.clear();
+        assert_eq!(c.doubts(), [""; 0], "there are none here");
     }
 }

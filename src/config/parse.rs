@@ -270,6 +270,7 @@ fn policy(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Policy {
     let mut p = Policy {
         default: DefaultPolicy::Site,
         emergency: ["112", "911", "999", "110"].map(str::to_owned).to_vec(),
+        emergency_target: emergency_target(top, src),
         unknown_bodies: UnknownBodies::Scrub,
         rules: rules::rules(top, src),
         tests: rules::tests(top, src),
@@ -288,6 +289,16 @@ fn policy(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Policy {
         p.unknown_bodies = s.word("unknown_bodies", &words, src).unwrap_or(p.unknown_bodies);
     });
     p
+}
+
+/// `[emergency]`.
+fn emergency_target(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Option<String> {
+    let read = section(top, "emergency", "[emergency]", src, |s, src| {
+        let target = s.string("target", src);
+        values::extension(s, "target", target.as_deref(), src);
+        target
+    });
+    read.flatten()
 }
 
 fn audit(top: &mut Section<'_, '_>, data: &str, src: &mut Source<'_>) -> Audit {

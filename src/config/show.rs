@@ -95,6 +95,9 @@ fn rest(c: &Config, o: &mut String) -> std::fmt::Result {
         UnknownBodies::Refuse => "refuse",
     };
     writeln!(o, "unknown_bodies = \"{bodies}\"")?;
+    if let Some(target) = &c.policy.emergency_target {
+        writeln!(o, "\n[emergency]\ntarget = {target:?}")?;
+    }
     for r in &c.policy.rules {
         writeln!(o, "# [[rule]] {:?}", r.name)?;
     }

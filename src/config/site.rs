@@ -98,6 +98,7 @@ impl Config {
             numbers: Numbers::default(),
             policy: Policy {
                 default: DefaultPolicy::Site,
+                emergency_target: None,
                 emergency: ["112", "911", "999", "110"].map(str::to_owned).to_vec(),
                 unknown_bodies: UnknownBodies::Scrub,
                 rules: Vec::new(),

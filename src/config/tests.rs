@@ -383,3 +383,19 @@ proptest! {
         let _ = Config::parse("t", &text, &Environment::default());
     }
 }
+
+#[test]
+fn the_phone_for_emergency_calls_is_one_word_and_no_emergency_number() {
+    let with =
+        |target: &str| faults(&format!("emergency = {{ target = \"{target}\" }}\n{MINIMAL}"));
+    assert_eq!(with("101"), "");
+    assert_eq!(with("front-desk"), "");
+    for (target, want) in [
+        ("112", "is itself an emergency number"),
+        ("", "is no extension"),
+        ("101@example.com", "is no extension"),
+        ("10 1", "is no extension"),
+    ] {
+        assert!(with(target).contains(want), "{target}: {}", with(target));
+    }
+}

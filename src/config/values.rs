@@ -84,6 +84,21 @@ pub(super) fn name(
     }
 }
 
+/// A user of this site as phones dial it: it becomes part of no URI by itself, and yet is one word.
+pub(super) fn extension(
+    s: &Section<'_, '_>,
+    key: &'static str,
+    text: Option<&str>,
+    src: &mut Source<'_>,
+) {
+    let Some(text) = text else { return };
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.!*+#".contains(c);
+    if text.is_empty() || text.len() > LONGEST || !text.chars().all(fits) {
+        let hint = Some("as a phone registers, such as \"101\"".to_owned());
+        src.fault("extension", s.span_of(key), format!("{text:?} is no extension"), hint);
+    }
+}
+
 /// Domains go into Request-URIs.
 pub(super) fn domain(s: &Section<'_, '_>, key: &'static str, text: &str, src: &mut Source<'_>) {
     let read = Uri::parse(format!("sip:{text}").as_bytes());

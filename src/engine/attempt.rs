@@ -66,6 +66,11 @@ impl Attempt {
         self.incoming.is(&Method::Invite)
     }
 
+    /// A call from inside to an emergency number.
+    pub(crate) fn is_emergency(&self) -> bool {
+        self.is_invite() && self.sender.side == Side::Inside && self.parties.to.is_emergency()
+    }
+
     /// What the rule that let it pass allows; `None`: none did.
     pub(crate) fn allow(&self) -> Option<Arc<Allow>> {
         match &self.verdict.action {

@@ -8,6 +8,7 @@ use super::analysis::headers::{Crossing, carry, foreign_routes};
 use super::attempt::{Attempt, Route};
 use super::calls::{Face, Kind, LegState, Said, Speaker};
 use super::ids::{PassId, ServerId};
+use super::output::Level;
 use super::phones::{Home, Phones};
 use super::purpose::Purpose;
 use super::world::World;
@@ -38,6 +39,22 @@ impl Engine {
             a.record_call(&mut self.out, no);
             a.record_end(&mut self.out, no, status, Outcome::NotFound);
         }
+        if a.is_emergency() {
+            self.tell_unrouted(a);
+        }
+    }
+
+    /// An emergency call reaches nobody: said each time, whatever else is summed.
+    fn tell_unrouted(&mut self, a: &Attempt) {
+        self.out.stats_mut().emergency_unrouted += 1;
+        let why = match &self.world.config().policy.emergency_target {
+            Some(target) => format!("emergency.target {target} is not registered"),
+            None => "there is no trunk, and emergency.target names no phone".to_owned(),
+        };
+        let ip = a.incoming.flow.peer.ip();
+        let number: String = a.parties.to.result().escape_debug().take(64).collect();
+        let text = format!("EMERGENCY CALL to {number} reaches nobody, from {ip}: {why}");
+        self.out.notice(Level::Error, text);
     }
 
     /// An INVITE that begins a call.
@@ -269,7 +286,7 @@ impl Engine {
             response.push_back(Name::parse("Accept-Encoding"), "identity");
         }
         out.count_rejected(w.side(p.ingress()), r.reason);
-        out.notice(super::Level::Warn, format!("from {}: {}", flow.peer, r.why));
+        out.notice(Level::Warn, format!("from {}: {}", flow.peer, r.why));
         let stranger = r.reason == RejectReason::Source;
         let class =
             if stranger { SecurityClass::InDialogSource } else { SecurityClass::MediaRefused };

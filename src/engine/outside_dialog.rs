@@ -196,6 +196,13 @@ impl Engine {
             }
             Side::Outside => proxy_client::route(w, phones, &incoming, parties.to.result()),
         };
+        let urgent = incoming.is(&Method::Invite) && parties.to.is_emergency();
+        let route = match route {
+            Route::Unknown if urgent && sender.side == Side::Inside => {
+                proxy_server::emergency(w, phones)
+            }
+            found => found,
+        };
         let verdict = facts::judge(w, &incoming, &sender, &parties, &route);
         let target = self.target(&route);
         Attempt { incoming, sender, parties, route, verdict, target }

@@ -95,10 +95,14 @@ impl Phones {
             return vec![b.key.clone()];
         }
         let Some(user) = uri.user_decoded() else { return Vec::new() };
-        let mut found: Vec<&Binding> = self.bindings.of_user(&user).filter(alive).collect();
-        if found.is_empty() && !number.is_empty() {
-            found = self.bindings.of_user(number).filter(alive).collect();
-        }
+        let found = self.of_user(w, &user);
+        if found.is_empty() && !number.is_empty() { self.of_user(w, number) } else { found }
+    }
+
+    /// Live bindings of a user that a call can fork to, youngest first: those of one interface.
+    pub(crate) fn of_user(&self, w: &World, user: &str) -> Vec<String> {
+        let alive = |b: &&Binding| b.expires > w.wall();
+        let mut found: Vec<&Binding> = self.bindings.of_user(user).filter(alive).collect();
         found.sort_by_key(|b| std::cmp::Reverse(b.expires));
         let interface = |b: &Binding| w.net().listener(b.flow.listener).map(|l| l.interface);
         let Some(first) = found.first().and_then(|b| interface(b)) else { return Vec::new() };

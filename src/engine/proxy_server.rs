@@ -26,6 +26,15 @@ pub(crate) fn is_collected(w: &World, request: &Message) -> bool {
             || *request.method() == Method::Notify && is_report(request))
 }
 
+/// Where an emergency call goes that no upstream takes: to the phone that the file names.
+pub(crate) fn emergency(w: &World, phones: &Phones) -> Route {
+    let target = w.config().policy.emergency_target.as_deref();
+    match target.map(|user| phones.of_user(w, user)) {
+        Some(found) if !found.is_empty() => Route::Bindings(found),
+        Some(_) | None => Route::Unknown,
+    }
+}
+
 /// Where a request of an inside client goes; never where its Route says.
 pub(crate) fn route(
     w: &World,

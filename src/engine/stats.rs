@@ -93,6 +93,8 @@ pub struct Stats {
     pub silenced: [u64; 2],
     /// `vq_reports_total{result}`: accepted, refused.
     pub vq_reports: [u64; 2],
+    /// `emergency_calls_unrouted_total`.
+    pub emergency_unrouted: u64,
     /// Those that are configured, in the file's order.
     pub upstreams: Vec<UpstreamView>,
     /// Gauges.

@@ -50,6 +50,7 @@ fn what_counts_at_once() {
         ("# country", "country", "numbers.country"),
         ("default = \"site\"", "default = \"deny\"", "policy.default"),
         ("\"999\", ", "", "policy.emergency"),
+        ("# emergency = {", "emergency = {", "emergency.target"),
         ("bodies = \"scrub\"", "bodies = \"refuse\"", "policy.unknown_bodies"),
         ("+44909*", "+44908*", "rule"),
         ("strip = [\"X-*\"]", "strip = [\"Y-*\"]", "rule"),

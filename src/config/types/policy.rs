@@ -44,6 +44,8 @@ pub struct Policy {
     pub default: DefaultPolicy,
     /// Numbers that `site` always lets through to the upstream.
     pub emergency: Vec<String>,
+    /// `emergency.target`: the user of this site who gets them where no upstream takes them.
+    pub emergency_target: Option<String>,
     /// Bodies outwards of a type that the gateway does not read.
     pub unknown_bodies: UnknownBodies,
     /// First match wins.
