@@ -10,7 +10,7 @@ mod session_table;
 mod start_error;
 mod teller;
 
-pub use ask::{Ask, Draining, Reload, Reloaded, Reloads, Report};
+pub use ask::{Ask, Draining, Reload, Reloaded, Reloads, Report, StateReport};
 pub use event_loop::{Observed, Observer};
 pub use session_table::{RegistrationRow, STILL, SessionTable, Standing};
 pub use start_error::StartError;
@@ -115,7 +115,7 @@ pub fn start(config: Config, observer: Observer, service: Service) -> Result<Han
     let clock = Clock::start();
     let rules = RuleSet::compile(&config).map_err(StartError::Rules)?;
     let users = users(&config)?;
-    let state = State::open(Path::new(&config.state_dir))?;
+    let mut state = State::open(Path::new(&config.state_dir), clock)?;
     if let Some(what) = state.tightened() {
         tracing::warn!("{what}");
     }
@@ -134,6 +134,7 @@ pub fn start(config: Config, observer: Observer, service: Service) -> Result<Han
     }
     let options = RelayOptions::new(&config, state::random());
     let relay = Arc::new(Relay::start(&options).map_err(StartError::Relay)?);
+    let stored = state.take_stored();
     let seeds = Seeds { keys: state.keys()?, nonce: state::random(), random: state::random() };
     let snapshot = Arc::new(Snapshot { config: config.clone(), rules, users });
     let engine = Engine::new(snapshot, seeds, clock.now());
@@ -150,7 +151,7 @@ pub fn start(config: Config, observer: Observer, service: Service) -> Result<Han
         observer,
         service,
     );
-    event_loop.begin(vec![Input::Restore(event_loop.stored())]);
+    event_loop.begin(vec![Input::Restore(stored)]);
     for at in busy_ports(&config) {
         event_loop.begin(vec![Input::ExcludePort(at)]);
     }

@@ -7,6 +7,7 @@ pub mod control_socket;
 pub mod interfaces;
 pub mod media_socket;
 pub mod relay_worker;
+pub mod scribe;
 pub mod service;
 pub mod state;
 pub mod stream;

@@ -340,6 +340,18 @@ const HOUSEKEEPING: &[Family] = &[
     counter("portreeve_audit_write_failures_total", &[], "Commits of the audit log that failed."),
     counter("portreeve_audit_suppressed_records_total", &[], "Audit records that were lost."),
     gauge("portreeve_audit_full", &[], "1 while the audit volume takes no records."),
+    counter(
+        "portreeve_state_write_failures_total",
+        &[],
+        "Writes of the journal of registrations that failed; they are tried again.",
+    ),
+    counter(
+        "portreeve_state_lost_changes_total",
+        &[],
+        "Changes of registrations that found no place to wait for the state volume.",
+    ),
+    gauge("portreeve_state_waiting_changes", &[], "Changes that wait for the state volume."),
+    gauge("portreeve_state_failing", &[], "1 while the state volume fails or hangs."),
     gauge("portreeve_draining", &[], "1 while no new calls are admitted."),
     gauge(
         "portreeve_event_loop_age_seconds",

@@ -234,6 +234,11 @@ impl Metrics {
         self.count("portreeve_audit_write_failures_total", &[], failures);
         self.count("portreeve_audit_suppressed_records_total", &[], suppressed);
         self.set("portreeve_audit_full", &[], full);
+        let s = r.state;
+        self.count("portreeve_state_write_failures_total", &[], s.write_failures);
+        self.count("portreeve_state_lost_changes_total", &[], s.lost);
+        self.set("portreeve_state_waiting_changes", &[], s.waiting);
+        self.set("portreeve_state_failing", &[], u64::from(s.failing));
         let words = Reloaded::ALL.map(Reloaded::as_str);
         let reloads = Row(&words, &r.reloads.counts);
         self.counts("portreeve_config_reloads_total", &[], "result", reloads);

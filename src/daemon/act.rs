@@ -37,17 +37,13 @@ impl EventLoop {
             }
             Output::Store(Entry::Binding(binding)) => {
                 self.table.show_registration(&binding);
-                if let Err(e) = self.state.store(binding) {
-                    tracing::error!("a registration could not be stored: {e}");
-                }
+                self.state.store(Entry::Binding(binding));
             }
             // Nobody keeps calls yet, so nobody asked for these.
             Output::Store(Entry::Call(_)) | Output::Forget(Key::Call(_)) => {}
             Output::Forget(Key::Binding(key)) => {
                 self.table.hide_registration(&key);
-                if let Err(e) = self.state.remove(&key) {
-                    tracing::error!("a registration could not be removed: {e}");
-                }
+                self.state.forget(Key::Binding(key));
             }
             Output::CallChanged(view) => self.table.show_call(view),
             Output::CallGone(call) => self.table.hide_call(call),

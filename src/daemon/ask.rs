@@ -110,6 +110,19 @@ pub struct Reloads {
     pub pending: Vec<String>,
 }
 
+/// How the journal of registrations does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StateReport {
+    /// Writes that failed; each is tried again.
+    pub write_failures: u64,
+    /// Changes that found no place to wait.
+    pub lost: u64,
+    /// Changes that wait for the volume.
+    pub waiting: u64,
+    /// The volume takes nothing now.
+    pub failing: bool,
+}
+
 /// Counters and gauges from everywhere.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
@@ -119,6 +132,8 @@ pub struct Report {
     pub relay: Totals,
     /// Lines, failures, suppressed records; full.
     pub audit: [u64; 4],
+    /// The journal of registrations.
+    pub state: StateReport,
     /// Open stream connections.
     pub connections: u64,
     /// SIP datagrams dropped at our sockets.

@@ -11,10 +11,10 @@ use crate::driver::audit_log::{AuditCounters, AuditLog};
 use crate::driver::clock::Clock;
 use crate::driver::relay_worker::Relay;
 use crate::driver::service::Service;
-use crate::driver::state::State;
+use crate::driver::state::{Health, State};
 use crate::driver::stream::Streams;
 use crate::driver::udp::SipSocket;
-use crate::engine::{Engine, Entry, Input, Observation, Output};
+use crate::engine::{Engine, Input, Observation, Output};
 use crate::ground::{Mono, Now};
 use crate::relay::Event;
 use std::sync::Arc;
@@ -80,6 +80,7 @@ pub(super) struct EventLoop {
     pub(super) audit_full: bool,
     /// What the log hears of records.
     pub(super) teller: Teller,
+    state_hangs: bool,
 }
 
 impl EventLoop {
@@ -102,6 +103,7 @@ impl EventLoop {
             clock,
             Arc::downgrade(&relay),
             counters.clone(),
+            state.counters(),
             limits.calls,
             limits.bindings,
         );
@@ -131,11 +133,8 @@ impl EventLoop {
             draining,
             audit_full: false,
             teller: Teller::default(),
+            state_hangs: false,
         }
-    }
-
-    pub(super) fn stored(&self) -> Vec<Entry> {
-        self.state.bindings().into_iter().map(Entry::Binding).collect()
     }
 
     /// Inputs before the first arrival.
@@ -184,6 +183,7 @@ impl EventLoop {
             let now = self.clock.now();
             self.pulse(now);
             self.watch_audit();
+            self.watch_state(now);
             self.publish_in_time(now);
             self.tell_drain(now);
             if let Some(sum) = self.teller.due(now.mono) {
@@ -257,6 +257,23 @@ impl EventLoop {
         }
         if self.config.audit.refuse_when_full {
             self.step(Input::AuditFull(full));
+        }
+    }
+
+    /// A write that fails is told by who makes it; of one that does not come back only others can.
+    fn watch_state(&mut self, now: Now) {
+        let hangs = self.state.health(now.mono) == Health::Hangs;
+        if hangs == self.state_hangs {
+            return;
+        }
+        self.state_hangs = hangs;
+        if hangs {
+            tracing::error!(
+                "the state volume hangs: calls go on, changes of registrations wait in memory; \
+                 see what is wrong with its disk or its file server"
+            );
+        } else {
+            tracing::info!("the state volume answers again");
         }
     }
 

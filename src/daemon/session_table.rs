@@ -2,10 +2,11 @@
 //! loop alone writes; readers take no lock, so that none of them can hold up the loop, and a loop
 //! that stands still holds up none of them. It decides nothing.
 
-use super::Report;
+use super::{Report, StateReport};
 use crate::driver::audit_log::AuditCounters;
 use crate::driver::clock::Clock;
 use crate::driver::relay_worker::Relay;
+use crate::driver::state::{Health, JournalCounters};
 use crate::engine::{CallRow, CallView, LIST, StoredBinding};
 use crate::ground::{CallNo, Mono, Now, Transport, Wall};
 use arc_swap::ArcSwap;
@@ -127,6 +128,7 @@ pub struct SessionTable {
     clock: Clock,
     relay: Weak<Relay>,
     audit: Option<Arc<AuditCounters>>,
+    state: Arc<JournalCounters>,
     calls: papaya::HashMap<CallNo, CallView>,
     registrations: papaya::HashMap<String, Registration>,
     figures: ArcSwap<Figures>,
@@ -144,6 +146,7 @@ impl SessionTable {
         clock: Clock,
         relay: Weak<Relay>,
         audit: Option<Arc<AuditCounters>>,
+        state: Arc<JournalCounters>,
         calls: usize,
         registrations: usize,
     ) -> Self {
@@ -151,6 +154,7 @@ impl SessionTable {
             clock,
             relay,
             audit,
+            state,
             calls: papaya::HashMap::with_capacity(calls.min(PLACES)),
             registrations: papaya::HashMap::with_capacity(registrations.min(PLACES)),
             figures: ArcSwap::default(),
@@ -267,6 +271,13 @@ impl SessionTable {
             report.relay = relay.totals();
             report.relay_events_lost = relay.lost_events();
         }
+        let s = &self.state;
+        report.state = StateReport {
+            write_failures: s.write_failures.load(Relaxed),
+            lost: s.lost.load(Relaxed),
+            waiting: s.waiting.load(Relaxed),
+            failing: s.health(now.mono) != Health::Good,
+        };
         if let Some(c) = &self.audit {
             report.audit = [
                 c.records.load(Relaxed),

@@ -1,4 +1,4 @@
-//! The state folder: bindings that outlive a restart, sealing keys, the site's password, users.
+//! The state folder: entries that outlive a restart, sealing keys, the site's password, users.
 //! Mode 0700 and 0600 throughout; every error names the file and what to do.
 
 mod journal;
@@ -7,19 +7,22 @@ mod password;
 mod permissions;
 mod users;
 
+pub use journal::{Health, JournalCounters};
 pub use keys::random;
 pub use password::site_password;
 pub use users::users;
 
-use crate::engine::StoredBinding;
-use journal::{append, read_journal};
+use super::clock::Clock;
+use crate::engine::{Entry, Key};
+use crate::ground::Mono;
+use journal::Journal;
 use permissions::tighten;
 use rustix::fs::{FlockOperation, flock};
-use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What went wrong, in words that say what to do.
 #[derive(Debug, thiserror::Error)]
@@ -42,34 +45,56 @@ fn fault(path: &Path, e: &io::Error) -> StateError {
     StateError { path: path.display().to_string(), what, busy: false }
 }
 
-/// An open state folder; the lock is held while it lives.
+/// An open state folder; its lock is held until everything is written.
 #[derive(Debug)]
 pub struct State {
     dir: PathBuf,
-    _lock: File,
-    journal: File,
-    lines: usize,
-    /// The last line has no end: a power failure, or a full volume.
-    torn: bool,
-    live: BTreeMap<String, StoredBinding>,
+    journal: Journal,
+    stored: Vec<Entry>,
     tightened: Option<String>,
 }
 
 impl State {
-    /// Opens (or makes) the folder and reads its bindings. Write permission of others is taken away
+    /// Opens (or makes) the folder and reads its journal. Write permission of others is taken away
     /// where the folder is ours.
     ///
     /// # Errors
     /// Not writable, writable by others and not ours, or held by another instance.
-    pub fn open(dir: &Path) -> Result<Self, StateError> {
+    pub fn open(dir: &Path, clock: Clock) -> Result<Self, StateError> {
         let told = |e: io::Error| fault(dir, &e);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(told)?;
         let tightened = tighten(dir)?;
         let lock = lock(dir)?;
-        let path = dir.join("bindings.jsonl");
-        let (live, lines, torn) = read_journal(&path);
-        let journal = append(&path).map_err(|e| fault(&path, &e))?;
-        Ok(Self { dir: dir.to_owned(), _lock: lock, journal, lines, torn, live, tightened })
+        let (journal, stored) = Journal::open(dir, lock, clock).map_err(told)?;
+        Ok(Self { dir: dir.to_owned(), journal, stored, tightened })
+    }
+
+    /// What was stored when the folder was opened; told once.
+    #[must_use]
+    pub fn take_stored(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.stored)
+    }
+
+    /// Keeps an entry; it is written soon, and waits for no volume here.
+    pub fn store(&self, entry: Entry) {
+        self.journal.store(entry);
+    }
+
+    /// Forgets what is kept under a key, as [`State::store`] does.
+    pub fn forget(&self, key: Key) {
+        self.journal.forget(key);
+    }
+
+    /// How things stand with the volume.
+    #[must_use]
+    pub fn health(&self, now: Mono) -> Health {
+        self.journal.health(now)
+    }
+
+    /// What the journal counts.
+    #[must_use]
+    pub fn counters(&self) -> Arc<JournalCounters> {
+        self.journal.counters()
     }
 
     /// What was done about others' permission to write, for the log.

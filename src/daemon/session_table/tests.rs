@@ -6,7 +6,7 @@ use crate::ground::{CallDirection, Moment};
 use crate::wire::sip::Aor;
 
 fn table() -> SessionTable {
-    SessionTable::new(Clock::start(), Weak::new(), None, 8, 8)
+    SessionTable::new(Clock::start(), Weak::new(), None, Arc::default(), 8, 8)
 }
 
 fn view(call: u64, from: &str, started: Now, answered: Option<Now>) -> CallView {
