@@ -31,8 +31,8 @@ impl EventLoop {
                     Some(Line::Debug(text)) => tracing::debug!("{text}"),
                     None => {}
                 }
-                if let Some(audit) = &self.audit {
-                    audit.append(now, record);
+                if self.audit.is_some() {
+                    self.records.push((now, record));
                 }
             }
             Output::Store(Entry::Binding(binding)) => {

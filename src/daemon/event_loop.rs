@@ -7,7 +7,7 @@ use super::teller::Teller;
 use crate::audit::Record;
 use crate::config::Config;
 use crate::driver::Arrival;
-use crate::driver::audit_log::{AuditCounters, AuditLog};
+use crate::driver::audit_log::{AuditCounters, AuditLog, Dated};
 use crate::driver::clock::Clock;
 use crate::driver::relay_worker::Relay;
 use crate::driver::service::Service;
@@ -62,6 +62,8 @@ pub(super) struct EventLoop {
     pub(super) relay: Arc<Relay>,
     pub(super) state: State,
     pub(super) audit: Option<AuditLog>,
+    /// Of this step, for the audit log.
+    pub(super) records: Vec<Dated>,
     pub(super) counters: Option<Arc<AuditCounters>>,
     /// For readers: written here, read without asking.
     pub(super) table: Arc<SessionTable>,
@@ -120,6 +122,7 @@ impl EventLoop {
             relay,
             state,
             audit,
+            records: Vec::new(),
             counters,
             table: Arc::new(table),
             publish_from: now.mono,
@@ -155,9 +158,17 @@ impl EventLoop {
         self.publish(now);
     }
 
-    pub(super) fn record(&self, record: Record) {
-        if let Some(audit) = &self.audit {
-            audit.append(self.clock.now(), record);
+    pub(super) fn record(&mut self, record: Record) {
+        if self.audit.is_some() {
+            self.records.push((self.clock.now(), record));
+            self.hand_over();
+        }
+    }
+
+    /// The records of a step go to the audit log as one group.
+    fn hand_over(&mut self) {
+        if let Some(audit) = self.audit.as_ref().filter(|_| !self.records.is_empty()) {
+            audit.append(&mut self.records);
         }
     }
 
@@ -307,6 +318,7 @@ impl EventLoop {
             }
         }
         self.relay.flush();
+        self.hand_over();
         for input in failed {
             self.step(input);
         }

@@ -3,24 +3,28 @@
 //! again.
 
 use super::clock::Clock;
+use super::scribe::Scribe;
 use crate::audit::{Chain, Record, Summary, Summer, hash, verify};
 use crate::ground::Now;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Records that may wait for the writer.
 const QUEUE: usize = 8_192;
-/// Records of one commit.
-const BATCH: usize = 512;
 /// How long a commit waits for more: one sync then serves what a busy site records meanwhile.
 const GATHER: Duration = Duration::from_millis(50);
+/// Sums of floods are due at least this often.
+const DUE: Duration = Duration::from_secs(1);
+/// A stop waits this long for the last records to be written.
+const LAST_WRITES: Duration = Duration::from_secs(5);
+
+/// A record and its time.
+pub type Dated = (Now, Record);
 
 /// What is counted.
 #[derive(Debug, Default)]
@@ -31,16 +35,56 @@ pub struct AuditCounters {
     pub write_failures: AtomicU64,
     /// Records lost to a full volume or queue.
     pub suppressed: AtomicU64,
-    /// The last commit failed.
+    /// The last commit failed, or the queue is full.
     pub full: AtomicBool,
 }
 
-/// The running log. Dropping it writes what waits.
+#[derive(Debug, Default)]
+struct Waiting {
+    records: Vec<Dated>,
+    /// Records that found no place.
+    lost: u64,
+    /// The writer sleeps until it is woken.
+    asleep: bool,
+    closing: bool,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    bell: Condvar,
+}
+
+impl Queue {
+    /// Held for a move in memory, never for the volume.
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What has gathered, how many found no place, and whether it is the end.
+    fn take(&self) -> (Vec<Dated>, u64, bool) {
+        let mut waiting = self.waiting();
+        waiting.asleep = true;
+        let empty = |w: &mut Waiting| w.records.is_empty() && !w.closing;
+        let slept = self.bell.wait_timeout_while(waiting, DUE, empty);
+        (waiting, _) = slept.unwrap_or_else(PoisonError::into_inner);
+        // Only the end rings now.
+        waiting.asleep = false;
+        if !waiting.records.is_empty() {
+            let slept = self.bell.wait_timeout_while(waiting, GATHER, |w| !w.closing);
+            (waiting, _) = slept.unwrap_or_else(PoisonError::into_inner);
+        }
+        let w = &mut *waiting;
+        (std::mem::take(&mut w.records), std::mem::take(&mut w.lost), w.closing)
+    }
+}
+
+/// The running log. Dropping it writes what waits, for at most 5 s.
 #[derive(Debug)]
 pub struct AuditLog {
-    queue: Option<SyncSender<(Now, Record)>>,
+    queue: Arc<Queue>,
     counters: Arc<AuditCounters>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Scribe>,
 }
 
 impl AuditLog {
@@ -59,20 +103,26 @@ impl AuditLog {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(told)?;
         let mut writer = Writer::resume(dir, site).map_err(told)?;
         let counters = Arc::new(AuditCounters::default());
-        let (queue, records) = sync_channel(QUEUE);
-        let shared = counters.clone();
-        let run = move || writer.run(&records, &shared, clock);
-        let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(run)?;
-        Ok(Self { queue: Some(queue), counters, thread: Some(thread) })
+        let queue = Arc::new(Queue::default());
+        let (records, counts) = (queue.clone(), counters.clone());
+        let thread = Scribe::start("audit", move || writer.run(&records, &counts, clock))?;
+        Ok(Self { queue, counters, thread: Some(thread) })
     }
 
-    /// Hands a record over; counted as suppressed when the queue is full.
-    pub fn append(&self, now: Now, record: Record) {
-        let Some(queue) = &self.queue else { return };
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
-            queue.try_send((now, record))
-        {
-            self.counters.suppressed.fetch_add(1, Relaxed);
+    /// Hands a group of records over, with one wake-up at most; what finds no place is counted as
+    /// suppressed. The group is empty then.
+    pub fn append(&self, group: &mut Vec<Dated>) {
+        let mut waiting = self.queue.waiting();
+        let room = QUEUE.saturating_sub(waiting.records.len());
+        let lost = group.len().saturating_sub(room) as u64;
+        waiting.records.extend(group.drain(..).take(room));
+        if lost > 0 {
+            waiting.lost += lost;
+            self.counters.suppressed.fetch_add(lost, Relaxed);
+            self.counters.full.store(true, Relaxed);
+        }
+        if std::mem::take(&mut waiting.asleep) {
+            self.queue.bell.notify_one();
         }
     }
 
@@ -81,13 +131,18 @@ impl AuditLog {
     pub fn counters(&self) -> Arc<AuditCounters> {
         self.counters.clone()
     }
+
+    fn close(&mut self, within: Duration) -> bool {
+        self.queue.waiting().closing = true;
+        self.queue.bell.notify_one();
+        self.thread.take().is_none_or(|thread| thread.end(within))
+    }
 }
 
 impl Drop for AuditLog {
     fn drop(&mut self) {
-        drop(self.queue.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        if !self.close(LAST_WRITES) {
+            tracing::error!("the audit volume hangs: the last records are not written");
         }
     }
 }
@@ -125,7 +180,7 @@ impl Writer {
         Ok(Self { dir, site, chain, file: None, summer: Summer::default(), lost: 0, recovered })
     }
 
-    fn run(&mut self, records: &Receiver<(Now, Record)>, counters: &AuditCounters, clock: Clock) {
+    fn run(&mut self, queue: &Queue, counters: &AuditCounters, clock: Clock) {
         if let Some(cut) = self.recovered.take() {
             let detail = format!("{cut} octets of a torn last line were cut");
             let record = Record::System { event: "recovered", detail };
@@ -133,42 +188,25 @@ impl Writer {
             self.commit(now, &[(now, record)], counters);
         }
         loop {
-            let mut batch = Vec::new();
-            let open = match records.recv_timeout(Duration::from_secs(1)) {
-                Ok((now, record)) => {
-                    self.gather(&mut batch, now, record, records);
-                    true
-                }
-                Err(RecvTimeoutError::Timeout) => true,
-                Err(RecvTimeoutError::Disconnected) => false,
-            };
+            let (records, lost, closing) = queue.take();
+            self.lost += lost;
+            let mut batch = Vec::with_capacity(records.len());
+            for (now, record) in records {
+                batch.extend(self.summer.take(now.mono, record).map(|r| (now, r)));
+            }
             let now = clock.now();
-            batch.extend(self.summer.due(now.mono, !open).into_iter().map(|r| (now, r)));
+            batch.extend(self.summer.due(now.mono, closing).into_iter().map(|r| (now, r)));
             // What was lost is told as soon as the volume takes records again.
             if !batch.is_empty() || self.lost > 0 {
                 self.commit(now, &batch, counters);
             }
-            if !open {
+            if closing {
                 return;
             }
         }
     }
 
-    fn gather(
-        &mut self,
-        batch: &mut Vec<(Now, Record)>,
-        now: Now,
-        first: Record,
-        records: &Receiver<(Now, Record)>,
-    ) {
-        batch.extend(self.summer.take(now.mono, first).map(|r| (now, r)));
-        std::thread::sleep(GATHER);
-        for (now, record) in records.try_iter().take(BATCH) {
-            batch.extend(self.summer.take(now.mono, record).map(|r| (now, r)));
-        }
-    }
-
-    fn commit(&mut self, now: Now, batch: &[(Now, Record)], counters: &AuditCounters) {
+    fn commit(&mut self, now: Now, batch: &[Dated], counters: &AuditCounters) {
         let before = self.chain.clone();
         let mut text = String::new();
         let mut count = batch.len() as u64;
@@ -212,6 +250,8 @@ impl Writer {
         let written = file.write_all(bytes).and_then(|()| file.sync_data());
         if written.is_err() {
             let _ = file.set_len(length);
+            // A file server that came back may know this handle no more.
+            self.file = None;
         }
         written
     }
@@ -266,7 +306,7 @@ mod tests {
         for i in 0..n {
             let record =
                 Record::Admin { action: "reload", result: "applied", detail: i.to_string() };
-            log.append(clock.now(), record);
+            log.append(&mut vec![(clock.now(), record)]);
         }
     }
 
@@ -311,6 +351,45 @@ mod tests {
             fs::write(&file, &text).unwrap();
             assert!(verify_path(&dir, Some(&tip)).is_err(), "a carriage return at {at}");
         }
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_volume_that_hangs_holds_up_nobody_and_what_finds_no_place_is_told() {
+        let dir = folder("audit-hangs");
+        let clock = Clock::start();
+        let mut log = AuditLog::open(&dir, "test", clock).unwrap();
+        let now = clock.now();
+        let day = crate::audit::timestamp(now.wall)[..10].replace('-', "");
+        let path = dir.join(format!("audit-{day}.jsonl"));
+        // To open it takes until somebody reads.
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, 0o600.into()).unwrap();
+        let record =
+            |n: usize| Record::Admin { action: "reload", result: "applied", detail: n.to_string() };
+        log.append(&mut vec![(now, record(0))]);
+        while !log.queue.waiting().records.is_empty() {
+            std::thread::yield_now();
+        }
+        let counters = log.counters();
+        let mut group: Vec<Dated> = (1..QUEUE).map(|n| (now, record(n))).collect();
+        log.append(&mut group);
+        assert_eq!((group.len(), counters.suppressed.load(Relaxed)), (0, 0));
+        assert!(!counters.full.load(Relaxed));
+        log.append(&mut (0..8).map(|n| (now, record(n))).collect());
+        assert_eq!(counters.suppressed.load(Relaxed), 7);
+        assert!(counters.full.load(Relaxed));
+        assert!(!log.close(Duration::from_millis(10)), "a stop does not wait for ever");
+        // The volume comes back, without what it was given last.
+        let reader = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        while counters.full.load(Relaxed) {
+            std::thread::yield_now();
+        }
+        drop(reader);
+        let whole = verify_path(&dir, None).unwrap();
+        assert_eq!(whole.records as usize, QUEUE + 1, "all that waited, and the gap");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.lines().next().unwrap().contains("8 records could not be written"));
         fs::remove_dir_all(&dir).unwrap();
     }
 }
