@@ -56,6 +56,8 @@ mod tokens;
 mod torture;
 mod torture_engine;
 mod two_upstreams;
+#[cfg(feature = "daemon")]
+mod unread_log;
 mod untagged;
 mod usages;
 mod view;

@@ -5,6 +5,7 @@ pub mod audit_log;
 pub mod clock;
 pub mod control_socket;
 pub mod interfaces;
+pub mod log_lines;
 pub mod media_socket;
 pub mod relay_worker;
 pub mod scribe;

@@ -352,6 +352,7 @@ const HOUSEKEEPING: &[Family] = &[
     ),
     gauge("portreeve_state_waiting_changes", &[], "Changes that wait for the state volume."),
     gauge("portreeve_state_failing", &[], "1 while the state volume fails or hangs."),
+    counter("portreeve_log_lost_lines_total", &[], "Log lines lost: nobody read them in time."),
     gauge("portreeve_draining", &[], "1 while no new calls are admitted."),
     gauge(
         "portreeve_event_loop_age_seconds",

@@ -234,6 +234,7 @@ impl Metrics {
         self.count("portreeve_audit_write_failures_total", &[], failures);
         self.count("portreeve_audit_suppressed_records_total", &[], suppressed);
         self.set("portreeve_audit_full", &[], full);
+        self.count("portreeve_log_lost_lines_total", &[], r.log_lines_lost);
         let s = r.state;
         self.count("portreeve_state_write_failures_total", &[], s.write_failures);
         self.count("portreeve_state_lost_changes_total", &[], s.lost);

@@ -1,23 +1,26 @@
-//! Where words go: stderr, pretty on a terminal, JSON lines otherwise.
+//! Where words go: stderr, pretty on a terminal, JSON lines otherwise; by a thread of their own.
 
 use crate::config::Log;
-use std::io::IsTerminal as _;
+use crate::driver::log_lines::{LogEnd, LogLines};
+use std::io::{self, IsTerminal as _};
 use tracing_subscriber::EnvFilter;
 
 /// Takes another level while it runs; `RUST_LOG`, where it is set, holds.
 pub(super) type Levels = Box<dyn Fn(&Log) + Send + Sync>;
 
-/// Installs the log. Called once, by commands that run the gateway.
-pub(super) fn install(log: &Log) -> Levels {
+/// Installs the log. Called once, by commands that run the gateway; what waits is written when the
+/// end is dropped.
+pub(super) fn install(log: &Log) -> io::Result<(Levels, LogEnd)> {
+    let (lines, end) = LogLines::start(io::stderr())?;
     let named = EnvFilter::try_from_default_env();
     let fixed = named.is_ok();
     let filter = named.unwrap_or_else(|_| EnvFilter::new(&log.level));
     let json = match log.format.as_str() {
         "json" => true,
         "pretty" => false,
-        _ => !std::io::stderr().is_terminal(),
+        _ => !io::stderr().is_terminal(),
     };
-    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false);
+    let builder = tracing_subscriber::fmt().with_writer(lines).with_target(false);
     let (done, change): (_, Levels) = if json {
         let builder = builder.json().with_env_filter(filter).with_filter_reloading();
         let handle = builder.reload_handle();
@@ -30,5 +33,5 @@ pub(super) fn install(log: &Log) -> Levels {
     if let Err(e) = done {
         eprintln!("log: {e}");
     }
-    if fixed { Box::new(|_| ()) } else { change }
+    Ok((if fixed { Box::new(|_| ()) } else { change }, end))
 }

@@ -60,9 +60,18 @@ pub(super) fn run(args: RunArgs) -> u8 {
     if file.is_none() && !args.no_selftest {
         runtime.block_on(test_call());
     }
-    let levels = log::install(&config.log);
+    let (levels, words) = match log::install(&config.log) {
+        Ok(installed) => installed,
+        Err(e) => {
+            eprintln!("no thread for the log: {e}");
+            return 69;
+        }
+    };
     let started = Started { config, file, others, args };
-    match runtime.block_on(serve(started, levels, service)) {
+    let served = runtime.block_on(serve(started, levels, service));
+    // What was said comes before how it ended.
+    drop(words);
+    match served {
         Ok(()) => 0,
         Err(e) => {
             eprintln!("error: {e}");

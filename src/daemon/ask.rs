@@ -158,6 +158,8 @@ pub struct Report {
     pub doubts: Vec<String>,
     /// Addresses that it stands at and this machine has not (any more).
     pub lost_addresses: Vec<IpAddr>,
+    /// Log lines that nobody read in time.
+    pub log_lines_lost: u64,
     /// How the event loop does: how old all this is.
     pub standing: Standing,
 }

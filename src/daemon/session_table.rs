@@ -5,6 +5,7 @@
 use super::{Report, StateReport};
 use crate::driver::audit_log::AuditCounters;
 use crate::driver::clock::Clock;
+use crate::driver::log_lines::lost_lines;
 use crate::driver::relay_worker::Relay;
 use crate::driver::state::{Health, JournalCounters};
 use crate::engine::{CallRow, CallView, LIST, StoredBinding};
@@ -278,6 +279,7 @@ impl SessionTable {
             waiting: s.waiting.load(Relaxed),
             failing: s.health(now.mono) != Health::Good,
         };
+        report.log_lines_lost = lost_lines();
         if let Some(c) = &self.audit {
             report.audit = [
                 c.records.load(Relaxed),
