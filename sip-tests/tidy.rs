@@ -15,7 +15,7 @@ const ROOM: usize = 400;
 /// Lines of code of a function between its braces, blank lines and comments not counted.
 const FUNCTION: usize = 70;
 /// Files that may hold coordinators, and how many methods these may have in all.
-const COORDINATORS: (usize, usize) = (8, 90);
+const COORDINATORS: (usize, usize) = (8, 80);
 fn files() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut out = Vec::new();
@@ -200,7 +200,7 @@ fn few_rooms_coordinate_and_parts_keep_their_fields() {
     let (most_rooms, most_methods) = COORDINATORS;
     assert!(rooms.len() <= most_rooms, "{rooms:?} coordinate");
     assert!((40..=most_methods).contains(&methods), "{methods} methods of coordinators");
-    let parts = ["transactions", "calls", "phones", "upstreams", "outbox", "world"];
+    let parts = ["transactions", "calls", "phones", "upstreams", "strangers", "outbox", "world"];
     for (name, text) in files() {
         let Some(part) = name.strip_prefix("src/engine/").and_then(|n| n.strip_suffix(".rs"))
         else {

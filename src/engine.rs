@@ -137,7 +137,7 @@ impl Engine {
             gate: Gate::default(),
             world,
         };
-        engine.label();
+        engine.out.label(engine.world.rules());
         engine
     }
 
@@ -288,18 +288,7 @@ impl Engine {
         let old = self.world.swap(snapshot);
         self.phones.follow(&self.world, users, &old.config);
         self.upstreams.follow(&self.world, Some(&old.config));
-        self.label();
-    }
-
-    /// Series of rules start at 0, as many as the catalogue's bound allows.
-    fn label(&mut self) {
-        let decisions = &mut self.out.stats_mut().decisions;
-        decisions.entry("other".into()).or_insert([0, 0]);
-        for name in self.world.rules().names() {
-            if decisions.len() < stats::RULE_LABELS {
-                decisions.entry(name).or_insert([0, 0]);
-            }
-        }
+        self.out.label(self.world.rules());
     }
 
     fn veil(&self) -> Veil<'_> {

@@ -5,6 +5,7 @@
 use super::analysis::Incoming;
 use super::ids::UpstreamId;
 use super::outbox::Outbox;
+use super::world::World;
 use crate::audit::{CallEnd, Outcome, Record, Ruling};
 use crate::config::Allow;
 use crate::ground::{CallDirection, CallNo, Side};
@@ -69,6 +70,14 @@ impl Attempt {
     /// A call from inside to an emergency number.
     pub(crate) fn is_emergency(&self) -> bool {
         self.is_invite() && self.sender.side == Side::Inside && self.parties.to.is_emergency()
+    }
+
+    /// OPTIONS for us from nobody we know: answered without a transaction, so that a flood of them
+    /// takes no place from calls.
+    pub(crate) fn is_strangers_ping(&self) -> bool {
+        self.route == Route::Gateway
+            && self.incoming.is(&Method::Options)
+            && self.sender.is_stranger()
     }
 
     /// What the rule that let it pass allows; `None`: none did.
@@ -156,5 +165,15 @@ impl Attempt {
             media: Vec::new(),
             findings: Vec::new(),
         }));
+    }
+}
+
+/// The name of where a request goes, for records.
+pub(crate) fn target(w: &World, route: &Route) -> String {
+    match route {
+        Route::Upstream(id) => w.upstream_name(*id).unwrap_or_default().to_owned(),
+        Route::Bindings(_) => "phone".to_owned(),
+        Route::Gateway => "gateway".to_owned(),
+        Route::Unknown => String::new(),
     }
 }

@@ -8,6 +8,7 @@ use super::analysis::headers::{Crossing, carry, foreign_routes};
 use super::attempt::{Attempt, Route};
 use super::calls::{Face, Kind, LegState, Said, Speaker};
 use super::ids::{PassId, ServerId};
+use super::outbox::Outbox;
 use super::output::Level;
 use super::phones::{Home, Phones};
 use super::purpose::Purpose;
@@ -40,21 +41,8 @@ impl Engine {
             a.record_end(&mut self.out, no, status, Outcome::NotFound);
         }
         if a.is_emergency() {
-            self.tell_unrouted(a);
+            tell_unrouted(&self.world, &mut self.out, a);
         }
-    }
-
-    /// An emergency call reaches nobody: said each time, whatever else is summed.
-    fn tell_unrouted(&mut self, a: &Attempt) {
-        self.out.stats_mut().emergency_unrouted += 1;
-        let why = match &self.world.config().policy.emergency_target {
-            Some(target) => format!("emergency.target {target} is not registered"),
-            None => "there is no trunk, and emergency.target names no phone".to_owned(),
-        };
-        let ip = a.incoming.flow.peer.ip();
-        let number: String = a.parties.to.result().escape_debug().take(64).collect();
-        let text = format!("EMERGENCY CALL to {number} reaches nobody, from {ip}: {why}");
-        self.out.notice(Level::Error, text);
     }
 
     /// An INVITE that begins a call.
@@ -162,7 +150,7 @@ impl Engine {
                     call_id: veil.far_call_id(i.call_id(), a.sender.side, side),
                     from: veil.far_name(from, side, domain),
                     to: veil.far_name(to, side, domain),
-                    contact: Some(self.outward_uri(a, allow, domain?)),
+                    contact: Some(outward_uri(&self.world, veil, a, allow, domain?)),
                     routes: services(&self.world, &self.phones, a, self.world.upstream_name(*id)),
                     upstream: Some(*id),
                     home: None,
@@ -188,19 +176,6 @@ impl Engine {
             }
             Route::Gateway | Route::Unknown => None,
         }
-    }
-
-    /// The Request-URI towards an upstream: as it came, but our name becomes its domain, and the
-    /// number changes where the file says so.
-    fn outward_uri(&self, a: &Attempt, allow: &Allow, domain: &str) -> Uri {
-        let mut uri = a.incoming.uri.clone();
-        if self.veil().must_hide(&uri) || self.world.is_local_domain(&uri) {
-            super::analysis::set_host(&mut uri, domain);
-        }
-        if let Some(number) = a.parties.to.rewritten().filter(|_| !allow.keep_number) {
-            uri.set_number(number);
-        }
-        uri
     }
 
     fn begin_call(&mut self, a: &Attempt, no: CallNo, kind: Kind) {
@@ -308,4 +283,30 @@ fn side_of(legs: &[LegState]) -> Side {
 fn services(w: &World, phones: &Phones, a: &Attempt, upstream: Option<&str>) -> Vec<Vec<u8>> {
     let Some((user, name)) = a.sender.user.as_deref().zip(upstream) else { return Vec::new() };
     phones.service_route(w, &a.incoming.flow, user, name)
+}
+
+/// An emergency call reaches nobody: said each time, whatever else is summed.
+fn tell_unrouted(w: &World, out: &mut Outbox, a: &Attempt) {
+    out.stats_mut().emergency_unrouted += 1;
+    let why = match &w.config().policy.emergency_target {
+        Some(target) => format!("emergency.target {target} is not registered"),
+        None => "there is no trunk, and emergency.target names no phone".to_owned(),
+    };
+    let ip = a.incoming.flow.peer.ip();
+    let number: String = a.parties.to.result().escape_debug().take(64).collect();
+    let text = format!("EMERGENCY CALL to {number} reaches nobody, from {ip}: {why}");
+    out.notice(Level::Error, text);
+}
+
+/// The Request-URI towards an upstream: as it came, but our name becomes its domain, and the
+/// number changes where the file says so.
+fn outward_uri(w: &World, veil: Veil<'_>, a: &Attempt, allow: &Allow, domain: &str) -> Uri {
+    let mut uri = a.incoming.uri.clone();
+    if veil.must_hide(&uri) || w.is_local_domain(&uri) {
+        super::analysis::set_host(&mut uri, domain);
+    }
+    if let Some(number) = a.parties.to.rewritten().filter(|_| !allow.keep_number) {
+        uri.set_number(number);
+    }
+    uri
 }

@@ -11,6 +11,7 @@ use super::phones::Phones;
 use super::proxy_client::{find, may_speak, next_hop, was_shown};
 use super::purpose::{InDialog, Purpose};
 use super::streams::Streams;
+use super::upstreams::Upstreams;
 use super::world::{World, with_tag};
 use super::{Engine, Level};
 use crate::audit::{EndedBy, SecurityClass};
@@ -26,7 +27,7 @@ impl Engine {
             self.refuse(i, &Answer::new(481, "Call/Transaction Does Not Exist"));
             return;
         };
-        if !self.is_party(&place, &i.flow) {
+        if !is_party(&self.world, &self.upstreams, &place, &i.flow) {
             self.out.count_rejected(i.side, RejectReason::Source);
             let detail = format!("{} for call {}", i.method(), place.call);
             self.out.security(SecurityClass::InDialogSource, i.flow, detail);
@@ -80,13 +81,6 @@ impl Engine {
         self.transactions.open_branch(&self.world, &mut self.out, pass, way, None);
     }
 
-    /// The request comes from the dialog's own party, and so does what it says of us.
-    fn is_party(&self, place: &Place, flow: &Flow) -> bool {
-        let (w, upstreams) = (&self.world, &self.upstreams);
-        may_speak(w, upstreams, &place.near, flow)
-            && place.shown_to.iter().all(|ip| was_shown(w, upstreams, &place.near, flow, *ip))
-    }
-
     /// ACK to a 2xx: carried to the callee without a transaction (RFC 6026 §8.8 asks no more).
     pub(super) fn receive_ack(&mut self, i: &Incoming) {
         let found = place(&self.world, &self.calls, &self.phones, &self.streams, i);
@@ -95,7 +89,7 @@ impl Engine {
         if place.leg != Leg::Caller && !self.calls.has_invited(&place, seq) {
             return;
         }
-        if !self.is_party(&place, &i.flow) {
+        if !is_party(&self.world, &self.upstreams, &place, &i.flow) {
             self.out.count_rejected(i.side, RejectReason::Source);
             self.calls.ack_refused(place.call, i.flow.peer);
             return;
@@ -214,4 +208,10 @@ fn place(
         find(w, phones, streams, leg);
     }
     Some(place)
+}
+
+/// The request comes from the dialog's own party, and so does what it says of us.
+fn is_party(w: &World, upstreams: &Upstreams, place: &Place, flow: &Flow) -> bool {
+    may_speak(w, upstreams, &place.near, flow)
+        && place.shown_to.iter().all(|ip| was_shown(w, upstreams, &place.near, flow, *ip))
 }

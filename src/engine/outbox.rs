@@ -2,9 +2,10 @@
 //! caller takes out. It decides nothing.
 
 use super::output::{Level, Observation, Output};
-use super::stats::{METHODS, RegisterResult, Stats};
+use super::stats::{METHODS, RULE_LABELS, RegisterResult, Stats};
 use crate::audit::{Outcome, Record, SecurityClass};
 use crate::ground::{CallDirection, Flow, Side};
+use crate::policy::RuleSet;
 use crate::wire::sip::{Message, Method, RejectReason};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -29,6 +30,17 @@ impl Outbox {
     /// For whoever counts what only it knows.
     pub(crate) fn stats_mut(&mut self) -> &mut Stats {
         &mut self.stats
+    }
+
+    /// Series of rules start at 0, as many as the catalogue's bound allows.
+    pub(crate) fn label(&mut self, rules: &RuleSet) {
+        let decisions = &mut self.stats.decisions;
+        decisions.entry("other".into()).or_insert([0, 0]);
+        for name in rules.names() {
+            if decisions.len() < RULE_LABELS {
+                decisions.entry(name).or_insert([0, 0]);
+            }
+        }
     }
 
     pub(crate) fn emit(&mut self, output: Output) {

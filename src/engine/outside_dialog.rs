@@ -4,7 +4,7 @@
 use super::analysis::answer::{self, Answer, challenge, fitting};
 use super::analysis::check::{check, unroutable};
 use super::analysis::{ALLOW, Incoming, Veil, facts, headers, strip};
-use super::attempt::{Attempt, Route, Sender};
+use super::attempt::{Attempt, Route, Sender, target};
 use super::digest::Check;
 use super::ids::PassId;
 use super::phones::tells_false_from;
@@ -158,13 +158,13 @@ impl Engine {
             Side::Outside => proxy_client::admit(&self.world, &self.upstreams, &i),
         };
         let mut attempt = self.judged(i, sender);
-        if self.cannot_be_judged(&attempt) {
+        if facts::cannot_be_judged(&self.world, &attempt) {
             self.out.count_rejected(attempt.incoming.side, RejectReason::Malformed);
             self.refuse_known(&attempt, &Answer::new(400, "Broken Request-URI"));
             return None;
         }
         let mut borrowed = self.borrowed(&attempt);
-        if self.may_prove(&attempt, borrowed.is_some()) {
+        if proxy_server::may_prove(&self.world, &attempt, borrowed.is_some()) {
             let user = self.prove(&attempt.incoming)?;
             if let Some(conn) = attempt.incoming.flow.conn {
                 self.out.emit(Output::KeepConnection(conn));
@@ -178,13 +178,6 @@ impl Engine {
             return None;
         }
         Some(attempt)
-    }
-
-    /// A number that one reader takes for another than the next does, where a rule is made for
-    /// numbers. What a rule drops hears nothing of it.
-    fn cannot_be_judged(&self, a: &Attempt) -> bool {
-        let dropped = matches!(a.verdict.action, Action::Drop);
-        self.world.rules().judges_numbers() && !a.parties.to.is_clear() && !dropped
     }
 
     fn judged(&self, incoming: Incoming, sender: Sender) -> Attempt {
@@ -204,41 +197,13 @@ impl Engine {
             found => found,
         };
         let verdict = facts::judge(w, &incoming, &sender, &parties, &route);
-        let target = self.target(&route);
+        let target = target(&self.world, &route);
         Attempt { incoming, sender, parties, route, verdict, target }
-    }
-
-    fn target(&self, route: &Route) -> String {
-        match route {
-            Route::Upstream(id) => self.world.upstream_name(*id).unwrap_or_default().to_owned(),
-            Route::Bindings(_) => "phone".to_owned(),
-            Route::Gateway => "gateway".to_owned(),
-            Route::Unknown => String::new(),
-        }
     }
 
     /// The user whose number stands in From, when it is another's.
     fn borrowed(&self, a: &Attempt) -> Option<String> {
         self.phones.false_from(&self.world, &a.incoming, &a.sender, &a.route)
-    }
-
-    fn may_prove(&self, a: &Attempt, borrowed: bool) -> bool {
-        let w = &self.world;
-        let wanted = match &a.verdict.action {
-            // Policy lets everybody inside speak to us; a report is taken from phones that are
-            // known, and another's number must be proved.
-            Action::Allow(_) => {
-                proxy_server::is_collected(w, &a.incoming.message)
-                    || borrowed && tells_false_from(&a.verdict)
-            }
-            Action::Deny { .. } | Action::Drop => true,
-        };
-        wanted
-            && a.sender.side == Side::Inside
-            && a.sender.user.is_none()
-            && !a.incoming.is(&Method::Register)
-            && w.is_registrar()
-            && w.config().registrar.digest
     }
 
     /// Whom the credentials prove; without proof it is answered here.
@@ -298,7 +263,7 @@ impl Engine {
             && !matches!(a.route, Route::Bindings(_) | Route::Gateway)
         {
             a.route = Route::Upstream(named);
-            a.target = self.target(&a.route);
+            a.target = target(&self.world, &a.route);
         }
         if a.incoming.is(&Method::Register) && self.world.is_registrar() {
             self.register_here(&a.incoming);
@@ -306,19 +271,13 @@ impl Engine {
             let (w, out, i) = (&self.world, &mut self.out, &a.incoming);
             answer::send(w, out, &i.message, i.reply, &full);
             self.call_refused(&a, full.status);
-        } else if self.is_strangers_ping(&a) {
+        } else if a.is_strangers_ping() {
             let pong = fitting(&a.incoming.message, pong());
             let (w, out, i) = (&self.world, &mut self.out, &a.incoming);
             answer::send(w, out, &i.message, i.reply, &pong);
         } else {
             self.dispatch(&a, allow);
         }
-    }
-
-    /// OPTIONS for us from nobody we know: answered without a transaction, so that a flood of them
-    /// takes no place from calls.
-    fn is_strangers_ping(&self, a: &Attempt) -> bool {
-        a.route == Route::Gateway && a.incoming.is(&Method::Options) && a.sender.is_stranger()
     }
 
     fn dispatch(&mut self, a: &Attempt, allow: &Allow) {

@@ -3,12 +3,14 @@
 //! outside.
 
 use super::analysis::Incoming;
-use super::attempt::{Route, Sender};
+use super::attempt::{Attempt, Route, Sender};
 use super::calls::is_report;
 use super::phones::Phones;
+use super::phones::tells_false_from;
 use super::upstreams::Upstreams;
 use super::world::World;
 use crate::ground::Side;
+use crate::policy::Action;
 use crate::wire::sip::{Message, Method, Scheme};
 
 /// Whose flow an inside request came by; in front of a PBX that authenticates, and is not known to
@@ -67,4 +69,22 @@ pub(crate) fn route(
         return Route::Unknown;
     }
     ask(number)
+}
+
+/// Whether digest is to say who asks.
+pub(crate) fn may_prove(w: &World, a: &Attempt, borrowed: bool) -> bool {
+    let wanted = match &a.verdict.action {
+        // Policy lets everybody inside speak to us; a report is taken from phones that are
+        // known, and another's number must be proved.
+        Action::Allow(_) => {
+            is_collected(w, &a.incoming.message) || borrowed && tells_false_from(&a.verdict)
+        }
+        Action::Deny { .. } | Action::Drop => true,
+    };
+    wanted
+        && a.sender.side == Side::Inside
+        && a.sender.user.is_none()
+        && !a.incoming.is(&Method::Register)
+        && w.is_registrar()
+        && w.config().registrar.digest
 }

@@ -11,6 +11,7 @@ use super::calls::{LegState, Refused, is_report};
 use super::ids::ServerId;
 use super::phones::header_seconds;
 use super::proxy_client::may_speak;
+use super::world::World;
 use crate::audit::SecurityClass;
 use crate::ground::{Flow, Side};
 use crate::wire::sip::{Message, Method, Name, RejectReason};
@@ -118,10 +119,11 @@ impl Engine {
             return Answer::new(403, "Register First");
         };
         let tag = request.text(&Name::parse("SIP-If-Match")).map(str::trim);
-        if tag.is_some_and(|t| !self.is_entity_tag(&user, t)) {
+        if tag.is_some_and(|t| !is_entity_tag(&self.world, &user, t)) {
             return Answer::new(412, "Conditional Request Failed");
         }
-        let ok = Answer::new(200, "OK").row(Name::parse("SIP-ETag"), self.entity_tag(&user));
+        let ok =
+            Answer::new(200, "OK").row(Name::parse("SIP-ETag"), entity_tag(&self.world, &user));
         if request.body().is_empty() {
             // A refresh or a removal: what was reported stays reported.
             return if tag.is_some() { ok } else { Answer::new(400, "Nothing Published") };
@@ -146,17 +148,17 @@ impl Engine {
             Err(Refused::TooMany) => Answer::busy("Too Many Reports"),
         }
     }
+}
 
-    /// A new one for each publication, of this user and this run.
-    fn entity_tag(&self, user: &str) -> String {
-        let number = self.world.number().to_string();
-        let proof = self.world.derived(&[b"etag", user.as_bytes(), number.as_bytes()]);
-        format!("{number}.{proof}")
-    }
+/// A new one for each publication, of this user and this run.
+fn entity_tag(w: &World, user: &str) -> String {
+    let number = w.number().to_string();
+    let proof = w.derived(&[b"etag", user.as_bytes(), number.as_bytes()]);
+    format!("{number}.{proof}")
+}
 
-    fn is_entity_tag(&self, user: &str, tag: &str) -> bool {
-        tag.split_once('.').is_some_and(|(number, proof)| {
-            proof == self.world.derived(&[b"etag", user.as_bytes(), number.as_bytes()])
-        })
-    }
+fn is_entity_tag(w: &World, user: &str, tag: &str) -> bool {
+    tag.split_once('.').is_some_and(|(number, proof)| {
+        proof == w.derived(&[b"etag", user.as_bytes(), number.as_bytes()])
+    })
 }

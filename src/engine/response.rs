@@ -228,7 +228,7 @@ impl Engine {
         near: &mut Message,
         allow: &Allow,
     ) -> Option<BodyRefusal> {
-        let role = self.role_of_answer(purpose, flow, near);
+        let role = role_of_answer(&self.calls, purpose, flow, near);
         let carried = self.carrier().carry(near, &Way { to, role, allow }).unwrap_or_else(|r| {
             drop_body(near);
             Carried { described: false, lost: Some(r) }
@@ -241,26 +241,6 @@ impl Engine {
         self.out.security(SecurityClass::MediaRefused, flow, refusal.why.clone());
         let waited_for = role.is_some() && refusal.session && !carried.described;
         waited_for.then_some(refusal)
-    }
-
-    /// A reliable answer may stand in a 1xx and be repeated in the 2xx; a late offer too.
-    fn role_of_answer(&self, purpose: &Purpose, flow: Flow, near: &Message) -> Option<Role> {
-        let (call, leg, offers) = match purpose {
-            _ if near.status() >= 300 => return None,
-            Purpose::Invite { call, offered } => (*call, Leg::Callee, !offered),
-            Purpose::InDialog(d) if d.offered || *near.method() == Method::Invite => {
-                (d.call, d.leg.other(), !d.offered)
-            }
-            Purpose::InDialog(_)
-            | Purpose::Subscribe { .. }
-            | Purpose::Register(_)
-            | Purpose::Other => return None,
-        };
-        let mut who = Speaker::new(leg, &flow);
-        if matches!(purpose, Purpose::Invite { .. }) {
-            who.counts = !self.calls.is_surplus(call, near.to_tag().unwrap_or_default());
-        }
-        Some(Role { call, who, offers }).filter(|_| self.calls.has_media(call))
     }
 
     /// A 2xx went back.
@@ -378,4 +358,24 @@ fn refreshes_target(method: &Method) -> bool {
         method,
         Method::Invite | Method::Update | Method::Subscribe | Method::Notify | Method::Refer
     )
+}
+
+/// A reliable answer may stand in a 1xx and be repeated in the 2xx; a late offer too.
+fn role_of_answer(calls: &Calls, purpose: &Purpose, flow: Flow, near: &Message) -> Option<Role> {
+    let (call, leg, offers) = match purpose {
+        _ if near.status() >= 300 => return None,
+        Purpose::Invite { call, offered } => (*call, Leg::Callee, !offered),
+        Purpose::InDialog(d) if d.offered || *near.method() == Method::Invite => {
+            (d.call, d.leg.other(), !d.offered)
+        }
+        Purpose::InDialog(_)
+        | Purpose::Subscribe { .. }
+        | Purpose::Register(_)
+        | Purpose::Other => return None,
+    };
+    let mut who = Speaker::new(leg, &flow);
+    if matches!(purpose, Purpose::Invite { .. }) {
+        who.counts = !calls.is_surplus(call, near.to_tag().unwrap_or_default());
+    }
+    Some(Role { call, who, offers }).filter(|_| calls.has_media(call))
 }

@@ -2,12 +2,12 @@
 //! message, no counter; whoever acts on a verdict counts it.
 
 use super::Incoming;
-use crate::engine::attempt::{Parties, Route, Sender};
+use crate::engine::attempt::{Attempt, Parties, Route, Sender};
 use crate::engine::phones::Phones;
 use crate::engine::world::World;
 use crate::ground::Side;
 use crate::policy::number::Plan;
-use crate::policy::{Facts, Number, Target, Verdict};
+use crate::policy::{Action, Facts, Number, Target, Verdict};
 use crate::wire::sip::Name;
 
 /// Reads the parties' numbers once. Judging changes nothing of what goes out. Who is proved stands
@@ -59,4 +59,11 @@ pub(crate) fn judge(
         target,
     };
     w.rules().evaluate(&facts, w.wall())
+}
+
+/// A number that one reader takes for another than the next does, where a rule is made for
+/// numbers. What a rule drops hears nothing of it.
+pub(crate) fn cannot_be_judged(w: &World, a: &Attempt) -> bool {
+    let dropped = matches!(a.verdict.action, Action::Drop);
+    w.rules().judges_numbers() && !a.parties.to.is_clear() && !dropped
 }
