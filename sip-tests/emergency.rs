@@ -90,6 +90,8 @@ fn other_services_and_look_alikes_are_416() {
     for uri in [
         "urn:service:counseling",
         "urn:service:sosfire",
+        "urn:service:sos.",
+        "urn:service:sos.../../x",
         "urn:service:so",
         "urn:servicex:sos",
         "urn:nena:service:sos",

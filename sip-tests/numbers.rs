@@ -138,6 +138,12 @@ fn a_deny_reads_a_number_in_every_form() {
         "sip:102;npdi;rn=555;rn-context=+1900@pbx.example.com",
         "sip:102@pbx.example.com;rn=+1900555",
         "sip:+1900555%3Bx=y@pbx.example.com",
+        "sip:555;phone%2Dcontext=+1900@pbx.example.com",
+        "sip:555%3Bphone-context%3D%2B1900@pbx.example.com",
+        "sip:102;r%6E=+1900555@pbx.example.com",
+        "sip:102%3Brn=+1900555@pbx.example.com",
+        "sip:102@pbx.example.com;r%6e=+1900555",
+        "tel:102;r%6e=+1900555",
         "tel:+1-900-555",
         "tel:555;phone-context=+1900",
     ] {
@@ -179,6 +185,10 @@ fn nothing_leads_an_emergency_call_elsewhere() {
         "sip:112;rn=+1900555@pbx.example.com",
         "sip:112@pbx.example.com;rn=+1900555",
         "sip:112%3Brn=5@pbx.example.com",
+        "sip:112;r%6E=+1900555@pbx.example.com",
+        "sip:112@pbx.example.com;r%6e=+1900555",
+        "sip:112;phone%2Dcontext=+1900@pbx.example.com",
+        "tel:112;r%6e=+1900555",
     ] {
         assert_eq!(said(&mut lab, &nobody, uri), (403, "default:deny".to_owned()), "{uri}");
     }
@@ -194,6 +204,7 @@ fn what_no_dial_plan_knows_is_refused_where_a_number_rule_stands() {
         "+%EF%BC%91900",
         "%D9%A1900",
         "1900%FF",
+        "102;rn=1;rn=2;rn=3;rn=4;rn=+1900555",
     ];
     let mut lab = lab(PREMIUM);
     let phone = lab.phone("101", "10.17.0.21:5060");

@@ -18,7 +18,7 @@ pub struct Number {
     forms: Vec<Box<str>>,
     /// What goes out in its place; `None`: what came.
     rewritten: Option<Box<str>>,
-    /// Nothing in it that no dial plan knows.
+    /// Nothing in it that no dial plan knows, and no more parameters of a kind than are read.
     clear: bool,
     /// An emergency number, and no parameter that would lead it elsewhere.
     emergency: bool,
@@ -30,24 +30,32 @@ struct Parts<'a> {
     whole: &'a str,
     /// As written, without parameters.
     number: &'a str,
-    /// `phone-context` (RFC 3966 §5.1.5) and `rn` (RFC 4694), each with `rn-context`: as written.
-    contexts: Vec<&'a str>,
-    routing: Vec<&'a str>,
-    routing_contexts: Vec<&'a str>,
+    /// `phone-context` (RFC 3966 §5.1.5) and `rn` (RFC 4694), each with `rn-context`: decoded.
+    contexts: Vec<String>,
+    routing: Vec<String>,
+    routing_contexts: Vec<String>,
 }
 
 impl<'a> Parts<'a> {
     /// Parameters stand in the user part of a SIP URI (RFC 3261 §19.1.6) and behind the number of a
-    /// tel URI. Some write them behind the host.
+    /// tel URI. Some write them behind the host, some readers decode before they look for them, and
+    /// an escape in a name says nothing (RFC 3986 §6.2.2.2).
     fn read(uri: &'a Uri) -> Self {
         let whole = uri.user.as_deref().unwrap_or_default();
         let (number, params) = whole.split_once(';').unwrap_or((whole, ""));
-        let within = params.split(';').filter_map(|p| p.split_once('='));
-        let behind = uri.params.0.iter().map(|(n, v)| (&**n, v.as_deref().unwrap_or_default()));
-        let all: Vec<(&str, &str)> = within.chain(behind).collect();
+        let decoded = unescape(whole);
+        let early = decoded.split_once(';').map_or("", |(_, params)| params);
+        let pair = |(n, v): (&str, &str)| (unescape(n), unescape(v));
+        let within = [params, early].into_iter().flat_map(|p| p.split(';'));
+        let within = within.filter_map(|p| p.split_once('=')).map(pair);
+        let behind = uri.params.0.iter().map(|(n, v)| pair((n, v.as_deref().unwrap_or_default())));
+        let all: Vec<(String, String)> = within.chain(behind).collect();
         let named = |name: &str| {
             let same = all.iter().filter(|(n, _)| n.trim().eq_ignore_ascii_case(name));
-            same.map(|(_, v)| v.trim()).collect()
+            let mut values: Vec<String> = same.map(|(_, v)| v.trim().to_owned()).collect();
+            values.sort_unstable();
+            values.dedup();
+            values
         };
         Self {
             whole,
@@ -59,15 +67,16 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Values of one parameter that are read; a number has one, and a second is an attempt.
+/// Values of one parameter that are read; a number has one, and a second is an attempt. What has
+/// more cannot be judged.
 const VALUES: usize = 4;
 
 /// A local number with each global context before it (RFC 3966 §5.1.5), and as it is.
-fn within(number: &str, contexts: &[&str]) -> Vec<String> {
+fn within(number: &str, contexts: &[String]) -> Vec<String> {
     let digits = digits(number);
     let local = digits.as_deref().filter(|d| !d.starts_with('+')).unwrap_or_default();
     let global = contexts.iter().take(VALUES).filter_map(|c| {
-        let context = plan::digits(&unescape(c)).filter(|c| c.starts_with('+'))?;
+        let context = plan::digits(c).filter(|c| c.starts_with('+'))?;
         (!local.is_empty()).then(|| format!("{context}{local}"))
     });
     let mut all: Vec<String> = global.collect();
@@ -85,8 +94,7 @@ fn squeezed(text: &str) -> Option<String> {
 /// Whether a context makes a subscriber's number of what is put behind it. A country alone does
 /// not: `tel:911;phone-context=+1` is how an emergency number is written in full.
 fn leads_away(context: &str) -> bool {
-    let context = unescape(context);
-    let country = digits(&context).is_some_and(|d| d.len() <= plan::COUNTRY);
+    let country = digits(context).is_some_and(|d| d.len() <= plan::COUNTRY);
     context.trim_start().starts_with('+') && !country
 }
 
@@ -100,11 +108,13 @@ impl Number {
         let parts = Parts::read(uri);
         let decoded = unescape(parts.number);
         let mut forms = Forms::of(&parts, &decoded);
+        let few = [&parts.contexts, &parts.routing, &parts.routing_contexts];
+        let clear = !is_strange(parts.whole) && few.iter().all(|v| v.len() <= VALUES);
         let diverted = parts.contexts.iter().any(|c| leads_away(c)) || !parts.routing.is_empty();
         let Some(dialled) = digits(&decoded) else {
             // Of a name the parameters are a part (RFC 3261 §19.1.3: `alice;day=tuesday`).
             forms.add(&unescape(parts.whole));
-            return Self { clear: !is_strange(parts.whole), ..forms.end(None) };
+            return Self { clear, ..forms.end(None) };
         };
         // Also where an outside line makes another number of it: a rule may keep it as dialled.
         plan::international(&dialled).iter().for_each(|f| forms.add(f));
@@ -113,7 +123,7 @@ impl Number {
         let result = steps.last().map_or(dialled.as_str(), String::as_str);
         let emergency = !diverted && plan.emergency.iter().any(|e| e == result);
         let rewritten = sent.filter(|s| *s != dialled).map(Into::into);
-        Self { clear: !is_strange(parts.whole), emergency, ..forms.end(rewritten) }
+        Self { clear, emergency, ..forms.end(rewritten) }
     }
 
     /// The number of who calls: nobody dials it, so no outside line is taken off, and it is nowhere
@@ -188,9 +198,8 @@ impl Forms {
         within(early, &parts.contexts).iter().for_each(|f| all.add(f));
         within(decoded, &parts.contexts).iter().for_each(|f| all.add(f));
         for routing in parts.routing.iter().take(VALUES) {
-            let routing = unescape(routing);
-            all.add(&routing);
-            within(&routing, &parts.routing_contexts).iter().for_each(|f| all.add(f));
+            all.add(routing);
+            within(routing, &parts.routing_contexts).iter().for_each(|f| all.add(f));
         }
         all.add(decoded);
         all

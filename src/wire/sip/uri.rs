@@ -211,8 +211,11 @@ impl Uri {
     pub fn is_emergency_service(&self) -> bool {
         let Scheme::Other(scheme) = &self.scheme else { return false };
         let name = self.host.to_ascii_lowercase();
-        let child =
-            name.strip_prefix("service:sos").is_some_and(|c| c.is_empty() || c.starts_with('.'));
+        // RFC 5031 §4.2: labels are of letters, digits and hyphens.
+        let is_label =
+            |l: &str| !l.is_empty() && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let mut labels = name.strip_prefix("service:").unwrap_or_default().split('.');
+        let child = labels.next() == Some("sos") && labels.all(is_label);
         scheme.eq_ignore_ascii_case("urn") && child
     }
 
