@@ -3,6 +3,7 @@
 use crate::lab::message::uri_of;
 use crate::lab::script::answer;
 use crate::lab::{Lab, Leg, Ua, site};
+use portreeve::config::Strangers;
 use portreeve::engine::Input;
 use portreeve::engine::digest::Users;
 
@@ -159,4 +160,71 @@ fn every_fork_that_answered_is_hung_up() {
     at_phone.sort();
     assert_eq!(at_phone, ["one", "two"]);
     lab.end();
+}
+
+/// A phone registers at an upstream, always with the same Call-ID.
+#[track_caller]
+fn bind(lab: &mut Lab, phone: &Ua, registrar: &Ua, cseq: &str) {
+    let register = phone
+        .request_to(lab, "REGISTER", &format!("sip:{}", phone.domain))
+        .set("To", format!("<{}>", phone.aor()))
+        .set("Call-ID", "one-for-both")
+        .set("CSeq", format!("{cseq} REGISTER"))
+        .with("Expires", "600");
+    lab.send(phone.at, register);
+    let got = lab.expect(registrar.at, "REGISTER");
+    let contact = format!("<{}>;expires=600", got.contact());
+    lab.send(registrar.at, answer(&got, 200, "r").with("Contact", contact));
+    lab.expect(phone.at, "200");
+}
+
+#[test]
+fn a_call_does_not_follow_the_same_user_of_another_upstream() {
+    let (mut lab, phone, other) = lab();
+    let pbx = lab.far("200");
+    let mut thief = Ua::new(lab.inside("10.17.0.66:5060"), "101");
+    "other.example.net".clone_into(&mut thief.domain);
+    bind(&mut lab, &phone, &pbx, "1");
+    let (mut a, mut b) = lab.establish(&phone, &pbx);
+    bind(&mut lab, &thief, &other, "77");
+    let info = b.request(&mut lab, "INFO");
+    lab.send(pbx.at, info);
+    assert!(lab.take(thief.at).is_empty(), "the leg stays with its own phone");
+    let got = lab.expect(phone.at, "INFO");
+    lab.send(phone.at, answer(&got, 200, ""));
+    lab.expect(pbx.at, "200");
+    lab.hang_up(&mut a, &b);
+    lab.end();
+}
+
+#[test]
+fn a_notify_that_makes_the_dialog_comes_from_who_was_asked() {
+    for source in ["203.0.113.12:5060", "198.51.100.66:5060"] {
+        let (mut lab, phone, _) = lab();
+        lab.reload(|c| c.interfaces[1].strangers = Strangers::Answer);
+        let pbx = lab.far("200");
+        let subscribe = phone
+            .request(&mut lab, "SUBSCRIBE", "200")
+            .with("Event", "dialog")
+            .with("Expires", "600");
+        lab.send(phone.at, subscribe);
+        let got = lab.expect(pbx.at, "SUBSCRIBE");
+        let notify = |lab: &mut Lab, ua: &Ua| {
+            let mut leg = Leg::called(ua, &got, "n");
+            let notify = leg.request(lab, "NOTIFY").with("Event", "dialog");
+            lab.send(ua.at, notify.with("Subscription-State", "active;expires=600"));
+        };
+        // Whoever has seen the SUBSCRIBE knows every name in it.
+        let thief = Ua::new(lab.outside(source), "666");
+        notify(&mut lab, &thief);
+        lab.expect(thief.at, "403");
+        lab.nothing_left();
+        notify(&mut lab, &pbx);
+        let early = lab.expect(phone.at, "NOTIFY");
+        lab.send(phone.at, answer(&early, 200, ""));
+        lab.expect(pbx.at, "200");
+        lab.send(pbx.at, answer(&got, 489, "n"));
+        lab.expect(phone.at, "489");
+        lab.clear();
+    }
 }

@@ -197,7 +197,7 @@ impl Calls {
         let Some(call) = self.table.get_mut(no) else { return };
         call.asked.get_or_insert_with(|| leg.clone());
         if call.kind == Kind::Subscription {
-            self.table.expect_notify(no, leg.side, &leg.call_id);
+            self.table.expect_notify(no, leg);
         }
     }
 

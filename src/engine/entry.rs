@@ -76,8 +76,9 @@ pub struct StoredBinding {
 pub struct StoredHome {
     /// [`StoredBinding::key`].
     pub key: String,
-    /// Registered user.
-    pub user: String,
+    /// Its address of record.
+    #[serde(alias = "user")]
+    pub aor: Aor,
     /// Call-ID of its REGISTERs.
     pub call_id: String,
 }

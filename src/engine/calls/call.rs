@@ -120,8 +120,8 @@ pub(crate) struct Call {
     pub(super) refused_ack: Option<String>,
     /// Quality reports taken of each party: caller, callee.
     pub(super) reports: [u64; 2],
-    /// NOTIFYs that may come before there is a fork.
-    pub(super) expected: Vec<DialogKey>,
+    /// Whose NOTIFYs may come before there is a fork.
+    pub(super) expected: Vec<LegState>,
     /// Subscriptions within its dialogs.
     pub(super) usages: Usages,
     /// It was a call; its subscriptions are what is left of it.

@@ -102,7 +102,8 @@ impl Calls {
     pub(crate) fn follow(&mut self, w: &World, place: &Place, i: &Incoming) {
         let new = self.table.get(place.call).is_some_and(|c| c.fork(&place.tag).is_none());
         if new {
-            self.table.add_fork(place.call, &place.tag, place.near.clone());
+            let near = LegState { flow: i.flow, ..place.near.clone() };
+            self.table.add_fork(place.call, &place.tag, near);
         }
         let Some(call) = self.table.get_mut(place.call) else { return };
         let cseq = &mut call.cseq[place.leg.index()];
@@ -124,9 +125,9 @@ fn unforked(w: &World, call: &Call, i: &Incoming) -> Option<LegState> {
     if !i.is(&Method::Notify) {
         return None;
     }
-    let first = call.forks.first().map(|f| &f.callee);
-    let mut leg = call.asked.as_ref().or(first)?.clone();
-    leg.flow = i.flow;
+    // Who was asked at its source's address, if anybody was; whether he may speak is asked of him.
+    let here = call.expected.iter().find(|leg| leg.flow.peer.ip() == i.flow.peer.ip());
+    let mut leg = here.or(call.expected.first())?.clone();
     leg.contact = i.contact();
     leg.routes = foreign_routes(w, &i.message);
     Some(leg)

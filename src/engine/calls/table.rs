@@ -134,10 +134,10 @@ impl Table {
     }
 
     /// A subscription whose NOTIFY may come before the 2xx (RFC 6665 §4.4.1).
-    pub(super) fn expect_notify(&mut self, no: CallNo, side: Side, call_id: &str) {
+    pub(super) fn expect_notify(&mut self, no: CallNo, leg: &LegState) {
         let Some(call) = self.calls.get_mut(&no) else { return };
-        let key = (side, call_id.to_owned(), String::new(), call.caller_tag.clone());
-        call.expected.push(key.clone());
+        let key = (leg.side, leg.call_id.clone(), String::new(), call.caller_tag.clone());
+        call.expected.push(leg.clone());
         self.dialogs.insert(key, (no, Leg::Callee));
     }
 
@@ -149,8 +149,9 @@ impl Table {
             }
             self.unname(fork.callee.side, &fork.callee.call_id, no);
         }
-        for key in &call.expected {
-            self.forget(no, key);
+        for leg in &call.expected {
+            let key = (leg.side, leg.call_id.clone(), String::new(), call.caller_tag.clone());
+            self.forget(no, &key);
         }
         self.unname(call.caller.side, &call.caller.call_id, no);
         self.tokens.remove(&call.token);

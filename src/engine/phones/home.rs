@@ -6,12 +6,14 @@ use crate::engine::analysis::Incoming;
 use crate::engine::entry::StoredHome;
 use crate::engine::world::World;
 use crate::ground::Flow;
+use crate::wire::sip::Aor;
 
 /// A registration as a dialog's leg knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Home {
     key: String,
-    user: String,
+    /// The same user of another upstream is another.
+    aor: Aor,
     /// Of its REGISTERs: a phone that writes another Contact keeps it (RFC 3261 §10.2).
     call_id: String,
     /// The way to it when the leg heard of it last.
@@ -29,8 +31,8 @@ pub(crate) struct Moved {
 
 impl Home {
     pub(crate) fn of(b: &Binding) -> Self {
-        let (user, call_id) = (b.user().to_owned(), b.call_id.clone());
-        Self { key: b.key.clone(), user, call_id, flow: b.flow }
+        let (aor, call_id) = (b.aor.clone(), b.call_id.clone());
+        Self { key: b.key.clone(), aor, call_id, flow: b.flow }
     }
 
     pub(crate) fn flow(&self) -> Flow {
@@ -39,14 +41,14 @@ impl Home {
 
     /// As it is written down.
     pub(crate) fn written(&self) -> StoredHome {
-        let Self { key, user, call_id, .. } = self.clone();
-        StoredHome { key, user, call_id }
+        let Self { key, aor, call_id, .. } = self.clone();
+        StoredHome { key, aor, call_id }
     }
 
     /// Read back; `flow` is the way that the leg had.
     pub(crate) fn read_back(stored: StoredHome, flow: Flow) -> Self {
-        let StoredHome { key, user, call_id } = stored;
-        Self { key, user, call_id, flow }
+        let StoredHome { key, aor, call_id } = stored;
+        Self { key, aor, call_id, flow }
     }
 }
 
@@ -68,7 +70,8 @@ impl Phones {
         let alive = |b: &&Binding| b.expires > w.wall();
         let own = self.bindings.get(&home.key).filter(alive);
         let call_id = own.map_or(home.call_id.as_str(), |b| b.call_id.as_str());
-        let same = self.bindings.of_user(&home.user).filter(alive).filter(|b| b.call_id == call_id);
+        let theirs = self.bindings.of_user(&home.aor.user).filter(alive);
+        let same = theirs.filter(|b| b.aor == home.aor && b.call_id == call_id);
         let now = same.max_by_key(|b| (b.cseq, b.key == home.key))?;
         (now.flow != home.flow).then(|| Home::of(now))
     }
