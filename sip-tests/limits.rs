@@ -1,8 +1,9 @@
 //! Caps at n and n+1, and what hostile input costs (contract "Limits").
 
 use crate::lab::script::answer;
-use crate::lab::{Lab, Msg, Ua, ms, s};
+use crate::lab::{Lab, Msg, Ua, ms, s, site};
 use portreeve::engine::Input;
+use portreeve::engine::digest::Users;
 
 fn parties(lab: &Lab) -> (Ua, Ua) {
     (lab.phone("101", "10.17.0.21:5060"), lab.far("200"))
@@ -311,4 +312,46 @@ const CALLS: &str = "PORTREEVE_CHURN_CALLS";
 fn a_million_calls_leave_no_port_behind() {
     let count = std::env::var(CALLS).ok().and_then(|n| n.parse().ok()).unwrap_or(2_000);
     churn(count);
+}
+
+#[test]
+fn a_refer_outside_dialogs_counts_as_one() {
+    let mut lab = Lab::edge_with(|c| c.limits.dialogs = 2);
+    let (phone, pbx) = parties(&lab);
+    for status in ["202", "202", "503"] {
+        let to = "<sip:300@pbx.example.com>";
+        let refer = phone.request(&mut lab, "REFER", "200").with("Refer-To", to);
+        lab.send(phone.at, refer);
+        if let Some(got) = lab.next(pbx.at) {
+            lab.send(pbx.at, pbx.answer(&got, 202, "n"));
+        }
+        lab.expect(phone.at, status);
+    }
+    lab.nothing_left();
+    assert_eq!(lab.stats().now.dialogs, 2);
+    lab.advance(s(200));
+    lab.end();
+}
+
+#[test]
+fn emergency_calls_pass_every_cap_up_to_the_reserve() {
+    let text = site::EDGE.replace("default = \"allow\"", "default = \"site\"");
+    let limits = "[limits]\ncalls = 1\ndialogs = 20\n";
+    let mut lab = Lab::with(site::parse(&format!("{text}\n{limits}")), Users::None);
+    let (nobody, pbx) = (lab.phone("199", "10.17.0.29:5060"), lab.far("112"));
+    for n in 0..22 {
+        // No session description: no relay port bounds them.
+        let invite = nobody.request(&mut lab, "INVITE", "112");
+        lab.send(nobody.at, invite);
+        lab.expect(nobody.at, "100");
+        let got = lab.expect(pbx.at, "INVITE");
+        lab.send(pbx.at, pbx.answer(&got, 180, &format!("t{n}")));
+        lab.expect(nobody.at, "180");
+    }
+    let invite = nobody.request(&mut lab, "INVITE", "112");
+    lab.send(nobody.at, invite);
+    let full = lab.expect(nobody.at, "503");
+    assert!(full.has("Retry-After"), "{full}");
+    lab.nothing_left();
+    assert_eq!(lab.stats().now.dialogs, 22);
 }

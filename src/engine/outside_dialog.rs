@@ -21,6 +21,8 @@ use crate::wire::sip::{Message, Method, Name, RejectReason};
 /// The answer to a caller who writes another's number.
 const FALSE_FROM: Answer<'static> =
     Answer { status: 403, phrase: "From Names Another User", rows: Vec::new() };
+/// The part of all dialogs that emergency calls have beyond the cap (contract "Limits").
+const RESERVE: usize = 10;
 /// Characters of a written name that a record shows.
 const SHOWN: usize = 64;
 
@@ -322,11 +324,17 @@ impl Engine {
         {
             return Some(Answer::busy("Too Many Transactions"));
         }
-        if a.incoming.is(&Method::Subscribe) && self.calls.len() >= limits.dialogs {
+        let subscribes = a.incoming.is(&Method::Subscribe) || a.incoming.is(&Method::Refer);
+        if subscribes && self.calls.len() >= limits.dialogs {
             return Some(Answer::busy("Too Many Dialogs"));
         }
-        if !a.is_invite() || allow.bypass_limits {
+        if !a.is_invite() {
             return None;
+        }
+        if allow.bypass_limits {
+            // Past every cap, up to the reserve: what one stranger may begin has an end, too.
+            let most = limits.dialogs + limits.dialogs.div_ceil(RESERVE);
+            return (self.calls.len() >= most).then(|| Answer::busy("Too Many Calls"));
         }
         if self.gate.draining {
             return Some(Answer::busy("Shutting Down"));
