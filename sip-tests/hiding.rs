@@ -468,3 +468,21 @@ fn a_reason_phrase_names_nothing_of_the_inside() {
     }
     lab.end();
 }
+
+#[test]
+fn a_body_keeps_its_type_when_that_names_the_inside() {
+    let mut lab = Lab::edge();
+    let (phone, pbx) = (lab.phone("101", "10.17.0.21:5060"), lab.far("200"));
+    let body =
+        "--b\r\nContent-Type: text/plain\r\nContent-ID: <1@10.17.0.21>\r\n\r\nhi\r\n--b--\r\n";
+    let kind = "multipart/related;boundary=b;start=\"<1@10.17.0.21>\"";
+    let message = phone.request(&mut lab, "MESSAGE", "200").typed(kind, body);
+    lab.send(phone.at, message);
+    let got = lab.expect(pbx.at, "MESSAGE");
+    let hidden = "multipart/related;boundary=b;start=\"<1@203.0.113.1>\"";
+    assert_eq!(got.all("Content-Type"), [hidden], "{got}");
+    assert!(got.body.contains("Content-ID: <1@203.0.113.1>"), "its start is found");
+    lab.send(pbx.at, answer(&got, 200, "m"));
+    lab.expect(phone.at, "200");
+    lab.end();
+}

@@ -15,7 +15,7 @@ use std::net::IpAddr;
 
 /// Headers whose inside addresses are overwritten, as in `X-*`; any other header with one is
 /// removed.
-const OVERWRITTEN: [Name; 19] = [
+const OVERWRITTEN: [Name; 20] = [
     Name::From,
     Name::To,
     Name::Contact,
@@ -35,6 +35,8 @@ const OVERWRITTEN: [Name; 19] = [
     Name::Reason,
     Name::Replaces,
     Name::SubscriptionState,
+    // Without it nobody reads the body.
+    Name::ContentType,
 ];
 
 /// Between the site and everybody else.
