@@ -37,6 +37,17 @@ fn hold_in_all_dialects() {
             sdp_with("0.0.0.0", 4000, "a=sendonly\r\n"),
             sdp_with(far, 6000, "a=recvonly\r\n"),
         ),
+        ("0.0.0.0 and the discard port", sdp("0.0.0.0", 9), sdp(far, 6000)),
+        (
+            "sendonly and the discard port",
+            sdp_with(near, 9, "a=sendonly\r\n"),
+            sdp_with(far, 6000, "a=recvonly\r\n"),
+        ),
+        (
+            "the discard port both ways",
+            sdp_with(near, 9, "a=inactive\r\n"),
+            sdp_with(far, 9, "a=inactive\r\n"),
+        ),
     ];
     for (name, hold, held) in dialects {
         let mut lab = Lab::edge();
@@ -63,6 +74,22 @@ fn hold_in_all_dialects() {
         lab.hang_up(&mut a, &b);
         lab.end();
     }
+}
+
+#[test]
+fn the_discard_port_is_no_place_for_media_that_flow() {
+    let mut lab = Lab::edge();
+    let (phone, pbx) = parties(&lab);
+    let (mut a, b) = lab.establish(&phone, &pbx);
+    let before = lab.relay.only().1.legs;
+    let invite = a.request(&mut lab, "INVITE").sdp(sdp("10.17.0.21", 9));
+    lab.send(phone.at, invite);
+    lab.expect(phone.at, "100");
+    let no = lab.expect(phone.at, "488");
+    lab.send(phone.at, a.ack_refusal(&no));
+    assert_eq!(lab.relay.only().1.legs, before, "the call goes on as it was");
+    lab.hang_up(&mut a, &b);
+    lab.end();
 }
 
 #[test]

@@ -46,7 +46,9 @@ impl Judge<'_> {
         if m.port == 0 || !is_relayed(m) {
             return Ok(None);
         }
-        if m.port == 9 && !m.ice {
+        // Port 9 is "nowhere": right where nothing is to be sent, and for ICE to replace.
+        let nowhere = m.port == 9 && !m.ice;
+        if nowhere && !m.is_held() {
             return Err(self.refuse("port 9 without ICE", "", m.port));
         }
         let Some(address) = m.address else {
@@ -54,7 +56,7 @@ impl Judge<'_> {
                 "a host name or nothing as the connection address: send an IP address".to_owned(),
             ));
         };
-        if address.is_unspecified() {
+        if nowhere || address.is_unspecified() {
             let expect = match self.interface.learn {
                 Learn::SameIp => Expect::SameIp(self.source),
                 Learn::Strict => Expect::Nobody,
