@@ -133,3 +133,33 @@ fn nobody_calls_an_emergency_service_from_outside() {
     lab.clear();
     lab.end();
 }
+
+/// RFC 6442 §4.1: `Geolocation: <cid:…>` names a part of the body by its Content-ID.
+#[test]
+fn a_caller_s_place_arrives_and_still_names_the_part_that_tells_it() {
+    let mut lab = Lab::edge();
+    let (phone, pbx) = (lab.phone("101", "10.17.0.21:5060"), lab.far("112"));
+    lab.register(&phone, 600);
+    let body = format!(
+        "--b1\r\nContent-Type: application/sdp\r\n\r\n{}\r\n--b1\r\n\
+         Content-Type: application/pidf+xml\r\nContent-ID: <place@10.17.0.21>\r\n\r\n\
+         <presence entity=\"pres:101@10.17.0.21\"><pos>52.5 13.4</pos></presence>\r\n--b1--\r\n",
+        phone.sdp(4000)
+    );
+    let invite = phone
+        .request(&mut lab, "INVITE", "112")
+        .with("Geolocation", "<cid:place@10.17.0.21>;routing-allowed=yes")
+        .with("Geolocation", "<https://lis.example.com/here>")
+        .with("Geolocation-Routing", "yes")
+        .typed("multipart/mixed;boundary=b1", body);
+    lab.send(phone.at, invite);
+    lab.expect(phone.at, "100");
+    let got = lab.expect(pbx.at, "INVITE");
+    assert_eq!(
+        got.all("Geolocation"),
+        ["<cid:place@203.0.113.1>;routing-allowed=yes", "<https://lis.example.com/here>"]
+    );
+    assert!(got.body.contains("Content-ID: <place@203.0.113.1>"), "{got}");
+    assert!(got.has("Geolocation-Routing") && got.body.contains("52.5 13.4"), "{got}");
+    lab.end();
+}

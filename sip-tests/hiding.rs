@@ -414,8 +414,15 @@ fn a_host_name_of_the_inside_is_hidden_as_an_address_is() {
         .set("To", "<sip:200@gate.corp.example>")
         .set("Call-ID", "77-pc.corp.example")
         .sdp(talkative);
-    for name in ["User-Agent", "Subject", "P-Asserted-Identity", "Call-Info", "X-Source", "Warning"]
-    {
+    for name in [
+        "User-Agent",
+        "Subject",
+        "P-Asserted-Identity",
+        "Call-Info",
+        "Organization",
+        "X-Source",
+        "Warning",
+    ] {
         invite = invite.with(name, "<sip:x@pc.corp.example>");
     }
     lab.send(phone.at, invite);
@@ -425,7 +432,8 @@ fn a_host_name_of_the_inside_is_hidden_as_an_address_is() {
     assert_eq!(uri_of(got.header("From")), "sip:101@pbx.example.com");
     assert_eq!(uri_of(got.header("To")), "sip:200@pbx.example.com");
     assert_eq!(got.header("Subject"), "<sip:x@203.0.113.1>");
-    assert!(!got.has("Call-Info"), "{got}");
+    assert_eq!(got.header("Call-Info"), "<sip:x@203.0.113.1>");
+    assert!(!got.has("Organization"), "{got}");
     assert!(got.body.contains("a=x-host:203.0.113.1\r\n"), "{got}");
     lab.send(pbx.at, answer(&got, 404, "t"));
     lab.expect(pbx.at, "ACK");

@@ -36,6 +36,24 @@ fn a_phone_s_private_headers_pass_and_what_names_the_inside_in_them_is_overwritt
 }
 
 #[test]
+fn an_intercom_call_keeps_what_says_so_where_the_phone_names_itself_in_it() {
+    let mut lab = Lab::edge();
+    let (phone, pbx) = (lab.phone("101", "10.17.0.21:5060"), lab.far("200"));
+    lab.register(&phone, 600);
+    let call = phone
+        .request(&mut lab, "MESSAGE", "200")
+        .with("Call-Info", "<sip:10.17.0.21>;answer-after=0")
+        .with("Alert-Info", "<http://10.17.0.21>;info=alert-autoanswer");
+    lab.send(phone.at, call);
+    let got = lab.expect(pbx.at, "MESSAGE");
+    assert_eq!(got.all("Call-Info"), ["<sip:203.0.113.1>;answer-after=0"], "{got}");
+    assert_eq!(got.all("Alert-Info"), ["<http://203.0.113.1>;info=alert-autoanswer"]);
+    lab.send(pbx.at, answer(&got, 200, "m"));
+    lab.expect(phone.at, "200");
+    lab.end();
+}
+
+#[test]
 fn within_a_call_too_both_ways() {
     let mut lab = Lab::edge();
     let (phone, pbx) = (lab.phone("101", "10.17.0.21:5060"), lab.far("200"));

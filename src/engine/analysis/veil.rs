@@ -1,7 +1,7 @@
 //! What outsiders may see of the inside: nothing but our own names (house decision 6). It answers
 //! which address is hidden, and overwrites what a message says of one.
 
-use super::strip::is_private;
+use super::strip::{is_private, matches};
 use crate::audit::{Record, SecurityClass};
 use crate::engine::outbox::Outbox;
 use crate::engine::phones::Phones;
@@ -13,9 +13,10 @@ use crate::wire::body;
 use crate::wire::sip::{Message, Name, NameAddr, Scheme, Uri};
 use std::net::IpAddr;
 
-/// Headers whose inside addresses are overwritten, as in `X-*`; any other header with one is
-/// removed.
-const OVERWRITTEN: [Name; 20] = [
+/// Headers whose inside addresses are overwritten, as in `X-*` and `Geolocation`; any other header
+/// with one is removed. Phones name themselves in Alert-Info and Call-Info where only the
+/// parameters matter (`answer-after=0`).
+const OVERWRITTEN: [Name; 22] = [
     Name::From,
     Name::To,
     Name::Contact,
@@ -37,6 +38,8 @@ const OVERWRITTEN: [Name; 20] = [
     Name::SubscriptionState,
     // Without it nobody reads the body.
     Name::ContentType,
+    Name::AlertInfo,
+    Name::CallInfo,
 ];
 
 /// Between the site and everybody else.
@@ -153,9 +156,11 @@ impl<'a> Veil<'a> {
             if found.iter().any(|(n, _)| n == name) {
                 continue;
             }
-            let rows = message.rows(name).map(overwritten);
-            let kept = OVERWRITTEN.contains(name) || is_private(name);
-            let new = kept.then(|| rows.collect());
+            let location = is_location(name);
+            let kept = OVERWRITTEN.contains(name) || is_private(name) || location;
+            // `cid:` must go on naming the part whose Content-ID was scrubbed (RFC 6442 §4.1).
+            let row = |row| if location { overwritten(&self.scrub(row)) } else { overwritten(row) };
+            let new = kept.then(|| message.rows(name).map(row).collect());
             found.push((name.clone(), new));
         }
         for (name, new) in found {
@@ -173,6 +178,11 @@ impl<'a> Veil<'a> {
             }
         }
     }
+}
+
+/// Where a caller is, for emergency services above all (RFC 6442).
+fn is_location(name: &Name) -> bool {
+    matches("Geolocation", name.as_str())
 }
 
 /// Sets a URI's host to a domain; the port goes with the old host.
