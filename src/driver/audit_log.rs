@@ -121,7 +121,10 @@ impl AuditLog {
             self.counters.suppressed.fetch_add(lost, Relaxed);
             self.counters.full.store(true, Relaxed);
         }
-        if std::mem::take(&mut waiting.asleep) {
+        // Whom the bell wakes wants the lock.
+        let asleep = std::mem::take(&mut waiting.asleep);
+        drop(waiting);
+        if asleep {
             self.queue.bell.notify_one();
         }
     }

@@ -118,7 +118,10 @@ impl Write for LogLines {
             return Ok(line.len());
         }
         waiting.text.extend_from_slice(line);
-        if std::mem::take(&mut waiting.asleep) {
+        // Whom the bell wakes wants the lock.
+        let asleep = std::mem::take(&mut waiting.asleep);
+        drop(waiting);
+        if asleep {
             self.shared.bell.notify_one();
         }
         Ok(line.len())

@@ -176,7 +176,10 @@ impl Journal {
         if waiting.changes.insert(key, change).is_none() {
             self.shared.counters.waiting.fetch_add(1, Relaxed);
         }
-        if std::mem::take(&mut waiting.asleep) {
+        // Whom the bell wakes wants the lock.
+        let asleep = std::mem::take(&mut waiting.asleep);
+        drop(waiting);
+        if asleep {
             self.shared.bell.notify_one();
         }
     }
