@@ -197,7 +197,15 @@ impl Teller {
         let text = format!("{}: {}, {from}", class.as_str().replace('_', " "), shown(detail));
         let line = match class {
             SecurityClass::FalseFrom => Line::Info(text),
-            _ => Line::Debug(text),
+            SecurityClass::BadPassword
+            | SecurityClass::InDialogSource
+            | SecurityClass::LeakRemoved
+            | SecurityClass::Malformed
+            | SecurityClass::MediaRefused
+            | SecurityClass::MediaStranger
+            | SecurityClass::DeniedCalls
+            | SecurityClass::DeniedRequests
+            | SecurityClass::RefusedRegistrations => Line::Debug(text),
         };
         Some((source, line))
     }

@@ -196,7 +196,9 @@ impl Engine {
             Route::Unknown if urgent && sender.side == Side::Inside => {
                 proxy_server::emergency(w, phones)
             }
-            found => found,
+            found @ (Route::Upstream(_) | Route::Bindings(_) | Route::Gateway | Route::Unknown) => {
+                found
+            }
         };
         let verdict = facts::judge(w, &incoming, &sender, &parties, &route);
         let target = target(&self.world, &route);
