@@ -494,3 +494,55 @@ fn a_body_keeps_its_type_when_that_names_the_inside() {
     lab.expect(phone.at, "200");
     lab.end();
 }
+
+#[test]
+fn keys_in_clear_cross_neither_way() {
+    let mut lab = Lab::edge();
+    let (phone, pbx) = parties(&lab);
+    let keyed = |sdp: &str| {
+        let (session, media) = sdp.split_once("m=").expect("a section");
+        format!("{session}k=clear:s3cret\r\nm={media}k=prompt\r\n")
+    };
+    let invite = phone.request(&mut lab, "INVITE", "200").sdp(keyed(&phone.sdp(4000)));
+    lab.send(phone.at, invite.clone());
+    lab.expect(phone.at, "100");
+    let got = lab.expect(pbx.at, "INVITE");
+    assert!(got.body.contains("m=audio") && !got.body.contains("k="), "{got}");
+    lab.send(pbx.at, pbx.answer(&got, 200, "b").sdp(keyed(&pbx.sdp(6000))));
+    let ok = lab.expect(phone.at, "200");
+    assert!(ok.body.contains("m=audio") && !ok.body.contains("k="), "{ok}");
+    let options = phone.request(&mut lab, "OPTIONS", "200").sdp(keyed(&phone.sdp(4000)));
+    lab.send(phone.at, options);
+    let got = lab.expect(pbx.at, "OPTIONS");
+    assert!(got.body.contains("m=audio") && !got.body.contains("k="), "{got}");
+    lab.clear();
+}
+
+#[test]
+fn what_no_reader_agrees_on_is_refused() {
+    let mut lab = Lab::edge();
+    let (phone, pbx) = parties(&lab);
+    let params = |n: usize| (0..n).map(|i| format!(";p{i}")).collect::<String>();
+    let label = "a".repeat(64);
+    for (uri, refused) in [
+        (format!("sip:200@pbx.example.com{}", params(64)), false),
+        (format!("sip:200@pbx.example.com{}", params(65)), true),
+        (format!("sip:200@{}.example.com", &label[..63]), false),
+        (format!("sip:200@{label}.example.com"), true),
+        ("sip:200@pbx..example.com".to_owned(), true),
+        ("sip:200@1.2.3.4.5".to_owned(), true),
+    ] {
+        let message = phone.request_to(&mut lab, "MESSAGE", &uri).typed("text/plain", "x");
+        lab.send(phone.at, message);
+        if refused {
+            let told = lab.expect(phone.at, "400");
+            assert_eq!(told.start, "SIP/2.0 400 Broken Request-URI", "{uri}");
+            continue;
+        }
+        let got = lab.expect(pbx.at, "MESSAGE");
+        assert_eq!(got.uri(), uri);
+        lab.send(pbx.at, answer(&got, 200, "m"));
+        lab.expect(phone.at, "200");
+    }
+    lab.end();
+}

@@ -16,6 +16,7 @@ mod call;
 mod cancel;
 mod cancel_reason;
 mod connected_identity;
+mod connections;
 mod credentials;
 #[cfg(feature = "daemon")]
 mod docs;
@@ -30,6 +31,7 @@ mod hostile;
 mod identity;
 mod limits;
 mod listed;
+mod lost_flows;
 mod media;
 mod numbers;
 mod other_ports;

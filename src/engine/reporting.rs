@@ -10,7 +10,7 @@ use super::attempt::Attempt;
 use super::calls::{LegState, Refused, is_report};
 use super::ids::ServerId;
 use super::phones::header_seconds;
-use super::proxy_client::may_speak;
+use super::proxy_client::{find, may_speak};
 use super::world::World;
 use crate::audit::SecurityClass;
 use crate::ground::{Flow, Side};
@@ -77,12 +77,14 @@ impl Engine {
         user: Option<String>,
     ) -> Result<(), Refused> {
         let (w, phones, upstreams) = (&self.world, &self.phones, &self.upstreams);
-        let sender = user.clone();
+        let (sender, streams) = (user.clone(), &self.streams);
         let fits = |near: &LegState| {
+            let mut near = near.clone();
+            find(w, phones, streams, &mut near);
             if near.flow == *flow {
                 return Some(2);
             }
-            if !may_speak(w, upstreams, near, flow) {
+            if !may_speak(w, upstreams, &near, flow) {
                 return None;
             }
             // Phones that share an address are told apart by what they registered.
