@@ -35,9 +35,12 @@ def scenario(lab):
     gw.send_signal(signal.SIGTERM)
     wait_for("it drains", 3, lambda: lab.metric("portreeve_draining") == 1)
     check(gw.poll() is None, "it waits for the call")
+    waits = "1 call up; ends with it, at most 60 s; a second SIGTERM stops now"
+    check(waits in lab.text("gw.log"), "and says so")
     finish(lab, long, "the call under way")
     finish(lab, held, "its other end")
     check(gw.wait(5) == 0, "then it ends with code 0")
+    check("the last call has ended" in lab.text("gw.log"), "and tells why it ends")
     records = lab.audit()
     last = [r for r in records if r["kind"] == "call_end"][-1]
     check(last["outcome"] == "answered" and last["media"], f"the last call has its record: {last}")

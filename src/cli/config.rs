@@ -10,6 +10,9 @@ pub(super) fn load(file: &Path, env: &Environment) -> Result<Config, u8> {
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|e| {
         eprintln!("{name}: {e}");
+        if e.kind() == std::io::ErrorKind::NotFound {
+            eprintln!("  `portreeve config init` prints one to start from");
+        }
         exit::CONFIG
     })?;
     let parsed = Config::parse(&name, &text, env);

@@ -20,7 +20,9 @@ pub(super) fn install(log: &Log) -> io::Result<(Levels, LogEnd)> {
         "pretty" => false,
         _ => !io::stderr().is_terminal(),
     };
+    let colours = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt().with_writer(lines).with_target(false);
+    let builder = builder.with_ansi(colours);
     let (done, change): (_, Levels) = if json {
         let builder = builder.json().with_env_filter(filter).with_filter_reloading();
         let handle = builder.reload_handle();

@@ -342,6 +342,9 @@ impl EventLoop {
     async fn finish(mut self) {
         self.service.stopping();
         let left = self.engine.active_calls();
+        if let Some(sum) = self.teller.sum(self.clock.now().mono) {
+            tracing::info!("{sum}");
+        }
         tracing::info!("{}", draining::last(left));
         self.step(Input::HangUpAll);
         self.publish(self.clock.now());

@@ -111,8 +111,8 @@ fn bind(f: &mut fmt::Formatter<'_>, l: &Listener, error: &io::Error) -> fmt::Res
         }
         io::ErrorKind::AddrNotAvailable => write!(
             f,
-            "{at} is not an address of this machine\n  set the interface's `address` or `device` \
-             to one that is (ip -brief address lists them)"
+            "{at} is not an address of this machine\n  name one that is with --listen, or as the \
+             interface's `address` or `device` (ip -brief address lists them)"
         ),
         io::ErrorKind::PermissionDenied => write!(
             f,

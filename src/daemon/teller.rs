@@ -66,6 +66,11 @@ impl Teller {
         if now.since(self.since) < MINUTE {
             return None;
         }
+        self.sum(now)
+    }
+
+    /// The sum of what was not told until now; a new minute begins.
+    pub(super) fn sum(&mut self, now: Mono) -> Option<String> {
         let (untold, addresses) = (self.untold, self.silent.len());
         self.since = now;
         self.all = 0;
@@ -74,7 +79,7 @@ impl Teller {
         self.silent.clear();
         let s = if addresses == 1 { "" } else { "es" };
         (untold > 0).then(|| {
-            format!("{untold} more refusals and registrations, from {addresses} address{s}")
+            format!("{untold} more lines like these were left out, from {addresses} address{s}")
         })
     }
 

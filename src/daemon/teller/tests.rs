@@ -113,7 +113,7 @@ fn a_flood_becomes_a_sum_and_hides_no_other_address() {
     assert_eq!(lines, ALL - 1, "of all together, the denied call among them");
     assert_eq!(t.due(at(59)), None);
     let sum = t.due(at(60)).unwrap();
-    assert_eq!(sum, "1941 more refusals and registrations, from 952 addresses");
+    assert_eq!(sum, "1941 more lines like these were left out, from 952 addresses");
     assert_eq!(t.due(at(120)), None, "nothing is left over");
     assert!(t.tell(at(121), &wrong("1", "10.0.0.9:5060")).is_some(), "a new minute");
 }
