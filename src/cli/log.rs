@@ -20,7 +20,7 @@ pub(super) fn install(log: &Log) -> io::Result<(Levels, LogEnd)> {
         "pretty" => false,
         _ => !io::stderr().is_terminal(),
     };
-    let colours = std::io::stderr().is_terminal();
+    let colours = io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt().with_writer(lines).with_target(false);
     let builder = builder.with_ansi(colours);
     let (done, change): (_, Levels) = if json {
