@@ -53,6 +53,7 @@ mod strangers;
 mod streams;
 mod strict_routers;
 mod subscription;
+mod takeovers;
 mod tidy;
 mod tokens;
 mod torture;

@@ -2,7 +2,7 @@
 //! leg gets. Policy was asked when the dialog began.
 
 use super::analysis::answer::Answer;
-use super::analysis::body::{Role, Way};
+use super::analysis::body::{BodyRefusal, Role, Way};
 use super::analysis::headers::{Crossing, carry};
 use super::analysis::{Incoming, Veil};
 use super::calls::{Calls, Face, Place, Said, Speaker};
@@ -49,8 +49,10 @@ impl Engine {
         let negotiates = negotiates(i.method()) && self.calls.has_media(place.call);
         let role = negotiates.then_some(Role { call: place.call, who, offers: !is_answer });
         let way = Way { to: place.far.side, role, allow: &place.allow };
-        let carried = self
-            .pass_report(&mut request, i, &place.far)
+        // The call's media belong to the fork that answered first.
+        let surplus = negotiates && self.calls.is_surplus(place.call, &place.tag);
+        let carried = of_another_fork(surplus && !request.body().is_empty())
+            .and_then(|()| self.pass_report(&mut request, i, &place.far))
             .and_then(|()| self.carrier().carry(&mut request, &way));
         let described = match carried {
             Ok(carried) => carried.described && negotiates,
@@ -214,4 +216,14 @@ fn place(
 fn is_party(w: &World, upstreams: &Upstreams, place: &Place, flow: &Flow) -> bool {
     may_speak(w, upstreams, &place.near, flow)
         && place.shown_to.iter().all(|ip| was_shown(w, upstreams, &place.near, flow, *ip))
+}
+
+/// An offer in a fork that the call does not live by.
+fn of_another_fork(offers: bool) -> Result<(), BodyRefusal> {
+    if !offers {
+        return Ok(());
+    }
+    let why = "an offer in a fork beside the one that answered first".to_owned();
+    let (phrase, reason) = ("Not Acceptable Here", RejectReason::Media);
+    Err(BodyRefusal { status: 488, phrase, why, reason, session: true })
 }

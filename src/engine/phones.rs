@@ -34,6 +34,9 @@ use std::time::Duration;
 /// Phones that one request is forked to.
 const MAX_TARGETS: usize = 16;
 
+/// Bindings of one flow that are looked at one by one.
+const SHARED: usize = 64;
+
 /// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Due {
@@ -139,11 +142,19 @@ impl Phones {
         }
         let (new, contact) = (binding.flow, &binding.contact);
         let before = self.bindings.get(&binding.key).map(|b| b.flow);
-        if let Some(old) = before.filter(|old| *old != new) {
+        if let Some(old) = before.filter(|old| *old != new && !self.is_shared(old, &binding)) {
             self.moves.push(Moved { old, new, contact: contact.to_string() });
         }
         self.bindings.insert(binding);
         self.arm_expiry(w);
+    }
+
+    /// Whether somebody else is reached by this flow and Contact, too: then what is under way there
+    /// may be his, and follows nobody. Where too many share it to be told apart, so it is.
+    fn is_shared(&self, old: &Flow, moving: &Binding) -> bool {
+        let mut there = self.bindings.of_flow(old).take(SHARED + 1).enumerate();
+        let same = |b: &Binding| b.contact.equivalent(&moving.contact);
+        there.any(|(n, b)| n == SHARED || b.aor != moving.aor && same(b))
     }
 
     /// Removes a binding that was there.
