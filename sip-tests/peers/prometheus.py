@@ -23,6 +23,8 @@ ZERO = {
     "PortreeveRegistrationsFailing": "Kamailio serves every REGISTER",
     "PortreeveAuditFailing": "the audit volume is sound",
     "PortreeveGuessingAttack": "passwords are judged by Kamailio, not here",
+    "PortreeveSilencedCalls": "nobody but the PBX calls from outside",
+    "PortreeveEmergencyUnrouted": "nobody dials an emergency number",
     "PortreeveSipDropped": "a queue of a whole burst never fills",
     "site: New calls": "nobody drains it",
     "site: Audit records lost": "the audit volume is sound",

@@ -102,8 +102,13 @@ impl Calls {
             return Ok(sdp.rewrite(address, &places));
         }
         let held = is_held(sdp.media());
+        let before = self.media.is_held(call);
         let (address, places) = self.media.answered(call, who.leg, sdp.media(), &parties, held)?;
         self.flush_media(out);
+        // An answer may stand in an ACK or a PRACK, after which nothing else shows the call.
+        if before != self.media.is_held(call) {
+            self.show(out, call);
+        }
         Ok(sdp.rewrite(address, &places))
     }
 
