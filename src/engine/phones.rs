@@ -19,7 +19,7 @@ use super::entry::{Entry, Key, StoredBinding};
 use super::outbox::Outbox;
 use super::output::{Level, Output};
 use super::transactions::TimerTable;
-use super::world::World;
+use super::world::{World, changed_keepalives};
 use crate::audit::{BindingEvent, Record};
 use crate::config::Config;
 use crate::ground::{ConnId, Flow, Mono, Wall};
@@ -233,15 +233,9 @@ impl Phones {
     }
 
     fn follow_keepalives(&mut self, w: &World, old: Option<&Config>) {
-        let before = old.map_or(&[][..], |o| &o.interfaces);
-        let new = &w.config().interfaces;
-        for index in 0..new.len().max(before.len()) {
-            let was = before.get(index).and_then(|i| i.keepalive);
-            match new.get(index).and_then(|i| i.keepalive) {
-                Some(every) if was != Some(every) => {
-                    self.timers.set(Due::KeepAlive(index), w.now().mono + every);
-                }
-                Some(_) => {}
+        for (index, every) in changed_keepalives(old, w.config()) {
+            match every {
+                Some(every) => self.timers.set(Due::KeepAlive(index), w.now().mono + every),
                 None => self.timers.stop(Due::KeepAlive(index)),
             }
         }

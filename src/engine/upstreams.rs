@@ -6,7 +6,7 @@ mod probe;
 use super::ids::{ClientId, UpstreamId};
 use super::outbox::Outbox;
 use super::transactions::TimerTable;
-use super::world::World;
+use super::world::{World, changed_keepalives};
 use crate::config::{self, Config};
 use crate::ground::{Flow, Moment, Mono, words};
 use crate::wire::sip::Uri;
@@ -206,15 +206,9 @@ impl Upstreams {
     }
 
     fn follow_keepalives(&mut self, w: &World, old: Option<&Config>) {
-        let before = old.map_or(&[][..], |o| &o.interfaces);
-        let new = &w.config().interfaces;
-        for index in 0..new.len().max(before.len()) {
-            let was = before.get(index).and_then(|i| i.keepalive);
-            match new.get(index).and_then(|i| i.keepalive) {
-                Some(every) if was != Some(every) => {
-                    self.timers.set(Due::KeepAlive(index), w.now().mono + every);
-                }
-                Some(_) => {}
+        for (index, every) in changed_keepalives(old, w.config()) {
+            match every {
+                Some(every) => self.timers.set(Due::KeepAlive(index), w.now().mono + every),
                 None => self.timers.stop(Due::KeepAlive(index)),
             }
         }

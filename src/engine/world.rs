@@ -5,7 +5,7 @@ pub(crate) mod net;
 mod random;
 pub mod seal;
 
-pub(crate) use net::{Net, host_text};
+pub(crate) use net::{Net, changed_keepalives, host_text};
 
 use super::ids::UpstreamId;
 use super::transactions::Timing;

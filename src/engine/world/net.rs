@@ -6,6 +6,7 @@ use crate::ground::{Flow, ListenerId, Side, Transport};
 use crate::wire::sip::Uri;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 /// Answers "who are we, and who is that?" for one configuration.
 #[derive(Debug)]
@@ -151,6 +152,22 @@ impl Net {
             .find(|l| l.interface == interface && l.transport == transport)
             .map(|l| l.id)
     }
+}
+
+/// Keep-alives that a new configuration changes: the interface's place, and how often from now on
+/// (`None`: no longer). Those that run on are not named.
+pub(crate) fn changed_keepalives(
+    old: Option<&Config>,
+    new: &Config,
+) -> Vec<(usize, Option<Duration>)> {
+    let before = old.map_or(&[][..], |o| &o.interfaces);
+    let every = |all: &[Interface], index: usize| all.get(index).and_then(|i| i.keepalive);
+    let places = 0..new.interfaces.len().max(before.len());
+    let changed = places.filter_map(|index| {
+        let (was, is) = (every(before, index), every(&new.interfaces, index));
+        (was != is).then_some((index, is))
+    });
+    changed.collect()
 }
 
 /// An address as a URI host: IPv6 in brackets.
