@@ -23,7 +23,7 @@ use super::world::{World, changed_keepalives};
 use crate::audit::{BindingEvent, Record};
 use crate::config::Config;
 use crate::ground::{ConnId, Flow, Mono, Wall};
-use crate::wire::sip::{Message, Uri};
+use crate::wire::sip::Uri;
 use bindings::Bindings;
 use digest::{Authenticator, Users};
 use home::Moved;
@@ -281,8 +281,4 @@ pub(crate) fn tell_restored(out: &mut Outbox, kept: usize) {
     if kept > 0 {
         out.notice(Level::Info, format!("{kept} registrations restored"));
     }
-}
-
-fn answer(w: &World, request: &Message, status: u16, phrase: &str) -> Message {
-    w.answer(request, status, phrase)
 }

@@ -1,6 +1,6 @@
 //! The local registrar (RFC 3261 §10.3): digest, then bindings. It never asks an upstream.
 
-use super::{Binding, Phones, answer, record};
+use super::{Binding, Phones, record};
 use crate::audit::BindingEvent;
 use crate::engine::analysis::Incoming;
 use crate::engine::analysis::answer::{Answer, challenge};
@@ -108,7 +108,7 @@ impl Phones {
         fits: bool,
     ) -> Message {
         if !fits {
-            return answer(w, &i.message, 400, "Contact * Needs Expires 0");
+            return w.answer(&i.message, 400, "Contact * Needs Expires 0");
         }
         let keys: Vec<String> = self.bindings.of_user(user).map(|b| b.key.clone()).collect();
         if keys.iter().any(|key| self.is_overtaken(w, &i.message, key)) {
@@ -135,12 +135,12 @@ impl Phones {
         let mut asked = Vec::with_capacity(contacts.len());
         for value in contacts {
             let Some(contact) = NameAddr::parse(value) else {
-                return Err(Box::new(answer(w, &i.message, 400, "Broken Contact")));
+                return Err(Box::new(w.answer(&i.message, 400, "Broken Contact")));
             };
             let own = header_seconds(contact.params.get("expires")).or(wanted);
             let seconds = own.unwrap_or(most);
             if seconds > 0 && seconds < least {
-                let mut brief = answer(w, &i.message, 423, "Interval Too Brief");
+                let mut brief = w.answer(&i.message, 423, "Interval Too Brief");
                 brief.push_back(Name::MinExpires, least.to_string());
                 return Err(Box::new(brief));
             }
@@ -180,7 +180,7 @@ impl Phones {
             return None;
         };
         out.count_register(RegisterResult::Limited);
-        let mut full = answer(w, request, status, phrase);
+        let mut full = w.answer(request, status, phrase);
         full.push_back(Name::RetryAfter, "60");
         Some(full)
     }
@@ -218,7 +218,7 @@ impl Phones {
 
     /// 200 with the user's bindings (§10.3 step 8).
     fn listing(&self, w: &World, request: &Message, user: &str) -> Message {
-        let mut ok = answer(w, request, 200, "OK");
+        let mut ok = w.answer(request, 200, "OK");
         for b in self.bindings.of_user(user).filter(|b| b.expires > w.wall()) {
             let left = b.expires.0.saturating_sub(w.wall().0).as_secs();
             ok.push_back(Name::Contact, format!("<{}>;expires={left}", b.contact));
@@ -249,7 +249,7 @@ fn refuse(
 fn out_of_order(w: &World, out: &mut Outbox, i: &Incoming, user: &str) -> Message {
     out.count_register(RegisterResult::Refused);
     record(out, user, &i.flow, BindingEvent::Refused, 500, 0, "local");
-    answer(w, &i.message, 500, "CSeq Is Not Higher")
+    w.answer(&i.message, 500, "CSeq Is Not Higher")
 }
 
 /// The sealed contact's user part: the same phone line gets the same one at every refresh.

@@ -2,7 +2,7 @@
 //! made from the 2xx with the expiry that the upstream granted. Digest passes end to end.
 
 use super::registrar::{aor_user, binding_key, header_seconds};
-use super::{Binding, Phones, answer, record};
+use super::{Binding, Phones, record};
 use crate::audit::BindingEvent;
 use crate::config::Upstream;
 use crate::engine::analysis::Incoming;
@@ -90,7 +90,7 @@ impl Phones {
         upstream: &Upstream,
     ) -> Result<Pending, Box<Message>> {
         let Some(user) = aor_user(&i.message) else {
-            return Err(Box::new(answer(w, &i.message, 400, "To Names No User")));
+            return Err(Box::new(w.answer(&i.message, 400, "To Names No User")));
         };
         let aor = Aor::new(user.as_str(), upstream.domain.as_str());
         let expires = header_seconds(i.message.text(&Name::Expires));
@@ -109,7 +109,7 @@ impl Phones {
         }
         // RFC 3261 §10.3 step 6: all of them, or some; never both.
         if remove_all && (!contacts.is_empty() || expires != Some(0)) {
-            return Err(Box::new(answer(w, &i.message, 400, "Star Is For Removal Alone")));
+            return Err(Box::new(w.answer(&i.message, 400, "Star Is For Removal Alone")));
         }
         let added = contacts.iter().filter(|c| c.seconds != Some(0)).map(|c| c.key.as_str());
         if let Some(full) = self.over_bindings(w, out, &i.message, &user, added) {
