@@ -202,7 +202,7 @@ fn header(s: &Started) {
         Some(file) => say(&format!("portreeve {version}   configuration {}", file.display())),
         None => say(&format!(
             "portreeve {version}   no configuration file: site mode. `portreeve config init` \
-             writes one."
+             prints one."
         )),
     }
     for i in &c.interfaces {
