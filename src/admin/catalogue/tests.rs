@@ -1,6 +1,7 @@
 //! Conventions of the table, its bound, and the page that is written from it.
 
 use super::*;
+use Values::{Build, Rules, Upstreams};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
