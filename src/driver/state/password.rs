@@ -3,7 +3,6 @@
 use super::keys::random;
 use super::permissions::{private, secret};
 use super::{StateError, fault};
-use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
@@ -11,7 +10,7 @@ use std::path::Path;
 /// Shortest password that a site may give all its extensions, in octets.
 const SHORTEST: usize = 8;
 
-/// The site's password; made at the first start: two pronounceable words and a number, 48 bits.
+/// The site's password; made at the first start: four pronounceable words, 75 bits.
 ///
 /// # Errors
 /// The file cannot be read or written, or others can read it.
@@ -37,25 +36,50 @@ pub fn site_password(path: &Path) -> Result<String, StateError> {
     Ok(password.to_owned())
 }
 
+/// Syllables of a consonant and a vowel, drawn one by one: log2(80) = 6.32 bits each.
+const SYLLABLES: usize = 12;
+/// Syllables of a word.
+const WORD: usize = 3;
+const CONSONANTS: &[u8] = b"bdfghjklmnprstvz";
+const VOWELS: &[u8] = b"aeiou";
+
 fn new_password() -> String {
-    let raw = random::<8>();
-    let mut n = u64::from_be_bytes(raw);
-    let mut pick = |from: &'static [u8]| {
-        let c = from.get(usize::try_from(n % from.len() as u64).unwrap_or(0)).copied();
-        n /= from.len() as u64;
-        char::from(c.unwrap_or(b'a'))
-    };
-    let mut word = |out: &mut String| {
-        for _ in 0..3 {
-            out.push(pick(b"bdfghjklmnprstvz"));
-            out.push(pick(b"aeiou"));
-        }
-    };
     let mut out = String::new();
-    word(&mut out);
-    out.push('-');
-    word(&mut out);
-    let digits = u16::from_be_bytes(random::<2>()) % 1000;
-    let _ = write!(out, "-{digits:03}");
+    for at in 0..SYLLABLES {
+        if at > 0 && at % WORD == 0 {
+            out.push('-');
+        }
+        // 64 bits for one of 80: what the remainder prefers cannot be seen.
+        let n = u64::from_be_bytes(random::<8>());
+        let pick = |from: &'static [u8], n: u64| {
+            let at = usize::try_from(n % from.len() as u64).unwrap_or(0);
+            char::from(from.get(at).copied().unwrap_or(b'a'))
+        };
+        out.push(pick(CONSONANTS, n));
+        out.push(pick(VOWELS, n / CONSONANTS.len() as u64));
+    }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_new_password_has_72_bits_and_more() {
+        let choices = u128::try_from(CONSONANTS.len() * VOWELS.len()).unwrap();
+        assert!(choices.pow(u32::try_from(SYLLABLES).unwrap()) >= 1 << 72);
+        let distinct = |all: &[u8]| all.iter().collect::<BTreeSet<_>>().len();
+        assert_eq!(distinct(CONSONANTS) * distinct(VOWELS), CONSONANTS.len() * VOWELS.len());
+        let made: BTreeSet<String> = (0..64).map(|_| new_password()).collect();
+        assert_eq!(made.len(), 64);
+        for password in &made {
+            let words: Vec<&str> = password.split('-').collect();
+            assert!(words.len() == 4 && words.iter().all(|w| w.len() == 2 * WORD), "{password}");
+        }
+        // Every letter comes in every place sooner or later: nothing is fixed.
+        let at = |i: usize| made.iter().filter_map(move |p| p.as_bytes().get(i)).copied();
+        assert!((0..13).filter(|i| *i != 6).all(|i| at(i).collect::<BTreeSet<_>>().len() > 3));
+    }
 }
