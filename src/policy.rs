@@ -4,6 +4,7 @@ mod compile;
 mod defaults;
 mod matching;
 pub mod number;
+pub mod quota;
 mod selftest;
 
 pub use compile::RuleSet;

@@ -1,0 +1,302 @@
+//! Shares: who holds the places of one table, who may take another, and who gives way for him. A
+//! value: it owns no entry, ends nothing and reads no clock; whoever keeps the table asks it, then
+//! does what it says.
+//!
+//! One rule for every table. A source (an address; a /64 of IPv6) has a share that counts what it
+//! has not proved; a proved user has one of his own. A source's share binds when the table is full:
+//! then its own oldest entry gives way to its newest, and whoever is within his share finds room by
+//! the oldest entry of the fullest source. What is proved never gives way; so a user's share binds
+//! from half of the table on, before his entries could keep out all others. A tenth is reserve:
+//! proved users reach half of it, the rest is for emergency calls and established dialogs.
+
+mod shelf;
+#[cfg(test)]
+mod tests;
+
+use crate::ground::words;
+use shelf::{Patience, Shelf};
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// The part of a table that is reserve.
+const RESERVE: usize = 10;
+/// How much more of a share an urgent claim may use: a BYE, or a call to an emergency number.
+const URGENT: usize = 2;
+
+/// Whose unproved entries are counted together: one IPv4 address, or one /64 of IPv6 (whoever has
+/// an IPv6 address has all of its /64).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Source(IpAddr);
+
+impl Source {
+    /// The source of an address; mapped IPv4 is IPv4.
+    #[must_use]
+    pub fn of(ip: IpAddr) -> Self {
+        match ip.to_canonical() {
+            IpAddr::V4(ip) => Self(ip.into()),
+            IpAddr::V6(ip) => {
+                let net = u128::from(ip) & !u128::from(u64::MAX);
+                Self(Ipv6Addr::from(net).into())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(ip) => write!(f, "{ip}"),
+            IpAddr::V6(ip) => write!(f, "{ip}/64"),
+        }
+    }
+}
+
+/// Who holds a place, or asks for one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// Nobody who has proved himself.
+    Unproved(Source),
+    /// Nobody who has proved himself, in an emergency: never gives way.
+    Emergency(Source),
+    /// A proved user.
+    User(String),
+    /// An upstream: exempt from shares, not from the total.
+    Upstream,
+}
+
+words! {
+    /// Why there is no room.
+    pub enum Full {
+        /// Everything is held, and nobody has to give way.
+        Total = "total",
+        /// The source holds its share, and none of it may give way.
+        Source = "source",
+        /// The user holds his share.
+        User = "user",
+    }
+}
+
+/// The answer to who asks for a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room<K> {
+    /// There is one.
+    Free,
+    /// There will be, when this entry has given way: end it, [`Quota::leave`], ask again.
+    Instead(K),
+    /// There is none.
+    None(Full),
+}
+
+/// How many places there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shares {
+    /// All of them, the reserve included.
+    pub total: usize,
+    /// What the unproved entries of one source may hold of a full table.
+    pub per_source: usize,
+    /// What a proved user may hold of a table that is half full.
+    pub per_user: usize,
+}
+
+impl Shares {
+    /// A quarter of the table for each source and each user, at least one place.
+    #[must_use]
+    pub fn quarters(total: usize) -> Self {
+        let share = (total / 4).max(1);
+        Self { total, per_source: share, per_user: share }
+    }
+
+    /// Places that only emergencies, established dialogs and (half of them) proved users reach.
+    #[must_use]
+    pub fn reserve(&self) -> usize {
+        self.total / RESERVE
+    }
+
+    /// Places within reach of a claim.
+    fn reach(&self, holder: &Holder, urgent: bool) -> usize {
+        match holder {
+            Holder::Emergency(_) => self.total,
+            _ if urgent => self.total,
+            Holder::Unproved(_) => self.total - self.reserve(),
+            Holder::User(_) | Holder::Upstream => self.total - self.reserve() / 2,
+        }
+    }
+}
+
+/// One entry.
+#[derive(Clone, Debug)]
+struct Held {
+    holder: Holder,
+    /// Grows with every entry: the smallest is the oldest.
+    age: u64,
+    weight: usize,
+    patience: Patience,
+}
+
+/// The shares of one table; `K` names its entries.
+#[derive(Debug)]
+pub struct Quota<K> {
+    shares: Shares,
+    used: usize,
+    ages: u64,
+    held: HashMap<K, Held>,
+    shelf: Shelf<K>,
+    users: HashMap<String, usize>,
+    emergencies: HashMap<Source, usize>,
+}
+
+impl<K: Copy + Eq + Hash + Ord> Quota<K> {
+    /// Nothing is held.
+    #[must_use]
+    pub fn new(shares: Shares) -> Self {
+        Self {
+            shares,
+            used: 0,
+            ages: 0,
+            held: HashMap::new(),
+            shelf: Shelf::default(),
+            users: HashMap::new(),
+            emergencies: HashMap::new(),
+        }
+    }
+
+    /// Other numbers from now on; what is held stays.
+    pub fn set_shares(&mut self, shares: Shares) {
+        self.shares = shares;
+    }
+
+    /// The numbers in force.
+    #[must_use]
+    pub fn shares(&self) -> Shares {
+        self.shares
+    }
+
+    /// Places held.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.used
+    }
+
+    /// Entries of a source that are emergencies.
+    #[must_use]
+    pub fn emergencies(&self, source: Source) -> usize {
+        self.emergencies.get(&source).copied().unwrap_or_default()
+    }
+
+    /// Whether `holder` may take `weight` places more. `urgent`: a request within an established
+    /// dialog, or an emergency call.
+    #[must_use]
+    pub fn ask(&self, holder: &Holder, urgent: bool, weight: usize) -> Room<K> {
+        let share = |share: usize| if urgent { share.saturating_mul(URGENT) } else { share };
+        if let Holder::User(user) = holder
+            && self.used + weight > self.shares.total / 2
+            && self.of_user(user) + weight > share(self.shares.per_user)
+        {
+            return Room::None(Full::User);
+        }
+        if self.used + weight <= self.shares.reach(holder, urgent) {
+            return Room::Free;
+        }
+        match holder {
+            Holder::Unproved(source)
+                if self.shelf.weight(*source) + weight > share(self.shares.per_source) =>
+            {
+                let own = self.shelf.oldest_of(*source);
+                own.map_or(Room::None(Full::Source), Room::Instead)
+            }
+            Holder::Unproved(source) | Holder::Emergency(source) => self.others(Some(*source)),
+            Holder::User(_) | Holder::Upstream => self.others(None),
+        }
+    }
+
+    /// The entry that gives way to anybody who has room in his share.
+    fn others(&self, asks: Option<Source>) -> Room<K> {
+        let first = self.shelf.oldest_of_fullest();
+        let first = first.or_else(|| self.shelf.settled_of_fullest(self.shares.per_source, asks));
+        first.map_or(Room::None(Full::Total), Room::Instead)
+    }
+
+    /// An entry begins; one of this name that was there is forgotten.
+    pub fn enter(&mut self, key: K, holder: Holder, weight: usize) {
+        self.leave(key);
+        self.ages += 1;
+        let held = Held { holder, age: self.ages, weight, patience: Patience::Waits };
+        self.count(key, &held, true);
+        self.held.insert(key, held);
+    }
+
+    /// An entry ends. False: there was none of this name.
+    pub fn leave(&mut self, key: K) -> bool {
+        let Some(held) = self.held.remove(&key) else { return false };
+        self.count(key, &held, false);
+        true
+    }
+
+    /// An entry weighs something else from now on.
+    pub fn weigh(&mut self, key: K, weight: usize) {
+        self.change(key, |held| held.weight = weight);
+    }
+
+    /// Its holder has proved himself, or turned out to be another.
+    pub fn prove(&mut self, key: K, holder: Holder) {
+        self.change(key, |held| held.holder = holder);
+    }
+
+    /// What an unproved entry stands for has come about (an answered call): it gives way only to
+    /// others, where its source holds more than its share.
+    pub fn settle(&mut self, key: K) {
+        self.change(key, |held| held.patience = Patience::Settled);
+    }
+
+    fn change(&mut self, key: K, how: impl FnOnce(&mut Held)) {
+        let Some(mut held) = self.held.remove(&key) else { return };
+        self.count(key, &held, false);
+        how(&mut held);
+        self.count(key, &held, true);
+        self.held.insert(key, held);
+    }
+
+    fn count(&mut self, key: K, held: &Held, there: bool) {
+        let weight = held.weight;
+        self.used = if there { self.used + weight } else { self.used - weight };
+        match &held.holder {
+            Holder::Unproved(source) => {
+                self.shelf.put(*source, held.patience, (held.age, key), weight, there);
+            }
+            Holder::Emergency(source) => tally(&mut self.emergencies, source, 1, there),
+            Holder::User(user) => tally(&mut self.users, user, weight, there),
+            Holder::Upstream => {}
+        }
+    }
+
+    fn of_user(&self, user: &str) -> usize {
+        self.users.get(user).copied().unwrap_or_default()
+    }
+
+    /// Who holds most, and how much: a user or a source. It looks at all of them: for people who
+    /// ask, not for packets.
+    #[must_use]
+    pub fn fullest(&self) -> Option<(String, usize)> {
+        let source = self.shelf.fullest().map(|(source, weight)| (source.to_string(), weight));
+        let users = self.users.iter().map(|(user, weight)| (user.clone(), *weight));
+        // By weight, then by name: the same table always shows the same one.
+        users.chain(source).max_by(|a, b| a.1.cmp(&b.1).then_with(|| b.0.cmp(&a.0)))
+    }
+}
+
+/// Adds to or takes from a counter that exists only while it is not 0.
+fn tally<T: Clone + Eq + Hash>(all: &mut HashMap<T, usize>, of: &T, weight: usize, there: bool) {
+    match (all.get_mut(of), there) {
+        (Some(n), true) => *n += weight,
+        (Some(n), false) if *n > weight => *n -= weight,
+        (Some(_), false) => {
+            all.remove(of);
+        }
+        (None, true) if weight > 0 => {
+            all.insert(of.clone(), weight);
+        }
+        (None, _) => {}
+    }
+}

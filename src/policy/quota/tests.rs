@@ -1,0 +1,207 @@
+use super::*;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+fn at(last: u8) -> Source {
+    Source::of(IpAddr::from([192, 0, 2, last]))
+}
+
+fn stranger(last: u8) -> Holder {
+    Holder::Unproved(at(last))
+}
+
+fn user(name: &str) -> Holder {
+    Holder::User(name.to_owned())
+}
+
+fn table(total: usize, per_source: usize, per_user: usize) -> Quota<u32> {
+    Quota::new(Shares { total, per_source, per_user })
+}
+
+#[test]
+fn a_source_is_an_address_or_a_64_of_ipv6() {
+    let of = |text: &str| Source::of(text.parse().expect("an address"));
+    assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
+    assert_ne!(of("2001:db8:0:1::1"), of("2001:db8::1"));
+    assert_eq!(of("::ffff:192.0.2.7"), of("192.0.2.7"));
+    assert_eq!(of("2001:db8::1").to_string(), "2001:db8::/64");
+}
+
+#[test]
+fn a_share_is_soft_until_the_table_is_full_and_then_its_own_oldest_gives_way() {
+    let mut q = table(100, 10, 10);
+    for n in 0..90 {
+        assert_eq!(q.ask(&stranger(1), false, 1), Room::Free, "{n}");
+        q.enter(n, stranger(1), 1);
+    }
+    assert_eq!(q.ask(&stranger(1), false, 1), Room::Instead(0));
+    q.leave(0);
+    q.enter(90, stranger(1), 1);
+    assert_eq!(q.ask(&stranger(2), false, 1), Room::Instead(1), "the fullest source's oldest");
+    assert_eq!(q.ask(&user("101"), false, 1), Room::Free, "the reserve's first half");
+    assert_eq!(q.ask(&stranger(2), true, 1), Room::Free, "an established dialog");
+}
+
+#[test]
+fn of_sources_that_hold_as_much_the_oldest_entry_goes() {
+    let mut q = table(10, 5, 5);
+    for n in 0..9_u8 {
+        q.enter(u32::from(n), stranger(100 - n), 1);
+    }
+    assert_eq!(q.ask(&stranger(1), false, 1), Room::Instead(0));
+}
+
+#[test]
+fn proved_users_never_give_way_and_have_a_share_from_half_of_the_table_on() {
+    let mut q = table(100, 10, 20);
+    for n in 0..50 {
+        assert_eq!(q.ask(&user("101"), false, 1), Room::Free, "{n}");
+        q.enter(n, user("101"), 1);
+    }
+    assert_eq!(q.ask(&user("101"), false, 1), Room::None(Full::User));
+    assert_eq!(q.ask(&user("101"), true, 1), Room::None(Full::User), "twice the share is held");
+    for n in 50..95 {
+        q.enter(n, user("102"), 1);
+    }
+    assert_eq!(q.ask(&user("103"), false, 1), Room::None(Full::Total));
+    assert_eq!(q.ask(&stranger(1), false, 1), Room::None(Full::Total));
+    assert_eq!(q.ask(&user("103"), true, 1), Room::Free, "an established dialog");
+    assert_eq!(q.ask(&Holder::Emergency(at(1)), true, 1), Room::Free);
+    q.enter(95, stranger(7), 1);
+    assert_eq!(q.ask(&user("103"), false, 1), Room::Instead(95));
+}
+
+#[test]
+fn upstreams_have_no_share_and_emergencies_are_counted_and_stay() {
+    let mut q = table(100, 1, 1);
+    for n in 0..95 {
+        assert_eq!(q.ask(&Holder::Upstream, false, 1), Room::Free, "{n}");
+        q.enter(n, Holder::Upstream, 1);
+    }
+    assert_eq!(q.ask(&Holder::Upstream, false, 1), Room::None(Full::Total));
+    for n in 95..100 {
+        assert_eq!(q.ask(&Holder::Emergency(at(3)), true, 1), Room::Free);
+        q.enter(n, Holder::Emergency(at(3)), 1);
+    }
+    assert_eq!(q.emergencies(at(3)), 5);
+    assert_eq!(q.ask(&Holder::Emergency(at(4)), true, 1), Room::None(Full::Total), "physics");
+    q.leave(97);
+    assert_eq!((q.emergencies(at(3)), q.used()), (4, 99));
+}
+
+#[test]
+fn what_has_come_about_gives_way_only_to_others_and_only_beyond_a_share() {
+    let mut q = table(10, 4, 4);
+    for n in 0..9 {
+        q.enter(n, stranger(1), 1);
+        q.settle(n);
+    }
+    assert_eq!(q.ask(&stranger(1), false, 1), Room::None(Full::Source));
+    assert_eq!(q.ask(&stranger(2), false, 1), Room::Instead(0));
+    for n in 0..5 {
+        q.leave(n);
+        q.enter(n, stranger(2), 1);
+    }
+    assert_eq!(q.ask(&stranger(3), false, 1), Room::Instead(0), "one that waits, of the fullest");
+    for n in 0..5 {
+        q.prove(n, user("101"));
+    }
+    assert_eq!(q.ask(&stranger(3), false, 1), Room::None(Full::Total), "4 is the share of 1");
+}
+
+#[test]
+fn entries_have_weights() {
+    let mut q = table(1_000, 300, 300);
+    q.enter(1, stranger(1), 500);
+    q.enter(2, stranger(2), 300);
+    assert_eq!(q.ask(&stranger(3), false, 101), Room::Instead(1));
+    q.weigh(1, 10);
+    assert_eq!((q.used(), q.fullest()), (310, Some(("192.0.2.2".to_owned(), 300))));
+    assert_eq!(q.ask(&stranger(3), false, 101), Room::Free);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Ask(u8, bool, usize),
+    Leave(u32),
+    Settle(u32),
+    Prove(u32, u8),
+    Weigh(u32, usize),
+}
+
+fn holder(which: u8) -> Holder {
+    match which % 8 {
+        0 => Holder::Upstream,
+        1 => Holder::Emergency(at(which / 8)),
+        2 | 3 => user(&format!("10{}", which / 64)),
+        _ => stranger(which / 32),
+    }
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        6 => (any::<u8>(), any::<bool>(), 1_usize..4).prop_map(|(h, u, w)| Step::Ask(h, u, w)),
+        2 => (0_u32..200).prop_map(Step::Leave),
+        1 => (0_u32..200).prop_map(Step::Settle),
+        1 => (0_u32..200, any::<u8>()).prop_map(|(k, h)| Step::Prove(k, h)),
+        1 => (0_u32..200, 0_usize..6).prop_map(|(k, w)| Step::Weigh(k, w)),
+    ];
+    prop::collection::vec(step, 0..200)
+}
+
+proptest! {
+    /// Nothing is held beyond the total, no proved entry gives way, whoever unproved asks with a
+    /// share left finds room as long as any entry of others may wait, and sums stay right.
+    #[test]
+    fn every_claim_is_answered_by_the_rule(steps in steps()) {
+        let (mut q, mut model) = (table(40, 8, 12), BTreeMap::new());
+        let mut next = 0_u32;
+        for step in steps {
+            match step {
+                Step::Ask(which, urgent, weight) => {
+                    let asks = holder(which);
+                    let mut room = q.ask(&asks, urgent, weight);
+                    let mut turns = 0;
+                    while let Room::Instead(key) = room {
+                        let gone: Option<(Holder, usize)> = model.remove(&key);
+                        let unproved = matches!(gone, Some((Holder::Unproved(_), _)));
+                        prop_assert!(unproved, "a proved entry gave way");
+                        prop_assert!(q.leave(key));
+                        room = q.ask(&asks, urgent, weight);
+                        turns += 1;
+                        prop_assert!(turns <= 40);
+                    }
+                    if room == Room::Free {
+                        prop_assert!(q.used() + weight <= 40);
+                        q.enter(next, asks.clone(), weight);
+                        model.insert(next, (asks, weight));
+                        next += 1;
+                    } else if room == Room::None(Full::Source) {
+                        prop_assert!(matches!(asks, Holder::Unproved(_)));
+                    }
+                }
+                Step::Leave(key) => prop_assert_eq!(q.leave(key), model.remove(&key).is_some()),
+                Step::Settle(key) => q.settle(key),
+                Step::Prove(key, which) => {
+                    q.prove(key, holder(which));
+                    if let Some((held, _)) = model.get_mut(&key) {
+                        *held = holder(which);
+                    }
+                }
+                Step::Weigh(key, weight) => {
+                    q.weigh(key, weight);
+                    if let Some((_, held)) = model.get_mut(&key) {
+                        *held = weight;
+                    }
+                }
+            }
+            prop_assert_eq!(q.used(), model.values().map(|(_, w)| w).sum::<usize>());
+        }
+        let keys: Vec<u32> = model.into_keys().collect();
+        for key in keys {
+            prop_assert!(q.leave(key));
+        }
+        prop_assert_eq!((q.used(), q.fullest()), (0, None));
+        prop_assert!(q.users.is_empty() && q.emergencies.is_empty());
+    }
+}
