@@ -291,3 +291,58 @@ fn a_phone_of_the_site_is_reached_by_its_number_however_it_is_written() {
     }
     lab.end();
 }
+
+#[test]
+fn an_escape_in_a_tel_uri_makes_no_other_host_of_it() {
+    let mut lab = lab("[numbers]\noutside_line = \"0\"\n");
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    lab.register(&phone, 600);
+    for uri in [
+        "tel:200%40far.example",
+        "tel:200%3Bphone-context=+1900",
+        "tel:0%2A72%40far.example;phone-context=pbx.example.com",
+        "tel:200;x=%40far.example",
+    ] {
+        assert_eq!(got(&mut lab, &phone, uri).uri(), uri);
+    }
+    let rewritten = got(&mut lab, &phone, "tel:0%2A72%23;phone-context=pbx.example.com");
+    assert_eq!(rewritten.uri(), "tel:*72%23;phone-context=pbx.example.com");
+    for uri in ["tel:200@far.example", "tel:200?Route=x", "tel:200%4", "tel:1;x=a@far.example"] {
+        assert_eq!(said(&mut lab, &phone, uri).0, 400, "{uri}");
+    }
+    lab.end();
+}
+
+#[test]
+fn a_method_in_other_letters_case_reaches_nobody() {
+    let mut lab = lab("");
+    let (phone, pbx) = (lab.phone("101", "10.17.0.21:5060"), lab.far("200"));
+    lab.register(&phone, 600);
+    for method in ["invite", "Invite", "iNVITE", "message", "Refer"] {
+        let request = phone.request(&mut lab, method, "200").sdp(phone.sdp(4000));
+        lab.send(phone.at, request);
+        lab.expect(phone.at, "400");
+    }
+    let of_the_other = phone.request(&mut lab, "MESSAGE", "200").set("CSeq", "1 message");
+    lab.send(phone.at, of_the_other);
+    lab.expect(phone.at, "400");
+    let (mut a, mut b) = lab.establish(&phone, &pbx);
+    for leg in [&mut a, &mut b] {
+        for method in ["bye", "invite", "Refer"] {
+            let request = leg.request(&mut lab, method);
+            lab.send(leg.ua.at, request);
+            lab.expect(leg.ua.at, "400");
+        }
+    }
+    // Nor does an answer to it.
+    let info = a.request(&mut lab, "INFO");
+    lab.send(phone.at, info);
+    let got = lab.expect(pbx.at, "INFO");
+    let cseq = got.header("CSeq").to_lowercase();
+    lab.send(pbx.at, answer(&got, 200, "").set("CSeq", cseq));
+    lab.nothing_left();
+    lab.send(pbx.at, answer(&got, 200, ""));
+    lab.expect(phone.at, "200");
+    lab.hang_up(&mut a, &b);
+    lab.end();
+}

@@ -3,6 +3,7 @@
 use super::reader::{Section, Source};
 use super::{Allow, Rule, RuleAction, RuleTest, values};
 use crate::ground::Side;
+use crate::wire::sip::Method;
 
 /// Day names, Monday first.
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
@@ -23,7 +24,7 @@ fn rule(mut s: Section<'_, '_>, src: &mut Source<'_>) -> Option<Rule> {
     let rule = Rule {
         name: name.clone().unwrap_or_default(),
         side,
-        method: s.list("method", src),
+        method: methods(&mut s, src),
         source: s.networks("source", src),
         user: s.list("user", src),
         from: s.list("from", src),
@@ -41,6 +42,18 @@ fn rule(mut s: Section<'_, '_>, src: &mut Source<'_>) -> Option<Rule> {
     values::name(&s, "name", name.as_deref(), src);
     s.finish(src);
     name.and(action).map(|_| rule)
+}
+
+/// Methods as requests write them: in another case they would match nothing (RFC 3261 §7.1).
+fn methods(s: &mut Section<'_, '_>, src: &mut Source<'_>) -> Vec<String> {
+    let all = s.strings("method", src).unwrap_or_default();
+    for (text, span) in &all {
+        if let Some(known) = Method::from_token(text).in_other_case() {
+            let what = format!("\"{text}\" is no method: their case counts");
+            src.fault("method", span.clone(), what, Some(format!("write \"{known}\"")));
+        }
+    }
+    all.into_iter().map(|(text, _)| text).collect()
 }
 
 /// `"18:00-06:00"`.

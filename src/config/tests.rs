@@ -297,6 +297,18 @@ fn a_dial_plan_is_made_of_what_can_be_dialled_and_warned_of_where_phones_sign() 
 }
 
 #[test]
+fn a_rules_method_is_written_as_requests_write_it() {
+    let with = |method: &str| {
+        format!("{MINIMAL}[[rule]]\nname = \"x\"\nmethod = [\"{method}\"]\ndrop = true\n")
+    };
+    let said = faults(&with("invite"));
+    assert!(said.contains("\"invite\" is no method") && said.contains("write \"INVITE\""), "{said}");
+    for method in ["INVITE", "WIBBLE", "wibble"] {
+        assert!(Config::parse("t", &with(method), &Environment::default()).is_ok(), "{method}");
+    }
+}
+
+#[test]
 fn strangers_are_silenced_outside_and_answered_inside_unless_the_file_says_otherwise() {
     let said = |text: &str| -> Vec<Strangers> {
         let config = Config::parse("t", text, &Environment::default()).unwrap();

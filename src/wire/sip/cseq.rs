@@ -13,7 +13,8 @@ pub struct CSeq {
 }
 
 impl CSeq {
-    /// Reads a header value; `None` when it is broken.
+    /// Reads a header value; `None` when it is broken, or names a known method in other letters'
+    /// case.
     #[must_use]
     pub fn parse(value: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(trim(value)).ok()?;
@@ -23,7 +24,8 @@ impl CSeq {
             return None;
         }
         let seq: u32 = number.parse().ok()?;
-        (seq < 1 << 31).then(|| Self { seq, method: Method::from_token(method) })
+        let method = Method::from_token(method);
+        (seq < 1 << 31 && method.in_other_case().is_none()).then_some(Self { seq, method })
     }
 }
 
@@ -36,7 +38,7 @@ mod tests {
         let c = CSeq::parse(b"  0009   INVITE ").unwrap();
         assert_eq!((c.seq, c.method), (9, Method::Invite));
         assert_eq!(CSeq::parse(b"2147483647 X").unwrap().seq, 2_147_483_647);
-        for bad in ["2147483648 INVITE", "36893488147419103232 A", "-1 A", "1", "A 1", "1 A B"] {
+        for bad in ["2147483648 INVITE", "36893488147419103232 A", "-1 A", "1", "A 1", "1 A B", "1 Invite"] {
             assert_eq!(CSeq::parse(bad.as_bytes()), None, "{bad}");
         }
     }

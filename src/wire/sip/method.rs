@@ -57,6 +57,15 @@ impl Method {
         }
     }
 
+    /// The known method that this one is but for the case of its letters. Names are case-sensitive
+    /// (RFC 3261 §7.1), so it is another one to us, and may be the known one to who is behind us.
+    #[must_use]
+    pub fn in_other_case(&self) -> Option<Self> {
+        let Self::Other(token) = self else { return None };
+        let known = Self::from_token(&token.to_ascii_uppercase());
+        (!matches!(known, Self::Other(_))).then_some(known)
+    }
+
     /// Metric label: the method's own name, or `other`.
     #[must_use]
     pub fn label(&self) -> &'static str {

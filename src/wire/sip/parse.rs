@@ -89,8 +89,9 @@ impl Head {
 
     /// A refusal, with what is needed to answer it.
     fn refusal(self, start: Start, fault: Fault) -> Refusal {
+        let is_ack = |m: &Method| m.in_other_case().as_ref().unwrap_or(m) == &Method::Ack;
         let answerable = match start {
-            Start::Request { method, uri } if method != Method::Ack && !self.blind => {
+            Start::Request { method, uri } if !is_ack(&method) && !self.blind => {
                 self.answerable(method, &uri, fault.reason)
             }
             Start::Request { .. } | Start::Response { .. } => None,

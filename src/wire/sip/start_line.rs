@@ -64,14 +64,19 @@ fn request_line(line: &[u8]) -> Result<First, Fault> {
     }
     let readable =
         super::Uri::parse(uri.as_bytes()).is_some() && trim(uri.as_bytes()) == uri.as_bytes();
+    let method = Method::from_token(method);
     let fault = if !version.eq_ignore_ascii_case("SIP/2.0") {
         let phrase = "Version Not Supported".into();
         Some(Fault { reason: RejectReason::Version, status: 505, phrase })
     } else if uri.len() > limits::URI {
         let phrase = "Request-URI Too Long".into();
         Some(Fault { reason: RejectReason::TooLarge, status: 414, phrase })
-    } else if method.len() > limits::METHOD || whole != rest {
+    } else if method.as_str().len() > limits::METHOD || whole != rest {
         Some(broken())
+    } else if let Some(known) = method.in_other_case() {
+        // Nobody honest sends it; who is behind us may take it for what no rule saw.
+        let phrase = format!("Method {known} In Other Case").into();
+        Some(Fault { reason: RejectReason::Method, status: 400, phrase })
     } else if !readable {
         Some(bad("Broken Request-URI"))
     } else {
@@ -79,5 +84,5 @@ fn request_line(line: &[u8]) -> Result<First, Fault> {
     };
     // A URI that could not be read is not carried on: nothing may come to echo or to log it.
     let uri = if fault.is_none() { uri.into() } else { Box::default() };
-    Ok(First { start: Start::Request { method: Method::from_token(method), uri }, fault })
+    Ok(First { start: Start::Request { method, uri }, fault })
 }

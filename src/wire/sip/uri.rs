@@ -129,7 +129,12 @@ impl Uri {
             Some(at) => (rest.get(..at)?, rest.get(at..)?),
             None => (rest, ""),
         };
-        if number.is_empty() {
+        // RFC 3966 §3. What would be a host, a port or headers in a SIP URI has no place in a number:
+        // who makes one of the other (RFC 3261 §19.1.6) would read another host.
+        if number.is_empty() || number.contains(['@', ':', '/', '?', '&', '\\']) {
+            return None;
+        }
+        if !escapes_are_whole(rest) || params.contains(['@', '?']) {
             return None;
         }
         Some(Self {

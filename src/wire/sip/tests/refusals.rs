@@ -28,6 +28,29 @@ fn single_value_headers_stand_once_in_long_and_compact_form() {
 }
 
 #[test]
+fn a_known_method_in_other_letters_case_is_refused() {
+    for method in ["Options", "options", "oPTIONS", "iNVITE", "invite", "Register", "ack", "Cancel"]
+    {
+        let request = options("").replace("OPTIONS", method);
+        let refusal = refused(&request);
+        let phrase = format!("Method {} In Other Case", method.to_uppercase());
+        assert_eq!((refusal.reason, refusal.status), (RejectReason::Method, 400), "{method}");
+        assert_eq!(refusal.phrase, phrase);
+        let answerable = refusal.answerable.is_some();
+        assert_eq!(answerable, method != "ack", "{method}: an ACK is never answered");
+    }
+    for method in ["WIBBLE", "wibble", "INVITED", "INVIT"] {
+        assert!(read(options("").replace("OPTIONS", method)).is_ok(), "{method}");
+    }
+    // An answer to what nobody asked is dropped.
+    let ok = options("").replacen("OPTIONS sip:b@example.com SIP/2.0", "SIP/2.0 200 OK", 1);
+    assert!(read(&ok).is_ok());
+    let refusal = refused(ok.replace("1 OPTIONS", "1 options"));
+    assert_eq!(refusal.phrase, "Broken CSeq");
+    assert!(refusal.answerable.is_none());
+}
+
+#[test]
 fn a_missing_header_is_named() {
     let rows = [
         ("Via", "Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\n"),
