@@ -346,3 +346,57 @@ fn a_method_in_other_letters_case_reaches_nobody() {
     lab.hang_up(&mut a, &b);
     lab.end();
 }
+
+/// Forms of a number, and what each means by the plan of [`each_form`].
+const FORMS: [(&str, &str); 17] = [
+    // As written, decoded, without separators.
+    ("+1900555", "+1900555"),
+    ("%2B1%3900555", "+1900555"),
+    ("+1-(900).5%205-5", "+1900555"),
+    // The international prefix, a country's own way, the outside line before each.
+    ("001900555", "+1900555"),
+    ("0111900555", "+1900555"),
+    ("9001900555", "+1900555"),
+    ("90111900555", "+1900555"),
+    // Of a context, or where it is routed.
+    ("555;phone-context=+1900", "555"),
+    ("9555;phone-context=+1900", "555"),
+    ("102;rn=+1900555", "102"),
+    ("102;rn=001900555", "102"),
+    // What somebody behind us may read, and what is no number to the plan.
+    ("++1900555", "++1900555"),
+    ("9+1900555", "9+1900555"),
+    ("+1(0)900555", "+10900555"),
+    ("+1/900_555", "+1/900_555"),
+    ("*72001900555", "*72001900555"),
+    ("*21*+1900555%23", "*21*+1900555#"),
+];
+
+/// The rule that says what a phone's call gets, by the number it dials.
+fn each_form(rules: &str, dialled: &str) -> (u16, String) {
+    let plan = "[numbers]\noutside_line = \"9\"\ninternational_prefixes = [\"00\", \"011\"]\n";
+    let mut lab = lab(&format!("{plan}{rules}"));
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    lab.register(&phone, 600);
+    said(&mut lab, &phone, &format!("sip:{dialled}@pbx.example.com"))
+}
+
+#[test]
+fn each_form_is_denied_and_allowed_and_left_to_the_default() {
+    let allow = "[[rule]]\nname = \"premium\"\nnumber = [\"+1900*\"]\nallow = {}\n\
+                 [[rule]]\nname = \"nothing else\"\nmethod = [\"INVITE\"]\ndrop = true\n";
+    let drop = PREMIUM.replace("deny = { code = 603 }", "drop = true");
+    for (dialled, means) in FORMS {
+        let denied = (603, "no premium".to_owned());
+        assert_eq!(each_form(PREMIUM, dialled), denied, "{dialled}");
+        assert_eq!(each_form(&drop, dialled), (0, "no premium".to_owned()), "{dialled}");
+        let by = if means.starts_with("+1900") { "premium" } else { "nothing else" };
+        assert_eq!(each_form(allow, dialled).1, by, "{dialled}");
+        assert_eq!(each_form("", dialled), (100, "default:phones".to_owned()), "{dialled}");
+        let exact = format!("[[rule]]\nname = \"exact\"\nnumber = [\"{means}\"]\nallow = {{}}\n");
+        assert_eq!(each_form(&exact, dialled), (100, "exact".to_owned()), "{dialled}");
+    }
+    for other in ["1900", "*72%23", "90102", "+491900555", "alice1900", "001900"] {
+        assert_eq!(each_form(PREMIUM, other).1, "default:phones", "{other}");
+    }
+}

@@ -256,8 +256,10 @@ fn timers(c: &mut Changes, old: &Timers, new: &Timers) {
 }
 
 fn numbers(c: &mut Changes, old: &Numbers, new: &Numbers) {
-    let Numbers { outside_line, national_prefix, country } = new;
+    let Numbers { outside_line, international_prefixes, national_prefix, country } = new;
     c.now("numbers.outside_line", &old.outside_line, outside_line);
+    let key = "numbers.international_prefixes";
+    c.now(key, &old.international_prefixes, international_prefixes);
     c.now("numbers.national_prefix", &old.national_prefix, national_prefix);
     c.now("numbers.country", &old.country, country);
 }

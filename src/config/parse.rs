@@ -254,11 +254,17 @@ fn timers(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Timers {
 
 fn numbers(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Numbers {
     let read = section(top, "numbers", "[numbers]", src, |s, src| {
-        let n = Numbers {
+        let mut n = Numbers {
             outside_line: s.string("outside_line", src),
             national_prefix: s.string("national_prefix", src),
             country: s.string("country", src),
+            ..Numbers::default()
         };
+        if s.has("international_prefixes") {
+            n.international_prefixes = s.list("international_prefixes", src);
+        } else if n.country.as_deref() == Some("+1") {
+            n.international_prefixes.push("011".to_owned());
+        }
         values::numbers(s, &n, src);
         n
     });

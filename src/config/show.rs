@@ -1,6 +1,6 @@
 //! `config show`: the values in effect, and the limits that no key changes.
 
-use super::{Config, DefaultPolicy, Learn, RegistrarMode, Site, Strangers, UnknownBodies};
+use super::{Config, DefaultPolicy, Learn, Numbers, RegistrarMode, Site, Strangers, UnknownBodies};
 use crate::wire::limits;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -84,6 +84,7 @@ fn rest(c: &Config, o: &mut String) -> std::fmt::Result {
     let t = &c.timers;
     writeln!(o, "\n[timers]\nt1 = \"{}\"\nt2 = \"{}\"", duration(t.t1), duration(t.t2))?;
     writeln!(o, "t4 = \"{}\"\nc = \"{}\"", duration(t.t4), duration(t.c))?;
+    numbers(&c.numbers, o)?;
     let default = match c.policy.default {
         DefaultPolicy::Site => "site",
         DefaultPolicy::Deny => "deny",
@@ -110,6 +111,22 @@ fn rest(c: &Config, o: &mut String) -> std::fmt::Result {
     writeln!(o, "\n[control]\nsocket = {:?}", c.control.as_deref().unwrap_or("off"))?;
     writeln!(o, "\n[log]\nlevel = {:?}\nformat = {:?}", c.log.level, c.log.format)?;
     fixed(o)
+}
+
+fn numbers(n: &Numbers, o: &mut String) -> std::fmt::Result {
+    let Numbers { outside_line, international_prefixes, national_prefix, country } = n;
+    writeln!(o, "\n[numbers]\ninternational_prefixes = {international_prefixes:?}")?;
+    let rest = [
+        ("outside_line", outside_line),
+        ("national_prefix", national_prefix),
+        ("country", country),
+    ];
+    for (key, value) in rest {
+        if let Some(value) = value {
+            writeln!(o, "{key} = {value:?}")?;
+        }
+    }
+    Ok(())
 }
 
 fn fixed(o: &mut String) -> std::fmt::Result {

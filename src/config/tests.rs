@@ -282,6 +282,9 @@ fn a_dial_plan_is_made_of_what_can_be_dialled_and_warned_of_where_phones_sign() 
         ("outside_line = \"+9\"", "`outside_line` must be 1 to 8 digits"),
         ("country = \"49\"", "`country` must be a plus and 1 to 3 digits"),
         ("country = \"+4;x\"", "`country` must be a plus and 1 to 3 digits"),
+        ("international_prefixes = [\"\"]", "`international_prefixes` must be at most 8"),
+        ("international_prefixes = [\"+\"]", "`international_prefixes` must be at most 8"),
+        ("international_prefixes = [\"*0\"]", "`international_prefixes` must be at most 8"),
         ("national_prefix = \"0x\"", "`national_prefix` must be 1 to 8 digits"),
     ] {
         let said = faults(&with(line));
@@ -297,12 +300,33 @@ fn a_dial_plan_is_made_of_what_can_be_dialled_and_warned_of_where_phones_sign() 
 }
 
 #[test]
+fn prefixes_of_international_calls_are_the_countrys_unless_the_file_says_others() {
+    for (lines, want) in [
+        ("", &["00"][..]),
+        ("[numbers]\n", &["00"]),
+        ("[numbers]\ncountry = \"+49\"\n", &["00"]),
+        ("[numbers]\ncountry = \"+1\"\n", &["00", "011"]),
+        ("[numbers]\ncountry = \"+1\"\ninternational_prefixes = [\"010\"]\n", &["010"]),
+        ("[numbers]\ninternational_prefixes = []\n", &[]),
+    ] {
+        let text = format!("{MINIMAL}{lines}");
+        let config = Config::parse("t", &text, &Environment::default()).unwrap();
+        assert_eq!(config.numbers.international_prefixes, want, "{lines}");
+        let shown = format!("\n[numbers]\ninternational_prefixes = {want:?}\n");
+        assert!(show(&config).contains(&shown), "{}", show(&config));
+    }
+}
+
+#[test]
 fn a_rules_method_is_written_as_requests_write_it() {
     let with = |method: &str| {
         format!("{MINIMAL}[[rule]]\nname = \"x\"\nmethod = [\"{method}\"]\ndrop = true\n")
     };
     let said = faults(&with("invite"));
-    assert!(said.contains("\"invite\" is no method") && said.contains("write \"INVITE\""), "{said}");
+    assert!(
+        said.contains("\"invite\" is no method") && said.contains("write \"INVITE\""),
+        "{said}"
+    );
     for method in ["INVITE", "WIBBLE", "wibble"] {
         assert!(Config::parse("t", &with(method), &Environment::default()).is_ok(), "{method}");
     }

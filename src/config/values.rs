@@ -137,6 +137,13 @@ pub(super) fn numbers(s: &Section<'_, '_>, n: &Numbers, src: &mut Source<'_>) {
             src.fault("number", s.span_of(key), what, Some("as \"0\"".to_owned()));
         }
     }
+    let prefixes = &n.international_prefixes;
+    let fine = |p: &String| (1..=8).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_digit());
+    if prefixes.len() > 8 || !prefixes.iter().all(fine) {
+        let what = "`international_prefixes` must be at most 8, of 1 to 8 digits each";
+        let hint = Some("as [\"00\", \"011\"]".to_owned());
+        src.fault("number", s.span_of("international_prefixes"), what, hint);
+    }
     let code = n.country.as_deref().map(|c| c.strip_prefix('+').unwrap_or_default());
     let fine = |c: &str| (1..=3).contains(&c.len()) && c.bytes().all(|b| b.is_ascii_digit());
     if code.is_some_and(|c| !fine(c)) {

@@ -2,12 +2,14 @@
 //! gateway might take it for, and one result, which allows and the default judge. It changes
 //! nothing on the wire; it says what `[numbers]` makes of the user part, and the engine sends that.
 
+mod forms;
 mod plan;
 mod strange;
 
 pub use plan::{Dialled, Plan};
 
 use crate::wire::sip::{Scheme, Uri, unescape};
+use forms::Forms;
 use plan::digits;
 use strange::is_strange;
 
@@ -71,26 +73,6 @@ impl<'a> Parts<'a> {
 /// more cannot be judged.
 const VALUES: usize = 4;
 
-/// A local number with each global context before it (RFC 3966 §5.1.5), and as it is.
-fn within(number: &str, contexts: &[String]) -> Vec<String> {
-    let digits = digits(number);
-    let local = digits.as_deref().filter(|d| !d.starts_with('+')).unwrap_or_default();
-    let global = contexts.iter().take(VALUES).filter_map(|c| {
-        let context = plan::digits(c).filter(|c| c.starts_with('+'))?;
-        (!local.is_empty()).then(|| format!("{context}{local}"))
-    });
-    let mut all: Vec<String> = global.collect();
-    all.extend(digits);
-    all
-}
-
-/// What begins as a number does, without anything that is neither letter nor key.
-fn squeezed(text: &str) -> Option<String> {
-    let key = |c: char| c.is_ascii_digit() || "+*#".contains(c);
-    let out: String = text.chars().filter(|c| c.is_alphanumeric() || key(*c)).collect();
-    out.starts_with(key).then_some(out)
-}
-
 /// Whether a context makes a subscriber's number of what is put behind it. A country alone does
 /// not: `tel:911;phone-context=+1` is how an emergency number is written in full.
 fn leads_away(context: &str) -> bool {
@@ -107,23 +89,26 @@ impl Number {
         }
         let parts = Parts::read(uri);
         let decoded = unescape(parts.number);
-        let mut forms = Forms::of(&parts, &decoded);
+        let mut forms = Forms::of(&parts, &decoded, plan);
         let few = [&parts.contexts, &parts.routing, &parts.routing_contexts];
-        let clear = !is_strange(parts.whole) && few.iter().all(|v| v.len() <= VALUES);
+        let clear =
+            !is_strange(parts.whole) && few.iter().all(|v| v.len() <= VALUES) && forms.are_all();
         let diverted = parts.contexts.iter().any(|c| leads_away(c)) || !parts.routing.is_empty();
         let Some(dialled) = digits(&decoded) else {
             // Of a name the parameters are a part (RFC 3261 §19.1.3: `alice;day=tuesday`).
             forms.add(&unescape(parts.whole));
-            return Self { clear, ..forms.end(None) };
+            return Self { clear, ..Self::with(forms, None) };
         };
-        // Also where an outside line makes another number of it: a rule may keep it as dialled.
-        plan::international(&dialled).iter().for_each(|f| forms.add(f));
         let Dialled { steps, sent } = plan.dial(&dialled);
         steps.iter().for_each(|s| forms.add(s));
         let result = steps.last().map_or(dialled.as_str(), String::as_str);
         let emergency = !diverted && plan.emergency.iter().any(|e| e == result);
         let rewritten = sent.filter(|s| *s != dialled).map(Into::into);
-        Self { clear, emergency, ..forms.end(rewritten) }
+        Self { clear, emergency, ..Self::with(forms, rewritten) }
+    }
+
+    fn with(forms: Forms, rewritten: Option<Box<str>>) -> Self {
+        Self { forms: forms.end(), rewritten, clear: true, emergency: false }
     }
 
     /// The number of who calls: nobody dials it, so no outside line is taken off, and it is nowhere
@@ -143,8 +128,8 @@ impl Number {
     /// Text that is its own and only form.
     #[must_use]
     pub fn plain(text: &str) -> Self {
-        let forms = Forms(vec![text.into()]);
-        Self { clear: !is_strange(text), ..forms.end(None) }
+        let clear = !is_strange(text);
+        Self { forms: vec![text.into()], clear, ..Self::default() }
     }
 
     /// What allows and the default judge, and what records tell.
@@ -175,47 +160,6 @@ impl Number {
     #[must_use]
     pub fn is_emergency(&self) -> bool {
         self.emergency
-    }
-}
-
-/// Forms while they are collected.
-struct Forms(Vec<Box<str>>);
-
-impl Forms {
-    /// Those that need no plan.
-    fn of(parts: &Parts<'_>, decoded: &str) -> Self {
-        let mut all = Self(Vec::new());
-        all.add(parts.whole);
-        all.add(parts.number);
-        let whole = unescape(parts.whole);
-        all.add(&whole);
-        // Who decodes first and then looks for parameters cuts elsewhere.
-        let early = whole.split(';').next().unwrap_or_default();
-        all.add(early);
-        // Who dials takes what can be dialled, and no more of it.
-        squeezed(early).iter().for_each(|f| all.add(f));
-        squeezed(decoded).iter().for_each(|f| all.add(f));
-        within(early, &parts.contexts).iter().for_each(|f| all.add(f));
-        within(decoded, &parts.contexts).iter().for_each(|f| all.add(f));
-        for routing in parts.routing.iter().take(VALUES) {
-            all.add(routing);
-            within(routing, &parts.routing_contexts).iter().for_each(|f| all.add(f));
-        }
-        all.add(decoded);
-        all
-    }
-
-    /// A form that was there already moves to the end: the last is the result.
-    fn add(&mut self, form: &str) {
-        if form.is_empty() {
-            return;
-        }
-        self.0.retain(|f| **f != *form);
-        self.0.push(form.into());
-    }
-
-    fn end(self, rewritten: Option<Box<str>>) -> Number {
-        Number { forms: self.0, rewritten, clear: true, emergency: false }
     }
 }
 

@@ -46,6 +46,7 @@ fn what_counts_at_once() {
         ("connections = 2000", "connections = 1", "limits.connections"),
         ("source = 64", "source = 1", "limits.connections_per_source"),
         ("# outside_line", "outside_line", "numbers.outside_line"),
+        ("# inter", "inter", "numbers.international_prefixes"),
         ("# national_prefix", "national_prefix", "numbers.national_prefix"),
         ("# country", "country", "numbers.country"),
         ("default = \"site\"", "default = \"deny\"", "policy.default"),

@@ -5,14 +5,25 @@ use crate::ground::Side;
 use ipnet::IpNet;
 
 /// The site's dial plan: what a dialled number means, and what goes out in its place.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Numbers {
     /// Prefix for an outside line, taken off (`"0"` or `"9"`).
     pub outside_line: Option<String>,
+    /// Prefixes of international calls, each read as a plus; without the key `"00"`, and `"011"` too
+    /// where `country` is `"+1"`.
+    pub international_prefixes: Vec<String>,
     /// National prefix (`"0"`) replaced by `country`.
     pub national_prefix: Option<String>,
     /// Country code with plus (`"+49"`).
     pub country: Option<String>,
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        let (outside_line, national_prefix, country) = (None, None, None);
+        let international_prefixes = vec!["00".to_owned()];
+        Self { outside_line, international_prefixes, national_prefix, country }
+    }
 }
 
 /// Default policy behind the file's own rules.

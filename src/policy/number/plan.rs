@@ -2,20 +2,22 @@
 
 use crate::config::Config;
 
-/// Digits from which on `00` means an international call and the national prefix is read.
-const FULL: usize = 7;
+/// Digits from which on an international prefix means such a call and the national one is read.
+pub(super) const FULL: usize = 7;
 
 /// Characters of a country code with its plus (E.164).
 pub(super) const COUNTRY: usize = 4;
 
 /// Digits of the longest number that a plan reads; more goes out as it came.
-const LONGEST: usize = 128;
+pub(super) const LONGEST: usize = 128;
 
 /// What `[numbers]` and the emergency numbers say.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Plan<'a> {
     /// Prefix for an outside line.
     pub outside_line: Option<&'a str>,
+    /// Prefixes of international calls, for which a plus is put.
+    pub international: &'a [String],
     /// National prefix, for which `country` is put.
     pub national_prefix: Option<&'a str>,
     /// Country code with its plus.
@@ -29,6 +31,7 @@ impl<'a> From<&'a Config> for Plan<'a> {
         let n = &config.numbers;
         Self {
             outside_line: n.outside_line.as_deref(),
+            international: &n.international_prefixes,
             national_prefix: n.national_prefix.as_deref(),
             country: n.country.as_deref(),
             emergency: &config.policy.emergency,
@@ -49,8 +52,9 @@ impl Plan<'_> {
     /// Reads digits (as [`digits`] makes them).
     ///
     /// The outside line is always taken off, but not off an emergency number: who dials 911 where 9
-    /// is the outside line means 911. `00` is + to every rule; it goes out as + only where the file
-    /// gives the country, and so says that numbers go out in international form.
+    /// is the outside line means 911. An international prefix is + to every rule; it goes out as +
+    /// only where the file gives the country, and so says that numbers go out in international
+    /// form.
     pub(super) fn dial(&self, digits: &str) -> Dialled {
         let mut d = Dialled { steps: vec![digits.to_owned()], sent: None };
         if digits.starts_with('+') || digits.len() > LONGEST || self.is_emergency(digits) {
@@ -66,7 +70,7 @@ impl Plan<'_> {
         if number.starts_with('+') || self.is_emergency(number) {
             return d;
         }
-        if let Some(full) = international(number) {
+        if let Some(full) = self.international(number) {
             if self.country.is_some() {
                 d.sent = Some(full.clone());
             }
@@ -81,15 +85,19 @@ impl Plan<'_> {
         d
     }
 
+    /// An international prefix as +, the longest that fits, where the number is long enough to be
+    /// one of another country.
+    pub(super) fn international(&self, digits: &str) -> Option<String> {
+        let long = digits.len() >= FULL;
+        let rests = self.international.iter().filter_map(|p| digits.strip_prefix(p.as_str()));
+        let rest = rests.filter(|_| long).min_by_key(|rest| rest.len())?;
+        let plain = !rest.is_empty() && !rest.starts_with('+');
+        plain.then(|| format!("+{rest}"))
+    }
+
     fn is_emergency(&self, digits: &str) -> bool {
         self.emergency.iter().any(|e| e == digits)
     }
-}
-
-/// `00` as +, where the number is long enough to be one of another country.
-pub(super) fn international(digits: &str) -> Option<String> {
-    let rest = digits.strip_prefix("00").filter(|_| digits.len() >= FULL)?;
-    Some(format!("+{rest}"))
 }
 
 /// A number without visual separators (RFC 3966 §5.1.1, and blanks); `None`: no number.

@@ -29,14 +29,17 @@ const INVISIBLE: [RangeInclusive<u32>; 18] = [
 /// Letters and digits as wide or half as wide as ideographs.
 const OF_ANOTHER_WIDTH: RangeInclusive<u32> = 0xff00..=0xffef;
 
-/// Whether a user part as written holds one of them, also behind an escape.
+/// Whether a user part as written holds one of them, also behind an escape, or an escape of an
+/// escape: who undoes them twice reads another number.
 pub(super) fn is_strange(user: &str) -> bool {
-    unescape(user).chars().any(|c| {
-        let code = u32::from(c);
-        c.is_control()
-            || INVISIBLE.iter().any(|all| all.contains(&code))
-            || OF_ANOTHER_WIDTH.contains(&code)
-            || !c.is_ascii() && c.is_numeric()
-            || matches!(c, '\u{207a}' | '\u{208a}' | '\u{2212}' | '\u{2795}')
-    })
+    let once = unescape(user);
+    unescape(&once) != once
+        || once.chars().any(|c| {
+            let code = u32::from(c);
+            c.is_control()
+                || INVISIBLE.iter().any(|all| all.contains(&code))
+                || OF_ANOTHER_WIDTH.contains(&code)
+                || !c.is_ascii() && c.is_numeric()
+                || matches!(c, '\u{207a}' | '\u{208a}' | '\u{2212}' | '\u{2795}')
+        })
 }

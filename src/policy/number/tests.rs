@@ -1,8 +1,12 @@
 use super::*;
 use proptest::prelude::*;
+use std::sync::LazyLock;
 
-const NONE: Plan<'static> =
-    Plan { outside_line: None, national_prefix: None, country: None, emergency: &[] };
+static USUAL: LazyLock<Vec<String>> = LazyLock::new(|| vec!["00".to_owned()]);
+
+/// A file that says nothing of numbers.
+static NONE: LazyLock<Plan<'static>> =
+    LazyLock::new(|| Plan { international: &USUAL, ..Plan::default() });
 
 fn uri(text: &str) -> Uri {
     let text = if text.contains(':') { text.to_owned() } else { format!("sip:{text}@pbx.example") };
@@ -15,7 +19,13 @@ fn emergency() -> Vec<String> {
 
 /// 9 for an outside line, in Germany.
 fn site(emergency: &[String]) -> Plan<'_> {
-    Plan { outside_line: Some("9"), national_prefix: Some("0"), country: Some("+49"), emergency }
+    Plan {
+        outside_line: Some("9"),
+        national_prefix: Some("0"),
+        country: Some("+49"),
+        emergency,
+        ..*NONE
+    }
 }
 
 #[test]
@@ -69,7 +79,7 @@ fn the_plan_takes_off_and_puts_before() {
         let number = Number::called(&uri(given), &plan);
         assert_eq!((number.result(), number.rewritten()), (want, sent), "{given}");
     }
-    let line = Plan { outside_line: Some("0"), ..NONE };
+    let line = Plan { outside_line: Some("0"), ..*NONE };
     let number = Number::called(&uri("0001900555"), &line);
     // The file gives no country: 00 stays 00 on the wire.
     assert_eq!((number.result(), number.rewritten()), ("+1900555", Some("001900555")));
@@ -103,6 +113,27 @@ fn a_number_has_every_form_that_a_reader_may_take_it_for() {
         ("+1900%3B5", &["+1900%3B5", "+1900;5", "+1900"]),
         ("9001900555010", &["9001900555010", "001900555010", "+1900555010"]),
         ("001900555010", &["001900555010", "+1900555010"]),
+        // An outside line that somebody else takes off, and plus signs where a reader has them.
+        ("++1900555", &["+1900555"]),
+        ("9+1900555", &["+1900555", "91900555", "1900555"]),
+        ("+1+900555", &["+1900555", "+900555"]),
+        ("tel:++1900555", &["+1900555"]),
+        // What people write and do not dial.
+        ("+49(0)190055", &["+490190055", "+49190055"]),
+        ("+49%20(0)%20190-055", &["+49190055"]),
+        ("9(0)190055", &["9190055", "190055"]),
+        // Letters that no dialler sends; one that begins with a letter is a name.
+        ("1p900w555", &["1900555"]),
+        ("1/9_0~0!555", &["1900555"]),
+        ("rn=1;rn=001900555", &["001900555", "+1900555"]),
+        ("1;rn=9001900555", &["+1900555"]),
+        // What a service code does with a number.
+        ("*72001900555", &["001900555", "+1900555"]),
+        ("*21*001900555%23", &["+1900555"]),
+        ("**21*9001900555*11%23", &["+1900555"]),
+        ("%2331%23+1900555", &["+1900555"]),
+        ("*67+1900555", &["+1900555"]),
+        ("*1211900555", &["1900555"]),
     ] {
         let number = Number::called(&uri(given), &site(&known));
         for form in forms {
@@ -110,8 +141,12 @@ fn a_number_has_every_form_that_a_reader_may_take_it_for() {
         }
         assert_eq!(number.forms().last(), Some(number.result()));
     }
-    for plain in ["102", "alice"] {
-        assert_eq!(Number::called(&uri(plain), &NONE).forms().count(), 1);
+    for plain in ["102", "alice", "*72#", "*1234567"] {
+        let plain = Uri::escape_user(plain);
+        let plain = plain.as_str();
+        let number = Number::called(&uri(plain), &NONE);
+        let forms: Vec<&str> = number.forms().filter(|f| !f.contains('%')).collect();
+        assert_eq!(forms.len(), 1, "{plain}: {forms:?}");
     }
     let name = Number::called(&uri("j.smith"), &NONE);
     assert!(name.forms().all(|f| f != "jsmith"), "another user");
@@ -171,6 +206,8 @@ fn what_no_dial_plan_knows_is_noticed() {
         "1900%EF%B8%8F",
         "1900%FF",
         "1;x=%E2%80%8B",
+        "%25311900",
+        "1;rn=%252B1900",
     ] {
         assert!(!Number::called(&uri(strange), &NONE).is_clear(), "{strange}");
     }
@@ -179,6 +216,42 @@ fn what_no_dial_plan_knows_is_noticed() {
     {
         assert!(Number::called(&uri(clear), &NONE).is_clear(), "{clear}");
     }
+}
+
+#[test]
+fn international_prefixes_are_the_files() {
+    let [usual, american] = [&["00"][..], &["00", "011", "0"]]
+        .map(|all| all.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>());
+    for (given, of_usual, of_american) in [
+        ("0119005550100", "0119005550100", "+9005550100"),
+        ("009005550100", "+9005550100", "+9005550100"),
+        ("019005550100", "019005550100", "+19005550100"),
+        ("011900", "011900", "011900"),
+        ("000000", "000000", "000000"),
+    ] {
+        for (prefixes, want) in [(&usual, of_usual), (&american, of_american)] {
+            let plan = Plan { international: prefixes, ..Plan::default() };
+            let number = Number::called(&uri(given), &plan);
+            assert_eq!((number.result(), number.rewritten()), (want, None), "{given}");
+        }
+    }
+    let none = Number::called(&uri("009005550100"), &Plan::default());
+    assert_eq!(none.result(), "009005550100");
+    let country = Plan { international: &american, country: Some("+1"), ..Plan::default() };
+    let number = Number::called(&uri("01144305550100"), &country);
+    assert_eq!(number.rewritten(), Some("+44305550100"));
+}
+
+#[test]
+fn a_number_made_to_have_too_many_forms_cannot_be_judged() {
+    let long = "1".repeat(128);
+    assert!(Number::called(&uri(&long), &NONE).is_clear());
+    for user in [format!("{long}1"), format!("{long}/1"), format!("*{}1", "1*".repeat(200))] {
+        let number = Number::called(&uri(&user), &NONE);
+        assert!(!number.is_clear(), "{user}");
+        assert!(number.forms().count() <= 96);
+    }
+    assert!(Number::called(&uri(&"a".repeat(400)), &NONE).is_clear(), "a name");
 }
 
 proptest! {
@@ -210,9 +283,9 @@ proptest! {
 
     #[test]
     fn no_input_panics(user in "\\PC{0,40}", line in "[0-9*]{0,2}", country in "\\+?[0-9]{0,3}") {
-        let plan = Plan { outside_line: Some(&line), national_prefix: Some(&line), country: Some(&country), emergency: &[] };
+        let plan = Plan { outside_line: Some(&line), national_prefix: Some(&line), country: Some(&country), emergency: &[], international: std::slice::from_ref(&line) };
         let number = Number::called(&Uri::sip(Some(&user), "h", None), &plan);
-        prop_assert!(number.forms().count() <= 64);
+        prop_assert!(number.forms().count() <= 96);
         prop_assert!(number.forms().all(|f| f.len() <= 3 * user.len() + 3));
         let _ = Number::plain(&user);
     }

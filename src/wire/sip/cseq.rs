@@ -38,7 +38,9 @@ mod tests {
         let c = CSeq::parse(b"  0009   INVITE ").unwrap();
         assert_eq!((c.seq, c.method), (9, Method::Invite));
         assert_eq!(CSeq::parse(b"2147483647 X").unwrap().seq, 2_147_483_647);
-        for bad in ["2147483648 INVITE", "36893488147419103232 A", "-1 A", "1", "A 1", "1 A B", "1 Invite"] {
+        for bad in
+            ["2147483648 INVITE", "36893488147419103232 A", "-1 A", "1", "A 1", "1 A B", "1 Invite"]
+        {
             assert_eq!(CSeq::parse(bad.as_bytes()), None, "{bad}");
         }
     }

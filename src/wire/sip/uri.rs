@@ -129,8 +129,8 @@ impl Uri {
             Some(at) => (rest.get(..at)?, rest.get(at..)?),
             None => (rest, ""),
         };
-        // RFC 3966 §3. What would be a host, a port or headers in a SIP URI has no place in a number:
-        // who makes one of the other (RFC 3261 §19.1.6) would read another host.
+        // RFC 3966 §3. What would be a host, a port or headers in a SIP URI has no place in a
+        // number: who makes one of the other (RFC 3261 §19.1.6) would read another host.
         if number.is_empty() || number.contains(['@', ':', '/', '?', '&', '\\']) {
             return None;
         }
