@@ -47,6 +47,7 @@ mod restart;
 mod retransmission;
 mod service_route;
 mod simulate;
+mod small_answers;
 #[cfg(feature = "daemon")]
 mod standstill;
 mod strangers;

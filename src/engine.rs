@@ -147,7 +147,7 @@ impl Engine {
         self.fire_timers();
         match input {
             Input::Message { flow, bytes } => self.receive(flow, bytes),
-            Input::StreamRefused { flow, refusal } => self.refuse_unread(flow, &refusal),
+            Input::StreamRefused { flow, refusal } => self.refuse_unread(flow, &refusal, None),
             Input::ConnectionClosed(conn) => {
                 self.streams.closed(conn);
                 self.phones.connection_closed(conn);
@@ -235,17 +235,24 @@ impl Engine {
         self.streams.heard(&mut self.out, &flow, self.world.side(flow.listener), upstream);
         let framing =
             if flow.transport.is_reliable() { Framing::Stream } else { Framing::Datagram };
+        let octets = bytes.len();
         match Message::parse(bytes, framing) {
-            Ok(message) if message.is_request() => self.receive_request(flow, message),
+            Ok(message) if message.is_request() => self.receive_request(flow, message, octets),
             Ok(message) => {
                 self.transactions.receive(&self.world, &mut self.out, flow, message);
             }
-            Err(refusal) => self.refuse_unread(flow, &refusal),
+            Err(refusal) => self.refuse_unread(flow, &refusal, Some(octets)),
         }
     }
 
-    /// A message that could not be read: answered if that is possible, always counted.
-    fn refuse_unread(&mut self, flow: Flow, refusal: &crate::wire::sip::Refusal) {
+    /// A message that could not be read: answered if that is possible, always counted. `octets`:
+    /// how many came; `None`: at least those of what an answer echoes.
+    fn refuse_unread(
+        &mut self,
+        flow: Flow,
+        refusal: &crate::wire::sip::Refusal,
+        octets: Option<usize>,
+    ) {
         let (w, out) = (&self.world, &mut self.out);
         out.count_rejected(w.side(flow.listener), refusal.reason);
         let class = crate::audit::SecurityClass::Malformed;
@@ -256,10 +263,11 @@ impl Engine {
             return;
         }
         let Some(request) = &refusal.answerable else { return };
+        let octets = octets.unwrap_or_else(|| request.to_bytes().len());
         let mut request = (**request).clone();
         let reply = answer::way(w, &mut request, flow);
         let refused = answer::Answer::new(refusal.status, &refusal.phrase);
-        answer::send(w, out, &request, reply, &refused);
+        answer::send(w, out, (&request, octets), reply, &refused);
     }
 
     fn restore(&mut self, entries: Vec<Entry>) {

@@ -5,6 +5,7 @@
 use super::analysis::Incoming;
 use super::ids::UpstreamId;
 use super::outbox::Outbox;
+use super::proxy_server;
 use super::world::World;
 use crate::audit::{CallEnd, Outcome, Record, Ruling};
 use crate::config::Allow;
@@ -78,6 +79,15 @@ impl Attempt {
         self.route == Route::Gateway
             && self.incoming.is(&Method::Options)
             && self.sender.is_stranger()
+    }
+
+    /// It reaches nobody: we say what there is to say. What we collect is taken.
+    pub(crate) fn ends_here(&self, w: &World) -> bool {
+        match self.route {
+            Route::Gateway => !proxy_server::is_collected(w, &self.incoming.message),
+            Route::Unknown => true,
+            Route::Upstream(_) | Route::Bindings(_) => false,
+        }
     }
 
     /// What the rule that let it pass allows; `None`: none did.

@@ -3,6 +3,7 @@
 
 use super::Engine;
 use super::analysis::Veil;
+use super::analysis::answer::{self, Answer};
 use super::analysis::body::{BodyRefusal, Carrier, Role, Way};
 use super::analysis::headers::{Crossing, carry, foreign_routes};
 use super::attempt::{Attempt, Route};
@@ -20,7 +21,8 @@ use crate::wire::sip::{Message, Method, Name, RejectReason, Uri};
 
 impl Engine {
     /// Nobody here is meant, or we are, by a request that is not for a proxy.
-    pub(super) fn answer_unknown(&mut self, a: &Attempt, server: ServerId) {
+    /// `server`: `None` for who holds no transaction here.
+    pub(super) fn answer_unknown(&mut self, a: &Attempt, server: Option<ServerId>) {
         let w = &self.world;
         let (status, phrase) = match (&a.route, a.incoming.method()) {
             (Route::Gateway, _) => (405, "Method Not Allowed"),
@@ -30,11 +32,20 @@ impl Engine {
             }
             (_, _) => (404, "Not Found"),
         };
-        let mut response = w.answer(&a.incoming.message, status, phrase);
+        let mut said = Answer::new(status, phrase);
         if status == 405 {
-            response.push_back(Name::Allow, "OPTIONS");
+            said = said.row(Name::Allow, "OPTIONS");
         }
-        self.transactions.respond(w, &mut self.out, server, &response);
+        match server {
+            Some(server) => {
+                let response = said.to(w, &a.incoming.message);
+                self.transactions.respond(w, &mut self.out, server, &response);
+            }
+            None => {
+                let asked = (&a.incoming.message, a.incoming.octets);
+                answer::send(w, &mut self.out, asked, a.incoming.reply, &said);
+            }
+        }
         if a.is_invite() {
             let no = self.calls.next_number();
             a.record_call(&mut self.out, no);
@@ -87,7 +98,7 @@ impl Engine {
     pub(super) fn subscribe(&mut self, a: &Attempt, server: ServerId, allow: &Allow) {
         let no = self.calls.next_number();
         let Some(legs) = self.legs(a, allow) else {
-            self.answer_unknown(a, server);
+            self.answer_unknown(a, Some(server));
             return;
         };
         self.begin_call(a, no, Kind::Subscription);
@@ -110,7 +121,7 @@ impl Engine {
     /// Any other request outside a dialog.
     pub(super) fn plain(&mut self, a: &Attempt, server: ServerId, allow: &Allow) {
         let Some(legs) = self.legs(a, allow) else {
-            self.answer_unknown(a, server);
+            self.answer_unknown(a, Some(server));
             return;
         };
         let i = &a.incoming;

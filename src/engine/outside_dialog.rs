@@ -1,7 +1,7 @@
 //! Requests outside a dialog: admitted by a face, judged, then sent on. Transactions begin after
 //! admission and a verdict; everyone else gets one stateless answer.
 
-use super::analysis::answer::{self, Answer, challenge, fitting};
+use super::analysis::answer::{self, Answer, challenge};
 use super::analysis::check::{check, unroutable};
 use super::analysis::{ALLOW, Incoming, Veil, facts, headers, strip};
 use super::attempt::{Attempt, Route, Sender, target};
@@ -27,10 +27,10 @@ const RESERVE: usize = 10;
 const SHOWN: usize = 64;
 
 impl Engine {
-    /// A request that the wire accepted (RFC 3261 §16.2).
-    pub(super) fn receive_request(&mut self, flow: Flow, message: Message) {
+    /// A request of so many octets that the wire accepted (RFC 3261 §16.2).
+    pub(super) fn receive_request(&mut self, flow: Flow, message: Message, octets: usize) {
         self.out.count_request(self.world.side(flow.listener), message.method());
-        let incoming = match Incoming::read(&self.world, flow, message) {
+        let incoming = match Incoming::read(&self.world, flow, message, octets) {
             Ok(incoming) => incoming,
             Err(unread) => {
                 let objection = unroutable();
@@ -40,7 +40,8 @@ impl Engine {
                     self.strangers.silence(w, out, &flow, Some(unread.message.method()));
                     return;
                 }
-                answer::send(w, out, &unread.message, unread.reply, &objection.answer);
+                let asked = (&unread.message, octets);
+                answer::send(w, out, asked, unread.reply, &objection.answer);
                 return;
             }
         };
@@ -77,7 +78,7 @@ impl Engine {
         if is_silent_to(w, &self.upstreams, &self.phones, &i.flow) {
             self.strangers.silence(w, out, &i.flow, Some(i.method()));
         } else {
-            answer::send(w, out, &i.message, i.reply, answer);
+            answer::send(w, out, (&i.message, i.octets), i.reply, answer);
         }
     }
 
@@ -273,12 +274,13 @@ impl Engine {
             self.register_here(&a.incoming);
         } else if let Some(full) = self.over_limit(&a, allow) {
             let (w, out, i) = (&self.world, &mut self.out, &a.incoming);
-            answer::send(w, out, &i.message, i.reply, &full);
+            answer::send(w, out, (&i.message, i.octets), i.reply, &full);
             self.call_refused(&a, full.status);
         } else if a.is_strangers_ping() {
-            let pong = fitting(&a.incoming.message, pong());
             let (w, out, i) = (&self.world, &mut self.out, &a.incoming);
-            answer::send(w, out, &i.message, i.reply, &pong);
+            answer::send(w, out, (&i.message, i.octets), i.reply, &pong());
+        } else if a.ends_here(&self.world) && a.sender.is_stranger() {
+            self.answer_unknown(&a, None);
         } else {
             self.dispatch(&a, allow);
         }
@@ -294,7 +296,7 @@ impl Engine {
                 self.transactions.respond(&self.world, &mut self.out, server, &pong);
             }
             (Route::Gateway, Method::Publish | Method::Notify) if ours => self.collect(a, server),
-            (Route::Gateway | Route::Unknown, _) => self.answer_unknown(a, server),
+            (Route::Gateway | Route::Unknown, _) => self.answer_unknown(a, Some(server)),
             (Route::Upstream(id), Method::Register) => self.register_there(a, server, *id, allow),
             (Route::Upstream(_) | Route::Bindings(_), Method::Invite) => {
                 self.invite(a, server, allow);

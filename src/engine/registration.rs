@@ -19,7 +19,8 @@ impl Engine {
     pub(super) fn register_here(&mut self, i: &Incoming) {
         match self.phones.register(&self.world, &mut self.out, i) {
             Registered::Refused(refused) => {
-                answer::send(&self.world, &mut self.out, &i.message, i.reply, &refused);
+                let asked = (&i.message, i.octets);
+                answer::send(&self.world, &mut self.out, asked, i.reply, &refused);
             }
             Registered::Answered(response) => {
                 for m in self.phones.take_moves() {

@@ -41,28 +41,46 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// Sends one stateless answer, never longer than 1.5 times its request; ACK is never answered.
+/// Sends one stateless answer of at most 1.5 times the `octets` that came: what need not be said
+/// goes first, else nothing is said. ACK is never answered.
 pub(crate) fn send(
     w: &World,
     out: &mut Outbox,
-    request: &Message,
+    (request, octets): (&Message, usize),
     reply: Flow,
     answer: &Answer<'_>,
 ) {
     if *request.method() == Method::Ack {
         return;
     }
-    let response = answer.to(w, request);
-    let bytes = response.to_bytes();
-    let room = request.to_bytes().len();
-    if bytes.len() * 2 > room.max(200) * 3 {
-        return;
+    let mut response = answer.to(w, request);
+    let mut bytes = response.to_bytes();
+    while bytes.len() * 2 > octets.saturating_mul(3) {
+        if !shorten(&mut response) {
+            return;
+        }
+        bytes = response.to_bytes();
     }
     out.count_response(w.side(reply.listener), &response);
     out.transmit(reply, bytes);
 }
 
-/// A challenge, shortened to one algorithm where both would amplify.
+/// Leaves out the rows that tell of us only, then one algorithm of several; false: all that is left
+/// must be said.
+fn shorten(response: &mut Message) -> bool {
+    let spare = [Name::Server, Name::Allow, Name::Accept];
+    if spare.iter().any(|name| response.has(name)) {
+        response.retain(|name, _| !spare.contains(name));
+        return true;
+    }
+    // MD5 is last: what every phone understands is what stays.
+    let several = |name: &Name| response.rows(name).count() > 1;
+    let challenges = [Name::WwwAuthenticate, Name::ProxyAuthenticate];
+    let Some(name) = challenges.into_iter().find(several) else { return false };
+    response.pop_first(&name).is_some()
+}
+
+/// A challenge of one algorithm to a phone that knows no other.
 pub(crate) fn challenge<'a>(
     request: &Message,
     status: u16,
@@ -73,24 +91,7 @@ pub(crate) fn challenge<'a>(
     if crate::engine::digest::knows_md5_only(agent) {
         rows.retain(|(_, value)| value.contains("MD5"));
     }
-    let room = request.to_bytes().len() * 3 / 2;
-    let base = Message::response(request, status, phrase).to_bytes().len() + 30;
-    let size = |rows: &[(Name, String)]| rows.iter().map(|r| r.1.len() + 22).sum::<usize>();
-    // MD5 is last: what every phone understands is what stays.
-    while rows.len() > 1 && base + size(&rows) > room {
-        rows.remove(0);
-    }
     Answer { status, phrase, rows }
-}
-
-/// Rows that fit beside an answer's own within 1.5 times the request; else none.
-pub(crate) fn fitting<'a>(request: &Message, answer: Answer<'a>) -> Answer<'a> {
-    let size: usize = answer.rows.iter().map(|(_, value)| value.len() + 12).sum();
-    let bare = Message::response(request, answer.status, answer.phrase).to_bytes().len() + 30;
-    if (bare + size) * 2 <= request.to_bytes().len() * 3 {
-        return answer;
-    }
-    Answer::new(answer.status, answer.phrase)
 }
 
 /// Where answers to a request go that could not be read whole; its top Via is stamped.

@@ -13,6 +13,8 @@ use std::net::SocketAddr;
 pub(crate) struct Incoming {
     /// As received, `received` and `rport` written into its top Via.
     pub(crate) message: Message,
+    /// Octets of it on the wire.
+    pub(crate) octets: usize,
     /// That Via.
     pub(crate) via: Via,
     /// The transaction it belongs to.
@@ -38,7 +40,12 @@ pub(crate) struct Unread {
 
 impl Incoming {
     /// Reads a request that the wire accepted.
-    pub(crate) fn read(w: &World, flow: Flow, mut message: Message) -> Result<Self, Box<Unread>> {
+    pub(crate) fn read(
+        w: &World,
+        flow: Flow,
+        mut message: Message,
+        octets: usize,
+    ) -> Result<Self, Box<Unread>> {
         let via = message.pop_first(&Name::Via).and_then(|v| Via::parse(&v));
         let Some((via, reply)) = via.map(|via| stamped(w, via, flow)) else {
             return Err(Box::new(Unread { message, reply: flow }));
@@ -56,7 +63,7 @@ impl Incoming {
         let side = w.side(flow.listener);
         let mark = w.loop_mark(&message, side);
         let key = ServerKey::of(&message, &via);
-        Ok(Self { via, key, uri, from, flow, reply, side, mark, message })
+        Ok(Self { via, key, uri, from, flow, reply, side, mark, octets, message })
     }
 
     pub(crate) fn method(&self) -> &Method {
