@@ -29,6 +29,7 @@ mod grafana;
 mod hiding;
 mod hostile;
 mod identity;
+mod identity_families;
 mod limits;
 mod listed;
 mod lost_flows;

@@ -7,6 +7,7 @@ pub(crate) mod answer;
 pub(crate) mod body;
 pub(crate) mod check;
 pub(crate) mod facts;
+mod family;
 pub(crate) mod headers;
 mod incoming;
 pub(crate) mod references;

@@ -1,22 +1,10 @@
 //! Headers that do not cross: what a side may not say of itself, and what a rule names.
 
+use super::family::{Family, family, is_of_networks};
 use crate::config::Allow;
 use crate::engine::world::World;
 use crate::ground::Side;
 use crate::wire::sip::{Message, Name};
-
-/// Identity headers that only a trusted upstream may send (RFC 3325 and kin).
-const IDENTITY: [Name; 5] = [
-    Name::PAssertedIdentity,
-    Name::PPreferredIdentity,
-    Name::RemotePartyId,
-    Name::Diversion,
-    Name::HistoryInfo,
-];
-
-/// Those of them that name the sender itself.
-const ASSERTED: [Name; 3] =
-    [Name::PAssertedIdentity, Name::PPreferredIdentity, Name::RemotePartyId];
 
 /// Strips what may not cross from one side to another.
 pub(crate) fn strip(
@@ -27,24 +15,33 @@ pub(crate) fn strip(
     allow: &Allow,
     trusted: bool,
 ) {
-    let private = to == Side::Inside
-        && message.text(&Name::Privacy).is_some_and(|p| p.split(';').any(|v| v.trim() == "id"));
+    let hides = |what: &str| to == Side::Inside && asks_for(message, what);
+    let (no_names, no_history) = (hides("id"), hides("history"));
     let crossing = from != to;
     message.retain(|name, _| {
         let text = name.as_str();
         if allow.strip.iter().any(|p| matches(p, text)) {
             return false;
         }
-        if private && *name == Name::PAssertedIdentity {
+        let of = family(name);
+        if no_names && of == Some(Family::Asserted) || no_history && *name == Name::HistoryInfo {
             return false;
         }
         let kept = allow.keep.iter().any(|p| matches(p, text));
-        // Where we are the registrar, a phone asserts nothing towards another one.
-        let asserted = w.is_registrar() && ASSERTED.contains(name);
+        // Where we are the registrar, a phone asserts nothing towards another one; that it forwards
+        // a call it may say.
+        let asserted = w.is_registrar() && of.is_some_and(|f| f != Family::Forwarded);
         // What a phone says to its PBX by headers of their own passes; a stranger's does not.
-        let identity = IDENTITY.contains(name) || from == Side::Outside && is_private(name);
-        !(identity && crossing || asserted) || trusted || kept
+        let private = from == Side::Outside && (is_private(name) || is_of_networks(name));
+        !((of.is_some() || private) && crossing || asserted) || trusted || kept
     });
+}
+
+/// Whether a message asks for this kind of privacy (RFC 3323 §4.2).
+fn asks_for(message: &Message, what: &str) -> bool {
+    let rows = message.rows(&Name::Privacy);
+    let mut kinds = rows.flat_map(|row| row.split(|b| matches!(b, b';' | b',')));
+    kinds.any(|kind| kind.trim_ascii().eq_ignore_ascii_case(what.as_bytes()))
 }
 
 /// A header that no RFC knows, and that products agree on.
