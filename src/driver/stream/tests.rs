@@ -1,3 +1,4 @@
+use super::table::HALF_OPEN;
 use super::*;
 use crate::config::Config;
 use tokio::time::pause;
