@@ -217,7 +217,7 @@ impl Lab {
             match output {
                 Output::Transmit { flow, bytes } => self.transmitted(flow, bytes),
                 Output::CloseConnection(conn) => self.closed.push(conn),
-                Output::KeepConnection(conn) => self.kept_open.push(conn),
+                Output::KeepConnection(conn, _) => self.kept_open.push(conn),
                 Output::Relay(command) => self.relay.obey(command, self.now.mono),
                 Output::Record(record) => self.records.push(record),
                 Output::Store(entry) => {

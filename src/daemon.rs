@@ -19,10 +19,11 @@ use crate::audit::Record;
 use crate::config::{Config, Listener};
 use crate::driver::audit_log::AuditLog;
 use crate::driver::clock::Clock;
+use crate::driver::inlet::{Inlet, inlet};
 use crate::driver::relay_worker::{Options as RelayOptions, Relay};
 use crate::driver::service::Service;
 use crate::driver::state::{self, State};
-use crate::driver::stream::Streams;
+use crate::driver::stream::{self, Streams};
 use crate::driver::udp::SipSocket;
 use crate::engine::digest::Users;
 use crate::engine::{Engine, Health, Input, Seeds, Snapshot, Stats};
@@ -32,12 +33,8 @@ use event_loop::EventLoop;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
-use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-
-/// Messages that may wait for the event loop.
-const QUEUE: usize = 4_096;
 
 /// A started gateway.
 #[derive(Debug)]
@@ -126,11 +123,11 @@ pub fn start(config: Config, observer: Observer, service: Service) -> Result<Han
         None => None,
     };
     let listeners = config.listeners();
-    let (queue, arrivals) = mpsc::channel(QUEUE);
-    let streams = Streams::new(listeners.clone(), &config.limits, queue.clone());
+    let (inlet, arrivals) = inlet();
+    let streams = Streams::new(listeners.clone(), &config.limits, inlet.clone());
     let mut sockets = Vec::new();
     for l in &listeners {
-        sockets.push(listen(*l, &config, &streams, &queue)?);
+        sockets.push(listen(*l, &config, &streams, &inlet)?);
     }
     let options = RelayOptions::new(&config, state::random());
     let relay = Arc::new(Relay::start(&options).map_err(StartError::Relay)?);
@@ -170,29 +167,22 @@ fn listen(
     l: Listener,
     config: &Config,
     streams: &Streams,
-    queue: &mpsc::Sender<crate::driver::Arrival>,
+    inlet: &Inlet,
 ) -> Result<Option<SipSocket>, StartError> {
     let dscp = config.interfaces.get(l.interface).map_or(24, |i| i.dscp_sip);
     let fault = |error| StartError::Bind { listener: l, error };
     match l.transport {
         Transport::Udp => {
             let socket = SipSocket::bind(l, dscp).map_err(fault)?;
-            tokio::spawn(socket.clone().read(queue.clone()));
+            tokio::spawn(socket.clone().read(inlet.clone()));
             Ok(Some(socket))
         }
         Transport::Tcp => {
-            let socket = bind_tcp(l.bind).map_err(fault)?;
+            let socket = stream::listen(l.bind).map_err(fault)?;
             tokio::spawn(streams.clone().accept(socket, l.id));
             Ok(None)
         }
     }
-}
-
-fn bind_tcp(at: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = if at.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_reuseaddr(true)?;
-    socket.bind(at)?;
-    socket.listen(1024)
 }
 
 /// Relay ports that somebody else holds: found by binding each once.

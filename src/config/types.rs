@@ -204,7 +204,8 @@ pub struct Limits {
     pub bindings_per_user: usize,
     /// Stream connections in all.
     pub connections: usize,
-    /// Stream connections of one source.
+    /// Stream connections of one source (of a proved user) that bind when the table is full (half
+    /// full).
     pub connections_per_source: usize,
 }
 

@@ -24,7 +24,7 @@ impl EventLoop {
             }
             Output::CloseConnection(conn) => self.streams.close(conn),
             Output::Relay(command) => return self.relay.queue(command).err().map(Input::Relay),
-            Output::KeepConnection(conn) => self.streams.keep(conn),
+            Output::KeepConnection(conn, holder) => self.streams.keep(conn, holder),
             Output::Record(record) => {
                 match self.teller.tell(now.mono, &record) {
                     Some(Line::Info(text)) => tracing::info!("{text}"),

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::driver::Arrival;
 use crate::driver::audit_log::{AuditCounters, AuditLog, Dated};
 use crate::driver::clock::Clock;
+use crate::driver::inlet::{Arrivals, Place};
 use crate::driver::relay_worker::Relay;
 use crate::driver::service::Service;
 use crate::driver::state::{Health, State};
@@ -172,17 +173,13 @@ impl EventLoop {
         }
     }
 
-    pub(super) async fn run(
-        mut self,
-        mut arrivals: mpsc::Receiver<Arrival>,
-        mut asks: mpsc::Receiver<Ask>,
-    ) {
+    pub(super) async fn run(mut self, mut arrivals: Arrivals, mut asks: mpsc::Receiver<Ask>) {
         let mut batch = Vec::with_capacity(64);
         loop {
             let until = tokio::time::Instant::from_std(self.clock.instant(self.wake_at()));
             let relay = self.relay.clone();
             let turn = tokio::select! {
-                n = arrivals.recv_many(&mut batch, 64) => Turn::Arrivals(n),
+                n = arrivals.next(&mut batch) => Turn::Arrivals(n),
                 event = relay.next_event() => Turn::Relay(event),
                 ask = asks.recv() => Turn::Asked(ask),
                 () = tokio::time::sleep_until(until) => Turn::Woken,
@@ -214,7 +211,8 @@ impl EventLoop {
             Turn::Arrivals(_) => {
                 for arrival in batch.drain(..) {
                     let start = self.clock.now().mono;
-                    self.step(input(arrival));
+                    let (input, _place) = input(arrival);
+                    self.step(input);
                     let took = self.clock.now().mono.since(start);
                     (self.observer)(&Observed::Processing(took));
                 }
@@ -361,11 +359,12 @@ impl EventLoop {
     }
 }
 
-fn input(arrival: Arrival) -> Input {
+/// What the engine hears, and what a message holds until its effects are done.
+fn input(arrival: Arrival) -> (Input, Option<Place>) {
     match arrival {
-        Arrival::Message { flow, bytes } => Input::Message { flow, bytes },
-        Arrival::Refused { flow, refusal } => Input::StreamRefused { flow, refusal },
-        Arrival::Closed(conn) => Input::ConnectionClosed(conn),
-        Arrival::Failed(flow) => Input::TransportFailed(flow),
+        Arrival::Message { flow, bytes, place } => (Input::Message { flow, bytes }, Some(place)),
+        Arrival::Refused { flow, refusal } => (Input::StreamRefused { flow, refusal }, None),
+        Arrival::Closed(conn) => (Input::ConnectionClosed(conn), None),
+        Arrival::Failed(flow) => (Input::TransportFailed(flow), None),
     }
 }

@@ -1,6 +1,7 @@
 //! SIP over UDP: one task a socket reads datagrams into the event loop; sending is a call. It never
 //! looks into a message beyond telling keep-alives from messages.
 
+use super::inlet::{Inlet, NotTaken};
 use crate::config::Listener;
 use crate::ground::Flow;
 use crate::wire::sip::is_keepalive;
@@ -12,9 +13,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::mpsc;
-
-use super::Arrival;
 
 /// Receive buffer asked of the kernel (best effort).
 const BUFFER: usize = 1 << 20;
@@ -50,7 +48,7 @@ impl SipSocket {
     }
 
     /// Reads until the event loop is gone. A full queue drops what comes: SIP repeats itself.
-    pub async fn read(self, queue: mpsc::Sender<Arrival>) {
+    pub async fn read(self, inlet: Inlet) {
         let mut buffer = vec![0_u8; 65_536];
         loop {
             // Fails when the runtime ends.
@@ -65,14 +63,13 @@ impl SipSocket {
                 peer: canonical(peer),
                 conn: None,
             };
-            let bytes = Bytes::copy_from_slice(data);
-            match queue.try_send(Arrival::Message { flow, bytes }) {
+            match inlet.offer(flow, Bytes::copy_from_slice(data)) {
                 Ok(()) => {}
-                Err(mpsc::error::TrySendError::Full(_)) => {
+                Err(NotTaken::Full) => {
                     self.dropped.fetch_add(1, Ordering::Relaxed);
                     tokio::task::yield_now().await;
                 }
-                Err(mpsc::error::TrySendError::Closed(_)) => return,
+                Err(NotTaken::Closed) => return,
             }
         }
     }

@@ -2,6 +2,7 @@
 use super::entry::{Entry, Key};
 use crate::audit::Record;
 use crate::ground::{CallDirection, CallNo, Flow, Moment, Mono, Side, words};
+use crate::policy::quota::Holder;
 use crate::relay;
 use crate::relay::quality::Figures;
 use bytes::Bytes;
@@ -20,7 +21,7 @@ pub enum Output {
     /// Close this stream connection after what is queued was sent.
     CloseConnection(crate::ground::ConnId),
     /// A registered phone or an upstream speaks by this stream connection: it gives way to nobody.
-    KeepConnection(crate::ground::ConnId),
+    KeepConnection(crate::ground::ConnId, Holder),
     /// For the relay; to be done before the next `Transmit`.
     Relay(relay::Command),
     /// Append to the audit log.

@@ -16,6 +16,7 @@ use crate::audit::{Outcome, SecurityClass};
 use crate::config::Allow;
 use crate::ground::{CallNo, Flow, Side};
 use crate::policy::Action;
+use crate::policy::quota::Holder;
 use crate::wire::sip::{Message, Method, Name, RejectReason};
 
 /// The answer to a caller who writes another's number.
@@ -170,7 +171,7 @@ impl Engine {
         if proxy_server::may_prove(&self.world, &attempt, borrowed.is_some()) {
             let user = self.prove(&attempt.incoming)?;
             if let Some(conn) = attempt.incoming.flow.conn {
-                self.out.emit(Output::KeepConnection(conn));
+                self.out.emit(Output::KeepConnection(conn, Holder::User(user.clone())));
             }
             let sender = Sender { user: Some(user), ..attempt.sender };
             attempt = self.judged(attempt.incoming, sender);

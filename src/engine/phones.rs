@@ -23,6 +23,7 @@ use super::world::{World, changed_keepalives};
 use crate::audit::{BindingEvent, Record};
 use crate::config::Config;
 use crate::ground::{ConnId, Flow, Mono, Wall};
+use crate::policy::quota::Holder;
 use crate::wire::sip::Uri;
 use bindings::Bindings;
 use digest::{Authenticator, Users};
@@ -138,7 +139,8 @@ impl Phones {
     fn bind(&mut self, w: &World, out: &mut Outbox, binding: Binding) {
         out.emit(Output::Store(Entry::Binding(binding.stored())));
         if let Some(conn) = binding.flow.conn {
-            out.emit(Output::KeepConnection(conn));
+            let holder = Holder::User(binding.user().to_owned());
+            out.emit(Output::KeepConnection(conn, holder));
         }
         let (new, contact) = (binding.flow, &binding.contact);
         let before = self.bindings.get(&binding.key).map(|b| b.flow);

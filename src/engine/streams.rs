@@ -4,6 +4,7 @@
 use super::outbox::Outbox;
 use super::output::Output;
 use crate::ground::{ConnId, Flow, Side};
+use crate::policy::quota::Holder;
 use std::collections::HashSet;
 use std::net::IpAddr;
 
@@ -22,7 +23,7 @@ impl Streams {
     ) {
         let new = flow.conn.filter(|conn| self.0.insert(*conn));
         if let Some(conn) = new.filter(|_| side == Side::Outside && is_upstream(flow.peer.ip())) {
-            out.emit(Output::KeepConnection(conn));
+            out.emit(Output::KeepConnection(conn, Holder::Upstream));
         }
     }
 

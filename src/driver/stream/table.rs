@@ -1,138 +1,341 @@
-//! Who is connected, and who gives way. It reads no message and touches no socket.
+//! Who is connected, what is held for him, and who gives way. Places and octets have shares by
+//! source (`policy::quota`): the oldest unproved of the fullest source goes first, a proved one
+//! never. It reads no message and touches no socket; whoever has to go is told by a bell.
 
+use super::outlet::Outlet;
+use crate::config::Limits;
+use crate::driver::ShareUse;
 use crate::ground::{ConnId, ListenerId};
+use crate::policy::quota::{Full, Holder, Quota, Room, Shares, Source};
 use bytes::Bytes;
 use std::collections::{BTreeSet, HashMap};
-use std::net::{IpAddr, SocketAddr};
-use tokio::sync::mpsc;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// Half-open connections (no complete message yet) of one source.
 pub(super) const HALF_OPEN: usize = 32;
 /// Connections we may open ourselves when those of others have taken every place.
 const OWN: usize = 64;
+/// Octets of all connections: messages that are not complete, and those that wait to be written.
+pub(super) const OCTETS: usize = 16 << 20;
 
 /// What is known of a connection's peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+enum Stage {
     /// Accepted, and no complete message yet.
     Silent,
-    /// It has sent one, which proves nothing.
+    /// It has sent one, which proves nothing, or was opened by us.
     Heard,
-    /// A registered phone or an upstream, or opened by us: it gives way to nobody.
-    Kept,
+    /// It is written to until then, and is no connection of ours any more.
+    Closing(Instant),
+}
+
+/// How a connection's own tasks are woken.
+#[derive(Debug, Default)]
+pub(super) struct Bells {
+    /// There is something to write, or it is to be closed.
+    pub(super) news: Notify,
+    /// It has to go at once.
+    pub(super) gone: Notify,
 }
 
 #[derive(Debug)]
-pub(super) struct Conn {
-    pub(super) writer: mpsc::Sender<Bytes>,
-    pub(super) listener: ListenerId,
-    pub(super) peer: SocketAddr,
-    pub(super) stage: Stage,
+struct Conn {
+    listener: ListenerId,
+    peer: SocketAddr,
+    stage: Stage,
+    holder: Holder,
+    outlet: Outlet,
+    /// Octets of a message that is not complete.
+    read: usize,
+    /// What of both is counted.
+    counted: usize,
+    bells: Arc<Bells>,
 }
 
-/// Connections that may have to give way, the oldest first.
-#[derive(Debug, Default)]
-struct Share {
-    silent: BTreeSet<ConnId>,
-    heard: BTreeSet<ConnId>,
+/// What a connection's writer does next.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// Writes this, until then if that is sooner than its own deadline.
+    Write(Bytes, Option<Instant>),
+    /// Waits for news.
+    Wait,
+    /// Ends.
+    End,
 }
 
-impl Share {
-    fn len(&self) -> usize {
-        self.silent.len() + self.heard.len()
-    }
-
-    /// Who goes first: the oldest that said nothing, then the oldest that proved nothing.
-    fn oldest(&self) -> Option<ConnId> {
-        self.silent.first().or(self.heard.first()).copied()
-    }
-
-    fn set(&mut self, conn: ConnId, stage: Stage, there: bool) {
-        let of_stage = match stage {
-            Stage::Silent => &mut self.silent,
-            Stage::Heard => &mut self.heard,
-            Stage::Kept => return,
-        };
-        if there {
-            of_stage.insert(conn);
-        } else {
-            of_stage.remove(&conn);
-        }
-    }
-}
-
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Table {
-    pub(super) next: u64,
-    pub(super) total: usize,
-    pub(super) per_source: usize,
-    pub(super) open: HashMap<ConnId, Conn>,
-    pub(super) by_peer: HashMap<(ListenerId, SocketAddr), ConnId>,
-    /// What has proved nothing, by source and in all.
-    sources: HashMap<IpAddr, Share>,
-    unproved: Share,
+    next: u64,
+    open: HashMap<ConnId, Conn>,
+    by_peer: HashMap<(ListenerId, SocketAddr), ConnId>,
+    silent: HashMap<Source, BTreeSet<ConnId>>,
+    places: Quota<ConnId>,
+    octets: Quota<ConnId>,
+    /// Connections that found no place or had to give theirs; likewise for want of octets, and
+    /// messages that were lost.
+    refused: [u64; 2],
+}
+
+fn places(limits: &Limits) -> Shares {
+    let (total, share) = (limits.connections, limits.connections_per_source);
+    Shares { total, per_source: share, per_user: share }
 }
 
 impl Table {
-    pub(super) fn insert(&mut self, conn: ConnId, new: Conn) {
-        self.by_peer.insert((new.listener, new.peer), conn);
-        self.count(conn, new.peer.ip(), new.stage, true);
-        self.open.insert(conn, new);
-    }
-
-    /// From now on it is no connection of ours; what is queued is still written.
-    pub(super) fn remove(&mut self, conn: ConnId) {
-        let Some(old) = self.open.remove(&conn) else { return };
-        if self.by_peer.get(&(old.listener, old.peer)) == Some(&conn) {
-            self.by_peer.remove(&(old.listener, old.peer));
-        }
-        self.count(conn, old.peer.ip(), old.stage, false);
-    }
-
-    fn count(&mut self, conn: ConnId, source: IpAddr, stage: Stage, there: bool) {
-        if stage == Stage::Kept {
-            return;
-        }
-        self.unproved.set(conn, stage, there);
-        let share = self.sources.entry(source).or_default();
-        share.set(conn, stage, there);
-        if share.len() == 0 {
-            self.sources.remove(&source);
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            next: 0,
+            open: HashMap::new(),
+            by_peer: HashMap::new(),
+            silent: HashMap::new(),
+            places: Quota::new(places(limits)),
+            octets: Quota::new(Shares::quarters(OCTETS)),
+            refused: [0; 2],
         }
     }
 
-    pub(super) fn promote(&mut self, conn: ConnId, stage: Stage) {
-        let Some(known) = self.open.get_mut(&conn) else { return };
-        let (source, old) = (known.peer.ip(), std::mem::replace(&mut known.stage, stage));
-        self.count(conn, source, old, false);
-        self.count(conn, source, stage, true);
+    pub(super) fn set_limits(&mut self, limits: &Limits) {
+        self.places.set_shares(places(limits));
     }
 
-    /// Makes room for one more of this source; false: there is none to be made.
-    pub(super) fn make_room(&mut self, source: IpAddr, accepted: bool) -> bool {
-        if accepted && let Some(share) = self.sources.get(&source) {
-            // A source's own oldest gives way, so that a phone can register however many slow
-            // connections stand open from its address.
-            let oldest = if share.silent.len() >= HALF_OPEN {
-                share.silent.first().copied()
-            } else if share.len() >= self.per_source {
-                share.oldest()
-            } else {
-                None
-            };
-            if let Some(oldest) = oldest {
-                self.remove(oldest);
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Connections, and octets held for them.
+    pub(super) fn shares(&self) -> [ShareUse; 2] {
+        [(&self.places, self.refused[0]), (&self.octets, self.refused[1])]
+            .map(|(quota, refused)| ShareUse::of(quota, refused))
+    }
+
+    /// A place for one more; `None`: there is none to be made.
+    pub(super) fn enter(
+        &mut self,
+        peer: SocketAddr,
+        listener: ListenerId,
+        accepted: bool,
+    ) -> Option<(ConnId, Arc<Bells>)> {
+        let source = Source::of(peer.ip());
+        let (stage, holder) = match accepted {
+            true => (Stage::Silent, Holder::Unproved(source)),
+            false => (Stage::Heard, Holder::Upstream),
+        };
+        if !self.make_room(source, &holder) {
+            self.refused[0] += 1;
+            return None;
+        }
+        self.next += 1;
+        let conn = ConnId(self.next);
+        if accepted {
+            self.silent.entry(source).or_default().insert(conn);
+        }
+        self.by_peer.insert((listener, peer), conn);
+        self.places.enter(conn, holder.clone(), 1);
+        let (bells, outlet) = (Arc::new(Bells::default()), Outlet::default());
+        let known = Conn {
+            listener,
+            peer,
+            stage,
+            holder,
+            outlet,
+            read: 0,
+            counted: 0,
+            bells: bells.clone(),
+        };
+        self.open.insert(conn, known);
+        Some((conn, bells))
+    }
+
+    fn make_room(&mut self, source: Source, holder: &Holder) -> bool {
+        let own = *holder == Holder::Upstream;
+        // A source's own oldest gives way, so that a phone can register however many slow
+        // connections stand open from its address.
+        if !own
+            && let Some(silent) = self.silent.get(&source).filter(|s| s.len() >= HALF_OPEN)
+            && let Some(oldest) = silent.first().copied()
+        {
+            self.refused[0] += 1;
+            self.cut(oldest);
+        }
+        loop {
+            match self.places.ask(holder, own, 1) {
+                Room::Free => return true,
+                Room::Instead(oldest) => {
+                    self.refused[0] += 1;
+                    let first = self.silent_first(oldest);
+                    self.cut(first);
+                }
+                // Whoever fills the table cannot cut us off from the upstream.
+                Room::None(_) => {
+                    return own && self.places.used() < self.places.shares().total + OWN;
+                }
             }
         }
-        // Whoever fills the table cannot cut us off from the upstream, and gives way to others
-        // while it has proved nothing.
-        if self.open.len() < self.total + if accepted { 0 } else { OWN } {
-            return true;
+    }
+
+    /// Of a source that has to give way: who said nothing goes before who did.
+    fn silent_first(&self, oldest: ConnId) -> ConnId {
+        let source = self.open.get(&oldest).map(|c| Source::of(c.peer.ip()));
+        let silent = source.and_then(|s| self.silent.get(&s)).and_then(|s| s.first().copied());
+        silent.unwrap_or(oldest)
+    }
+
+    /// Ends a connection at once; what waits is not written.
+    pub(super) fn cut(&mut self, conn: ConnId) {
+        if let Some(bells) = self.open.get(&conn).map(|c| c.bells.clone()) {
+            bells.gone.notify_one();
         }
-        match self.unproved.oldest() {
-            Some(oldest) => self.remove(oldest),
-            None => return false,
+        self.remove(conn);
+    }
+
+    /// It is gone. True: something had still to be written.
+    pub(super) fn remove(&mut self, conn: ConnId) -> bool {
+        self.part(conn);
+        self.places.leave(conn);
+        self.octets.leave(conn);
+        self.open.remove(&conn).is_some_and(|c| c.outlet.is_unwritten())
+    }
+
+    /// Closes when what waits was written, at `until` in any case.
+    pub(super) fn close(&mut self, conn: ConnId, until: Instant) {
+        self.part(conn);
+        let Some(known) = self.open.get_mut(&conn) else { return };
+        known.stage = Stage::Closing(until);
+        known.bells.news.notify_one();
+        // Proved or not: nobody waits for it.
+        self.hold_for(conn, Holder::Unproved);
+    }
+
+    /// From now on nobody finds it.
+    fn part(&mut self, conn: ConnId) {
+        self.heard(conn);
+        let Some(known) = self.open.get(&conn) else { return };
+        let way = (known.listener, known.peer);
+        if self.by_peer.get(&way) == Some(&conn) {
+            self.by_peer.remove(&way);
         }
-        true
+    }
+
+    /// It has sent a complete message.
+    pub(super) fn heard(&mut self, conn: ConnId) {
+        let Some(known) = self.open.get_mut(&conn).filter(|c| c.stage == Stage::Silent) else {
+            return;
+        };
+        known.stage = Stage::Heard;
+        let source = Source::of(known.peer.ip());
+        if let Some(silent) = self.silent.get_mut(&source) {
+            silent.remove(&conn);
+            if silent.is_empty() {
+                self.silent.remove(&source);
+            }
+        }
+    }
+
+    /// Its peer has proved who it is. A user who holds his share already keeps this one as before.
+    pub(super) fn keep(&mut self, conn: ConnId, holder: Holder) {
+        let known = self.open.get(&conn);
+        if known.is_none_or(|c| matches!(c.stage, Stage::Closing(_)) || c.holder == holder) {
+            return;
+        }
+        if self.places.ask(&holder, false, 1) == Room::None(Full::User) {
+            return;
+        }
+        self.heard(conn);
+        self.hold_for(conn, |_| holder);
+    }
+
+    fn hold_for(&mut self, conn: ConnId, holder: impl FnOnce(Source) -> Holder) {
+        let Some(known) = self.open.get_mut(&conn) else { return };
+        known.holder = holder(Source::of(known.peer.ip()));
+        self.places.prove(conn, known.holder.clone());
+        self.octets.prove(conn, known.holder.clone());
+    }
+
+    /// The connection that carries what goes to this peer: its own, or another open one.
+    pub(super) fn to_peer(
+        &self,
+        conn: Option<ConnId>,
+        listener: ListenerId,
+        peer: SocketAddr,
+    ) -> Option<ConnId> {
+        let is_open = |conn: &ConnId| {
+            self.open.get(conn).is_some_and(|c| !matches!(c.stage, Stage::Closing(_)))
+        };
+        let other = || self.by_peer.get(&(listener, peer)).copied();
+        conn.filter(is_open).or_else(other)
+    }
+
+    /// Queues a message. A peer that does not read loses messages, not us memory.
+    pub(super) fn push(&mut self, conn: ConnId, bytes: Bytes) {
+        let Some(known) = self.open.get(&conn) else { return };
+        let growth = known.outlet.growth(&bytes);
+        let has_room = self.make_octets(conn, growth);
+        let Some(known) = self.open.get_mut(&conn) else { return };
+        if has_room {
+            self.refused[1] += known.outlet.push(bytes) as u64;
+            known.bells.news.notify_one();
+        } else {
+            self.refused[1] += 1;
+            known.outlet.lose();
+        }
+        self.count(conn);
+    }
+
+    /// What the connection's writer does next; what it was given before is written.
+    pub(super) fn take(&mut self, conn: ConnId) -> Next {
+        let Some(known) = self.open.get_mut(&conn) else { return Next::End };
+        let until = match known.stage {
+            Stage::Silent | Stage::Heard => None,
+            Stage::Closing(until) => Some(until),
+        };
+        let next = match known.outlet.take() {
+            Some(bytes) => Next::Write(bytes, until),
+            None if until.is_some() => Next::End,
+            None => Next::Wait,
+        };
+        self.count(conn);
+        next
+    }
+
+    /// So many octets of an incomplete message are held. False: there is no room for them, and the
+    /// connection has to end.
+    pub(super) fn hold(&mut self, conn: ConnId, octets: usize) -> bool {
+        let Some(before) = self.open.get(&conn).map(|c| c.read) else { return false };
+        let has_room = octets <= before || self.make_octets(conn, octets - before);
+        if let Some(known) = self.open.get_mut(&conn).filter(|_| has_room) {
+            known.read = octets;
+        }
+        self.count(conn);
+        has_room && self.open.contains_key(&conn)
+    }
+
+    /// Room for more octets of a connection. False: there is none, or it had to go itself.
+    fn make_octets(&mut self, conn: ConnId, more: usize) -> bool {
+        while let Some(known) = self.open.get(&conn) {
+            match self.octets.ask(&known.holder, known.holder == Holder::Upstream, more) {
+                Room::Free => return true,
+                Room::Instead(oldest) => {
+                    self.refused[1] += 1;
+                    self.cut(oldest);
+                }
+                Room::None(_) => return false,
+            }
+        }
+        false
+    }
+
+    /// What the connection holds may have changed.
+    fn count(&mut self, conn: ConnId) {
+        let Some(known) = self.open.get_mut(&conn) else { return };
+        let holds = known.outlet.held() + known.read;
+        match (std::mem::replace(&mut known.counted, holds), holds) {
+            (_, 0) => drop(self.octets.leave(conn)),
+            (0, _) => self.octets.enter(conn, known.holder.clone(), holds),
+            (before, now) if before != now => self.octets.weigh(conn, holds),
+            (_, _) => {}
+        }
     }
 }

@@ -1,7 +1,12 @@
-use super::table::HALF_OPEN;
+use super::connection::dial;
+use super::outlet::EACH;
+use super::table::{HALF_OPEN, Next, OCTETS};
 use super::*;
 use crate::config::Config;
-use tokio::time::pause;
+use crate::driver::inlet::{Arrivals, inlet};
+use std::net::IpAddr;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::{pause, timeout};
 
 const OPTIONS: &str = "OPTIONS sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bK1\r\n\
                        Max-Forwards: 70\r\nFrom: <sip:a@127.0.0.1>;tag=1\r\nTo: <sip:127.0.0.1>\r\n\
@@ -9,20 +14,36 @@ const OPTIONS: &str = "OPTIONS sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0
 /// Longer than every time the driver knows.
 const LONG: Duration = Duration::from_secs(3_600);
 
+/// What arrives, one at a time.
+struct Inbox(Arrivals, Vec<Arrival>);
+
+impl Inbox {
+    async fn recv(&mut self) -> Option<Arrival> {
+        if self.1.is_empty() {
+            self.0.next(&mut self.1).await;
+        }
+        (!self.1.is_empty()).then(|| self.1.remove(0))
+    }
+}
+
+fn user() -> Holder {
+    Holder::User("101".to_owned())
+}
+
 /// A listener with these limits, and what arrives there.
-async fn listening(total: usize, per_source: usize) -> (SocketAddr, mpsc::Receiver<Arrival>) {
+async fn listening(total: usize, per_source: usize) -> (SocketAddr, Inbox) {
     let (_, at, arrivals) = gate(total, per_source).await;
     (at, arrivals)
 }
 
-async fn gate(total: usize, per_source: usize) -> (Streams, SocketAddr, mpsc::Receiver<Arrival>) {
+async fn gate(total: usize, per_source: usize) -> (Streams, SocketAddr, Inbox) {
     let limits = Limits { connections: total, connections_per_source: per_source, ..limits() };
-    let (queue, arrivals) = mpsc::channel(64);
-    let socket = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let (inlet, arrivals) = inlet();
+    let socket = listen("127.0.0.1:0".parse().expect("an address")).expect("a port");
     let at = socket.local_addr().expect("bound");
-    let streams = Streams::new(Vec::new(), &limits, queue);
+    let streams = Streams::new(Vec::new(), &limits, inlet);
     tokio::spawn(streams.clone().accept(socket, ListenerId(0)));
-    (streams, at, arrivals)
+    (streams, at, Inbox(arrivals, Vec::new()))
 }
 
 fn limits() -> Limits {
@@ -34,7 +55,7 @@ async fn connect(at: SocketAddr, from: [u8; 4]) -> TcpStream {
 }
 
 /// Sends and waits until the driver has it.
-async fn say(stream: &mut TcpStream, arrivals: &mut mpsc::Receiver<Arrival>) -> ConnId {
+async fn say(stream: &mut TcpStream, arrivals: &mut Inbox) -> ConnId {
     stream.write_all(OPTIONS.as_bytes()).await.expect("written");
     match arrivals.recv().await {
         Some(Arrival::Message { flow, .. }) => flow.conn.expect("a connection"),
@@ -71,46 +92,106 @@ async fn a_connection_that_says_nothing_is_closed() {
 }
 
 #[tokio::test]
-async fn in_a_full_share_the_source_s_own_oldest_gives_way() {
-    let (streams, at, mut arrivals) = gate(100, 2).await;
+async fn in_a_full_table_the_fullest_source_s_own_oldest_gives_way_and_nobody_else() {
+    let (streams, at, mut arrivals) = gate(5, 2).await;
     let mut phone = connect(at, [127, 0, 0, 1]).await;
-    streams.keep(say(&mut phone, &mut arrivals).await);
+    streams.keep(say(&mut phone, &mut arrivals).await, user());
+    let mut other = connect(at, [127, 0, 0, 2]).await;
+    say(&mut other, &mut arrivals).await;
     let mut spoken = connect(at, [127, 0, 0, 1]).await;
     say(&mut spoken, &mut arrivals).await;
     let mut silent = connect(at, [127, 0, 0, 1]).await;
-    let mut other = connect(at, [127, 0, 0, 2]).await;
-    say(&mut other, &mut arrivals).await;
-    let mut third = connect(at, [127, 0, 0, 1]).await;
+    let mut last = connect(at, [127, 0, 0, 1]).await;
+    say(&mut last, &mut arrivals).await;
+    // All five are taken; of the fullest source, who said nothing goes before who did.
+    let mut fourth = connect(at, [127, 0, 0, 1]).await;
     assert!(closed(&mut silent).await, "who said nothing goes first");
     assert!(matches!(arrivals.recv().await, Some(Arrival::Closed(_))));
-    say(&mut third, &mut arrivals).await;
-    let mut fourth = connect(at, [127, 0, 0, 1]).await;
+    say(&mut fourth, &mut arrivals).await;
+    let mut third = connect(at, [127, 0, 0, 3]).await;
     assert!(closed(&mut spoken).await, "then the oldest that proved nothing");
     assert!(matches!(arrivals.recv().await, Some(Arrival::Closed(_))));
-    say(&mut fourth, &mut arrivals).await;
-    for stays in [&mut phone, &mut third, &mut other] {
+    say(&mut third, &mut arrivals).await;
+    for stays in [&mut phone, &mut other, &mut last, &mut fourth] {
         say(stays, &mut arrivals).await;
     }
+    let [connections, _] = streams.shares();
+    assert_eq!((connections.used, connections.total, connections.refused), (5, 5, 2));
+    assert_eq!(connections.fullest, Some(("127.0.0.1".to_owned(), 2)));
 }
 
 #[tokio::test]
-async fn in_a_full_table_the_oldest_unproved_gives_way_and_the_proved_to_nobody() {
-    let (streams, at, mut arrivals) = gate(3, 3).await;
-    let mut phone = connect(at, [127, 0, 0, 1]).await;
-    streams.keep(say(&mut phone, &mut arrivals).await);
-    let mut oldest = connect(at, [127, 0, 0, 2]).await;
-    let mut other = connect(at, [127, 0, 0, 2]).await;
-    let mut late = connect(at, [127, 0, 0, 3]).await;
-    assert!(closed(&mut oldest).await);
-    assert!(matches!(arrivals.recv().await, Some(Arrival::Closed(_))));
-    streams.keep(say(&mut late, &mut arrivals).await);
-    streams.keep(say(&mut other, &mut arrivals).await);
-    say(&mut phone, &mut arrivals).await;
+async fn a_tenth_is_for_the_proved_and_they_give_way_to_nobody() {
+    let (streams, at, mut arrivals) = gate(10, 10).await;
+    let mut phones = Vec::new();
+    for n in 0..9 {
+        let mut phone = connect(at, [127, 0, 1, n]).await;
+        let conn = say(&mut phone, &mut arrivals).await;
+        streams.keep(conn, Holder::User(n.to_string()));
+        phones.push(phone);
+    }
     let mut none = connect(at, [127, 0, 0, 4]).await;
-    assert!(closed(&mut none).await, "all three have proved themselves");
-    drop(other);
+    assert!(closed(&mut none).await, "the last place is reserve");
+    assert_eq!(streams.shares()[0].refused, 1);
+    drop(phones.pop());
     assert!(matches!(arrivals.recv().await, Some(Arrival::Closed(_))));
-    say(&mut connect(at, [127, 0, 0, 4]).await, &mut arrivals).await;
+    let mut late = connect(at, [127, 0, 0, 4]).await;
+    say(&mut late, &mut arrivals).await;
+    for phone in &mut phones {
+        say(phone, &mut arrivals).await;
+    }
+}
+
+#[test]
+fn a_user_who_opens_connection_after_connection_keeps_his_share_of_them() {
+    let limits = Limits { connections: 10, connections_per_source: 2, ..limits() };
+    let mut table = Table::new(&limits);
+    let enter = |table: &mut Table, ip: u8| {
+        let peer = SocketAddr::from(([192, 0, 2, ip], 5060));
+        table.enter(peer, ListenerId(0), true).expect("a place").0
+    };
+    let his: Vec<ConnId> = (1..9)
+        .map(|ip| {
+            let conn = enter(&mut table, ip);
+            table.keep(conn, user());
+            conn
+        })
+        .collect();
+    let phones: Vec<ConnId> = (11..16)
+        .map(|ip| {
+            let conn = enter(&mut table, ip);
+            table.keep(conn, Holder::User(ip.to_string()));
+            conn
+        })
+        .collect();
+    let held = |conns: &[ConnId]| {
+        let nowhere = "192.0.2.99:1".parse().expect("an address");
+        let there = |conn: &&ConnId| table.to_peer(Some(**conn), ListenerId(0), nowhere).is_some();
+        conns.iter().filter(there).count()
+    };
+    assert_eq!(
+        (held(&his), held(&phones)),
+        (4, 5),
+        "half of an empty table, and no more of a full"
+    );
+}
+
+#[test]
+fn addresses_of_one_network_of_ipv6_share_a_share() {
+    let limits = Limits { connections: 4, connections_per_source: 1, ..limits() };
+    let mut table = Table::new(&limits);
+    let mut enter = |peer: &str| {
+        table.enter(peer.parse().expect("an address"), ListenerId(0), true).expect("a place").0
+    };
+    let other = enter("[2001:db8:0:2::1]:5060");
+    let all = [1, 2, 3].map(|n| enter(&format!("[2001:db8:0:1::{n}]:5060")));
+    enter("[2001:db8:0:1::4]:5060");
+    let there = |table: &Table, conn| {
+        let peer = "[2001:db8::ffff]:1".parse().expect("an address");
+        table.to_peer(Some(conn), ListenerId(0), peer).is_some()
+    };
+    assert!(there(&table, other));
+    assert_eq!(all.map(|conn| there(&table, conn)), [false, true, true]);
 }
 
 #[tokio::test]
@@ -149,14 +230,9 @@ async fn what_a_gone_connection_should_have_carried_is_told_and_nobody_is_called
 
 #[tokio::test]
 async fn a_full_table_leaves_room_for_connections_of_our_own() {
-    let (queue, mut arrivals) = mpsc::channel(64);
-    let full = Limits { connections: 1, connections_per_source: 1, ..limits() };
-    let streams = Streams::new(Vec::new(), &full, queue);
-    let own = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let at = own.local_addr().expect("bound");
-    tokio::spawn(streams.clone().accept(own, ListenerId(0)));
-    let mut stranger = connect(at, [127, 0, 0, 1]).await;
-    say(&mut stranger, &mut arrivals).await;
+    let (streams, at, mut arrivals) = gate(1, 1).await;
+    let mut phone = connect(at, [127, 0, 0, 1]).await;
+    streams.keep(say(&mut phone, &mut arrivals).await, user());
     let upstream = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let peer = upstream.local_addr().expect("bound");
     let flow = Flow { listener: ListenerId(0), transport: Transport::Tcp, peer, conn: None };
@@ -165,4 +241,111 @@ async fn a_full_table_leaves_room_for_connections_of_our_own() {
     let mut buffer = vec![0; OPTIONS.len()];
     got.read_exact(&mut buffer).await.expect("the message");
     assert_eq!(buffer, OPTIONS.as_bytes());
+}
+
+/// An answer of about 1,000 octets.
+fn answer(n: usize) -> Bytes {
+    format!("SIP/2.0 200 OK\r\nX: {n} {}\r\n\r\n", "x".repeat(1_000)).into()
+}
+
+#[tokio::test]
+async fn who_never_reads_holds_few_octets_and_is_closed() {
+    let (streams, at, mut arrivals) = gate(10, 10).await;
+    let mut deaf = connect(at, [127, 0, 0, 1]).await;
+    let conn = say(&mut deaf, &mut arrivals).await;
+    let peer = deaf.local_addr().expect("bound");
+    let flow = Flow { listener: ListenerId(0), transport: Transport::Tcp, peer, conn: Some(conn) };
+    for n in 0..5_000 {
+        streams.send(flow, answer(n));
+        tokio::task::yield_now().await;
+    }
+    let [_, octets] = streams.shares();
+    assert!(octets.used <= EACH as u64, "{octets:?}");
+    assert!(octets.refused > 1_000, "the oldest are lost, and counted: {octets:?}");
+    pause();
+    let told = timeout(LONG, arrivals.recv()).await.expect("it is closed");
+    assert!(matches!(told, Some(Arrival::Failed(f)) if f == flow), "{told:?}");
+    assert!(matches!(arrivals.recv().await, Some(Arrival::Closed(c)) if c == conn));
+    assert_eq!((streams.len(), streams.shares()[1].used), (0, 0));
+}
+
+#[tokio::test]
+async fn a_connection_that_is_closed_waits_for_no_peer_that_does_not_read() {
+    let (streams, at, mut arrivals) = gate(10, 10).await;
+    let mut deaf = connect(at, [127, 0, 0, 1]).await;
+    let conn = say(&mut deaf, &mut arrivals).await;
+    let peer = deaf.local_addr().expect("bound");
+    let flow = Flow { listener: ListenerId(0), transport: Transport::Tcp, peer, conn: Some(conn) };
+    for n in 0..2_000 {
+        streams.send(flow, answer(n));
+        tokio::task::yield_now().await;
+    }
+    streams.close(conn);
+    assert_eq!(streams.len(), 1, "it holds its place until it is gone");
+    pause();
+    let begun = Instant::now();
+    while !streams.is_empty() {
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert!(begun.elapsed() <= WRITTEN + Duration::from_secs(1));
+}
+
+#[test]
+fn octets_of_all_connections_have_a_total_and_the_fullest_source_gives_way() {
+    let limits = Limits { connections: 2_000, connections_per_source: 2_000, ..limits() };
+    let mut table = Table::new(&limits);
+    let mut enter = |ip: [u8; 4], port| {
+        let peer = SocketAddr::new(IpAddr::from(ip), port);
+        table.enter(peer, ListenerId(0), true).expect("a place").0
+    };
+    let victim = enter([192, 0, 2, 1], 1);
+    let phone = enter([192, 0, 2, 2], 1);
+    let crowd: Vec<ConnId> = (0..32).map(|n| enter([192, 0, 2, 3], n)).collect();
+    crowd.iter().for_each(|conn| table.heard(*conn));
+    let more: Vec<ConnId> = (0..300_u16)
+        .map(|n| {
+            let peer = SocketAddr::from(([192, 0, 2, 3], 100 + n));
+            let conn = table.enter(peer, ListenerId(0), true).expect("a place").0;
+            table.heard(conn);
+            conn
+        })
+        .collect();
+    table.keep(phone, user());
+    assert!(table.hold(victim, 60_000) && table.hold(phone, 60_000));
+    for conn in crowd.iter().chain(&more) {
+        table.hold(*conn, 65_535);
+        for _ in 0..200 {
+            table.push(*conn, answer(0));
+        }
+        assert!(table.shares()[1].used <= (OCTETS - OCTETS / 10) as u64);
+    }
+    assert!(table.shares()[1].refused > 0);
+    assert!(matches!(table.take(crowd[0]), Next::End), "the oldest of the fullest source is cut");
+    table.push(victim, answer(1));
+    assert!(matches!(table.take(victim), Next::Write(..)), "nobody else is");
+    table.push(phone, answer(1));
+    assert!(matches!(table.take(phone), Next::Write(..)));
+}
+
+#[tokio::test]
+async fn a_crowd_that_has_to_go_is_gone_at_once_though_it_never_reads() {
+    let (streams, at, mut arrivals) = gate(4, 4).await;
+    let mut deaf = Vec::new();
+    for _ in 0..4 {
+        let mut stream = connect(at, [127, 0, 0, 1]).await;
+        let conn = say(&mut stream, &mut arrivals).await;
+        let peer = stream.local_addr().expect("bound");
+        let (listener, transport) = (ListenerId(0), Transport::Tcp);
+        let flow = Flow { listener, transport, peer, conn: Some(conn) };
+        for n in 0..500 {
+            streams.send(flow, answer(n));
+            tokio::task::yield_now().await;
+        }
+        deaf.push(stream);
+    }
+    let mut new = connect(at, [127, 0, 0, 2]).await;
+    // No time passes, and its octets are free.
+    assert!(matches!(arrivals.recv().await, Some(Arrival::Closed(_))));
+    say(&mut new, &mut arrivals).await;
+    assert!(streams.shares()[1].used <= 3 * EACH as u64);
 }

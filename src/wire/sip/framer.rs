@@ -4,7 +4,7 @@
 use super::text::is_token_char;
 use super::{Message, Refusal, RejectReason, lines, start_line};
 use crate::wire::limits;
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 
 /// What a stream held.
 #[derive(Debug)]
@@ -68,6 +68,12 @@ impl Framer {
                 }
             }
         }
+    }
+
+    /// Octets held.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.buffer.len()
     }
 
     /// True while octets of an incomplete message wait (blank lines are none).
@@ -143,7 +149,13 @@ impl Framer {
             return None;
         }
         self.state = State::Between;
-        Some(Framed::Message(self.buffer.split_to(total).freeze()))
+        // A copy of its own: whoever keeps a message does not keep what came before and after it.
+        let message = Bytes::copy_from_slice(self.buffer.get(..total).unwrap_or_default());
+        self.buffer.advance(total);
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
+        Some(Framed::Message(message))
     }
 
     /// What may belong to one message: the answer must not depend on how much came at once.

@@ -1,0 +1,170 @@
+//! The tasks of one connection: it reads, frames and writes, each with a deadline, and ends when
+//! its place is taken. It never decides who gives way.
+
+use super::Streams;
+use super::table::{Bells, Next};
+use crate::driver::Arrival;
+use crate::ground::Flow;
+use crate::wire::sip::{Framed, Framer};
+use bytes::Bytes;
+use socket2::{SockRef, TcpKeepalive};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+/// A message that has begun is complete within this, the first one and every other.
+const COMPLETE: Duration = Duration::from_secs(10);
+/// A message is written within this, or its peer does not read.
+pub(super) const WRITTEN: Duration = Duration::from_secs(10);
+/// Nothing at all before the first message: closed after this.
+const QUIET: Duration = Duration::from_secs(60);
+/// Connecting takes at most this.
+const CONNECT: Duration = Duration::from_secs(5);
+/// A peer that is gone without a word is noticed after about two minutes.
+const PROBE: Duration = Duration::from_secs(30);
+/// Messages of one connection that wait for the event loop; it reads on when that has done one.
+const AHEAD: usize = 8;
+/// Octets read at once.
+const CHUNK: usize = 16 * 1024;
+/// Octets that the kernel may hold for one connection each way, before it doubles them. What a peer
+/// does not read is our memory, too.
+const KERNEL: u32 = 64 * 1024;
+
+/// A socket that holds no more of a peer that does not read than it must.
+pub(super) fn socket(v4: bool) -> io::Result<TcpSocket> {
+    let socket = if v4 { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // Best effort; accepted connections inherit it.
+    let _ = socket.set_send_buffer_size(KERNEL);
+    let _ = socket.set_recv_buffer_size(KERNEL);
+    Ok(socket)
+}
+
+pub(super) async fn dial(peer: SocketAddr, local: Option<IpAddr>) -> io::Result<TcpStream> {
+    let socket = socket(peer.is_ipv4())?;
+    if let Some(ip) = local {
+        socket.bind(SocketAddr::new(ip, 0))?;
+    }
+    socket.connect(peer).await
+}
+
+impl Streams {
+    pub(super) async fn connect(self, flow: Flow, local: Option<IpAddr>, bells: Arc<Bells>) {
+        match timeout(CONNECT, dial(flow.peer, local)).await {
+            Ok(Ok(stream)) => self.run(stream, flow, bells, false).await,
+            Ok(Err(_)) | Err(_) => {
+                self.forget(&flow);
+                self.inlet.tell(Arrival::Failed(flow)).await;
+            }
+        }
+    }
+
+    pub(super) async fn run(self, stream: TcpStream, flow: Flow, bells: Arc<Bells>, new: bool) {
+        let _ = stream.set_nodelay(true);
+        let probes = TcpKeepalive::new().with_time(PROBE).with_interval(PROBE).with_retries(3);
+        let _ = SockRef::from(&stream).set_tcp_keepalive(&probes);
+        let (read, write) = stream.into_split();
+        tokio::select! {
+            () = self.read(read, flow, new) => {}
+            () = self.write(write, flow, &bells) => {}
+            () = bells.gone.notified() => {}
+        }
+        // What was not written any more is not lost without a word.
+        if self.forget(&flow) {
+            self.inlet.tell(Arrival::Failed(flow)).await;
+        }
+        if let Some(conn) = flow.conn {
+            self.inlet.tell(Arrival::Closed(conn)).await;
+        }
+    }
+
+    async fn read(&self, read: OwnedReadHalf, flow: Flow, mut half: bool) {
+        let mut framer = Framer::default();
+        let turns = Arc::new(Semaphore::new(AHEAD));
+        let mut deadline = None;
+        loop {
+            let quiet = half.then(|| Instant::now() + QUIET);
+            let ready = match deadline.or(quiet) {
+                Some(until) => timeout_at(until, read.readable()).await,
+                None => Ok(read.readable().await),
+            };
+            if !matches!(ready, Ok(Ok(()))) {
+                return;
+            }
+            match receive(&read, &mut framer) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(_) => return,
+            }
+            if !self.holds(&flow, &framer) {
+                return;
+            }
+            while let Some(item) = framer.next() {
+                match item {
+                    Framed::Message(bytes) => {
+                        if std::mem::take(&mut half) {
+                            self.heard(&flow);
+                        }
+                        deadline = None;
+                        let Ok(turn) = turns.clone().acquire_owned().await else { return };
+                        if !self.inlet.hand_over(flow, bytes, turn).await {
+                            return;
+                        }
+                    }
+                    Framed::Ping => self.send(flow, Bytes::from_static(b"\r\n")),
+                    Framed::Refused(refusal) => {
+                        self.inlet.tell(Arrival::Refused { flow, refusal }).await;
+                        // Time for the answer to be queued and written.
+                        sleep(Duration::from_millis(200)).await;
+                        return;
+                    }
+                }
+            }
+            if !self.holds(&flow, &framer) {
+                return;
+            }
+            if framer.is_partial() {
+                deadline.get_or_insert_with(|| Instant::now() + COMPLETE);
+            }
+        }
+    }
+
+    /// Counts what the framer holds. False: there is no room for it.
+    fn holds(&self, flow: &Flow, framer: &Framer) -> bool {
+        flow.conn.is_some_and(|conn| self.table().hold(conn, framer.held()))
+    }
+
+    /// Writes what waits, until the connection is to be closed, or its peer does not read.
+    async fn write(&self, mut write: OwnedWriteHalf, flow: Flow, bells: &Bells) {
+        let Some(conn) = flow.conn else { return };
+        loop {
+            let next = self.table().take(conn);
+            match next {
+                Next::Write(bytes, until) => {
+                    let own = Instant::now() + WRITTEN;
+                    let until = until.map_or(own, |until| until.min(own));
+                    let written = timeout_at(until, write.write_all(&bytes)).await;
+                    if !matches!(written, Ok(Ok(()))) {
+                        return;
+                    }
+                }
+                Next::Wait => bells.news.notified().await,
+                Next::End => return,
+            }
+        }
+    }
+}
+
+/// Reads once what is there. No memory is kept for a connection that says nothing.
+fn receive(read: &OwnedReadHalf, framer: &mut Framer) -> io::Result<usize> {
+    let mut chunk = [0_u8; CHUNK];
+    let size = read.try_read(&mut chunk)?;
+    framer.push(chunk.get(..size).unwrap_or_default());
+    Ok(size)
+}
