@@ -168,7 +168,7 @@ fn a_6xx_of_one_branch_cancels_the_others() {
 }
 
 /// What a stateless proxy does with a request: its own Via and Record-Route on top, a new target.
-fn proxied(got: &Msg, target: &str, branch: &str) -> Text {
+pub(crate) fn proxied(got: &Msg, target: &str, branch: &str) -> Text {
     let mut rows = vec![
         ("Via".to_owned(), format!("SIP/2.0/UDP 203.0.113.10:5060;branch={branch}")),
         ("Record-Route".to_owned(), "<sip:203.0.113.10;lr>".to_owned()),
@@ -187,7 +187,7 @@ fn proxied(got: &Msg, target: &str, branch: &str) -> Text {
 }
 
 /// … and with a response: the top Via goes.
-fn returned(got: &Msg) -> Text {
+pub(crate) fn returned(got: &Msg) -> Text {
     let mut rows = got.rows.clone();
     rows.retain(|(name, _)| name != "Content-Length");
     let via = rows.iter().position(|(name, _)| name == "Via").expect("its own");

@@ -34,6 +34,7 @@ mod limits;
 mod listed;
 mod lost_flows;
 mod media;
+mod media_loops;
 mod numbers;
 mod other_ports;
 mod policy;

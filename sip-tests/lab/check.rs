@@ -5,7 +5,7 @@ use crate::lab::site;
 use portreeve::audit::Record;
 use portreeve::audit::Ruling;
 use portreeve::ground::Mono;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -137,6 +137,28 @@ fn names(text: &str, prefix: &str) -> bool {
     })
 }
 
+/// No packet can come back to a stream that it has left: from every leg, the way by our own ports
+/// ends.
+fn nothing_circles(lab: &Lab) {
+    let streams = &lab.relay.open;
+    let legs = streams.iter().flat_map(|(id, s)| [0, 1].map(|leg| (*id, leg, s.legs[leg])));
+    let ours: HashMap<SocketAddr, _> =
+        legs.map(|(id, leg, c)| ((c.bind, c.port).into(), (id, leg))).collect();
+    let even = |at: SocketAddr| SocketAddr::new(at.ip(), at.port() & !1);
+    for (id, s) in streams {
+        for leg in [0, 1] {
+            let mut to = s.legs[leg].party.rtp;
+            for _ in 0..=streams.len() {
+                let Some((next, came)) = to.and_then(|at| ours.get(&even(at))) else { break };
+                assert_ne!((*next, *came), (*id, leg), "{id:?} hears itself: {streams:?}");
+                let left: usize = 1 - came;
+                assert_ne!((*next, left), (*id, leg), "{id:?} circles: {streams:?}");
+                to = streams[next].legs[left].party.rtp;
+            }
+        }
+    }
+}
+
 /// After every step: the ports in use are those of the open streams.
 pub(crate) fn after_step(lab: &mut Lab) {
     let every = lab.checks.every.max(1);
@@ -145,6 +167,7 @@ pub(crate) fn after_step(lab: &mut Lab) {
         return;
     }
     all_end(lab);
+    nothing_circles(lab);
     let stats = lab.stats();
     let used: usize = stats.now.ports.iter().map(|p| p.used).sum();
     assert_eq!(used, lab.relay.open.len() * 4, "ports in use, four a stream");

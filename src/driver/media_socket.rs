@@ -101,7 +101,10 @@ impl MediaSocket {
         }
         match source {
             Source::Unknown => self.socket.detach_filter()?,
-            Source::Host(host) => self.socket.attach_filter(program(host, None, sample).code())?,
+            // Which ports of a host of ours are the relay's is looked at in user space.
+            Source::Host(host) | Source::Neighbour(host, _) => {
+                self.socket.attach_filter(program(host, None, sample).code())?;
+            }
             Source::Exactly(addr) => {
                 self.socket.attach_filter(program(addr.ip(), Some(addr.port()), sample).code())?;
             }

@@ -152,7 +152,8 @@ impl Calls {
         CallNo(self.numbers.next())
     }
 
-    /// A call or subscription begins; `caller` is its sender.
+    /// A call or subscription begins; `caller` is its sender, `before` the pass that it had before
+    /// (see [`Self::pass_before`]).
     pub(crate) fn begin(
         &mut self,
         w: &World,
@@ -160,10 +161,12 @@ impl Calls {
         no: CallNo,
         kind: Kind,
         caller: LegState,
+        before: Option<u64>,
     ) {
         self.table.insert(Call {
             no,
             token: w.number(),
+            before,
             kind,
             state: State::Early,
             caller,

@@ -7,12 +7,13 @@ use super::analysis::answer::{self, Answer};
 use super::analysis::body::{BodyRefusal, Carrier, Role, Way};
 use super::analysis::headers::{Crossing, carry, foreign_routes};
 use super::attempt::{Attempt, Route};
-use super::calls::{Face, Kind, LegState, Said, Speaker};
+use super::calls::{Calls, Face, Kind, LegState, Said, Speaker};
 use super::ids::{PassId, ServerId};
 use super::outbox::Outbox;
 use super::output::Level;
 use super::phones::{Home, Phones};
 use super::purpose::Purpose;
+use super::upstreams::Upstreams;
 use super::world::World;
 use crate::audit::{Outcome, SecurityClass};
 use crate::config::Allow;
@@ -203,7 +204,8 @@ impl Engine {
             upstream: a.sender.upstream,
             home: user.and_then(|user| self.phones.home(&self.world, i, user)),
         };
-        self.calls.begin(&self.world, a, no, kind, caller);
+        let before = spirals_from(&self.world, &self.calls, &self.upstreams, a);
+        self.calls.begin(&self.world, a, no, kind, caller, before);
     }
 
     /// Sends the request to every leg.
@@ -283,6 +285,14 @@ impl Engine {
             self.calls.end_attempt(w, out, no, r.status, outcome);
         }
     }
+}
+
+/// The call whose other pass this is: what we showed its far side comes back from there.
+fn spirals_from(w: &World, calls: &Calls, upstreams: &Upstreams, a: &Attempt) -> Option<u64> {
+    let (i, upstream) = (&a.incoming, a.sender.upstream);
+    calls.pass_before(w, i, upstream, |peer| {
+        peer == i.flow.peer.ip() || upstream.is_some_and(|id| upstreams.is_source(w, id, peer))
+    })
 }
 
 /// The side a request goes to.

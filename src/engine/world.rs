@@ -4,8 +4,10 @@
 pub(crate) mod net;
 mod random;
 pub mod seal;
+mod target;
 
 pub(crate) use net::{Net, changed_keepalives, host_text};
+pub(crate) use target::Unfit;
 
 use super::ids::UpstreamId;
 use super::transactions::Timing;

@@ -22,6 +22,14 @@ pub enum Expect {
     /// `learn = "same-ip"`: this host; its port is learned once, before anything was accepted
     /// from another port, then pinned until the next [`Command::Update`] that changes the party.
     SameIp(IpAddr),
+    /// As `SameIp`, where the party stands on a host of ours: a packet from a port that the relay
+    /// may lend is one that we sent, and never taken.
+    Neighbour {
+        /// The host.
+        host: IpAddr,
+        /// First and last port that the relay lends there.
+        ours: (u16, u16),
+    },
 }
 
 /// The far party of one leg, from its SDP (or, behind a NAT, from its signalling source).

@@ -40,6 +40,8 @@ pub enum Source {
     Unknown,
     /// Any port of this host (`same-ip`, nothing learned yet).
     Host(IpAddr),
+    /// Any port of a host of ours but these, the first and the last that the relay lends.
+    Neighbour(IpAddr, (u16, u16)),
     /// This address and port only.
     Exactly(SocketAddr),
 }
@@ -51,7 +53,19 @@ impl Source {
         match self {
             Self::Unknown => false,
             Self::Host(host) => from.ip() == host,
+            Self::Neighbour(host, (first, last)) => {
+                from.ip() == host && !(first..=last).contains(&from.port())
+            }
             Self::Exactly(addr) => same(addr, from),
+        }
+    }
+
+    /// Whether the first packet that is taken says from where the others come.
+    #[must_use]
+    pub fn is_learned(self) -> bool {
+        match self {
+            Self::Unknown | Self::Exactly(_) => false,
+            Self::Host(_) | Self::Neighbour(..) => true,
         }
     }
 }
@@ -92,7 +106,7 @@ impl FlowState {
     pub(super) fn expected(&self) -> Option<SocketAddr> {
         match self.source {
             Source::Unknown => None,
-            Source::Host(_) => self.named,
+            Source::Host(_) | Source::Neighbour(..) => self.named,
             Source::Exactly(addr) => Some(addr),
         }
     }
@@ -114,8 +128,11 @@ impl FlowState {
         self.source = match (expect, self.pinned, self.named) {
             (Expect::Nobody, ..) | (Expect::Exact, _, None) => Source::Unknown,
             (Expect::Exact, _, Some(addr)) => Source::Exactly(addr),
-            (Expect::SameIp(_), Some(pinned), _) => Source::Exactly(pinned),
+            (Expect::SameIp(_) | Expect::Neighbour { .. }, Some(pinned), _) => {
+                Source::Exactly(pinned)
+            }
             (Expect::SameIp(host), None, _) => Source::Host(host),
+            (Expect::Neighbour { host, ours }, None, _) => Source::Neighbour(host, ours),
         };
         // What is expected now is nobody's past.
         if self.previous.is_some_and(|p| self.named.is_some_and(|n| same(n, p))) {
@@ -124,23 +141,48 @@ impl FlowState {
     }
 }
 
+/// The sockets of a stream: both legs' pairs, by their even ports.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sockets(pub(super) [SocketAddr; 2]);
+
+impl Sockets {
+    fn hold(&self, at: SocketAddr) -> bool {
+        self.0.iter().any(|own| own.ip() == at.ip() && own.port() == at.port() & !1)
+    }
+
+    /// A party as it may be: what names the stream's own sockets names nobody. The engine refuses
+    /// it before; a packet that we sent is not taken whatever the engine let pass.
+    fn without_ours(&self, party: Party) -> Party {
+        let other = |at: Option<SocketAddr>| at.filter(|at| !self.hold(*at));
+        Party { rtp: other(party.rtp), rtcp: other(party.rtcp), ..party }
+    }
+}
+
 /// Both flows of one leg with the party they serve.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LegFlows {
+    own: Sockets,
     party: Party,
     pub(super) flows: [FlowState; 2],
 }
 
 impl LegFlows {
-    pub(super) fn new(party: Party) -> Self {
-        let mut leg = Self { party: Party::UNKNOWN, flows: [FlowState::new(); 2] };
+    pub(super) fn new(own: Sockets, party: Party) -> Self {
+        let mut leg = Self { own, party: Party::UNKNOWN, flows: [FlowState::new(); 2] };
         leg.update(party);
         leg
+    }
+
+    /// Whether a flow takes a packet from there.
+    pub(super) fn takes(&self, lane: Lane, from: SocketAddr) -> bool {
+        let source = self.flows[lane.index()].source;
+        source.takes(from) && !(source.is_learned() && self.own.hold(from))
     }
 
     /// The party changed. Returns false when nothing did, so that no pin is lost for a re-INVITE
     /// that only refreshes.
     pub(super) fn update(&mut self, party: Party) -> bool {
+        let party = self.own.without_ours(party);
         if party == self.party {
             return false;
         }
@@ -192,6 +234,10 @@ mod tests {
         s.parse().unwrap()
     }
 
+    fn alone(party: Party) -> LegFlows {
+        LegFlows::new(Sockets([addr("198.51.100.1:20000"), addr("198.51.100.1:20002")]), party)
+    }
+
     fn same_ip(rtp: Option<&str>, rtcp: Option<&str>) -> Party {
         let host = addr("192.0.2.1:0").ip();
         Party { rtp: rtp.map(addr), rtcp: rtcp.map(addr), expect: Expect::SameIp(host) }
@@ -208,14 +254,14 @@ mod tests {
     #[test]
     fn an_exact_party_is_source_and_destination() {
         let (rtp, rtcp) = (addr("192.0.2.1:4000"), addr("192.0.2.9:4009"));
-        let leg = LegFlows::new(Party { rtp: Some(rtp), rtcp: Some(rtcp), expect: Expect::Exact });
+        let leg = alone(Party { rtp: Some(rtp), rtcp: Some(rtcp), expect: Expect::Exact });
         assert_eq!(sources(&leg), [Source::Exactly(rtp), Source::Exactly(rtcp)]);
         assert_eq!(targets(&leg), [Some(rtp), Some(rtcp)]);
     }
 
     #[test]
     fn an_unknown_party_takes_and_gets_nothing() {
-        let leg = LegFlows::new(Party::UNKNOWN);
+        let leg = alone(Party::UNKNOWN);
         assert_eq!(sources(&leg), [Source::Unknown; 2]);
         assert_eq!(targets(&leg), [None; 2]);
         assert!(!leg.flows[0].source.takes(addr("192.0.2.1:4000")));
@@ -223,7 +269,7 @@ mod tests {
 
     #[test]
     fn rtp_and_rtcp_are_learned_apart() {
-        let mut leg = LegFlows::new(same_ip(Some("192.0.2.1:4000"), Some("192.0.2.1:4001")));
+        let mut leg = alone(same_ip(Some("192.0.2.1:4000"), Some("192.0.2.1:4001")));
         assert!(leg.pin(Lane::Rtp, addr("192.0.2.1:7000")));
         let host = addr("192.0.2.1:0").ip();
         assert_eq!(sources(&leg), [Source::Exactly(addr("192.0.2.1:7000")), Source::Host(host)]);
@@ -234,7 +280,7 @@ mod tests {
 
     #[test]
     fn unknown_rtcp_goes_beside_the_learned_rtp() {
-        let mut leg = LegFlows::new(same_ip(Some("192.0.2.1:4000"), None));
+        let mut leg = alone(same_ip(Some("192.0.2.1:4000"), None));
         assert_eq!(targets(&leg)[1], None);
         leg.pin(Lane::Rtp, addr("192.0.2.1:7000"));
         assert_eq!(targets(&leg)[1], Some(addr("192.0.2.1:7001")));
@@ -244,7 +290,7 @@ mod tests {
 
     #[test]
     fn the_highest_port_has_no_neighbour() {
-        let mut leg = LegFlows::new(same_ip(Some("192.0.2.1:4000"), None));
+        let mut leg = alone(same_ip(Some("192.0.2.1:4000"), None));
         leg.pin(Lane::Rtp, addr("192.0.2.1:65535"));
         assert_eq!(targets(&leg)[1], None);
     }
@@ -252,7 +298,7 @@ mod tests {
     #[test]
     fn an_update_that_changes_nothing_keeps_the_pin() {
         let party = same_ip(Some("192.0.2.1:4000"), Some("192.0.2.1:4001"));
-        let mut leg = LegFlows::new(party);
+        let mut leg = alone(party);
         leg.pin(Lane::Rtp, addr("192.0.2.1:7000"));
         assert!(!leg.update(party));
         assert_eq!(leg.flows[0].source, Source::Exactly(addr("192.0.2.1:7000")));
@@ -261,7 +307,7 @@ mod tests {
     #[test]
     fn hold_and_resume_keep_the_pin_but_hold_sends_nothing() {
         let party = same_ip(Some("192.0.2.1:4000"), Some("192.0.2.1:4001"));
-        let mut leg = LegFlows::new(party);
+        let mut leg = alone(party);
         leg.pin(Lane::Rtp, addr("192.0.2.1:7000"));
         assert!(leg.update(same_ip(None, None)));
         assert_eq!(targets(&leg), [None; 2]);
@@ -272,7 +318,7 @@ mod tests {
 
     #[test]
     fn a_new_address_forgets_the_pin_and_remembers_whom_it_replaced() {
-        let mut leg = LegFlows::new(same_ip(Some("192.0.2.1:4000"), Some("192.0.2.1:4001")));
+        let mut leg = alone(same_ip(Some("192.0.2.1:4000"), Some("192.0.2.1:4001")));
         leg.pin(Lane::Rtp, addr("192.0.2.1:7000"));
         leg.update(same_ip(Some("192.0.2.1:5000"), Some("192.0.2.1:4001")));
         assert_eq!(leg.flows[0].source, Source::Host(addr("192.0.2.1:0").ip()));
@@ -284,7 +330,7 @@ mod tests {
 
     #[test]
     fn another_host_resets_both_flows() {
-        let mut leg = LegFlows::new(same_ip(Some("192.0.2.1:4000"), Some("192.0.2.1:4001")));
+        let mut leg = alone(same_ip(Some("192.0.2.1:4000"), Some("192.0.2.1:4001")));
         leg.pin(Lane::Rtp, addr("192.0.2.1:7000"));
         leg.pin(Lane::Rtcp, addr("192.0.2.1:7001"));
         let host = addr("198.51.100.7:0").ip();
@@ -296,8 +342,38 @@ mod tests {
     #[test]
     fn scope_and_flow_label_do_not_make_a_stranger() {
         let named = addr("[fe80::1%3]:4000");
-        let leg = LegFlows::new(Party { rtp: Some(named), rtcp: None, expect: Expect::Exact });
+        let leg = alone(Party { rtp: Some(named), rtcp: None, expect: Expect::Exact });
         assert!(leg.flows[0].source.takes(addr("[fe80::1]:4000")));
         assert!(!leg.flows[0].source.takes(addr("[fe80::2]:4000")));
+    }
+
+    #[test]
+    fn a_stream_neither_sends_to_its_own_sockets_nor_takes_from_them() {
+        for port in 20_000..=20_003 {
+            let own = SocketAddr::new(addr("198.51.100.1:0").ip(), port);
+            let leg = alone(Party { rtp: Some(own), rtcp: Some(own), expect: Expect::Exact });
+            assert_eq!(targets(&leg), [None; 2]);
+            assert_eq!(sources(&leg), [Source::Unknown; 2]);
+            let leg = alone(Party { rtp: None, rtcp: None, expect: Expect::SameIp(own.ip()) });
+            assert!(!leg.takes(Lane::Rtp, own) && !leg.takes(Lane::Rtcp, own));
+        }
+        let beside = addr("198.51.100.1:20004");
+        let leg = alone(Party { rtp: Some(beside), rtcp: None, expect: Expect::Exact });
+        assert_eq!(targets(&leg)[0], Some(beside), "the other pass of a spiral");
+        assert!(leg.takes(Lane::Rtp, beside));
+    }
+
+    #[test]
+    fn of_a_host_of_ours_no_port_that_may_be_lent_is_learned() {
+        let host = addr("198.51.100.1:0").ip();
+        let expect = Expect::Neighbour { host, ours: (20_000, 20_999) };
+        let mut leg = alone(Party { rtp: Some(addr("198.51.100.1:4000")), rtcp: None, expect });
+        for port in [20_000, 20_500, 20_999] {
+            assert!(!leg.takes(Lane::Rtp, SocketAddr::new(host, port)));
+        }
+        assert!(!leg.takes(Lane::Rtp, addr("198.51.100.2:4000")));
+        assert!(leg.takes(Lane::Rtp, addr("198.51.100.1:5000")));
+        leg.pin(Lane::Rtp, addr("198.51.100.1:5000"));
+        assert_eq!(sources(&leg)[0], Source::Exactly(addr("198.51.100.1:5000")));
     }
 }

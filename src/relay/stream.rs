@@ -15,7 +15,7 @@ pub use decision::{Decision, Own, Transmit, Verdict};
 use super::burst::Burst;
 use super::command::{Counters, DropReason, Event, Leg, LegConfig, Party, StreamId};
 use super::content::Content;
-use super::flow::{Lane, LegFlows, Source};
+use super::flow::{Lane, LegFlows, Sockets, Source};
 use super::meter::Meter;
 use super::quality::Codecs;
 use crate::ground::{Mono, Side};
@@ -62,10 +62,11 @@ impl Stream {
     pub fn new(id: StreamId, legs: &[LegConfig; 2], idle: Option<Duration>, now: Mono) -> Self {
         let mut timers = Timers::default();
         timers.set(Timer::Idle, idle.map(|limit| now + limit));
+        let own = Sockets([0, 1].map(|i| SocketAddr::new(legs[i].bind, legs[i].port)));
         Self {
             id,
             sides: [legs[0].side, legs[1].side],
-            legs: [LegFlows::new(legs[0].party), LegFlows::new(legs[1].party)],
+            legs: [LegFlows::new(own, legs[0].party), LegFlows::new(own, legs[1].party)],
             counters: Counters::default(),
             bursts: [Burst::default(); 2],
             heard: [false; 2],
@@ -115,13 +116,13 @@ impl Stream {
         now: Mono,
         events: &mut Vec<Event>,
     ) -> Decision {
-        let flow = &self.legs[leg.index()].flows[lane.index()];
-        let source = flow.source;
+        let flows = &self.legs[leg.index()];
+        let flow = &flows.flows[lane.index()];
         let late = now < self.settling[leg.index()] && flow.is_previous(from);
-        if !source.takes(from) {
+        if !flows.takes(lane, from) {
             return self.refuse(leg, lane, from, late, now);
         }
-        let learning = matches!(source, Source::Host(_));
+        let learning = flow.source.is_learned();
         if learning && late {
             return self.dropped(leg, DropReason::Early);
         }

@@ -227,7 +227,7 @@ impl Door {
 pub(super) fn is_guarded(party: &Party) -> bool {
     match party.expect {
         Expect::Nobody => false,
-        Expect::Exact | Expect::SameIp(_) => true,
+        Expect::Exact | Expect::SameIp(_) | Expect::Neighbour { .. } => true,
     }
 }
 

@@ -89,6 +89,8 @@ pub(crate) struct Call {
     pub(crate) no: CallNo,
     /// What our Contacts and Record-Routes of this call seal.
     pub(super) token: u64,
+    /// The token of the call whose other pass it is: a spiral.
+    pub(super) before: Option<u64>,
     pub(crate) kind: Kind,
     pub(crate) state: State,
     pub(crate) caller: LegState,

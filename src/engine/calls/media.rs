@@ -195,6 +195,7 @@ impl Calls {
         };
         let judge = Judge {
             net: w.net(),
+            calls: &self.table,
             media: &self.media,
             interface,
             source: who.source.ip(),

@@ -46,6 +46,18 @@ impl Table {
         self.calls.get(self.tokens.get(&token)?)
     }
 
+    /// These legs meet outside us (or inside): one call left by its callee's leg, and came back to
+    /// the other's caller's leg, under one Call-ID.
+    pub(super) fn is_other_pass(&self, this: (CallNo, Leg), that: (CallNo, Leg)) -> bool {
+        let (Some(one), Some(other)) = (self.get(this.0), self.get(that.0)) else { return false };
+        let (left, came) = match (this.1, that.1) {
+            (Leg::Callee, Leg::Caller) => (one, other),
+            (Leg::Caller, Leg::Callee) => (other, one),
+            (Leg::Caller, Leg::Caller) | (Leg::Callee, Leg::Callee) => return false,
+        };
+        came.before == Some(left.token)
+    }
+
     pub(super) fn find(&self, key: &DialogKey) -> Option<(CallNo, Leg)> {
         self.dialogs.get(key).copied()
     }

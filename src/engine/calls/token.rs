@@ -4,6 +4,7 @@
 
 use super::{Call, Calls, Fork};
 use crate::engine::analysis::Incoming;
+use crate::engine::ids::UpstreamId;
 use crate::engine::seal::{Role, Sealer};
 use crate::engine::world::World;
 use crate::ground::{CallNo, Leg, ListenerId, Side};
@@ -13,6 +14,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Characters of a token that was shown to an IPv4 and to an IPv6 address.
 const LENGTHS: [usize; 2] = [47, 63];
+
+/// Record-Routes of ours in one request that are looked at: each side sees one.
+const MOST: usize = 4;
 
 /// Whom a Contact or Record-Route of ours stands for, and who is shown it.
 #[derive(Clone, Copy, Debug)]
@@ -138,6 +142,42 @@ impl Calls {
             tokens.push(Token::open(w.sealer(), Role::Contact, user)?);
         }
         Some(tokens)
+    }
+
+    /// The call whose other pass begins with this request: it bears what that call's far side was
+    /// shown (in a Record-Route or the Contact), under the same Call-ID and From tag, and comes by
+    /// the side, and from whom, it was shown to.
+    pub(crate) fn pass_before(
+        &self,
+        w: &World,
+        i: &Incoming,
+        upstream: Option<UpstreamId>,
+        was_shown: impl Fn(IpAddr) -> bool,
+    ) -> Option<u64> {
+        let fits = |token: &Token| {
+            let call = self.table.by_token(token.call)?;
+            let asked = call.asked.as_ref()?;
+            let same = asked.side == i.side
+                && asked.upstream == upstream
+                && asked.call_id == i.call_id()
+                && call.caller_tag == i.own_tag();
+            let shown = token.leg == Leg::Caller && was_shown(token.peer);
+            (same && shown).then_some(call.token)
+        };
+        self.shown(w, i).iter().find_map(fits)
+    }
+
+    /// What our names in a request say of who sent it: its Record-Routes that name us, its Contact.
+    fn shown(&self, w: &World, i: &Incoming) -> Vec<Token> {
+        let routes = i.message.list(&Name::RecordRoute).filter_map(NameAddr::parse);
+        let ours = routes.filter(|n| w.net().names_us(&n.uri)).map(|n| (Role::Route, n.uri));
+        let contact = i.contact().map(|uri| (Role::Contact, uri));
+        let all = ours.chain(contact).take(MOST);
+        let open = |(role, uri): (Role, Uri)| {
+            let user = uri.user.as_deref().filter(|u| is_shaped(u))?;
+            Token::open(w.sealer(), role, user)
+        };
+        all.filter_map(open).collect()
     }
 
     /// The call of a token, and who sends what bears it.

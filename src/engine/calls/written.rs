@@ -25,6 +25,9 @@ pub struct StoredCall {
     pub call: CallNo,
     /// What our Contacts and Record-Routes of it seal.
     pub token: u64,
+    /// The token of the call whose other pass it is.
+    #[serde(default)]
+    pub before: Option<u64>,
     /// The caller's leg.
     pub caller: StoredLeg,
     /// The caller's tag.
@@ -157,6 +160,7 @@ impl Calls {
         Some(StoredCall {
             call: no,
             token: c.token,
+            before: c.before,
             caller: leg(w, &c.caller),
             caller_tag: c.caller_tag.clone(),
             forks: c.forks.iter().map(fork).collect(),
@@ -187,6 +191,7 @@ impl Calls {
         self.table.insert(Call {
             no: s.call,
             token: s.token,
+            before: s.before,
             kind: Kind::Call,
             state: State::Confirmed,
             caller,

@@ -3,8 +3,10 @@
 
 use super::MediaTable;
 use crate::config::{Interface, Learn};
-use crate::engine::world::Net;
+use crate::engine::calls::table::Table;
+use crate::engine::world::{Net, Unfit};
 use crate::ground::{CallNo, Leg, Side};
+use crate::relay::flow::Lane;
 use crate::relay::{Expect, Party};
 use crate::wire::sdp::Media;
 use std::net::{IpAddr, SocketAddr};
@@ -32,6 +34,7 @@ impl MediaRefusal {
 /// Judges the sections of one body.
 pub(super) struct Judge<'a> {
     pub(super) net: &'a Net,
+    pub(super) calls: &'a Table,
     pub(super) media: &'a MediaTable,
     pub(super) interface: &'a Interface,
     /// Signalling source of the body.
@@ -58,73 +61,85 @@ impl Judge<'_> {
         };
         if nowhere || address.is_unspecified() {
             let expect = match self.interface.learn {
-                Learn::SameIp => Expect::SameIp(self.source),
+                Learn::SameIp => self.expected(self.source),
                 Learn::Strict => Expect::Nobody,
             };
             return Ok(Some(Party { rtp: None, rtcp: None, expect }));
         }
         let Some(rtp) = m.rtp_target() else { return Ok(None) };
-        let rtcp = m.rtcp_target();
-        self.destination(rtp).map(|rtp| {
-            let natted = rtp.1;
-            let rtcp =
-                rtcp.map(|r| if natted { SocketAddr::new(self.source, r.port()) } else { r });
-            let rtcp = rtcp.and_then(|r| self.destination(r).ok()).map(|r| r.0);
-            let expect = match self.interface.learn {
-                Learn::SameIp => Expect::SameIp(rtp.0.ip()),
-                Learn::Strict => Expect::Exact,
-            };
-            Some(Party { rtp: Some(rtp.0), rtcp, expect })
-        })
+        let (rtp, whose) = self.destination(rtp, Lane::Rtp)?;
+        let rtcp = m.rtcp_target().map(|r| match whose {
+            Whose::Replaced => SocketAddr::new(self.source, r.port()),
+            Whose::Theirs | Whose::Ours => r,
+        });
+        let rtcp = rtcp.and_then(|r| self.destination(r, Lane::Rtcp).ok()).map(|r| r.0);
+        let expect = match (whose, self.interface.learn) {
+            (Whose::Ours, _) | (_, Learn::Strict) => Expect::Exact,
+            (Whose::Theirs | Whose::Replaced, Learn::SameIp) => self.expected(rtp.ip()),
+        };
+        Ok(Some(Party { rtp: Some(rtp), rtcp, expect }))
     }
 
-    /// Where packets really go, and whether the phone's NAT made us replace the address.
-    fn destination(&self, to: SocketAddr) -> Result<(SocketAddr, bool), MediaRefusal> {
-        let (ip, port) = (to.ip().to_canonical(), to.port());
-        let refuse = |why: &str, key: &str| Err(self.refuse(why, key, port));
+    /// From where the party at `ip` is taken.
+    fn expected(&self, ip: IpAddr) -> Expect {
         if self.net.is_our_address(ip) {
-            if let Some(bound) = self.media.hairpin(ip, port, self.call, self.leg) {
-                return Ok((bound, false));
-            }
-            if self.net.is_us(ip, port) {
-                return refuse("one of our own SIP sockets", "");
-            }
-            if ip != self.source {
-                return refuse("our own address, and not a port of this call", "");
-            }
+            return Expect::Neighbour { host: ip, ours: self.media.lends() };
         }
+        Expect::SameIp(ip)
+    }
+
+    /// Where packets really go, and whose that is.
+    fn destination(&self, to: SocketAddr, lane: Lane) -> Result<(SocketAddr, Whose), MediaRefusal> {
+        let (ip, port) = (to.ip().to_canonical(), to.port());
+        let refused = |unfit: Unfit| self.refuse(unfit.why, unfit.key, port);
+        if let Some(bound) = self.other_pass(ip, port, lane) {
+            return Ok((bound, Whose::Ours));
+        }
+        self.is_not_ours(ip, port)?;
         if port < 1024 || port == 5060 || port == 5061 {
-            return refuse("a port that is never media", "");
+            return Err(self.refuse("a port that is never media", "", port));
         }
-        if ip.is_multicast() || is_link_local(ip) || is_broadcast(ip) {
-            return refuse("a multicast, broadcast or link-local address", "");
-        }
-        let listed = self.interface.networks.iter().any(|n| n.contains(&ip));
-        let replaced = self.interface.side == Side::Inside && self.interface.learn == Learn::SameIp;
+        Net::judge_kind(ip).map_err(refused)?;
+        let inside = self.interface.side == Side::Inside;
+        let replaced = inside && self.interface.learn == Learn::SameIp;
         if ip.is_ipv4() != self.interface.address.is_ipv4() && !replaced {
-            return refuse("an address of another family than this interface's", "");
+            let why = "an address of another family than this interface's";
+            return Err(self.refuse(why, "", port));
         }
-        if ip.is_loopback() && !self.interface.allow_loopback && !listed {
-            return refuse("a loopback address", "allow_loopback");
-        }
-        match self.interface.side {
-            Side::Inside if ip == self.source || listed => Ok((SocketAddr::new(ip, port), false)),
-            Side::Inside if replaced => {
-                // The phone is behind a NAT: its own idea of its address is replaced by the source.
-                Ok((SocketAddr::new(self.source, port), true))
+        Net::judge_loopback(self.interface, ip).map_err(refused)?;
+        match self.net.judge_owner(self.interface, ip, self.source) {
+            Ok(()) => Ok((SocketAddr::new(ip, port), Whose::Theirs)),
+            // The phone is behind a NAT: its own idea of its address is replaced by the source.
+            Err(_) if replaced => {
+                self.is_not_ours(self.source, port)?;
+                Ok((SocketAddr::new(self.source, port), Whose::Replaced))
             }
-            Side::Inside => refuse("neither the phone's source nor a listed network", "networks"),
-            Side::Outside if listed => Ok((SocketAddr::new(ip, port), false)),
-            Side::Outside if self.net.is_inside(ip) => refuse("an inside address", ""),
-            Side::Outside => {
-                let any = self.interface.networks.is_empty();
-                if any || ip == self.source {
-                    Ok((SocketAddr::new(ip, port), false))
-                } else {
-                    refuse("not in this interface's networks", "networks")
-                }
-            }
+            Err(unfit) => Err(refused(unfit)),
         }
+    }
+
+    /// A port of ours is right only where the other pass of a spiral has it. Its bound address.
+    fn other_pass(&self, ip: IpAddr, port: u16, lane: Lane) -> Option<SocketAddr> {
+        let (bound, of, leg) = self.media.lent_at(ip, port, lane)?;
+        self.calls.is_other_pass((self.call, self.leg), (of, leg)).then_some(bound)
+    }
+
+    /// Not a socket of ours, nor one that may be ours when the relay lends that port.
+    fn is_not_ours(&self, ip: IpAddr, port: u16) -> Result<(), MediaRefusal> {
+        if !self.net.is_our_address(ip) {
+            return Ok(());
+        }
+        let (first, last) = self.media.lends();
+        let why = if self.net.is_us(ip, port) {
+            "one of our own SIP sockets"
+        } else if (first..=last).contains(&port) {
+            "a port of media.ports, and not of the other pass of this call"
+        } else if ip != self.source {
+            "our own address, and not a port of this call"
+        } else {
+            return Ok(());
+        };
+        Err(self.refuse(why, "", port))
     }
 
     fn refuse(&self, why: &str, key: &str, port: u16) -> MediaRefusal {
@@ -136,21 +151,18 @@ impl Judge<'_> {
     }
 }
 
+/// Whose a destination is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    /// The party's, as it said.
+    Theirs,
+    /// The party's, at its source's address instead.
+    Replaced,
+    /// The other pass's of a spiral.
+    Ours,
+}
+
 /// What the relay can carry: RTP profiles.
 pub(super) fn is_relayed(m: &Media) -> bool {
     m.proto.to_ascii_uppercase().contains("RTP/")
-}
-
-fn is_link_local(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(v4) => v4.is_link_local(),
-        IpAddr::V6(v6) => (v6.segments()[0] & 0xffc0) == 0xfe80,
-    }
-}
-
-fn is_broadcast(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(v4) => v4.is_broadcast() || v4.octets()[0] == 0 || v4.octets()[0] >= 240,
-        IpAddr::V6(_) => false,
-    }
 }

@@ -2,7 +2,7 @@
 //! never talks to the relay: the table names lent ports in its commands.
 
 use crate::config::Config;
-use crate::ground::{CallNo, Mono, Side};
+use crate::ground::{CallNo, Leg, Mono, Side};
 use crate::relay::ports::{Pool, PortCount};
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -11,8 +11,10 @@ use std::net::{IpAddr, SocketAddr};
 #[derive(Debug)]
 pub(super) struct Lent {
     pools: BTreeMap<IpAddr, (Side, Pool)>,
-    /// The call that holds a pair, by its even port.
-    owners: HashMap<(IpAddr, u16), CallNo>,
+    /// First and last port of all of them.
+    range: (u16, u16),
+    /// The call and leg that hold a pair, by its even port.
+    owners: HashMap<(IpAddr, u16), (CallNo, Leg)>,
 }
 
 impl Lent {
@@ -23,7 +25,7 @@ impl Lent {
             .interfaces
             .iter()
             .map(|i| (i.address, (i.side, Pool::new(i.address, first, last, rest, seed))));
-        Self { pools: pools.collect(), owners: HashMap::new() }
+        Self { pools: pools.collect(), range: (first, last), owners: HashMap::new() }
     }
 
     pub(super) fn count(&self, side: Side, now: Mono) -> PortCount {
@@ -47,8 +49,13 @@ impl Lent {
         self.pools.keys()
     }
 
-    /// The call that holds the pair of an even port.
-    pub(super) fn owner(&self, bind: IpAddr, even: u16) -> Option<CallNo> {
+    /// First and last port that may be lent.
+    pub(super) fn range(&self) -> (u16, u16) {
+        self.range
+    }
+
+    /// The call and leg that hold the pair of an even port.
+    pub(super) fn owner(&self, bind: IpAddr, even: u16) -> Option<(CallNo, Leg)> {
         self.owners.get(&(bind, even)).copied()
     }
 
@@ -62,8 +69,7 @@ impl Lent {
             }
             return None;
         };
-        self.owners.insert((binds[0], first), call);
-        self.owners.insert((binds[1], second), call);
+        self.own(call, binds, [first, second]);
         Some([first, second])
     }
 
@@ -87,9 +93,15 @@ impl Lent {
             }
             return false;
         }
-        self.owners.insert((binds[0], ports[0]), call);
-        self.owners.insert((binds[1], ports[1]), call);
+        self.own(call, binds, ports);
         true
+    }
+
+    fn own(&mut self, call: CallNo, binds: [IpAddr; 2], ports: [u16; 2]) {
+        for leg in Leg::ALL {
+            let i = leg.index();
+            self.owners.insert((binds[i], ports[i]), (call, leg));
+        }
     }
 
     /// Both pairs return; `used` ones rest first.

@@ -8,6 +8,7 @@ use super::{anchored, close, stream_media};
 use crate::audit::CallEnd;
 use crate::config::Config;
 use crate::ground::{CallNo, Leg, Mono, Side};
+use crate::relay::flow::Lane;
 use crate::relay::ports::PortCount;
 use crate::relay::quality::{Codecs, Figures};
 use crate::relay::{Command, Counters, FlowCounters, LegConfig, Party, StreamId};
@@ -59,7 +60,7 @@ impl MediaTable {
         faces: [Face; 2],
         call_ids: [String; 2],
     ) {
-        let fresh = || CallMedia::new(faces, call_ids.clone());
+        let fresh = || CallMedia::new(faces, call_ids);
         self.calls.entry(call).or_insert_with(fresh);
     }
 
@@ -78,27 +79,29 @@ impl MediaTable {
         pending.is_some_and(|p| p.leg == leg)
     }
 
-    /// A port of ours in a body is right only in a spiral: the other pass of the same call. Its
-    /// bound address, when so.
-    pub(in crate::engine::calls) fn hairpin(
+    /// Who holds the port of ours that is shown as `ip`: its bound address, the call, the leg.
+    pub(super) fn lent_at(
         &self,
         ip: IpAddr,
         port: u16,
-        call: CallNo,
-        leg: Leg,
-    ) -> Option<SocketAddr> {
+        lane: Lane,
+    ) -> Option<(SocketAddr, CallNo, Leg)> {
         let even = port & !1;
-        let mine = self.calls.get(&call)?.call_ids.get(leg.index())?;
-        let same = |bind: &IpAddr| {
-            let other = self.lent.owner(*bind, even).and_then(|c| self.calls.get(&c));
-            other.is_some_and(|o| {
-                o.faces
-                    .iter()
-                    .zip(&o.call_ids)
-                    .any(|(f, id)| f.bind == *bind && (f.shown == ip || f.bind == ip) && id == mine)
-            })
+        if usize::from(port & 1) != lane.index() {
+            return None;
+        }
+        let shown = |bind: &IpAddr| {
+            let (call, leg) = self.lent.owner(*bind, even)?;
+            let face = &self.calls.get(&call)?.faces[leg.index()];
+            let here = face.bind == *bind && (face.shown == ip || face.bind == ip);
+            here.then_some((SocketAddr::new(*bind, port), call, leg))
         };
-        self.lent.binds().find(|b| same(b)).map(|b| SocketAddr::new(*b, port))
+        self.lent.binds().find_map(shown)
+    }
+
+    /// First and last port that may be lent.
+    pub(super) fn lends(&self) -> (u16, u16) {
+        self.lent.range()
     }
 
     /// Takes the ports an offer needs. The address and places for the other leg's body.

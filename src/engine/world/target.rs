@@ -1,0 +1,78 @@
+//! May anything be sent to an address that a party named? One answer for media and for requests
+//! within dialogs; ports, and what is ours, are judged where they are known. It reads the
+//! configuration and sends nothing.
+
+use super::Net;
+use crate::config::Interface;
+use crate::ground::Side;
+use std::net::IpAddr;
+
+/// Why nothing is sent there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unfit {
+    /// In words.
+    pub(crate) why: &'static str,
+    /// The key of the interface that would allow it; empty: none would.
+    pub(crate) key: &'static str,
+}
+
+const fn unfit(why: &'static str, key: &'static str) -> Unfit {
+    Unfit { why, key }
+}
+
+impl Net {
+    /// Not to what is no host at all: whoever named it, and from wherever.
+    pub(crate) fn judge_kind(ip: IpAddr) -> Result<(), Unfit> {
+        if ip.is_multicast() || is_link_local(ip) || is_broadcast(ip) {
+            return Err(unfit("a multicast, broadcast or link-local address", ""));
+        }
+        Ok(())
+    }
+
+    /// Not to loopback, where the interface does not say that it is meant.
+    pub(crate) fn judge_loopback(i: &Interface, ip: IpAddr) -> Result<(), Unfit> {
+        if ip.is_loopback() && !i.allow_loopback && !lists(i, ip) {
+            return Err(unfit("a loopback address", "allow_loopback"));
+        }
+        Ok(())
+    }
+
+    /// To another party, whose signalling comes from `source` by this interface: inside
+    /// its own or of a configured network, outside any that is not the site's.
+    pub(crate) fn judge_owner(
+        &self,
+        i: &Interface,
+        ip: IpAddr,
+        source: IpAddr,
+    ) -> Result<(), Unfit> {
+        match i.side {
+            _ if lists(i, ip) => Ok(()),
+            Side::Inside if ip == source => Ok(()),
+            Side::Inside => {
+                Err(unfit("neither the phone's source nor a listed network", "networks"))
+            }
+            Side::Outside if self.is_inside(ip) => Err(unfit("an inside address", "")),
+            Side::Outside if i.networks.is_empty() || ip == source => Ok(()),
+            Side::Outside => Err(unfit("not in this interface's networks", "networks")),
+        }
+    }
+}
+
+fn lists(i: &Interface, ip: IpAddr) -> bool {
+    i.networks.iter().any(|n| n.contains(&ip))
+}
+
+fn is_link_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => (v6.segments()[0] & 0xffc0) == 0xfe80,
+    }
+}
+
+/// Or the unspecified one: the kernel takes that for loopback.
+fn is_broadcast(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => v4.is_broadcast() || v4.octets()[0] == 0 || v4.octets()[0] >= 240,
+        IpAddr::V6(v6) => v6.is_unspecified(),
+    }
+}
