@@ -431,7 +431,7 @@ def security():
                                f"{{{ON}}}{rate}))", "{{class}}")],
                        {"bad_password": RED, "false_from": BROWN, "in_dialog_source": ORANGE,
                         "leak_removed": TEAL, "malformed": YELLOW, "media_refused": VIOLET,
-                        "media_stranger": BLUE},
+                        "media_stranger": BLUE, "challenge_refused": GREEN},
                        stacked=True, bars=True)),
             (12, lines("Denials by rule", "A minute.", "short",
                        [target("60 * sum by (rule) (rate(portreeve_policy_decisions_total"

@@ -40,6 +40,7 @@ mod other_ports;
 mod policy;
 mod private_headers;
 mod quality_reports;
+mod realms;
 mod record_route;
 mod registration;
 mod reinvite;

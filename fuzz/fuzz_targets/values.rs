@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use portreeve::policy::Number;
 use portreeve::policy::number::Plan;
 use portreeve::wire::limits;
-use portreeve::wire::sip::{Aor, CSeq, NameAddr, Uri, Via};
+use portreeve::wire::sip::{Aor, CSeq, NameAddr, Uri, Via, is_of_another_realm};
 
 fuzz_target!(|octets: &[u8]| {
     if let Some(uri) = Uri::parse(octets) {
@@ -31,5 +31,8 @@ fuzz_target!(|octets: &[u8]| {
         let aor = Aor::from(text.to_owned());
         assert_eq!(Aor::from(aor.to_string()), aor);
     }
+    let ours = [b"Digest ".as_slice(), octets, b",realm=\"site\""].concat();
+    assert!(!is_of_another_realm(&ours, "site"));
+    let _ = is_of_another_realm(octets, "site");
     let _ = (NameAddr::parse(octets), CSeq::parse(octets));
 });

@@ -89,6 +89,8 @@ words! {
         MediaRefused = "media_refused",
         /// Media came from a source that nobody named.
         MediaStranger = "media_stranger",
+        /// Another asked for credentials of our realm.
+        ChallengeRefused = "challenge_refused",
         /// Calls of strangers that were denied.
         DeniedCalls = "denied_calls",
         /// Other requests of strangers that were denied.

@@ -297,6 +297,8 @@ fn a_dial_plan_is_made_of_what_can_be_dialled_and_warned_of_where_phones_sign() 
     assert_eq!(warned(&with("country = \"+49\"\nnational_prefix = \"0\"")), 1);
     let local = with("outside_line = \"*9\"") + "[registrar]\nmode = \"local\"\ndigest = false\n";
     assert_eq!(warned(&local), 0, "we ask for the digest ourselves, of what was dialled");
+    let ours = local.clone() + "realm = \"198.51.100.2\"\n";
+    assert_eq!(warned(&ours), 1, "the upstream's own challenges would be refused");
 }
 
 #[test]

@@ -272,7 +272,10 @@ impl Config {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let rewrites = self.numbers.outside_line.is_some() || self.numbers.country.is_some();
-        if !rewrites || self.registrar.mode == RegistrarMode::Local {
+        if self.registrar.mode == RegistrarMode::Local {
+            return self.shared_realms();
+        }
+        if !rewrites {
             return Vec::new();
         }
         let what = "[numbers] changes what phones dial: a phone that proves itself to the PBX by \
@@ -280,6 +283,22 @@ impl Config {
                     gets refuses the call. A rule with `allow = { keep_number = true }` sends it \
                     as dialled.";
         vec![what.to_owned()]
+    }
+
+    /// Upstreams that are likely to ask for credentials in the realm that is ours.
+    fn shared_realms(&self) -> Vec<String> {
+        let realm = self.registrar.realm.as_str();
+        let ours = |d: &String| d.eq_ignore_ascii_case(realm);
+        let same = self.upstreams.iter().filter(|u| ours(&u.domain) || u.domains.iter().any(ours));
+        let told = same.map(|u| {
+            format!(
+                "registrar.realm \"{realm}\" is a domain of upstream \"{}\": where that asks \
+                 phones for credentials in its own realm, the gateway refuses it as a challenge \
+                 in ours. Give registrar.realm a name of its own.",
+                u.name
+            )
+        });
+        told.collect()
     }
 
     /// True when the gateway is itself the site's phone system.

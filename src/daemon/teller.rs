@@ -201,7 +201,7 @@ impl Teller {
         }
         let text = format!("{}: {}, {from}", class.as_str().replace('_', " "), shown(detail));
         let line = match class {
-            SecurityClass::FalseFrom => Line::Info(text),
+            SecurityClass::FalseFrom | SecurityClass::ChallengeRefused => Line::Info(text),
             SecurityClass::BadPassword
             | SecurityClass::InDialogSource
             | SecurityClass::LeakRemoved

@@ -3,7 +3,7 @@
 
 use super::analysis::body::{BodyRefusal, Carried, Role, Way, drop_body};
 use super::analysis::headers::{foreign_routes, near_head, show_contact};
-use super::analysis::strip::strip;
+use super::analysis::strip::{drop_own_challenges, strip};
 use super::analysis::{Veil, contact_of, set_host};
 use super::calls::{Calls, Face, Speaker};
 use super::ids::{PassId, UpstreamId};
@@ -109,6 +109,11 @@ impl Engine {
         let asking = self.transactions.server(p.server())?;
         let (request, asker) = (asking.request().clone(), asking.reply().peer.ip());
         let mut near = near_head(&request, response);
+        if drop_own_challenges(&self.world, &mut near) {
+            let detail = format!("{} to {} in our realm", near.status(), near.method());
+            self.out.security(SecurityClass::ChallengeRefused, *flow, detail);
+            near.set_status(502, "Challenge In The Gateway's Realm");
+        }
         let (from, to) = (self.world.side(flow.listener), self.world.side(ingress));
         let status = response.status();
         match &purpose {

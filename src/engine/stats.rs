@@ -23,7 +23,7 @@ pub const METHODS: [&str; 15] = [
     "other",
 ];
 /// Classes of security records that are counted; the rest are sums of others.
-pub const SECURITY: [&str; 7] = [
+pub const SECURITY: [&str; 8] = [
     SecurityClass::NAMES[0],
     SecurityClass::NAMES[1],
     SecurityClass::NAMES[2],
@@ -31,6 +31,7 @@ pub const SECURITY: [&str; 7] = [
     SecurityClass::NAMES[4],
     SecurityClass::NAMES[5],
     SecurityClass::NAMES[6],
+    SecurityClass::NAMES[7],
 ];
 /// ITU-T G.109 categories, best first; the last one is no category.
 pub const CATEGORIES: [&str; 7] =

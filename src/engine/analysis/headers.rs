@@ -3,7 +3,7 @@
 
 use super::Veil;
 use super::references::translate;
-use super::strip::strip;
+use super::strip::{drop_own_credentials, strip};
 use crate::config::Allow;
 use crate::engine::calls::Calls;
 use crate::engine::outbox::Outbox;
@@ -68,9 +68,7 @@ pub(crate) fn carry(
     } else if *request.method() != Method::Register {
         far.remove(&Name::Contact);
     }
-    if x.from == Side::Inside && w.is_registrar() {
-        far.remove(&Name::ProxyAuthorization);
-    }
+    drop_own_credentials(w, &mut far);
     translate(w, veil, calls, &mut far, x.from, x.domain);
     strip(w, &mut far, x.from, x.to, x.allow, x.trusted);
     if x.to == Side::Outside {

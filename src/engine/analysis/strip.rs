@@ -4,7 +4,7 @@ use super::family::{Family, family, is_of_networks};
 use crate::config::Allow;
 use crate::engine::world::World;
 use crate::ground::Side;
-use crate::wire::sip::{Message, Name};
+use crate::wire::sip::{Message, Name, is_of_another_realm};
 
 /// Strips what may not cross from one side to another.
 pub(crate) fn strip(
@@ -42,6 +42,30 @@ fn asks_for(message: &Message, what: &str) -> bool {
     let rows = message.rows(&Name::Privacy);
     let mut kinds = rows.flat_map(|row| row.split(|b| matches!(b, b';' | b',')));
     kinds.any(|kind| kind.trim_ascii().eq_ignore_ascii_case(what.as_bytes()))
+}
+
+/// Where we are the registrar, credentials are for us (RFC 3261 §22.3): what does not name another
+/// realm goes no further, whoever wrote it.
+pub(crate) fn drop_own_credentials(w: &World, request: &mut Message) {
+    if w.is_registrar() {
+        drop_own(w, request, &[Name::Authorization, Name::ProxyAuthorization]);
+    }
+}
+
+/// Where we are the registrar, nobody else asks for credentials of our realm: he would get what
+/// proves the asker to us. True: it was a challenge, and is none any more.
+pub(crate) fn drop_own_challenges(w: &World, response: &mut Message) -> bool {
+    let names = [Name::WwwAuthenticate, Name::ProxyAuthenticate];
+    w.is_registrar()
+        && drop_own(w, response, &names) > 0
+        && matches!(response.status(), 401 | 407)
+        && !names.iter().any(|name| response.has(name))
+}
+
+/// Removes what does not name another realm than ours.
+fn drop_own(w: &World, message: &mut Message, names: &[Name]) -> usize {
+    let realm = w.config().registrar.realm.as_str();
+    message.retain(|name, value| !names.contains(name) || is_of_another_realm(value, realm))
 }
 
 /// A header that no RFC knows, and that products agree on.
