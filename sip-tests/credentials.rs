@@ -177,3 +177,79 @@ fn a_denial_counts_once_and_a_false_from_is_none() {
     lab.advance(crate::lab::s(40));
     lab.end();
 }
+
+/// As an RFC 2069 phone writes them: without qop, nc and cnonce.
+fn old_style(request: &Text, challenge: &str, user: &str) -> String {
+    crate::lab::digest::without_qop(request, challenge, user, site::PASSWORD)
+}
+
+#[test]
+fn credentials_without_qop_are_good_once_and_for_their_source_alone() {
+    let mut lab = Lab::site();
+    let phone = guest(&lab);
+    let register = lab.local_register(&phone, 600);
+    lab.send(phone.at, register.clone());
+    let asked = lab.expect(phone.at, "401");
+    let value = old_style(&register, asked.all("WWW-Authenticate").last().expect("a row"), "103");
+    let thief = lab.phone("103", "10.17.0.66:5060");
+    let stolen = retry(&mut lab, &thief, &register, "Authorization", &value);
+    // Before its owner used it, and after.
+    lab.send(thief.at, stolen.clone().set("Contact", thief.contact()));
+    lab.expect(thief.at, "401");
+    let first = retry(&mut lab, &phone, &register, "Authorization", &value);
+    lab.send(phone.at, first);
+    lab.expect(phone.at, "200");
+    for at in [thief.at, phone.at, lab.inside("10.17.0.33:5099")] {
+        let again = retry(&mut lab, &Ua::new(at, "103"), &register, "Authorization", &value);
+        lab.send(at, again.set("Contact", thief.contact()));
+        let stale = lab.expect(at, "401");
+        assert!(stale.to_string().contains("stale=true"), "{stale}");
+    }
+    assert_eq!(lab.kept_bindings().len(), 1);
+    // Whoever knows the password goes on: one more round trip.
+    let next = retry(&mut lab, &phone, &register, "Authorization", &value);
+    lab.send(phone.at, next.clone());
+    let stale = lab.expect(phone.at, "401");
+    let value = old_style(&next, stale.all("WWW-Authenticate").last().expect("a row"), "103");
+    let next = retry(&mut lab, &phone, &next, "Authorization", &value);
+    lab.send(phone.at, next);
+    lab.expect(phone.at, "200");
+    lab.end();
+}
+
+#[test]
+fn credentials_of_one_address_prove_nobody_at_another() {
+    let mut lab = Lab::site();
+    let bob = lab.local_phone("102", "10.17.0.22:5060");
+    let phone = guest(&lab);
+    // Counted ones that their owner never got to use, of a REGISTER and of a request.
+    let (register, value) = proved_register(&mut lab, &phone);
+    let thief = lab.phone("103", "10.17.0.66:5060");
+    let stolen = retry(&mut lab, &thief, &register, "Authorization", &value);
+    lab.send(thief.at, stolen);
+    lab.expect(thief.at, "401");
+    let message = phone.request(&mut lab, "MESSAGE", "102");
+    lab.send(phone.at, message.clone());
+    let challenged = lab.expect(phone.at, "407");
+    let rows = challenged.all("Proxy-Authenticate");
+    for value in [
+        credentials(&message, rows.last().expect("a row"), "103", site::PASSWORD),
+        old_style(&message, rows.last().expect("a row"), "103"),
+    ] {
+        let stolen = retry(&mut lab, &thief, &message, "Proxy-Authorization", &value);
+        lab.send(thief.at, stolen.set("Call-ID", "stolen"));
+        lab.expect(thief.at, "407");
+        lab.nothing_left();
+    }
+    let value = old_style(&message, rows.last().expect("a row"), "103");
+    for status in ["200", "407"] {
+        let tried = retry(&mut lab, &phone, &message, "Proxy-Authorization", &value);
+        lab.send(phone.at, tried.set("Call-ID", format!("again{status}")));
+        if status == "200" {
+            let got = lab.expect(bob.at, "MESSAGE");
+            lab.send(bob.at, answer(&got, 200, "m"));
+        }
+        lab.expect(phone.at, status);
+    }
+    lab.end();
+}

@@ -48,6 +48,20 @@ pub(crate) fn counted(
     )
 }
 
+/// As a phone that knows RFC 2069 alone writes them: no qop, no nonce count, MD5.
+pub(crate) fn without_qop(request: &Text, challenge: &str, user: &str, password: &str) -> String {
+    let hash = |text: String| hex(&Md5::digest(text));
+    let (realm, nonce) = (param(challenge, "realm"), param(challenge, "nonce"));
+    let mut start = request.start.split(' ');
+    let (method, uri) = (start.next().unwrap_or_default(), start.next().unwrap_or_default());
+    let ha1 = hash(format!("{user}:{realm}:{password}"));
+    let response = hash(format!("{ha1}:{nonce}:{}", hash(format!("{method}:{uri}"))));
+    format!(
+        "Digest username=\"{user}\", realm=\"{realm}\", nonce=\"{nonce}\", uri=\"{uri}\", \
+         response=\"{response}\", algorithm=MD5"
+    )
+}
+
 /// The same request again, with credentials: next CSeq, another branch.
 pub(crate) fn again(
     lab: &mut Lab,

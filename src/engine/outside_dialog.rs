@@ -217,7 +217,7 @@ impl Engine {
         let fault = match self.phones.authenticate(&self.world, i, &Name::ProxyAuthorization) {
             Check::Proved { user, .. } => return Some(user),
             Check::Challenge { stale } => {
-                let rows = self.phones.challenge(&self.world, stale).into_iter();
+                let rows = self.phones.challenge(&self.world, i, stale).into_iter();
                 let rows = rows.map(|v| (Name::ProxyAuthenticate, v)).collect();
                 let phrase = "Proxy Authentication Required";
                 self.refuse(i, &challenge(&i.message, 407, phrase, rows));

@@ -1,29 +1,27 @@
-//! Digest authentication as a server (RFC 7616, RFC 8760): MD5 and SHA-256, qop=auth. Nonces are
-//! stateless: time and an HMAC of it; no per-challenge memory except the replay window of `nc`.
+//! Digest authentication as a server (RFC 7616, RFC 8760): MD5 and SHA-256, qop=auth. A nonce is
+//! good for the source it was given to, for [`LIFETIME`] and, for a phone that counts no uses (RFC
+//! 2069), once. Nothing is remembered of a challenge; of what was proved, [`Memory`] does.
 //! It proves who speaks; what that one may do is policy's word.
 
 mod credentials;
+mod memory;
+mod nonces;
+#[cfg(test)]
+mod tests;
 
 use crate::audit::SecurityClass;
 use crate::ground::{Wall, words};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use crate::policy::quota::Source;
 use credentials::Credentials;
-use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
+use memory::Memory;
+use nonces::{Nonces, Origin};
 use sha2::{Digest, Sha256};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use subtle::ConstantTimeEq;
 
 /// Seconds a nonce is good for.
 const LIFETIME: u64 = 300;
-/// Nonces whose `nc` is remembered; the oldest go first.
-const WINDOW: usize = 4_096;
-/// Counts below the highest of a nonce that may still come: parallel requests overtake each other.
-const BEHIND: u32 = 64;
-
-/// Hash of nonce, user and cnonce.
-type Use = [u8; 32];
 
 /// User-Agents that give up at a challenge they do not know instead of taking the next one
 /// (RFC 8760 §2.4 asks for the latter): they are offered MD5 alone.
@@ -150,43 +148,34 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
+/// What a request offers as proof, before it is compared with anything.
+pub(crate) enum Claim {
+    /// No credentials for our realm.
+    None,
+    /// Their nonce is none of ours: made up, or of before a restart.
+    Forged,
+    /// Their nonce was given to another source.
+    Moved,
+    /// They cannot be right.
+    Faulty(Fault),
+    /// They may be right.
+    Ready(Box<Ready>),
+}
+
+/// Credentials with a nonce of ours.
+pub(crate) struct Ready {
+    credentials: Credentials,
+    algorithm: Algorithm,
+    /// The second its nonce was made in.
+    made: u64,
+}
+
 /// The server side of digest.
-#[derive(Clone)]
 pub struct Authenticator {
     realm: String,
     users: Users,
-    secret: [u8; 32],
-    /// Counts by use: a nonce is made of the second, so many phones hold the same one.
-    counts: HashMap<Use, Counts>,
-    order: VecDeque<Use>,
-    /// Nonces given in place of used ones: each is another, even within a second.
-    renewed: u32,
-}
-
-/// The `nc` values seen of one use.
-#[derive(Clone, Copy, Debug)]
-struct Counts {
-    highest: u32,
-    /// Bit n: `highest - n` was seen.
-    seen: u64,
-}
-
-impl Counts {
-    /// True when this count was not seen; remembers it.
-    fn take(&mut self, count: u32) -> bool {
-        if count > self.highest {
-            let by = count - self.highest;
-            self.seen = if by < BEHIND { self.seen << by | 1 } else { 1 };
-            self.highest = count;
-            return true;
-        }
-        let back = self.highest - count;
-        let fresh = back < BEHIND && self.seen >> back & 1 == 0;
-        if fresh {
-            self.seen |= 1 << back;
-        }
-        fresh
-    }
+    nonces: Nonces,
+    memory: Memory,
 }
 
 impl std::fmt::Debug for Authenticator {
@@ -199,8 +188,8 @@ impl Authenticator {
     /// `secret` keys the nonces (32 octets from the driver's random source).
     #[must_use]
     pub fn new(realm: &str, users: Users, secret: [u8; 32]) -> Self {
-        let (counts, order) = (HashMap::new(), VecDeque::new());
-        Self { realm: realm.to_owned(), users, secret, counts, order, renewed: 0 }
+        let nonces = Nonces::new(realm, secret);
+        Self { realm: realm.to_owned(), users, nonces, memory: Memory::default() }
     }
 
     /// Replaces the users (reload).
@@ -208,13 +197,11 @@ impl Authenticator {
         self.users = users;
     }
 
-    /// Values of the challenge header, strongest algorithm first (one header row each).
+    /// Values of the challenge header for this source, strongest algorithm first (one header row
+    /// each).
     #[must_use]
-    pub fn challenge(&mut self, now: Wall, stale: bool) -> Vec<String> {
-        if stale {
-            self.renewed = self.renewed.wrapping_add(1);
-        }
-        let nonce = self.nonce(now.seconds(), if stale { self.renewed } else { 0 });
+    pub fn challenge(&mut self, now: Wall, stale: bool, by: Source) -> Vec<String> {
+        let nonce = self.nonces.make(now.seconds(), by, stale);
         let stale = if stale { ", stale=true" } else { "" };
         let value = |algorithm: &str| {
             format!(
@@ -230,60 +217,35 @@ impl Authenticator {
         }
     }
 
-    fn nonce(&self, seconds: u64, renewed: u32) -> String {
-        let made = [&seconds.to_be_bytes()[..], &renewed.to_be_bytes()].concat();
-        URL_SAFE_NO_PAD.encode([&made[..], &self.mac(&made)].concat())
-    }
-
-    fn mac(&self, made: &[u8]) -> [u8; 16] {
-        let mut out = [0; 16];
-        // A key of 32 octets always fits.
-        if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.secret) {
-            mac.update(self.realm.as_bytes());
-            mac.update(made);
-            let full = mac.finalize().into_bytes();
-            for (o, b) in out.iter_mut().zip(full) {
-                *o = b;
-            }
-        }
-        out
-    }
-
-    /// Age of one of our nonces in seconds; `None`: not ours.
-    fn age(&self, nonce: &str, now: Wall) -> Option<u64> {
-        let raw = URL_SAFE_NO_PAD.decode(nonce).ok()?;
-        let (made, mac) = raw.split_at_checked(12)?;
-        let ours: bool = self.mac(made).as_slice().ct_eq(mac).into();
-        let time = u64::from_be_bytes(made.get(..8)?.try_into().ok()?);
-        ours.then(|| now.seconds().saturating_sub(time))
-    }
-
-    /// Judges the values of Authorization (or Proxy-Authorization) rows.
-    pub fn check<'a>(
-        &mut self,
-        method: &str,
-        values: impl Iterator<Item = &'a [u8]>,
-        now: Wall,
-    ) -> Check {
-        let mut found = None;
-        for value in values.take(8) {
-            if let Some(c) = Credentials::parse(value).filter(|c| c.realm == self.realm) {
-                found = Some(c);
-                break;
-            }
-        }
-        match found {
-            Some(c) => self.judge(method, &c, now),
-            None => Check::Challenge { stale: false },
-        }
-    }
-
-    fn judge(&mut self, method: &str, c: &Credentials, now: Wall) -> Check {
-        let Some(algorithm) = c.algorithm else { return Check::Wrong(Fault::Algorithm) };
-        let Some(age) = self.age(&c.nonce, now) else {
-            // A nonce from before a restart, or of another box: a fresh one helps.
-            return Check::Challenge { stale: false };
+    /// Reads the values of Authorization (or Proxy-Authorization) rows; compares nothing.
+    pub(crate) fn claim<'a>(&self, values: impl Iterator<Item = &'a [u8]>, by: Source) -> Claim {
+        let mut all = values.take(8).filter_map(Credentials::parse);
+        let Some(credentials) = all.find(|c| c.realm == self.realm) else { return Claim::None };
+        let Some(algorithm) = credentials.algorithm else {
+            return Claim::Faulty(Fault::Algorithm);
         };
+        match self.nonces.origin(&credentials.nonce, by) {
+            Origin::Ours { made } => Claim::Ready(Box::new(Ready { credentials, algorithm, made })),
+            Origin::OfAnother => Claim::Moved,
+            Origin::Unknown => Claim::Forged,
+        }
+    }
+
+    /// Whether a claim is right.
+    pub(crate) fn judge(&mut self, method: &str, claim: Claim, now: Wall) -> Check {
+        match claim {
+            Claim::None => Check::Challenge { stale: false },
+            // A nonce from before a restart, or of another box: a fresh one helps.
+            Claim::Forged => Check::Challenge { stale: false },
+            // A phone that has another address now: it need not ask its user.
+            Claim::Moved => Check::Challenge { stale: true },
+            Claim::Faulty(fault) => Check::Wrong(fault),
+            Claim::Ready(ready) => self.compare(method, *ready, now),
+        }
+    }
+
+    fn compare(&mut self, method: &str, ready: Ready, now: Wall) -> Check {
+        let Ready { credentials: c, algorithm, made } = ready;
         let Some(ha1) = self.ha1(&c.user, algorithm) else {
             return Check::Wrong(Fault::UnknownUser);
         };
@@ -293,7 +255,7 @@ impl Authenticator {
                 let middle = format!("{}:{}:{}:{qop}", c.nonce, c.nc, c.cnonce);
                 (algorithm.hex(&format!("{ha1}:{middle}:{ha2}")), Some(count))
             }
-            // RFC 2069 phones send neither; they get no replay window, only the short lifetime.
+            // RFC 2069 phones count nothing: their nonce is good once.
             (None, _) => (algorithm.hex(&format!("{ha1}:{}:{ha2}", c.nonce)), None),
             (Some(qop), _) if qop == "auth" => return Check::Wrong(Fault::NonceCount),
             (Some(_), _) => return Check::Wrong(Fault::Malformed),
@@ -302,14 +264,12 @@ impl Authenticator {
         if !right {
             return Check::Wrong(Fault::BadPassword);
         }
-        if age > LIFETIME {
-            return Check::Challenge { stale: true };
-        }
-        if count.is_some_and(|n| !self.fresh(c, n)) {
+        let old = now.seconds().saturating_sub(made) > LIFETIME;
+        if old || !self.memory.is_fresh(&c.user, (&c.nonce, made), &c.cnonce, count, now) {
             // RFC 7616 §3.4.6: whoever knows the password tries again, a replay cannot.
             return Check::Challenge { stale: true };
         }
-        Check::Proved { user: c.user.clone(), uri: c.uri.clone() }
+        Check::Proved { user: c.user, uri: c.uri }
     }
 
     fn ha1(&self, user: &str, algorithm: Algorithm) -> Option<String> {
@@ -327,146 +287,6 @@ impl Authenticator {
                 }
             }
             Users::None => None,
-        }
-    }
-
-    /// True when this `nc` was not used with this nonce by this client; remembers it.
-    fn fresh(&mut self, c: &Credentials, count: u32) -> bool {
-        let by: Use = Sha256::digest(format!("{}:{}:{}", c.nonce, c.user, c.cnonce)).into();
-        if let Some(counts) = self.counts.get_mut(&by) {
-            return counts.take(count);
-        }
-        if self.order.len() >= WINDOW
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.counts.remove(&oldest);
-        }
-        self.order.push_back(by);
-        self.counts.insert(by, Counts { highest: count, seen: 1 });
-        true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::time::Duration;
-
-    fn at(seconds: u64) -> Wall {
-        Wall(Duration::from_secs(seconds))
-    }
-
-    fn gate() -> Authenticator {
-        let users = Users::Shared { password: "tulip".into() };
-        Authenticator::new("portreeve", users, [3; 32])
-    }
-
-    fn credentials(
-        g: &Authenticator,
-        algorithm: Algorithm,
-        made: u64,
-        nc: &str,
-        password: &str,
-    ) -> String {
-        let nonce = g.nonce(made, 0);
-        let ha1 = algorithm.hex(&format!("101:portreeve:{password}"));
-        let ha2 = algorithm.hex("REGISTER:sip:x");
-        let response = algorithm.hex(&format!("{ha1}:{nonce}:{nc}:c:auth:{ha2}"));
-        let name = if algorithm == Algorithm::Md5 { "MD5" } else { "SHA-256" };
-        format!(
-            "Digest username=\"101\",realm=\"portreeve\" , nonce=\"{nonce}\",uri=\"sip:x\", \
-             response=\"{response}\", algorithm={name}, qop=auth, nc={nc}, cnonce=\"c\""
-        )
-    }
-
-    fn check(g: &mut Authenticator, value: &str, now: u64) -> Check {
-        g.check("REGISTER", [value.as_bytes()].into_iter(), at(now))
-    }
-
-    #[test]
-    fn both_algorithms_prove_and_a_replay_does_not() {
-        let mut g = gate();
-        for algorithm in [Algorithm::Md5, Algorithm::Sha256] {
-            let made = if algorithm == Algorithm::Md5 { 1000 } else { 1001 };
-            let value = credentials(&g, algorithm, made, "00000001", "tulip");
-            let proved = Check::Proved { user: "101".into(), uri: "sip:x".into() };
-            assert_eq!(check(&mut g, &value, 1002), proved);
-            assert_eq!(check(&mut g, &value, 1003), Check::Challenge { stale: true });
-        }
-    }
-
-    #[test]
-    fn counts_may_overtake_each_other_and_none_comes_twice() {
-        let mut g = gate();
-        let mut ask = |nc: &str| {
-            let value = credentials(&g, Algorithm::Md5, 1000, nc, "tulip");
-            matches!(check(&mut g, &value, 1001), Check::Proved { .. })
-        };
-        let first: Vec<bool> =
-            ["00000003", "00000001", "00000002", "00000001", "00000003"].map(&mut ask).into();
-        assert_eq!(first, [true, true, true, false, false]);
-        assert!(ask("00000041") && ask("00000040") && !ask("00000041"));
-        assert!(ask("00000100") && !ask("000000c0"), "64 behind is too late");
-        assert!(ask("000000c1"));
-    }
-
-    #[test]
-    fn a_count_that_is_missing_or_none_is_no_wrong_password() {
-        let mut g = gate();
-        let good = credentials(&g, Algorithm::Md5, 1000, "00000001", "tulip");
-        for nc in ["", "1", "0000001", "000000001", "0000000g", "+0000001", "00000000"] {
-            let value = good.replace("nc=00000001", &format!("nc={nc}"));
-            assert_eq!(check(&mut g, &value, 1001), Check::Wrong(Fault::NonceCount), "{nc:?}");
-        }
-        for gone in [", nc=00000001", ", cnonce=\"c\""] {
-            let value = good.replace(gone, "");
-            assert_eq!(check(&mut g, &value, 1001), Check::Wrong(Fault::NonceCount), "{gone}");
-        }
-        assert_eq!(Fault::NonceCount.answer().0, 400);
-        assert!(matches!(check(&mut g, &good, 1001), Check::Proved { .. }), "nothing was used up");
-    }
-
-    #[test]
-    fn a_stale_challenge_bears_another_nonce_within_the_same_second() {
-        let mut g = gate();
-        let all = [g.challenge(at(1), false), g.challenge(at(1), true), g.challenge(at(1), true)];
-        assert!(all[0] != all[1] && all[1] != all[2]);
-        assert_eq!(all[0], g.challenge(at(1), false), "a flood of requests remembers nothing");
-    }
-
-    #[test]
-    fn what_is_wrong_is_told_apart() {
-        let mut g = gate();
-        let bad = credentials(&g, Algorithm::Md5, 1000, "00000001", "rose");
-        assert_eq!(check(&mut g, &bad, 1001), Check::Wrong(Fault::BadPassword));
-        let old = credentials(&g, Algorithm::Md5, 1000, "00000001", "tulip");
-        assert_eq!(check(&mut g, &old, 1301), Check::Challenge { stale: true });
-        let foreign = old.replace("realm=\"portreeve\"", "realm=\"other\"");
-        assert_eq!(check(&mut g, &foreign, 1001), Check::Challenge { stale: false });
-        let user = old.replace("username=\"101\"", "username=\"alice\"");
-        assert_eq!(check(&mut g, &user, 1001), Check::Wrong(Fault::UnknownUser));
-        let algorithm = old.replace("algorithm=MD5", "algorithm=SHA-512-256");
-        assert_eq!(check(&mut g, &algorithm, 1001), Check::Wrong(Fault::Algorithm));
-        assert!(
-            g.challenge(at(1), true)[0].contains("SHA-256") && !format!("{g:?}").contains("tulip")
-        );
-    }
-
-    #[test]
-    fn the_rfc_7616_example_hashes_as_printed() {
-        let a = Algorithm::Md5;
-        let ha1 = a.hex("Mufasa:http-auth@example.org:Circle of Life");
-        let ha2 = a.hex("GET:/dir/index.html");
-        let middle = "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v:00000001:f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ:auth";
-        assert_eq!(a.hex(&format!("{ha1}:{middle}:{ha2}")), "8ca523f5e9506fed4657c9700eebdbec");
-    }
-
-    proptest! {
-        #[test]
-        fn no_value_panics(value in "\\PC{0,200}") {
-            let _ = check(&mut gate(), &value, 5);
-            let _ = check(&mut gate(), &format!("Digest {value}"), 5);
         }
     }
 }

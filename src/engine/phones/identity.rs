@@ -7,6 +7,7 @@ use crate::engine::attempt::{Route, Sender};
 use crate::engine::digest::{Check, Fault};
 use crate::engine::world::World;
 use crate::ground::{Flow, Side};
+use crate::policy::quota::Source;
 use crate::policy::{Action, Verdict};
 use crate::wire::sip::{Method, Name, NameAddr, Uri};
 
@@ -88,16 +89,17 @@ impl Phones {
 
     /// Judges the credentials of a request, and whether they were made for it (RFC 3261 §22.4).
     pub(crate) fn authenticate(&mut self, w: &World, i: &Incoming, header: &Name) -> Check {
-        let method = i.method().as_str();
-        match self.auth.check(method, i.message.rows(header), w.wall()) {
+        let by = Source::of(i.flow.peer.ip());
+        let claim = self.auth.claim(i.message.rows(header), by);
+        match self.auth.judge(i.method().as_str(), claim, w.wall()) {
             Check::Proved { uri, .. } if !is_made_for(w, &uri, i) => Check::Wrong(Fault::Uri),
             check @ (Check::Proved { .. } | Check::Challenge { .. } | Check::Wrong(_)) => check,
         }
     }
 
-    /// Values of a challenge, strongest first.
-    pub(crate) fn challenge(&mut self, w: &World, stale: bool) -> Vec<String> {
-        self.auth.challenge(w.wall(), stale)
+    /// Values of a challenge of who sent this, strongest first.
+    pub(crate) fn challenge(&mut self, w: &World, i: &Incoming, stale: bool) -> Vec<String> {
+        self.auth.challenge(w.wall(), stale, Source::of(i.flow.peer.ip()))
     }
 }
 

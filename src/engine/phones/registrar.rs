@@ -60,7 +60,7 @@ impl Phones {
             }
             Check::Challenge { stale } => {
                 out.count_register(RegisterResult::Challenged);
-                let rows = self.challenge(w, stale).into_iter();
+                let rows = self.challenge(w, i, stale).into_iter();
                 let rows = rows.map(|v| (Name::WwwAuthenticate, v)).collect();
                 Some(challenge(&i.message, 401, "Unauthorized", rows))
             }
