@@ -108,7 +108,8 @@ fn keys(text: &str) -> String {
 
 /// What begins as a number does: without what is neither letter nor key, without letters, without a
 /// prefix in brackets that people write and do not dial (`+49 (0)30`), and with its plus signs
-/// where a reader may have them. Empty for a name.
+/// where a reader may have them: none before a 0, for no country code begins with one (E.164).
+/// Empty for a name.
 fn readings(text: &str, plan: &Plan<'_>) -> Vec<String> {
     let squeezed: String = text.chars().filter(|c| c.is_alphanumeric() || is_key(*c)).collect();
     if !squeezed.starts_with(is_key) {
@@ -127,6 +128,9 @@ fn readings(text: &str, plan: &Plan<'_>) -> Vec<String> {
         all.push(format!("+{last}"));
         all.push(if number.starts_with('+') { format!("+{flat}") } else { flat });
     }
+    let dialled = all.iter().filter(|n| n.starts_with("+0")).filter_map(|n| n.get(1..));
+    let dialled: Vec<String> = dialled.map(str::to_owned).collect();
+    all.extend(dialled);
     all
 }
 
