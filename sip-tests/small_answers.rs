@@ -146,3 +146,24 @@ fn what_need_not_be_said_is_left_out_before_the_answer_is() {
     }
     lab.end();
 }
+
+#[test]
+fn a_challenge_that_is_shortened_stays_a_challenge() {
+    let mut lab = Lab::site();
+    let who = lab.inside("10.17.0.66:5060");
+    let ask = shortest("REGISTER", "sip:10.17.0.1", "10.17.0.66", "");
+    let mut counts = std::collections::BTreeSet::new();
+    for octets in (0..600).step_by(20) {
+        let text = padded(&ask, octets).replace("z9hG4bK1", &format!("z9hG4bK{octets}"));
+        lab.send(who, Bytes::from(text));
+        let Some(answer) = lab.take_all().pop() else { continue };
+        let challenges = answer.all("WWW-Authenticate");
+        for challenge in &challenges {
+            assert!(challenge.starts_with("Digest realm="), "{octets}: {challenge}");
+        }
+        assert!(challenges.last().is_some_and(|c| c.contains("algorithm=MD5")), "{octets}");
+        counts.insert(challenges.len());
+    }
+    assert_eq!(counts.into_iter().collect::<Vec<_>>(), [1, 2]);
+    lab.end();
+}

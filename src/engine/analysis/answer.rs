@@ -76,8 +76,10 @@ fn shorten(response: &mut Message) -> bool {
     // MD5 is last: what every phone understands is what stays.
     let several = |name: &Name| response.rows(name).count() > 1;
     let challenges = [Name::WwwAuthenticate, Name::ProxyAuthenticate];
-    let Some(name) = challenges.into_iter().find(several) else { return false };
-    response.pop_first(&name).is_some()
+    let Some(several) = challenges.into_iter().find(several) else { return false };
+    // A row whole: the commas of a challenge stand between its parameters.
+    let mut is_first = true;
+    response.retain(|name, _| *name != several || !std::mem::take(&mut is_first)) > 0
 }
 
 /// A challenge of one algorithm to a phone that knows no other.
