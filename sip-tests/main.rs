@@ -35,6 +35,7 @@ mod listed;
 mod lost_flows;
 mod media;
 mod media_loops;
+mod next_hops;
 mod numbers;
 mod other_ports;
 mod policy;

@@ -88,7 +88,8 @@ impl Engine {
             Leg::Callee => [caller, callee],
         };
         let w = &self.world;
-        let (request, branch, flow) = within(w, &method, seq, &leg, names);
+        let flow = next_hop(self.known(), Some(call.no), &leg);
+        let (request, branch) = within(w, &method, seq, &leg, names, flow);
         self.transactions.originate(w, &mut self.out, request, branch, flow);
     }
 
@@ -186,23 +187,26 @@ impl Engine {
             to: row(response, Name::To),
             contact: contact_of(response).or_else(|| Uri::parse(asked.uri().as_bytes())),
             routes,
-            upstream: None,
+            upstream: self.upstreams.of_source(w, flow.peer.ip()),
             home: None,
         };
         let names = [leg.from.clone(), leg.to.clone()];
-        Some(within(w, method, seq, &leg, names))
+        let call = pass.and_then(|p| p.purpose().call());
+        let way = next_hop(self.known(), call, &leg);
+        let (request, branch) = within(w, method, seq, &leg, names, way);
+        Some((request, branch, way))
     }
 }
 
-/// A request of our own within a dialog, its branch and its way; `names`: From and To.
+/// A request of our own within a dialog, and its branch; `names`: From and To.
 fn within(
     w: &World,
     method: &Method,
     seq: u32,
     leg: &LegState,
     names: [Vec<u8>; 2],
-) -> (Message, String, Flow) {
-    let flow = next_hop(w, leg);
+    flow: Flow,
+) -> (Message, String) {
     let branch = w.branch("own");
     let target = leg.target();
     let mut request = Message::request(method.clone(), &target);
@@ -214,7 +218,7 @@ fn within(
     request.push_back(Name::To, to);
     request.push_back(Name::CallId, leg.call_id.clone());
     request.push_back(Name::CSeq, format!("{seq} {method}"));
-    (request, branch, flow)
+    (request, branch)
 }
 
 /// Gives an ACK an answer that refuses every stream, each in its place (RFC 3264 §6); none, where

@@ -8,10 +8,9 @@ use super::analysis::{Incoming, Veil};
 use super::calls::{Calls, Face, Place, Said, Speaker};
 use super::ending::refuse_all;
 use super::phones::Phones;
-use super::proxy_client::{find, may_speak, next_hop, was_shown};
+use super::proxy_client::{Known, find, is_party, next_hop};
 use super::purpose::{InDialog, Purpose};
 use super::streams::Streams;
-use super::upstreams::Upstreams;
 use super::world::{World, with_tag};
 use super::{Engine, Level};
 use crate::audit::{EndedBy, SecurityClass};
@@ -27,7 +26,7 @@ impl Engine {
             self.refuse(i, &Answer::new(481, "Call/Transaction Does Not Exist"));
             return;
         };
-        if !is_party(&self.world, &self.upstreams, &place, &i.flow) {
+        if !is_party(self.known(), &place, &i.flow) {
             self.out.count_rejected(i.side, RejectReason::Source);
             let detail = format!("{} for call {}", i.method(), place.call);
             self.out.security(SecurityClass::InDialogSource, i.flow, detail);
@@ -91,7 +90,7 @@ impl Engine {
         if place.leg != Leg::Caller && !self.calls.has_invited(&place, seq) {
             return;
         }
-        if !is_party(&self.world, &self.upstreams, &place, &i.flow) {
+        if !is_party(self.known(), &place, &i.flow) {
             self.out.count_rejected(i.side, RejectReason::Source);
             self.calls.ack_refused(place.call, i.flow.peer);
             return;
@@ -122,6 +121,10 @@ impl Engine {
         }
     }
 
+    pub(super) fn known(&self) -> Known<'_> {
+        Known { w: &self.world, upstreams: &self.upstreams, calls: &self.calls }
+    }
+
     /// The request as the other leg gets it, its branch and its way.
     fn carry_in_dialog(
         &mut self,
@@ -131,7 +134,7 @@ impl Engine {
     ) -> (Message, String, Flow) {
         let [from_value, to_value] = self.far_names(i, p);
         let w = &self.world;
-        let flow = next_hop(w, &p.far);
+        let flow = next_hop(self.known(), Some(p.call), &p.far);
         let near = self.upstreams.domain(w, p.near.upstream);
         let face = Face {
             call: p.call,
@@ -210,12 +213,6 @@ fn place(
         find(w, phones, streams, leg);
     }
     Some(place)
-}
-
-/// The request comes from the dialog's own party, and so does what it says of us.
-fn is_party(w: &World, upstreams: &Upstreams, place: &Place, flow: &Flow) -> bool {
-    may_speak(w, upstreams, &place.near, flow)
-        && place.shown_to.iter().all(|ip| was_shown(w, upstreams, &place.near, flow, *ip))
 }
 
 /// An offer in a fork that the call does not live by.

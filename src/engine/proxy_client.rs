@@ -4,14 +4,14 @@
 
 use super::analysis::Incoming;
 use super::attempt::{Route, Sender};
-use super::calls::LegState;
+use super::calls::{Calls, LegState, Place};
 use super::phones::Phones;
 use super::streams::Streams;
 use super::upstreams::Upstreams;
-use super::world::World;
+use super::world::{Net, World};
 use crate::config::Strangers;
-use crate::ground::{Flow, Side, Transport};
-use crate::wire::sip::{Method, NameAddr};
+use crate::ground::{CallNo, Flow, Side, Transport};
+use crate::wire::sip::{Method, NameAddr, Uri};
 use std::net::{IpAddr, SocketAddr};
 
 /// Which upstream an outside request came from, if any.
@@ -55,22 +55,88 @@ pub(crate) fn find(w: &World, phones: &Phones, streams: &Streams, leg: &mut LegS
     }
 }
 
-/// The next hop within a dialog on a leg: outside the route set or remote target decides when it
-/// is an address; a name means the dialog's peer. A phone is always where it was last seen.
-pub(crate) fn next_hop(w: &World, leg: &LegState) -> Flow {
+/// What tells the way to a party, and whether it is one.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub(crate) w: &'a World,
+    pub(crate) upstreams: &'a Upstreams,
+    pub(crate) calls: &'a Calls,
+}
+
+/// The next hop within a dialog of a call on a leg: outside the route set or remote target decides
+/// when it is an address that may be sent to; else, and for a name, the dialog's peer is meant. A
+/// phone is always where it was last seen.
+pub(crate) fn next_hop(known: Known<'_>, call: Option<CallNo>, leg: &LegState) -> Flow {
+    let w = known.w;
     if leg.side == Side::Inside || leg.flow.conn.is_some() {
         return leg.flow;
     }
     let route = leg.routes.first().and_then(|r| NameAddr::parse(r)).map(|n| n.uri);
     let Some(uri) = route.or_else(|| leg.contact.clone()) else { return leg.flow };
-    let Some(ip) = uri.host_ip() else { return leg.flow };
+    let Some(ip) = uri.host_ip().map(|ip| ip.to_canonical()) else { return leg.flow };
     let tcp = uri.params.get("transport").is_some_and(|t| t.eq_ignore_ascii_case("tcp"));
     let transport = if tcp { Transport::Tcp } else { Transport::Udp };
     let Some(listener) = w.net().sibling(leg.flow.listener, transport) else {
         return leg.flow;
     };
     let peer = SocketAddr::new(ip, uri.port.unwrap_or(5060));
+    if !may_lead(known, call, leg, (&uri, peer)) {
+        return leg.flow;
+    }
     Flow { listener, transport, peer, conn: None }
+}
+
+/// Whether what an outside party said of itself leads there: judged by its address as media are,
+/// never by its port. Our own sockets are right for the other pass of a spiral, which its token
+/// shows.
+fn may_lead(
+    known: Known<'_>,
+    call: Option<CallNo>,
+    leg: &LegState,
+    (uri, at): (&Uri, SocketAddr),
+) -> bool {
+    let Known { w, upstreams, calls } = known;
+    let (net, ip) = (w.net(), at.ip());
+    if net.is_us(ip, at.port()) {
+        return call.is_some_and(|no| calls.is_pass(w, no, uri));
+    }
+    let source = leg.flow.peer.ip();
+    if ip == source {
+        return true;
+    }
+    if net.is_our_address(ip) {
+        return false;
+    }
+    let Some(i) = net.interface(leg.flow.listener) else { return false };
+    ip.is_ipv4() == i.address.is_ipv4()
+        && (is_of_upstream(w, upstreams, leg, ip)
+            || Net::judge_kind(ip)
+                .and_then(|()| Net::judge_loopback(i, ip))
+                .and_then(|()| net.judge_owner(i, ip, source))
+                .is_ok())
+}
+
+/// A request within a dialog, by which party, from where, and whom what it says of us was shown to.
+pub(crate) fn is_party(known: Known<'_>, place: &Place, flow: &Flow) -> bool {
+    let Known { w, upstreams, calls } = known;
+    // The other pass of a spiral sends from our own sockets what was sealed for this one.
+    let comes_back = place.near.side == Side::Outside
+        && w.net().is_our_address(flow.peer.ip())
+        && !place.shown_to.is_empty()
+        && calls.has_pass(place.call);
+    (comes_back || may_speak(w, upstreams, &place.near, flow))
+        && place.shown_to.iter().all(|ip| was_shown(w, upstreams, &place.near, flow, *ip))
+}
+
+/// An answer that came by `from` is of who was asked by `asked`: there, by the same connection, or
+/// from another source of the same upstream.
+pub(crate) fn is_asked(w: &World, upstreams: &Upstreams, asked: &Flow, from: &Flow) -> bool {
+    let interface = |f: &Flow| w.net().listener(f.listener).map(|l| l.interface);
+    let (one, other) = (asked.peer.ip().to_canonical(), from.peer.ip().to_canonical());
+    interface(asked) == interface(from)
+        && (one == other
+            || asked.conn.is_some() && asked.conn == from.conn
+            || upstreams.share(w, one, other))
 }
 
 /// In-dialog requests come from the sources of the dialog's own upstream, or from the phone's own
@@ -82,19 +148,13 @@ pub(crate) fn may_speak(w: &World, upstreams: &Upstreams, near: &LegState, flow:
     }
     match near.side {
         Side::Inside => false,
-        Side::Outside => is_of_upstream(w, upstreams, near, ip) || w.net().is_our_address(ip),
+        Side::Outside => is_of_upstream(w, upstreams, near, ip),
     }
 }
 
 /// A name of ours that this party sends was shown to it: at this address, at another one of the
 /// same upstream, or where the phone was before it moved (its leg follows it).
-pub(crate) fn was_shown(
-    w: &World,
-    upstreams: &Upstreams,
-    near: &LegState,
-    flow: &Flow,
-    peer: IpAddr,
-) -> bool {
+fn was_shown(w: &World, upstreams: &Upstreams, near: &LegState, flow: &Flow, peer: IpAddr) -> bool {
     peer == flow.peer.ip()
         || match near.side {
             Side::Inside => near.flow.peer.ip() != peer,

@@ -99,7 +99,11 @@ impl Incoming {
             return flow;
         }
         if let Some(uri) = contact.filter(|uri| uri.host_ip() == Some(flow.peer.ip())) {
-            flow.peer.set_port(uri.port.unwrap_or(5060));
+            let port = uri.port.unwrap_or(5060);
+            // Nobody listens at a socket of ours but we.
+            if !w.net().is_us(flow.peer.ip(), port) {
+                flow.peer.set_port(port);
+            }
         }
         flow
     }

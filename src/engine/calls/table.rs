@@ -14,6 +14,8 @@ pub(super) struct Table {
     tokens: HashMap<u64, CallNo>,
     dialogs: HashMap<DialogKey, (CallNo, Leg)>,
     call_ids: HashMap<(Side, String), SmallVec<[CallNo; 1]>>,
+    /// How many other passes began with what a call was shown, by its token.
+    spirals: HashMap<u64, usize>,
     users: HashMap<String, usize>,
     /// Early calls, answered ones.
     counts: [usize; 2],
@@ -44,6 +46,18 @@ impl Table {
 
     pub(super) fn by_token(&self, token: u64) -> Option<&Call> {
         self.calls.get(self.tokens.get(&token)?)
+    }
+
+    /// One is the other pass of the other's call: what left by the callee's leg came back by the
+    /// caller's.
+    pub(super) fn are_passes(&self, one: &Call, other: &Call) -> bool {
+        one.before == Some(other.token) || other.before == Some(one.token)
+    }
+
+    /// The call has another pass.
+    pub(super) fn is_spiral(&self, call: &Call) -> bool {
+        let before = call.before.is_some_and(|token| self.tokens.contains_key(&token));
+        before || self.spirals.contains_key(&call.token)
     }
 
     /// These legs meet outside us (or inside): one call left by its callee's leg, and came back to
@@ -84,6 +98,9 @@ impl Table {
             self.counts[usize::from(call.state != State::Early)] += 1;
         }
         self.tokens.insert(call.token, call.no);
+        if let Some(before) = call.before {
+            *self.spirals.entry(before).or_default() += 1;
+        }
         self.name(call.caller.side, &call.caller.call_id, call.no);
         self.calls.insert(call.no, call);
     }
@@ -167,6 +184,14 @@ impl Table {
         }
         self.unname(call.caller.side, &call.caller.call_id, no);
         self.tokens.remove(&call.token);
+        if let Some(before) = call.before
+            && let Some(n) = self.spirals.get_mut(&before)
+        {
+            *n -= 1;
+            if *n == 0 {
+                self.spirals.remove(&before);
+            }
+        }
         if call.kind == Kind::Call {
             self.counts[usize::from(call.state != State::Early)] -= 1;
         }

@@ -180,6 +180,19 @@ impl Calls {
         all.filter_map(open).collect()
     }
 
+    /// A Contact of ours is of the other pass of this call.
+    pub(crate) fn is_pass(&self, w: &World, no: CallNo, uri: &Uri) -> bool {
+        let user = uri.user.as_deref().filter(|u| is_shaped(u));
+        let token = user.and_then(|u| Token::open(w.sealer(), Role::Contact, u));
+        let of = token.and_then(|t| self.table.by_token(t.call));
+        of.zip(self.table.get(no)).is_some_and(|(one, other)| self.table.are_passes(one, other))
+    }
+
+    /// The call has another pass.
+    pub(crate) fn has_pass(&self, no: CallNo) -> bool {
+        self.table.get(no).is_some_and(|call| self.table.is_spiral(call))
+    }
+
     /// The call of a token, and who sends what bears it.
     pub(super) fn of_token(&self, token: &Token) -> Option<(&Call, Leg)> {
         Some((self.table.by_token(token.call)?, token.leg.other()))

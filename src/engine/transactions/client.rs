@@ -51,6 +51,8 @@ pub(super) struct Client {
     ack: Bytes,
     /// Where it went.
     pub(super) flow: Flow,
+    /// Where it went before its party moved.
+    pub(super) left: Option<Flow>,
     /// The connection it is known to ride.
     conn: Option<ConnId>,
     /// The pass it belongs to; `None`: it is our own.
@@ -139,6 +141,7 @@ impl Transactions {
             bytes,
             ack: Bytes::new(),
             flow,
+            left: None,
             conn: flow.conn,
             pass,
             proceeding: false,
@@ -150,8 +153,16 @@ impl Transactions {
         id
     }
 
-    /// A response came: to which client transaction does it belong (RFC 3261 §17.1.3)?
-    pub(crate) fn receive(&mut self, w: &World, out: &mut Outbox, flow: Flow, response: Message) {
+    /// A response came: to which client transaction does it belong (RFC 3261 §17.1.3)? Whoever has
+    /// seen the request knows its branch: `asked` says whether it went where the response is from.
+    pub(crate) fn receive(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        flow: Flow,
+        response: Message,
+        asked: impl Fn(&Flow) -> bool,
+    ) {
         let via = response.list(&Name::Via).next().and_then(Via::parse);
         let branch = via.and_then(|via| via.branch().map(str::to_owned));
         let method = response.cseq().method.clone();
@@ -161,6 +172,10 @@ impl Transactions {
             out.count_rejected(w.side(flow.listener), RejectReason::StrayResponse);
             return;
         };
+        if !asked(&t.flow) && !t.left.as_ref().is_some_and(asked) {
+            out.count_rejected(w.side(flow.listener), RejectReason::Source);
+            return;
+        }
         // A retried connection or a phone's moved port: answers name the transport they came by.
         if flow.transport == t.flow.transport && flow.conn.is_some() {
             t.flow.conn = flow.conn;

@@ -73,6 +73,7 @@ impl Transactions {
     fn lead(&mut self, id: ClientId, flow: Flow) {
         let Some(t) = self.clients.get_mut(&id) else { return };
         self.ways.remove(&(t.flow.listener, t.flow.peer, id));
+        t.left = Some(t.flow);
         t.flow = flow;
         self.ways.insert((flow.listener, flow.peer, id));
     }
