@@ -38,6 +38,7 @@ mod media_loops;
 mod next_hops;
 mod numbers;
 mod other_ports;
+mod poisoned;
 mod policy;
 mod private_headers;
 mod quality_reports;

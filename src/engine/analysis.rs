@@ -15,7 +15,7 @@ pub(crate) mod strip;
 mod veil;
 
 pub(crate) use incoming::{Incoming, contact_of};
-pub(crate) use veil::{Veil, set_host};
+pub(crate) use veil::{Veil, said_of_itself, set_host};
 
 /// Methods the gateway names in Allow.
 pub(crate) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, REGISTER, OPTIONS, PRACK, SUBSCRIBE, \

@@ -2,10 +2,10 @@
 //! it is sent on by. Whether it may pass was decided before.
 
 use super::Engine;
-use super::analysis::Veil;
 use super::analysis::answer::{self, Answer};
 use super::analysis::body::{BodyRefusal, Carrier, Role, Way};
 use super::analysis::headers::{Crossing, carry, foreign_routes};
+use super::analysis::{Veil, said_of_itself};
 use super::attempt::{Attempt, Route};
 use super::calls::{Calls, Face, Kind, LegState, Said, Speaker};
 use super::ids::{PassId, ServerId};
@@ -142,7 +142,8 @@ impl Engine {
 
     pub(super) fn carrier(&mut self) -> Carrier<'_> {
         let (w, phones) = (&self.world, &self.phones);
-        Carrier { w, phones, calls: &mut self.calls, out: &mut self.out }
+        let own = [None; 2];
+        Carrier { w, phones, calls: &mut self.calls, out: &mut self.out, own }
     }
 
     /// The callee legs a request goes to.
@@ -155,7 +156,7 @@ impl Engine {
                 let flow = self.upstreams.way(&self.world, *id).ok()?;
                 let side = self.world.side(flow.listener);
                 let domain = self.upstreams.domain(&self.world, Some(*id));
-                let veil = self.veil();
+                let veil = self.veil().over(said_of_itself(&i.message));
                 Some(vec![LegState {
                     side,
                     flow,

@@ -4,7 +4,7 @@
 use super::analysis::answer::Answer;
 use super::analysis::body::{BodyRefusal, Role, Way};
 use super::analysis::headers::{Crossing, carry};
-use super::analysis::{Incoming, Veil};
+use super::analysis::{Incoming, Veil, said_of_itself};
 use super::calls::{Calls, Face, Place, Said, Speaker};
 use super::ending::refuse_all;
 use super::phones::Phones;
@@ -187,7 +187,8 @@ impl Engine {
                 return first;
             }
             let domain = self.upstreams.domain(&self.world, p.far.upstream);
-            let veil = Veil::new(&self.world, &self.phones);
+            let own = said_of_itself(&i.message);
+            let veil = Veil::new(&self.world, &self.phones).over(own);
             let far = veil.far_name(value, p.far.side, domain);
             self.calls.learn_name(p, value, &far);
             far

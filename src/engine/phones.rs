@@ -85,9 +85,9 @@ impl Phones {
         self.bindings.get(key)
     }
 
-    /// True when a phone of the site has this address, or says so.
-    pub(crate) fn names(&self, ip: IpAddr) -> bool {
-        self.bindings.names(ip)
+    /// True when a phone of the site sends from this address.
+    pub(crate) fn are_at(&self, ip: IpAddr) -> bool {
+        self.bindings.are_at(ip)
     }
 
     /// The phones a Request-URI means, by key: a sealed contact, or a user registered here under

@@ -4,6 +4,7 @@
 
 use super::Veil;
 use super::strip::matches;
+use super::veil::{Own, said_of_itself};
 use crate::config::{Allow, UnknownBodies};
 use crate::engine::calls::{Calls, MediaRefusal, Speaker, is_report};
 use crate::engine::outbox::Outbox;
@@ -97,6 +98,8 @@ pub(crate) struct Carrier<'a> {
     pub(crate) phones: &'a Phones,
     pub(crate) calls: &'a mut Calls,
     pub(crate) out: &'a mut Outbox,
+    /// What the sender of the message says of itself.
+    pub(crate) own: Own,
 }
 
 impl Carrier<'_> {
@@ -109,6 +112,9 @@ impl Carrier<'_> {
     ) -> Result<Carried, BodyRefusal> {
         if message.body().is_empty() {
             return Ok(Carried::default());
+        }
+        if message.is_request() {
+            self.own = said_of_itself(message);
         }
         let mut carried = Carried::default();
         let whole = message.body().to_vec();
@@ -251,7 +257,7 @@ impl Carrier<'_> {
     }
 
     fn veil(&self) -> Veil<'_> {
-        Veil::new(self.w, self.phones)
+        Veil::new(self.w, self.phones).over(self.own)
     }
 }
 

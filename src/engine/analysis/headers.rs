@@ -4,6 +4,7 @@
 use super::Veil;
 use super::references::translate;
 use super::strip::{drop_own_credentials, strip};
+use super::veil::said_of_itself;
 use crate::config::Allow;
 use crate::engine::calls::Calls;
 use crate::engine::outbox::Outbox;
@@ -72,6 +73,7 @@ pub(crate) fn carry(
     translate(w, veil, calls, &mut far, x.from, x.domain);
     strip(w, &mut far, x.from, x.to, x.allow, x.trusted);
     if x.to == Side::Outside {
+        let veil = veil.over(said_of_itself(request));
         veil.hide(out, &mut far, x.egress, x.near);
     }
     (far, branch)

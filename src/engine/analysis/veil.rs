@@ -1,6 +1,7 @@
 //! What outsiders may see of the inside: nothing but our own names (house decision 6). It answers
 //! which address is hidden, and overwrites what a message says of one.
 
+use super::incoming::contact_of;
 use super::strip::{is_private, matches};
 use crate::audit::{Record, SecurityClass};
 use crate::engine::outbox::Outbox;
@@ -10,7 +11,7 @@ use crate::engine::world::{World, host_text};
 use crate::ground::{ListenerId, Side};
 use crate::wire::addresses::{find_addresses, find_names, is_within};
 use crate::wire::body;
-use crate::wire::sip::{Message, Name, NameAddr, Scheme, Uri};
+use crate::wire::sip::{Message, Name, NameAddr, Scheme, Uri, Via};
 use std::net::IpAddr;
 
 /// Headers whose inside addresses are overwritten, as in `X-*` and `Geolocation`; any other header
@@ -47,17 +48,39 @@ const OVERWRITTEN: [Name; 22] = [
 pub(crate) struct Veil<'a> {
     w: &'a World,
     phones: &'a Phones,
+    /// What the sender of one message says it is; hidden in that message and in no other.
+    own: Own,
+}
+
+/// Addresses that a message's sender gives itself: in its Contact, in the Via it wrote.
+pub(crate) type Own = [Option<IpAddr>; 2];
+
+/// As a message tells them.
+pub(crate) fn said_of_itself(message: &Message) -> Own {
+    let via = message.list(&Name::Via).next().and_then(Via::parse).filter(|_| message.is_request());
+    [
+        contact_of(message).and_then(|uri| uri.host_ip()),
+        via.and_then(|via| Uri::sip(None, &via.host, None).host_ip()),
+    ]
 }
 
 impl<'a> Veil<'a> {
     pub(crate) fn new(w: &'a World, phones: &'a Phones) -> Self {
-        Self { w, phones }
+        Self { w, phones, own: [None; 2] }
     }
 
-    /// An address that outsiders must not see: of an inside network, or of a phone.
+    /// Before what this sender says of itself, too: a phone behind a NAT names an address of its
+    /// own, which hides nothing from the words of others.
+    pub(crate) fn over(self, own: Own) -> Self {
+        Self { own, ..self }
+    }
+
+    /// An address that outsiders must not see: of an inside network, or one that a phone sends
+    /// from.
     pub(crate) fn is_hidden(&self, ip: IpAddr) -> bool {
         let net = self.w.net();
-        net.is_inside(ip) || self.phones.names(ip) && !net.is_shown(ip)
+        let phone = || self.phones.are_at(ip) || self.own.contains(&Some(ip));
+        net.is_inside(ip) || phone() && !net.is_shown(ip)
     }
 
     /// A host that may not be shown outside: ours, an inside address, or one of an inside domain.
@@ -128,7 +151,7 @@ impl<'a> Veil<'a> {
 
     /// The last check: no inside address or host name leaves in a head, nor in a reason phrase.
     /// `near` is the sender's own address. The digest's own `uri=` cannot be touched (README
-    /// "Limits").
+    /// "Limits"), and the far side told us its Route itself.
     pub(crate) fn hide(
         &self,
         out: &mut Outbox,
@@ -150,7 +173,7 @@ impl<'a> Veil<'a> {
         }
         let mut found: Vec<(Name, Option<Vec<Vec<u8>>>)> = Vec::new();
         for (name, value) in message.all() {
-            if !tells(value) || matches!(name, Name::Authorization | Name::ProxyAuthorization) {
+            if !tells(value) || is_untouched(name) {
                 continue;
             }
             if found.iter().any(|(n, _)| n == name) {
@@ -178,6 +201,11 @@ impl<'a> Veil<'a> {
             }
         }
     }
+}
+
+/// What hiding never changes.
+fn is_untouched(name: &Name) -> bool {
+    matches!(name, Name::Authorization | Name::ProxyAuthorization | Name::Route)
 }
 
 /// Where a caller is, for emergency services above all (RFC 6442).

@@ -92,8 +92,6 @@ pub(super) struct Bindings {
     by_expiry: BTreeSet<(Wall, BindingNo)>,
     /// Behind a NAT and reached by datagrams.
     kept_open: BTreeSet<BindingNo>,
-    /// How many bindings come from or name an address.
-    named: HashMap<IpAddr, usize>,
     next: u64,
 }
 
@@ -157,9 +155,9 @@ impl Bindings {
         ended.filter_map(|(_, no)| self.rows.get(no)).cloned().collect()
     }
 
-    /// True when a phone of the site has this address, or says so.
-    pub(super) fn names(&self, ip: IpAddr) -> bool {
-        self.named.contains_key(&ip)
+    /// True when a phone of the site sends from this address; what it says of itself is nobody's.
+    pub(super) fn are_at(&self, ip: IpAddr) -> bool {
+        self.of_address(ip).next().is_some()
     }
 
     pub(super) fn insert(&mut self, binding: Binding) {
@@ -177,9 +175,6 @@ impl Bindings {
         }
         if binding.is_natted() && !flow.transport.is_reliable() {
             self.kept_open.insert(no);
-        }
-        for ip in [Some(flow.peer.ip()), binding.contact.host_ip()].into_iter().flatten() {
-            *self.named.entry(ip).or_default() += 1;
         }
         self.rows.insert(no, binding);
     }
@@ -201,14 +196,6 @@ impl Bindings {
             self.by_conn.remove(&(conn, no));
         }
         self.kept_open.remove(&no);
-        for ip in [Some(flow.peer.ip()), old.contact.host_ip()].into_iter().flatten() {
-            if let Some(n) = self.named.get_mut(&ip) {
-                *n -= 1;
-                if *n == 0 {
-                    self.named.remove(&ip);
-                }
-            }
-        }
         Some(old)
     }
 }
