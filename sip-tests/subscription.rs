@@ -184,3 +184,88 @@ fn publish_and_message_pass_without_a_dialog() {
     assert_eq!(lab.stats().now.dialogs, 0);
     lab.end();
 }
+
+/// A SUBSCRIBE that is not answered yet, as `notifier` got it, and a NOTIFY of it by `sender`.
+fn notified_by(lab: &mut Lab, got: &crate::lab::Msg, sender: &Ua) {
+    let mut leg = Leg::called(sender, got, "n");
+    let notify = leg.request(lab, "NOTIFY").with("Event", "dialog");
+    let notify = notify.with("Subscription-State", "active;expires=600");
+    lab.send(sender.at, notify);
+}
+
+#[test]
+fn of_a_phone_that_was_asked_no_other_phone_notifies() {
+    let mut lab = Lab::edge();
+    let (phone, pbx) = parties(&lab);
+    let sealed = lab.register(&phone, 600);
+    let thief = lab.phone("102", "10.17.0.22:5060");
+    lab.register(&thief, 600);
+    let text = pbx.request_to(&mut lab, "SUBSCRIBE", &sealed).with("Event", "dialog");
+    lab.send(pbx.at, text);
+    let got = lab.expect(phone.at, "SUBSCRIBE");
+    for from in ["10.17.0.22:5060", "10.17.0.1:5080", "10.17.0.1:5060"] {
+        let thief = Ua::new(lab.inside(from), "102");
+        notified_by(&mut lab, &got, &thief);
+        lab.expect(thief.at, "403");
+        lab.nothing_left();
+    }
+    notified_by(&mut lab, &got, &phone);
+    let early = lab.expect(pbx.at, "NOTIFY");
+    lab.send(pbx.at, answer(&early, 200, ""));
+    lab.expect(phone.at, "200");
+    // The refresh goes to the phone that was asked.
+    lab.send(phone.at, phone.answer(&got, 200, "n").with("Expires", "600"));
+    lab.expect(pbx.at, "200");
+    lab.records.clear();
+    lab.end();
+}
+
+#[test]
+fn at_our_own_registrar_only_the_phones_that_were_asked_notify() {
+    let mut lab = Lab::site();
+    let watcher = lab.local_phone("101", "10.17.0.21:5060");
+    lab.advance(s(2));
+    let desk = lab.local_phone("102", "10.17.0.22:5060");
+    lab.advance(s(2));
+    let soft = lab.local_phone("102", "10.17.0.23:5060");
+    lab.advance(s(2));
+    let thief = lab.local_phone("103", "10.17.0.24:5060");
+    let text = watcher
+        .request_to(&mut lab, "SUBSCRIBE", "sip:102@10.17.0.1")
+        .set("From", "<sip:101@10.17.0.1>;tag=q")
+        .with("Event", "dialog")
+        .with("Expires", "600");
+    lab.send(watcher.at, text);
+    let (one, two) = (lab.expect(desk.at, "SUBSCRIBE"), lab.expect(soft.at, "SUBSCRIBE"));
+    notified_by(&mut lab, &one, &thief);
+    lab.expect(thief.at, "403");
+    lab.nothing_left();
+    for (phone, got) in [(&soft, &two), (&desk, &one)] {
+        let mut leg = Leg::called(phone, got, &format!("n{}", phone.ip()));
+        let notify = leg.request(&mut lab, "NOTIFY").with("Event", "dialog");
+        lab.send(phone.at, notify.with("Subscription-State", "active;expires=600"));
+        let early = lab.expect(watcher.at, "NOTIFY");
+        lab.send(watcher.at, answer(&early, 200, ""));
+        lab.expect(phone.at, "200");
+    }
+    lab.clear();
+    lab.records.clear();
+}
+
+#[test]
+fn of_a_refer_that_is_not_answered_only_who_was_asked_notifies() {
+    let mut lab = Lab::edge();
+    let (phone, pbx) = parties(&lab);
+    let text =
+        phone.request(&mut lab, "REFER", "200").with("Refer-To", "<sip:300@pbx.example.com>");
+    lab.send(phone.at, text);
+    let got = lab.expect(pbx.at, "REFER");
+    let ours = Ua::new(lab.outside("203.0.113.1:40000"), "200");
+    notified_by(&mut lab, &got, &ours);
+    assert!(lab.take(phone.at).is_empty(), "a program of our own host was not asked");
+    lab.clear();
+    notified_by(&mut lab, &got, &pbx);
+    lab.expect(phone.at, "NOTIFY");
+    lab.clear();
+    lab.records.clear();
+}

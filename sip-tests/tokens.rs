@@ -200,3 +200,42 @@ fn after_a_restart_an_old_token_opens_no_new_call() {
     lab.records.clear();
     lab.end();
 }
+
+/// A REFER within `leg`'s call to what a Contact of ours stands for; the Refer-To as it arrived.
+fn refers(lab: &mut Lab, leg: &mut Leg, far: &Ua, to: &str) -> String {
+    let refer = leg.request(lab, "REFER").with("Refer-To", format!("<{to}>"));
+    lab.send(leg.ua.at, refer);
+    let got = lab.expect(far.at, "REFER");
+    lab.send(far.at, crate::lab::script::answer(&got, 202, ""));
+    lab.expect(leg.ua.at, "202");
+    got.header("Refer-To").to_owned()
+}
+
+#[test]
+fn a_refer_to_opens_only_for_whom_it_was_shown_to() {
+    let mut lab = Lab::edge();
+    let (phone, pbx) = parties(&lab);
+    let (thief, far) = (lab.phone("102", "10.17.0.22:5060"), lab.far("300"));
+    let (mut a, mut b) = lab.establish(&phone, &pbx);
+    let (mut c, d) = lab.establish(&thief, &far);
+    // His own call's far party: as that is reached.
+    let own = c.target.clone();
+    assert_eq!(refers(&mut lab, &mut c, &far, &own), far.contact());
+    // Another phone's, and what only the PBX was shown: they stay closed.
+    for closed in [a.target.clone(), b.target.clone(), d.target.clone()] {
+        let told = refers(&mut lab, &mut c, &far, &closed);
+        assert!(!told.contains("203.0.113.10:") && !told.contains("10.17."), "{told}");
+    }
+    // The PBX was shown both calls.
+    let shown = d.target.clone();
+    lab.secrets.clear();
+    assert_eq!(refers(&mut lab, &mut b, &phone, &shown), thief.contact());
+    let closed = a.target.clone();
+    let told = refers(&mut lab, &mut b, &phone, &closed);
+    assert!(!told.contains("203.0.113.10:"), "{told}");
+    lab.input(portreeve::engine::Input::HangUpAll);
+    lab.clear();
+    lab.records.clear();
+    lab.end();
+    let _ = &mut a;
+}

@@ -239,8 +239,8 @@ impl Engine {
         match Message::parse(bytes, framing) {
             Ok(message) if message.is_request() => self.receive_request(flow, message, octets),
             Ok(message) => {
-                let (w, upstreams) = (&self.world, &self.upstreams);
-                let asked = |asked: &Flow| proxy_client::is_asked(w, upstreams, asked, &flow);
+                let w = &self.world;
+                let asked = |asked: &Flow| proxy_client::is_asked(w, asked, &flow);
                 self.transactions.receive(w, &mut self.out, flow, message, asked);
             }
             Err(refusal) => self.refuse_unread(flow, &refusal, Some(octets)),

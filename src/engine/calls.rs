@@ -24,7 +24,7 @@ pub(crate) use call::{Call, Fork, Kind, LegState, MAX_FORKS, State};
 pub(crate) use media::{MediaRefusal, Speaker};
 pub(crate) use place::Place;
 pub(crate) use reports::{Refused, is_report};
-pub(crate) use token::Face;
+pub(crate) use token::{Asker, Face};
 pub(crate) use usages::Said;
 
 use super::attempt::Attempt;

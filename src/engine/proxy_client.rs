@@ -7,7 +7,7 @@ use super::attempt::{Route, Sender};
 use super::calls::{Calls, LegState, Place};
 use super::phones::Phones;
 use super::streams::Streams;
-use super::upstreams::Upstreams;
+use super::upstreams::{Upstreams, are_kin};
 use super::world::{Net, World};
 use crate::config::Strangers;
 use crate::ground::{CallNo, Flow, Side, Transport};
@@ -130,13 +130,13 @@ pub(crate) fn is_party(known: Known<'_>, place: &Place, flow: &Flow) -> bool {
 
 /// An answer that came by `from` is of who was asked by `asked`: there, by the same connection, or
 /// from another source of the same upstream.
-pub(crate) fn is_asked(w: &World, upstreams: &Upstreams, asked: &Flow, from: &Flow) -> bool {
+pub(crate) fn is_asked(w: &World, asked: &Flow, from: &Flow) -> bool {
     let interface = |f: &Flow| w.net().listener(f.listener).map(|l| l.interface);
     let (one, other) = (asked.peer.ip().to_canonical(), from.peer.ip().to_canonical());
     interface(asked) == interface(from)
         && (one == other
             || asked.conn.is_some() && asked.conn == from.conn
-            || upstreams.share(w, one, other))
+            || are_kin(w, one, other))
 }
 
 /// In-dialog requests come from the sources of the dialog's own upstream, or from the phone's own

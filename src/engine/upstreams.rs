@@ -142,11 +142,6 @@ impl Upstreams {
         self.get(w, id).is_some_and(|u| holds(u, ip))
     }
 
-    /// One upstream's `sources` hold both addresses.
-    pub(crate) fn share(&self, w: &World, one: IpAddr, other: IpAddr) -> bool {
-        w.config().upstreams.iter().any(|u| holds(u, one) && holds(u, other))
-    }
-
     /// It was asked and did not answer, or is there no more.
     pub(crate) fn is_down(&self, w: &World, name: &str) -> bool {
         let state = w.upstream_named(name).and_then(|id| self.state(id));
@@ -231,6 +226,11 @@ impl Upstreams {
         }
         self.timers.set(Due::KeepAlive(index), w.now().mono + every);
     }
+}
+
+/// One upstream's `sources` hold both addresses.
+pub(crate) fn are_kin(w: &World, one: IpAddr, other: IpAddr) -> bool {
+    w.config().upstreams.iter().any(|u| holds(u, one) && holds(u, other))
 }
 
 fn holds(upstream: &config::Upstream, ip: IpAddr) -> bool {

@@ -6,8 +6,9 @@ use super::references::translate;
 use super::strip::{drop_own_credentials, strip};
 use super::veil::said_of_itself;
 use crate::config::Allow;
-use crate::engine::calls::Calls;
+use crate::engine::calls::{Asker, Calls};
 use crate::engine::outbox::Outbox;
+use crate::engine::upstreams::are_kin;
 use crate::engine::world::{World, with_tag};
 use crate::ground::{ListenerId, Side};
 use crate::wire::sip::route_set::aim;
@@ -70,7 +71,9 @@ pub(crate) fn carry(
         far.remove(&Name::Contact);
     }
     drop_own_credentials(w, &mut far);
-    translate(w, veil, calls, &mut far, x.from, x.domain);
+    let is_kin = |ip| are_kin(w, x.near, ip);
+    let by = Asker { side: x.from, at: x.near, is_kin: &is_kin };
+    translate(w, veil, calls, &mut far, &by, x.domain);
     strip(w, &mut far, x.from, x.to, x.allow, x.trusted);
     if x.to == Side::Outside {
         let veil = veil.over(said_of_itself(request));

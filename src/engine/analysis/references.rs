@@ -4,7 +4,7 @@
 
 use super::Veil;
 use super::veil::set_host;
-use crate::engine::calls::Calls;
+use crate::engine::calls::{Asker, Calls};
 use crate::engine::world::World;
 use crate::ground::Side;
 use crate::wire::sip::{Message, Name, NameAddr, unescape};
@@ -15,9 +15,10 @@ pub(crate) fn translate(
     veil: Veil<'_>,
     calls: &Calls,
     out: &mut Message,
-    from: Side,
+    by: &Asker<'_>,
     domain: Option<&str>,
 ) {
+    let from = by.side;
     for name in [Name::ReferTo, Name::ReferredBy, Name::ReplyTo] {
         let Some(value) = out.first(&name).map(<[u8]>::to_vec) else { continue };
         let Some(mut addr) = NameAddr::parse(&value) else { continue };
@@ -25,7 +26,7 @@ pub(crate) fn translate(
         if replaced.is_some() {
             addr.uri.headers = replaced;
         }
-        if let Some(target) = calls.open_contact(w, &addr.uri) {
+        if let Some(target) = calls.open_contact(w, &addr.uri, by) {
             let headers = addr.uri.headers.take();
             addr.uri = target;
             addr.uri.headers = headers;

@@ -2,7 +2,7 @@
 //! for (house decision 6). A token holds no number of this process: it opens after a restart, and
 //! on every node that has the key and the call.
 
-use super::{Call, Calls, Fork};
+use super::{Call, Calls, Fork, LegState};
 use crate::engine::analysis::Incoming;
 use crate::engine::ids::UpstreamId;
 use crate::engine::seal::{Role, Sealer};
@@ -30,6 +30,15 @@ pub(crate) struct Face<'a> {
     pub(crate) peer: IpAddr,
     /// The socket it is shown by.
     pub(crate) egress: ListenerId,
+}
+
+/// Who wants to know what a name of ours stands for.
+pub(crate) struct Asker<'a> {
+    pub(crate) side: Side,
+    /// Where it sends from.
+    pub(crate) at: IpAddr,
+    /// The same party has this address, too.
+    pub(crate) is_kin: &'a dyn Fn(IpAddr) -> bool,
 }
 
 /// What a token says.
@@ -198,11 +207,23 @@ impl Calls {
         Some((self.table.by_token(token.call)?, token.leg.other()))
     }
 
-    /// What a Contact of ours stands for: the far party's own.
-    pub(crate) fn open_contact(&self, w: &World, uri: &Uri) -> Option<Uri> {
+    /// What a Contact of ours stands for: the far party's own. It opens for whom it was shown to,
+    /// on his side: at that address, or where he has moved to.
+    pub(crate) fn open_contact(&self, w: &World, uri: &Uri, by: &Asker<'_>) -> Option<Uri> {
         let user = uri.user.as_deref().filter(|u| is_shaped(u))?;
         let token = Token::open(w.sealer(), Role::Contact, user)?;
         let call = self.table.by_token(token.call)?;
+        let moved = |leg: &LegState| leg.flow.peer.ip() == by.at;
+        let (side, follows) = match token.leg {
+            Leg::Callee => (call.caller.side, moved(&call.caller)),
+            Leg::Caller => (
+                call.asked.as_ref().or(call.forks.first().map(|f| &f.callee))?.side,
+                call.forks.iter().any(|f| moved(&f.callee)),
+            ),
+        };
+        if side != by.side || !(token.peer == by.at || follows || (by.is_kin)(token.peer)) {
+            return None;
+        }
         match token.leg {
             Leg::Caller => call.caller.contact.clone(),
             Leg::Callee => token.fork(call).and_then(|f| f.callee.contact.clone()),
