@@ -88,25 +88,49 @@ fn caps_never_stop_a_dialog() {
     lab.end();
 }
 
-#[test]
-fn transactions_of_one_source_are_capped_and_upstreams_exempt() {
-    let mut lab = Lab::edge_with(|c| c.limits.transactions_per_source = 2);
-    let (phone, pbx) = parties(&lab);
-    for _ in 0..2 {
-        let message = phone.request(&mut lab, "MESSAGE", "200").typed("text/plain", "x");
-        lab.send(phone.at, message);
-        lab.expect(pbx.at, "MESSAGE");
-    }
-    let message = phone.request(&mut lab, "MESSAGE", "200").typed("text/plain", "x");
+/// A MESSAGE from a phone, to a PBX that does not answer.
+fn message(lab: &mut Lab, phone: &Ua) {
+    let message = phone.request(lab, "MESSAGE", "200").typed("text/plain", "x");
     lab.send(phone.at, message);
+}
+
+#[test]
+fn a_source_that_fills_the_table_gives_way_to_itself_and_to_all_others() {
+    let mut lab = Lab::edge_with(|c| {
+        (c.limits.transactions, c.limits.transactions_per_source) = (10, 4);
+        c.limits.transactions_per_user = 4;
+    });
+    let (phone, pbx) = parties(&lab);
+    let known = lab.phone("102", "10.17.0.22:5060");
+    let sealed = lab.register(&known, 600);
+    lab.advance(s(40));
+    for n in 0..9 {
+        message(&mut lab, &phone);
+        assert_eq!(
+            lab.expect(pbx.at, "MESSAGE").method(),
+            "MESSAGE",
+            "{n}: soft while there is room"
+        );
+    }
+    message(&mut lab, &phone);
+    assert!(
+        lab.expect(phone.at, "503").has("Retry-After"),
+        "the oldest, which waits for its answer"
+    );
+    lab.expect(pbx.at, "MESSAGE");
+    let other = lab.phone("103", "10.17.0.23:5060");
+    message(&mut lab, &other);
+    lab.expect(pbx.at, "MESSAGE");
     lab.expect(phone.at, "503");
-    lab.nothing_left();
-    let other = lab.phone("102", "10.17.0.22:5060");
-    let sealed = lab.register(&other, 600);
-    for _ in 0..5 {
+    message(&mut lab, &known);
+    lab.expect(pbx.at, "MESSAGE");
+    let shares = &lab.stats().shares[0][0];
+    assert_eq!((shares.displaced, shares.refused), (2, 0));
+    // An upstream has no share; what it asks for finds room all the same.
+    for _ in 0..6 {
         let message = pbx.request_to(&mut lab, "MESSAGE", &sealed).typed("text/plain", "x");
         lab.send(pbx.at, message);
-        lab.expect(other.at, "MESSAGE");
+        lab.expect(known.at, "MESSAGE");
     }
     lab.advance(s(40));
     lab.clear();
@@ -114,17 +138,31 @@ fn transactions_of_one_source_are_capped_and_upstreams_exempt() {
 }
 
 #[test]
-fn the_last_transaction_is_let_in_and_the_next_is_503_outside_dialogs_only() {
-    let mut lab = Lab::edge_with(|c| c.limits.transactions = 3);
+fn what_is_proved_never_gives_way_and_calls_end_however_full_the_table_is() {
+    let mut lab = Lab::edge_with(|c| {
+        (c.limits.transactions, c.limits.transactions_per_user) = (10, 5);
+    });
     let (phone, pbx) = parties(&lab);
-    let (mut a, b) = lab.establish(&phone, &pbx);
-    lab.advance(s(35));
-    for expected in [pbx.at, pbx.at, pbx.at, phone.at] {
-        let message = phone.request(&mut lab, "MESSAGE", "200").typed("text/plain", "x");
-        lab.send(phone.at, message);
-        let first = lab.next(expected).expect("passed or refused");
-        assert!(first.method() == "MESSAGE" || first.status() == 503, "{first}");
+    lab.register(&phone, 600);
+    let other = lab.phone("102", "10.17.0.22:5060");
+    lab.register(&other, 600);
+    let (mut a, b) = lab.establish(&other, &pbx);
+    lab.advance(s(40));
+    for _ in 0..5 {
+        message(&mut lab, &phone);
+        lab.expect(pbx.at, "MESSAGE");
     }
+    message(&mut lab, &phone);
+    lab.expect(phone.at, "480");
+    for _ in 0..4 {
+        message(&mut lab, &other);
+        lab.expect(pbx.at, "MESSAGE");
+    }
+    let third = lab.phone("103", "10.17.0.23:5060");
+    message(&mut lab, &third);
+    lab.expect(third.at, "503");
+    assert_eq!(lab.security().iter().filter(|c| **c == "no_room").count(), 2);
+    lab.nothing_left();
     lab.hang_up(&mut a, &b);
     lab.advance(s(40));
     lab.clear();
@@ -132,18 +170,68 @@ fn the_last_transaction_is_let_in_and_the_next_is_503_outside_dialogs_only() {
 }
 
 #[test]
-fn the_last_subscription_is_let_in_and_the_next_is_503() {
-    let mut lab = Lab::edge_with(|c| c.limits.dialogs = 1);
+fn requests_within_a_call_fill_no_table_but_their_own() {
+    let mut lab = Lab::edge_with(|c| {
+        (c.limits.transactions, c.limits.transactions_per_user) = (10, 4);
+    });
     let (phone, pbx) = parties(&lab);
-    let subscribe = phone.request(&mut lab, "SUBSCRIBE", "200").with("Event", "dialog");
+    lab.register(&phone, 600);
+    let (mut a, b) = lab.establish(&phone, &pbx);
+    lab.advance(s(40));
+    let mut told = Vec::new();
+    for _ in 0..50 {
+        let info = a.request(&mut lab, "INFO").typed("text/plain", "x");
+        lab.send(phone.at, info);
+        if lab.next(pbx.at).is_none() {
+            told.push(lab.expect(phone.at, "503"));
+        }
+    }
+    assert_eq!(told.len(), 45, "half of the table, and no more");
+    assert!(told.iter().all(|no| no.has("Retry-After")));
+    let other = lab.phone("102", "10.17.0.22:5060");
+    lab.register(&other, 600);
+    let (mut c, d) = lab.establish(&other, &pbx);
+    lab.hang_up(&mut c, &d);
+    let (mut c, d) = lab.establish(&phone, &pbx);
+    lab.hang_up(&mut c, &d);
+    lab.hang_up(&mut a, &b);
+    lab.advance(s(40));
+    lab.clear();
+    lab.end();
+}
+
+/// A SUBSCRIBE that the PBX grants for a day.
+fn subscribe(lab: &mut Lab, phone: &Ua) -> u16 {
+    let pbx = lab.far("200");
+    let subscribe = phone.request(lab, "SUBSCRIBE", "200").with("Event", "dialog");
     lab.send(phone.at, subscribe);
-    let got = lab.expect(pbx.at, "SUBSCRIBE");
-    lab.send(pbx.at, pbx.answer(&got, 200, "b").with("Expires", "600"));
-    lab.expect(phone.at, "200");
-    let subscribe = phone.request(&mut lab, "SUBSCRIBE", "200").with("Event", "dialog");
-    lab.send(phone.at, subscribe);
-    assert!(lab.expect(phone.at, "503").has("Retry-After"));
-    lab.nothing_left();
+    if let Some(got) = lab.next(pbx.at) {
+        let tag = format!("t{}", lab.fresh());
+        lab.send(pbx.at, pbx.answer(&got, 200, &tag).with("Expires", "86400"));
+    }
+    lab.take(phone.at).last().map(Msg::status).unwrap_or_default()
+}
+
+#[test]
+fn subscriptions_for_a_day_keep_nobody_out() {
+    let mut lab = Lab::edge_with(|c| c.limits.dialogs = 20);
+    let (phone, pbx) = parties(&lab);
+    let nobody = lab.phone("199", "10.17.0.29:5060");
+    for _ in 0..40 {
+        assert_eq!(subscribe(&mut lab, &nobody), 200, "its own oldest gives way");
+    }
+    assert_eq!(lab.stats().now.dialogs, 18, "a tenth is reserve");
+    lab.register(&phone, 600);
+    let (mut a, b) = lab.establish(&phone, &pbx);
+    for n in 0..20 {
+        let status = subscribe(&mut lab, &phone);
+        assert_eq!(status, if n < 4 { 200 } else { 480 }, "{n}: with his call, a share");
+    }
+    lab.hang_up(&mut a, &b);
+    let other = lab.phone("102", "10.17.0.22:5060");
+    let (mut a, b) = lab.establish(&other, &pbx);
+    lab.hang_up(&mut a, &b);
+    lab.clear();
 }
 
 /// A REGISTER of `ua` from its port: what the registrar or the gateway says to it.
@@ -177,12 +265,16 @@ fn bindings_are_capped_by_user_and_in_total_and_refreshes_always_fit() {
         assert_eq!(registered(&mut lab, "101", 5003, 600), 480, "{local}: a third of one user");
         assert_eq!(registered(&mut lab, "101", 5002, 600), 200, "{local}: a refresh");
         assert_eq!(registered(&mut lab, "102", 5004, 600), 200, "{local}");
-        assert_eq!(registered(&mut lab, "103", 5005, 600), 503, "{local}: a fourth of all");
+        // Where nothing proves a phone, the oldest of its source gives way to the newest.
+        let fourth = registered(&mut lab, "103", 5005, 600);
+        assert_eq!(fourth, if local { 200 } else { 503 }, "{local}: a fourth of all");
         assert_eq!(registered(&mut lab, "102", 5004, 600), 200, "{local}: a refresh of the last");
         assert_eq!(lab.stats().now.registrations, 3, "{local}");
-        assert_eq!(registered(&mut lab, "101", 5001, 0), 200, "{local}: one goes");
+        assert_eq!(registered(&mut lab, "101", 5002, 0), 200, "{local}: one goes");
         assert_eq!(registered(&mut lab, "103", 5005, 600), 200, "{local}: there is room again");
-        assert_eq!(lab.stats().registrations[3], 2, "{local}: counted as limited");
+        let limited = if local { 1 } else { 2 };
+        assert_eq!(lab.stats().registrations[3], limited, "{local}: counted as limited");
+        assert_eq!(lab.stats().shares[6][0].displaced, u64::from(local));
         lab.clear();
     }
 }
@@ -318,7 +410,8 @@ fn a_million_calls_leave_no_port_behind() {
 fn a_refer_outside_dialogs_counts_as_one() {
     let mut lab = Lab::edge_with(|c| c.limits.dialogs = 2);
     let (phone, pbx) = parties(&lab);
-    for status in ["202", "202", "503"] {
+    lab.register(&phone, 600);
+    for status in ["202", "480"] {
         let to = "<sip:300@pbx.example.com>";
         let refer = phone.request(&mut lab, "REFER", "200").with("Refer-To", to);
         lab.send(phone.at, refer);
@@ -328,30 +421,93 @@ fn a_refer_outside_dialogs_counts_as_one() {
         lab.expect(phone.at, status);
     }
     lab.nothing_left();
-    assert_eq!(lab.stats().now.dialogs, 2);
+    assert_eq!(lab.stats().now.dialogs, 1);
     lab.advance(s(200));
     lab.end();
 }
 
-#[test]
-fn emergency_calls_pass_every_cap_up_to_the_reserve() {
-    let text = site::EDGE.replace("default = \"allow\"", "default = \"site\"");
-    let limits = "[limits]\ncalls = 1\ndialogs = 20\n";
-    let mut lab = Lab::with(site::parse(&format!("{text}\n{limits}")), Users::None);
-    let (nobody, pbx) = (lab.phone("199", "10.17.0.29:5060"), lab.far("112"));
-    for n in 0..22 {
-        // No session description: no relay port bounds them.
-        let invite = nobody.request(&mut lab, "INVITE", "112");
-        lab.send(nobody.at, invite);
-        lab.expect(nobody.at, "100");
-        let got = lab.expect(pbx.at, "INVITE");
-        lab.send(pbx.at, pbx.answer(&got, 180, &format!("t{n}")));
-        lab.expect(nobody.at, "180");
+/// A 112 without a session description that rings for good; false: 503.
+fn cry(lab: &mut Lab, from: &Ua) -> bool {
+    let pbx = lab.far("112");
+    let invite = from.request(lab, "INVITE", "112");
+    lab.send(from.at, invite);
+    if let Some(got) = lab.next(pbx.at) {
+        let tag = format!("t{}", lab.fresh());
+        lab.send(pbx.at, pbx.answer(&got, 180, &tag));
     }
-    let invite = nobody.request(&mut lab, "INVITE", "112");
+    lab.take(from.at).last().map(Msg::status) == Some(180)
+}
+
+#[test]
+fn nobody_registered_has_one_emergency_call_at_a_time_and_never_the_whole_reserve() {
+    let text = site::EDGE.replace("default = \"allow\"", "default = \"site\"");
+    let limits = "[limits]\ncalls = 1\ndialogs = 20\ncalls_per_user = 2\n";
+    let mut lab = Lab::with(site::parse(&format!("{text}\n{limits}")), Users::None);
+    let known = lab.phone("102", "10.17.0.22:5060");
+    lab.register(&known, 600);
+    for n in 0..10 {
+        let nobody = lab.phone("199", &format!("10.17.0.{}:5060", 30 + n));
+        assert!(cry(&mut lab, &nobody), "{n}");
+        let again = lab.phone("198", &format!("10.17.0.{}:5070", 30 + n));
+        assert!(!cry(&mut lab, &again), "{n}: a second one of the same source");
+    }
+    assert_eq!(lab.stats().now.dialogs, 10);
+    // Past a user's own cap, and past that of calls; beyond his cap not into the reserve.
+    for n in 0..20 {
+        assert_eq!(cry(&mut lab, &known), n < 2, "{n}");
+    }
+    let other = lab.phone("103", "10.17.0.23:5060");
+    assert!(cry(&mut lab, &other), "there is room for one more who needs it");
+    lab.clear();
+}
+
+#[test]
+fn an_emergency_call_of_nobody_registered_has_two_streams_at_most() {
+    let text = site::EDGE.replace("default = \"allow\"", "default = \"site\"");
+    let mut lab = Lab::with(site::parse(&text), Users::None);
+    let (nobody, pbx) = (lab.phone("199", "10.17.0.29:5060"), lab.far("112"));
+    let mut sdp = nobody.sdp(4000);
+    for port in (4002..4032).step_by(2) {
+        sdp.push_str(&format!("m=audio {port} RTP/AVP 0\r\n"));
+    }
+    let invite = nobody.request(&mut lab, "INVITE", "112").sdp(sdp);
     lab.send(nobody.at, invite);
-    let full = lab.expect(nobody.at, "503");
-    assert!(full.has("Retry-After"), "{full}");
-    lab.nothing_left();
-    assert_eq!(lab.stats().now.dialogs, 22);
+    let got = lab.expect(pbx.at, "INVITE");
+    let ports: Vec<&str> =
+        got.body.lines().filter_map(|l| l.strip_prefix("m=audio ")?.split(' ').next()).collect();
+    assert_eq!(ports.len(), 16, "every line keeps its place");
+    assert!(ports[2..].iter().all(|p| *p == "0") && !ports[..2].contains(&"0"), "{ports:?}");
+    assert_eq!(lab.stats().now.streams, 2);
+    lab.clear();
+}
+
+#[test]
+fn ports_have_a_reserve_that_only_emergencies_and_answered_calls_use_to_the_end() {
+    // 40 pairs a side: four streams are reserve.
+    let mut lab = Lab::edge_with(|c| {
+        c.media.ports = (20000, 20079);
+        c.limits.share_percent = 50;
+        c.policy.default = portreeve::config::DefaultPolicy::Site;
+    });
+    let (phone, pbx) = parties(&lab);
+    lab.register(&phone, 600);
+    let mut calls = Vec::new();
+    for n in 0..6 {
+        let user = lab.phone(&format!("11{n}"), &format!("10.17.0.{}:5060", 40 + n));
+        lab.register(&user, 600);
+        for _ in 0..7 {
+            lab.call(&user, "200", 4000);
+            if lab.next(pbx.at).is_some() {
+                calls.push(user.clone());
+            }
+            lab.take(user.at);
+        }
+    }
+    assert_eq!(calls.len(), 38, "proved users stop at half of the reserve");
+    let nobody = lab.phone("199", "10.17.0.29:5060");
+    lab.call(&nobody, "112", 4000);
+    assert_eq!(lab.expect(nobody.at, "100").status(), 100);
+    lab.expect(pbx.at, "INVITE");
+    assert_eq!(lab.stats().shares[5][0].refused, 4);
+    lab.clear();
 }

@@ -174,7 +174,7 @@ fn an_allow_reads_what_the_number_means() {
 
 #[test]
 fn nothing_leads_an_emergency_call_elsewhere() {
-    let mut lab = lab("");
+    let mut lab = lab("[limits]\nemergency_per_source = 100\n");
     let nobody = lab.phone("199", "10.17.0.29:5060");
     for uri in ["sip:112@pbx.example.com", "tel:112", "sip:1-1-2;phone-context=x.example@10.17.0.1"]
     {

@@ -84,7 +84,13 @@ enum Command {
     /// Print what the firewall must open
     Ports(PortsArgs),
     /// How the running gateway stands
-    Status(ControlArgs),
+    Status {
+        /// Who holds how much of every table that has shares
+        #[arg(long)]
+        shares: bool,
+        #[command(flatten)]
+        gateway: ControlArgs,
+    },
     /// List its calls, show one whole, or hang one up
     #[command(args_conflicts_with_subcommands = true)]
     Calls {
@@ -249,7 +255,8 @@ pub fn main() -> ExitCode {
         Some(Command::Selftest) => selftest::selftest(),
         Some(Command::Health(args)) => health::health(&args),
         Some(Command::Ports(args)) => ports::ports(&args),
-        Some(Command::Status(args)) => status::status(&args),
+        Some(Command::Status { shares: true, gateway }) => status::shares(&gateway),
+        Some(Command::Status { shares: false, gateway }) => status::status(&gateway),
         Some(Command::Calls { what: None, list }) => calls::calls(&list),
         Some(Command::Calls { what: Some(CallsCommand::Show { id, gateway }), .. }) => {
             calls::show(&gateway, id)

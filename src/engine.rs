@@ -5,6 +5,7 @@
 //! request outside a dialog (`outside_dialog`, `forking`, `registration`), one inside (`in_dialog`,
 //! `reporting`), a response (`response`), an end (`ending`).
 
+mod admission;
 mod analysis;
 mod attempt;
 mod calls;
@@ -127,7 +128,7 @@ impl Engine {
     pub fn new(snapshot: Arc<Snapshot>, seeds: Seeds, now: Now) -> Self {
         let world = World::new(snapshot, &seeds, now);
         let mut engine = Self {
-            transactions: Transactions::default(),
+            transactions: Transactions::new(&world),
             calls: Calls::new(&world),
             phones: Phones::new(&world, seeds.nonce),
             upstreams: Upstreams::new(&world),
@@ -170,6 +171,8 @@ impl Engine {
             }
             Input::ExcludePort(at) => self.calls.exclude_port(at),
         }
+        self.hear();
+        self.give_way();
         self.hear();
     }
 
@@ -298,6 +301,8 @@ impl Engine {
         let old = self.world.swap(snapshot);
         self.phones.follow(&self.world, users, &old.config);
         self.upstreams.follow(&self.world, Some(&old.config));
+        self.transactions.follow(&self.world);
+        self.calls.set_shares(&self.world);
         self.out.label(self.world.rules());
     }
 
@@ -316,6 +321,7 @@ impl Engine {
         stats.now.dialogs = self.calls.len() as u64;
         stats.now.streams = self.calls.streams() as u64;
         stats.now.ports = self.calls.ports(now.mono);
+        stats.now.places = self.places();
         stats.now.draining = self.gate.draining;
         stats
     }

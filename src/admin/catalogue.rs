@@ -8,6 +8,7 @@ mod signalling;
 
 use crate::engine::stats;
 use crate::ground::CallDirection;
+use crate::policy::quota::Resource;
 
 /// Metric type.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,7 +73,7 @@ impl Family {
 }
 
 /// The most series a scrape can have, whatever the configuration and the traffic.
-pub const MOST_SERIES: usize = 650;
+pub const MOST_SERIES: usize = 720;
 
 const fn counter(
     name: &'static str,
@@ -101,6 +102,7 @@ const fn histogram(
 
 use Values::Closed;
 
+const RESOURCE: (&str, Values) = ("resource", Closed(&Resource::NAMES));
 const SIDE: (&str, Values) = ("side", Closed(&["inside", "outside"]));
 const DIRECTION: (&str, Values) = ("direction", Closed(&CallDirection::NAMES));
 /// All families.

@@ -11,6 +11,7 @@ use crate::daemon::{Observer, Reloaded, Report};
 use crate::engine::stats::{CATEGORIES, METHODS, RegisterResult, SECURITY, UPSTREAM_LABELS};
 use crate::engine::{Finding, Health, UpstreamView};
 use crate::ground::{CallDirection, Side};
+use crate::policy::quota::Resource;
 use crate::relay::DropReason;
 use crate::relay::quality::Unmeasured;
 use crate::wire::sip::RejectReason;
@@ -113,6 +114,7 @@ impl Metrics {
     pub fn render(&self, r: &Report) -> String {
         self.sip(r);
         self.calls(r);
+        self.shares(r);
         self.media(r);
         self.quality(r);
         self.rest(r);
@@ -164,6 +166,21 @@ impl Metrics {
             let words = ["answered", "unanswered"];
             let row = Row(&words, &u.probes);
             self.counts("portreeve_upstream_probes_total", &upstream, "result", row);
+        }
+    }
+
+    fn shares(&self, r: &Report) {
+        let s = &r.stats;
+        for (i, name) in Resource::NAMES.iter().enumerate() {
+            let resource = [("resource", *name)];
+            self.set("portreeve_share_used", &resource, s.now.places[i].used);
+            self.set("portreeve_share_places", &resource, s.now.places[i].total);
+            for side in Side::ALL {
+                let labels = [resource[0], ("side", side.as_str())];
+                let n = s.shares[i][side.index()];
+                self.count("portreeve_share_refusals_total", &labels, n.refused);
+                self.count("portreeve_share_displaced_total", &labels, n.displaced);
+            }
         }
     }
 

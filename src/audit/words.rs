@@ -69,6 +69,8 @@ words! {
         Shutdown = "shutdown",
         /// Something failed.
         Error = "error",
+        /// It gave way: its source held more than its share, and others needed the room.
+        Displaced = "displaced",
     }
 }
 
@@ -97,6 +99,8 @@ words! {
         DeniedRequests = "denied_requests",
         /// Registrations that were refused.
         RefusedRegistrations = "refused_registrations",
+        /// No room was left, or a share was used up; or what held it gave way.
+        NoRoom = "no_room",
     }
 }
 
@@ -111,6 +115,8 @@ words! {
         Refused = "refused",
         /// Not refreshed in time.
         Expired = "expired",
+        /// It gave way: nobody had proved it, and others needed the room.
+        Displaced = "displaced",
     }
 }
 

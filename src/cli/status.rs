@@ -2,9 +2,40 @@
 
 use super::ControlArgs;
 use super::control::{self, list, number, text};
-use super::table::{clock, shown};
+use super::table::{clock, shown, table};
 use serde_json::Value;
 use std::fmt::Write as _;
+
+/// `status --shares`: who holds how much of every table.
+pub(super) fn shares(args: &ControlArgs) -> u8 {
+    control::show(args, "/shares", |v| print!("{}", shares_screen(v)))
+}
+
+fn shares_screen(v: &Value) -> String {
+    let heads = ["resource", "used", "total", "reserve", "fullest", "refused", "gave way"];
+    let both = |row: &Value, what: &str| {
+        let sides = ["inside", "outside"].map(|side| number(row, &format!("/{what}/{side}")));
+        sides.iter().sum::<u64>().to_string()
+    };
+    let row = |row: &Value| {
+        let count = |key: &str| number(row, &format!("/{key}")).to_string();
+        let fullest = match text(row, "/fullest") {
+            "" => "-".to_owned(),
+            who => format!("{} ({})", shown(who), number(row, "/fullest_holds")),
+        };
+        [
+            shown(text(row, "/resource")),
+            count("used"),
+            count("total"),
+            count("reserve"),
+            fullest,
+            both(row, "refused"),
+            both(row, "displaced"),
+        ]
+    };
+    let rows: Vec<[String; 7]> = list(v, "/shares").iter().map(row).collect();
+    table(heads, &rows)
+}
 
 pub(super) fn status(args: &ControlArgs) -> u8 {
     control::show(args, "/status", |v| print!("{}", screen(v)))
@@ -94,6 +125,22 @@ fn configuration(v: &Value, out: &mut String) {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn shares_are_a_row_a_table_with_who_holds_most() {
+        let v = json!({ "shares": [
+            { "resource": "calls", "used": 7, "total": 100, "reserve": 10, "fullest": "192.0.2.7",
+              "fullest_holds": 5, "refused": { "inside": 1, "outside": 2 },
+              "displaced": { "inside": 4, "outside": 0 } },
+            { "resource": "ports", "used": 0, "total": 50, "reserve": 5, "fullest": null },
+        ]});
+        let told = shares_screen(&v);
+        let words = |n: usize| -> Vec<&str> {
+            told.lines().nth(n).unwrap_or_default().split_whitespace().collect()
+        };
+        assert_eq!(words(1), ["calls", "7", "100", "10", "192.0.2.7", "(5)", "3", "4"]);
+        assert_eq!(words(2), ["ports", "0", "50", "5", "-", "0", "0"]);
+    }
 
     #[test]
     fn the_screen_says_what_needs_a_hand() {

@@ -225,11 +225,14 @@ fn limits(c: &mut Changes, running: &Config, new: &mut Limits, ports: (u16, u16)
         calls_per_user,
         transactions,
         transactions_per_source,
+        transactions_per_user,
         dialogs,
         bindings,
         bindings_per_user,
         connections,
         connections_per_source,
+        share_percent,
+        emergency_per_source,
     } = new;
     if ports != running.media.ports && *calls > old.calls {
         // More calls were checked against ports that are not there yet.
@@ -240,11 +243,14 @@ fn limits(c: &mut Changes, running: &Config, new: &mut Limits, ports: (u16, u16)
     c.now("limits.transactions", &old.transactions, transactions);
     let per_source = (&old.transactions_per_source, transactions_per_source);
     c.now("limits.transactions_per_source", per_source.0, per_source.1);
+    c.now("limits.transactions_per_user", &old.transactions_per_user, transactions_per_user);
     c.now("limits.dialogs", &old.dialogs, dialogs);
     c.now("limits.bindings", &old.bindings, bindings);
     c.now("limits.bindings_per_user", &old.bindings_per_user, bindings_per_user);
     c.now("limits.connections", &old.connections, connections);
     c.now("limits.connections_per_source", &old.connections_per_source, connections_per_source);
+    c.now("limits.share_percent", &old.share_percent, share_percent);
+    c.now("limits.emergency_per_source", &old.emergency_per_source, emergency_per_source);
 }
 
 fn timers(c: &mut Changes, old: &Timers, new: &Timers) {

@@ -199,11 +199,14 @@ impl Default for Limits {
             calls_per_user: 8,
             transactions: 20_000,
             transactions_per_source: 2_000,
+            transactions_per_user: 500,
             dialogs: 10_000,
             bindings: 10_000,
             bindings_per_user: 8,
             connections: 2_000,
             connections_per_source: 64,
+            share_percent: 25,
+            emergency_per_source: 1,
         }
     }
 }
@@ -211,20 +214,24 @@ impl Default for Limits {
 fn limits(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Limits {
     let mut l = Limits::default();
     section(top, "limits", "[limits]", src, |s, src| {
-        let mut read = |key, value: &mut usize| {
-            if let Some(n) = s.number(key, 1..=1_000_000, src) {
+        let mut up_to = |key, most, value: &mut usize| {
+            if let Some(n) = s.number(key, 1..=most, src) {
                 *value = usize::try_from(n).unwrap_or(*value);
             }
         };
+        up_to("share_percent", 100, &mut l.share_percent);
+        let mut read = |key, value: &mut usize| up_to(key, 1_000_000, value);
         read("calls", &mut l.calls);
         read("calls_per_user", &mut l.calls_per_user);
         read("transactions", &mut l.transactions);
         read("transactions_per_source", &mut l.transactions_per_source);
+        read("transactions_per_user", &mut l.transactions_per_user);
         read("dialogs", &mut l.dialogs);
         read("bindings", &mut l.bindings);
         read("bindings_per_user", &mut l.bindings_per_user);
         read("connections", &mut l.connections);
         read("connections_per_source", &mut l.connections_per_source);
+        read("emergency_per_source", &mut l.emergency_per_source);
     });
     l
 }

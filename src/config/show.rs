@@ -78,9 +78,12 @@ fn rest(c: &Config, o: &mut String) -> std::fmt::Result {
     writeln!(o, "\n[limits]\ncalls = {}\ncalls_per_user = {}", l.calls, l.calls_per_user)?;
     writeln!(o, "transactions = {}", l.transactions)?;
     writeln!(o, "transactions_per_source = {}", l.transactions_per_source)?;
+    writeln!(o, "transactions_per_user = {}", l.transactions_per_user)?;
     writeln!(o, "dialogs = {}\nbindings = {}", l.dialogs, l.bindings)?;
     writeln!(o, "bindings_per_user = {}\nconnections = {}", l.bindings_per_user, l.connections)?;
     writeln!(o, "connections_per_source = {}", l.connections_per_source)?;
+    writeln!(o, "share_percent = {}", l.share_percent)?;
+    writeln!(o, "emergency_per_source = {}", l.emergency_per_source)?;
     let t = &c.timers;
     writeln!(o, "\n[timers]\nt1 = \"{}\"\nt2 = \"{}\"", duration(t.t1), duration(t.t2))?;
     writeln!(o, "t4 = \"{}\"\nc = \"{}\"", duration(t.t4), duration(t.c))?;

@@ -194,8 +194,10 @@ pub struct Limits {
     pub calls_per_user: usize,
     /// Server transactions in all.
     pub transactions: usize,
-    /// Server transactions of one source (upstreams exempt).
+    /// Server transactions of one source that has proved nothing (upstreams exempt).
     pub transactions_per_source: usize,
+    /// Server transactions of one proved user.
+    pub transactions_per_user: usize,
     /// Dialogs in all.
     pub dialogs: usize,
     /// Bindings in all.
@@ -207,6 +209,10 @@ pub struct Limits {
     /// Stream connections of one source (of a proved user) that bind when the table is full (half
     /// full).
     pub connections_per_source: usize,
+    /// The part of any other table that one source or one user may hold, in percent (1–100).
+    pub share_percent: usize,
+    /// Emergency calls at a time of a source that is not registered.
+    pub emergency_per_source: usize,
 }
 
 /// SIP timers (RFC 3261 §17, table 4).

@@ -10,6 +10,7 @@ use crate::driver::relay_worker::Totals;
 use crate::driver::udp::SipSocket;
 use crate::engine::{CallDetail, Input, Snapshot, Stats};
 use crate::ground::{CallNo, Now, Wall};
+use crate::policy::quota::ShareView;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,8 @@ pub enum Ask {
     Measure(CallNo),
     /// One call.
     Call(CallNo, oneshot::Sender<Option<Box<CallDetail>>>),
+    /// How tables are held.
+    Shares(oneshot::Sender<Vec<ShareView>>),
     /// End a call; told is whether there was one.
     HangUp {
         /// Its number.
@@ -171,6 +174,7 @@ impl EventLoop {
         match ask {
             Ask::Measure(no) => self.step(Input::Measure(no)),
             Ask::Call(no, to) => drop(to.send(self.engine.call(no, now).map(Box::new))),
+            Ask::Shares(to) => drop(to.send(self.shares())),
             // Whoever wanted it was told that nobody answers: it is too late.
             Ask::HangUp { told, .. } if told.is_closed() => {}
             Ask::HangUp { call, by, told } => drop(told.send(self.hang_up(call, &by, now))),
@@ -179,6 +183,11 @@ impl EventLoop {
             Ask::StopNow => return true,
         }
         false
+    }
+
+    /// The engine's tables, and the drivers'.
+    fn shares(&self) -> Vec<ShareView> {
+        self.engine.shares()
     }
 
     fn hang_up(&mut self, call: CallNo, by: &str, now: Now) -> bool {

@@ -162,6 +162,11 @@ impl Teller {
                 self.forget(user, source);
                 Line::Info(format!("{who} is gone: not registered anew in time, {at}"))
             }
+            BindingEvent::Displaced => {
+                self.forget(user, source);
+                let why = "nobody had proved it, and others needed the room (limits.bindings)";
+                Line::Info(format!("{who} is gone: {why}, {at}"))
+            }
             BindingEvent::Refused => {
                 let why = match (status, registrar) {
                     (403, "local") => "not from the site's own network, or not its own number",
@@ -201,7 +206,9 @@ impl Teller {
         }
         let text = format!("{}: {}, {from}", class.as_str().replace('_', " "), shown(detail));
         let line = match class {
-            SecurityClass::FalseFrom | SecurityClass::ChallengeRefused => Line::Info(text),
+            SecurityClass::FalseFrom | SecurityClass::ChallengeRefused | SecurityClass::NoRoom => {
+                Line::Info(text)
+            }
             SecurityClass::BadPassword
             | SecurityClass::InDialogSource
             | SecurityClass::LeakRemoved

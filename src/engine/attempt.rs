@@ -10,6 +10,7 @@ use super::world::World;
 use crate::audit::{CallEnd, Outcome, Record, Ruling};
 use crate::config::Allow;
 use crate::ground::{CallDirection, CallNo, Side};
+use crate::policy::quota::Holder;
 use crate::policy::{Action, Number, Verdict};
 use crate::wire::sip::Method;
 use std::sync::Arc;
@@ -71,6 +72,23 @@ impl Attempt {
     /// A call from inside to an emergency number.
     pub(crate) fn is_emergency(&self) -> bool {
         self.is_invite() && self.sender.side == Side::Inside && self.parties.to.is_emergency()
+    }
+
+    /// Who holds what it takes.
+    pub(crate) fn holder(&self, w: &World) -> Holder {
+        let (sender, from) = (&self.sender, self.incoming.flow.peer.ip());
+        let holder = w.holder(sender.user.as_deref(), sender.upstream.is_some(), from);
+        match holder {
+            Holder::Unproved(source) if self.is_urgent() => Holder::Emergency(source),
+            Holder::Unproved(_) | Holder::Emergency(_) | Holder::User(_) | Holder::Upstream => {
+                holder
+            }
+        }
+    }
+
+    /// An emergency call that passes every cap.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.is_emergency() && self.allow().is_some_and(|allow| allow.bypass_limits)
     }
 
     /// OPTIONS for us from nobody we know: answered without a transaction, so that a flood of them

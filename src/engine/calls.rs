@@ -10,6 +10,7 @@ mod parked;
 mod place;
 mod quality;
 mod reports;
+mod shares;
 mod table;
 mod token;
 mod usages;
@@ -73,9 +74,9 @@ pub(crate) struct Calls {
 impl Calls {
     pub(crate) fn new(w: &World) -> Self {
         Self {
-            table: Table::default(),
-            media: MediaTable::new(w.config(), w.number()),
-            parked: Parked::default(),
+            table: Table::new(w),
+            media: MediaTable::new(w, w.number()),
+            parked: Parked::new(w),
             ended: EndedCalls::default(),
             timers: TimerTable::default(),
             numbers: Counter::default(),
@@ -177,6 +178,7 @@ impl Calls {
             cseq: [a.incoming.message.cseq().seq, 0],
             allow: a.allow().unwrap_or_default(),
             user: a.sender.user.clone(),
+            holder: a.holder(w),
             from: a.parties.from.result().to_owned(),
             to: a.parties.to.result().to_owned(),
             direction: a.direction(),
@@ -304,6 +306,7 @@ impl Calls {
         call.pass = None;
         out.count_outcome(call.direction, Outcome::Answered);
         self.table.set_state(no, State::Confirmed);
+        self.media.settle(no);
         let wait = w.config().timers.t1 * 64;
         self.timers.set(Due::Ack(no), w.now().mono + wait);
         self.supervise_media(w, out, no);

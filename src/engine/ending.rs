@@ -43,7 +43,7 @@ impl Engine {
         self.calls.ended_by(no, by);
         let Some(call) = self.calls.get(no).cloned() else { return };
         if call.state == State::Early {
-            self.give_up(&call);
+            self.give_up(&call, by);
             return;
         }
         for fork in call.forks.iter().filter(|f| f.answered) {
@@ -54,7 +54,7 @@ impl Engine {
     }
 
     /// A call that is not answered yet.
-    fn give_up(&mut self, call: &Call) {
+    fn give_up(&mut self, call: &Call, by: EndedBy) {
         let (w, out) = (&self.world, &mut self.out);
         if let Some(pass) = call.pass {
             self.transactions.cancel_branches(w, out, pass, &[]);
@@ -64,7 +64,17 @@ impl Engine {
                 self.transactions.settle(w, out, pass, &answer);
             }
         }
-        self.calls.end_attempt(w, out, call.no, 503, Outcome::Failed);
+        let outcome = match by {
+            EndedBy::Displaced => Outcome::NoCapacity,
+            EndedBy::Caller
+            | EndedBy::Callee
+            | EndedBy::MediaTimeout
+            | EndedBy::Timeout
+            | EndedBy::Admin
+            | EndedBy::Shutdown
+            | EndedBy::Error => Outcome::Failed,
+        };
+        self.calls.end_attempt(w, out, call.no, 503, outcome);
     }
 
     /// BYE towards one leg, as if the other had sent it: last CSeq + 1.

@@ -18,6 +18,7 @@ use super::world::World;
 use crate::audit::{Outcome, SecurityClass};
 use crate::config::Allow;
 use crate::ground::{CallNo, Leg, Side};
+use crate::policy::quota::{Full, Resource};
 use crate::wire::sip::{Message, Method, Name, RejectReason, Uri};
 
 impl Engine {
@@ -279,7 +280,11 @@ impl Engine {
         let stranger = r.reason == RejectReason::Source;
         let class =
             if stranger { SecurityClass::InDialogSource } else { SecurityClass::MediaRefused };
-        out.security(class, flow, r.why.clone());
+        if r.status == 503 {
+            out.no_room(w.side(p.ingress()), &flow, Resource::Ports, Full::Total);
+        } else {
+            out.security(class, flow, r.why.clone());
+        }
         self.transactions.settle(w, out, pass, &response);
         if let Some(no) = call {
             let outcome = if r.status == 503 { Outcome::NoCapacity } else { Outcome::Rejected };

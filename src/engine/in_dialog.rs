@@ -33,14 +33,9 @@ impl Engine {
             self.refuse(i, &Answer::new(403, "Not A Party Of This Dialog"));
             return;
         }
-        // The cap is for requests outside dialogs; this bounds what parties of calls may hold.
-        let most = self.world.config().limits.transactions.saturating_mul(2);
-        if self.transactions.len() >= most {
-            self.refuse(i, &Answer::busy("Too Many Transactions"));
-            return;
-        }
+        let Some(seat) = self.seat_within(i, &place) else { return };
         self.calls.follow(&self.world, &place, i);
-        let server = self.transactions.accept(&self.world, &mut self.out, i);
+        let server = self.transactions.accept(&self.world, &mut self.out, i, seat);
         let mut request = i.message.clone();
         let late = self.calls.has_offered(place.call, place.leg.other());
         let is_answer = i.is(&Method::Prack) && late;

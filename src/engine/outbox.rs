@@ -6,6 +6,7 @@ use super::stats::{METHODS, RULE_LABELS, RegisterResult, Stats};
 use crate::audit::{Outcome, Record, SecurityClass};
 use crate::ground::{CallDirection, Flow, Side};
 use crate::policy::RuleSet;
+use crate::policy::quota::{Full, Resource};
 use crate::wire::sip::{Message, Method, RejectReason};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -70,6 +71,17 @@ impl Outbox {
 
     pub(crate) fn security(&mut self, class: SecurityClass, by: Flow, detail: String) {
         self.record(Record::Security { class, source: Some(by.peer), count: 1, detail });
+    }
+
+    /// Somebody found no room: counted, and part of the minute's sum in the audit log.
+    pub(crate) fn no_room(&mut self, side: Side, by: &Flow, resource: Resource, full: Full) {
+        self.stats.shares[resource as usize][side.index()].refused += 1;
+        self.security(SecurityClass::NoRoom, *by, format!("{resource}: {full}"));
+    }
+
+    /// Something gave way.
+    pub(crate) fn displaced(&mut self, side: Side, resource: Resource) {
+        self.stats.shares[resource as usize][side.index()].displaced += 1;
     }
 
     pub(crate) fn count_request(&mut self, side: Side, method: &Method) {

@@ -10,7 +10,7 @@ use super::ids::PassId;
 use super::phones::tells_false_from;
 use super::proxy_client::is_silent_to;
 use super::response::follow_asker;
-use super::transactions::{CancelFault, Event};
+use super::transactions::{CancelFault, Event, Seat};
 use super::{Engine, Output, proxy_client, proxy_server};
 use crate::audit::{Outcome, SecurityClass};
 use crate::config::Allow;
@@ -22,8 +22,6 @@ use crate::wire::sip::{Message, Method, Name, RejectReason};
 /// The answer to a caller who writes another's number.
 const FALSE_FROM: Answer<'static> =
     Answer { status: 403, phrase: "From Names Another User", rows: Vec::new() };
-/// The part of all dialogs that emergency calls have beyond the cap (contract "Limits").
-const RESERVE: usize = 10;
 /// Characters of a written name that a record shows.
 const SHOWN: usize = 64;
 
@@ -88,7 +86,8 @@ impl Engine {
             let (calls, phones) = (&self.calls, &self.phones);
             follow_asker(&self.world, calls, phones, &mut self.transactions, pass);
         }
-        let fault = match self.transactions.cancel(&self.world, &mut self.out, i) {
+        let seat = self.seat_cancel(i);
+        let fault = match self.transactions.cancel(&self.world, &mut self.out, i, seat) {
             Ok(None) => return,
             Ok(Some(pass)) => {
                 let reasons = self.reasons(i, pass);
@@ -244,12 +243,14 @@ impl Engine {
 
     /// Known senders get a transaction, so that the answer survives loss; strangers one answer.
     fn refuse_known(&mut self, a: &Attempt, answer: &Answer<'_>) {
-        if a.sender.is_stranger() {
+        let holder = a.holder(&self.world);
+        let seat = if a.sender.is_stranger() { None } else { self.seat(&a.incoming, holder) };
+        let Some(seat) = seat else {
             self.refuse(&a.incoming, answer);
             return;
-        }
+        };
         let response = answer.to(&self.world, &a.incoming.message);
-        self.transactions.answer(&self.world, &mut self.out, &a.incoming, &response);
+        self.transactions.answer(&self.world, &mut self.out, &a.incoming, seat, &response);
     }
 
     fn deny(&mut self, a: &Attempt, code: u16, reason: &str) {
@@ -273,22 +274,18 @@ impl Engine {
         }
         if a.incoming.is(&Method::Register) && self.world.is_registrar() {
             self.register_here(&a.incoming);
-        } else if let Some(full) = self.over_limit(&a, allow) {
-            let (w, out, i) = (&self.world, &mut self.out, &a.incoming);
-            answer::send(w, out, (&i.message, i.octets), i.reply, &full);
-            self.call_refused(&a, full.status);
         } else if a.is_strangers_ping() {
             let (w, out, i) = (&self.world, &mut self.out, &a.incoming);
             answer::send(w, out, (&i.message, i.octets), i.reply, &pong());
         } else if a.ends_here(&self.world) && a.sender.is_stranger() {
             self.answer_unknown(&a, None);
-        } else {
-            self.dispatch(&a, allow);
+        } else if let Some(seat) = self.admit(&a, allow) {
+            self.dispatch(&a, allow, seat);
         }
     }
 
-    fn dispatch(&mut self, a: &Attempt, allow: &Allow) {
-        let server = self.transactions.accept(&self.world, &mut self.out, &a.incoming);
+    fn dispatch(&mut self, a: &Attempt, allow: &Allow, seat: Seat) {
+        let server = self.transactions.accept(&self.world, &mut self.out, &a.incoming, seat);
         let ours = a.sender.side == Side::Inside
             && proxy_server::is_collected(&self.world, &a.incoming.message);
         match (&a.route, a.incoming.method()) {
@@ -307,52 +304,6 @@ impl Engine {
             }
             (Route::Upstream(_) | Route::Bindings(_), _) => self.plain(a, server, allow),
         }
-    }
-
-    fn call_refused(&mut self, a: &Attempt, status: u16) {
-        if !a.is_invite() {
-            return;
-        }
-        let no = self.calls.next_number();
-        a.record_call(&mut self.out, no);
-        let outcome = if status == 503 { Outcome::NoCapacity } else { Outcome::Rejected };
-        a.record_end(&mut self.out, no, status, outcome);
-    }
-
-    /// The caps (README "Limits"): the total answers 503, a user's own 486.
-    fn over_limit(&self, a: &Attempt, allow: &Allow) -> Option<Answer<'static>> {
-        let limits = &self.world.config().limits;
-        let exempt = a.sender.upstream.is_some();
-        let source = a.incoming.flow.peer.ip();
-        if self.transactions.len() >= limits.transactions
-            || !exempt && self.transactions.of_source(source) >= limits.transactions_per_source
-        {
-            return Some(Answer::busy("Too Many Transactions"));
-        }
-        let subscribes = a.incoming.is(&Method::Subscribe) || a.incoming.is(&Method::Refer);
-        if subscribes && self.calls.len() >= limits.dialogs {
-            return Some(Answer::busy("Too Many Dialogs"));
-        }
-        if !a.is_invite() {
-            return None;
-        }
-        if allow.bypass_limits {
-            // Past every cap, up to the reserve: what one stranger may begin has an end, too.
-            let most = limits.dialogs + limits.dialogs.div_ceil(RESERVE);
-            return (self.calls.len() >= most).then(|| Answer::busy("Too Many Calls"));
-        }
-        if self.gate.draining {
-            return Some(Answer::busy("Shutting Down"));
-        }
-        if self.gate.audit_full {
-            return Some(Answer::busy("Audit Log Full"));
-        }
-        if self.calls.active() >= limits.calls || self.calls.len() >= limits.dialogs {
-            return Some(Answer::busy("Too Many Calls"));
-        }
-        let own = a.sender.user.as_deref().map_or(0, |u| self.calls.of_user(u));
-        let full = own >= limits.calls_per_user;
-        full.then(|| Answer::new(486, "Too Many Calls Of This User"))
     }
 }
 

@@ -18,12 +18,13 @@ pub(crate) use upstream::Pending;
 use super::entry::{Entry, Key, StoredBinding};
 use super::outbox::Outbox;
 use super::output::{Level, Output};
+use super::stats::Places;
 use super::transactions::TimerTable;
 use super::world::{World, changed_keepalives};
 use crate::audit::{BindingEvent, Record};
 use crate::config::Config;
 use crate::ground::{ConnId, Flow, Mono, Wall};
-use crate::policy::quota::Holder;
+use crate::policy::quota::{Holder, ShareView};
 use crate::wire::sip::Uri;
 use bindings::Bindings;
 use digest::{Authenticator, Users};
@@ -61,7 +62,7 @@ impl Phones {
         let users = w.snapshot().users.clone();
         let auth = Authenticator::new(&w.config().registrar.realm, users, secret);
         let mut phones = Self {
-            bindings: Bindings::default(),
+            bindings: Bindings::new(w.shares_of_sources(w.config().limits.bindings)),
             auth,
             timers: TimerTable::default(),
             moves: Vec::new(),
@@ -73,11 +74,22 @@ impl Phones {
     /// Takes the configuration in force; `old`: the one before.
     pub(crate) fn follow(&mut self, w: &World, users: Users, old: &Config) {
         self.auth.set_users(users);
+        self.bindings.set_shares(w.shares_of_sources(w.config().limits.bindings));
         self.follow_keepalives(w, Some(old));
     }
 
     pub(crate) fn len(&self) -> usize {
         self.bindings.len()
+    }
+
+    /// How full the table is.
+    pub(crate) fn places(&self) -> Places {
+        self.bindings.places()
+    }
+
+    /// How places are held.
+    pub(crate) fn share_view(&self) -> ShareView {
+        self.bindings.share_view()
     }
 
     /// A binding by its sealed contact's user part.
@@ -181,12 +193,15 @@ impl Phones {
             if expires <= w.wall() || self.bindings.len() >= w.config().limits.bindings {
                 continue;
             }
+            let from = s.source.unwrap_or(s.peer);
+            let holder = w.holder(Some(&s.aor.user), false, from.ip());
             let mut binding = Binding {
+                holder,
                 key: s.key,
                 aor: s.aor,
                 contact,
                 flow: Flow { listener, transport: s.transport, peer: s.peer, conn: None },
-                source: s.source.unwrap_or(s.peer),
+                source: from,
                 local: s.local,
                 expires,
                 call_id: s.call_id,

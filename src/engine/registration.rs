@@ -22,11 +22,17 @@ impl Engine {
                 let asked = (&i.message, i.octets);
                 answer::send(&self.world, &mut self.out, asked, i.reply, &refused);
             }
-            Registered::Answered(response) => {
+            Registered::Answered { user, response } => {
                 for m in self.phones.take_moves() {
                     self.transactions.moved(&m.old, m.new, &m.contact);
                 }
-                self.transactions.answer(&self.world, &mut self.out, i, &response);
+                let holder = self.world.holder(Some(&user), false, i.flow.peer.ip());
+                match self.seat(i, holder) {
+                    Some(seat) => {
+                        self.transactions.answer(&self.world, &mut self.out, i, seat, &response);
+                    }
+                    None => self.out.transmit(i.reply, response.to_bytes()),
+                }
             }
         }
     }

@@ -2,6 +2,7 @@
 use super::upstreams::UpstreamView;
 use crate::audit::{EndedBy, Finding, Outcome, SecurityClass};
 use crate::ground::{CallDirection, words};
+use crate::policy::quota::{Quota, Resource};
 use crate::relay::ports::PortCount;
 
 /// Methods with a label of their own (`other` is last).
@@ -57,6 +58,32 @@ words! {
     }
 }
 
+/// Places of one table: held, and in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    /// Held.
+    pub used: u64,
+    /// In all, the reserve included.
+    pub total: u64,
+}
+
+impl Places {
+    /// Of a table.
+    #[must_use]
+    pub fn of<K: Copy + Eq + std::hash::Hash + Ord>(table: &Quota<K>) -> Self {
+        Self { used: table.used() as u64, total: table.shares().total as u64 }
+    }
+}
+
+/// What one table did for want of room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShareCount {
+    /// Who asked and found none.
+    pub refused: u64,
+    /// Entries that gave way.
+    pub displaced: u64,
+}
+
 /// Everything counted left of the seam.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
@@ -98,6 +125,9 @@ pub struct Stats {
     pub emergency_unrouted: u64,
     /// Those that are configured, in the file's order.
     pub upstreams: Vec<UpstreamView>,
+    /// `share_refusals_total{resource,side}`, `displaced_total{resource,side}`: by
+    /// [`Resource::ALL`], then side.
+    pub shares: [[ShareCount; 2]; Resource::ALL.len()],
     /// Gauges.
     pub now: Gauges,
 }
@@ -117,6 +147,9 @@ pub struct Gauges {
     pub streams: u64,
     /// `media_ports{side,state}`.
     pub ports: [PortCount; 2],
+    /// `share_used{resource}`, `share_places{resource}`: by [`Resource::ALL`]; those that drivers
+    /// keep are theirs to fill.
+    pub places: [Places; Resource::ALL.len()],
     /// `draining`.
     pub draining: bool,
 }

@@ -11,12 +11,14 @@ mod lost;
 mod pass;
 pub mod plain_client;
 pub mod plain_server;
+mod seats;
 mod server;
 pub mod timer;
 
 pub use key::ServerKey;
 pub use timer::{Timer, TimerTable};
 
+pub(crate) use seats::Seat;
 pub(crate) use server::CancelFault;
 
 #[cfg(test)]
@@ -31,10 +33,11 @@ use crate::wire::sip::{Message, Method};
 use client::Client;
 use lost::Riders;
 use pass::Pass;
+use seats::Seats;
 use server::Server;
 use smallvec::SmallVec;
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// What the core hears of transactions.
@@ -84,12 +87,12 @@ enum Due {
 }
 
 /// All transactions and response contexts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Transactions {
     servers: HashMap<ServerId, Server>,
     server_keys: HashMap<ServerKey, ServerId>,
     invites: usize,
-    sources: HashMap<IpAddr, usize>,
+    seats: Seats,
     clients: HashMap<ClientId, Client>,
     client_keys: HashMap<(String, Method), ClientId>,
     ways: BTreeSet<(ListenerId, SocketAddr, ClientId)>,
@@ -101,19 +104,26 @@ pub(crate) struct Transactions {
 }
 
 impl Transactions {
+    pub(crate) fn new(w: &World) -> Self {
+        Self {
+            servers: HashMap::new(),
+            server_keys: HashMap::new(),
+            invites: 0,
+            seats: Seats::new(w),
+            clients: HashMap::new(),
+            client_keys: HashMap::new(),
+            ways: BTreeSet::new(),
+            passes: HashMap::new(),
+            riders: Riders::default(),
+            timers: TimerTable::default(),
+            heard: VecDeque::new(),
+            ids: Counter::default(),
+        }
+    }
+
     /// Live server transactions: INVITE, other.
     pub(crate) fn counts(&self) -> [u64; 2] {
         [self.invites as u64, (self.servers.len() - self.invites) as u64]
-    }
-
-    /// Live server transactions.
-    pub(crate) fn len(&self) -> usize {
-        self.servers.len()
-    }
-
-    /// Those of one source.
-    pub(crate) fn of_source(&self, ip: IpAddr) -> usize {
-        self.sources.get(&ip).copied().unwrap_or_default()
     }
 
     /// The next thing the core must hear.

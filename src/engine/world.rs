@@ -15,9 +15,11 @@ use super::{Seeds, Snapshot};
 use crate::config::{Config, RegistrarMode};
 use crate::ground::{Flow, ListenerId, Now, Side, Wall};
 use crate::policy::RuleSet;
+use crate::policy::quota::{Holder, Shares, Source};
 use crate::wire::sip::{Message, Name, NameAddr, Params, Uri, Via};
 use random::Random;
 use seal::Sealer;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Read by everybody, changed between two inputs only.
@@ -132,6 +134,27 @@ impl World {
     /// We are the registrar.
     pub(crate) fn is_registrar(&self) -> bool {
         self.config().registrar.mode == RegistrarMode::Local
+    }
+
+    /// Who holds what a request takes: its upstream, the user who is proved (by digest here, or by
+    /// the upstream that registered him), else its source.
+    pub(crate) fn holder(&self, user: Option<&str>, upstream: bool, from: IpAddr) -> Holder {
+        let proves = !self.is_registrar() || self.config().registrar.digest;
+        match user.filter(|_| proves) {
+            _ if upstream => Holder::Upstream,
+            Some(user) => Holder::User(user.to_owned()),
+            None => Holder::Unproved(Source::of(from)),
+        }
+    }
+
+    /// The shares of a table of so many places.
+    pub(crate) fn shares(&self, total: usize) -> Shares {
+        Shares::percent(total, self.config().limits.share_percent)
+    }
+
+    /// The same, where a user has a cap of his own, in the file.
+    pub(crate) fn shares_of_sources(&self, total: usize) -> Shares {
+        Shares { per_user: usize::MAX, ..self.shares(total) }
     }
 
     /// Whether a Request-URI from inside names this site.

@@ -12,8 +12,10 @@
 mod shelf;
 #[cfg(test)]
 mod tests;
+mod words;
 
-use crate::ground::words;
+pub use words::{Full, Resource, ShareView};
+
 use shelf::{Patience, Shelf};
 use std::collections::HashMap;
 use std::fmt;
@@ -66,18 +68,6 @@ pub enum Holder {
     Upstream,
 }
 
-words! {
-    /// Why there is no room.
-    pub enum Full {
-        /// Everything is held, and nobody has to give way.
-        Total = "total",
-        /// The source holds its share, and none of it may give way.
-        Source = "source",
-        /// The user holds his share.
-        User = "user",
-    }
-}
-
 /// The answer to who asks for a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room<K> {
@@ -101,10 +91,10 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// A quarter of the table for each source and each user, at least one place.
+    /// Each source and each user may hold so many percent of the table, at least one place.
     #[must_use]
-    pub fn quarters(total: usize) -> Self {
-        let share = (total / 4).max(1);
+    pub fn percent(total: usize, percent: usize) -> Self {
+        let share = (total.saturating_mul(percent) / 100).max(1);
         Self { total, per_source: share, per_user: share }
     }
 
@@ -189,6 +179,9 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
     /// dialog, or an emergency call.
     #[must_use]
     pub fn ask(&self, holder: &Holder, urgent: bool, weight: usize) -> Room<K> {
+        if weight == 0 {
+            return Room::Free;
+        }
         let share = |share: usize| if urgent { share.saturating_mul(URGENT) } else { share };
         if let Holder::User(user) = holder
             && self.used + weight > self.shares.total / 2
@@ -216,6 +209,49 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
         let first = self.shelf.oldest_of_fullest();
         let first = first.or_else(|| self.shelf.settled_of_fullest(self.shares.per_source, asks));
         first.map_or(Room::None(Full::Total), Room::Instead)
+    }
+
+    /// Makes room for `weight` places: what gives way is forgotten here and named in `gone`, for
+    /// its keeper to end.
+    ///
+    /// # Errors
+    /// There is none; what has given way before that was seen stands in `gone` all the same.
+    pub fn make_room(
+        &mut self,
+        holder: &Holder,
+        urgent: bool,
+        weight: usize,
+        gone: &mut Vec<K>,
+    ) -> Result<(), Full> {
+        loop {
+            match self.ask(holder, urgent, weight) {
+                Room::Free => return Ok(()),
+                Room::None(full) => return Err(full),
+                Room::Instead(key) => {
+                    self.leave(key);
+                    gone.push(key);
+                }
+            }
+        }
+    }
+
+    /// The entry that gives way to `holder` when something else than places runs short.
+    #[must_use]
+    pub fn next_to_go(&self, holder: &Holder) -> Option<K> {
+        let asks = match holder {
+            Holder::Unproved(source) | Holder::Emergency(source) => Some(*source),
+            Holder::User(_) | Holder::Upstream => None,
+        };
+        match self.others(asks) {
+            Room::Instead(key) => Some(key),
+            Room::Free | Room::None(_) => None,
+        }
+    }
+
+    /// What an entry weighs; 0: there is none of this name.
+    #[must_use]
+    pub fn weight(&self, key: K) -> usize {
+        self.held.get(&key).map_or(0, |held| held.weight)
     }
 
     /// An entry begins; one of this name that was there is forgotten.
@@ -271,12 +307,20 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
         }
     }
 
+    /// How the table stands. It looks at every holder: for people who ask, not for packets.
+    #[must_use]
+    pub fn view(&self, resource: Resource) -> ShareView {
+        let Shares { total, per_source, per_user } = self.shares;
+        let per_user = Some(per_user).filter(|n| *n < usize::MAX);
+        let (used, reserve, fullest) = (self.used, self.shares.reserve(), self.fullest());
+        ShareView { resource, used, total, reserve, per_source, per_user, fullest }
+    }
+
     fn of_user(&self, user: &str) -> usize {
         self.users.get(user).copied().unwrap_or_default()
     }
 
-    /// Who holds most, and how much: a user or a source. It looks at all of them: for people who
-    /// ask, not for packets.
+    /// Who holds most, and how much: a user or a source.
     #[must_use]
     pub fn fullest(&self) -> Option<(String, usize)> {
         let source = self.shelf.fullest().map(|(source, weight)| (source.to_string(), weight));

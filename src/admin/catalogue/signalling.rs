@@ -1,7 +1,7 @@
 //! SIP, calls, registrations, upstreams.
 
 use super::Values::{Closed, Upstreams};
-use super::{DIRECTION, Family, SIDE, counter, gauge, histogram};
+use super::{DIRECTION, Family, RESOURCE, SIDE, counter, gauge, histogram};
 use crate::audit::{EndedBy, Outcome};
 use crate::engine::Finding;
 use crate::engine::stats::{METHODS, RegisterResult};
@@ -110,6 +110,22 @@ pub(super) const FAMILIES: &[Family] = &[
         "Server transactions now.",
     ),
     gauge("portreeve_active_dialogs", &[], "Dialogs now: calls and subscriptions."),
+    gauge(
+        "portreeve_share_used",
+        &[RESOURCE],
+        "Places held of a table that has shares (`portreeve status --shares`).",
+    ),
+    gauge("portreeve_share_places", &[RESOURCE], "Places of that table, the reserve included."),
+    counter(
+        "portreeve_share_refusals_total",
+        &[RESOURCE, SIDE],
+        "Who found no room: full of what is proved, or his own share used up.",
+    ),
+    counter(
+        "portreeve_share_displaced_total",
+        &[RESOURCE, SIDE],
+        "What gave way: unproved entries of the fullest source.",
+    ),
     gauge("portreeve_active_connections", &[], "SIP stream connections now open."),
     gauge(
         "portreeve_upstream_up",

@@ -20,6 +20,8 @@ pub(super) const HALF_OPEN: usize = 32;
 const OWN: usize = 64;
 /// Octets of all connections: messages that are not complete, and those that wait to be written.
 pub(super) const OCTETS: usize = 16 << 20;
+/// What one source or user may hold of them, in percent.
+const SHARE: usize = 25;
 
 /// What is known of a connection's peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +94,7 @@ impl Table {
             by_peer: HashMap::new(),
             silent: HashMap::new(),
             places: Quota::new(places(limits)),
-            octets: Quota::new(Shares::quarters(OCTETS)),
+            octets: Quota::new(Shares::percent(OCTETS, SHARE)),
             refused: [0; 2],
         }
     }

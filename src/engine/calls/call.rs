@@ -9,6 +9,7 @@ use crate::engine::ids::{PassId, UpstreamId};
 use crate::engine::output::{CallState, CallView};
 use crate::engine::phones::Home;
 use crate::ground::{CallDirection, CallNo, Flow, ListenerId, Moment, Side};
+use crate::policy::quota::Holder;
 use crate::wire::sip::{NameAddr, Uri};
 use std::fmt;
 use std::sync::Arc;
@@ -105,6 +106,8 @@ pub(crate) struct Call {
     pub(crate) allow: Arc<Allow>,
     /// Registered user it counts against.
     pub(super) user: Option<String>,
+    /// Who holds its places.
+    pub(super) holder: Holder,
     pub(crate) from: String,
     pub(crate) to: String,
     pub(crate) direction: CallDirection,

@@ -2,6 +2,7 @@
 //! a port pair of ours. It never sees a packet; the relay is told by commands.
 
 mod call;
+mod claims;
 mod judge;
 mod lent;
 mod table;
@@ -24,6 +25,7 @@ use crate::ground::{CallNo, Flow, Leg, ListenerId, Side};
 use crate::relay::quality::Figures;
 use crate::relay::{Command, Counters, Event, Expect, Party, StreamId};
 use crate::wire::sdp::{Direction, Media, Place, Sdp};
+use claims::Claim;
 use judge::Judge;
 use std::net::{IpAddr, SocketAddr};
 
@@ -58,7 +60,9 @@ impl Calls {
     ) {
         let face = |l: ListenerId| w.net().interface(l).map(Face::of);
         let (Some(a), Some(b)) = (face(legs[0]), face(legs[1])) else { return };
-        self.media.prepare(call, [a, b], call_ids.map(str::to_owned));
+        let Some(c) = self.table.get(call) else { return };
+        let claim = Claim { holder: c.holder.clone(), urgent: c.allow.bypass_limits };
+        self.media.prepare(call, [a, b], call_ids.map(str::to_owned), claim);
     }
 
     /// An offer from one leg; the body for the other.

@@ -6,8 +6,10 @@ use crate::audit::Outcome;
 use crate::engine::analysis::Incoming;
 use crate::engine::outbox::Outbox;
 use crate::engine::output::Output;
+use crate::engine::stats::Places;
 use crate::engine::world::World;
 use crate::ground::CallNo;
+use crate::policy::quota::{Holder, Quota, Resource, ShareView};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -15,22 +17,43 @@ use std::time::Duration;
 const PARKED: Duration = Duration::from_secs(32);
 
 /// By Call-ID and From tag, and by number.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Parked {
     calls: HashMap<(String, String), Call>,
     keys: HashMap<CallNo, (String, String)>,
+    shares: Quota<CallNo>,
 }
 
 impl Parked {
+    pub(super) fn new(w: &World) -> Self {
+        let shares = Quota::new(w.shares(w.config().limits.calls));
+        Self { calls: HashMap::new(), keys: HashMap::new(), shares }
+    }
+
+    pub(super) fn follow(&mut self, w: &World) {
+        self.shares.set_shares(w.shares(w.config().limits.calls));
+    }
+
+    pub(super) fn places(&self) -> Places {
+        Places::of(&self.shares)
+    }
+
+    pub(super) fn share_view(&self) -> ShareView {
+        self.shares.view(Resource::Parked)
+    }
+
     fn insert(&mut self, call: Call) -> Option<Call> {
         let key = (call.caller.call_id.clone(), call.caller_tag.clone());
         self.keys.insert(call.no, key.clone());
+        self.shares.enter(call.no, call.holder.clone(), 1);
         let other = self.calls.insert(key, call)?;
         self.keys.remove(&other.no);
+        self.shares.leave(other.no);
         Some(other)
     }
 
     fn remove(&mut self, no: CallNo) -> Option<Call> {
+        self.shares.leave(no);
         self.calls.remove(&self.keys.remove(&no)?)
     }
 }
@@ -47,10 +70,20 @@ impl Calls {
 
     /// 401 or 407: the same call comes again with credentials.
     pub(crate) fn park(&mut self, w: &World, out: &mut Outbox, no: CallNo) {
-        let Some(call) = self.table.remove(no) else { return };
+        let Some(mut call) = self.table.remove(no) else { return };
         out.emit(Output::CallGone(no));
         self.media.drop_pending(no);
-        if self.parked.calls.len() >= w.config().limits.calls {
+        // Whoever was challenged holds up nobody, be it an emergency.
+        if let Holder::Emergency(source) = call.holder {
+            call.holder = Holder::Unproved(source);
+        }
+        self.media.held_by(no, &call.holder, false);
+        let mut gone = Vec::new();
+        let room = self.parked.shares.make_room(&call.holder, false, 1, &mut gone);
+        for other in gone {
+            self.unpark(w, out, other);
+        }
+        if room.is_err() {
             self.abandoned(w, out, &call);
             return;
         }
@@ -61,8 +94,9 @@ impl Calls {
         }
     }
 
-    /// Nobody came back with credentials.
-    pub(super) fn unpark(&mut self, w: &World, out: &mut Outbox, no: CallNo) {
+    /// Nobody came back with credentials, or others need the room.
+    pub(crate) fn unpark(&mut self, w: &World, out: &mut Outbox, no: CallNo) {
+        self.timers.stop(Due::Parked(no));
         if let Some(call) = self.parked.remove(no) {
             self.abandoned(w, out, &call);
         }

@@ -3,12 +3,14 @@
 
 use super::call::{Call, DialogKey, Fork, Kind, LegState, MAX_FORKS, State};
 use super::names::Names;
+use super::shares::Tables;
+use crate::engine::world::World;
 use crate::ground::{CallNo, Leg, Side};
 use smallvec::SmallVec;
 use std::collections::HashMap;
 
 /// All dialogs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Table {
     calls: HashMap<CallNo, Call>,
     tokens: HashMap<u64, CallNo>,
@@ -19,9 +21,32 @@ pub(super) struct Table {
     users: HashMap<String, usize>,
     /// Early calls, answered ones.
     counts: [usize; 2],
+    /// Who holds places of calls, and of calls and subscriptions.
+    shares: Tables,
 }
 
 impl Table {
+    pub(super) fn new(w: &World) -> Self {
+        Self {
+            calls: HashMap::new(),
+            tokens: HashMap::new(),
+            spirals: HashMap::new(),
+            dialogs: HashMap::new(),
+            call_ids: HashMap::new(),
+            users: HashMap::new(),
+            counts: [0; 2],
+            shares: Tables::new(w),
+        }
+    }
+
+    pub(super) fn shares(&self) -> &Tables {
+        &self.shares
+    }
+
+    pub(super) fn shares_mut(&mut self) -> &mut Tables {
+        &mut self.shares
+    }
+
     pub(super) fn len(&self) -> usize {
         self.calls.len()
     }
@@ -97,6 +122,7 @@ impl Table {
         if call.kind == Kind::Call {
             self.counts[usize::from(call.state != State::Early)] += 1;
         }
+        self.shares.enter(&call);
         self.tokens.insert(call.token, call.no);
         if let Some(before) = call.before {
             *self.spirals.entry(before).or_default() += 1;
@@ -112,6 +138,9 @@ impl Table {
             self.counts[usize::from(state != State::Early)] += 1;
         }
         call.state = state;
+        if call.kind == Kind::Call && state != State::Early {
+            self.shares.settle(no);
+        }
     }
 
     fn name(&mut self, side: Side, call_id: &str, no: CallNo) {
@@ -172,6 +201,7 @@ impl Table {
 
     pub(super) fn remove(&mut self, no: CallNo) -> Option<Call> {
         let call = self.calls.remove(&no)?;
+        self.shares.leave(no);
         for fork in &call.forks {
             for key in &keys(&call, &fork.tag, &fork.callee) {
                 self.forget(no, key);
@@ -205,6 +235,7 @@ impl Table {
         self.counts[usize::from(call.state != State::Early)] -= 1;
         call.kind = Kind::Subscription;
         call.outlived = true;
+        self.shares.outlived(no);
         let user = call.user.take();
         let bare = call.forks.iter().filter(|f| !call.usages.carries(&f.tag));
         let bare: Vec<String> = bare.map(|f| f.tag.clone()).collect();

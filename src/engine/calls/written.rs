@@ -13,6 +13,7 @@ use crate::engine::output::Output;
 use crate::engine::phones::Home;
 use crate::engine::world::World;
 use crate::ground::{CallDirection, CallNo, Flow, Moment, Side, Transport};
+use crate::policy::quota::Holder;
 use crate::wire::sip::Uri;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -184,7 +185,9 @@ impl Calls {
         let fork = |f: StoredFork| Some((f.tag, f.answered, state(w, f.leg)?));
         let forks: Option<Vec<_>> = s.forks.into_iter().map(fork).collect();
         let (Some(caller), Some(forks)) = (state(w, s.caller), forks) else { return false };
-        if self.table.get(s.call).is_some() || !self.media_back(w, s.call, s.media) {
+        let at = caller.flow.peer.ip();
+        let holder = w.holder(s.user.as_deref(), caller.upstream.is_some(), at);
+        if self.table.get(s.call).is_some() || !self.media_back(w, s.call, &holder, s.media) {
             return false;
         }
         self.numbers.pass(s.call.0);
@@ -202,6 +205,7 @@ impl Calls {
             cseq: s.cseq,
             allow: Arc::new(s.allow),
             user: s.user,
+            holder,
             from: s.from,
             to: s.to,
             direction: s.direction,
@@ -234,14 +238,20 @@ impl Calls {
         true
     }
 
-    fn media_back(&mut self, w: &World, no: CallNo, stored: Option<StoredMedia>) -> bool {
+    fn media_back(
+        &mut self,
+        w: &World,
+        no: CallNo,
+        holder: &Holder,
+        stored: Option<StoredMedia>,
+    ) -> bool {
         let Some(stored) = stored else { return true };
         let interfaces = w.net().interfaces();
         let face = |bind| interfaces.iter().find(|i| i.address == bind).map(Face::of);
         let [caller, callee] = stored.binds.map(face);
         let Some((caller, callee)) = caller.zip(callee) else { return false };
         let (idle, now) = (w.config().media.idle, w.now().mono);
-        self.media.read_back(no, [caller, callee], stored, idle, now)
+        self.media.read_back(no, [caller, callee], holder, stored, idle, now)
     }
 }
 

@@ -2,7 +2,9 @@
 //! found by walking through it: every question has its index. It never talks to anybody.
 
 use crate::engine::entry::StoredBinding;
+use crate::engine::stats::Places;
 use crate::ground::{ConnId, Flow, Transport, Wall};
+use crate::policy::quota::{Full, Holder, Quota, Resource, Room, ShareView, Shares};
 use crate::wire::sip::{Aor, Uri};
 use smallvec::SmallVec;
 use std::collections::{BTreeSet, HashMap};
@@ -35,6 +37,8 @@ pub(crate) struct Binding {
     pub(crate) upstream: String,
     /// Its way to that upstream's services, nearest first (RFC 3608).
     pub(crate) service_route: Vec<String>,
+    /// Who holds its place.
+    pub(crate) holder: Holder,
 }
 
 impl Binding {
@@ -81,7 +85,7 @@ impl Binding {
 struct BindingNo(u64);
 
 /// All bindings.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Bindings {
     rows: HashMap<BindingNo, Binding>,
     by_key: HashMap<String, BindingNo>,
@@ -93,6 +97,7 @@ pub(super) struct Bindings {
     /// Behind a NAT and reached by datagrams.
     kept_open: BTreeSet<BindingNo>,
     next: u64,
+    shares: Quota<BindingNo>,
 }
 
 /// Every number.
@@ -101,6 +106,55 @@ fn any<T: Copy>(at: T) -> RangeInclusive<(T, BindingNo)> {
 }
 
 impl Bindings {
+    pub(super) fn new(shares: Shares) -> Self {
+        Self {
+            rows: HashMap::new(),
+            by_key: HashMap::new(),
+            by_user: HashMap::new(),
+            by_flow: BTreeSet::new(),
+            by_address: BTreeSet::new(),
+            by_conn: BTreeSet::new(),
+            by_expiry: BTreeSet::new(),
+            kept_open: BTreeSet::new(),
+            next: 0,
+            shares: Quota::new(shares),
+        }
+    }
+
+    /// The numbers in force.
+    pub(super) fn set_shares(&mut self, shares: Shares) {
+        self.shares.set_shares(shares);
+    }
+
+    /// How full the table is.
+    pub(super) fn places(&self) -> Places {
+        Places::of(&self.shares)
+    }
+
+    /// How places are held.
+    pub(super) fn share_view(&self) -> ShareView {
+        self.shares.view(Resource::Bindings)
+    }
+
+    /// Makes room for `new` more: keys of those that give way, for the caller to end.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) fn make_room(&mut self, holder: &Holder, new: usize) -> Result<Vec<String>, Full> {
+        let mut gone = Vec::new();
+        let room = self.shares.make_room(holder, false, new, &mut gone);
+        let keys = gone.iter().filter_map(|no| self.rows.get(no)).map(|b| b.key.clone()).collect();
+        room.map(|()| keys)
+    }
+
+    /// Whether there is room, or somebody to give way.
+    pub(super) fn has_room(&self, holder: &Holder, new: usize) -> Result<(), Full> {
+        match self.shares.ask(holder, false, new) {
+            Room::Free | Room::Instead(_) => Ok(()),
+            Room::None(full) => Err(full),
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.rows.len()
     }
@@ -165,6 +219,7 @@ impl Bindings {
         self.next += 1;
         let no = BindingNo(self.next);
         let flow = binding.flow;
+        self.shares.enter(no, binding.holder.clone(), 1);
         self.by_key.insert(binding.key.clone(), no);
         self.by_user.entry(binding.user().to_owned()).or_default().push(no);
         self.by_flow.insert((binding.source, flow.transport, no));
@@ -182,6 +237,7 @@ impl Bindings {
     pub(super) fn remove(&mut self, key: &str) -> Option<Binding> {
         let no = self.by_key.remove(key)?;
         let old = self.rows.remove(&no)?;
+        self.shares.leave(no);
         let flow = old.flow;
         if let Some(numbers) = self.by_user.get_mut(old.user()) {
             numbers.retain(|n| *n != no);

@@ -39,6 +39,11 @@ impl Home {
         self.flow
     }
 
+    /// Whose it is.
+    pub(crate) fn user(&self) -> &str {
+        &self.aor.user
+    }
+
     /// As it is written down.
     pub(crate) fn written(&self) -> StoredHome {
         let Self { key, aor, call_id, .. } = self.clone();

@@ -10,6 +10,7 @@ use crate::engine::seal::Role;
 use crate::engine::stats::RegisterResult;
 use crate::engine::world::World;
 use crate::ground::{Flow, Wall};
+use crate::policy::quota::{Full, Resource};
 use crate::wire::sip::{Aor, Message, Name, NameAddr, Scheme, Uri};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,7 +21,11 @@ pub(crate) enum Registered {
     /// From nobody proved: one answer, no transaction.
     Refused(Answer<'static>),
     /// The update was tried.
-    Answered(Box<Message>),
+    Answered {
+        /// Whose bindings they are.
+        user: String,
+        response: Box<Message>,
+    },
 }
 
 /// A binding that a REGISTER asks for: key, Contact, seconds.
@@ -35,7 +40,8 @@ impl Phones {
         if let Some(refused) = self.unproved(w, out, i, &user) {
             return Registered::Refused(refused);
         }
-        Registered::Answered(Box::new(self.update(w, out, i, &user)))
+        let response = Box::new(self.update(w, out, i, &user));
+        Registered::Answered { user, response }
     }
 
     /// The answer to who may not register as this user; `None`: he may.
@@ -90,8 +96,14 @@ impl Phones {
         }
         let added = asked.iter().filter(|(_, _, seconds)| *seconds > 0);
         let added = added.map(|(key, ..)| key.as_str());
-        if let Some(full) = self.over_bindings(w, out, request, user, added) {
-            return full;
+        let new = match self.new_bindings(w, out, request, user, added) {
+            Ok(new) => new,
+            Err(full) => return *full,
+        };
+        let holder = w.holder(Some(user), false, i.flow.peer.ip());
+        match self.bindings.make_room(&holder, new) {
+            Ok(gone) => self.displace(w, out, gone),
+            Err(full) => return self.no_room(w, out, i, full),
         }
         for one in asked {
             self.bind_local(w, out, i, user, one);
@@ -158,31 +170,43 @@ impl Phones {
         same.is_some_and(|b| request.cseq().seq <= b.cseq)
     }
 
-    /// The caps of bindings: of all 503, of the user 480. What refreshes or removes always fits.
-    pub(super) fn over_bindings<'a>(
+    /// How many bindings a REGISTER adds: what refreshes or removes always fits. Else, where the
+    /// user's own cap is reached, 480.
+    pub(super) fn new_bindings<'a>(
         &self,
         w: &World,
         out: &mut Outbox,
         request: &Message,
         user: &str,
         added: impl Iterator<Item = &'a str>,
-    ) -> Option<Message> {
-        let limits = &w.config().limits;
+    ) -> Result<usize, Box<Message>> {
+        let most = w.config().limits.bindings_per_user;
         let new: BTreeSet<&str> = added.filter(|key| self.bindings.get(key).is_none()).collect();
-        if new.is_empty() {
-            return None;
+        if new.is_empty() || self.bindings.of_user(user).count() + new.len() <= most {
+            return Ok(new.len());
         }
-        let (status, phrase) = if self.bindings.len() + new.len() > limits.bindings {
-            (503, "Too Many Bindings")
-        } else if self.bindings.of_user(user).count() + new.len() > limits.bindings_per_user {
-            (480, "Too Many Bindings Of This User")
-        } else {
-            return None;
-        };
         out.count_register(RegisterResult::Limited);
-        let mut full = w.answer(request, status, phrase);
+        let mut full = w.answer(request, 480, "Too Many Bindings Of This User");
         full.push_back(Name::RetryAfter, "60");
-        Some(full)
+        Err(Box::new(full))
+    }
+
+    /// 503 to who finds no room.
+    pub(super) fn no_room(&self, w: &World, out: &mut Outbox, i: &Incoming, full: Full) -> Message {
+        out.count_register(RegisterResult::Limited);
+        out.no_room(i.side, &i.flow, Resource::Bindings, full);
+        let mut answer = w.answer(&i.message, 503, "Too Many Bindings");
+        answer.push_back(Name::RetryAfter, "60");
+        answer
+    }
+
+    /// Bindings that nobody proved give way.
+    fn displace(&mut self, w: &World, out: &mut Outbox, keys: Vec<String>) {
+        for key in keys {
+            let Some(flow) = self.bindings.get(&key).map(|b| b.flow) else { continue };
+            out.displaced(w.side(flow.listener), Resource::Bindings);
+            self.unbind(w, out, &key, &flow, BindingEvent::Displaced);
+        }
     }
 
     fn bind_local(
@@ -198,6 +222,7 @@ impl Phones {
             return;
         }
         let binding = Binding {
+            holder: w.holder(Some(user), false, i.flow.peer.ip()),
             key,
             aor: Aor::new(user, w.config().registrar.realm.as_str()),
             flow: i.way(w, Some(&contact)),

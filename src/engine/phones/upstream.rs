@@ -11,6 +11,7 @@ use crate::engine::output::Observation;
 use crate::engine::stats::RegisterResult;
 use crate::engine::world::World;
 use crate::ground::{Flow, Mono, Wall};
+use crate::policy::quota::Holder;
 use crate::wire::sip::{Aor, Message, Name, NameAddr};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -112,8 +113,11 @@ impl Phones {
             return Err(Box::new(w.answer(&i.message, 400, "Star Is For Removal Alone")));
         }
         let added = contacts.iter().filter(|c| c.seconds != Some(0)).map(|c| c.key.as_str());
-        if let Some(full) = self.over_bindings(w, out, &i.message, &user, added) {
-            return Err(Box::new(full));
+        let new = self.new_bindings(w, out, &i.message, &user, added)?;
+        // The upstream's 2xx will prove them.
+        let holder = Holder::User(user.clone());
+        if let Err(full) = self.bindings.has_room(&holder, new) {
+            return Err(Box::new(self.no_room(w, out, i, full)));
         }
         Ok(Pending {
             aor,
@@ -223,6 +227,7 @@ impl Phones {
     ) {
         let flow = pending.flow;
         let binding = Binding {
+            holder: Holder::User(pending.user.clone()),
             key: offered.key.clone(),
             aor: pending.aor.clone(),
             contact: offered.contact.uri.clone(),

@@ -4,7 +4,7 @@
 use super::invite_server::InviteServer;
 use super::lost::Rider;
 use super::plain_server::PlainServer;
-use super::{Action, Actions, Due, Event, ServerKey, Timer, Transactions};
+use super::{Action, Actions, Due, Event, Seat, ServerKey, Timer, Transactions};
 use crate::engine::analysis::Incoming;
 use crate::engine::ids::{PassId, ServerId};
 use crate::engine::outbox::Outbox;
@@ -13,7 +13,6 @@ use crate::ground::{ConnId, Flow, Side};
 use crate::wire::sip::{Message, Method};
 use bytes::Bytes;
 use std::fmt;
-use std::net::IpAddr;
 
 #[derive(Debug)]
 enum Machine {
@@ -50,7 +49,6 @@ pub(crate) struct Server {
     pub(super) last: Bytes,
     pub(super) pass: Option<PassId>,
     side: Side,
-    source: IpAddr,
     /// Status of the last answer.
     status: u16,
 }
@@ -74,6 +72,11 @@ impl Server {
     /// Where answers go.
     pub(crate) fn reply(&self) -> Flow {
         self.reply
+    }
+
+    /// It has no final answer.
+    pub(super) fn is_open(&self) -> bool {
+        self.status < 200
     }
 }
 
@@ -102,7 +105,13 @@ impl Transactions {
     }
 
     /// Opens a server transaction for an admitted request. INVITE gets its 100 in the same step.
-    pub(crate) fn accept(&mut self, w: &World, out: &mut Outbox, i: &Incoming) -> ServerId {
+    pub(crate) fn accept(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        i: &Incoming,
+        seat: Seat,
+    ) -> ServerId {
         let id = ServerId::new(self.ids.next());
         let timing = w.timing(&i.reply);
         let invite = *i.message.method() == Method::Invite;
@@ -113,11 +122,10 @@ impl Transactions {
             let (m, a) = PlainServer::new(timing);
             (Machine::Plain(m), a)
         };
-        let source = i.reply.peer.ip();
+        self.seats.enter(id, seat);
         self.server_keys.insert(i.key.clone(), id);
         self.riders.board(i.reply.conn, Rider::Server(id));
         self.invites += usize::from(invite);
-        *self.sources.entry(source).or_default() += 1;
         self.servers.insert(
             id,
             Server {
@@ -129,7 +137,6 @@ impl Transactions {
                 last: Bytes::new(),
                 pass: None,
                 side: i.side,
-                source,
                 status: 0,
             },
         );
@@ -150,8 +157,15 @@ impl Transactions {
     }
 
     /// Accepts and answers at once.
-    pub(crate) fn answer(&mut self, w: &World, out: &mut Outbox, i: &Incoming, answer: &Message) {
-        let id = self.accept(w, out, i);
+    pub(crate) fn answer(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        i: &Incoming,
+        seat: Seat,
+        answer: &Message,
+    ) {
+        let id = self.accept(w, out, i, seat);
         self.respond(w, out, id, answer);
     }
 
@@ -203,7 +217,7 @@ impl Transactions {
     }
 
     /// The transaction is over, and with it its response context.
-    fn forget_server(&mut self, id: ServerId) {
+    pub(super) fn forget_server(&mut self, id: ServerId) {
         let Some(t) = self.servers.remove(&id) else { return };
         self.server_keys.remove(&t.key);
         self.riders.leave(t.conn, Rider::Server(id));
@@ -211,12 +225,7 @@ impl Transactions {
         for timer in t.machine.timers() {
             self.timers.stop(Due::Server(id, *timer));
         }
-        if let Some(n) = self.sources.get_mut(&t.source) {
-            *n -= 1;
-            if *n == 0 {
-                self.sources.remove(&t.source);
-            }
-        }
+        self.seats.leave(id);
         if let Some(pass) = t.pass {
             self.passes.remove(&pass);
         }
@@ -234,6 +243,7 @@ impl Transactions {
         w: &World,
         out: &mut Outbox,
         i: &Incoming,
+        seat: Seat,
     ) -> Result<Option<PassId>, CancelFault> {
         let invite = self.find(&ServerKey::cancelled_by(&i.message, &i.via));
         let invite = invite.ok_or(CancelFault::Unknown)?;
@@ -242,7 +252,7 @@ impl Transactions {
             return Err(CancelFault::Foreign);
         }
         let pass = t.pass;
-        self.answer(w, out, i, &w.answer(&i.message, 200, "OK"));
+        self.answer(w, out, i, seat, &w.answer(&i.message, 200, "OK"));
         Ok(pass)
     }
 }

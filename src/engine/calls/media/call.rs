@@ -1,6 +1,7 @@
 //! One call's media: its streams, what is offered and not answered, what has ended. It takes no
 //! ports and closes none; the table does.
 
+use super::claims::Claim;
 use super::watch::{CallWatch, LegWatch};
 use super::{differs, muted};
 use crate::audit::{CallEnd, StreamMedia};
@@ -76,6 +77,8 @@ pub(super) struct Pending {
 pub(crate) struct CallMedia {
     pub(super) faces: [Face; 2],
     pub(super) call_ids: [String; 2],
+    /// Who takes its ports.
+    pub(super) claim: Claim,
     pub(super) streams: Vec<Option<Stream>>,
     /// Opened by the last offer: they go when it fails (RFC 6141).
     pub(super) fresh: Vec<usize>,
@@ -93,10 +96,11 @@ pub(crate) struct CallMedia {
 }
 
 impl CallMedia {
-    pub(super) fn new(faces: [Face; 2], call_ids: [String; 2]) -> Self {
+    pub(super) fn new(faces: [Face; 2], call_ids: [String; 2], claim: Claim) -> Self {
         Self {
             faces,
             call_ids,
+            claim,
             streams: Vec::new(),
             fresh: Vec::new(),
             leaving: Vec::new(),

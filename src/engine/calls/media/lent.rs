@@ -1,8 +1,11 @@
 //! The port pairs that streams hold, by the address they are bound on, and whose they are. It
 //! never talks to the relay: the table names lent ports in its commands.
 
-use crate::config::Config;
+use super::claims::Claim;
+use crate::engine::stats::Places;
+use crate::engine::world::World;
 use crate::ground::{CallNo, Leg, Mono, Side};
+use crate::policy::quota::{Holder, Quota, Resource, Room, ShareView};
 use crate::relay::ports::{Pool, PortCount};
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -15,17 +18,109 @@ pub(super) struct Lent {
     range: (u16, u16),
     /// The call and leg that hold a pair, by its even port.
     owners: HashMap<(IpAddr, u16), (CallNo, Leg)>,
+    /// Streams by call.
+    shares: Quota<CallNo>,
+    /// Calls that have given way.
+    gone: Vec<CallNo>,
+}
+
+/// Streams that the pools can carry: a pair a side each.
+fn capacity(pools: &BTreeMap<IpAddr, (Side, Pool)>) -> usize {
+    let pairs = |side: Side| -> usize {
+        let own = pools.values().filter(|(s, _)| *s == side);
+        own.map(|(_, pool)| pool.count(Mono::default()).free / 2).sum()
+    };
+    match Side::ALL.map(pairs) {
+        // Both sides share one address.
+        [0, both] | [both, 0] => both / 2,
+        [inside, outside] => inside.min(outside),
+    }
 }
 
 impl Lent {
-    pub(super) fn new(config: &Config, seed: u64) -> Self {
+    pub(super) fn new(w: &World, seed: u64) -> Self {
+        let config = w.config();
         let (first, last) = config.media.ports;
         let rest = config.media.quarantine;
         let pools = config
             .interfaces
             .iter()
             .map(|i| (i.address, (i.side, Pool::new(i.address, first, last, rest, seed))));
-        Self { pools: pools.collect(), range: (first, last), owners: HashMap::new() }
+        let pools = pools.collect();
+        let shares = Quota::new(w.shares(capacity(&pools)));
+        let (range, owners) = ((first, last), HashMap::new());
+        Self { pools, range, owners, shares, gone: Vec::new() }
+    }
+
+    /// Takes the share in force; how many ports there are is settled at the start.
+    pub(super) fn follow(&mut self, w: &World) {
+        self.shares.set_shares(w.shares(self.shares.shares().total));
+    }
+
+    /// A call that has given way: its streams are to be closed.
+    pub(super) fn displaced(&mut self) -> Option<CallNo> {
+        self.gone.pop()
+    }
+
+    /// Somebody else holds a call's ports from now on.
+    pub(super) fn held_by(&mut self, call: CallNo, holder: &Holder) {
+        self.shares.prove(call, holder.clone());
+    }
+
+    /// The call is answered.
+    pub(super) fn settle(&mut self, call: CallNo) {
+        self.shares.settle(call);
+    }
+
+    pub(super) fn share_view(&self) -> ShareView {
+        self.shares.view(Resource::Ports)
+    }
+
+    /// Streams that hold ports.
+    pub(super) fn places(&self) -> Places {
+        Places::of(&self.shares)
+    }
+
+    /// Makes room for one more stream. What gives way returns its ports only when the relay has
+    /// closed them; until then the reserve lends its own.
+    fn make_room(&mut self, call: CallNo, claim: &Claim, binds: [IpAddr; 2], now: Mono) -> bool {
+        loop {
+            match self.shares.ask(&claim.holder, claim.urgent, 1) {
+                Room::Free => break,
+                Room::Instead(other) if other != call => self.displace(other),
+                Room::Instead(_) | Room::None(_) => return false,
+            }
+        }
+        let spare = |bind| self.pools.get(&bind).map_or(0, |(_, p)| p.count(now).free / 2);
+        let [one, other] = binds.map(spare);
+        let spare = if binds[0] == binds[1] { one / 2 } else { one.min(other) };
+        let reserve = self.shares.shares().reserve();
+        let kept = match &claim.holder {
+            Holder::Emergency(_) => 0,
+            _ if claim.urgent => 0,
+            Holder::Unproved(_) => reserve,
+            Holder::User(_) | Holder::Upstream => reserve / 2,
+        };
+        if spare > kept {
+            return true;
+        }
+        // Ports rest, or are not reported yet: the next one to come shall find some.
+        if let Some(other) = self.shares.next_to_go(&claim.holder).filter(|other| *other != call) {
+            self.displace(other);
+        }
+        false
+    }
+
+    fn displace(&mut self, call: CallNo) {
+        self.shares.leave(call);
+        self.gone.push(call);
+    }
+
+    fn enter(&mut self, call: CallNo, holder: &Holder) {
+        match self.shares.weight(call) {
+            0 => self.shares.enter(call, holder.clone(), 1),
+            streams => self.shares.weigh(call, streams + 1),
+        }
     }
 
     pub(super) fn count(&self, side: Side, now: Mono) -> PortCount {
@@ -60,7 +155,16 @@ impl Lent {
     }
 
     /// A pair on each of two addresses, or none at all.
-    pub(super) fn take(&mut self, call: CallNo, binds: [IpAddr; 2], now: Mono) -> Option<[u16; 2]> {
+    pub(super) fn take(
+        &mut self,
+        call: CallNo,
+        claim: &Claim,
+        binds: [IpAddr; 2],
+        now: Mono,
+    ) -> Option<[u16; 2]> {
+        if !self.make_room(call, claim, binds, now) {
+            return None;
+        }
         let first = self.pools.get_mut(&binds[0])?.1.take(now)?;
         let Some(second) = self.pools.get_mut(&binds[1]).and_then(|(_, pool)| pool.take(now))
         else {
@@ -70,6 +174,7 @@ impl Lent {
             return None;
         };
         self.own(call, binds, [first, second]);
+        self.enter(call, &claim.holder);
         Some([first, second])
     }
 
@@ -77,6 +182,7 @@ impl Lent {
     pub(super) fn claim(
         &mut self,
         call: CallNo,
+        holder: &Holder,
         binds: [IpAddr; 2],
         ports: [u16; 2],
         now: Mono,
@@ -94,6 +200,7 @@ impl Lent {
             return false;
         }
         self.own(call, binds, ports);
+        self.enter(call, holder);
         true
     }
 
@@ -106,6 +213,15 @@ impl Lent {
 
     /// Both pairs return; `used` ones rest first.
     pub(super) fn give(&mut self, binds: [IpAddr; 2], ports: [u16; 2], used: [bool; 2], now: Mono) {
+        if let Some((call, _)) = self.owners.get(&(binds[0], ports[0])).copied() {
+            match self.shares.weight(call) {
+                0 => {}
+                1 => {
+                    self.shares.leave(call);
+                }
+                streams => self.shares.weigh(call, streams - 1),
+            }
+        }
         for i in 0..2 {
             self.owners.remove(&(binds[i], ports[i]));
             if let Some((_, pool)) = self.pools.get_mut(&binds[i]) {

@@ -2,11 +2,12 @@
 //! relay are collected here and taken by the engine.
 
 use super::call::{CallMedia, Face, Pending, Stream, accept, binds, update};
+use super::claims::Claim;
 use super::judge::{MediaRefusal, is_relayed};
 use super::lent::Lent;
 use super::{anchored, close, stream_media};
 use crate::audit::CallEnd;
-use crate::config::Config;
+use crate::engine::world::World;
 use crate::ground::{CallNo, Leg, Mono, Side};
 use crate::relay::flow::Lane;
 use crate::relay::ports::PortCount;
@@ -28,9 +29,9 @@ pub(in crate::engine::calls) struct MediaTable {
 }
 
 impl MediaTable {
-    pub(in crate::engine::calls) fn new(config: &Config, seed: u64) -> Self {
+    pub(in crate::engine::calls) fn new(w: &World, seed: u64) -> Self {
         Self {
-            lent: Lent::new(config, seed),
+            lent: Lent::new(w, seed),
             calls: HashMap::new(),
             streams: HashMap::new(),
             commands: Vec::new(),
@@ -59,9 +60,12 @@ impl MediaTable {
         call: CallNo,
         faces: [Face; 2],
         call_ids: [String; 2],
+        claim: Claim,
     ) {
-        let fresh = || CallMedia::new(faces, call_ids);
-        self.calls.entry(call).or_insert_with(fresh);
+        let fresh = || CallMedia::new(faces, call_ids.clone(), claim.clone());
+        let media = self.calls.entry(call).or_insert_with(fresh);
+        self.lent.held_by(call, &claim.holder);
+        media.claim = claim;
     }
 
     pub(in crate::engine::calls) fn call_of(&self, stream: StreamId) -> Option<CallNo> {
@@ -116,10 +120,13 @@ impl MediaTable {
         if let Some(c) = self.calls.get_mut(&call) {
             c.fresh.clear();
         }
+        let most = self.calls.get(&call).map_or(0, |c| c.claim.streams());
         let mut places = Vec::with_capacity(media.len());
+        let mut relayed = 0;
         for (index, (m, party)) in media.iter().zip(parties).enumerate() {
+            relayed += usize::from(party.is_some() && is_relayed(m));
             let place = match party {
-                Some(party) if is_relayed(m) => {
+                Some(party) if is_relayed(m) && relayed <= most => {
                     anchored(self.stream(call, index, leg, m, *party, now)?)
                 }
                 _ => Place::Refuse,
@@ -145,7 +152,7 @@ impl MediaTable {
             return Ok(s.ports[leg.other().index()]);
         }
         let faces = c.faces;
-        let Some(ports) = self.lent.take(call, binds(&faces), now) else {
+        let Some(ports) = self.lent.take(call, &c.claim, binds(&faces), now) else {
             return Err(MediaRefusal::no_ports());
         };
         self.next += 1;

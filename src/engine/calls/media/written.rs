@@ -3,8 +3,10 @@
 //! stands in no later record.
 
 use super::call::{CallMedia, Face, Stream, binds};
+use super::claims::Claim;
 use super::table::MediaTable;
 use crate::ground::{CallNo, Leg, Mono};
+use crate::policy::quota::Holder;
 use crate::relay::quality::Codecs;
 use crate::relay::{Command, LegConfig, Party, StreamId};
 use serde::{Deserialize, Serialize};
@@ -79,6 +81,7 @@ impl MediaTable {
         &mut self,
         call: CallNo,
         faces: [Face; 2],
+        holder: &Holder,
         stored: StoredMedia,
         idle: Option<Duration>,
         now: Mono,
@@ -86,7 +89,7 @@ impl MediaTable {
         let binds = binds(&faces);
         let mut taken: Vec<[u16; 2]> = Vec::new();
         for s in stored.streams.iter().flatten() {
-            if !self.lent.claim(call, binds, s.ports, now) {
+            if !self.lent.claim(call, holder, binds, s.ports, now) {
                 for ports in taken {
                     self.lent.give(binds, ports, [false; 2], now);
                 }
@@ -94,7 +97,9 @@ impl MediaTable {
             }
             taken.push(s.ports);
         }
-        let mut media = CallMedia::new(faces, stored.call_ids);
+        self.lent.settle(call);
+        let claim = Claim { holder: holder.clone(), urgent: true };
+        let mut media = CallMedia::new(faces, stored.call_ids, claim);
         media.held = stored.held;
         media.idle = idle;
         let idle = idle.filter(|_| !stored.held.contains(&true));

@@ -1,0 +1,201 @@
+//! Whether there is room for a request that may pass, and who gives way for it. What room is,
+//! `policy::quota` says; whose request it is, and whether policy lets it pass, was decided before.
+
+use super::Engine;
+use super::analysis::Incoming;
+use super::analysis::answer::{self, Answer};
+use super::attempt::Attempt;
+use super::calls::Place;
+use super::purpose::Purpose;
+use super::stats::Places;
+use super::transactions::Seat;
+use crate::audit::{EndedBy, Outcome, SecurityClass};
+use crate::config::Allow;
+use crate::ground::{Flow, Side};
+use crate::policy::quota::{Full, Holder, Resource, ShareView};
+use crate::wire::sip::Method;
+
+impl Engine {
+    /// The place of a request outside a dialog, which policy lets pass; `None`: it was refused.
+    pub(super) fn admit(&mut self, a: &Attempt, allow: &Allow) -> Option<Seat> {
+        let no_room = |(resource, full)| (Some((resource, full)), busy(a, resource, full));
+        let found = match self.kept_out(a, allow) {
+            Some(answer) => Err((None, answer)),
+            None => self.room(a).map_err(no_room),
+        };
+        let (why, answer) = match found {
+            Ok(seat) => return Some(seat),
+            Err(refused) => refused,
+        };
+        if let Some((resource, full)) = why {
+            self.out.no_room(a.sender.side, &a.incoming.flow, resource, full);
+        }
+        let (w, out, i) = (&self.world, &mut self.out, &a.incoming);
+        answer::send(w, out, (&i.message, i.octets), i.reply, &answer);
+        self.call_refused(a, answer.status);
+        None
+    }
+
+    fn call_refused(&mut self, a: &Attempt, status: u16) {
+        if !a.is_invite() {
+            return;
+        }
+        let no = self.calls.next_number();
+        a.record_call(&mut self.out, no);
+        let outcome = if status == 503 { Outcome::NoCapacity } else { Outcome::Rejected };
+        a.record_end(&mut self.out, no, status, outcome);
+    }
+
+    /// What keeps a call out, however much room there is. An emergency call passes a user's cap;
+    /// who is not registered has so many at a time.
+    fn kept_out(&self, a: &Attempt, allow: &Allow) -> Option<Answer<'static>> {
+        let limits = &self.world.config().limits;
+        if !a.is_invite() {
+            return None;
+        }
+        if allow.bypass_limits {
+            let own = self.calls.emergencies(&a.holder(&self.world));
+            let full = own >= limits.emergency_per_source;
+            return full.then(|| Answer::busy("One Emergency Call At A Time"));
+        }
+        if self.gate.draining {
+            return Some(Answer::busy("Shutting Down"));
+        }
+        if self.gate.audit_full {
+            return Some(Answer::busy("Audit Log Full"));
+        }
+        let own = a.sender.user.as_deref().map_or(0, |u| self.calls.of_user(u));
+        let full = own >= limits.calls_per_user;
+        full.then(|| Answer::new(486, "Too Many Calls Of This User"))
+    }
+
+    /// Makes room in every table that the request takes a place in.
+    fn room(&mut self, a: &Attempt) -> Result<Seat, (Resource, Full)> {
+        let (holder, invite) = (a.holder(&self.world), a.is_invite());
+        // Of a user's own emergency calls so many use the reserve as he may have calls.
+        let own = a.sender.user.as_deref().map_or(0, |u| self.calls.of_user(u));
+        let urgent = a.is_urgent() && own < self.world.config().limits.calls_per_user;
+        if invite || a.incoming.is(&Method::Subscribe) || a.incoming.is(&Method::Refer) {
+            self.calls.room(&holder, urgent, invite)?;
+        }
+        let seat = Seat { holder, within: false, urgent };
+        self.transactions.room(&seat)?;
+        Ok(seat)
+    }
+
+    /// The place of a request that is answered here and goes no further; `None`: there is none, and
+    /// its answer is one without a transaction.
+    pub(super) fn seat(&mut self, i: &Incoming, holder: Holder) -> Option<Seat> {
+        let seat = Seat { holder, within: false, urgent: false };
+        match self.transactions.room(&seat) {
+            Ok(()) => Some(seat),
+            Err((resource, full)) => {
+                self.out.no_room(i.side, &i.flow, resource, full);
+                None
+            }
+        }
+    }
+
+    /// The place of a request within a dialog; `None`: it was refused. What ends a dialog uses the
+    /// reserve.
+    pub(super) fn seat_within(&mut self, i: &Incoming, place: &Place) -> Option<Seat> {
+        let (near, from) = (&place.near, i.flow.peer.ip());
+        let user = near.home.as_ref().map(|home| home.user());
+        let holder = self.world.holder(user, near.upstream.is_some(), from);
+        let seat = Seat { holder, within: true, urgent: i.is(&Method::Bye) };
+        let Err((resource, full)) = self.transactions.room(&seat) else { return Some(seat) };
+        self.out.no_room(i.side, &i.flow, resource, full);
+        self.refuse(i, &Answer::busy("Too Many Transactions"));
+        None
+    }
+
+    /// The place of a CANCEL: there is one for each INVITE that has its own.
+    pub(super) fn seat_cancel(&self, i: &Incoming) -> Seat {
+        let from = i.flow.peer.ip();
+        let upstream = self.upstreams.of_source(&self.world, from).is_some();
+        let holder = self.world.holder(None, upstream && i.side == Side::Outside, from);
+        Seat { holder, within: true, urgent: true }
+    }
+
+    /// Ends what has given way in this step.
+    pub(super) fn give_way(&mut self) {
+        while let Some(id) = self.transactions.displaced() {
+            let pass = self.transactions.pass_of(id);
+            let pass = pass.and_then(|pass| self.transactions.pass(pass));
+            let began = pass.and_then(|p| match p.purpose() {
+                Purpose::Invite { call, .. } => Some(*call),
+                Purpose::Subscribe { .. }
+                | Purpose::Register(_)
+                | Purpose::InDialog(_)
+                | Purpose::Other => None,
+            });
+            if let Some(server) = self.transactions.server(id) {
+                self.out
+                    .displaced(self.world.side(server.reply().listener), Resource::Transactions);
+            }
+            if let Some(call) = began {
+                self.hang_up(call, EndedBy::Displaced);
+            }
+            self.transactions.displace(&self.world, &mut self.out, id);
+        }
+        while let Some((no, resource)) = self.calls.displaced() {
+            let Some(by) = self.calls.get(no).map(|c| c.caller.flow) else {
+                self.calls.unpark(&self.world, &mut self.out, no);
+                continue;
+            };
+            self.tell_displaced(by, resource);
+            if self.calls.is_subscription(no) {
+                self.calls.forget(no);
+            } else {
+                self.hang_up(no, EndedBy::Displaced);
+            }
+        }
+    }
+
+    fn tell_displaced(&mut self, by: Flow, resource: Resource) {
+        self.out.displaced(self.world.side(by.listener), resource);
+        self.out.security(SecurityClass::NoRoom, by, format!("{resource}: gave way to others"));
+    }
+
+    /// How full the engine's tables are.
+    pub(super) fn places(&self) -> [Places; Resource::ALL.len()] {
+        let mut all = [Places::default(); Resource::ALL.len()];
+        let [transactions, in_dialog] = self.transactions.places();
+        let [calls, dialogs, parked, ports] = self.calls.places();
+        for (resource, places) in [
+            (Resource::Transactions, transactions),
+            (Resource::InDialog, in_dialog),
+            (Resource::Calls, calls),
+            (Resource::Dialogs, dialogs),
+            (Resource::Parked, parked),
+            (Resource::Ports, ports),
+            (Resource::Bindings, self.phones.places()),
+        ] {
+            all[resource as usize] = places;
+        }
+        all
+    }
+
+    /// How the engine's tables are held.
+    #[must_use]
+    pub fn shares(&self) -> Vec<ShareView> {
+        let mut all = Vec::from(self.transactions.share_views());
+        all.extend(self.calls.share_views());
+        all.push(self.phones.share_view());
+        all
+    }
+}
+
+/// The answer to who finds no room: a user's own share is his fault, a full table nobody's.
+fn busy(a: &Attempt, resource: Resource, full: Full) -> Answer<'static> {
+    match (full, resource) {
+        (Full::User, _) if a.is_invite() => Answer::new(486, "Too Many Requests Of This User"),
+        (Full::User, _) => Answer::new(480, "Too Many Requests Of This User"),
+        (Full::Total | Full::Source, Resource::Calls) => Answer::busy("Too Many Calls"),
+        (Full::Total | Full::Source, Resource::Dialogs) if a.is_invite() => {
+            Answer::busy("Too Many Calls")
+        }
+        (Full::Total | Full::Source, Resource::Dialogs) => Answer::busy("Too Many Dialogs"),
+        (Full::Total | Full::Source, _) => Answer::busy("Too Many Transactions"),
+    }
+}

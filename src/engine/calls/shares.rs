@@ -1,0 +1,125 @@
+//! Who holds calls, dialogs, parked calls and ports, and which of them give way. It ends none: the
+//! coordinator hangs up what is displaced here.
+
+use super::Calls;
+use super::call::{Call, Kind, State};
+use crate::engine::stats::Places;
+use crate::engine::world::World;
+use crate::ground::CallNo;
+use crate::policy::quota::{Full, Holder, Quota, Resource, ShareView, Shares};
+
+/// Places of the table of calls.
+#[derive(Debug)]
+pub(super) struct Tables {
+    calls: Quota<CallNo>,
+    dialogs: Quota<CallNo>,
+    /// Those that have given way.
+    gone: Vec<CallNo>,
+}
+
+fn of_calls(w: &World) -> Shares {
+    w.shares_of_sources(w.config().limits.calls)
+}
+
+impl Tables {
+    pub(super) fn new(w: &World) -> Self {
+        let dialogs = Quota::new(w.shares(w.config().limits.dialogs));
+        Self { calls: Quota::new(of_calls(w)), dialogs, gone: Vec::new() }
+    }
+
+    pub(super) fn enter(&mut self, call: &Call) {
+        self.dialogs.enter(call.no, call.holder.clone(), 1);
+        if call.kind == Kind::Call {
+            self.calls.enter(call.no, call.holder.clone(), 1);
+        }
+        if call.kind == Kind::Call && call.state != State::Early {
+            self.settle(call.no);
+        }
+    }
+
+    /// It is answered.
+    pub(super) fn settle(&mut self, no: CallNo) {
+        self.calls.settle(no);
+        self.dialogs.settle(no);
+    }
+
+    /// It is a subscription now.
+    pub(super) fn outlived(&mut self, no: CallNo) {
+        self.calls.leave(no);
+    }
+
+    pub(super) fn leave(&mut self, no: CallNo) {
+        self.calls.leave(no);
+        self.dialogs.leave(no);
+    }
+}
+
+impl Calls {
+    /// Takes the numbers in force.
+    pub(crate) fn set_shares(&mut self, w: &World) {
+        let dialogs = w.shares(w.config().limits.dialogs);
+        let tables = self.table.shares_mut();
+        tables.calls.set_shares(of_calls(w));
+        tables.dialogs.set_shares(dialogs);
+        self.parked.follow(w);
+        self.media.follow(w);
+    }
+
+    /// Makes room for a call (else a subscription).
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn room(
+        &mut self,
+        holder: &Holder,
+        urgent: bool,
+        is_call: bool,
+    ) -> Result<(), (Resource, Full)> {
+        let Tables { calls, dialogs, gone } = self.table.shares_mut();
+        dialogs.make_room(holder, urgent, 1, gone).map_err(|full| (Resource::Dialogs, full))?;
+        // An emergency call is one too many for nobody while there are dialogs and ports.
+        if !is_call || urgent {
+            return Ok(());
+        }
+        calls.make_room(holder, urgent, 1, gone).map_err(|full| (Resource::Calls, full))
+    }
+
+    /// Emergency calls of this holder that are up: each of a source that is not registered.
+    pub(crate) fn emergencies(&self, holder: &Holder) -> usize {
+        match holder {
+            Holder::Emergency(source) => self.table.shares().calls.emergencies(*source),
+            Holder::Unproved(_) | Holder::User(_) | Holder::Upstream => 0,
+        }
+    }
+
+    /// A call or subscription that has given way, and what it held.
+    pub(crate) fn displaced(&mut self) -> Option<(CallNo, Resource)> {
+        if let Some(no) = self.media.displaced() {
+            return Some((no, Resource::Ports));
+        }
+        let no = self.table.shares_mut().gone.pop()?;
+        Some((no, Resource::Dialogs))
+    }
+
+    /// A subscription that has given way; what comes of it meets 481.
+    pub(crate) fn is_subscription(&self, no: CallNo) -> bool {
+        self.table.get(no).is_some_and(|c| c.kind == Kind::Subscription)
+    }
+
+    /// How places are held.
+    pub(crate) fn share_views(&self) -> [ShareView; 4] {
+        let Tables { calls, dialogs, .. } = self.table.shares();
+        [
+            calls.view(Resource::Calls),
+            dialogs.view(Resource::Dialogs),
+            self.parked.share_view(),
+            self.media.share_view(),
+        ]
+    }
+
+    /// How full they are: calls, dialogs, parked calls, streams.
+    pub(crate) fn places(&self) -> [Places; 4] {
+        let Tables { calls, dialogs, .. } = self.table.shares();
+        [Places::of(calls), Places::of(dialogs), self.parked.places(), self.media.places()]
+    }
+}
