@@ -17,11 +17,10 @@ use std::net::IpAddr;
 /// Headers whose inside addresses are overwritten, as in `X-*` and `Geolocation`; any other header
 /// with one is removed. Phones name themselves in Alert-Info and Call-Info where only the
 /// parameters matter (`answer-after=0`).
-const OVERWRITTEN: [Name; 22] = [
+const OVERWRITTEN: [Name; 21] = [
     Name::From,
     Name::To,
     Name::Contact,
-    Name::CallId,
     Name::ReferTo,
     Name::ReferredBy,
     Name::ReplyTo,
@@ -99,13 +98,11 @@ impl<'a> Veil<'a> {
         find_names(text, self.domains()).next().is_some()
     }
 
-    /// Call-ID as the far side sees it: sealed when it names an inside host.
+    /// Call-ID as the far side sees it: sealed when it names a host of the inside, or any address.
     pub(crate) fn far_call_id(&self, call_id: &str, from: Side, to: Side) -> String {
         let names_a_host = |id: &[u8]| {
-            let mut found = find_addresses(id);
-            id.contains(&b'@')
-                || found.any(|(_, ip)| self.w.net().is_inside(ip))
-                || self.names_a_host(id)
+            let address = find_addresses(id).next().is_some();
+            id.contains(&b'@') || address || self.names_a_host(id)
         };
         if from == Side::Inside && to == Side::Outside && names_a_host(call_id.as_bytes()) {
             return self.w.sealer().seal(Role::CallId, call_id.as_bytes());
@@ -203,9 +200,11 @@ impl<'a> Veil<'a> {
     }
 }
 
-/// What hiding never changes.
+/// What hiding never changes: the far side's own words, which it knows its request and its dialog
+/// by (of ours in them, [`Veil::far_call_id`] and our name on that side say nothing), and digests.
 fn is_untouched(name: &Name) -> bool {
-    matches!(name, Name::Authorization | Name::ProxyAuthorization | Name::Route)
+    let digest = matches!(name, Name::Authorization | Name::ProxyAuthorization);
+    digest || matches!(name, Name::Via | Name::Route | Name::RecordRoute | Name::CallId)
 }
 
 /// Where a caller is, for emergency services above all (RFC 6442).
