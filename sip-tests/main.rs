@@ -55,6 +55,7 @@ mod simulate;
 mod small_answers;
 #[cfg(feature = "daemon")]
 mod standstill;
+mod steering;
 mod strangers;
 mod streams;
 mod strict_routers;
