@@ -291,6 +291,57 @@ fn a_crowd_keeps_nobody_out(stage: &Stage) {
     assert_eq!(stage.get("/metrics").0, 200);
 }
 
+/// Everything that comes back for these octets.
+fn answer(stage: &Stage, asked: &str) -> String {
+    let mut stream = TcpStream::connect(stage.http).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(asked.as_bytes()).unwrap();
+    let mut all = Vec::new();
+    // What was sent beyond the first request may be answered with a reset.
+    let mut chunk = [0; 4096];
+    while let Ok(n @ 1..) = stream.read(&mut chunk) {
+        all.extend_from_slice(&chunk[..n]);
+    }
+    String::from_utf8(all).unwrap()
+}
+
+fn a_page_of_another_name_is_refused(stage: &Stage) {
+    let status = |head: &str| {
+        let all = answer(stage, &format!("{head}\r\n\r\n"));
+        all.split(' ').nth(1).unwrap_or_default().to_owned()
+    };
+    for host in ["localhost", "127.0.0.1:9", "[::1]"] {
+        assert_eq!(status(&format!("GET /live HTTP/1.1\r\nHost: {host}")), "200", "{host}");
+    }
+    for host in ["evil.test", "evil.test:8060", "127.0.0.1.evil.test", "192.0.2.1", ""] {
+        for path in ["/metrics", "/live", "/ready", "/nothing"] {
+            let head = format!("GET {path} HTTP/1.1\r\nHost: {host}");
+            assert_eq!(status(&head), "421", "{head}");
+        }
+    }
+    assert_eq!(status("GET /live HTTP/1.0\r\nHost: evil.test"), "421");
+    assert_eq!(status("GET http://evil.test/live HTTP/1.1\r\nHost: localhost"), "421");
+    assert_eq!(status("GET /live HTTP/1.1"), "400");
+    assert_eq!(status("GET /live HTTP/1.1\r\nHost: localhost\r\nHost: evil.test"), "400");
+    let long = "x".repeat(9_000);
+    let all = answer(stage, &format!("GET /live HTTP/1.1\r\nHost: localhost\r\nX: {long}\r\n\r\n"));
+    assert!(!all.contains("200 OK"), "{all}");
+}
+
+fn who_asks_a_hundred_times_at_once_is_answered_once(stage: &Stage) {
+    let asked = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100);
+    let mut crowd: Vec<TcpStream> = Vec::new();
+    for _ in 0..50 {
+        let mut stream = TcpStream::connect(stage.http).unwrap();
+        stream.write_all(asked.as_bytes()).unwrap();
+        crowd.push(stream);
+    }
+    assert!(stage.get("/live").1.len() < 200, "a word, amidst pages that nobody reads");
+    let all = answer(stage, &asked);
+    assert_eq!(all.matches("HTTP/1.1 200 OK").count(), 1);
+    assert!(all.contains("connection: close"), "{all}");
+}
+
 fn it_goes_on(stage: &Stage) {
     while stage.get("/live").0 != 200 {
         std::thread::sleep(Duration::from_millis(10));
@@ -315,4 +366,6 @@ fn readers_are_answered_while_the_loop_stands_still_and_are_told() {
     a_crowd_keeps_nobody_out(&stage);
     drop(brake);
     it_goes_on(&stage);
+    a_page_of_another_name_is_refused(&stage);
+    who_asks_a_hundred_times_at_once_is_answered_once(&stage);
 }

@@ -6,6 +6,7 @@ pub mod catalogue;
 mod control;
 mod desk;
 mod guests;
+mod host;
 mod loopback;
 mod metrics;
 mod process;

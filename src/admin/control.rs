@@ -2,7 +2,8 @@
 //! shows a name or changes anything is here and not at the loopback port. It reads the session
 //! table, tells the event loop and reloads; it decides nothing.
 
-use super::guests::{Guest, Room};
+use super::guests::{Guest, NOWHERE, Room};
+use super::loopback::once;
 use crate::daemon::reload::Reloader;
 use crate::daemon::{Ask, Report, SessionTable, Standing};
 use crate::driver::control_socket::{SocketFile, bind};
@@ -13,6 +14,7 @@ use axum::Router;
 use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::{IncomingStream, Listener};
@@ -28,6 +30,8 @@ use tokio::time::sleep;
 
 /// Connections at a time; more wait.
 const CONNECTIONS: usize = 16;
+/// Longest life of a connection: a reload reads files.
+const LIFE: Duration = Duration::from_secs(60);
 /// How long the event loop may take to do what it is told.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long it may take to show a call; then what the session table has of it is shown.
@@ -64,7 +68,7 @@ impl Control {
         let (listener, file) = bind(std::path::Path::new(path))?;
         let gate = Gate {
             listener: UnixListener::from_std(listener)?,
-            room: Room::new(CONNECTIONS),
+            room: Room::new(CONNECTIONS, LIFE),
             own: rustix::process::geteuid().as_raw(),
         };
         let app = router().with_state(Arc::new(Shared { table, asks, reloader }));
@@ -97,6 +101,7 @@ fn router() -> Router<Arc<Shared>> {
         .route("/reload", post(reload))
         .route("/drain", post(drain))
         .fallback(|| async { refused(StatusCode::NOT_FOUND, "there is nothing of this name") })
+        .layer(map_response(once))
 }
 
 /// Who asks, as the kernel says (`SO_PEERCRED`).
@@ -135,7 +140,7 @@ impl Listener for Gate {
 
     async fn accept(&mut self) -> (Self::Io, Peer) {
         loop {
-            let place = self.room.place().await;
+            let place = self.room.place(NOWHERE).await;
             let Ok((stream, _)) = self.listener.accept().await else {
                 sleep(Duration::from_millis(100)).await;
                 continue;

@@ -1,9 +1,11 @@
 //! The thread that answers readers: metrics, health, commands. It shares no thread with the event
 //! loop, so that neither a reader holds up calls nor a loop that stands still its readers.
 
+use super::guests::Room;
 use super::{Control, Metrics, loopback};
 use crate::daemon::reload::Reloader;
 use crate::daemon::{Ask, Observed, SessionTable};
+use crate::driver::ShareUse;
 use crate::driver::interfaces::{Attached, Link, attached};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -25,6 +27,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 pub struct Desk {
     table: Arc<SessionTable>,
     metrics: Arc<Metrics>,
+    room: Room,
     runtime: Handle,
     close: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -54,7 +57,8 @@ impl Desk {
         let runtime = told.recv().map_err(io::Error::other)??;
         let metrics = Arc::new(metrics);
         runtime.spawn(keep_up(table.clone(), metrics.clone()));
-        Ok(Self { table, metrics, runtime, close: Some(close), thread: Some(thread) })
+        let room = loopback::room();
+        Ok(Self { table, metrics, room, runtime, close: Some(close), thread: Some(thread) })
     }
 
     /// Serves metrics and health at a loopback address; tells which, if the port was 0.
@@ -67,9 +71,16 @@ impl Desk {
         let at = listener.local_addr()?;
         let _here = self.runtime.enter();
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let app = loopback::serve(listener, self.table.clone(), self.metrics.clone());
+        let (room, table) = (self.room.clone(), self.table.clone());
+        let app = loopback::serve(listener, room, table, self.metrics.clone());
         self.runtime.spawn(app);
         Ok(at)
+    }
+
+    /// How the places of connections to the loopback port stand.
+    #[must_use]
+    pub fn shares(&self) -> ShareUse {
+        self.room.shares()
     }
 
     /// Watches whether this machine still has these addresses.

@@ -1,13 +1,16 @@
 //! Metrics and health on loopback. Any user of this machine may ask; it names nobody and changes
-//! nothing, and what it says is read from the session table.
+//! nothing, and what it says is read from the session table. A page in somebody's browser may not
+//! ask, whatever name it has given to this machine's loopback: `Host` is of a closed list.
 
 use super::Metrics;
 use super::guests::{Guest, Room};
+use super::host;
 use crate::daemon::SessionTable;
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{from_fn, map_response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::serve::Listener;
 use std::io;
@@ -15,27 +18,51 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Mutex;
+use tokio::task::yield_now;
 use tokio::time::sleep;
 
 /// Connections at a time; the oldest gives way.
 const CONNECTIONS: usize = 64;
+/// Longest life of a connection: whoever has not read his answer then does not get it.
+const LIFE: Duration = Duration::from_secs(15);
 
 /// What the handlers share.
 #[derive(Debug)]
 struct Shared {
     table: Arc<SessionTable>,
     metrics: Arc<Metrics>,
+    /// Held by whoever writes all metrics down: between two of these, others are answered.
+    pen: Mutex<()>,
+}
+
+/// The places of this listener.
+pub(super) fn room() -> Room {
+    Room::new(CONNECTIONS, LIFE)
 }
 
 /// Serves as long as the runtime lives.
-pub(super) async fn serve(listener: TcpListener, table: Arc<SessionTable>, metrics: Arc<Metrics>) {
+pub(super) async fn serve(
+    listener: TcpListener,
+    room: Room,
+    table: Arc<SessionTable>,
+    metrics: Arc<Metrics>,
+) {
     let app = Router::new()
         .route("/metrics", get(show_metrics))
         .route("/live", get(live))
         .route("/ready", get(ready))
-        .with_state(Arc::new(Shared { table, metrics }));
-    let door = Door { listener, room: Room::new(CONNECTIONS) };
+        .with_state(Arc::new(Shared { table, metrics, pen: Mutex::new(()) }))
+        .layer(from_fn(host::is_ours))
+        .layer(map_response(once));
+    let door = Door { listener, room };
     let _ = axum::serve(door, app).await;
+}
+
+/// One request a connection: who writes a thousand at once and reads slowly is one reader.
+pub(super) async fn once(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 struct Door {
@@ -48,10 +75,12 @@ impl Listener for Door {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, SocketAddr) {
+        // Who was let in before is looked at before the next.
+        yield_now().await;
         loop {
             match self.listener.accept().await {
                 Ok((stream, peer)) => {
-                    let place = self.room.place_at_once().await;
+                    let place = self.room.place_at_once(peer.ip()).await;
                     return (self.room.admit(stream, place), peer);
                 }
                 // Out of descriptors, most likely: wait instead of spinning.
@@ -67,7 +96,10 @@ impl Listener for Door {
 
 async fn show_metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     shared.table.settled().await;
+    let pen = shared.pen.lock().await;
+    yield_now().await;
     let text = shared.metrics.render(&shared.table.report());
+    drop(pen);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 
