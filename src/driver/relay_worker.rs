@@ -9,6 +9,7 @@
 
 mod door;
 mod events;
+mod jobs;
 mod port;
 mod slot;
 mod thread;

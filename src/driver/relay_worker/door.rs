@@ -5,6 +5,7 @@
 //! Seats are given out here, for a stream's sockets are watched before its thread hears of it: a
 //! seat is the stream's place in the thread's list, and what epoll brings with a packet.
 
+use super::jobs::{Jobs, JobsEnd, Waiting};
 use super::slot::Slot;
 use super::thread::Job;
 use crate::relay::{Command, Expect, Party, StreamId};
@@ -13,12 +14,7 @@ use rustix::fd::OwnedFd;
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// Commands that may wait for a thread. A caller that is faster than that waits for the thread,
-/// which never waits for a caller.
-const JOBS: usize = 1024;
 
 /// Epoll data of the bell.
 pub(super) const BELL: u64 = u64::MAX;
@@ -85,6 +81,8 @@ struct Seat {
     at: usize,
     /// A filter stands on the leg's sockets: it may keep out whom the next update names.
     guarded: [bool; 2],
+    /// Where its commands wait.
+    waiting: Waiting,
 }
 
 /// Who sits where. Locked for a command, never for a packet.
@@ -99,7 +97,7 @@ struct Seats {
 /// A caller's end.
 #[derive(Debug)]
 pub(super) struct Door {
-    jobs: SyncSender<Job>,
+    jobs: Jobs,
     bell: Arc<Bell>,
     seats: Mutex<Seats>,
     /// A command waits that no packet may announce.
@@ -108,9 +106,10 @@ pub(super) struct Door {
 
 impl Door {
     /// A door, and the thread's end of it.
-    pub(super) fn new() -> io::Result<(Self, Receiver<Job>, Arc<Bell>)> {
+    pub(super) fn new() -> io::Result<(Self, JobsEnd, Arc<Bell>)> {
         let bell = Arc::new(Bell::new()?);
-        let (jobs, queue) = sync_channel(JOBS);
+        let jobs = Jobs::default();
+        let queue = jobs.end();
         let (seats, urgent) = (Mutex::default(), AtomicBool::new(false));
         Ok((Self { jobs, bell: bell.clone(), seats, urgent }, queue, bell))
     }
@@ -121,7 +120,7 @@ impl Door {
         let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
         let at = seats.free.pop().unwrap_or(seats.known);
         // A packet that comes before the job finds an empty seat, and waits.
-        let seated = self.watch(at, &slot).and_then(|()| self.send(Job::Open { at, slot }));
+        let seated = self.watch(at, &slot).and_then(|()| self.send(Job::Open { at, slot }, None));
         if let Err(error) = seated {
             if at < seats.known {
                 seats.free.push(at);
@@ -129,7 +128,7 @@ impl Door {
             return Err(error);
         }
         seats.known = seats.known.max(at + 1);
-        let before = seats.taken.insert(stream, Seat { at, guarded });
+        let before = seats.taken.insert(stream, Seat { at, guarded, waiting: Waiting::default() });
         debug_assert!(before.is_none(), "a stream id is used once");
         Ok(())
     }
@@ -139,6 +138,7 @@ impl Door {
         let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
         let Seats { taken, free, .. } = &mut *seats;
         let mut urgent = false;
+        let stream = command.stream();
         let job = match command {
             // Opened by `open`.
             Command::Open { .. } => return Ok(()),
@@ -173,7 +173,8 @@ impl Door {
                 Job::Close { at: seat.at }
             }
         };
-        self.send(job)?;
+        let waiting = taken.get_mut(&stream).map(|seat| &mut seat.waiting);
+        self.send(job, waiting)?;
         if urgent {
             self.urgent.store(true, SeqCst);
         }
@@ -196,20 +197,17 @@ impl Door {
 
     /// The thread ends.
     pub(super) fn stop(&self) {
-        let _ = self.send(Job::Stop);
+        let _ = self.send(Job::Stop, None);
         self.bell.ring();
     }
 
-    fn send(&self, job: Job) -> Result<(), String> {
-        let sent = match self.jobs.try_send(job) {
-            Err(TrySendError::Full(job)) => {
-                self.bell.ring();
-                self.jobs.send(job).map_err(drop)
-            }
-            other => other.map_err(drop),
-        };
+    fn send(&self, job: Job, stream: Option<&mut Waiting>) -> Result<(), String> {
+        let is_there = self.jobs.put(job, stream);
         self.bell.waiting.store(true, SeqCst);
-        sent.map_err(|()| "the relay thread has ended: restart the gateway".to_owned())
+        if is_there {
+            return Ok(());
+        }
+        Err("the relay thread has ended: restart the gateway".to_owned())
     }
 
     /// A socket that fails leaves the others watched until they are closed, with the slot.

@@ -511,3 +511,22 @@ fn rtcp_that_leaves_the_site_names_no_inside_host() {
     let len = a.sockets[1].recv(&mut got).unwrap();
     assert_eq!(got[..len], sdes, "inwards nothing is changed");
 }
+
+#[test]
+fn a_thread_that_does_not_get_to_it_holds_up_no_caller() {
+    // Nobody takes commands at this door.
+    let (door, _thread, _bell) = Door::new().unwrap();
+    let (a, b) = (Phone::new("127.0.0.2"), Phone::new("127.0.0.3"));
+    let parties = [a.party(Expect::Exact), b.party(Expect::Exact)];
+    let Command::Open { stream, legs, idle } = open(ID, own_host(), parties, None) else {
+        panic!("an open")
+    };
+    let slot = Slot::bind(stream, &legs, idle, crate::ground::Mono::default()).unwrap();
+    door.open(Box::new(slot), [true; 2]).unwrap();
+    for n in 0..5_000 {
+        let party = if n % 2 == 0 { a.party(Expect::Exact) } else { b.party(Expect::Exact) };
+        door.pass(Command::Update { stream, leg: Leg::Caller, party }).unwrap();
+        door.pass(Command::Measure { stream }).unwrap();
+    }
+    door.pass(Command::Close { stream }).unwrap();
+}

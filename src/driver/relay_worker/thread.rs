@@ -3,6 +3,7 @@
 //! the slot. It knows of streams only through `slot`; commands and sweeps come between packets.
 
 use super::door::{BELL, Bell, from_token};
+use super::jobs::JobsEnd;
 use super::slot::{Slot, age};
 use super::totals::TotalsTable;
 use super::{DELAYS, Shared};
@@ -16,10 +17,10 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
 /// What a thread is told; `at`: the stream's seat.
+#[derive(Debug)]
 pub(super) enum Job {
     Open { at: usize, slot: Box<Slot> },
     Update { at: usize, leg: Leg, party: Party },
@@ -45,7 +46,9 @@ const BUFFER: usize = 65_536;
 
 pub(super) struct Worker {
     bell: Arc<Bell>,
-    jobs: Receiver<Job>,
+    jobs: JobsEnd,
+    /// Commands just taken.
+    taken: Vec<Job>,
     shared: Arc<Shared>,
     totals: Arc<TotalsTable>,
     /// By seat.
@@ -69,13 +72,14 @@ const SAMPLED: u32 = 256;
 impl Worker {
     pub(super) fn new(
         bell: Arc<Bell>,
-        jobs: Receiver<Job>,
+        jobs: JobsEnd,
         shared: Arc<Shared>,
         totals: Arc<TotalsTable>,
     ) -> Self {
         Self {
             bell,
             jobs,
+            taken: Vec::new(),
             shared,
             totals,
             slots: Vec::new(),
@@ -89,7 +93,7 @@ impl Worker {
         }
     }
 
-    /// Runs until it is told to stop (or every handle is gone), then closes what is open.
+    /// Runs until it is told to stop, then closes what is open.
     pub(super) fn run(mut self) {
         let mut ready = Vec::with_capacity(BATCH);
         let mut buffer = vec![0; BUFFER];
@@ -192,33 +196,36 @@ impl Worker {
 
     /// Carries out what was commanded. Returns false at the end.
     fn obey(&mut self, now: Mono) -> bool {
-        loop {
-            match self.jobs.try_recv() {
-                Ok(Job::Open { at, slot }) => self.open(at, slot),
-                Ok(Job::Update { at, leg, party }) => {
+        let mut taken = std::mem::take(&mut self.taken);
+        self.jobs.take(&mut taken);
+        let mut goes_on = true;
+        for job in taken.drain(..) {
+            match job {
+                Job::Open { at, slot } => self.open(at, slot),
+                Job::Update { at, leg, party } => {
                     self.on(at, |slot| slot.update(leg, party, now));
                 }
-                Ok(Job::SetIdle { at, idle }) => {
+                Job::SetIdle { at, idle } => {
                     self.on(at, |slot| slot.set_idle(idle, now));
                 }
-                Ok(Job::Codecs { at, leg, codecs }) => {
+                Job::Codecs { at, leg, codecs } => {
                     self.on(at, |slot| slot.set_codecs(leg, codecs));
                 }
-                Ok(Job::KeepAlive { at, leg, every }) => {
+                Job::KeepAlive { at, leg, every } => {
                     self.on(at, |slot| slot.keep_alive(leg, every, now));
                 }
-                Ok(Job::Measure { at }) => {
+                Job::Measure { at } => {
                     let told = self.on(at, |slot| slot.so_far(now));
                     self.events.extend(told);
                 }
-                Ok(Job::Close { at }) => self.close(at, now),
-                Ok(Job::Stop) | Err(TryRecvError::Disconnected) => return false,
-                Err(TryRecvError::Empty) => break,
+                Job::Close { at } => self.close(at, now),
+                Job::Stop => goes_on = false,
             }
         }
+        self.taken = taken;
         self.totals.streams.store(self.open as u64, Ordering::Relaxed);
         self.shared.events.push_all(&mut self.events);
-        true
+        goes_on
     }
 
     /// Does something to a stream that is open. Its timers may have changed then.
