@@ -4,6 +4,7 @@
 pub mod audit_log;
 pub mod clock;
 pub mod control_socket;
+pub mod folder;
 pub mod inlet;
 pub mod interfaces;
 pub mod log_lines;

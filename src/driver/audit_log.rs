@@ -3,12 +3,12 @@
 //! again.
 
 use super::clock::Clock;
+use super::folder::{Folder, is_told};
 use super::scribe::Scribe;
 use crate::audit::{Chain, Record, Summary, Summer, hash, verify};
 use crate::ground::Now;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -88,20 +88,27 @@ pub struct AuditLog {
 }
 
 impl AuditLog {
-    /// Opens the folder (made with mode 0700) and continues its chain.
+    /// Opens the folder (made with mode 0700) and continues its chain. Write permission of others is
+    /// taken away.
     ///
     /// # Errors
-    /// The folder cannot be made, read or written; the message names it.
+    /// The folder cannot be made, read or written, or is another user's, likewise the newest file;
+    /// the message names it and says what to do.
     pub fn open(dir: &Path, site: &str, clock: Clock) -> io::Result<Self> {
         let told = |e: io::Error| {
-            let text = format!(
-                "audit folder {}: {e}; give it to this user, or set audit.dir",
-                dir.display()
-            );
-            io::Error::new(e.kind(), text)
+            let more = if is_told(&e) { "" } else { "; give it to this user, or set audit.dir" };
+            io::Error::new(e.kind(), format!("audit folder {}: {e}{more}", dir.display()))
         };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(told)?;
-        let mut writer = Writer::resume(dir, site).map_err(told)?;
+        let folder = Folder::open(dir).map_err(told)?;
+        if let Some(what) = folder.tighten().map_err(told)? {
+            tracing::warn!("{what}");
+        }
+        let opens = Box::new(|folder: &Folder, name: &str| folder.appending(name));
+        let writer = Writer::resume(folder, site, opens).map_err(told)?;
+        Self::start(writer, clock)
+    }
+
+    fn start(mut writer: Writer, clock: Clock) -> io::Result<Self> {
         let counters = Arc::new(AuditCounters::default());
         let queue = Arc::new(Queue::default());
         let (records, counts) = (queue.clone(), counters.clone());
@@ -150,8 +157,12 @@ impl Drop for AuditLog {
     }
 }
 
+/// Opens a day's file.
+type Opens = Box<dyn Fn(&Folder, &str) -> io::Result<File> + Send>;
+
 struct Writer {
-    dir: PathBuf,
+    dir: Folder,
+    opens: Opens,
     site: String,
     chain: Chain,
     file: Option<(String, File)>,
@@ -162,14 +173,15 @@ struct Writer {
 
 impl Writer {
     /// Where the newest file ends; a torn last line is cut.
-    fn resume(dir: &Path, site: &str) -> io::Result<Self> {
+    fn resume(dir: Folder, site: &str, opens: Opens) -> io::Result<Self> {
         let mut chain = Chain::default();
         let mut recovered = None;
-        if let Some(last) = files(dir)?.pop() {
-            let text = fs::read(&last)?;
+        if let Some(last) = dir.names()?.into_iter().rfind(|name| is_ours(name)) {
+            let named = |e: io::Error| io::Error::new(e.kind(), format!("{last}: {e}"));
+            let text = dir.read(&last).map_err(named)?.unwrap_or_default();
             let end = text.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
             if end < text.len() {
-                OpenOptions::new().write(true).open(&last)?.set_len(end as u64)?;
+                dir.writing(&last).map_err(named)?.set_len(end as u64)?;
                 recovered = Some(text.len() - end);
             }
             let whole = String::from_utf8_lossy(text.get(..end).unwrap_or_default()).into_owned();
@@ -179,8 +191,8 @@ impl Writer {
                 chain.tip = hash(line);
             }
         }
-        let (dir, site) = (dir.to_owned(), site.to_owned());
-        Ok(Self { dir, site, chain, file: None, summer: Summer::default(), lost: 0, recovered })
+        let (site, summer) = (site.to_owned(), Summer::default());
+        Ok(Self { dir, opens, site, chain, file: None, summer, lost: 0, recovered })
     }
 
     fn run(&mut self, queue: &Queue, counters: &AuditCounters, clock: Clock) {
@@ -244,8 +256,7 @@ impl Writer {
     /// Appends whole or not at all.
     fn write(&mut self, day: &str, bytes: &[u8]) -> io::Result<()> {
         if self.file.as_ref().is_none_or(|(d, _)| d != day) {
-            let path = self.dir.join(format!("audit-{day}.jsonl"));
-            let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+            let file = (self.opens)(&self.dir, &format!("audit-{day}.jsonl"))?;
             self.file = Some((day.to_owned(), file));
         }
         let Some((_, file)) = &mut self.file else { return Ok(()) };
@@ -260,12 +271,13 @@ impl Writer {
     }
 }
 
+fn is_ours(name: &str) -> bool {
+    name.starts_with("audit-") && name.ends_with(".jsonl")
+}
+
 /// The log's files, oldest first.
 fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    let named = |p: &PathBuf| {
-        let name = p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        name.starts_with("audit-") && name.ends_with(".jsonl")
-    };
+    let named = |p: &PathBuf| p.file_name().is_some_and(|name| is_ours(&name.to_string_lossy()));
     let mut all: Vec<PathBuf> =
         fs::read_dir(dir)?.filter_map(|e| e.ok().map(|e| e.path())).filter(named).collect();
     all.sort();
@@ -296,6 +308,7 @@ pub fn verify_path(path: &Path, tip: Option<&str>) -> Result<Summary, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::OpenOptions;
 
     fn folder(name: &str) -> PathBuf {
         let dir = std::env::temp_dir().join(format!("portreeve-{name}-{}", std::process::id()));
@@ -361,11 +374,15 @@ mod tests {
     fn a_volume_that_hangs_holds_up_nobody_and_what_finds_no_place_is_told() {
         let dir = folder("audit-hangs");
         let clock = Clock::start();
-        let mut log = AuditLog::open(&dir, "test", clock).unwrap();
+        // To open it takes until somebody reads, were it not refused.
+        let opens = |folder: &Folder, name: &str| {
+            OpenOptions::new().create(true).append(true).open(folder.path().join(name))
+        };
+        let writer = Writer::resume(Folder::open(&dir).unwrap(), "test", Box::new(opens)).unwrap();
+        let mut log = AuditLog::start(writer, clock).unwrap();
         let now = clock.now();
         let day = crate::audit::timestamp(now.wall)[..10].replace('-', "");
         let path = dir.join(format!("audit-{day}.jsonl"));
-        // To open it takes until somebody reads.
         rustix::fs::mkfifoat(rustix::fs::CWD, &path, 0o600.into()).unwrap();
         let record =
             |n: usize| Record::Admin { action: "reload", result: "applied", detail: n.to_string() };

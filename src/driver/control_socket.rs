@@ -1,11 +1,14 @@
 //! The unix socket for commands: bound with mode 0600, a dead one's file taken over, a living one
 //! respected, its file gone at the end. It reads no command; `admin` serves them.
 
+use super::folder::check_place;
+use rustix::fs::Mode;
+use rustix::process::umask;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -33,14 +36,19 @@ impl Drop for SocketFile {
 /// Listens at a path; connections are non-blocking.
 ///
 /// # Errors
-/// `AddrInUse`: another process answers there. `AlreadyExists`: something there is no socket. Else
-/// what the kernel says.
+/// `AddrInUse`: another process answers there. `AlreadyExists`: something there is no socket.
+/// `PermissionDenied`: others could put their own there. Else what the kernel says.
 pub fn bind(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
+    check_place(path)?;
     clear(path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.bind(&SockAddr::unix(path)?)?;
-    // Nobody can connect before it listens.
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    let address = SockAddr::unix(path)?;
+    // The mode that it is made with: changed afterwards, by its name, it could be another file's.
+    // Whatever else is made meanwhile is as private.
+    let before = umask(Mode::from_raw_mode(0o177));
+    let bound = socket.bind(&address);
+    umask(before);
+    bound?;
     let m = fs::symlink_metadata(path)?;
     let file = SocketFile { path: path.to_owned(), identity: (m.dev(), m.ino()) };
     socket.listen(BACKLOG)?;
@@ -71,6 +79,7 @@ fn clear(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
 
     fn folder(name: &str) -> PathBuf {
         let dir = std::env::temp_dir().join(format!("portreeve-{name}-{}", std::process::id()));
@@ -92,6 +101,23 @@ mod tests {
         let (_living, file) = bind(&path).unwrap();
         drop(file);
         assert!(!path.exists(), "its file goes with it");
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn where_others_could_put_their_own_it_does_not_listen() {
+        let dir = folder("control-open");
+        let path = dir.join("c");
+        let mode = |mode| fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o777);
+        let told = bind(&path).unwrap_err();
+        assert_eq!(told.kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(told.to_string(), "everybody may write its folder (mode 777)");
+        assert!(!path.exists());
+        for kept in [0o1777, 0o770, 0o755] {
+            mode(kept);
+            bind(&path).unwrap();
+        }
         fs::remove_dir_all(&dir).unwrap();
     }
 

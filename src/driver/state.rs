@@ -4,7 +4,6 @@
 mod journal;
 mod keys;
 mod password;
-mod permissions;
 mod users;
 
 pub use journal::{Health, JournalCounters};
@@ -13,15 +12,14 @@ pub use password::site_password;
 pub use users::users;
 
 use super::clock::Clock;
+use super::folder::{Folder, is_told};
 use crate::engine::{Entry, Key};
 use crate::ground::Mono;
 use journal::Journal;
-use permissions::tighten;
 use rustix::fs::{FlockOperation, flock};
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// What went wrong, in words that say what to do.
@@ -39,6 +37,7 @@ pub struct StateError {
 #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is alike")]
 fn fault(path: &Path, e: &io::Error) -> StateError {
     let what = match e.kind() {
+        _ if is_told(e) => e.to_string(),
         io::ErrorKind::PermissionDenied => format!("{e}; give it to the user that runs portreeve"),
         _ => e.to_string(),
     };
@@ -48,25 +47,26 @@ fn fault(path: &Path, e: &io::Error) -> StateError {
 /// An open state folder; its lock is held until everything is written.
 #[derive(Debug)]
 pub struct State {
-    dir: PathBuf,
+    dir: Arc<Folder>,
     journal: Journal,
     stored: Vec<Entry>,
     tightened: Option<String>,
 }
 
 impl State {
-    /// Opens (or makes) the folder and reads its journal. Write permission of others is taken away
-    /// where the folder is ours.
+    /// Opens (or makes) the folder and reads its journal. Write permission of others is taken away.
     ///
     /// # Errors
-    /// Not writable, writable by others and not ours, or held by another instance.
+    /// Another user's, reached by another user's link, not writable, meant for everybody, or held by
+    /// another instance; likewise its files.
     pub fn open(dir: &Path, clock: Clock) -> Result<Self, StateError> {
         let told = |e: io::Error| fault(dir, &e);
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(told)?;
-        let tightened = tighten(dir)?;
-        let lock = lock(dir)?;
-        let (journal, stored) = Journal::open(dir, lock, clock).map_err(told)?;
-        Ok(Self { dir: dir.to_owned(), journal, stored, tightened })
+        let folder = Folder::open(dir).map_err(told)?;
+        let tightened = folder.tighten().map_err(told)?;
+        let lock = lock(&folder)?;
+        let folder = Arc::new(folder);
+        let (journal, stored) = Journal::open(&folder, lock, clock)?;
+        Ok(Self { dir: folder, journal, stored, tightened })
     }
 
     /// What was stored when the folder was opened; told once.
@@ -104,16 +104,9 @@ impl State {
     }
 }
 
-fn lock(dir: &Path) -> Result<File, StateError> {
-    let path = dir.join("lock");
-    let open = OpenOptions::new()
-        .create(true)
-        .read(true)
-        .write(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path);
-    let mut file = open.map_err(|e| fault(&path, &e))?;
+fn lock(dir: &Folder) -> Result<File, StateError> {
+    const NAME: &str = "lock";
+    let mut file = dir.writing(NAME).map_err(|e| fault(&dir.path().join(NAME), &e))?;
     if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
         let mut pid = String::new();
         let _ = file.read_to_string(&mut pid);
@@ -121,7 +114,7 @@ fn lock(dir: &Path) -> Result<File, StateError> {
             "another portreeve (pid {}) uses this folder; stop it, or give this one its own with --data",
             pid.trim()
         );
-        return Err(StateError { path: dir.display().to_string(), what, busy: true });
+        return Err(StateError { path: dir.path().display().to_string(), what, busy: true });
     }
     let _ = file.set_len(0);
     let _ = file.write_all(std::process::id().to_string().as_bytes());

@@ -9,14 +9,15 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+use super::{StateError, fault};
 use crate::driver::clock::Clock;
+use crate::driver::folder::Folder;
 use crate::driver::scribe::Scribe;
 use crate::engine::{Entry, Key};
 use crate::ground::Mono;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
-use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -114,19 +115,25 @@ pub(super) struct Journal {
 
 impl Journal {
     /// Reads what the folder holds, then starts the writer, which holds `lock` until it has ended.
-    pub(super) fn open(dir: &Path, lock: File, clock: Clock) -> io::Result<(Self, Vec<Entry>)> {
-        let path = dir.join(FILE);
-        let former = dir.join(FORMER);
-        if former.exists() && !path.exists() {
-            std::fs::rename(&former, &path)?;
+    pub(super) fn open(
+        dir: &Arc<Folder>,
+        lock: File,
+        clock: Clock,
+    ) -> Result<(Self, Vec<Entry>), StateError> {
+        let path = dir.path().join(FILE);
+        let told = |e| fault(&path, &e);
+        let mut octets = dir.read(FILE).map_err(told)?;
+        if octets.is_none() && dir.reading(FORMER).map_err(told)?.is_some() {
+            dir.rename(FORMER, FILE).map_err(told)?;
+            octets = dir.read(FILE).map_err(told)?;
         }
-        let read = line::read(&path);
+        let read = line::read(&octets.unwrap_or_default());
         if read.foreign > 0 {
             let (n, path) = (read.foreign, path.display());
             tracing::warn!("{path}: {n} lines cannot be read and are passed over");
         }
-        let volume = FileVolume::open(dir, FILE)?;
-        let journal = Self::start(Box::new(volume), &read, lock, clock)?;
+        let volume = FileVolume::open(dir, FILE).map_err(told)?;
+        let journal = Self::start(Box::new(volume), &read, lock, clock).map_err(told)?;
         Ok((journal, read.live.into_values().collect()))
     }
 

@@ -1,9 +1,10 @@
 //! Keys that seal what leaves the site, and octets from the operating system.
 
-use super::permissions::{private, secret};
 use super::{State, StateError, fault};
+use crate::driver::folder::{secret, write_new};
 use std::fmt::Write as _;
-use std::fs;
+
+const FILE: &str = "keys";
 
 impl State {
     /// Sealing keys, newest first; made at the first start.
@@ -11,16 +12,17 @@ impl State {
     /// # Errors
     /// The file cannot be read or written, or is no key file.
     pub fn keys(&self) -> Result<Vec<(u8, [u8; 64])>, StateError> {
-        let path = self.dir.join("keys");
-        if !path.exists() {
+        let path = self.dir.path().join(FILE);
+        let told = |e| fault(&path, &e);
+        if self.dir.reading(FILE).map_err(told)?.is_none() {
             let mut text = String::from("0:");
             for b in random::<64>() {
                 let _ = write!(text, "{b:02x}");
             }
-            secret(&path, &(text + "\n")).map_err(|e| fault(&path, &e))?;
+            let made = self.dir.new_file(FILE).and_then(|file| write_new(file, &(text + "\n")));
+            made.map_err(told)?;
         }
-        private(&path)?;
-        let text = fs::read_to_string(&path).map_err(|e| fault(&path, &e))?;
+        let text = secret(&path).map_err(told)?;
         let keys: Option<Vec<_>> = text.lines().map(key).collect();
         keys.filter(|k| !k.is_empty()).ok_or_else(|| StateError {
             path: path.display().to_string(),

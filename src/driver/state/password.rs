@@ -1,10 +1,8 @@
 //! The one password of a site without a users file.
 
 use super::keys::random;
-use super::permissions::{private, secret};
 use super::{StateError, fault};
-use std::fs;
-use std::os::unix::fs::DirBuilderExt as _;
+use crate::driver::folder::{make_secret, secret};
 use std::path::Path;
 
 /// Shortest password that a site may give all its extensions, in octets.
@@ -15,15 +13,8 @@ const SHORTEST: usize = 8;
 /// # Errors
 /// The file cannot be read or written, or others can read it.
 pub fn site_password(path: &Path) -> Result<String, StateError> {
-    if !path.exists() {
-        if let Some(parent) = path.parent() {
-            let make = fs::DirBuilder::new().recursive(true).mode(0o700).create(parent);
-            make.map_err(|e| fault(parent, &e))?;
-        }
-        secret(path, &(new_password() + "\n")).map_err(|e| fault(path, &e))?;
-    }
-    private(path)?;
-    let text = fs::read_to_string(path).map_err(|e| fault(path, &e))?;
+    let made = make_secret(path, || new_password() + "\n");
+    let text = made.and_then(|()| secret(path)).map_err(|e| fault(path, &e))?;
     let password = text.trim();
     // A start that was cut short leaves an empty file; nobody may register with no password.
     if password.len() < SHORTEST {

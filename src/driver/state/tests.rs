@@ -1,7 +1,9 @@
 use super::*;
 use crate::driver::clock::Clock;
 use crate::engine::digest::Users;
+use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::PathBuf;
 
 fn folder(name: &str) -> PathBuf {
     let dir = std::env::temp_dir().join(format!("portreeve-{name}-{}", std::process::id()));

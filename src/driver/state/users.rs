@@ -1,10 +1,9 @@
 //! Users from a file as htdigest writes it.
 
-use super::permissions::private;
 use super::{StateError, fault};
+use crate::driver::folder::secret;
 use crate::engine::digest::{Ha1, Users};
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
 /// Users from `user:realm:HA1-MD5[:HA1-SHA-256]` lines, as htdigest writes them.
@@ -13,8 +12,7 @@ use std::path::Path;
 /// Unreadable, readable by others, or the first line that is broken or made for another realm than
 /// `realm`: a hash holds its realm, so nobody could register with it.
 pub fn users(path: &Path, realm: &str) -> Result<Users, StateError> {
-    private(path)?;
-    let text = fs::read_to_string(path).map_err(|e| fault(path, &e))?;
+    let text = secret(path).map_err(|e| fault(path, &e))?;
     let mut table = HashMap::new();
     for (i, line) in text.lines().enumerate() {
         if line.trim().is_empty() || line.starts_with('#') {

@@ -7,8 +7,6 @@ use crate::engine::{Entry, Key, StoredBinding};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 
 /// Format of what is written; a line of a later one is not read.
 const VERSION: u64 = 1;
@@ -48,11 +46,10 @@ pub(super) struct Read {
     pub(super) torn: bool,
 }
 
-/// Reads a journal; there may be none. What a line cannot tell costs no other line.
-pub(super) fn read(path: &Path) -> Read {
-    // Octets, not text: what a power failure left in one line must not cost the others.
-    let octets = fs::read(path).unwrap_or_default();
-    let text = String::from_utf8_lossy(&octets);
+/// Reads a journal. What a line cannot tell costs no other line: octets, not text, for a power
+/// failure may have left anything in one.
+pub(super) fn read(octets: &[u8]) -> Read {
+    let text = String::from_utf8_lossy(octets);
     let torn = !text.is_empty() && !text.ends_with('\n');
     let mut read = Read { torn, ..Read::default() };
     for line in text.lines().filter(|l| !l.is_empty()) {

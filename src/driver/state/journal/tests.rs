@@ -3,7 +3,7 @@ use crate::engine::StoredBinding;
 use crate::ground::Transport;
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// Whatever has not happened after this does not happen.
@@ -39,7 +39,7 @@ fn key(name: &str) -> Key {
 
 fn open(dir: &Path) -> (Journal, Vec<Entry>) {
     let lock = File::create(dir.join("lock")).unwrap();
-    Journal::open(dir, lock, Clock::start()).unwrap()
+    Journal::open(&Arc::new(Folder::open(dir).unwrap()), lock, Clock::start()).unwrap()
 }
 
 fn add(dir: &Path, octets: &[u8]) {
@@ -175,7 +175,7 @@ fn a_journal_cut_anywhere_costs_its_last_line_at_most() {
     let (first, second) = (whole[0].len(), whole[0].len() + whole[1].len());
     for end in 0..=text.len() {
         std::fs::write(dir.join(FILE), &text[..end]).unwrap();
-        let read = line::read(&dir.join(FILE));
+        let read = line::read(&std::fs::read(dir.join(FILE)).unwrap());
         let names: Vec<Key> = read.live.into_keys().collect();
         // A line that lacks nothing but its end is whole.
         let want = match end {

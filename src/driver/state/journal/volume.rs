@@ -1,9 +1,9 @@
 //! The file of the journal. Whatever it does may take as long as the volume likes.
 
-use std::fs::{self, File, OpenOptions};
+use crate::driver::folder::Folder;
+use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Where lines are kept.
 pub(super) trait Volume: Send {
@@ -18,14 +18,14 @@ pub(super) trait Volume: Send {
 /// A file, of mode 0600.
 #[derive(Debug)]
 pub(super) struct FileVolume {
-    dir: PathBuf,
+    dir: Arc<Folder>,
     name: &'static str,
     file: File,
 }
 
 impl FileVolume {
-    pub(super) fn open(dir: &Path, name: &'static str) -> io::Result<Self> {
-        Ok(Self { dir: dir.to_owned(), name, file: appending(&dir.join(name))? })
+    pub(super) fn open(dir: &Arc<Folder>, name: &'static str) -> io::Result<Self> {
+        Ok(Self { dir: dir.clone(), name, file: dir.appending(name)? })
     }
 }
 
@@ -36,19 +36,15 @@ impl Volume for FileVolume {
     }
 
     fn replace(&mut self, lines: &str) -> io::Result<()> {
-        let (path, fresh) = (self.dir.join(self.name), self.dir.join(format!("{}.new", self.name)));
-        let mut file =
-            OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&fresh)?;
+        let fresh = format!("{}.new", self.name);
+        self.dir.remove(&fresh)?;
+        let mut file = self.dir.new_file(&fresh)?;
         file.write_all(lines.as_bytes())?;
         file.sync_all()?;
-        let next = appending(&fresh)?;
-        fs::rename(&fresh, &path)?;
+        let next = self.dir.appending(&fresh)?;
+        self.dir.rename(&fresh, self.name)?;
         self.file = next;
         // The name, too, must outlive a power failure; without it the old file is found, whole.
-        File::open(&self.dir)?.sync_all()
+        self.dir.sync()
     }
-}
-
-fn appending(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
 }
