@@ -15,6 +15,7 @@ mod bodies;
 mod call;
 mod cancel;
 mod cancel_reason;
+mod confined;
 mod connected_identity;
 mod connections;
 mod credentials;

@@ -103,6 +103,18 @@ pub fn files_needed(config: &Config) -> u64 {
     config.limits.calls as u64 * 4 + config.limits.connections as u64 + 256
 }
 
+/// Whether each socket can be had: it is opened once and let go. Where one cannot, whoever holds
+/// its port is named by [`start`], as long as other processes can be looked at.
+#[must_use]
+pub fn can_listen(config: &Config) -> bool {
+    let can = |l: Listener| match l.transport {
+        Transport::Udp => UdpSocket::bind(l.bind).is_ok(),
+        Transport::Tcp => std::net::TcpListener::bind(l.bind).is_ok(),
+    };
+    let http = config.http.is_none_or(|at| std::net::TcpListener::bind(at).is_ok());
+    http && config.listeners().into_iter().all(can)
+}
+
 /// Starts a gateway on the current runtime; `observer` hears of every measured value, `service`
 /// that the event loop turns.
 ///

@@ -10,6 +10,7 @@ pub mod interfaces;
 pub mod log_lines;
 pub mod media_socket;
 pub mod relay_worker;
+pub mod sandbox;
 pub mod scribe;
 pub mod service;
 pub mod state;

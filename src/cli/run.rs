@@ -1,6 +1,7 @@
 //! `run`: finds the configuration, starts the daemon, prints what to type into a phone, and waits
 //! for signals. The last line of the start-up is exactly `ready`.
 
+mod confined;
 mod doubts;
 mod place;
 
@@ -60,6 +61,7 @@ pub(super) fn run(args: RunArgs) -> u8 {
     if file.is_none() && !args.no_selftest {
         runtime.block_on(test_call());
     }
+    let hold = confined::give_up(&config, file.as_deref());
     let (levels, words) = match log::install(&config.log) {
         Ok(installed) => installed,
         Err(e) => {
@@ -67,6 +69,7 @@ pub(super) fn run(args: RunArgs) -> u8 {
             return 69;
         }
     };
+    confined::tell(hold);
     let started = Started { config, file, others, args };
     let served = runtime.block_on(serve(started, levels, service));
     // What was said comes before how it ended.

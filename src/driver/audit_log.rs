@@ -88,8 +88,8 @@ pub struct AuditLog {
 }
 
 impl AuditLog {
-    /// Opens the folder (made with mode 0700) and continues its chain. Write permission of others is
-    /// taken away.
+    /// Opens the folder (made with mode 0700) and continues its chain. Write permission of others
+    /// is taken away.
     ///
     /// # Errors
     /// The folder cannot be made, read or written, or is another user's, likewise the newest file;

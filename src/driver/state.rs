@@ -13,6 +13,7 @@ pub use users::users;
 
 use super::clock::Clock;
 use super::folder::{Folder, is_told};
+use super::sandbox::holds;
 use crate::engine::{Entry, Key};
 use crate::ground::Mono;
 use journal::Journal;
@@ -38,6 +39,10 @@ pub struct StateError {
 fn fault(path: &Path, e: &io::Error) -> StateError {
     let what = match e.kind() {
         _ if is_told(e) => e.to_string(),
+        io::ErrorKind::PermissionDenied if holds() => format!(
+            "{e}; a running gateway reaches only the folders that it was started with: restart it, \
+             or give the file to its user"
+        ),
         io::ErrorKind::PermissionDenied => format!("{e}; give it to the user that runs portreeve"),
         _ => e.to_string(),
     };
@@ -57,8 +62,8 @@ impl State {
     /// Opens (or makes) the folder and reads its journal. Write permission of others is taken away.
     ///
     /// # Errors
-    /// Another user's, reached by another user's link, not writable, meant for everybody, or held by
-    /// another instance; likewise its files.
+    /// Another user's, reached by another user's link, not writable, meant for everybody, or held
+    /// by another instance; likewise its files.
     pub fn open(dir: &Path, clock: Clock) -> Result<Self, StateError> {
         let told = |e: io::Error| fault(dir, &e);
         let folder = Folder::open(dir).map_err(told)?;

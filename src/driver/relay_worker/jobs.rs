@@ -1,7 +1,7 @@
-//! Commands that wait for a relay thread. Nobody who hands one over waits: a later command takes the
-//! place of an earlier one that set the same thing of the same stream. So what waits is bounded by
-//! the streams there are, and these by the ports, which come back when a stream is reported closed.
-//! It obeys nothing.
+//! Commands that wait for a relay thread. Nobody who hands one over waits: a later command takes
+//! the place of an earlier one that set the same thing of the same stream. So what waits is bounded
+//! by the streams there are, and these by the ports, which come back when a stream is reported
+//! closed. It obeys nothing.
 
 use super::thread::Job;
 use crate::relay::Leg;

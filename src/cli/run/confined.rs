@@ -1,0 +1,63 @@
+//! What the running gateway needs of the file system, and nothing else. It is given up before any
+//! other thread is begun, and before anybody is heard.
+
+use crate::config::Config;
+use crate::daemon::can_listen;
+use crate::driver::folder::Folder;
+use crate::driver::sandbox::{Hold, Purpose, confine_process};
+use std::path::{Path, PathBuf};
+
+/// Gives up everything else; `None`: a folder or a socket cannot be had, and the start fails. It
+/// tells why, and who holds the port.
+pub(super) fn give_up(config: &Config, file: Option<&Path>) -> Option<Hold> {
+    if !can_listen(config) {
+        return None;
+    }
+    // What is missing is made now: nothing can be made in folders that are out of reach.
+    let kept = [Some(&config.state_dir), config.audit.dir.as_ref()];
+    for folder in kept.into_iter().flatten() {
+        Folder::open(Path::new(folder)).ok()?;
+    }
+    Some(confine_process(&needed(config, file)))
+}
+
+fn above(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        Some(_) | None => PathBuf::from("."),
+    }
+}
+
+fn needed(config: &Config, file: Option<&Path>) -> Vec<(PathBuf, Purpose)> {
+    let registrar = &config.registrar;
+    let mut all = vec![(PathBuf::from(&config.state_dir), Purpose::Keep)];
+    all.extend(config.audit.dir.iter().map(|d| (PathBuf::from(d), Purpose::Record)));
+    all.extend(config.control.iter().map(|p| (above(Path::new(p)), Purpose::Socket)));
+    all.extend(registrar.password_file.iter().map(|p| (above(Path::new(p)), Purpose::Secret)));
+    // Read again by a reload: an editor puts a new file in the old one's place. And where they
+    // really stand, when what is named are links.
+    for path in registrar.users_file.iter().map(Path::new).chain(file) {
+        all.push((above(path), Purpose::Read));
+        all.extend(path.canonicalize().ok().map(|path| (above(&path), Purpose::Read)));
+    }
+    // The process itself, sockets of its network (a reload asks whether an upstream on this machine
+    // is there), and when the machine was started.
+    all.extend(["/proc/self", "/proc/stat"].map(|path| (PathBuf::from(path), Purpose::Read)));
+    all
+}
+
+/// Tells the log what holds.
+pub(super) fn tell(hold: Option<Hold>) {
+    match hold {
+        Some(Hold::Whole) => tracing::debug!("no file is in reach but those that are needed"),
+        Some(Hold::Part) => tracing::info!(
+            "this kernel's Landlock is an older one: files that are not needed are out of reach as \
+             far as it knows"
+        ),
+        Some(Hold::Nothing) => tracing::info!(
+            "this kernel gives no Landlock (Linux 5.13, `landlock` among its lsm=): the gateway \
+             could read every file that its user may"
+        ),
+        None => {}
+    }
+}
