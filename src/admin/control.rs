@@ -2,6 +2,8 @@
 //! shows a name or changes anything is here and not at the loopback port. It reads the session
 //! table, tells the event loop and reloads; it decides nothing.
 
+mod shares;
+
 use super::guests::{Guest, NOWHERE, Room};
 use super::loopback::once;
 use crate::daemon::reload::Reloader;
@@ -9,7 +11,6 @@ use crate::daemon::{Ask, Report, SessionTable, Standing};
 use crate::driver::control_socket::{SocketFile, bind};
 use crate::engine::{Health, UpstreamView};
 use crate::ground::CallNo;
-use crate::policy::quota::ShareView;
 use axum::Router;
 use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::extract::{Path, State};
@@ -93,7 +94,7 @@ impl Control {
 fn router() -> Router<Arc<Shared>> {
     Router::new()
         .route("/status", get(status))
-        .route("/shares", get(shares))
+        .route("/shares", get(shares::shares))
         .route("/calls", get(calls))
         .route("/calls/{id}", get(call))
         .route("/calls/{id}/hangup", post(hang_up))
@@ -280,32 +281,6 @@ fn summary(r: &Report, source: &str) -> Value {
             "restart_pending": r.reloads.pending,
         },
     })
-}
-
-async fn shares(State(shared): State<Arc<Shared>>) -> Response {
-    let standing = shared.table.standing();
-    if standing.is_still() {
-        return refused(StatusCode::SERVICE_UNAVAILABLE, &standing.to_string());
-    }
-    let Some(all) = ask(&shared, PATIENCE, Ask::Shares).await else { return mute() };
-    let counts = shared.table.report().stats.shares;
-    let row = |view: &ShareView| {
-        let [inside, outside] = counts[view.resource as usize];
-        let (who, holds) = view.fullest.clone().unzip();
-        json!({
-            "resource": view.resource.as_str(),
-            "used": view.used,
-            "total": view.total,
-            "reserve": view.reserve,
-            "per_source": view.per_source,
-            "per_user": view.per_user,
-            "fullest": who,
-            "fullest_holds": holds,
-            "refused": { "inside": inside.refused, "outside": outside.refused },
-            "displaced": { "inside": inside.displaced, "outside": outside.displaced },
-        })
-    };
-    answer(StatusCode::OK, &json!({ "shares": all.iter().map(row).collect::<Vec<_>>() }))
 }
 
 async fn calls(State(shared): State<Arc<Shared>>) -> Response {
