@@ -24,7 +24,7 @@ from lab import *  # noqa: E402
 INSIDE, OUTSIDE = ("10.17.0.1", 5060), ("10.99.0.1", 5060)
 PBX, OTHER = "10.99.0.2", "10.99.0.3"
 # Resident memory of the gateway, during and after any attack, in MiB.
-MEMORY = 64
+MEMORY = 96
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -465,6 +465,34 @@ class Pbx(Party):
         headers = [(n, v) for n, v in m.headers if n != "Content-Length"]
         headers.remove(next(h for h in headers if h[0] == "Via"))
         self.put(text(m.start, headers, m.body), OUTSIDE)
+
+
+# Addresses of strangers inside.
+POOL = [f"10.17.0.{n}" for n in range(30, 42)]
+
+
+def flood(field, ns, packets):
+    """Sends `(address, octets)` from sockets of these addresses, in groups; the sockets, to be closed."""
+    sockets = {}
+    for n, (ip, data) in enumerate(packets):
+        if ip not in sockets:
+            sockets[ip] = field.udp(ns, ip)
+        field.send(sockets[ip], data, INSIDE)
+        if n % 50 == 49:
+            time.sleep(0.005)
+    return sockets
+
+
+def packet(method, uri, ip, user, more=(), body="", own=None, port=5060, domain="pbx.test"):
+    """A request of nobody in particular."""
+    aor = f"<sip:{user}@{domain}>"
+    own = own or f"{aor};tag={token(4)}"
+    peer = f"<{uri}>" if method != "REGISTER" else aor
+    kind = [("Content-Type", "application/sdp")] if body else []
+    return text(f"{method} {uri} SIP/2.0", [
+        ("Via", f"SIP/2.0/UDP {ip}:{port};branch=z9hG4bK{token()}"), ("Max-Forwards", "70"),
+        ("From", own), ("To", peer), ("Call-ID", token()), ("CSeq", f"1 {method}"),
+        ("Contact", f"<sip:{user}@{ip}:{port}>")] + kind + list(more), body)
 
 
 class Field(Lab):
