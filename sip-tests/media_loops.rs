@@ -403,3 +403,38 @@ fn a_hold_of_a_phone_on_our_own_host_learns_none_of_our_ports() {
     assert!(matches!(party.expect, Expect::Neighbour { .. }), "{party:?}");
     lab.end();
 }
+
+#[test]
+fn a_call_that_a_proxy_inside_sends_back_out_is_a_spiral_too() {
+    let mut lab = Lab::edge();
+    let (switch, pbx) = (lab.phone("101", "10.17.0.21:5060"), lab.far("200"));
+    let sealed = lab.register(&switch, 600);
+    let invite = pbx.request_to(&mut lab, "INVITE", &sealed).sdp(pbx.sdp(6000));
+    lab.send(pbx.at, invite.clone());
+    let mut a = Leg::calling(&pbx, &invite);
+    lab.expect(pbx.at, "100");
+    let came = lab.expect(switch.at, "INVITE");
+    // The proxy inside forwards it, to a number outside.
+    let mut on = proxied(&came, "sip:300@pbx.example.com", "z9hG4bKin");
+    for (name, value) in &mut on.rows {
+        if matches!(name.as_str(), "Via" | "Record-Route") {
+            *value = value.replace("203.0.113.10", "10.17.0.21");
+        }
+    }
+    lab.send(switch.at, on);
+    lab.expect(switch.at, "100");
+    let left = lab.expect(pbx.at, "INVITE");
+    assert_eq!(left.media_address(), site::GATE_OUTSIDE);
+    lab.send(pbx.at, pbx.answer(&left, 200, "b").sdp(pbx.sdp(6002)));
+    let ok = lab.expect(switch.at, "200");
+    lab.send(switch.at, returned(&ok));
+    a.learn(&lab.expect(pbx.at, "200"));
+    assert_eq!(lab.relay.open.len(), 2);
+    let all: Vec<_> = lab.relay.open.values().copied().collect();
+    let at = |leg: portreeve::relay::LegConfig| Some((leg.bind, leg.port).into());
+    assert_eq!(all[0].party(Side::Callee).rtp, at(all[1].legs[0]), "{all:?}");
+    assert_eq!(all[1].party(Side::Caller).rtp, at(all[0].legs[1]), "{all:?}");
+    assert_eq!(all[1].party(Side::Caller).expect, Expect::Exact, "nothing is learned");
+    lab.clear();
+    lab.end();
+}

@@ -384,3 +384,28 @@ fn no_probe_is_answered_by_another() {
     assert_eq!(lab.upstream("pbx").health, portreeve::engine::Health::Up);
     lab.clear();
 }
+
+#[test]
+fn a_phones_address_is_inside_though_no_network_is_configured() {
+    let open = || {
+        let mut lab = Lab::edge_with(|c| c.interfaces[0].networks.clear());
+        lab.secrets.clear();
+        let victim = lab.phone("102", "10.99.0.22:5060");
+        lab.register(&victim, 600);
+        lab
+    };
+    let mut lab = open();
+    let (mut a, _) = answered(&mut lab, "<sip:200@10.99.0.22:5060>", &["<sip:10.99.0.22;lr>"]);
+    goes_to_the_pbx(&mut lab, &mut a, "a phone's address");
+    let mut lab = open();
+    let (phone, pbx) = parties(&lab);
+    let (mut a, mut b) = lab.establish(&phone, &pbx);
+    let invite = b.request(&mut lab, "INVITE").sdp(crate::lab::sdp("10.99.0.22", 4000));
+    lab.send(pbx.at, invite);
+    lab.expect(pbx.at, "100");
+    let no = lab.expect(pbx.at, "488");
+    lab.send(pbx.at, b.ack_refusal(&no));
+    lab.nothing_left();
+    lab.hang_up(&mut a, &b);
+    lab.end();
+}

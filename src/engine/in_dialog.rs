@@ -117,7 +117,8 @@ impl Engine {
     }
 
     pub(super) fn known(&self) -> Known<'_> {
-        Known { w: &self.world, upstreams: &self.upstreams, calls: &self.calls }
+        let (w, upstreams) = (&self.world, &self.upstreams);
+        Known { w, upstreams, calls: &self.calls, phones: &self.phones }
     }
 
     /// The request as the other leg gets it, its branch and its way.

@@ -50,7 +50,11 @@ pub(crate) fn find(w: &World, phones: &Phones, streams: &Streams, leg: &mut LegS
         leg.flow.conn = None;
         let own = leg.contact.as_ref().filter(|c| c.host_ip() == Some(leg.flow.peer.ip()));
         if let Some(contact) = own {
-            leg.flow.peer.set_port(contact.port.unwrap_or(5060));
+            let port = contact.port.unwrap_or(5060);
+            // Nobody listens at a socket of ours but we.
+            if !w.net().is_us(leg.flow.peer.ip(), port) {
+                leg.flow.peer.set_port(port);
+            }
         }
     }
 }
@@ -61,6 +65,7 @@ pub(crate) struct Known<'a> {
     pub(crate) w: &'a World,
     pub(crate) upstreams: &'a Upstreams,
     pub(crate) calls: &'a Calls,
+    pub(crate) phones: &'a Phones,
 }
 
 /// The next hop within a dialog of a call on a leg: outside the route set or remote target decides
@@ -95,7 +100,7 @@ fn may_lead(
     leg: &LegState,
     (uri, at): (&Uri, SocketAddr),
 ) -> bool {
-    let Known { w, upstreams, calls } = known;
+    let Known { w, upstreams, calls, phones } = known;
     let (net, ip) = (w.net(), at.ip());
     if net.is_us(ip, at.port()) {
         return call.is_some_and(|no| calls.is_pass(w, no, uri));
@@ -112,13 +117,13 @@ fn may_lead(
         && (is_of_upstream(w, upstreams, leg, ip)
             || Net::judge_kind(ip)
                 .and_then(|()| Net::judge_loopback(i, ip))
-                .and_then(|()| net.judge_owner(i, ip, source))
+                .and_then(|()| net.judge_owner(i, ip, source, &|ip| phones.are_at(ip)))
                 .is_ok())
 }
 
 /// A request within a dialog, by which party, from where, and whom what it says of us was shown to.
 pub(crate) fn is_party(known: Known<'_>, place: &Place, flow: &Flow) -> bool {
-    let Known { w, upstreams, calls } = known;
+    let Known { w, upstreams, calls, .. } = known;
     // The other pass of a spiral sends from our own sockets what was sealed for this one.
     let comes_back = place.near.side == Side::Outside
         && w.net().is_our_address(flow.peer.ip())

@@ -229,10 +229,12 @@ impl Carrier<'_> {
     fn sdp(&mut self, part: &[u8], way: &Way<'_>) -> Result<Vec<u8>, BodyRefusal> {
         let new = match way.role {
             Some(Role { call, who, offers: true }) => {
-                self.calls.offer(self.w, self.out, call, who, part)?
+                let is_phone = |ip| self.phones.are_at(ip);
+                self.calls.offer(self.w, self.out, call, (who, &is_phone), part)?
             }
             Some(Role { call, who, offers: false }) => {
-                self.calls.answer(self.w, self.out, call, who, part)?
+                let is_phone = |ip| self.phones.are_at(ip);
+                self.calls.answer(self.w, self.out, call, (who, &is_phone), part)?
             }
             // OPTIONS and the like describe abilities, not a session: addresses go all the same.
             None if way.to == Side::Outside => self.veil().scrub(&sdp::without_keys(part)),

@@ -29,6 +29,9 @@ use claims::Claim;
 use judge::Judge;
 use std::net::{IpAddr, SocketAddr};
 
+/// Whether a phone of the site sends from an address.
+pub(crate) type IsPhone<'a> = &'a dyn Fn(IpAddr) -> bool;
+
 /// Who says something about media, and where from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Speaker {
@@ -71,11 +74,11 @@ impl Calls {
         w: &World,
         out: &mut Outbox,
         call: CallNo,
-        who: Speaker,
+        (who, is_phone): (Speaker, IsPhone<'_>),
         body: &[u8],
     ) -> Result<Vec<u8>, MediaRefusal> {
         let sdp = Sdp::parse(body).map_err(|e| MediaRefusal::refused(e.to_string()))?;
-        let parties = self.judge_all(w, out, call, who, &sdp)?;
+        let parties = self.judge_all(w, out, call, (who, is_phone), &sdp)?;
         let live = sdp.media().iter().any(|m| m.port != 0);
         if live && parties.iter().all(Option::is_none) {
             let why = "no stream of it is carried here: RTP only".to_owned();
@@ -96,11 +99,11 @@ impl Calls {
         w: &World,
         out: &mut Outbox,
         call: CallNo,
-        who: Speaker,
+        (who, is_phone): (Speaker, IsPhone<'_>),
         body: &[u8],
     ) -> Result<Vec<u8>, MediaRefusal> {
         let sdp = Sdp::parse(body).map_err(|e| MediaRefusal::refused(e.to_string()))?;
-        let parties = self.judge_all(w, out, call, who, &sdp)?;
+        let parties = self.judge_all(w, out, call, (who, is_phone), &sdp)?;
         if !who.counts {
             let (address, places) = self.media.shown(call, who.leg, sdp.media(), &parties)?;
             return Ok(sdp.rewrite(address, &places));
@@ -190,7 +193,7 @@ impl Calls {
         w: &World,
         out: &mut Outbox,
         call: CallNo,
-        who: Speaker,
+        (who, is_phone): (Speaker, IsPhone<'_>),
         sdp: &Sdp,
     ) -> Result<Vec<Option<Party>>, MediaRefusal> {
         self.judge_private(w, out, call, who, sdp);
@@ -199,6 +202,7 @@ impl Calls {
         };
         let judge = Judge {
             net: w.net(),
+            is_phone,
             calls: &self.table,
             media: &self.media,
             interface,

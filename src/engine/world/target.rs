@@ -38,12 +38,13 @@ impl Net {
     }
 
     /// To another party, whose signalling comes from `source` by this interface: inside
-    /// its own or of a configured network, outside any that is not the site's.
+    /// its own or of a configured network, outside any that is not the site's, nor a phone's.
     pub(crate) fn judge_owner(
         &self,
         i: &Interface,
         ip: IpAddr,
         source: IpAddr,
+        is_phone: &dyn Fn(IpAddr) -> bool,
     ) -> Result<(), Unfit> {
         match i.side {
             _ if lists(i, ip) => Ok(()),
@@ -51,7 +52,11 @@ impl Net {
             Side::Inside => {
                 Err(unfit("neither the phone's source nor a listed network", "networks"))
             }
-            Side::Outside if self.is_inside(ip) => Err(unfit("an inside address", "")),
+            Side::Outside
+                if self.is_inside(ip) || ip != source && !self.is_shown(ip) && is_phone(ip) =>
+            {
+                Err(unfit("an inside address", ""))
+            }
             Side::Outside if i.networks.is_empty() || ip == source => Ok(()),
             Side::Outside => Err(unfit("not in this interface's networks", "networks")),
         }

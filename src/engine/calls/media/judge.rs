@@ -1,7 +1,7 @@
 //! May media be sent where a body says? Judged is where media would go (c=, m=, a=rtcp); see the
 //! README's "SDP addresses". It reads tables and changes nothing.
 
-use super::MediaTable;
+use super::{IsPhone, MediaTable};
 use crate::config::{Interface, Learn};
 use crate::engine::calls::table::Table;
 use crate::engine::world::{Net, Unfit};
@@ -34,6 +34,7 @@ impl MediaRefusal {
 /// Judges the sections of one body.
 pub(super) struct Judge<'a> {
     pub(super) net: &'a Net,
+    pub(super) is_phone: IsPhone<'a>,
     pub(super) calls: &'a Table,
     pub(super) media: &'a MediaTable,
     pub(super) interface: &'a Interface,
@@ -107,7 +108,7 @@ impl Judge<'_> {
             return Err(self.refuse(why, "", port));
         }
         Net::judge_loopback(self.interface, ip).map_err(refused)?;
-        match self.net.judge_owner(self.interface, ip, self.source) {
+        match self.net.judge_owner(self.interface, ip, self.source, self.is_phone) {
             Ok(()) => Ok((SocketAddr::new(ip, port), Whose::Theirs)),
             // The phone is behind a NAT: its own idea of its address is replaced by the source.
             Err(_) if replaced => {
