@@ -210,14 +210,23 @@ impl LegFlows {
     /// Works out where packets out of this leg go. Without an RTP and RTCP address the party is on
     /// hold or not known: then a learned source is no destination either.
     fn aim(&mut self) {
+        let (own, party) = (self.own, self.party);
         let [rtp, rtcp] = &mut self.flows;
-        let party = self.party;
+        let beside = |at| next_port(at).filter(|at| !own.hold(*at) && !lends(party.expect, *at));
         rtp.target = party.rtp.map(|named| rtp.pinned.unwrap_or(named));
         rtcp.target = match (party.rtp, party.rtcp) {
             (None, None) => None,
             (_, Some(named)) => Some(rtcp.pinned.unwrap_or(named)),
-            (Some(_), None) => rtcp.pinned.or(rtp.pinned.and_then(next_port)),
+            (Some(_), None) => rtcp.pinned.or(rtp.pinned.and_then(beside)),
         };
+    }
+}
+
+/// The relay may lend this port of the party's host.
+fn lends(expect: Expect, at: SocketAddr) -> bool {
+    match expect {
+        Expect::Nobody | Expect::Exact | Expect::SameIp(_) => false,
+        Expect::Neighbour { ours: (first, last), .. } => (first..=last).contains(&at.port()),
     }
 }
 
@@ -375,5 +384,22 @@ mod tests {
         assert!(leg.takes(Lane::Rtp, addr("198.51.100.1:5000")));
         leg.pin(Lane::Rtp, addr("198.51.100.1:5000"));
         assert_eq!(sources(&leg)[0], Source::Exactly(addr("198.51.100.1:5000")));
+    }
+
+    #[test]
+    fn beside_a_learned_port_stands_none_of_ours() {
+        let host = addr("198.51.100.1:0").ip();
+        let rtp = Some(addr("198.51.100.1:4000"));
+        let party = Party { rtp, rtcp: None, expect: Expect::SameIp(host) };
+        let mut leg = alone(party);
+        leg.pin(Lane::Rtp, addr("198.51.100.1:19999"));
+        assert_eq!(targets(&leg)[1], None, "a socket of the stream itself");
+        let mut leg = alone(party);
+        leg.pin(Lane::Rtp, addr("198.51.100.1:20009"));
+        assert_eq!(targets(&leg)[1], Some(addr("198.51.100.1:20010")));
+        let expect = Expect::Neighbour { host, ours: (20_010, 20_999) };
+        let mut leg = alone(Party { expect, ..party });
+        leg.pin(Lane::Rtp, addr("198.51.100.1:20009"));
+        assert_eq!(targets(&leg)[1], None, "another stream's");
     }
 }
