@@ -4,22 +4,48 @@
 //! A literal counts also within a word (`host-10.0.0.5`, `a10.0.0.5b`), behind a URI escape
 //! (`Replaces=77%4010.0.0.5`) and with leading zeros, for a reader outside would know it. Of more
 //! than four numbers in a chain (`1.2.3.4.5`) every four are tried, and `%201.2.3.4` is read both
-//! ways: IPv4 literals may overlap. Not seen: escaped digits or colons, names, other notations.
+//! ways: IPv4 literals may overlap. [`find_written`] sees other notations, too. Not seen: escaped
+//! digits or colons, and names that tell nothing of the address.
+
+mod forms;
+mod special;
+
+pub use special::is_local;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
 /// Every IPv4 and IPv6 literal with the octets it takes (brackets not included), in order of their
 /// beginnings. An IPv6 literal that wraps an IPv4 address (mapped, compatible, or of the well-known
-/// prefix 64:ff9b::/96) is told as that. Linear time, no allocation.
+/// prefixes 64:ff9b::/96 and 64:ff9b:1::/48, of 6to4 or ISATAP) is told as that. Linear time, no allocation.
 pub fn find_addresses(text: &[u8]) -> impl Iterator<Item = (Range<usize>, IpAddr)> + '_ {
-    let mut at = 0;
+    find(text, false)
+}
+
+/// As [`find_addresses`], and every address that is written otherwise (`10-1-2-3`, `0x0a010203`,
+/// `3.2.1.10.in-addr.arpa`, `@167838211`). Linear time, no allocation.
+pub fn find_written(text: &[u8]) -> impl Iterator<Item = (Range<usize>, IpAddr)> + '_ {
+    find(text, true)
+}
+
+fn find(text: &[u8], others: bool) -> impl Iterator<Item = (Range<usize>, IpAddr)> + '_ {
+    let (mut at, mut second) = (0, None);
     std::iter::from_fn(move || {
+        if let Some(found) = second.take() {
+            return Some(found);
+        }
         while let Some(&byte) = text.get(at) {
             let start = at;
             at += 1;
             if !(byte.is_ascii_hexdigit() || byte == b':') {
                 continue;
+            }
+            let other = if others { forms::other_at(text, start) } else { None };
+            if let Some((ip, len)) = other {
+                // `@010.1.2.3` is read in both ways.
+                let plain = v4_at(text, start).map(|(v4, n)| (start..start + n, IpAddr::V4(v4)));
+                second = plain.filter(|(range, v4)| range.len() == len && *v4 != ip);
+                return Some((start..start + len, ip));
             }
             if let Some((ip, len)) = v6_at(text, start) {
                 at = start + len;
@@ -233,11 +259,20 @@ fn scan_v6(text: &[u8]) -> Option<(Ipv6Addr, usize)> {
 /// The IPv4 address that an IPv6 one wraps, or itself.
 fn unwrapped(ip: Ipv6Addr) -> IpAddr {
     let [a, b, c, d, e, f, high, low] = ip.segments();
-    let well_known = [a, b, c, d, e, f] == [0x64, 0xff9b, 0, 0, 0, 0];
-    let compatible = [a, b, c, d, e, f] == [0; 6] && high != 0;
-    if well_known || compatible {
+    let v4 = |high: u16, low: u16| {
         let [[w, x], [y, z]] = [high.to_be_bytes(), low.to_be_bytes()];
-        return IpAddr::V4(Ipv4Addr::new(w, x, y, z));
+        IpAddr::V4(Ipv4Addr::new(w, x, y, z))
+    };
+    let well_known = [a, b] == [0x64, 0xff9b] && c <= 1;
+    let compatible = [a, b, c, d, e, f] == [0; 6] && high != 0;
+    // ISATAP (RFC 5214 §6.1), whatever the prefix.
+    let isatap = matches!(e, 0 | 0x200) && f == 0x5efe;
+    if well_known || compatible || isatap {
+        return v4(high, low);
+    }
+    // 6to4 (RFC 3056 §2).
+    if a == 0x2002 {
+        return v4(b, c);
     }
     IpAddr::V6(ip).to_canonical()
 }

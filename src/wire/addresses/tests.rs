@@ -67,6 +67,62 @@ fn a_chain_of_numbers_hides_nothing() {
     assert_eq!(ips("%201.2.3.4"), ["201.2.3.4", "1.2.3.4"]);
 }
 
+fn written(text: &str) -> Vec<String> {
+    find_written(text.as_bytes()).map(|(r, ip)| format!("{}={ip}", &text[r])).collect()
+}
+
+#[test]
+fn other_notations_are_found_where_they_hide() {
+    for (text, found) in [
+        ("host-10-17-0-21.lan", "10-17-0-21=10.17.0.21"),
+        ("ip-10-17-0-21", "10-17-0-21=10.17.0.21"),
+        ("10_17_0_21", "10_17_0_21=10.17.0.21"),
+        ("x@10%2E17%2e0%2E21", "10%2E17%2e0%2E21=10.17.0.21"),
+        ("%4010-17-0-21", "10-17-0-21=10.17.0.21"),
+        ("0x0a110015", "0x0a110015=10.17.0.21"),
+        ("at 0xA110015!", "0xA110015=10.17.0.21"),
+        ("0xa.0x11.0x0.0x15", "0xa.0x11.0x0.0x15=10.17.0.21"),
+        ("sip:101@168886293:5060", "168886293=10.17.0.21"),
+        ("http://168886293/", "168886293=10.17.0.21"),
+        ("sip:101@10.1114133", "10.1114133=10.17.0.21"),
+        ("21.0.17.10.in-addr.arpa", "21.0.17.10.in-addr.arpa=10.17.0.21"),
+        ("21.0.17.10.IN-ADDR.ARPA.", "21.0.17.10.IN-ADDR.ARPA=10.17.0.21"),
+        ("64:ff9b:1::10.17.0.21", "64:ff9b:1::10.17.0.21=10.17.0.21"),
+        ("2002:a11:15::1", "2002:a11:15::1=10.17.0.21"),
+        ("2001:db8::5efe:10.17.0.21", "2001:db8::5efe:10.17.0.21=10.17.0.21"),
+        ("10.17.0.21", "10.17.0.21=10.17.0.21"),
+        ("fd00::1", "fd00::1=fd00::1"),
+    ] {
+        assert_eq!(written(text), [found], "{text}");
+    }
+    let zone = format!("1.{}d.f.ip6.arpa", "0.".repeat(29));
+    assert_eq!(written(&zone), [format!("{zone}=fd00::1")]);
+    let both = ["010.017.0.021=8.15.0.17", "010.017.0.021=10.17.0.21"];
+    assert_eq!(written("x@010.017.0.021"), both);
+    assert_eq!(written("7-10-17-0-21"), ["7-10-17-0=7.10.17.0", "10-17-0-21=10.17.0.21"]);
+}
+
+#[test]
+fn what_is_no_address_in_another_notation_is_left_alone() {
+    for text in [
+        "168886293",
+        "+49-30-1234567",
+        "0x1f",
+        "f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
+        "2026-11-27",
+        "10-17-0",
+        "10-17_0-21",
+        "10-17-0-256",
+        "x@16888629300",
+        "sip:101@example.com",
+        "sip:101@0x",
+        "sip:101@10-gate.example",
+        "a10-17-0-21",
+    ] {
+        assert_eq!(written(text), Vec::<String>::new(), "{text}");
+    }
+}
+
 #[test]
 fn what_is_no_literal_is_left_alone() {
     for text in [
@@ -95,10 +151,13 @@ fn what_is_no_literal_is_left_alone() {
 
 #[test]
 fn time_grows_no_faster_than_the_text() {
-    for unit in ["1:", "a", "1.", ":", "::", "%40", "1.2.3.4.", "ab:cd:", "fd00::"] {
+    for unit in
+        ["1:", "a", "1.", ":", "::", "%40", "1.2.3.4.", "ab:cd:", "fd00::", "1-", "0x", "1%2E"]
+    {
         let text = unit.repeat(60_000 / unit.len());
         // Quadratic work would take minutes here.
         assert!(find_addresses(text.as_bytes()).count() <= text.len());
+        assert!(find_written(text.as_bytes()).count() <= text.len());
     }
 }
 
@@ -149,5 +208,19 @@ proptest! {
             prop_assert!(r.end <= text.len() && r.start < r.end && last <= r.start);
             last = r.start;
         }
+        let mut last = 0;
+        for (r, _) in find_written(&text) {
+            prop_assert!(r.end <= text.len() && r.start < r.end && last <= r.start);
+            last = r.start;
+        }
+    }
+
+    #[test]
+    fn what_is_found_as_a_literal_is_found_as_written(
+        ip: [u8; 4], before in "[ </=g-z]{0,3}:?", after in "[> ;,a-z%]{0,3}"
+    ) {
+        let text = format!("{before}{}{after}", Ipv4Addr::from(ip));
+        let literals: Vec<_> = find_addresses(text.as_bytes()).collect();
+        prop_assert_eq!(find_written(text.as_bytes()).collect::<Vec<_>>(), literals);
     }
 }
