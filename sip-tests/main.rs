@@ -31,6 +31,7 @@ mod hiding;
 mod hostile;
 mod identity;
 mod identity_families;
+mod leaks;
 mod limits;
 mod listed;
 mod lost_flows;

@@ -6,6 +6,7 @@ mod checks;
 mod control;
 mod diagnostic;
 mod doubts;
+mod hide;
 mod http;
 mod interface;
 mod overlay;
@@ -19,6 +20,7 @@ mod upstream;
 mod values;
 
 pub use change::Changes;
+pub use hide::{AgentShown, Hide};
 pub(crate) use rules::minute;
 pub use show::show;
 pub use types::*;

@@ -65,6 +65,7 @@ impl Config {
             timers: t,
             numbers: n,
             policy: p,
+            hide: h,
             audit: a,
             state_dir,
             http,
@@ -80,6 +81,7 @@ impl Config {
         timers(c, &running.timers, t);
         numbers(c, &running.numbers, n);
         policy(c, &running.policy, p);
+        c.now("hide.user_agent", &running.hide.user_agent, &h.user_agent);
         audit(c, &running.audit, a);
         c.keep("state.dir", &running.state_dir, state_dir);
         c.keep("http.listen", &running.http, http);

@@ -4,8 +4,8 @@
 use super::reader::{Section, Source};
 use super::{
     Audit, Config, DefaultPolicy, Diagnostic, Environment, Interface, Limits, Log, Media, Numbers,
-    Policy, Registrar, RegistrarMode, Site, Timers, UnknownBodies, Upstream, checks, control, http,
-    interface::interface, overlay, rules, upstream::upstream, values,
+    Policy, Registrar, RegistrarMode, Site, Timers, UnknownBodies, Upstream, checks, control, hide,
+    http, interface::interface, overlay, rules, upstream::upstream, values,
 };
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -85,6 +85,7 @@ fn sections(root: &DeTable<'_>, env: &Environment, hash: String, src: &mut Sourc
         timers: timers(&mut top, src),
         numbers: numbers(&mut top, src),
         policy,
+        hide: hide::hide(&mut top, src),
         audit,
         state_dir,
         http: http::http(&mut top, src),

@@ -99,6 +99,7 @@ fn rest(c: &Config, o: &mut String) -> std::fmt::Result {
         UnknownBodies::Refuse => "refuse",
     };
     writeln!(o, "unknown_bodies = \"{bodies}\"")?;
+    writeln!(o, "\n[hide]\nuser_agent = \"{}\"", c.hide.user_agent)?;
     if let Some(target) = &c.policy.emergency_target {
         writeln!(o, "\n[emergency]\ntarget = {target:?}")?;
     }

@@ -2,8 +2,8 @@
 
 use super::overlay::Override;
 use super::{
-    Audit, Config, DefaultPolicy, Diagnostic, Environment, Interface, Learn, Limits, Listen, Log,
-    Media, Numbers, Policy, Registrar, RegistrarMode, Site, Strangers, Timers, UnknownBodies,
+    Audit, Config, DefaultPolicy, Diagnostic, Environment, Hide, Interface, Learn, Limits, Listen,
+    Log, Media, Numbers, Policy, Registrar, RegistrarMode, Site, Strangers, Timers, UnknownBodies,
     parse,
 };
 use crate::ground::{Side, Transport};
@@ -104,6 +104,7 @@ impl Config {
                 rules: Vec::new(),
                 tests: Vec::new(),
             },
+            hide: Hide::default(),
             audit: Audit { dir: Some(format!("{data}/audit")), refuse_when_full: true },
             state_dir: data.to_owned(),
             http: Some(SocketAddr::from(([127, 0, 0, 1], 8060))),

@@ -4,6 +4,7 @@ mod policy;
 
 pub use policy::*;
 
+use super::Hide;
 use crate::ground::{ListenerId, Side, Transport};
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -30,6 +31,8 @@ pub struct Config {
     pub numbers: Numbers,
     /// Rules and their tests.
     pub policy: Policy,
+    /// What outsiders see of a phone's own words.
+    pub hide: Hide,
     /// Audit log.
     pub audit: Audit,
     /// Folder for bindings, keys, passwords.

@@ -3,17 +3,20 @@
 //! for the side it crosses to (`headers`, `references`, `body`, behind the `veil`). It keeps
 //! nothing between two messages and knows no transaction.
 
+mod agent;
 pub(crate) mod answer;
 pub(crate) mod body;
 pub(crate) mod check;
 pub(crate) mod facts;
 mod family;
 pub(crate) mod headers;
+mod hide;
 mod incoming;
 pub(crate) mod references;
 pub(crate) mod strip;
 mod veil;
 
+pub(crate) use hide::Leaving;
 pub(crate) use incoming::{Incoming, contact_of};
 pub(crate) use veil::{Veil, said_of_itself, set_host};
 

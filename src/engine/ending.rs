@@ -4,15 +4,15 @@
 
 use super::Engine;
 use super::analysis::body::BodyRefusal;
-use super::analysis::contact_of;
 use super::analysis::headers::foreign_routes;
+use super::analysis::{Leaving, Veil, contact_of};
 use super::calls::{Call, Fork, LegState, State};
 use super::proxy_client::{find, next_hop};
 use super::purpose::Purpose;
 use super::transactions::Answer;
 use super::world::{World, with_tag};
 use crate::audit::{EndedBy, Outcome};
-use crate::ground::{CallNo, Flow, Leg, ListenerId};
+use crate::ground::{CallNo, Flow, Leg, ListenerId, Side};
 use crate::relay::Event;
 use crate::wire::sdp::Sdp;
 use crate::wire::sip::route_set::aim;
@@ -99,7 +99,16 @@ impl Engine {
         };
         let w = &self.world;
         let flow = next_hop(self.known(), Some(call.no), &leg);
-        let (request, branch) = within(w, &method, seq, &leg, names, flow);
+        let (mut request, branch) = within(w, &method, seq, &leg, names, flow);
+        if leg.side == Side::Outside {
+            let near = match to {
+                Leg::Caller => &fork.callee,
+                Leg::Callee => &call.caller,
+            };
+            let (egress, near) = (flow.listener, near.flow.peer.ip());
+            let how = Leaving { egress, near, theirs: &[] };
+            Veil::new(w, &self.phones).hide(&mut self.out, &mut request, &how);
+        }
         self.transactions.originate(w, &mut self.out, request, branch, flow);
     }
 

@@ -164,7 +164,7 @@ impl Engine {
                     call_id: veil.far_call_id(i.call_id(), a.sender.side, side),
                     from: veil.far_name(from, side, domain),
                     to: veil.far_name(to, side, domain),
-                    contact: Some(outward_uri(&self.world, veil, a, allow, domain?)),
+                    contact: Some(outward_uri(veil, a, allow, domain?)),
                     routes: services(&self.world, &self.phones, a, self.world.upstream_name(*id)),
                     upstream: Some(*id),
                     home: None,
@@ -327,11 +327,8 @@ fn tell_unrouted(w: &World, out: &mut Outbox, a: &Attempt) {
 
 /// The Request-URI towards an upstream: as it came, but our name becomes its domain, and the
 /// number changes where the file says so.
-fn outward_uri(w: &World, veil: Veil<'_>, a: &Attempt, allow: &Allow, domain: &str) -> Uri {
-    let mut uri = a.incoming.uri.clone();
-    if veil.must_hide(&uri) || w.is_local_domain(&uri) {
-        super::analysis::set_host(&mut uri, domain);
-    }
+fn outward_uri(veil: Veil<'_>, a: &Attempt, allow: &Allow, domain: &str) -> Uri {
+    let mut uri = veil.far_uri(&a.incoming.uri, domain);
     if let Some(number) = a.parties.to.rewritten().filter(|_| !allow.keep_number) {
         uri.set_number(number);
     }

@@ -14,7 +14,7 @@ use super::streams::Streams;
 use super::world::{World, with_tag};
 use super::{Engine, Level};
 use crate::audit::{EndedBy, SecurityClass};
-use crate::ground::{Flow, Leg};
+use crate::ground::{Flow, Leg, Side};
 use crate::wire::sip::{Message, Method, Name, RejectReason};
 
 impl Engine {
@@ -177,7 +177,9 @@ impl Engine {
         [(Name::From, own, may), (Name::To, other, true)].map(|(name, first, may)| {
             let value = i.message.first(&name).unwrap_or_default();
             if let Some(known) = self.calls.known_name(p, value) {
-                return known;
+                // The display name is as the phone writes it now.
+                let own = name == Name::From && p.far.side == Side::Outside;
+                return if own { self.veil().far_display(&known) } else { known };
             }
             if !may {
                 return first;

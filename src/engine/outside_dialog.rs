@@ -3,7 +3,7 @@
 
 use super::analysis::answer::{self, Answer, challenge};
 use super::analysis::check::{check, unroutable};
-use super::analysis::{ALLOW, Incoming, Veil, facts, headers, strip};
+use super::analysis::{ALLOW, Incoming, Leaving, Veil, facts, headers, strip};
 use super::attempt::{Attempt, Route, Sender, target};
 use super::digest::Check;
 use super::ids::PassId;
@@ -120,8 +120,8 @@ impl Engine {
             far.map_or((Side::Outside, cancel.flow.listener), |l| (l.side, l.listener()));
         strip::strip(w, &mut told, cancel.side, to, &self.calls.allow(call), false);
         if to == Side::Outside {
-            let near = cancel.flow.peer.ip();
-            Veil::new(w, &self.phones).hide(&mut self.out, &mut told, by, near);
+            let how = Leaving { egress: by, near: cancel.flow.peer.ip(), theirs: &[] };
+            Veil::new(w, &self.phones).hide(&mut self.out, &mut told, &how);
         }
         told.rows(&Name::Reason).map(<[u8]>::to_vec).collect()
     }

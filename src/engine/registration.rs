@@ -5,7 +5,7 @@ use super::Engine;
 use super::analysis::answer;
 use super::analysis::body::Way;
 use super::analysis::headers::{Crossing, carry};
-use super::analysis::{Incoming, Veil, set_host};
+use super::analysis::{Incoming, Veil};
 use super::attempt::Attempt;
 use super::ids::{ServerId, UpstreamId};
 use super::phones::Registered;
@@ -71,10 +71,7 @@ impl Engine {
         let domain = upstream.domain.as_str();
         let veil = Veil::new(w, &self.phones);
         pending.seal_contacts(w, &mut request, flow);
-        let mut uri = i.uri.clone();
-        if veil.must_hide(&uri) || w.is_local_domain(&uri) {
-            set_host(&mut uri, domain);
-        }
+        let uri = veil.far_uri(&i.uri, domain);
         let far = |name: &Name| {
             veil.far_name(i.message.first(name).unwrap_or_default(), side, Some(domain))
         };

@@ -4,7 +4,7 @@
 use super::analysis::body::{BodyRefusal, Carried, Role, Way, drop_body};
 use super::analysis::headers::{foreign_routes, near_head, show_contact};
 use super::analysis::strip::{drop_own_challenges, strip};
-use super::analysis::{Veil, contact_of, said_of_itself, set_host};
+use super::analysis::{Leaving, Veil, contact_of, said_of_itself, set_host};
 use super::calls::{Calls, Face, Speaker};
 use super::ids::{PassId, UpstreamId};
 use super::phones::Phones;
@@ -157,7 +157,8 @@ impl Engine {
         let refused = self.carry_answer(&purpose, to, *flow, &mut near, &allow);
         if to == Side::Outside {
             let veil = Veil::new(&self.world, &self.phones).over(said_of_itself(response));
-            veil.hide(&mut self.out, &mut near, ingress, flow.peer.ip());
+            let how = Leaving { egress: ingress, near: flow.peer.ip(), theirs: &[] };
+            veil.hide(&mut self.out, &mut near, &how);
         }
         Some(Near { message: near, refused })
     }

@@ -17,7 +17,8 @@ use std::ops::Range;
 
 /// Every IPv4 and IPv6 literal with the octets it takes (brackets not included), in order of their
 /// beginnings. An IPv6 literal that wraps an IPv4 address (mapped, compatible, or of the well-known
-/// prefixes 64:ff9b::/96 and 64:ff9b:1::/48, of 6to4 or ISATAP) is told as that. Linear time, no allocation.
+/// prefixes 64:ff9b::/96 and 64:ff9b:1::/48, of 6to4 or ISATAP) is told as that. Linear time, no
+/// allocation.
 pub fn find_addresses(text: &[u8]) -> impl Iterator<Item = (Range<usize>, IpAddr)> + '_ {
     find(text, false)
 }

@@ -7,7 +7,7 @@ mod scrub;
 
 pub use kind::{Kind, Unreadable, is_optional, is_text};
 pub use multipart::{Part, join, split};
-pub use scrub::{names_inside, scrub, scrub_names};
+pub use scrub::{names_inside, scrub, scrub_literals, scrub_names};
 
 #[cfg(test)]
 mod tests;

@@ -168,21 +168,44 @@ impl Sdp {
 /// are not to be used (RFC 8866 §5.12).
 #[must_use]
 pub fn without_keys(body: &[u8]) -> Vec<u8> {
-    let is_key = |line: &[u8]| {
-        let after = line.trim_ascii_start().strip_prefix(b"k").map(<[u8]>::trim_ascii_start);
-        after.is_some_and(|a| a.starts_with(b"="))
-    };
+    lines_of(body, |kind, _| (kind == b'k').then(Vec::new))
+}
+
+/// A description without who made it: `u=`, `e=` and `p=` (where to ask him, RFC 8866 §5.5, §5.6)
+/// go, the user of `o=`, often a log-in or the name of a host, becomes `-` (§5.2).
+#[must_use]
+pub fn without_author(body: &[u8]) -> Vec<u8> {
+    lines_of(body, |kind, value| match kind {
+        b'u' | b'e' | b'p' => Some(Vec::new()),
+        b'o' => {
+            let value = value.trim_ascii_start();
+            let user = value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len());
+            Some([b"o=-", value.get(user..).unwrap_or_default()].concat())
+        }
+        _ => None,
+    })
+}
+
+/// Every line with its end, or what `fate` makes of its letter and its value: nothing, where that
+/// is empty. As lenient a reader as there may be: blanks around the letter and any end of a line.
+fn lines_of(body: &[u8], fate: impl Fn(u8, &[u8]) -> Option<Vec<u8>>) -> Vec<u8> {
     let mut rest = body;
     let mut out = Vec::with_capacity(body.len());
     while !rest.is_empty() {
         let end = rest.iter().position(|b| matches!(b, b'\n' | b'\r')).unwrap_or(rest.len());
         let both = rest.get(end..).is_some_and(|r| r.starts_with(b"\r\n"));
         let next = rest.len().min(end + if both { 2 } else { 1 });
-        let (line, after) = rest.split_at_checked(next).unwrap_or((rest, &[]));
-        if !is_key(line) {
-            out.extend_from_slice(line);
-        }
+        let (whole, after) = rest.split_at_checked(next).unwrap_or((rest, &[]));
+        let (line, ending) = whole.split_at_checked(end).unwrap_or((whole, &[]));
         rest = after;
+        let letter = line.trim_ascii_start().split_first();
+        let read =
+            letter.and_then(|(kind, v)| Some((*kind, v.trim_ascii_start().strip_prefix(b"=")?)));
+        match read.and_then(|(kind, value)| fate(kind, value)) {
+            Some(new) if new.is_empty() => {}
+            Some(new) => out.extend([new.as_slice(), ending].concat()),
+            None => out.extend_from_slice(whole),
+        }
     }
     out
 }

@@ -52,6 +52,7 @@ fn what_counts_at_once() {
         ("default = \"site\"", "default = \"deny\"", "policy.default"),
         ("\"999\", ", "", "policy.emergency"),
         ("# emergency = {", "emergency = {", "emergency.target"),
+        ("agent = \"pass\"", "agent = \"remove\"", "hide.user_agent"),
         ("bodies = \"scrub\"", "bodies = \"refuse\"", "policy.unknown_bodies"),
         ("+44909*", "+44908*", "rule"),
         ("strip = [\"X-*\"]", "strip = [\"Y-*\"]", "rule"),

@@ -237,11 +237,10 @@ impl Carrier<'_> {
                 self.calls.answer(self.w, self.out, call, (who, &is_phone), part)?
             }
             // OPTIONS and the like describe abilities, not a session: addresses go all the same.
-            None if way.to == Side::Outside => self.veil().scrub(&sdp::without_keys(part)),
             None => sdp::without_keys(part),
         };
         let outwards = way.to == Side::Outside;
-        Ok(if outwards { self.veil().scrub_names(&new) } else { new })
+        Ok(if outwards { self.veil().scrub(&sdp::without_author(&new)) } else { new })
     }
 
     /// What leaves and is not read: text with the inside overwritten, anything else when it names

@@ -1,10 +1,10 @@
 //! What the head of a message shows when it crosses: Via, Route, Record-Route, Contact, Call-ID,
 //! From, To. Each side sees only the gateway (house decision 6). Bodies are `body`'s.
 
-use super::Veil;
 use super::references::translate;
 use super::strip::{drop_own_credentials, strip};
 use super::veil::said_of_itself;
+use super::{Leaving, Veil};
 use crate::config::Allow;
 use crate::engine::calls::{Asker, Calls};
 use crate::engine::outbox::Outbox;
@@ -73,11 +73,12 @@ pub(crate) fn carry(
     drop_own_credentials(w, &mut far);
     let is_kin = |ip| are_kin(w, x.near, ip);
     let by = Asker { side: x.from, at: x.near, is_kin: &is_kin };
-    translate(w, veil, calls, &mut far, &by, x.domain);
+    let theirs = translate(w, veil, calls, &mut far, (&by, x.to), x.domain);
     strip(w, &mut far, x.from, x.to, x.allow, x.trusted);
     if x.to == Side::Outside {
         let veil = veil.over(said_of_itself(request));
-        veil.hide(out, &mut far, x.egress, x.near);
+        let how = Leaving { egress: x.egress, near: x.near, theirs: &theirs };
+        veil.hide(out, &mut far, &how);
     }
     (far, branch)
 }

@@ -1,4 +1,4 @@
-//! Headers that name other dialogs and parties: Refer-To, Referred-By, Reply-To, Replaces,
+//! Headers that name other dialogs and parties: Refer-To, Referred-By, Reply-To, Replaces, Join,
 //! Target-Dialog. Our Contacts become what they stand for, dialogs are named as the far side knows
 //! them.
 
@@ -9,24 +9,33 @@ use crate::engine::world::World;
 use crate::ground::Side;
 use crate::wire::sip::{Message, Name, NameAddr, unescape};
 
-/// Translates what a message from `from` says of others.
+/// Translates what a message that crosses from one side to another says of others; the headers that
+/// now name somebody of the far side in its own words.
 pub(crate) fn translate(
     w: &World,
     veil: Veil<'_>,
     calls: &Calls,
     out: &mut Message,
-    by: &Asker<'_>,
+    (by, to): (&Asker<'_>, Side),
     domain: Option<&str>,
-) {
+) -> Vec<Name> {
     let from = by.side;
+    let mut theirs = Vec::new();
     for name in [Name::ReferTo, Name::ReferredBy, Name::ReplyTo] {
         let Some(value) = out.first(&name).map(<[u8]>::to_vec) else { continue };
         let Some(mut addr) = NameAddr::parse(&value) else { continue };
-        let replaced = addr.uri.headers.as_deref().and_then(|h| far_uri_headers(calls, h, from));
+        let opened = calls.open_contact(w, &addr.uri, by);
+        let of_far_side = opened.as_ref().is_some_and(|(_, side)| *side == to);
+        if to == Side::Outside && of_far_side {
+            veil.clear(&mut addr);
+        }
+        // What the veil overwrote was written here; the dialog is named as it was written.
+        let written = NameAddr::parse(&value).and_then(|a| a.uri.headers);
+        let replaced = written.as_deref().and_then(|h| far_uri_headers(calls, h, from));
         if replaced.is_some() {
             addr.uri.headers = replaced;
         }
-        if let Some(target) = calls.open_contact(w, &addr.uri, by) {
+        if let Some((target, _)) = opened {
             let headers = addr.uri.headers.take();
             addr.uri = target;
             addr.uri.headers = headers;
@@ -35,14 +44,19 @@ pub(crate) fn translate(
         {
             set_host(&mut addr.uri, domain);
         }
-        out.set(name, addr.to_string());
-    }
-    for name in [Name::Replaces, Name::TargetDialog] {
-        let Some(value) = out.text(&name).map(str::to_owned) else { continue };
-        if let Some(far) = far_dialog(calls, &value, from) {
-            out.set(name, far);
+        out.set(name.clone(), addr.to_string());
+        if of_far_side {
+            theirs.push(name);
         }
     }
+    for name in [Name::Replaces, Name::TargetDialog, Name::parse("Join")] {
+        let Some(value) = out.text(&name).map(str::to_owned) else { continue };
+        if let Some(far) = far_dialog(calls, &value, from) {
+            out.set(name.clone(), far);
+            theirs.push(name);
+        }
+    }
+    theirs
 }
 
 /// `Replaces=…` among a Refer-To's URI headers (escaped, RFC 3891 §9.1), in the far side's words;

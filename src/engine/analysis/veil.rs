@@ -1,51 +1,21 @@
 //! What outsiders may see of the inside: nothing but our own names (house decision 6). It answers
-//! which address is hidden, and overwrites what a message says of one.
+//! which address and which name is hidden, and overwrites what a text says of one. Whole messages
+//! are `hide`'s.
 
 use super::incoming::contact_of;
-use super::strip::{is_private, matches};
-use crate::audit::{Record, SecurityClass};
-use crate::engine::outbox::Outbox;
 use crate::engine::phones::Phones;
 use crate::engine::seal::Role;
 use crate::engine::world::{World, host_text};
-use crate::ground::{ListenerId, Side};
-use crate::wire::addresses::{find_addresses, find_names, is_within};
+use crate::ground::Side;
+use crate::wire::addresses::{find_names, find_written, is_within};
 use crate::wire::body;
-use crate::wire::sip::{Message, Name, NameAddr, Scheme, Uri, Via};
+use crate::wire::sip::{Message, Name, NameAddr, Params, Scheme, Uri, Via};
 use std::net::IpAddr;
-
-/// Headers whose inside addresses are overwritten, as in `X-*` and `Geolocation`; any other header
-/// with one is removed. Phones name themselves in Alert-Info and Call-Info where only the
-/// parameters matter (`answer-after=0`).
-const OVERWRITTEN: [Name; 21] = [
-    Name::From,
-    Name::To,
-    Name::Contact,
-    Name::ReferTo,
-    Name::ReferredBy,
-    Name::ReplyTo,
-    Name::PAssertedIdentity,
-    Name::PPreferredIdentity,
-    Name::RemotePartyId,
-    Name::Diversion,
-    Name::HistoryInfo,
-    Name::UserAgent,
-    Name::Server,
-    Name::Subject,
-    Name::Warning,
-    Name::Reason,
-    Name::Replaces,
-    Name::SubscriptionState,
-    // Without it nobody reads the body.
-    Name::ContentType,
-    Name::AlertInfo,
-    Name::CallInfo,
-];
 
 /// Between the site and everybody else.
 #[derive(Clone, Copy)]
 pub(crate) struct Veil<'a> {
-    w: &'a World,
+    pub(super) w: &'a World,
     phones: &'a Phones,
     /// What the sender of one message says it is; hidden in that message and in no other.
     own: Own,
@@ -74,35 +44,52 @@ impl<'a> Veil<'a> {
         Self { own, ..self }
     }
 
-    /// An address that outsiders must not see: of an inside network, or one that a phone sends
-    /// from.
+    /// An address that outsiders must not see: of an inside network, one that a phone sends from,
+    /// or one that means something within a site only.
     pub(crate) fn is_hidden(&self, ip: IpAddr) -> bool {
+        self.is_known(ip) || self.w.net().is_local(ip)
+    }
+
+    /// An address of an inside network, or of a phone.
+    pub(super) fn is_known(&self, ip: IpAddr) -> bool {
         let net = self.w.net();
         let phone = || self.phones.are_at(ip) || self.own.contains(&Some(ip));
         net.is_inside(ip) || phone() && !net.is_shown(ip)
     }
 
-    /// A host that may not be shown outside: ours, an inside address, or one of an inside domain.
+    /// A host that may not be shown outside: ours, an inside address however it is written, or one
+    /// of an inside domain.
     pub(crate) fn must_hide(&self, uri: &Uri) -> bool {
-        match uri.host_ip() {
-            Some(ip) => self.w.net().is_our_address(ip) || self.is_hidden(ip),
-            None => self.domains().iter().any(|d| is_within(uri.host.as_bytes(), d)),
+        let host = uri.host.as_bytes();
+        let hidden = |ip| self.w.net().is_our_address(ip) || self.is_hidden(ip);
+        if uri.host_ip().is_some_and(hidden) {
+            return true;
+        }
+        if self.domains().iter().any(|d| is_within(host, d)) {
+            return true;
+        }
+        // Names that hold no digit hold no address.
+        host.iter().any(u8::is_ascii_digit) && {
+            let written = [b"@", host].concat();
+            find_written(&written).any(|(_, ip)| self.is_hidden(ip))
         }
     }
 
-    fn domains(&self) -> &'a [String] {
+    pub(super) fn domains(&self) -> &'a [String] {
         &self.w.config().site.inside_domains
     }
 
-    fn names_a_host(&self, text: &[u8]) -> bool {
-        find_names(text, self.domains()).next().is_some()
+    /// Whether a text names an inside address or host.
+    pub(crate) fn is_told_in(&self, text: &[u8]) -> bool {
+        find_written(text).any(|(_, ip)| self.is_hidden(ip))
+            || find_names(text, self.domains()).next().is_some()
     }
 
     /// Call-ID as the far side sees it: sealed when it names a host of the inside, or any address.
     pub(crate) fn far_call_id(&self, call_id: &str, from: Side, to: Side) -> String {
         let names_a_host = |id: &[u8]| {
-            let address = find_addresses(id).next().is_some();
-            id.contains(&b'@') || address || self.names_a_host(id)
+            let address = find_written(id).next().is_some();
+            id.contains(&b'@') || address || find_names(id, self.domains()).next().is_some()
         };
         if from == Side::Inside && to == Side::Outside && names_a_host(call_id.as_bytes()) {
             return self.w.sealer().seal(Role::CallId, call_id.as_bytes());
@@ -111,26 +98,81 @@ impl<'a> Veil<'a> {
     }
 
     /// A From or To value as the far side sees it: a host that names us, or an inside address,
-    /// becomes the far side's domain.
+    /// becomes the far side's domain; what else it says of the inside is overwritten. The tag is
+    /// the dialog's.
     pub(crate) fn far_name(&self, value: &[u8], to: Side, domain: Option<&str>) -> Vec<u8> {
-        let Some(domain) = domain.filter(|_| to == Side::Outside) else { return value.to_vec() };
-        match NameAddr::parse(value) {
-            Some(mut name) if self.must_hide(&name.uri) => {
-                set_host(&mut name.uri, domain);
-                name.to_string().into_bytes()
-            }
-            Some(_) | None => value.to_vec(),
+        if to == Side::Inside {
+            return value.to_vec();
         }
+        let Some(mut name) = NameAddr::parse(value) else { return self.scrub(value) };
+        let host = self.must_hide(&name.uri);
+        if !host && !self.is_told_in(value) {
+            return value.to_vec();
+        }
+        if host {
+            match domain {
+                Some(domain) => set_host(&mut name.uri, domain),
+                None => name.uri.host = self.shown_address(),
+            }
+        }
+        self.clear(&mut name);
+        let user = name.uri.user.as_deref().map(|u| self.scrub_literals(u));
+        name.uri.user = user;
+        name.to_string().into_bytes()
+    }
+
+    /// A Request-URI as the far side sees it: where it names us or the inside, `domain` takes the
+    /// host's place, and what its other parts say of the inside is overwritten.
+    pub(crate) fn far_uri(&self, uri: &Uri, domain: &str) -> Uri {
+        let mut name = NameAddr::of(uri.clone());
+        if self.must_hide(uri) || self.w.is_local_domain(uri) {
+            set_host(&mut name.uri, domain);
+        }
+        if self.is_told_in(name.uri.to_string().as_bytes()) {
+            self.clear(&mut name);
+            name.uri.user = name.uri.user.as_deref().map(|u| self.scrub_literals(u));
+        }
+        name.uri
+    }
+
+    /// A name that was hidden before, under a display name that may be new.
+    pub(crate) fn far_display(&self, value: &[u8]) -> Vec<u8> {
+        let Some(mut name) = NameAddr::parse(value).filter(|_| self.is_told_in(value)) else {
+            return value.to_vec();
+        };
+        self.clear(&mut name);
+        name.to_string().into_bytes()
+    }
+
+    /// Overwrites what a name says of the inside, but for user and host of its URI and its tag.
+    pub(crate) fn clear(&self, name: &mut NameAddr) {
+        let clear = |text: &str| String::from_utf8_lossy(&self.scrub(text.as_bytes())).into_owned();
+        name.display = name.display.as_deref().map(clear);
+        name.uri.headers = name.uri.headers.as_deref().map(clear);
+        let params = |params: &mut Params| {
+            for (key, value) in &mut params.0 {
+                if !key.eq_ignore_ascii_case("tag") {
+                    *value = value.as_deref().map(|v| clear(v).into());
+                }
+            }
+        };
+        params(&mut name.uri.params);
+        params(&mut name.params);
     }
 
     /// Text with every hidden address and every host name of the inside overwritten.
     pub(crate) fn scrub(&self, text: &[u8]) -> Vec<u8> {
-        self.scrub_names(&body::scrub(text, |ip| self.is_hidden(ip), &self.shown_address()))
+        let shown = self.shown_address();
+        let text = body::scrub(text, |ip| self.is_hidden(ip), &shown);
+        body::scrub_names(&text, self.domains(), &shown)
     }
 
-    /// Text with every host name of the inside overwritten.
-    pub(crate) fn scrub_names(&self, text: &[u8]) -> Vec<u8> {
-        body::scrub_names(text, self.domains(), &self.shown_address())
+    /// A user part, in which dashes stand between digits of a number.
+    fn scrub_literals(&self, user: &str) -> String {
+        let shown = self.shown_address();
+        let text = body::scrub_literals(user.as_bytes(), |ip| self.is_hidden(ip), &shown);
+        let text = body::scrub_names(&text, self.domains(), &shown);
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// Whether octets that are no text name the inside all the same.
@@ -139,77 +181,12 @@ impl<'a> Veil<'a> {
     }
 
     /// The address outside parties know us by.
-    fn shown_address(&self) -> String {
+    pub(super) fn shown_address(&self) -> String {
         let interfaces = self.w.net().interfaces();
         let outside = interfaces.iter().find(|i| i.side == Side::Outside);
         let any = outside.or_else(|| interfaces.first());
         any.map(|i| host_text(i.advertised())).unwrap_or_default()
     }
-
-    /// The last check: no inside address or host name leaves in a head, nor in a reason phrase.
-    /// `near` is the sender's own address. The digest's own `uri=` cannot be touched (README
-    /// "Limits"), and the far side told us its Route itself.
-    pub(crate) fn hide(
-        &self,
-        out: &mut Outbox,
-        message: &mut Message,
-        egress: ListenerId,
-        near: IpAddr,
-    ) {
-        let near_hidden = !self.w.net().is_shown(near);
-        let shown = host_text(self.w.net().advertised(egress).ip());
-        let hidden = |ip| self.is_hidden(ip) || near_hidden && ip == near;
-        let tells =
-            |text: &[u8]| find_addresses(text).any(|(_, ip)| hidden(ip)) || self.names_a_host(text);
-        let overwritten = |text: &[u8]| {
-            body::scrub_names(&body::scrub(text, hidden, &shown), self.domains(), &shown)
-        };
-        if !message.is_request() && tells(message.phrase()) {
-            let phrase = overwritten(message.phrase());
-            message.set_status(message.status(), &String::from_utf8_lossy(&phrase));
-        }
-        let mut found: Vec<(Name, Option<Vec<Vec<u8>>>)> = Vec::new();
-        for (name, value) in message.all() {
-            if !tells(value) || is_untouched(name) {
-                continue;
-            }
-            if found.iter().any(|(n, _)| n == name) {
-                continue;
-            }
-            let location = is_location(name);
-            let kept = OVERWRITTEN.contains(name) || is_private(name) || location;
-            // `cid:` must go on naming the part whose Content-ID was scrubbed (RFC 6442 §4.1).
-            let row = |row| if location { overwritten(&self.scrub(row)) } else { overwritten(row) };
-            let new = kept.then(|| message.rows(name).map(row).collect());
-            found.push((name.clone(), new));
-        }
-        for (name, new) in found {
-            let Some(rows) = new else {
-                message.remove(&name);
-                let detail = format!("{} named an inside address", name.as_str());
-                let class = SecurityClass::LeakRemoved;
-                out.record(Record::Security { class, source: None, count: 1, detail });
-                continue;
-            };
-            let mut rows = rows.into_iter();
-            message.set(name.clone(), rows.next().unwrap_or_default());
-            for row in rows {
-                message.push_back(name.clone(), row);
-            }
-        }
-    }
-}
-
-/// What hiding never changes: the far side's own words, which it knows its request and its dialog
-/// by (of ours in them, [`Veil::far_call_id`] and our name on that side say nothing), and digests.
-fn is_untouched(name: &Name) -> bool {
-    let digest = matches!(name, Name::Authorization | Name::ProxyAuthorization);
-    digest || matches!(name, Name::Via | Name::Route | Name::RecordRoute | Name::CallId)
-}
-
-/// Where a caller is, for emergency services above all (RFC 6442).
-fn is_location(name: &Name) -> bool {
-    matches("Geolocation", name.as_str())
 }
 
 /// Sets a URI's host to a domain; the port goes with the old host.

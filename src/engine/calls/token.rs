@@ -208,8 +208,8 @@ impl Calls {
     }
 
     /// What a Contact of ours stands for: the far party's own. It opens for whom it was shown to,
-    /// on his side: at that address, or where he has moved to.
-    pub(crate) fn open_contact(&self, w: &World, uri: &Uri, by: &Asker<'_>) -> Option<Uri> {
+    /// on his side: at that address, or where he has moved to. With it, the side it stands on.
+    pub(crate) fn open_contact(&self, w: &World, uri: &Uri, by: &Asker<'_>) -> Option<(Uri, Side)> {
         let user = uri.user.as_deref().filter(|u| is_shaped(u))?;
         let token = Token::open(w.sealer(), Role::Contact, user)?;
         let call = self.table.by_token(token.call)?;
@@ -224,10 +224,11 @@ impl Calls {
         if side != by.side || !(token.peer == by.at || follows || (by.is_kin)(token.peer)) {
             return None;
         }
-        match token.leg {
-            Leg::Caller => call.caller.contact.clone(),
-            Leg::Callee => token.fork(call).and_then(|f| f.callee.contact.clone()),
-        }
+        let leg = match token.leg {
+            Leg::Caller => &call.caller,
+            Leg::Callee => &token.fork(call)?.callee,
+        };
+        leg.contact.clone().map(|contact| (contact, leg.side))
     }
 
     /// The other leg's Call-ID of the dialog that `Replaces` (or the like) names on `side`.

@@ -46,10 +46,17 @@ impl Offered {
     }
 
     /// As the phone wrote it, with what the registrar says of it.
-    fn shown(&self, listed: Option<NameAddr>, seconds: u64) -> NameAddr {
+    fn shown(&self, w: &World, listed: Option<NameAddr>, seconds: u64) -> NameAddr {
         let mut shown = listed.unwrap_or_else(|| self.contact.clone());
         shown.uri = self.contact.uri.clone();
         shown.params.set("expires", Some(&seconds.to_string()));
+        // So are the GRUUs that were made of its instance (RFC 5627 §4.2).
+        let own = self.contact.params.get("+sip.instance").unwrap_or_default();
+        let own = own.trim_matches(|c| matches!(c, '"' | '<' | '>'));
+        let sealed = w.sealer().instance(own);
+        for (_, value) in shown.params.0.iter_mut().filter(|(_, v)| v.is_some()) {
+            *value = value.as_deref().map(|v| v.replace(&sealed, own).into());
+        }
         for (name, value) in &self.contact.params.0 {
             // Its own name of itself, as it wrote it (RFC 5626 §4.1).
             if name.eq_ignore_ascii_case("+sip.instance") || shown.params.get(name).is_none() {
@@ -173,14 +180,14 @@ impl Phones {
         if listed.is_empty() {
             for offered in &pending.contacts {
                 if let Some((_, seconds)) = granted.get(offered.key.as_str()) {
-                    near.push_back(Name::Contact, offered.shown(None, *seconds).to_string());
+                    near.push_back(Name::Contact, offered.shown(w, None, *seconds).to_string());
                 }
             }
         }
         for contact in listed {
             let user = contact.uri.user.as_deref().unwrap_or_default();
             let shown = match granted.get(user) {
-                Some((offered, seconds)) => Some(offered.shown(Some(contact), *seconds)),
+                Some((offered, seconds)) => Some(offered.shown(w, Some(contact), *seconds)),
                 None => self.listed(w, pending, contact),
             };
             if let Some(shown) = shown {

@@ -3,7 +3,9 @@
 
 use crate::config::{Config, Interface, Listener, Upstream};
 use crate::ground::{Flow, ListenerId, Side, Transport};
+use crate::wire::addresses::is_local;
 use crate::wire::sip::Uri;
+use ipnet::IpNet;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -14,6 +16,8 @@ pub(crate) struct Net {
     listeners: Vec<Listener>,
     interfaces: Vec<Interface>,
     upstreams: BTreeSet<IpAddr>,
+    /// Where upstreams send from.
+    sources: Vec<IpNet>,
 }
 
 impl Net {
@@ -22,6 +26,7 @@ impl Net {
             listeners: config.listeners(),
             interfaces: config.interfaces.clone(),
             upstreams: config.upstreams.iter().map(|u| u.address.ip()).collect(),
+            sources: config.upstreams.iter().flat_map(|u| u.sources.iter().copied()).collect(),
         }
     }
 
@@ -95,6 +100,18 @@ impl Net {
         }
         let own = self.interfaces.iter().any(|i| i.side == Side::Inside && i.address == ip);
         own || self.closest(Side::Inside, ip) > self.closest(Side::Outside, ip)
+    }
+
+    /// True for an address that means something within a site only, unless the outside is where it
+    /// is known to mean something: what outside interfaces and upstreams list.
+    pub(crate) fn is_local(&self, ip: IpAddr) -> bool {
+        let outside = || self.sources.iter().any(|n| n.contains(&ip)) || self.is_listed_outside(ip);
+        is_local(ip) && !self.is_shown(ip) && !outside()
+    }
+
+    /// A default route lists nothing.
+    fn is_listed_outside(&self, ip: IpAddr) -> bool {
+        self.closest(Side::Outside, ip) > 1
     }
 
     /// True for an address that outsiders know anyway.

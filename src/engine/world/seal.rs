@@ -5,6 +5,7 @@ use aes_siv::KeyInit;
 use aes_siv::siv::Aes256Siv;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
 
 /// What a token is for; authenticated, so that one role's token never opens as another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,6 +67,26 @@ impl Sealer {
         out
     }
 
+    /// Another instance id in place of a phone's own (RFC 5626 §4.1): a UUID (RFC 9562 §5.8) that
+    /// is the same for the same phone as long as the oldest key is kept.
+    #[must_use]
+    pub fn instance(&self, own: &str) -> String {
+        let mut h = Sha256::new();
+        if let Some((_, key)) = self.keys.last() {
+            h.update(key);
+        }
+        h.update(b"portreeve instance");
+        h.update(own.to_ascii_lowercase());
+        let digest: [u8; 32] = h.finalize().into();
+        let mut bits = digest.iter().take(16).fold(0_u128, |bits, b| bits << 8 | u128::from(*b));
+        bits &= !(0xf << 76 | 0x3 << 62);
+        bits |= 0x8 << 76 | 0x2 << 62;
+        let hex = format!("{bits:032x}");
+        let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default();
+        let [a, b, c, d, e] = [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)];
+        format!("urn:uuid:{a}-{b}-{c}-{d}-{e}")
+    }
+
     /// Opens; `None`: not ours, tampered with, or another role.
     #[must_use]
     pub fn open(&self, role: Role, token: &str) -> Option<Vec<u8>> {
@@ -101,6 +122,23 @@ mod tests {
         assert_eq!(s.open(Role::CallId, &old), Some(b"abc@10.0.0.1".to_vec()));
         assert_eq!(Sealer::new(&[(2, [8; 64])]).open(Role::Contact, &token), None);
         assert!(!format!("{s:?}").contains('7'));
+    }
+
+    #[test]
+    fn an_instance_is_another_uuid_for_the_life_of_a_phone() {
+        let own = "urn:uuid:00000000-0000-1000-8000-0004F2A1B2C3";
+        let sealed = sealer().instance(own);
+        assert_eq!(sealed, sealer().instance(&own.to_lowercase()));
+        // A newer key in front changes no name.
+        let newer = Sealer::new(&[(3, [8; 64]), (2, [7; 64]), (1, [9; 64])]);
+        assert_eq!(sealed, newer.instance(own));
+        assert_ne!(sealed, Sealer::new(&[(1, [8; 64])]).instance(own));
+        assert_ne!(sealed, sealer().instance("urn:uuid:00000000-0000-1000-8000-0004F2A1B2C4"));
+        assert!(!sealed.to_lowercase().contains("0004f2a1b2c3"));
+        let groups: Vec<usize> = sealed["urn:uuid:".len()..].split('-').map(str::len).collect();
+        assert_eq!(groups, [8, 4, 4, 4, 12], "{sealed}");
+        assert_eq!(sealed.as_bytes()[9 + 14], b'8', "{sealed}");
+        assert!(b"89ab".contains(&sealed.as_bytes()[9 + 19]), "{sealed}");
     }
 
     proptest! {

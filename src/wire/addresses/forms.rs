@@ -1,6 +1,6 @@
 //! Addresses written otherwise than as literals: with dashes or escaped dots (`host-10-1-2-3`), in
-//! hexadecimal (`0x0a010203`), as a name of reverse DNS (`3.2.1.10.in-addr.arpa`), and, where a host
-//! stands, in any of the forms that `inet_aton` reads (`@167838211`, `@10.66051`, `@012.1.2.3`).
+//! hexadecimal (`0x0a010203`), as a name of reverse DNS (`3.2.1.10.in-addr.arpa`), and, where a
+//! host stands, in any form that `inet_aton` reads (`@167838211`, `@10.66051`, `@012.1.2.3`).
 
 use super::{before, scan_v4};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -25,7 +25,9 @@ pub(super) fn other_at(text: &[u8], at: usize) -> Option<(IpAddr, usize)> {
     if !rest.first()?.is_ascii_digit() {
         return None;
     }
-    let host = matches!(before(text, at, 1), Some(b'@'))
+    let escaped = text.get(at.saturating_sub(3)..at) == Some(b"%40");
+    let host = escaped
+        || before(text, at, 1) == Some(b'@')
         || before(text, at, 1) == Some(b'/') && before(text, at, 2) == Some(b'/');
     let hex = rest.get(1).is_some_and(|b| b.eq_ignore_ascii_case(&b'x'))
         && before(text, at, 1) != Some(b'.');

@@ -1,7 +1,7 @@
 //! Text in which the inside is named: told, and overwritten. Which addresses and domains are inside
 //! is the caller's word.
 
-use crate::wire::addresses::{find_addresses, find_names};
+use crate::wire::addresses::{find_addresses, find_names, find_written};
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::ops::Range;
@@ -9,13 +9,29 @@ use std::ops::Range;
 /// Times a text is looked through: what was overwritten can change how its neighbours read.
 const PASSES: usize = 3;
 
-/// Overwrites every address literal for which `hidden` says so; the brackets of an IPv6 literal go
-/// with it, so `shown` is written as a URI's host is.
+/// Overwrites every address, however it is written, for which `hidden` says so; the brackets of an
+/// IPv6 literal go with it, so `shown` is written as a URI's host is.
 #[must_use]
 pub fn scrub(body: &[u8], hidden: impl Fn(IpAddr) -> bool, shown: &str) -> Vec<u8> {
+    let found = |text: &[u8]| -> Vec<Range<usize>> {
+        find_written(text).filter(|(_, ip)| hidden(*ip)).map(|(range, _)| range).collect()
+    };
+    overwritten(body, found, shown)
+}
+
+/// As [`scrub`], of literals only: for user parts, where numbers are written with dashes.
+#[must_use]
+pub fn scrub_literals(body: &[u8], hidden: impl Fn(IpAddr) -> bool, shown: &str) -> Vec<u8> {
+    let found = |text: &[u8]| -> Vec<Range<usize>> {
+        find_addresses(text).filter(|(_, ip)| hidden(*ip)).map(|(range, _)| range).collect()
+    };
+    overwritten(body, found, shown)
+}
+
+fn overwritten(body: &[u8], find: impl Fn(&[u8]) -> Vec<Range<usize>>, shown: &str) -> Vec<u8> {
     let mut text = body.to_vec();
     for _ in 0..PASSES {
-        match scrubbed(&text, &hidden, shown) {
+        match scrubbed(&text, find(&text), shown) {
             Some(new) if new != text => text = new,
             Some(_) | None => break,
         }
@@ -24,12 +40,13 @@ pub fn scrub(body: &[u8], hidden: impl Fn(IpAddr) -> bool, shown: &str) -> Vec<u
 }
 
 /// One pass; `None`: there was nothing to hide.
-fn scrubbed(text: &[u8], hidden: &impl Fn(IpAddr) -> bool, shown: &str) -> Option<Vec<u8>> {
-    let mut found = find_addresses(text).filter(|(_, ip)| hidden(*ip)).peekable();
-    found.peek()?;
+fn scrubbed(text: &[u8], found: Vec<Range<usize>>, shown: &str) -> Option<Vec<u8>> {
+    if found.is_empty() {
+        return None;
+    }
     let mut out = Vec::with_capacity(text.len());
     let mut at = 0;
-    for (range, _) in found {
+    for range in found {
         // Within a chain of numbers literals overlap: the first hidden one takes its octets.
         if range.start < at {
             continue;
@@ -67,7 +84,7 @@ pub fn scrub_names(body: &[u8], domains: &[String], shown: &str) -> Vec<u8> {
 #[must_use]
 pub fn names_inside(octets: &[u8], hidden: impl Fn(IpAddr) -> bool, domains: &[String]) -> bool {
     let names = |text: &[u8]| {
-        find_addresses(text).any(|(_, ip)| hidden(ip)) || find_names(text, domains).next().is_some()
+        find_written(text).any(|(_, ip)| hidden(ip)) || find_names(text, domains).next().is_some()
     };
     let narrow = if octets.contains(&0) {
         let letters: Vec<u8> = octets.iter().copied().filter(|b| *b != 0).collect();
