@@ -14,7 +14,7 @@ use portreeve::relay::stream::{Stream, Verdict};
 use portreeve::relay::{Expect, Leg, LegConfig, Party, StreamId};
 use portreeve::wire::addresses::find_addresses;
 use portreeve::wire::demux::{Kind, classify};
-use portreeve::wire::rtcp::overwrite_cname;
+use portreeve::wire::rtcp::overwrite_names;
 use portreeve::wire::sdp::{Place, Sdp};
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
@@ -55,11 +55,11 @@ fn main() {
     }
     time("classify, RTCP of 40 octets", || is_media(classify(black_box(RTCP))));
     time("CNAME looked at and kept", || {
-        overwrite_cname(black_box(&mut rtcp), &[7; 32], outside).into()
+        overwrite_names(black_box(&mut rtcp), &[7; 32], &[], outside).into()
     });
     time("CNAME overwritten", || {
         rtcp.copy_from_slice(black_box(RTCP));
-        overwrite_cname(&mut rtcp, &[7; 32], |_| true).into()
+        overwrite_names(&mut rtcp, &[7; 32], &[], |_| true).into()
     });
     time("addresses in 440 octets", || find_addresses(black_box(OFFER)).count() as u64);
     time("SDP of 440 octets read", || Sdp::parse(black_box(OFFER)).is_ok().into());

@@ -90,7 +90,9 @@ impl Options {
         let inside = config.interfaces.iter().filter(|i| i.side == Side::Inside);
         let networks =
             inside.flat_map(|i| i.networks.iter().copied().chain([i.address.into()])).collect();
-        Self { workers: config.media.workers, cname: Some(CnameGuard::new(networks, key)) }
+        let domains = config.site.inside_domains.clone();
+        let cname = Some(CnameGuard::new(networks, domains, key));
+        Self { workers: config.media.workers, cname }
     }
 }
 

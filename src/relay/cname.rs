@@ -1,30 +1,34 @@
-//! Which CNAMEs may not leave the site, and their new names (RFC 3550 §6.5.1: a CNAME is often
-//! `user@host`, with the phone's own address). It decides; `wire::rtcp` rewrites in place.
+//! What clear RTCP may not say outside, and what stands in its place (RFC 3550 §6.5.1: a CNAME is
+//! often `user@host`, with the phone's own address). It decides; `wire::rtcp` rewrites in place.
 
+use crate::wire::addresses::is_local;
 use crate::wire::rtcp;
 use ipnet::IpNet;
 use std::fmt;
 use std::net::IpAddr;
 
-/// Hides inside addresses in clear RTCP. SRTCP cannot be read: a stated limit.
+/// Hides inside addresses and hosts in clear RTCP. SRTCP cannot be read: a stated limit.
 #[derive(Clone)]
 pub struct CnameGuard {
     networks: Vec<IpNet>,
+    domains: Vec<String>,
     key: [u8; 32],
 }
 
 impl CnameGuard {
-    /// `networks`: the inside ones (an interface's own address may be one of 32 bits). `key` names
-    /// a participant the same way for the whole call, and tells others nothing.
+    /// `networks`: the inside ones (an interface's own address may be one of 32 bits); `domains`:
+    /// those whose hosts are inside, in small letters. `key` names a participant the same way for
+    /// the whole call, and tells others nothing.
     #[must_use]
-    pub fn new(networks: Vec<IpNet>, key: [u8; 32]) -> Self {
-        Self { networks, key }
+    pub fn new(networks: Vec<IpNet>, domains: Vec<String>, key: [u8; 32]) -> Self {
+        Self { networks, domains, key }
     }
 
-    /// Overwrites every CNAME in `packet` that names an inside address: one of the networks, the
-    /// packet's own source, or one that only means something within a site. True: it did.
+    /// Overwrites every text in `packet` that names a host of the domains or an inside address: one
+    /// of the networks, the packet's own source, or one that only means something within a site.
+    /// True: it did.
     pub fn hide(&self, packet: &mut [u8], from: IpAddr) -> bool {
-        rtcp::overwrite_cname(packet, &self.key, |ip| {
+        rtcp::overwrite_names(packet, &self.key, &self.domains, |ip| {
             ip == from || is_local(ip) || self.networks.iter().any(|n| n.contains(&ip))
         })
     }
@@ -37,27 +41,13 @@ impl fmt::Debug for CnameGuard {
     }
 }
 
-/// Private, carrier-grade NAT (RFC 6598), link-local, loopback and unique local addresses: a phone
-/// behind a NAT names one that no configured network holds.
-fn is_local(ip: IpAddr) -> bool {
-    match ip.to_canonical() {
-        IpAddr::V4(v4) => {
-            let [a, b, ..] = v4.octets();
-            v4.is_private()
-                || v4.is_link_local()
-                || v4.is_loopback()
-                || (a == 100 && (64..128).contains(&b))
-        }
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn guard() -> CnameGuard {
-        CnameGuard::new(vec!["203.0.113.0/24".parse().unwrap()], [7; 32])
+        let domains = vec!["corp.example".to_owned()];
+        CnameGuard::new(vec!["203.0.113.0/24".parse().unwrap()], domains, [7; 32])
     }
 
     /// An SDES packet with this CNAME behind an empty receiver report.
@@ -90,10 +80,16 @@ mod tests {
             "x@192.168.1.20",
             "x@100.64.3.2",
             "x@fd00::1",
+            "101@pc-7.corp.example",
+            "PC7.Corp.Example",
+            "x@10-0-0-4.local",
+            "4.0.0.10.in-addr.arpa",
         ] {
             assert!(hidden(inside), "{inside}");
         }
-        for outside in ["", "a1b2c3d4", "101@192.0.2.9", "x@100.63.0.1", "x@2001:db8::1"] {
+        for outside in
+            ["", "a1b2c3d4", "101@192.0.2.9", "x@100.63.0.1", "x@2001:db8::1", "x@pc.example"]
+        {
             assert!(!hidden(outside), "{outside}");
         }
     }

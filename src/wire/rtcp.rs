@@ -1,6 +1,7 @@
-//! RTCP (RFC 3550 §6): told from RTP, read for its reports, and one edit in place: an SDES item
-//! that names an inside address (by custom the CNAME) is overwritten at equal length. Nothing else
-//! is ever changed, and nothing is allocated: it runs for each packet.
+//! RTCP (RFC 3550 §6): told from RTP, read for its reports, and one edit in place: what names an
+//! inside address or host in source descriptions (by custom the CNAME), in the reason of a BYE or
+//! in an APP packet is overwritten at equal length. Nothing else is ever changed, and nothing is
+//! allocated: it runs for each packet.
 
 mod report;
 mod xr;
@@ -8,12 +9,17 @@ mod xr;
 pub use report::{Report, ReportBlock, SenderInfo, reports};
 pub use xr::VoipMetrics;
 
-use super::addresses::find_addresses;
+use super::addresses::{find_names, find_written};
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
+use std::ops::Range;
 
 /// Source descriptions (RFC 3550 §6.5).
 const SDES: u8 = 202;
+/// Goodbye (§6.6).
+const BYE: u8 = 203;
+/// Application-defined (§6.7).
+const APP: u8 = 204;
 /// The item that ends a chunk.
 const END: u8 = 0;
 /// A private item: its first octet is a length, not text.
@@ -47,18 +53,31 @@ fn packets(compound: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Overwrites every SDES text that names an address for which `inside` says so, by characters
-/// derived from `key` and the old text: stable for a participant, opaque to others, and never an
-/// address themselves. True: something changed.
-pub fn overwrite_cname(packet: &mut [u8], key: &[u8; 32], inside: impl Fn(IpAddr) -> bool) -> bool {
+/// Overwrites every text that names an address for which `inside` says so, or a host of one of
+/// `domains`: SDES items and BYE reasons whole, by characters derived from `key` and the old text
+/// (stable for a participant, opaque to others, never an address themselves); of an APP packet what
+/// names it. True: something changed.
+pub fn overwrite_names(
+    packet: &mut [u8],
+    key: &[u8; 32],
+    domains: &[String],
+    inside: impl Fn(IpAddr) -> bool,
+) -> bool {
+    let told = |text: &[u8]| {
+        let address = find_written(text).find(|(_, ip)| inside(*ip)).map(|(range, _)| range);
+        address.or_else(|| find_names(text, domains).next())
+    };
     let mut changed = false;
     let mut at = 0;
     while let Some(len) = packet.get(at..).and_then(length) {
         let Some(sub) = packet.get_mut(at..at + len) else { break };
-        if sub.get(1) == Some(&SDES) {
-            let chunks = sub.first().map_or(0, |b| b & 0x1f);
-            changed |= chunks_of(sub, chunks, key, &inside);
-        }
+        let count = sub.first().map_or(0, |b| b & 0x1f);
+        changed |= match sub.get(1) {
+            Some(&SDES) => chunks_of(sub, count, key, &told),
+            Some(&BYE) => reason_of(sub, count, key, &told),
+            Some(&APP) => content_of(sub, key, &told),
+            Some(_) | None => false,
+        };
         at += len;
     }
     changed
@@ -69,7 +88,7 @@ fn chunks_of(
     sdes: &mut [u8],
     chunks: u8,
     key: &[u8; 32],
-    inside: &impl Fn(IpAddr) -> bool,
+    told: &impl Fn(&[u8]) -> Option<Range<usize>>,
 ) -> bool {
     let mut changed = false;
     let mut at = 4;
@@ -85,12 +104,48 @@ fn chunks_of(
             let range = at + 2..at + 2 + usize::from(len);
             let Some(text) = sdes.get_mut(range.clone()) else { return changed };
             let text = if kind == PRIV { text.get_mut(1..).unwrap_or_default() } else { text };
-            if find_addresses(text).any(|(_, ip)| inside(ip)) {
+            if told(text).is_some() {
                 overwrite(text, key);
                 changed = true;
             }
             at = range.end;
         }
+    }
+    changed
+}
+
+/// Why somebody leaves (RFC 3550 §6.6): behind the sources, its length before it.
+fn reason_of(
+    bye: &mut [u8],
+    sources: u8,
+    key: &[u8; 32],
+    told: &impl Fn(&[u8]) -> Option<Range<usize>>,
+) -> bool {
+    let at = 4 + 4 * usize::from(sources);
+    let Some(&len) = bye.get(at) else { return false };
+    // A length that does not fit is none: then what is there is looked at.
+    let end = (at + 1 + usize::from(len)).min(bye.len());
+    let text = bye.get_mut(at + 1..end).unwrap_or_default();
+    if told(text).is_none() {
+        return false;
+    }
+    overwrite(text, key);
+    true
+}
+
+/// What an application says behind its name of four letters (RFC 3550 §6.7).
+fn content_of(
+    app: &mut [u8],
+    key: &[u8; 32],
+    told: &impl Fn(&[u8]) -> Option<Range<usize>>,
+) -> bool {
+    let mut rest = app.get_mut(12..).unwrap_or_default();
+    let mut changed = false;
+    while let Some(range) = told(rest) {
+        overwrite(rest.get_mut(range.clone()).unwrap_or_default(), key);
+        changed = true;
+        // Literals may overlap: what was overwritten is no address, and is passed again.
+        rest = rest.get_mut(range.start + 1..).unwrap_or_default();
     }
     changed
 }

@@ -495,7 +495,7 @@ fn streams_spread_over_the_threads() {
 #[test]
 fn rtcp_that_leaves_the_site_names_no_inside_host() {
     let (a, b) = (Phone::new("127.0.0.2"), Phone::new("127.0.0.3"));
-    let cname = Some(CnameGuard::new(Vec::new(), [1; 32]));
+    let cname = Some(CnameGuard::new(Vec::new(), Vec::new(), [1; 32]));
     let relay = Relay::start(&Options { workers: 1, cname }).unwrap();
     let host = own_host();
     let parties = [a.party(Expect::Exact), b.party(Expect::Exact)];

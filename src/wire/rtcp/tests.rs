@@ -1,4 +1,5 @@
 use super::*;
+use crate::wire::addresses::find_addresses;
 use proptest::prelude::*;
 use rtcp_types::prelude::*;
 use rtcp_types::{
@@ -99,7 +100,7 @@ fn reports_are_read() {
 fn an_inside_name_is_overwritten_at_equal_length_and_stable() {
     let before = compound("101@10.17.0.21", "102@198.51.100.3");
     let mut a = before.clone();
-    assert!(overwrite_cname(&mut a, &KEY, inside));
+    assert!(overwrite_names(&mut a, &KEY, &[], inside));
     assert_eq!(a.len(), before.len());
     assert!(is_rtcp(&a) && find_addresses(&a).all(|(_, ip)| !inside(ip)));
     let (old, new) = (texts(&before), texts(&a));
@@ -110,15 +111,15 @@ fn an_inside_name_is_overwritten_at_equal_length_and_stable() {
     assert_eq!(old[1..], new[1..], "nothing else changes");
 
     let mut again = before.clone();
-    overwrite_cname(&mut again, &KEY, inside);
+    overwrite_names(&mut again, &KEY, &[], inside);
     assert_eq!(a, again);
     let mut other_key = before.clone();
-    overwrite_cname(&mut other_key, &[8; 32], inside);
+    overwrite_names(&mut other_key, &[8; 32], &[], inside);
     assert_ne!(a, other_key);
     let mut other_name = compound("102@10.17.0.21", "102@198.51.100.3");
-    overwrite_cname(&mut other_name, &KEY, inside);
+    overwrite_names(&mut other_name, &KEY, &[], inside);
     assert_ne!(a, other_name);
-    assert!(!overwrite_cname(&mut a, &KEY, inside), "nothing is left to hide");
+    assert!(!overwrite_names(&mut a, &KEY, &[], inside), "nothing is left to hide");
 }
 
 #[test]
@@ -128,15 +129,73 @@ fn every_item_is_looked_at() {
             .add_item(SdesItem::builder(SdesItem::CNAME, "x"))
             .add_item(SdesItem::builder(kind, "a@10.1.1.1"));
         let mut packet = written(&Sdes::builder().add_chunk(chunk));
-        assert!(overwrite_cname(&mut packet, &KEY, inside), "{kind}");
+        assert!(overwrite_names(&mut packet, &KEY, &[], inside), "{kind}");
         assert!(find_addresses(&packet).all(|(_, ip)| !inside(ip)), "{kind}");
     }
     let private = SdesItem::builder(SdesItem::PRIV, "host 10.1.1.1").prefix(b"vendor".as_slice());
     let mut packet = written(&Sdes::builder().add_chunk(SdesChunk::builder(1).add_item(private)));
-    assert!(overwrite_cname(&mut packet, &KEY, inside));
+    assert!(overwrite_names(&mut packet, &KEY, &[], inside));
     assert_eq!(texts(&packet).len(), 1, "a private item keeps its form");
     let mut v6 = compound("x@fd00::1", "y");
-    assert!(overwrite_cname(&mut v6, &KEY, |ip| ip.to_string() == "fd00::1"));
+    assert!(overwrite_names(&mut v6, &KEY, &[], |ip| ip.to_string() == "fd00::1"));
+}
+
+/// One packet of a kind: its count, what stands behind the header.
+fn packet(kind: u8, count: u8, content: &[u8]) -> Vec<u8> {
+    let mut content = content.to_vec();
+    content.resize(content.len().next_multiple_of(4), 0);
+    let words = u8::try_from(content.len() / 4).unwrap();
+    [&[0x80 | count, kind, 0, words], content.as_slice()].concat()
+}
+
+/// A receiver report without blocks, then `last`.
+fn behind_a_report(last: Vec<u8>) -> Vec<u8> {
+    [packet(201, 0, &[0, 0, 0, 9]), last].concat()
+}
+
+fn bye(reason: &str) -> Vec<u8> {
+    let len = u8::try_from(reason.len()).unwrap();
+    behind_a_report(packet(203, 1, &[&[0, 0, 0, 9, len], reason.as_bytes()].concat()))
+}
+
+fn app(content: &[u8]) -> Vec<u8> {
+    behind_a_report(packet(204, 0, &[b"\0\0\0\x09qtsi", content].concat()))
+}
+
+#[test]
+fn reasons_and_applications_name_nothing_of_the_inside() {
+    let domains = ["corp.example".to_owned()];
+    for text in
+        ["teardown by 10.17.0.21", "pc7.corp.example", "x 10-17-0-21", "0x0a110015", "10.17.0.21"]
+    {
+        for before in [bye(text), app(text.as_bytes()), app(format!("\u{1}\0{text}\0").as_bytes())]
+        {
+            let mut after = before.clone();
+            assert!(overwrite_names(&mut after, &KEY, &domains, inside), "{text}");
+            assert_eq!(after.len(), before.len());
+            assert_eq!(after[..16], before[..16], "headers and sources stay");
+            assert!(find_written(&after).all(|(_, ip)| !inside(ip)), "{text}");
+            assert!(find_names(&after, &domains).next().is_none(), "{text}");
+            assert!(!overwrite_names(&mut after, &KEY, &domains, inside), "{text}");
+        }
+    }
+    for before in
+        [bye("camera malfunction"), bye("at 198.51.100.3"), app(b"\x0a\x11\0\x15"), bye("")]
+    {
+        let mut after = before.clone();
+        assert!(!overwrite_names(&mut after, &KEY, &domains, inside));
+        assert_eq!(after, before);
+    }
+    // Of an application's octets only those go that name somebody.
+    let mut after = app(b"abc 10.17.0.21 xyz 1.10.17.0.21");
+    assert!(overwrite_names(&mut after, &KEY, &domains, inside));
+    assert!(after.windows(4).any(|w| w == b"abc "));
+    assert!(after.windows(4).any(|w| w == b" xyz"));
+    // Lengths that lie.
+    let mut lying = bye("at 10.17.0.21");
+    lying[8 + 8] = 255;
+    assert!(overwrite_names(&mut lying, &KEY, &domains, inside));
+    assert!(find_addresses(&lying).all(|(_, ip)| !inside(ip)));
 }
 
 #[test]
@@ -144,7 +203,7 @@ fn names_of_any_length_are_hidden() {
     for len in [10, 63, 64, 65, 200, 255] {
         let name = format!("{}10.17.0.21", "x".repeat(len - 10));
         let mut packet = compound(&name, "y");
-        assert!(overwrite_cname(&mut packet, &KEY, inside), "{len}");
+        assert!(overwrite_names(&mut packet, &KEY, &[], inside), "{len}");
         assert!(find_addresses(&packet).all(|(_, ip)| !inside(ip)), "{len}");
         assert_eq!(texts(&packet)[0].1.len(), len);
     }
@@ -158,7 +217,7 @@ fn a_chunk_that_lies_about_its_length_is_left_alone() {
         let mut packet = whole.clone();
         packet[at] = value;
         let before = packet.clone();
-        assert!(!overwrite_cname(&mut packet, &KEY, inside), "{at}");
+        assert!(!overwrite_names(&mut packet, &KEY, &[], inside), "{at}");
         assert_eq!(packet, before);
     }
 }
@@ -184,7 +243,7 @@ proptest! {
         }
         packet.truncate(packet.len() - cut.index(packet.len()) / 4);
         let before = packet.clone();
-        let changed = overwrite_cname(&mut packet, &KEY, inside);
+        let changed = overwrite_names(&mut packet, &KEY, &[], inside);
         prop_assert_eq!(changed, packet != before);
         prop_assert_eq!(packet.len(), before.len());
         prop_assert_eq!(is_rtcp(&packet), is_rtcp(&before));
@@ -195,10 +254,10 @@ proptest! {
     fn no_input_panics(mut packet: Vec<u8>) {
         let _ = is_rtcp(&packet);
         reports(&packet, |_| {});
-        overwrite_cname(&mut packet, &KEY, |_| true);
+        overwrite_names(&mut packet, &KEY, &[], |_| true);
         if let Some(kind) = packet.get_mut(1) {
             *kind = 202;
         }
-        overwrite_cname(&mut packet, &KEY, |_| true);
+        overwrite_names(&mut packet, &KEY, &[], |_| true);
     }
 }
