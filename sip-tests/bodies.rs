@@ -214,6 +214,34 @@ fn what_hides_its_octets_is_415_both_ways_and_what_has_no_type_400() {
 }
 
 #[test]
+fn what_no_two_readers_split_alike_is_415_both_ways() {
+    let text = "--a\r\nContent-Transfer-Encoding: base64\r\n\r\nMTAuMTcuMC4yMQ==\r\n--a--\r\n";
+    for kind in
+        ["multipart/mixed", "Multipart/Mixed;boundary=b;boundary=a", "multipart/x;boundary=\"a"]
+    {
+        for outwards in [true, false] {
+            let refused = once(outwards, "MESSAGE", &body(kind, text)).expect_err("unclear");
+            assert_eq!(refused, 415, "{kind}");
+        }
+    }
+}
+
+#[test]
+fn a_message_within_the_body_hides_nothing_from_us_outwards() {
+    let cpim = |row: &str| {
+        body(
+            "message/cpim",
+            format!("From: <im:a@b>\r\n\r\nContent-Type: text/plain\r\n{row}\r\n\r\nhi"),
+        )
+    };
+    for row in ["Content-Transfer-Encoding: base64", "content-encoding : gzip"] {
+        assert_eq!(once(true, "MESSAGE", &cpim(row)).expect_err("hidden"), 415, "{row}");
+        assert!(once(false, "MESSAGE", &cpim(row)).is_ok(), "inwards every type passes");
+    }
+    assert!(once(true, "MESSAGE", &cpim("Content-Transfer-Encoding: 8bit")).is_ok());
+}
+
+#[test]
 fn a_description_is_judged_whatever_its_name() {
     for (kind, outwards) in
         [("text/plain", true), ("application/octet-stream", true), ("image/png", false)]

@@ -5,7 +5,7 @@ mod kind;
 mod multipart;
 mod scrub;
 
-pub use kind::{Kind, Unreadable, is_optional, is_text};
+pub use kind::{Kind, Unreadable, hides_a_part, is_optional, is_text};
 pub use multipart::{Part, join, split};
 pub use scrub::{names_inside, scrub, scrub_literals, scrub_names};
 

@@ -160,10 +160,18 @@ impl Carrier<'_> {
             Kind::Multipart { boundary } => {
                 self.parts(octets, boundary, message, way, carried).map(Some)
             }
+            // Two readers would split it in two ways, and one of them find what is encoded.
+            Kind::Unknown if is_multipart(content.name) => {
+                let why = "multipart: no clear boundary".to_owned();
+                Err(BodyRefusal { session: true, ..unsupported(why) })
+            }
             Kind::Scrub | Kind::QualityReport | Kind::Pass | Kind::Unknown
                 if way.to == Side::Inside =>
             {
                 Ok(None)
+            }
+            Kind::Scrub if body::hides_a_part(content.name, octets) => {
+                Err(unreadable(Unreadable::Encoded, Some(content.name)))
             }
             Kind::Scrub => Ok(Some(self.veil().scrub(octets))),
             // A report has been renamed on its way here; elsewhere nobody has, and it names calls.
@@ -247,6 +255,9 @@ impl Carrier<'_> {
     /// nothing of it.
     fn outwards(&self, content: &Content<'_>, plain: bool) -> Result<Option<Vec<u8>>, BodyRefusal> {
         let Content { name, octets, .. } = content;
+        if body::hides_a_part(name, octets) {
+            return Err(unreadable(Unreadable::Encoded, Some(name)));
+        }
         if body::is_text(name, octets) || plain && !octets.contains(&0) {
             return Ok(Some(self.veil().scrub(octets)));
         }
@@ -265,6 +276,10 @@ impl Carrier<'_> {
 fn unnamed(content: &Content<'_>) -> BodyRefusal {
     let name = content.name;
     unsupported(format!("body type {name} is not read (`bodies` of a rule would allow it)"))
+}
+
+fn is_multipart(content_type: &str) -> bool {
+    essence(content_type).get(..10).is_some_and(|f| f.eq_ignore_ascii_case("multipart/"))
 }
 
 /// The type without its parameters.

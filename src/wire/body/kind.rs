@@ -142,6 +142,23 @@ pub fn is_text(content_type: &str, octets: &[u8]) -> bool {
     named && !octets.contains(&0)
 }
 
+/// Whether a message within the body (`message/cpim`, `message/rfc822`) says of a part of itself
+/// that an encoding hides its octets.
+#[must_use]
+pub fn hides_a_part(content_type: &str, octets: &[u8]) -> bool {
+    let of_messages = content_type.trim_start().get(..8);
+    if !of_messages.is_some_and(|family| family.eq_ignore_ascii_case("message/")) {
+        return false;
+    }
+    octets.split(|b| *b == b'\n').any(|line| {
+        let (name, value) = line.split_at(memchr::memchr(b':', line).unwrap_or(0));
+        let encoding = ["content-transfer-encoding", "content-encoding"];
+        let value = value.get(1..).unwrap_or_default().trim_ascii();
+        encoding.iter().any(|e| name.trim_ascii().eq_ignore_ascii_case(e.as_bytes()))
+            && !is_plain(value)
+    })
+}
+
 /// The one boundary of 1–70 characters (RFC 2046 §5.1.1). Two, or a quote that does not end, could
 /// be read in two ways: `None`.
 fn boundary(params: &str) -> Option<String> {
