@@ -41,7 +41,9 @@ fn find(text: &[u8], others: bool) -> impl Iterator<Item = (Range<usize>, IpAddr
             if !(byte.is_ascii_hexdigit() || byte == b':') {
                 continue;
             }
-            let other = if others { forms::other_at(text, start) } else { None };
+            // Each of them begins with a digit, or is of single digits with dots between them.
+            let may = byte.is_ascii_digit() || text.get(at) == Some(&b'.');
+            let other = if others && may { forms::other_at(text, start) } else { None };
             if let Some((ip, len)) = other {
                 // `@010.1.2.3` is read in both ways.
                 let plain = v4_at(text, start).map(|(v4, n)| (start..start + n, IpAddr::V4(v4)));
