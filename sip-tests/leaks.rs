@@ -494,6 +494,26 @@ fn where_the_outside_is_a_private_network_its_addresses_are_no_secret() {
     lab.end();
 }
 
+#[test]
+fn neighbours_of_a_private_upstream_are_of_the_outside() {
+    let mut lab = Lab::edge_with(|c| {
+        c.upstreams[0].address = "192.168.77.10:5060".parse().expect("an address");
+        c.upstreams[0].sources = vec!["192.168.77.10/32".parse().expect("a network")];
+    });
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    let pbx = Ua::new(lab.outside("192.168.77.10:5060"), "200");
+    let text = "192.168.77.5 192.168.78.5 10.17.0.21";
+    let message =
+        phone.request_to(&mut lab, "MESSAGE", "sip:200@192.168.77.5").typed("text/plain", text);
+    lab.send(phone.at, message);
+    let got = lab.expect(pbx.at, "MESSAGE");
+    assert_eq!(got.body, "192.168.77.5 203.0.113.1 203.0.113.1");
+    assert_eq!(got.uri(), "sip:200@192.168.77.5");
+    lab.send(pbx.at, answer(&got, 200, "m"));
+    lab.expect(phone.at, "200");
+    lab.end();
+}
+
 /// The instance id of a Contact.
 fn instance(contact: &str) -> &str {
     let (_, after) = contact.split_once("+sip.instance=\"<").expect("an instance");

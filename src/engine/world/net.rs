@@ -103,10 +103,26 @@ impl Net {
     }
 
     /// True for an address that means something within a site only, unless the outside is where it
-    /// is known to mean something: what outside interfaces and upstreams list.
+    /// is known to mean something: what outside interfaces and upstreams list, and the neighbours
+    /// of their own addresses, where the outside is a private network, too.
     pub(crate) fn is_local(&self, ip: IpAddr) -> bool {
-        let outside = || self.sources.iter().any(|n| n.contains(&ip)) || self.is_listed_outside(ip);
+        let outside = || {
+            self.sources.iter().any(|n| n.contains(&ip))
+                || self.is_listed_outside(ip)
+                || self.is_beside(ip)
+        };
         is_local(ip) && !self.is_shown(ip) && !outside()
+    }
+
+    /// In one subnet, of the usual length, with an upstream or an outside interface.
+    fn is_beside(&self, ip: IpAddr) -> bool {
+        let outside = self.interfaces.iter().filter(|i| i.side == Side::Outside);
+        let own = outside.flat_map(|i| [i.address, i.advertised()]);
+        own.chain(self.upstreams.iter().copied()).any(|known| match (known, ip) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => a.octets()[..3] == b.octets()[..3],
+            (IpAddr::V6(a), IpAddr::V6(b)) => a.segments()[..4] == b.segments()[..4],
+            (IpAddr::V4(_) | IpAddr::V6(_), _) => false,
+        })
     }
 
     /// A default route lists nothing.
