@@ -340,6 +340,13 @@ fn who_asks_a_hundred_times_at_once_is_answered_once(stage: &Stage) {
     let all = answer(stage, &asked);
     assert_eq!(all.matches("HTTP/1.1 200 OK").count(), 1);
     assert!(all.contains("connection: close"), "{all}");
+    let (shares, _, code) = stage.command(&["status", "--shares"]);
+    for resource in ["calls", "connections", "buffers", "http"] {
+        assert!(shares.contains(resource) && code == Some(0), "{shares}");
+    }
+    assert_eq!(stage.metric("portreeve_share_places{resource=\"http\"}"), Some(64.0));
+    let total = stage.metric("portreeve_share_places{resource=\"connections\"}");
+    assert_eq!(total, Some(2_000.0));
 }
 
 fn it_goes_on(stage: &Stage) {

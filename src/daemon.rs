@@ -136,7 +136,7 @@ pub fn start(config: Config, observer: Observer, service: Service) -> Result<Han
     };
     let listeners = config.listeners();
     let (inlet, arrivals) = inlet();
-    let streams = Streams::new(listeners.clone(), &config.limits, inlet.clone());
+    let streams = Streams::new(&config, inlet.clone());
     let mut sockets = Vec::new();
     for l in &listeners {
         sockets.push(listen(*l, &config, &streams, &inlet)?);

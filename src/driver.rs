@@ -18,36 +18,9 @@ pub mod stream;
 pub mod udp;
 
 use crate::ground::{ConnId, Flow};
-use crate::policy::quota::Quota;
 use crate::wire::sip::Refusal;
 use bytes::Bytes;
 use inlet::Place;
-use std::hash::Hash;
-
-/// How what is shared stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ShareUse {
-    /// What is held.
-    pub used: u64,
-    /// What there is, the reserve included.
-    pub total: u64,
-    /// The source or user that holds most, and how much.
-    pub fullest: Option<(String, u64)>,
-    /// How often somebody found none, or had to give his.
-    pub refused: u64,
-}
-
-impl ShareUse {
-    /// As a quota has it.
-    pub fn of<K: Copy + Eq + Hash + Ord>(quota: &Quota<K>, refused: u64) -> Self {
-        Self {
-            used: quota.used() as u64,
-            total: quota.shares().total as u64,
-            fullest: quota.fullest().map(|(name, held)| (name, held as u64)),
-            refused,
-        }
-    }
-}
 
 /// What the sockets hand to the event loop.
 #[derive(Debug)]

@@ -46,6 +46,8 @@ const GOODBYE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 struct Shared {
     table: Arc<SessionTable>,
+    /// The loopback port's.
+    readers: Room,
     asks: mpsc::Sender<Ask>,
     reloader: Arc<Reloader>,
 }
@@ -63,6 +65,7 @@ impl Control {
     pub(super) fn start(
         path: &str,
         table: Arc<SessionTable>,
+        readers: Room,
         asks: mpsc::Sender<Ask>,
         reloader: Arc<Reloader>,
     ) -> io::Result<Self> {
@@ -72,7 +75,7 @@ impl Control {
             room: Room::new(CONNECTIONS, LIFE),
             own: rustix::process::geteuid().as_raw(),
         };
-        let app = router().with_state(Arc::new(Shared { table, asks, reloader }));
+        let app = router().with_state(Arc::new(Shared { table, readers, asks, reloader }));
         let (stop, mut stopped) = watch::channel(false);
         let task = tokio::spawn(async move {
             let app = app.into_make_service_with_connect_info::<Peer>();

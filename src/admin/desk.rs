@@ -5,7 +5,6 @@ use super::guests::Room;
 use super::{Control, Metrics, loopback};
 use crate::daemon::reload::Reloader;
 use crate::daemon::{Ask, Observed, SessionTable};
-use crate::driver::ShareUse;
 use crate::driver::interfaces::{Attached, Link, attached};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -77,12 +76,6 @@ impl Desk {
         Ok(at)
     }
 
-    /// How the places of connections to the loopback port stand.
-    #[must_use]
-    pub fn shares(&self) -> ShareUse {
-        self.room.shares()
-    }
-
     /// Watches whether this machine still has these addresses.
     pub fn watch(&self, addresses: Vec<IpAddr>) {
         self.runtime.spawn(watch(self.table.clone(), addresses));
@@ -99,7 +92,7 @@ impl Desk {
         reloader: Arc<Reloader>,
     ) -> io::Result<Control> {
         let _here = self.runtime.enter();
-        Control::start(path, self.table.clone(), asks, reloader)
+        Control::start(path, self.table.clone(), self.room.clone(), asks, reloader)
     }
 }
 

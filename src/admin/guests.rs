@@ -2,8 +2,10 @@
 //! reads nothing, or connects again and again, takes a place from others of his kind and nothing
 //! else. It knows of HTTP where a request's head ends.
 
-use crate::driver::ShareUse;
-use crate::policy::quota::{Holder, Quota, Room as Answer, Shares, Source};
+use crate::engine::Stats;
+use crate::engine::stats::{Places, ShareCount};
+use crate::ground::Side;
+use crate::policy::quota::{Holder, Quota, Resource, Room as Answer, ShareView, Shares, Source};
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future as _;
 use std::io;
@@ -37,7 +39,7 @@ struct Book {
     guests: HashMap<u64, Known>,
     /// Who has not asked yet; the oldest first.
     mute: BTreeSet<u64>,
-    refused: u64,
+    displaced: u64,
 }
 
 /// Places for so many connections.
@@ -60,7 +62,7 @@ impl Room {
             places: Quota::new(Shares { total: places, per_source: places, per_user: places }),
             guests: HashMap::new(),
             mute: BTreeSet::new(),
-            refused: 0,
+            displaced: 0,
         };
         Self { book: Arc::new(Mutex::new(book)), free: Arc::default(), life }
     }
@@ -71,9 +73,16 @@ impl Room {
     }
 
     /// How the places stand.
-    pub(super) fn shares(&self) -> ShareUse {
+    pub(super) fn shares(&self) -> ShareView {
+        self.book().places.view(Resource::Http)
+    }
+
+    /// The same for the metrics, with who had to go. Readers stand on this machine: inside.
+    pub(super) fn count_into(&self, stats: &mut Stats) {
         let book = self.book();
-        ShareUse::of(&book.places, book.refused)
+        let count = ShareCount { refused: 0, displaced: book.displaced };
+        stats.now.places[Resource::Http as usize] = Places::of(&book.places);
+        stats.shares[Resource::Http as usize][Side::Inside.index()] = count;
     }
 
     /// A place, as soon as there is one.
@@ -119,11 +128,11 @@ impl Book {
     }
 
     fn make_room(&mut self, peer: IpAddr) {
-        self.refused += 1;
         let answer = self.places.ask(&Holder::Unproved(Source::of(peer)), true, 1);
         let Answer::Instead(oldest) = answer else { return };
         let first = self.mute.first().copied().unwrap_or(oldest);
         if let Some(known) = self.guests.remove(&first) {
+            self.displaced += 1;
             // His place is free when he is gone, and he goes when he hears it.
             let _ = known.go.send(());
         }
@@ -353,7 +362,11 @@ mod tests {
             assert_eq!(gone.await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
             asked.write_all(b"x").await.unwrap();
             let shares = room.shares();
-            assert_eq!((shares.used, shares.total, shares.refused), (2, 2, 1));
+            assert_eq!((shares.used, shares.total), (2, 2));
+            let mut stats = Stats::default();
+            room.count_into(&mut stats);
+            let [inside, _] = stats.shares[Resource::Http as usize];
+            assert_eq!(inside, ShareCount { refused: 0, displaced: 1 });
         });
     }
 

@@ -32,6 +32,7 @@ const LIFE: Duration = Duration::from_secs(15);
 struct Shared {
     table: Arc<SessionTable>,
     metrics: Arc<Metrics>,
+    room: Room,
     /// Held by whoever writes all metrics down: between two of these, others are answered.
     pen: Mutex<()>,
 }
@@ -52,7 +53,7 @@ pub(super) async fn serve(
         .route("/metrics", get(show_metrics))
         .route("/live", get(live))
         .route("/ready", get(ready))
-        .with_state(Arc::new(Shared { table, metrics, pen: Mutex::new(()) }))
+        .with_state(Arc::new(Shared { table, metrics, room: room.clone(), pen: Mutex::new(()) }))
         .layer(from_fn(host::is_ours))
         .layer(map_response(once));
     let door = Door { listener, room };
@@ -98,7 +99,9 @@ async fn show_metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     shared.table.settled().await;
     let pen = shared.pen.lock().await;
     yield_now().await;
-    let text = shared.metrics.render(&shared.table.report());
+    let mut report = shared.table.report();
+    shared.room.count_into(&mut report.stats);
+    let text = shared.metrics.render(&report);
     drop(pen);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }

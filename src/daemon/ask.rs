@@ -187,7 +187,9 @@ impl EventLoop {
 
     /// The engine's tables, and the drivers'.
     fn shares(&self) -> Vec<ShareView> {
-        self.engine.shares()
+        let mut all = self.engine.shares();
+        all.extend(self.streams.shares());
+        all
     }
 
     fn hang_up(&mut self, call: CallNo, by: &str, now: Now) -> bool {
@@ -237,8 +239,10 @@ impl EventLoop {
     /// What only the loop knows, for the session table.
     pub(super) fn figures(&self, now: Now) -> Figures {
         let c = &self.config;
+        let mut stats = self.engine.stats(now);
+        self.streams.count_into(&mut stats);
         let report = Report {
-            stats: self.engine.stats(now),
+            stats,
             connections: self.streams.len() as u64,
             dropped: self.sockets.iter().flatten().map(SipSocket::dropped).sum(),
             calls_limit: c.limits.calls as u64,

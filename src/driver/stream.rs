@@ -8,12 +8,13 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use super::Arrival;
 use super::inlet::Inlet;
 use super::udp::canonical;
-use super::{Arrival, ShareUse};
-use crate::config::{Limits, Listener};
-use crate::ground::{ConnId, Flow, ListenerId, Transport};
-use crate::policy::quota::Holder;
+use crate::config::{Config, Limits, Listener};
+use crate::engine::Stats;
+use crate::ground::{ConnId, Flow, ListenerId, Side, Transport};
+use crate::policy::quota::{Holder, ShareView};
 use bytes::Bytes;
 use connection::WRITTEN;
 use std::io;
@@ -42,16 +43,19 @@ pub fn listen(at: SocketAddr) -> io::Result<TcpListener> {
 #[derive(Clone, Debug)]
 pub struct Streams {
     table: Arc<Mutex<Table>>,
-    listeners: Arc<Vec<Listener>>,
+    listeners: Arc<Vec<(Listener, Side)>>,
     inlet: Inlet,
 }
 
 impl Streams {
     /// None open yet.
     #[must_use]
-    pub fn new(listeners: Vec<Listener>, limits: &Limits, inlet: Inlet) -> Self {
-        let table = Arc::new(Mutex::new(Table::new(limits)));
-        Self { table, listeners: Arc::new(listeners), inlet }
+    pub fn new(config: &Config, inlet: Inlet) -> Self {
+        let side = |l: &Listener| config.interfaces.get(l.interface).map(|i| i.side);
+        let sided = |l: Listener| Some((l, side(&l)?));
+        let listeners = Arc::new(config.listeners().into_iter().filter_map(sided).collect());
+        let table = Arc::new(Mutex::new(Table::new(&config.limits)));
+        Self { table, listeners, inlet }
     }
 
     /// How many may be open from now on; those that are stay.
@@ -78,8 +82,22 @@ impl Streams {
 
     /// How the places of connections stand, and the octets held for them.
     #[must_use]
-    pub fn shares(&self) -> [ShareUse; 2] {
+    pub fn shares(&self) -> [ShareView; 2] {
         self.table().shares()
+    }
+
+    /// The same for the metrics, with what was done for want of room.
+    pub fn count_into(&self, stats: &mut Stats) {
+        self.table().count_into(stats);
+    }
+
+    fn listener(&self, id: ListenerId) -> Option<(Listener, Side)> {
+        self.listeners.iter().find(|(l, _)| l.id == id).copied()
+    }
+
+    /// A listener with its side; one that nobody knows faces strangers.
+    fn sided(&self, id: ListenerId) -> (ListenerId, Side) {
+        (id, self.listener(id).map_or(Side::Outside, |(_, side)| side))
     }
 
     /// Accepts until the event loop is gone.
@@ -97,7 +115,8 @@ impl Streams {
     }
 
     fn take(&self, stream: TcpStream, peer: SocketAddr, listener: ListenerId) {
-        let Some((conn, bells)) = self.table().enter(peer, listener, true) else { return };
+        let sided = self.sided(listener);
+        let Some((conn, bells)) = self.table().enter(peer, sided, true) else { return };
         let flow = Flow { listener, transport: Transport::Tcp, peer, conn: Some(conn) };
         tokio::spawn(self.clone().run(stream, flow, bells, true));
     }
@@ -124,7 +143,7 @@ impl Streams {
         }
         let new = match flow.conn {
             Some(_) => None,
-            None => table.enter(flow.peer, flow.listener, false),
+            None => table.enter(flow.peer, self.sided(flow.listener), false),
         };
         let Some((conn, bells)) = new else {
             drop(table);
@@ -132,7 +151,7 @@ impl Streams {
         };
         table.push(conn, bytes);
         drop(table);
-        let local = self.listeners.iter().find(|l| l.id == flow.listener).map(|l| l.bind.ip());
+        let local = self.listener(flow.listener).map(|(l, _)| l.bind.ip());
         tokio::spawn(self.clone().connect(Flow { conn: Some(conn), ..flow }, local, bells));
     }
 

@@ -15,8 +15,11 @@ pub(super) async fn shares(State(shared): State<Arc<Shared>>) -> Response {
     if standing.is_still() {
         return refused(StatusCode::SERVICE_UNAVAILABLE, &standing.to_string());
     }
-    let Some(all) = ask(&shared, PATIENCE, Ask::Shares).await else { return mute() };
-    let counts = shared.table.report().stats.shares;
+    let Some(mut all) = ask(&shared, PATIENCE, Ask::Shares).await else { return mute() };
+    all.push(shared.readers.shares());
+    let mut stats = shared.table.report().stats;
+    shared.readers.count_into(&mut stats);
+    let counts = stats.shares;
     let row = |view: &ShareView| {
         let [inside, outside] = counts[view.resource as usize];
         let (who, holds) = view.fullest.clone().unzip();

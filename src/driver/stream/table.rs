@@ -4,9 +4,10 @@
 
 use super::outlet::Outlet;
 use crate::config::Limits;
-use crate::driver::ShareUse;
-use crate::ground::{ConnId, ListenerId};
-use crate::policy::quota::{Full, Holder, Quota, Room, Shares, Source};
+use crate::engine::Stats;
+use crate::engine::stats::{Places, ShareCount};
+use crate::ground::{ConnId, ListenerId, Side};
+use crate::policy::quota::{Full, Holder, Quota, Resource, Room, ShareView, Shares, Source};
 use bytes::Bytes;
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -47,6 +48,7 @@ pub(super) struct Bells {
 struct Conn {
     listener: ListenerId,
     peer: SocketAddr,
+    side: Side,
     stage: Stage,
     holder: Holder,
     outlet: Outlet,
@@ -55,6 +57,13 @@ struct Conn {
     /// What of both is counted.
     counted: usize,
     bells: Arc<Bells>,
+}
+
+/// What may be wanting.
+#[derive(Clone, Copy, Debug)]
+enum Want {
+    Place,
+    Octets,
 }
 
 /// What a connection's writer does next.
@@ -76,9 +85,9 @@ pub(super) struct Table {
     silent: HashMap<Source, BTreeSet<ConnId>>,
     places: Quota<ConnId>,
     octets: Quota<ConnId>,
-    /// Connections that found no place or had to give theirs; likewise for want of octets, and
-    /// messages that were lost.
-    refused: [u64; 2],
+    /// What was done for want of places, and of octets, by side. A message that was lost is refused
+    /// octets.
+    counts: [[ShareCount; 2]; 2],
 }
 
 fn places(limits: &Limits) -> Shares {
@@ -95,7 +104,7 @@ impl Table {
             silent: HashMap::new(),
             places: Quota::new(places(limits)),
             octets: Quota::new(Shares::percent(OCTETS, SHARE)),
-            refused: [0; 2],
+            counts: Default::default(),
         }
     }
 
@@ -107,17 +116,38 @@ impl Table {
         self.open.len()
     }
 
-    /// Connections, and octets held for them.
-    pub(super) fn shares(&self) -> [ShareUse; 2] {
-        [(&self.places, self.refused[0]), (&self.octets, self.refused[1])]
-            .map(|(quota, refused)| ShareUse::of(quota, refused))
+    /// Connections, and octets held for them: who holds most, too.
+    pub(super) fn shares(&self) -> [ShareView; 2] {
+        [self.places.view(Resource::Connections), self.octets.view(Resource::Buffers)]
+    }
+
+    /// The same for the metrics, with what was done for want of room.
+    pub(super) fn count_into(&self, stats: &mut Stats) {
+        let [places, octets] = [&self.places, &self.octets].map(Places::of);
+        let all = [(Resource::Connections, places), (Resource::Buffers, octets)];
+        for ((resource, places), counts) in all.into_iter().zip(self.counts) {
+            stats.now.places[resource as usize] = places;
+            stats.shares[resource as usize] = counts;
+        }
+    }
+
+    fn refuse(&mut self, want: Want, side: Side, times: usize) {
+        self.counts[want as usize][side.index()].refused += times as u64;
+    }
+
+    /// It has to go for others.
+    fn displace(&mut self, want: Want, conn: ConnId) {
+        if let Some(side) = self.open.get(&conn).map(|c| c.side) {
+            self.counts[want as usize][side.index()].displaced += 1;
+        }
+        self.cut(conn);
     }
 
     /// A place for one more; `None`: there is none to be made.
     pub(super) fn enter(
         &mut self,
         peer: SocketAddr,
-        listener: ListenerId,
+        (listener, side): (ListenerId, Side),
         accepted: bool,
     ) -> Option<(ConnId, Arc<Bells>)> {
         let source = Source::of(peer.ip());
@@ -126,7 +156,7 @@ impl Table {
             false => (Stage::Heard, Holder::Upstream),
         };
         if !self.make_room(source, &holder) {
-            self.refused[0] += 1;
+            self.refuse(Want::Place, side, 1);
             return None;
         }
         self.next += 1;
@@ -140,6 +170,7 @@ impl Table {
         let known = Conn {
             listener,
             peer,
+            side,
             stage,
             holder,
             outlet,
@@ -159,16 +190,14 @@ impl Table {
             && let Some(silent) = self.silent.get(&source).filter(|s| s.len() >= HALF_OPEN)
             && let Some(oldest) = silent.first().copied()
         {
-            self.refused[0] += 1;
-            self.cut(oldest);
+            self.displace(Want::Place, oldest);
         }
         loop {
             match self.places.ask(holder, own, 1) {
                 Room::Free => return true,
                 Room::Instead(oldest) => {
-                    self.refused[0] += 1;
                     let first = self.silent_first(oldest);
-                    self.cut(first);
+                    self.displace(Want::Place, first);
                 }
                 // Whoever fills the table cannot cut us off from the upstream.
                 Room::None(_) => {
@@ -276,13 +305,14 @@ impl Table {
         let growth = known.outlet.growth(&bytes);
         let has_room = self.make_octets(conn, growth);
         let Some(known) = self.open.get_mut(&conn) else { return };
+        let (side, mut lost) = (known.side, 1);
         if has_room {
-            self.refused[1] += known.outlet.push(bytes) as u64;
+            lost = known.outlet.push(bytes);
             known.bells.news.notify_one();
         } else {
-            self.refused[1] += 1;
             known.outlet.lose();
         }
+        self.refuse(Want::Octets, side, lost);
         self.count(conn);
     }
 
@@ -319,10 +349,7 @@ impl Table {
         while let Some(known) = self.open.get(&conn) {
             match self.octets.ask(&known.holder, known.holder == Holder::Upstream, more) {
                 Room::Free => return true,
-                Room::Instead(oldest) => {
-                    self.refused[1] += 1;
-                    self.cut(oldest);
-                }
+                Room::Instead(oldest) => self.displace(Want::Octets, oldest),
                 Room::None(_) => return false,
             }
         }

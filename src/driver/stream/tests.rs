@@ -4,6 +4,8 @@ use super::table::{HALF_OPEN, Next, OCTETS};
 use super::*;
 use crate::config::Config;
 use crate::driver::inlet::{Arrivals, inlet};
+use crate::engine::stats::ShareCount;
+use crate::policy::quota::Resource;
 use std::net::IpAddr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{pause, timeout};
@@ -26,6 +28,15 @@ impl Inbox {
     }
 }
 
+/// What was done for want of places, and of octets.
+fn counts(streams: &Streams) -> [ShareCount; 2] {
+    let mut stats = Stats::default();
+    streams.count_into(&mut stats);
+    let all = |r: Resource| stats.shares[r as usize];
+    // The listener is the inside's.
+    [Resource::Connections, Resource::Buffers].map(|r| all(r)[Side::Inside.index()])
+}
+
 fn user() -> Holder {
     Holder::User("101".to_owned())
 }
@@ -37,11 +48,12 @@ async fn listening(total: usize, per_source: usize) -> (SocketAddr, Inbox) {
 }
 
 async fn gate(total: usize, per_source: usize) -> (Streams, SocketAddr, Inbox) {
-    let limits = Limits { connections: total, connections_per_source: per_source, ..limits() };
+    let mut config = Config::site(IpAddr::from([127, 0, 0, 1]), &[], "x");
+    (config.limits.connections, config.limits.connections_per_source) = (total, per_source);
     let (inlet, arrivals) = inlet();
     let socket = listen("127.0.0.1:0".parse().expect("an address")).expect("a port");
     let at = socket.local_addr().expect("bound");
-    let streams = Streams::new(Vec::new(), &limits, inlet);
+    let streams = Streams::new(&config, inlet);
     tokio::spawn(streams.clone().accept(socket, ListenerId(0)));
     (streams, at, Inbox(arrivals, Vec::new()))
 }
@@ -116,7 +128,8 @@ async fn in_a_full_table_the_fullest_source_s_own_oldest_gives_way_and_nobody_el
         say(stays, &mut arrivals).await;
     }
     let [connections, _] = streams.shares();
-    assert_eq!((connections.used, connections.total, connections.refused), (5, 5, 2));
+    assert_eq!((connections.used, connections.total), (5, 5));
+    assert_eq!(counts(&streams)[0], ShareCount { refused: 0, displaced: 2 });
     assert_eq!(connections.fullest, Some(("127.0.0.1".to_owned(), 2)));
 }
 
@@ -132,7 +145,7 @@ async fn a_tenth_is_for_the_proved_and_they_give_way_to_nobody() {
     }
     let mut none = connect(at, [127, 0, 0, 4]).await;
     assert!(closed(&mut none).await, "the last place is reserve");
-    assert_eq!(streams.shares()[0].refused, 1);
+    assert_eq!(counts(&streams)[0], ShareCount { refused: 1, displaced: 0 });
     drop(phones.pop());
     assert!(matches!(arrivals.recv().await, Some(Arrival::Closed(_))));
     let mut late = connect(at, [127, 0, 0, 4]).await;
@@ -148,7 +161,7 @@ fn a_user_who_opens_connection_after_connection_keeps_his_share_of_them() {
     let mut table = Table::new(&limits);
     let enter = |table: &mut Table, ip: u8| {
         let peer = SocketAddr::from(([192, 0, 2, ip], 5060));
-        table.enter(peer, ListenerId(0), true).expect("a place").0
+        table.enter(peer, (ListenerId(0), Side::Inside), true).expect("a place").0
     };
     let his: Vec<ConnId> = (1..9)
         .map(|ip| {
@@ -181,7 +194,10 @@ fn addresses_of_one_network_of_ipv6_share_a_share() {
     let limits = Limits { connections: 4, connections_per_source: 1, ..limits() };
     let mut table = Table::new(&limits);
     let mut enter = |peer: &str| {
-        table.enter(peer.parse().expect("an address"), ListenerId(0), true).expect("a place").0
+        table
+            .enter(peer.parse().expect("an address"), (ListenerId(0), Side::Inside), true)
+            .expect("a place")
+            .0
     };
     let other = enter("[2001:db8:0:2::1]:5060");
     let all = [1, 2, 3].map(|n| enter(&format!("[2001:db8:0:1::{n}]:5060")));
@@ -260,8 +276,8 @@ async fn who_never_reads_holds_few_octets_and_is_closed() {
         tokio::task::yield_now().await;
     }
     let [_, octets] = streams.shares();
-    assert!(octets.used <= EACH as u64, "{octets:?}");
-    assert!(octets.refused > 1_000, "the oldest are lost, and counted: {octets:?}");
+    assert!(octets.used <= EACH, "{octets:?}");
+    assert!(counts(&streams)[1].refused > 1_000, "the oldest are lost, and counted");
     pause();
     let told = timeout(LONG, arrivals.recv()).await.expect("it is closed");
     assert!(matches!(told, Some(Arrival::Failed(f)) if f == flow), "{told:?}");
@@ -296,7 +312,7 @@ fn octets_of_all_connections_have_a_total_and_the_fullest_source_gives_way() {
     let mut table = Table::new(&limits);
     let mut enter = |ip: [u8; 4], port| {
         let peer = SocketAddr::new(IpAddr::from(ip), port);
-        table.enter(peer, ListenerId(0), true).expect("a place").0
+        table.enter(peer, (ListenerId(0), Side::Inside), true).expect("a place").0
     };
     let victim = enter([192, 0, 2, 1], 1);
     let phone = enter([192, 0, 2, 2], 1);
@@ -305,7 +321,7 @@ fn octets_of_all_connections_have_a_total_and_the_fullest_source_gives_way() {
     let more: Vec<ConnId> = (0..300_u16)
         .map(|n| {
             let peer = SocketAddr::from(([192, 0, 2, 3], 100 + n));
-            let conn = table.enter(peer, ListenerId(0), true).expect("a place").0;
+            let conn = table.enter(peer, (ListenerId(0), Side::Inside), true).expect("a place").0;
             table.heard(conn);
             conn
         })
@@ -317,9 +333,11 @@ fn octets_of_all_connections_have_a_total_and_the_fullest_source_gives_way() {
         for _ in 0..200 {
             table.push(*conn, answer(0));
         }
-        assert!(table.shares()[1].used <= (OCTETS - OCTETS / 10) as u64);
+        assert!(table.shares()[1].used <= OCTETS - OCTETS / 10);
     }
-    assert!(table.shares()[1].refused > 0);
+    let mut stats = Stats::default();
+    table.count_into(&mut stats);
+    assert!(stats.shares[Resource::Buffers as usize][Side::Inside.index()].displaced > 0);
     assert!(matches!(table.take(crowd[0]), Next::End), "the oldest of the fullest source is cut");
     table.push(victim, answer(1));
     assert!(matches!(table.take(victim), Next::Write(..)), "nobody else is");
@@ -347,5 +365,5 @@ async fn a_crowd_that_has_to_go_is_gone_at_once_though_it_never_reads() {
     // No time passes, and its octets are free.
     assert!(matches!(arrivals.recv().await, Some(Arrival::Closed(_))));
     say(&mut new, &mut arrivals).await;
-    assert!(streams.shares()[1].used <= 3 * EACH as u64);
+    assert!(streams.shares()[1].used <= 3 * EACH);
 }
