@@ -221,15 +221,16 @@ pub fn check_place(path: &Path) -> io::Result<()> {
     let about = fstat(walk(parent, false)?.at)?;
     let (owner, mode) = (about.st_uid, mode_of(&about));
     if !is_trusted(owner) {
-        let own = own();
-        return Err(refusal(format!(
-            "its folder belongs to uid {owner}, and portreeve runs as uid {own}"
-        )));
+        return Err(refusal(foreign(owner)));
     }
     if mode & 0o1002 == 0o002 {
         return Err(refusal(format!("everybody may write its folder (mode {mode:o})")));
     }
     Ok(())
+}
+
+fn foreign(owner: u32) -> String {
+    format!("its folder belongs to uid {owner}, and portreeve runs as uid {}", own())
 }
 
 /// Makes a secret of mode 0600 where there is none, and the folders above it.
@@ -242,7 +243,14 @@ pub fn make_secret(path: &Path, text: impl FnOnce() -> String) -> io::Result<()>
     let found = walk(parent.unwrap_or(Path::new(".")), true)?;
     let there = rustix::fs::statat(&found.at, name, AtFlags::SYMLINK_NOFOLLOW);
     match there {
-        Err(Errno::NOENT) => write_new(new_file(found.at.as_fd(), name)?, &text()),
+        // Not in a folder that is another's: he could put his own in its place.
+        Err(Errno::NOENT) => {
+            let owner = fstat(&found.at)?.st_uid;
+            if !is_trusted(owner) {
+                return Err(refusal(foreign(owner)));
+            }
+            write_new(new_file(found.at.as_fd(), name)?, &text())
+        }
         Ok(_) => Ok(()),
         Err(e) => Err(e.into()),
     }

@@ -67,6 +67,9 @@ fn another_users_folder_is_refused_with_what_to_do() {
         // What stands in it is not asked for.
         assert!(Folder::open(&dir.join("inside")).is_ok(), "a folder of our own there is ours");
         assert!(told(check_place(&dir.join("control.sock"))).contains("belongs to uid"));
+        let secret = dir.join("site-password");
+        assert!(told(make_secret(&secret, String::new)).contains("belongs to uid"));
+        assert!(!secret.exists(), "nothing of ours is left there");
     }
     fs::remove_dir_all(&dir).unwrap();
 }
