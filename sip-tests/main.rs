@@ -46,6 +46,7 @@ mod private_headers;
 mod quality_reports;
 mod realms;
 mod record_route;
+mod referring;
 mod registration;
 mod reinvite;
 mod reload;

@@ -15,7 +15,7 @@ pub use quality::{LegQuality, VoipReport};
 pub use record::{CallEnd, LegMedia, Record, StreamMedia};
 pub use summer::Summer;
 pub use verify::{Broken, Summary, verify};
-pub use words::{BindingEvent, EndedBy, Finding, Outcome, Ruling, SecurityClass};
+pub use words::{Asked, BindingEvent, EndedBy, Finding, Outcome, Ruling, SecurityClass};
 
 #[cfg(test)]
 mod tests;

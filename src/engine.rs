@@ -22,6 +22,7 @@ mod phones;
 mod proxy_client;
 mod proxy_server;
 mod purpose;
+mod referring;
 mod registration;
 mod reporting;
 mod response;

@@ -1,7 +1,7 @@
 //! What is recorded. One JSON line a record; fields in this order.
 
 use super::{
-    BindingEvent, EndedBy, Finding, LegQuality, Outcome, PhoneReport, Ruling, SecurityClass,
+    Asked, BindingEvent, EndedBy, Finding, LegQuality, Outcome, PhoneReport, Ruling, SecurityClass,
 };
 use crate::ground::{CallNo, Leg, Side};
 use serde::{Serialize, Serializer};
@@ -99,6 +99,28 @@ pub enum Record {
         /// From nobody we know: floods are summed. Not written.
         #[serde(skip)]
         stranger: bool,
+    },
+    /// A party asked another to call somebody, and was judged as if the party inside dialled it.
+    Reference {
+        /// The gateway's call number; `None` (not written): outside calls.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        call: Option<CallNo>,
+        /// Call-ID of the request or the redirect's, as the near side knows it.
+        call_id: String,
+        /// How.
+        by: Asked,
+        /// Side of who asked.
+        side: Side,
+        /// Who asked.
+        source: SocketAddr,
+        /// Who would call, as judged.
+        from: String,
+        /// Who would be called, as judged.
+        to: String,
+        /// Rule that decided.
+        rule: String,
+        /// What it decided.
+        verdict: Ruling,
     },
     /// Something hostile or odd; floods are summed (one record a class, source and minute).
     Security {

@@ -155,3 +155,13 @@ words! {
         PrivateAddress = "private_address",
     }
 }
+
+words! {
+    /// How a party asks another to call somebody.
+    pub enum Asked {
+        /// By the Refer-To of a REFER.
+        Refer = "refer",
+        /// By the Contact of a redirect.
+        Redirect = "redirect",
+    }
+}

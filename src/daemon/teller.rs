@@ -131,6 +131,16 @@ impl Teller {
                 let text = format!("{method} to {to} {what} by rule {rule}, {at}");
                 Some((Some(*source), Line::Info(text)))
             }
+            Record::Reference { by, source, to, rule, verdict, .. } => {
+                let what = format!("{by} to {}", shown(to));
+                let line = match verdict {
+                    Ruling::Allow => Line::Debug(format!("{what}, let pass by {rule}")),
+                    Ruling::Deny | Ruling::Drop => {
+                        Line::Info(format!("{what} denied by rule {rule}, {}", at(source)))
+                    }
+                };
+                Some((Some(*source), line))
+            }
             Record::Security { class, source, detail, .. } => {
                 self.security(now, *class, *source, detail)
             }

@@ -127,22 +127,12 @@ impl Attempt {
     }
 
     fn ruling(&self) -> Ruling {
-        match self.verdict.action {
-            Action::Allow(_) => Ruling::Allow,
-            Action::Deny { .. } => Ruling::Deny,
-            Action::Drop => Ruling::Drop,
-        }
+        ruling(&self.verdict.action)
     }
 
     /// The verdict is acted on: now it counts.
     pub(crate) fn count_verdict(&self, out: &mut Outbox) {
-        let denied = usize::from(self.ruling() != Ruling::Allow);
-        let decisions = &mut out.stats_mut().decisions;
-        let rule = &self.verdict.rule;
-        let label = if decisions.contains_key(rule) { &**rule } else { "other" };
-        if let Some(n) = decisions.get_mut(label) {
-            n[denied] += 1;
-        }
+        count_decision(out, &self.verdict.rule, self.ruling());
     }
 
     /// An INVITE was judged.
@@ -193,6 +183,25 @@ impl Attempt {
             media: Vec::new(),
             findings: Vec::new(),
         }));
+    }
+}
+
+/// What records say of an action.
+pub(crate) fn ruling(action: &Action) -> Ruling {
+    match action {
+        Action::Allow(_) => Ruling::Allow,
+        Action::Deny { .. } => Ruling::Deny,
+        Action::Drop => Ruling::Drop,
+    }
+}
+
+/// A rule decided.
+pub(crate) fn count_decision(out: &mut Outbox, rule: &str, ruling: Ruling) {
+    let denied = usize::from(ruling != Ruling::Allow);
+    let decisions = &mut out.stats_mut().decisions;
+    let label = if decisions.contains_key(rule) { rule } else { "other" };
+    if let Some(n) = decisions.get_mut(label) {
+        n[denied] += 1;
     }
 }
 

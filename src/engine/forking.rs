@@ -14,6 +14,7 @@ use super::output::Level;
 use super::phones::{Home, Phones};
 use super::purpose::Purpose;
 use super::upstreams::Upstreams;
+use super::referring::Referring;
 use super::world::World;
 use crate::audit::{Outcome, SecurityClass};
 use crate::config::Allow;
@@ -103,11 +104,17 @@ impl Engine {
             self.answer_unknown(a, Some(server));
             return;
         };
+        let mut request = a.incoming.message.clone();
+        let (w, out) = (&self.world, &mut self.out);
+        let mut refer = Referring::new(w, &self.phones, &self.upstreams, &self.calls, out);
+        if let Err(refused) = refer.outside_dialog(a, &legs, &mut request) {
+            refused.answer(w, out, &mut self.transactions, server);
+            return;
+        }
         self.begin_call(a, no, Kind::Subscription);
         let said = Said::of(&a.incoming.message);
         let purpose = Purpose::Subscribe { call: no, said: said.clone() };
         let pass = self.transactions.open_pass(server, a.incoming.flow.listener, purpose);
-        let mut request = a.incoming.message.clone();
         let way = Way { to: side_of(&legs), role: None, allow };
         if let Err(refusal) = self.carrier().carry(&mut request, &way) {
             self.calls.forget(no);

@@ -10,6 +10,7 @@ use super::ending::refuse_all;
 use super::phones::Phones;
 use super::proxy_client::{Known, find, is_party, next_hop};
 use super::purpose::{InDialog, Purpose};
+use super::referring::Referring;
 use super::streams::Streams;
 use super::world::{World, with_tag};
 use super::{Engine, Level};
@@ -37,6 +38,12 @@ impl Engine {
         self.calls.follow(&self.world, &place, i);
         let server = self.transactions.accept(&self.world, &mut self.out, i, seat);
         let mut request = i.message.clone();
+        let (w, out) = (&self.world, &mut self.out);
+        let mut refer = Referring::new(w, &self.phones, &self.upstreams, &self.calls, out);
+        if let Err(refused) = refer.within_dialog(i, &place, &mut request) {
+            refused.answer(w, out, &mut self.transactions, server);
+            return;
+        }
         let late = self.calls.has_offered(place.call, place.leg.other());
         let is_answer = i.is(&Method::Prack) && late;
         let who = Speaker::new(place.leg, &i.flow);

@@ -11,7 +11,7 @@ use super::upstreams::Upstreams;
 use super::world::World;
 use crate::ground::Side;
 use crate::policy::Action;
-use crate::wire::sip::{Message, Method, Scheme};
+use crate::wire::sip::{Message, Method, Scheme, Uri};
 
 /// Whose flow an inside request came by; in front of a PBX that authenticates, and is not known to
 /// be down, whose address.
@@ -45,11 +45,10 @@ pub(crate) fn route(
     i: &Incoming,
     number: &str,
 ) -> Route {
-    // A telephone number is of no domain: of the phones here, or of whoever else has numbers.
-    let local = w.is_local_domain(&i.uri) || i.uri.scheme == Scheme::Tel;
-    let ask = |number| upstreams.choose(w, &i.uri, number).map_or(Route::Unknown, Route::Upstream);
+    let local = is_local(w, &i.uri);
     if i.is(&Method::Register) {
-        return if w.is_registrar() { Route::Gateway } else { ask("") };
+        let ask = || upstreams.choose(w, &i.uri, "").map_or(Route::Unknown, Route::Upstream);
+        return if w.is_registrar() { Route::Gateway } else { ask() };
     }
     if local && is_collected(w, &i.message) {
         return Route::Gateway;
@@ -59,8 +58,25 @@ pub(crate) fn route(
         let upstream = is_report(&i.message).then(|| upstreams.choose(w, &i.uri, "")).flatten();
         return upstream.map_or(Route::Gateway, Route::Upstream);
     }
-    let found = phones.reached_by(w, &i.uri, number);
-    let sealed = i.uri.user.as_deref().is_some_and(|u| phones.binding(u).is_some());
+    called(w, phones, upstreams, &i.uri, number)
+}
+
+/// A telephone number is of no domain: of the phones here, or of whoever else has numbers.
+fn is_local(w: &World, uri: &Uri) -> bool {
+    w.is_local_domain(uri) || uri.scheme == Scheme::Tel
+}
+
+/// Where a call of an inside client to this URI goes.
+pub(crate) fn called(
+    w: &World,
+    phones: &Phones,
+    upstreams: &Upstreams,
+    uri: &Uri,
+    number: &str,
+) -> Route {
+    let local = is_local(w, uri);
+    let found = phones.reached_by(w, uri, number);
+    let sealed = uri.user.as_deref().is_some_and(|u| phones.binding(u).is_some());
     // With an upstream, that decides who is called; alone, we do.
     if !found.is_empty() && (sealed || w.is_registrar() && local) {
         return Route::Bindings(found);
@@ -68,7 +84,7 @@ pub(crate) fn route(
     if w.is_registrar() && local && w.config().is_site() {
         return Route::Unknown;
     }
-    ask(number)
+    upstreams.choose(w, uri, number).map_or(Route::Unknown, Route::Upstream)
 }
 
 /// Whether digest is to say who asks.

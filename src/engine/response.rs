@@ -9,6 +9,7 @@ use super::calls::{Calls, Face, Speaker};
 use super::ids::{PassId, UpstreamId};
 use super::phones::Phones;
 use super::purpose::{InDialog, Purpose};
+use super::referring::Referring;
 use super::transactions::{Answer, Transactions};
 use super::world::World;
 use super::{Engine, Level};
@@ -144,7 +145,10 @@ impl Engine {
             }
         }
         let upstream = self.upstreams.of_source(&self.world, flow.peer.ip());
-        if (300..400).contains(&status) && !matches!(purpose, Purpose::Register(_)) {
+        if redirects(status) && !matches!(purpose, Purpose::Register(_)) {
+            let (w, out) = (&self.world, &mut self.out);
+            let mut refer = Referring::new(w, &self.phones, &self.upstreams, &self.calls, out);
+            refer.answered(&self.transactions, answer, &purpose, &mut near);
             let by = match to {
                 Side::Inside => upstream,
                 Side::Outside => self.upstreams.of_source(&self.world, asker),
@@ -356,6 +360,11 @@ pub(super) fn follow_asker(
         let server = p.server();
         transactions.answer_to(server, now.flow());
     }
+}
+
+/// Answers whose Contacts are other parties to call (RFC 3261 §21.3, §21.4.23).
+fn redirects(status: u16) -> bool {
+    (300..400).contains(&status) || status == 485
 }
 
 /// Target refresh requests (RFC 3261 §12.2, RFC 3311, RFC 6665).

@@ -3,6 +3,7 @@
 
 use super::Incoming;
 use crate::engine::attempt::{Attempt, Parties, Route, Sender};
+use crate::engine::ids::UpstreamId;
 use crate::engine::phones::Phones;
 use crate::engine::world::World;
 use crate::ground::Side;
@@ -40,12 +41,7 @@ pub(crate) fn judge(
     parties: &Parties,
     route: &Route,
 ) -> Verdict {
-    let (target, upstream) = match route {
-        Route::Upstream(id) => (Target::Upstream, Some(*id)),
-        Route::Bindings(_) => (Target::Binding, sender.upstream),
-        Route::Gateway => (Target::Gateway, sender.upstream),
-        Route::Unknown => (Target::Unknown, sender.upstream),
-    };
+    let (target, upstream) = destination(route, sender.upstream);
     let facts = Facts {
         side: sender.side,
         method: i.method().as_str(),
@@ -59,6 +55,16 @@ pub(crate) fn judge(
         target,
     };
     w.rules().evaluate(&facts, w.wall())
+}
+
+/// Where a route leads, and the upstream that a request by it goes to or came `from`.
+pub(crate) fn destination(route: &Route, from: Option<UpstreamId>) -> (Target, Option<UpstreamId>) {
+    match route {
+        Route::Upstream(id) => (Target::Upstream, Some(*id)),
+        Route::Bindings(_) => (Target::Binding, from),
+        Route::Gateway => (Target::Gateway, from),
+        Route::Unknown => (Target::Unknown, from),
+    }
 }
 
 /// A number that one reader takes for another than the next does, where a rule is made for

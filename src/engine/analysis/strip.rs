@@ -4,7 +4,7 @@ use super::family::{Family, family, is_of_networks};
 use crate::config::Allow;
 use crate::engine::world::World;
 use crate::ground::Side;
-use crate::wire::sip::{Message, Name, is_of_another_realm};
+use crate::wire::sip::{Message, Method, Name, is_of_another_realm};
 
 /// Strips what may not cross from one side to another.
 pub(crate) fn strip(
@@ -18,9 +18,15 @@ pub(crate) fn strip(
     let hides = |what: &str| to == Side::Inside && asks_for(message, what);
     let (no_names, no_history) = (hides("id"), hides("history"));
     let crossing = from != to;
+    let refers = *message.method() == Method::Refer;
     message.retain(|name, _| {
         let text = name.as_str();
         if allow.strip.iter().any(|p| matches(p, text)) {
+            return false;
+        }
+        // RFC 3515 §2.1: nothing but a REFER refers. `Also` transferred calls before there was one,
+        // and some take it still.
+        if *name == Name::ReferTo && !refers || matches("Also", text) {
             return false;
         }
         let of = family(name);

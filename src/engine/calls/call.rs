@@ -140,6 +140,11 @@ impl Call {
         self.state != State::Early && self.answered.as_deref().is_none_or(|own| own == tag)
     }
 
+    /// Who was proved to call when it began.
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
     /// The fork with this callee tag.
     pub(crate) fn fork(&self, tag: &str) -> Option<&Fork> {
         self.forks.iter().find(|f| f.tag == tag)

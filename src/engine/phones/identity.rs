@@ -81,6 +81,12 @@ impl Phones {
         theirs.any(|b| b.flow.peer.ip() == i.flow.peer.ip())
     }
 
+    /// A user registered by this flow.
+    pub(crate) fn user_of_flow(&self, w: &World, flow: &Flow) -> Option<&str> {
+        let alive = |b: &&Binding| b.expires > w.wall();
+        self.bindings.of_flow(flow).find(alive).map(Binding::user)
+    }
+
     /// A user registered from the flow's address, by whatever port.
     pub(crate) fn user_at(&self, w: &World, flow: &Flow) -> Option<&str> {
         let alive = |b: &&Binding| b.expires > w.wall();
