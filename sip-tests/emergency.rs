@@ -163,3 +163,32 @@ fn a_caller_s_place_arrives_and_still_names_the_part_that_tells_it() {
     assert!(got.has("Geolocation-Routing") && got.body.contains("52.5 13.4"), "{got}");
     lab.end();
 }
+
+#[test]
+fn what_a_padded_emergency_call_says_is_cut_in_its_records() {
+    let mut lab = Lab::edge();
+    let phone = lab.phone(&"9".repeat(1500), "10.17.0.21:5060");
+    let invite = phone
+        .request(&mut lab, "INVITE", "112")
+        .set("Call-ID", "c".repeat(4000))
+        .set("User-Agent", "u".repeat(4000))
+        .sdp(phone.sdp(4000));
+    lab.send(phone.at, invite.clone());
+    lab.expect(phone.at, "100");
+    let pbx = lab.pbx();
+    let got = lab.expect(pbx, "INVITE");
+    lab.send(pbx, answer(&got, 404, "t"));
+    lab.expect(pbx, "ACK");
+    lab.expect(phone.at, "404");
+    let message = phone
+        .request(&mut lab, "MESSAGE", &"1".repeat(1500))
+        .typed("application/sdp", "v=0\r\nc=IN IP4 127.0.0.1\r\n");
+    lab.send(phone.at, message);
+    lab.take(phone.at);
+    lab.take(pbx);
+    assert!(lab.records.len() >= 2, "{:?}", lab.records);
+    for record in &lab.records {
+        let line = serde_json::to_string(record).expect("a line");
+        assert!(line.len() < 1_500, "{line}");
+    }
+}

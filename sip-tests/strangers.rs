@@ -3,7 +3,7 @@
 
 use crate::lab::script::{Text, answer};
 use crate::lab::{Lab, Msg, Party, Ua, ms, s, site};
-use portreeve::audit::{Record, Ruling};
+use portreeve::audit::{Record, Ruling, Standing};
 use portreeve::config::Strangers;
 use portreeve::engine::Input;
 use portreeve::engine::digest::Users;
@@ -199,10 +199,11 @@ fn the_audit_log_hears_of_strangers_calls_all_the_same() {
     let invite = ua.request(&mut lab, "INVITE", "200");
     lab.send(ua.at, invite);
     let told = |r: &Record| match r {
-        Record::CallAttempt { verdict, stranger, .. } => Some((*verdict, *stranger)),
+        Record::CallAttempt { verdict, sender, .. } => Some((*verdict, *sender)),
         _ => None,
     };
-    assert_eq!(lab.records.iter().filter_map(told).collect::<Vec<_>>(), [(Ruling::Deny, true)]);
+    let denied = (Ruling::Deny, Standing::Stranger);
+    assert_eq!(lab.records.iter().filter_map(told).collect::<Vec<_>>(), [denied]);
     lab.end();
 }
 

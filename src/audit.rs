@@ -2,6 +2,7 @@
 //! `driver::audit_log` does.
 
 mod chain;
+mod cut;
 mod phone_report;
 mod quality;
 mod record;
@@ -12,7 +13,7 @@ mod words;
 pub use chain::{Chain, GENESIS, hash, timestamp};
 pub use phone_report::{PhoneFigures, PhoneReport};
 pub use quality::{LegQuality, VoipReport};
-pub use record::{CallEnd, LegMedia, Record, StreamMedia};
+pub use record::{CallEnd, LegMedia, Record, Standing, StreamMedia};
 pub use summer::Summer;
 pub use verify::{Broken, Summary, verify};
 pub use words::{Asked, BindingEvent, EndedBy, Finding, Outcome, Ruling, SecurityClass};

@@ -7,6 +7,18 @@ use crate::ground::{CallNo, Leg, Side};
 use serde::{Serialize, Serializer};
 use std::net::SocketAddr;
 
+/// What a sender is to us; by it floods are told from everyday life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// Nobody we know.
+    #[default]
+    Stranger,
+    /// A registered or proved user.
+    Phone,
+    /// An upstream.
+    Upstream,
+}
+
 /// One record. Text from the network is encoded by the serialiser, never interpreted.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -46,9 +58,12 @@ pub enum Record {
         verdict: Ruling,
         /// Where it goes: upstream's name, `phone`, empty.
         target: String,
-        /// From nobody we know and not let in: floods are summed. Not written.
+        /// Who sent it. Not written.
         #[serde(skip)]
-        stranger: bool,
+        sender: Standing,
+        /// To an emergency number. Not written.
+        #[serde(skip)]
+        emergency: bool,
     },
     /// A call attempt ended, answered or not.
     CallEnd(CallEnd),
@@ -80,7 +95,7 @@ pub enum Record {
         /// Its figures.
         report: Box<PhoneReport>,
     },
-    /// A verdict on another request outside a dialog that was not `allow`.
+    /// A verdict on another request outside a dialog that was not `allow`; floods are summed.
     Verdict {
         /// Method.
         method: String,
@@ -96,9 +111,9 @@ pub enum Record {
         rule: String,
         /// `deny` or `drop`.
         verdict: Ruling,
-        /// From nobody we know: floods are summed. Not written.
+        /// Who sent it. Not written.
         #[serde(skip)]
-        stranger: bool,
+        sender: Standing,
     },
     /// A party asked another to call somebody, and was judged as if the party inside dialled it.
     Reference {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::ground::{Mono, Now, Wall};
+use crate::ground::{CallNo, Mono, Now, Wall};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -64,47 +64,207 @@ fn edits_removals_and_moves_show() {
     assert_eq!(check(&torn, None).unwrap_err().line, 9);
 }
 
-fn refused(n: u16, stranger: bool) -> Record {
+fn attempt(n: u16, sender: Standing, verdict: Ruling) -> Record {
     Record::CallAttempt {
-        call: crate::ground::CallNo(1),
+        call: CallNo(u64::from(n)),
         call_id: "c".into(),
         side: crate::ground::Side::Outside,
         source: std::net::SocketAddr::from(([198, 51, (n >> 8) as u8, n as u8], 5060)),
         from: "101".into(),
         to: format!("+1900{n}"),
         rule: "default:deny".into(),
-        verdict: Ruling::Deny,
+        verdict,
         target: String::new(),
-        stranger,
+        sender,
+        emergency: false,
     }
 }
 
+fn refused(n: u16, sender: Standing) -> Record {
+    attempt(n, sender, Ruling::Deny)
+}
+
+/// Another record of the same source.
+fn from(record: Record, port: u16, call: u64, to_emergency: bool) -> Record {
+    let Record::CallAttempt {
+        source, call_id, side, from, to, rule, verdict, target, sender, ..
+    } = record
+    else {
+        panic!("{record:?}");
+    };
+    let source = std::net::SocketAddr::new(source.ip(), port);
+    let (call, emergency) = (CallNo(call), to_emergency);
+    Record::CallAttempt {
+        call,
+        call_id,
+        side,
+        source,
+        from,
+        to,
+        rule,
+        verdict,
+        target,
+        sender,
+        emergency,
+    }
+}
+
+/// Counts by class and source in these sums.
+fn counted(sums: &[Record], which: SecurityClass) -> u64 {
+    let one = |r: &Record| {
+        let Record::Security { count, class, .. } = r else { return 0 };
+        if *class == which { *count } else { 0 }
+    };
+    sums.iter().map(one).sum()
+}
+
+fn at(ms: u64) -> Mono {
+    Mono(Duration::from_millis(ms))
+}
+
 #[test]
-fn refusals_of_strangers_are_written_up_to_a_bound_and_then_summed() {
+fn refusals_are_written_up_to_a_bound_and_then_summed() {
     let mut summer = Summer::default();
-    let at = |ms| Mono(Duration::from_millis(ms));
-    let one = (0..1000).filter(|_| summer.take(at(1), refused(7, true)).is_some()).count();
+    let stranger = |n| refused(n, Standing::Stranger);
+    let known = |n| refused(n, Standing::Phone);
+    let one = (0..1000).filter(|_| summer.take(at(1), stranger(7)).is_some()).count();
     assert_eq!(one, 30, "of one source");
-    let known = (0..1000).filter(|_| summer.take(at(2), refused(7, false)).is_some()).count();
-    assert_eq!(known, 1000, "of a phone or an upstream every one");
-    let forged = (0..50_000).filter(|n| summer.take(at(3), refused(*n, true)).is_some()).count();
+    let forged = (0..50_000).filter(|n| summer.take(at(3), stranger(*n)).is_some()).count();
     assert_eq!(one + forged, 600, "of all sources, forged ones too");
+    let phone = (0..1000).filter(|_| summer.take(at(4), known(7)).is_some()).count();
+    assert_eq!(phone, 0, "a phone at an address that flooded has had its thirty");
+    let phone = (0..1000).filter(|_| summer.take(at(4), known(60_000)).is_some()).count();
+    assert_eq!(phone, 30, "strangers take no line from another phone");
     let sums = summer.due(at(60_003), false);
-    assert!(sums.len() <= 4_097, "{}", sums.len());
-    let told: u64 = sums
-        .iter()
-        .map(|r| {
-            if let Record::Security { count, class: SecurityClass::DeniedCalls, .. } = r {
-                *count
-            } else {
-                0
+    assert!(sums.len() <= 610, "{}", sums.len());
+    assert_eq!(counted(&sums, SecurityClass::DeniedCalls), 53_000 - 630, "and none is lost");
+    assert!(summer.take(at(60_004), stranger(7)).is_some(), "a new minute");
+    let line = Chain::default().append(now(), "s", &stranger(7));
+    assert!(!line.contains("tranger") && !line.contains("emergency"), "{line}");
+}
+
+#[test]
+fn of_one_source_only_so_many_octets_are_written() {
+    let mut summer = Summer::default();
+    let phone = || attempt(9, Standing::Phone, Ruling::Allow);
+    let mut chain = Chain::default();
+    let (mut octets, mut written) = (0, 0);
+    for n in 0..20_000_u64 {
+        let call = from(phone(), (n % 60_000) as u16, n, false);
+        for record in [call, end(n)] {
+            if let Some(record) = summer.take(at(n), record) {
+                octets += chain.append(now(), "s", &record).len() as u64;
+                written += 1;
             }
-        })
-        .sum();
-    assert_eq!(told, 51_000 - 600, "and none is lost");
-    assert!(summer.take(at(60_004), refused(7, true)).is_some(), "a new minute");
-    let line = Chain::default().append(now(), "s", &refused(7, true));
-    assert!(!line.contains("stranger"), "{line}");
+        }
+    }
+    assert!((1 << 20..3 << 20).contains(&octets), "{octets} octets in {written} records");
+    assert!(written < 5_000 && written % 2 == 0, "{written}: an attempt and its end, or neither");
+    let other = from(attempt(10, Standing::Phone, Ruling::Allow), 5060, 99_999, false);
+    assert!(summer.take(at(20_000), other).is_some(), "another source has its own");
+    let sums = summer.due(at(80_001), false);
+    assert_eq!(counted(&sums, SecurityClass::AuditShare), 40_000 - written);
+    let upstream = |n| from(attempt(11, Standing::Upstream, Ruling::Allow), 5060, n, false);
+    let all = (0..20_000).all(|n| summer.take(at(80_002), upstream(n)).is_some());
+    assert!(all, "an upstream's calls are everyday life");
+}
+
+#[test]
+fn the_first_emergency_call_of_a_minute_is_written_whatever_the_share() {
+    let mut summer = Summer::default();
+    for (host, sender) in [(9, Standing::Stranger), (10, Standing::Phone)] {
+        let call = |n, emergency| from(attempt(host, sender, Ruling::Allow), 5060, n, emergency);
+        let mut n = 0;
+        let empty = (0..10_000).find(|_| {
+            n += 1;
+            summer.take(at(5), call(n, false)).is_none()
+        });
+        assert!(empty.is_some());
+        assert!(summer.take(at(6), call(50_001, true)).is_some());
+        assert!(summer.take(at(6), end(50_001)).is_some(), "and what becomes of it");
+        let flood = (0..10_000).filter(|n| summer.take(at(7), call(60_000 + n, true)).is_some());
+        assert_eq!(flood.count(), 0);
+    }
+    let _ = summer.due(at(70_000), false);
+    let call = from(attempt(9, Standing::Phone, Ruling::Allow), 5060, 90_000, true);
+    assert!(summer.take(at(70_001), call).is_some(), "another minute");
+}
+
+#[test]
+fn registrations_reports_and_references_have_the_share_of_their_source() {
+    let source = "198.51.100.9:5060".parse().unwrap();
+    let registered = || Record::Registration {
+        user: "101".into(),
+        source,
+        result: BindingEvent::Accepted,
+        status: 200,
+        expires: 60,
+        registrar: "local".into(),
+    };
+    let reported = || Record::QualityReport {
+        call: CallNo(1),
+        call_id: "c".into(),
+        user: "101".into(),
+        source,
+        side: crate::ground::Side::Inside,
+        leg: crate::ground::Leg::Caller,
+        report: Box::default(),
+    };
+    let referred = |verdict| Record::Reference {
+        call: None,
+        call_id: "c".into(),
+        by: Asked::Refer,
+        side: crate::ground::Side::Inside,
+        source,
+        from: "101".into(),
+        to: "102".into(),
+        rule: "r".into(),
+        verdict,
+    };
+    let kinds: [&dyn Fn() -> Record; 3] = [&registered, &reported, &|| referred(Ruling::Allow)];
+    for kind in kinds {
+        let mut summer = Summer::default();
+        let written = (0..20_000).filter(|_| summer.take(at(1), kind()).is_some()).count();
+        assert!((500..4_000).contains(&written), "{written}: {:?}", kind());
+        let sums = summer.due(at(60_001), false);
+        assert_eq!(counted(&sums, SecurityClass::AuditShare), 20_000 - written as u64);
+    }
+    let mut summer = Summer::default();
+    let deny = |s: &mut Summer| s.take(at(1), referred(Ruling::Deny)).is_some();
+    assert_eq!((0..100).filter(|_| deny(&mut summer)).count(), 30);
+    assert_eq!(counted(&summer.due(at(60_001), false), SecurityClass::DeniedCalls), 70);
+}
+
+#[test]
+fn events_of_forged_sources_are_written_up_to_a_bound() {
+    let mut summer = Summer::default();
+    let event = |n: u32| Record::Security {
+        class: SecurityClass::Malformed,
+        source: Some((std::net::Ipv4Addr::from(n), 5060).into()),
+        count: 1,
+        detail: "x".into(),
+    };
+    let written = (0..10_000).filter(|n| summer.take(at(1), event(*n)).is_some()).count();
+    let sums = summer.due(at(60_001), false);
+    assert!(written <= 600 && sums.len() <= 601, "{written}, {}", sums.len());
+    assert_eq!(counted(&sums, SecurityClass::Malformed), 10_000 - written as u64);
+}
+
+fn end(call: u64) -> Record {
+    Record::CallEnd(CallEnd {
+        call: CallNo(call),
+        call_id: "c".into(),
+        from: "101".into(),
+        to: "102".into(),
+        outcome: Outcome::NotFound,
+        status: 404,
+        ended_by: None,
+        ring_ms: None,
+        setup_ms: None,
+        duration_ms: None,
+        media: Vec::new(),
+        findings: Vec::new(),
+    })
 }
 
 #[test]

@@ -75,7 +75,7 @@ words! {
 }
 
 words! {
-    /// What a security record is about. The last three are sums of refusals.
+    /// What a security record is about. The last are sums.
     pub enum SecurityClass {
         /// Digest credentials were wrong.
         BadPassword = "bad_password",
@@ -93,14 +93,16 @@ words! {
         MediaStranger = "media_stranger",
         /// Another asked for credentials of our realm.
         ChallengeRefused = "challenge_refused",
-        /// Calls of strangers that were denied.
+        /// Calls, and references to somebody to call, that were denied.
         DeniedCalls = "denied_calls",
-        /// Other requests of strangers that were denied.
+        /// Other requests that were denied.
         DeniedRequests = "denied_requests",
         /// Registrations that were refused.
         RefusedRegistrations = "refused_registrations",
         /// No room was left, or a share was used up; or what held it gave way.
         NoRoom = "no_room",
+        /// Records of one source beyond its share of the log.
+        AuditShare = "audit_share",
     }
 }
 

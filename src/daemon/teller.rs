@@ -227,7 +227,8 @@ impl Teller {
             | SecurityClass::MediaStranger
             | SecurityClass::DeniedCalls
             | SecurityClass::DeniedRequests
-            | SecurityClass::RefusedRegistrations => Line::Debug(text),
+            | SecurityClass::RefusedRegistrations
+            | SecurityClass::AuditShare => Line::Debug(text),
         };
         Some((source, line))
     }

@@ -7,7 +7,7 @@ use super::ids::UpstreamId;
 use super::outbox::Outbox;
 use super::proxy_server;
 use super::world::World;
-use crate::audit::{CallEnd, Outcome, Record, Ruling};
+use crate::audit::{CallEnd, Outcome, Record, Ruling, Standing};
 use crate::config::Allow;
 use crate::ground::{CallDirection, CallNo, Side};
 use crate::policy::quota::Holder;
@@ -26,6 +26,15 @@ pub(crate) struct Sender {
 }
 
 impl Sender {
+    /// What it is to us.
+    pub(crate) fn standing(&self) -> Standing {
+        match (&self.upstream, &self.user) {
+            (Some(_), _) => Standing::Upstream,
+            (None, Some(_)) => Standing::Phone,
+            (None, None) => Standing::Stranger,
+        }
+    }
+
     /// Neither a registered phone nor an upstream.
     pub(crate) fn is_stranger(&self) -> bool {
         self.user.is_none() && self.upstream.is_none()
@@ -148,7 +157,8 @@ impl Attempt {
             rule: self.verdict.rule.to_string(),
             verdict: ruling,
             target: if ruling == Ruling::Deny { String::new() } else { self.target.clone() },
-            stranger: ruling != Ruling::Allow && self.sender.is_stranger(),
+            sender: self.sender.standing(),
+            emergency: self.is_emergency(),
         });
     }
 
@@ -162,7 +172,7 @@ impl Attempt {
             to: self.parties.to.result().to_owned(),
             rule: self.verdict.rule.to_string(),
             verdict: self.ruling(),
-            stranger: self.sender.is_stranger(),
+            sender: self.sender.standing(),
         });
     }
 

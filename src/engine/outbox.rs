@@ -56,7 +56,9 @@ impl Outbox {
         self.outputs.push_back(Output::Observe(observation));
     }
 
-    pub(crate) fn record(&mut self, record: Record) {
+    /// Fields from the network are cut to their bounds.
+    pub(crate) fn record(&mut self, mut record: Record) {
+        record.cut();
         if let Record::Security { class, count, .. } = &record
             && let Some(n) = self.stats.security.get_mut(*class as usize)
         {

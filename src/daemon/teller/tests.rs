@@ -29,7 +29,8 @@ fn denied(from: &str) -> Record {
         rule: "no premium".to_owned(),
         verdict: Ruling::Deny,
         target: String::new(),
-        stranger: false,
+        sender: crate::audit::Standing::Phone,
+        emergency: false,
     }
 }
 
