@@ -228,3 +228,135 @@ fn a_notify_that_makes_the_dialog_comes_from_who_was_asked() {
         lab.clear();
     }
 }
+
+/// The same extension at both upstreams, by phones of their own; those two, and the upstreams.
+fn namesakes(lines: &str) -> (Lab, [Ua; 2], [Ua; 2]) {
+    let text = format!("{}{SECOND}\n{lines}", site::EDGE);
+    let mut lab = Lab::with(site::parse(&text), Users::None);
+    let mut other = Ua::new(lab.outside("203.0.113.12:5060"), "300");
+    "other.example.net".clone_into(&mut other.domain);
+    let one = lab.phone("101", "10.17.0.21:5060");
+    let mut two = lab.phone("101", "10.17.0.22:5060");
+    other.domain.clone_into(&mut two.domain);
+    let pbx = lab.far("300");
+    bind(&mut lab, &one, &pbx, "1");
+    bind(&mut lab, &two, &other, "1");
+    (lab, [one, two], [pbx, other])
+}
+
+#[test]
+fn a_users_cap_of_calls_is_not_his_namesakes() {
+    let (mut lab, [one, two], [pbx, other]) = namesakes("[limits]\ncalls_per_user = 1\n");
+    lab.establish(&one, &pbx);
+    lab.call(&one, "300", 4000);
+    lab.expect(one.at, "486");
+    lab.establish(&two, &other);
+    lab.call(&two, "300", 4000);
+    lab.expect(two.at, "486");
+    lab.end();
+}
+
+#[test]
+fn a_cap_of_bindings_is_not_the_namesakes() {
+    let (mut lab, [one, two], [pbx, other]) = namesakes("[limits]\nbindings_per_user = 2\n");
+    for (phone, registrar) in [(&one, &pbx), (&two, &other)] {
+        let mut again = phone.clone();
+        again.at = lab.inside(&format!("{}:5062", phone.ip()));
+        bind(&mut lab, &again, registrar, "2");
+        again.at = lab.inside(&format!("{}:5064", phone.ip()));
+        let third = again
+            .request_to(&mut lab, "REGISTER", &format!("sip:{}", phone.domain))
+            .set("To", format!("<{}>", phone.aor()));
+        lab.send(again.at, third);
+        lab.expect(again.at, "480");
+    }
+    lab.end();
+}
+
+#[test]
+fn an_upstream_calls_its_own_user_by_name() {
+    let (mut lab, phones, upstreams) = namesakes("");
+    for i in [0, 1] {
+        let invite = upstreams[i].request_to(&mut lab, "INVITE", "sip:101@203.0.113.1");
+        lab.send(upstreams[i].at, invite.sdp(upstreams[i].sdp(6000)));
+        lab.expect(upstreams[i].at, "100");
+        let got = lab.expect(phones[i].at, "INVITE");
+        lab.nothing_left();
+        lab.send(phones[i].at, answer(&got, 486, "t"));
+        lab.expect(phones[i].at, "ACK");
+        lab.expect(upstreams[i].at, "486");
+    }
+    lab.end();
+}
+
+#[test]
+fn a_rule_names_a_user_of_a_domain_and_never_one_whose_name_looks_like_it() {
+    let rule = "[[rule]]\nname = \"lobby\"\nside = \"inside\"\nmethod = [\"MESSAGE\"]\n\
+                user = [\"101@other.example.net\", \"a%40b@*\"]\ndeny = { code = 403 }\n";
+    let (mut lab, [one, two], [pbx, _]) = namesakes(rule);
+    let [looks, at] = [("101%40other.example.net", 23), ("a%40b", 24)].map(|(user, host)| {
+        let phone = lab.phone(user, &format!("10.17.0.{host}:5060"));
+        bind(&mut lab, &phone, &pbx, "1");
+        phone
+    });
+    for (phone, denied) in [(&one, false), (&two, true), (&looks, false), (&at, true)] {
+        let message = phone.request_to(&mut lab, "MESSAGE", "sip:300@pbx.example.com");
+        lab.send(phone.at, message);
+        if !denied {
+            let got = lab.expect(pbx.at, "MESSAGE");
+            lab.send(pbx.at, answer(&got, 200, "m"));
+        }
+        lab.expect(phone.at, if denied { "403" } else { "200" });
+    }
+    lab.end();
+}
+
+#[test]
+fn a_phone_with_a_line_of_each_domain_is_who_its_from_says() {
+    let rule = "[[rule]]\nname = \"lobby\"\nside = \"inside\"\nmethod = [\"MESSAGE\"]\n\
+                user = [\"101@other.example.net\"]\ndeny = { code = 403 }\n";
+    let (mut lab, [one, _], [pbx, other]) = namesakes(rule);
+    let mut second = one.clone();
+    other.domain.clone_into(&mut second.domain);
+    bind(&mut lab, &second, &other, "5");
+    for (line, denied) in [(&one, false), (&second, true), (&one, false)] {
+        let message = line.request_to(&mut lab, "MESSAGE", "sip:300@pbx.example.com");
+        lab.send(line.at, message);
+        if !denied {
+            let got = lab.expect(pbx.at, "MESSAGE");
+            lab.send(pbx.at, answer(&got, 200, "m"));
+        }
+        lab.expect(line.at, if denied { "403" } else { "200" });
+    }
+    lab.end();
+}
+
+#[test]
+fn two_domains_of_one_upstream_have_a_user_each() {
+    let text = site::EDGE.replace(
+        "domain = \"pbx.example.com\"",
+        "domain = \"pbx.example.com\"\ndomains = [\"sales.example.com\"]",
+    );
+    let mut lab = Lab::with(site::parse(&text), Users::None);
+    let pbx = lab.far("300");
+    let one = lab.phone("101", "10.17.0.21:5060");
+    let mut two = lab.phone("101", "10.17.0.22:5060");
+    "sales.example.com".clone_into(&mut two.domain);
+    bind(&mut lab, &one, &pbx, "1");
+    bind(&mut lab, &two, &pbx, "1");
+    let mut kept: Vec<String> = lab.kept_bindings().iter().map(|b| b.aor.to_string()).collect();
+    kept.sort();
+    assert_eq!(kept, ["101@pbx.example.com", "101@sales.example.com"]);
+    let star = one
+        .request_to(&mut lab, "REGISTER", "sip:pbx.example.com")
+        .set("To", format!("<{}>", one.aor()))
+        .set("Contact", "*")
+        .with("Expires", "0");
+    lab.send(one.at, star);
+    let got = lab.expect(pbx.at, "REGISTER");
+    lab.send(pbx.at, answer(&got, 200, "r"));
+    lab.expect(one.at, "200");
+    let kept: Vec<String> = lab.kept_bindings().iter().map(|b| b.aor.to_string()).collect();
+    assert_eq!(kept, ["101@sales.example.com"], "another's stays");
+    lab.end();
+}

@@ -12,6 +12,7 @@ pub use number::Number;
 
 use crate::config::Allow;
 use crate::ground::Side;
+use crate::wire::sip::Aor;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -24,8 +25,9 @@ pub struct Facts<'a> {
     pub method: &'a str,
     /// Source address.
     pub source: IpAddr,
-    /// User of the binding it came by (or that digest proved); `None`: not registered.
-    pub user: Option<&'a str>,
+    /// User of the binding it came by (or that digest proved), with the domain: another upstream
+    /// may have one of the same name. `None`: not registered.
+    pub user: Option<&'a Aor>,
     /// Who calls.
     pub from: &'a Number,
     /// Who is called.

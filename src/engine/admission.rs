@@ -64,7 +64,7 @@ impl Engine {
         if self.gate.audit_full {
             return Some(Answer::busy("Audit Log Full"));
         }
-        let own = a.sender.user.as_deref().map_or(0, |u| self.calls.of_user(u));
+        let own = a.sender.user.as_ref().map_or(0, |u| self.calls.of_user(&u.to_string()));
         let full = own >= limits.calls_per_user;
         full.then(|| Answer::new(486, "Too Many Calls Of This User"))
     }
@@ -73,7 +73,7 @@ impl Engine {
     fn room(&mut self, a: &Attempt) -> Result<Seat, (Resource, Full)> {
         let (holder, invite) = (a.holder(&self.world), a.is_invite());
         // Of a user's own emergency calls so many use the reserve as he may have calls.
-        let own = a.sender.user.as_deref().map_or(0, |u| self.calls.of_user(u));
+        let own = a.sender.user.as_ref().map_or(0, |u| self.calls.of_user(&u.to_string()));
         let urgent = a.is_urgent() && own < self.world.config().limits.calls_per_user;
         if invite || a.incoming.is(&Method::Subscribe) || a.incoming.is(&Method::Refer) {
             self.calls.room(&holder, urgent, invite)?;
@@ -100,7 +100,7 @@ impl Engine {
     /// reserve.
     pub(super) fn seat_within(&mut self, i: &Incoming, place: &Place) -> Option<Seat> {
         let (near, from) = (&place.near, i.flow.peer.ip());
-        let user = near.home.as_ref().map(|home| home.user());
+        let user = near.home.as_ref().map(|home| home.aor());
         let holder = self.world.holder(user, near.upstream.is_some(), from);
         let seat = Seat { holder, within: true, urgent: i.is(&Method::Bye) };
         let Err((resource, full)) = self.transactions.room(&seat) else { return Some(seat) };

@@ -12,15 +12,16 @@ use crate::config::Allow;
 use crate::ground::{CallDirection, CallNo, Side};
 use crate::policy::quota::Holder;
 use crate::policy::{Action, Number, Verdict};
-use crate::wire::sip::Method;
+use crate::wire::sip::{Aor, Method};
 use std::sync::Arc;
 
 /// Who sent a request outside a dialog.
 #[derive(Clone, Debug)]
 pub(crate) struct Sender {
     pub(crate) side: Side,
-    /// The registered user whose flow it came by, or whom digest proved.
-    pub(crate) user: Option<String>,
+    /// The registered user whose flow it came by, or whom digest proved: the whole address of
+    /// record, since another domain may have a user of the same name.
+    pub(crate) user: Option<Aor>,
     /// The upstream it is.
     pub(crate) upstream: Option<UpstreamId>,
 }
@@ -86,7 +87,7 @@ impl Attempt {
     /// Who holds what it takes.
     pub(crate) fn holder(&self, w: &World) -> Holder {
         let (sender, from) = (&self.sender, self.incoming.flow.peer.ip());
-        let holder = w.holder(sender.user.as_deref(), sender.upstream.is_some(), from);
+        let holder = w.holder(sender.user.as_ref(), sender.upstream.is_some(), from);
         match holder {
             Holder::Unproved(source) if self.is_urgent() => Holder::Emergency(source),
             Holder::Unproved(_) | Holder::Emergency(_) | Holder::User(_) | Holder::Upstream => {

@@ -99,7 +99,7 @@ impl Calls {
         self.table.len()
     }
 
-    /// Calls of a registered user.
+    /// Calls of a registered user, by the address of record.
     pub(crate) fn of_user(&self, user: &str) -> usize {
         self.table.of_user(user)
     }
@@ -177,7 +177,7 @@ impl Calls {
             answered: None,
             cseq: [a.incoming.message.cseq().seq, 0],
             allow: a.allow().unwrap_or_default(),
-            user: a.sender.user.clone(),
+            user: a.sender.user.as_ref().map(ToString::to_string),
             holder: a.holder(w),
             from: a.parties.from.result().to_owned(),
             to: a.parties.to.result().to_owned(),

@@ -201,7 +201,7 @@ impl Engine {
 
     fn begin_call(&mut self, a: &Attempt, no: CallNo, kind: Kind) {
         let i = &a.incoming;
-        let (contact, user) = (i.contact(), a.sender.user.as_deref());
+        let (contact, user) = (i.contact(), a.sender.user.as_ref());
         let caller = LegState {
             side: a.sender.side,
             flow: i.way(&self.world, contact.as_ref()),
@@ -315,8 +315,8 @@ fn side_of(legs: &[LegState]) -> Side {
 
 /// The way to an upstream's services that it told the sender when he registered (RFC 3608).
 fn services(w: &World, phones: &Phones, a: &Attempt, upstream: Option<&str>) -> Vec<Vec<u8>> {
-    let Some((user, name)) = a.sender.user.as_deref().zip(upstream) else { return Vec::new() };
-    phones.service_route(w, &a.incoming.flow, user, name)
+    let Some((user, name)) = a.sender.user.as_ref().zip(upstream) else { return Vec::new() };
+    phones.service_route(w, &a.incoming.flow, &user.user, name)
 }
 
 /// An emergency call reaches nobody: said each time, whatever else is summed.

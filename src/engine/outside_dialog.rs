@@ -7,7 +7,7 @@ use super::analysis::{ALLOW, Incoming, Leaving, Veil, facts, headers, strip};
 use super::attempt::{Attempt, Route, Sender, target};
 use super::digest::Check;
 use super::ids::PassId;
-use super::phones::tells_false_from;
+use super::phones::{own, tells_false_from};
 use super::proxy_client::is_silent_to;
 use super::response::follow_asker;
 use super::transactions::{CancelFault, Event, Seat};
@@ -168,9 +168,10 @@ impl Engine {
         }
         let mut borrowed = self.borrowed(&attempt);
         if proxy_server::may_prove(&self.world, &attempt, borrowed.is_some()) {
-            let user = self.prove(&attempt.incoming)?;
+            let proved = self.prove(&attempt.incoming)?;
+            let user = own(&self.world, &proved);
             if let Some(conn) = attempt.incoming.flow.conn {
-                self.out.emit(Output::KeepConnection(conn, Holder::User(user.clone())));
+                self.out.emit(Output::KeepConnection(conn, Holder::User(user.to_string())));
             }
             let sender = Sender { user: Some(user), ..attempt.sender };
             attempt = self.judged(attempt.incoming, sender);
@@ -190,7 +191,10 @@ impl Engine {
             Side::Inside => {
                 proxy_server::route(w, phones, upstreams, &incoming, parties.to.result())
             }
-            Side::Outside => proxy_client::route(w, phones, &incoming, parties.to.result()),
+            Side::Outside => {
+                let (number, upstream) = (parties.to.result(), sender.upstream);
+                proxy_client::route(w, phones, &incoming, number, upstream)
+            }
         };
         let urgent = incoming.is(&Method::Invite) && parties.to.is_emergency();
         let route = match route {
@@ -234,7 +238,7 @@ impl Engine {
     fn refuse_false_from(&mut self, a: &Attempt, claimed: &str) {
         let i = &a.incoming;
         let at = self.phones.user_at(&self.world, &i.flow).unwrap_or_default();
-        let who = a.sender.user.as_deref().unwrap_or(at);
+        let who = a.sender.user.as_ref().map_or(at, |aor| &aor.user);
         let written: String = claimed.chars().take(SHOWN).collect();
         let detail = format!("{who} wrote {written} in the From of {}", i.method());
         self.out.security(SecurityClass::FalseFrom, i.flow, detail);

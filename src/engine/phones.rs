@@ -12,7 +12,7 @@ mod view;
 pub(crate) use bindings::Binding;
 pub(crate) use home::Home;
 pub(crate) use identity::tells_false_from;
-pub(crate) use registrar::{Registered, header_seconds};
+pub(crate) use registrar::{Registered, header_seconds, own};
 pub(crate) use upstream::Pending;
 
 use super::entry::{Entry, Key, StoredBinding};
@@ -25,7 +25,7 @@ use crate::audit::{BindingEvent, Record};
 use crate::config::Config;
 use crate::ground::{ConnId, Flow, Mono, Wall};
 use crate::policy::quota::{Holder, ShareView};
-use crate::wire::sip::Uri;
+use crate::wire::sip::{Aor, Uri};
 use bindings::Bindings;
 use digest::{Authenticator, Users};
 use home::Moved;
@@ -103,21 +103,35 @@ impl Phones {
     }
 
     /// The phones a Request-URI means, by key: a sealed contact, or a user registered here under
-    /// the name that stands there, else under the number that it means. Newest first; forks share
-    /// one interface, so that they share one media leg.
-    pub(crate) fn reached_by(&self, w: &World, uri: &Uri, number: &str) -> Vec<String> {
+    /// the name that stands there, else under the number that it means, among those that may be
+    /// meant by it. Newest first; forks share one interface, so that they share one media leg.
+    pub(crate) fn reached_by(
+        &self,
+        w: &World,
+        uri: &Uri,
+        number: &str,
+        is_meant: &dyn Fn(&Binding) -> bool,
+    ) -> Vec<String> {
         let alive = |b: &&Binding| b.expires > w.wall();
         if let Some(b) = uri.user.as_deref().and_then(|u| self.bindings.get(u)).filter(alive) {
             return vec![b.key.clone()];
         }
         let Some(user) = uri.user_decoded() else { return Vec::new() };
-        let found = self.of_user(w, &user);
-        if found.is_empty() && !number.is_empty() { self.of_user(w, number) } else { found }
+        let found = self.of_user(w, &user, is_meant);
+        if !found.is_empty() || number.is_empty() {
+            return found;
+        }
+        self.of_user(w, number, is_meant)
     }
 
     /// Live bindings of a user that a call can fork to, youngest first: those of one interface.
-    pub(crate) fn of_user(&self, w: &World, user: &str) -> Vec<String> {
-        let alive = |b: &&Binding| b.expires > w.wall();
+    pub(crate) fn of_user(
+        &self,
+        w: &World,
+        user: &str,
+        is_meant: &dyn Fn(&Binding) -> bool,
+    ) -> Vec<String> {
+        let alive = |b: &&Binding| b.expires > w.wall() && is_meant(b);
         let mut found: Vec<&Binding> = self.bindings.of_user(user).filter(alive).collect();
         found.sort_by_key(|b| std::cmp::Reverse(b.expires));
         let interface = |b: &Binding| w.net().listener(b.flow.listener).map(|l| l.interface);
@@ -142,16 +156,16 @@ impl Phones {
     }
 
     /// Whether a user registered by this flow; `None`: nobody did.
-    pub(crate) fn is_of_flow(&self, flow: &Flow, user: &str) -> Option<bool> {
+    pub(crate) fn is_of_flow(&self, flow: &Flow, user: &Aor) -> Option<bool> {
         let mut theirs = self.bindings.of_flow(flow).peekable();
         theirs.peek()?;
-        Some(theirs.any(|b| b.user() == user))
+        Some(theirs.any(|b| b.aor == *user))
     }
 
     fn bind(&mut self, w: &World, out: &mut Outbox, binding: Binding) {
         out.emit(Output::Store(Entry::Binding(binding.stored())));
         if let Some(conn) = binding.flow.conn {
-            let holder = Holder::User(binding.user().to_owned());
+            let holder = Holder::User(binding.aor.to_string());
             out.emit(Output::KeepConnection(conn, holder));
         }
         let (new, contact) = (binding.flow, &binding.contact);
@@ -194,7 +208,7 @@ impl Phones {
                 continue;
             }
             let from = s.source.unwrap_or(s.peer);
-            let holder = w.holder(Some(&s.aor.user), false, from.ip());
+            let holder = w.holder(Some(&s.aor), false, from.ip());
             let mut binding = Binding {
                 holder,
                 key: s.key,

@@ -5,7 +5,8 @@
 use super::analysis::Incoming;
 use super::attempt::{Route, Sender};
 use super::calls::{Calls, LegState, Place};
-use super::phones::Phones;
+use super::ids::UpstreamId;
+use super::phones::{Binding, Phones};
 use super::streams::Streams;
 use super::upstreams::{Upstreams, are_kin};
 use super::world::{Net, World};
@@ -27,15 +28,28 @@ pub(crate) fn is_silent_to(w: &World, upstreams: &Upstreams, phones: &Phones, fl
 }
 
 /// Where a request from outside goes; never where its Route says.
-pub(crate) fn route(w: &World, phones: &Phones, i: &Incoming, number: &str) -> Route {
+pub(crate) fn route(
+    w: &World,
+    phones: &Phones,
+    i: &Incoming,
+    number: &str,
+    upstream: Option<UpstreamId>,
+) -> Route {
     if i.is(&Method::Register) {
         return Route::Unknown;
     }
     if i.uri.user.is_none() && w.is_local_domain(&i.uri) {
         return Route::Gateway;
     }
-    let found = phones.reached_by(w, &i.uri, number);
+    let found = phones.reached_by(w, &i.uri, number, &|b| is_theirs(w, b, upstream));
     if found.is_empty() { Route::Unknown } else { Route::Bindings(found) }
+}
+
+/// Whether who calls from outside means this registration by its user's name: those of our own
+/// users, and those that the same upstream granted. Another's may be a namesake.
+fn is_theirs(w: &World, b: &Binding, upstream: Option<UpstreamId>) -> bool {
+    b.upstream.is_empty()
+        || upstream.and_then(|id| w.upstream_name(id)).is_none_or(|name| name == b.upstream)
 }
 
 /// Brings a leg to where its party is now: where the phone registered anew; else, where its

@@ -31,7 +31,7 @@ pub(crate) fn is_collected(w: &World, request: &Message) -> bool {
 /// Where an emergency call goes that no upstream takes: to the phone that the file names.
 pub(crate) fn emergency(w: &World, phones: &Phones) -> Route {
     let target = w.config().policy.emergency_target.as_deref();
-    match target.map(|user| phones.of_user(w, user)) {
+    match target.map(|user| phones.of_user(w, user, &|_| true)) {
         Some(found) if !found.is_empty() => Route::Bindings(found),
         Some(_) | None => Route::Unknown,
     }
@@ -75,7 +75,7 @@ pub(crate) fn called(
     number: &str,
 ) -> Route {
     let local = is_local(w, uri);
-    let found = phones.reached_by(w, uri, number);
+    let found = phones.reached_by(w, uri, number, &|_| true);
     let sealed = uri.user.as_deref().is_some_and(|u| phones.binding(u).is_some());
     // With an upstream, that decides who is called; alone, we do.
     if !found.is_empty() && (sealed || w.is_registrar() && local) {

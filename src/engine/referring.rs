@@ -19,7 +19,7 @@ use crate::audit::{Asked, Record};
 use crate::ground::{CallNo, Flow, Leg, Side};
 use crate::policy::number::Plan;
 use crate::policy::{Action, Facts, Number, Verdict};
-use crate::wire::sip::{Message, Method, Name, NameAddr, RejectReason, Scheme, Uri, unescape};
+use crate::wire::sip::{Aor, Message, Method, Name, NameAddr, RejectReason, Scheme, Uri, unescape};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -76,7 +76,7 @@ fn refused(status: u16, phrase: &str) -> Refused {
 #[derive(Clone, Debug)]
 struct Dialler {
     source: SocketAddr,
-    user: Option<String>,
+    user: Option<Aor>,
     from: Number,
     user_agent: String,
 }
@@ -196,18 +196,11 @@ impl<'a> Referring<'a> {
     }
 
     /// The phone that would dial; by its flow where nothing else says who it is.
-    fn phone(
-        &self,
-        flow: Flow,
-        user: Option<String>,
-        written: &[u8],
-        user_agent: String,
-    ) -> Dialler {
+    fn phone(&self, flow: Flow, user: Option<Aor>, written: &[u8], user_agent: String) -> Dialler {
         let plan = Plan::from(self.w.config());
-        let by_flow = || self.phones.user_of_flow(self.w, &flow);
-        let user = user.or_else(|| by_flow().map(str::to_owned));
+        let user = user.or_else(|| self.phones.user_of_flow(self.w, &flow).cloned());
         let named = || NameAddr::parse(written).map(|n| Number::calling(&n.uri, &plan));
-        let from = user.as_deref().map(|user| Number::of_user(user, &plan));
+        let from = user.as_ref().map(|aor| Number::of_user(&aor.user, &plan));
         let from = from.or_else(named).unwrap_or_default();
         Dialler { source: flow.peer, user, from, user_agent }
     }
@@ -320,7 +313,7 @@ impl<'a> Referring<'a> {
             side: Side::Inside,
             method: method.as_str(),
             source: by.source.ip(),
-            user: by.user.as_deref(),
+            user: by.user.as_ref(),
             from: &by.from,
             to: number,
             domain: &uri.host.to_ascii_lowercase(),
@@ -342,18 +335,18 @@ fn agent(message: &Message) -> String {
 }
 
 /// The user whose registration a leg is reached by.
-fn leg_user(leg: &LegState) -> Option<String> {
-    leg.home.as_ref().map(|home| home.user().to_owned())
+fn leg_user(leg: &LegState) -> Option<Aor> {
+    leg.home.as_ref().map(|home| home.aor().clone())
 }
 
 /// The user of a leg of a call: its registration's, else who was proved when the call began.
-fn user_of(call: Option<&Call>, state: &LegState, leg: Leg) -> Option<String> {
-    let proved = || call.filter(|_| leg == Leg::Caller)?.user().map(str::to_owned);
+fn user_of(call: Option<&Call>, state: &LegState, leg: Leg) -> Option<Aor> {
+    let proved = || call.filter(|_| leg == Leg::Caller)?.user();
     leg_user(state).or_else(proved)
 }
 
 /// The same, by the callee's tag.
-fn party(call: &Call, leg: Leg, tag: &str) -> Option<String> {
+fn party(call: &Call, leg: Leg, tag: &str) -> Option<Aor> {
     match leg {
         Leg::Caller => user_of(Some(call), &call.caller, leg),
         Leg::Callee => call.fork(tag).and_then(|f| leg_user(&f.callee)),

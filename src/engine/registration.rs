@@ -8,7 +8,7 @@ use super::analysis::headers::{Crossing, carry};
 use super::analysis::{Incoming, Veil};
 use super::attempt::Attempt;
 use super::ids::{ServerId, UpstreamId};
-use super::phones::Registered;
+use super::phones::{Registered, own};
 use super::purpose::Purpose;
 use crate::config::Allow;
 use crate::ground::Side;
@@ -26,7 +26,8 @@ impl Engine {
                 for m in self.phones.take_moves() {
                     self.transactions.moved(&m.old, m.new, &m.contact);
                 }
-                let holder = self.world.holder(Some(&user), false, i.flow.peer.ip());
+                let holder =
+                    self.world.holder(Some(&own(&self.world, &user)), false, i.flow.peer.ip());
                 match self.seat(i, holder) {
                     Some(seat) => {
                         self.transactions.answer(&self.world, &mut self.out, i, seat, &response);

@@ -14,7 +14,7 @@ use super::proxy_client::{find, may_speak};
 use super::world::World;
 use crate::audit::SecurityClass;
 use crate::ground::{Flow, Side};
-use crate::wire::sip::{Message, Method, Name, RejectReason};
+use crate::wire::sip::{Aor, Message, Method, Name, RejectReason};
 use crate::wire::vq_report;
 
 /// The event package (RFC 6035 §4.1).
@@ -70,12 +70,7 @@ impl Engine {
         Ok(())
     }
 
-    fn take_report(
-        &mut self,
-        body: &[u8],
-        flow: &Flow,
-        user: Option<String>,
-    ) -> Result<(), Refused> {
+    fn take_report(&mut self, body: &[u8], flow: &Flow, user: Option<Aor>) -> Result<(), Refused> {
         let (w, phones, upstreams) = (&self.world, &self.phones, &self.upstreams);
         let (sender, streams) = (user.clone(), &self.streams);
         let fits = |near: &LegState| {
@@ -88,12 +83,13 @@ impl Engine {
                 return None;
             }
             // Phones that share an address are told apart by what they registered.
-            match sender.as_deref().and_then(|user| phones.is_of_flow(&near.flow, user)) {
+            match sender.as_ref().and_then(|user| phones.is_of_flow(&near.flow, user)) {
                 Some(theirs) => theirs.then_some(1),
                 None => Some(0),
             }
         };
-        self.calls.take_report(w, &mut self.out, body, (flow, user), &fits)
+        let name = user.map(|aor| aor.user);
+        self.calls.take_report(w, &mut self.out, body, (flow, name), &fits)
     }
 
     /// Answers what is our collector's.
@@ -153,13 +149,15 @@ impl Engine {
 }
 
 /// A new one for each publication, of this user and this run.
-fn entity_tag(w: &World, user: &str) -> String {
+fn entity_tag(w: &World, user: &Aor) -> String {
+    let user = user.to_string();
     let number = w.number().to_string();
     let proof = w.derived(&[b"etag", user.as_bytes(), number.as_bytes()]);
     format!("{number}.{proof}")
 }
 
-fn is_entity_tag(w: &World, user: &str, tag: &str) -> bool {
+fn is_entity_tag(w: &World, user: &Aor, tag: &str) -> bool {
+    let user = user.to_string();
     tag.split_once('.').is_some_and(|(number, proof)| {
         proof == w.derived(&[b"etag", user.as_bytes(), number.as_bytes()])
     })

@@ -16,7 +16,7 @@ use crate::config::{Config, RegistrarMode};
 use crate::ground::{Flow, ListenerId, Now, Side, Wall};
 use crate::policy::RuleSet;
 use crate::policy::quota::{Holder, Shares, Source};
-use crate::wire::sip::{Message, Name, NameAddr, Params, Uri, Via};
+use crate::wire::sip::{Aor, Message, Name, NameAddr, Params, Uri, Via};
 use random::Random;
 use seal::Sealer;
 use std::net::IpAddr;
@@ -138,11 +138,11 @@ impl World {
 
     /// Who holds what a request takes: its upstream, the user who is proved (by digest here, or by
     /// the upstream that registered him), else its source.
-    pub(crate) fn holder(&self, user: Option<&str>, upstream: bool, from: IpAddr) -> Holder {
+    pub(crate) fn holder(&self, user: Option<&Aor>, upstream: bool, from: IpAddr) -> Holder {
         let proves = !self.is_registrar() || self.config().registrar.digest;
         match user.filter(|_| proves) {
             _ if upstream => Holder::Upstream,
-            Some(user) => Holder::User(user.to_owned()),
+            Some(user) => Holder::User(user.to_string()),
             None => Holder::Unproved(Source::of(from)),
         }
     }

@@ -6,7 +6,7 @@ use super::number::Plan;
 use super::{Action, Facts, Number, Target};
 use crate::config::{Config, Diagnostic, minute};
 use crate::ground::Side;
-use crate::wire::sip::Uri;
+use crate::wire::sip::{Aor, Uri};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Faults of every test that did not come out as expected.
@@ -74,11 +74,12 @@ fn judge(set: &RuleSet, config: &Config, event: &[(String, String)]) -> Result<S
             return Err(format!("\"{other}\" is no target: {known}"));
         }
     };
+    let user = get("user").map(Aor::from);
     let facts = Facts {
         side,
         method: get("method").unwrap_or("INVITE"),
         source,
-        user: get("user"),
+        user: user.as_ref(),
         from: &from,
         to: &to,
         domain: get("domain").unwrap_or_default(),

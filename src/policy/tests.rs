@@ -37,7 +37,7 @@ fn facts<'a>(side: Side, user: Option<&'a str>, to: &str) -> Facts<'a> {
         side,
         method: "INVITE",
         source: "10.17.0.21".parse().unwrap(),
-        user,
+        user: user.map(|text| &*Box::leak(Box::new(Aor::from(text)))),
         from: number("101"),
         to: number(to),
         domain: "pbx",

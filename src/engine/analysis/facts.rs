@@ -46,7 +46,7 @@ pub(crate) fn judge(
         side: sender.side,
         method: i.method().as_str(),
         source: i.flow.peer.ip(),
-        user: sender.user.as_deref(),
+        user: sender.user.as_ref(),
         from: &parties.from,
         to: &parties.to,
         domain: &parties.domain,

@@ -10,7 +10,7 @@ use crate::engine::output::{CallState, CallView};
 use crate::engine::phones::Home;
 use crate::ground::{CallDirection, CallNo, Flow, ListenerId, Moment, Side};
 use crate::policy::quota::Holder;
-use crate::wire::sip::{NameAddr, Uri};
+use crate::wire::sip::{Aor, NameAddr, Uri};
 use std::fmt;
 use std::sync::Arc;
 
@@ -104,7 +104,7 @@ pub(crate) struct Call {
     /// Highest CSeq each party used: caller, callee.
     pub(crate) cseq: [u32; 2],
     pub(crate) allow: Arc<Allow>,
-    /// Registered user it counts against.
+    /// Registered user it counts against, as an address of record.
     pub(super) user: Option<String>,
     /// Who holds its places.
     pub(super) holder: Holder,
@@ -141,8 +141,8 @@ impl Call {
     }
 
     /// Who was proved to call when it began.
-    pub(crate) fn user(&self) -> Option<&str> {
-        self.user.as_deref()
+    pub(crate) fn user(&self) -> Option<Aor> {
+        self.user.as_deref().map(Aor::from)
     }
 
     /// The fork with this callee tag.

@@ -14,7 +14,7 @@ use crate::engine::phones::Home;
 use crate::engine::world::World;
 use crate::ground::{CallDirection, CallNo, Flow, Moment, Side, Transport};
 use crate::policy::quota::Holder;
-use crate::wire::sip::Uri;
+use crate::wire::sip::{Aor, Uri};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ pub struct StoredCall {
     pub cseq: [u32; 2],
     /// What the rule that let it pass allows.
     pub allow: Allow,
-    /// Registered user it counts against.
+    /// Registered user it counts against, as an address of record.
     pub user: Option<String>,
     /// Caller as judged.
     pub from: String,
@@ -186,7 +186,8 @@ impl Calls {
         let forks: Option<Vec<_>> = s.forks.into_iter().map(fork).collect();
         let (Some(caller), Some(forks)) = (state(w, s.caller), forks) else { return false };
         let at = caller.flow.peer.ip();
-        let holder = w.holder(s.user.as_deref(), caller.upstream.is_some(), at);
+        let user = s.user.as_deref().map(Aor::from);
+        let holder = w.holder(user.as_ref(), caller.upstream.is_some(), at);
         if self.table.get(s.call).is_some() || !self.media_back(w, s.call, &holder, s.media) {
             return false;
         }

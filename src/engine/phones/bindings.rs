@@ -175,6 +175,11 @@ impl Bindings {
         self.by_user.get(user).into_iter().flatten().filter_map(|no| self.rows.get(no))
     }
 
+    /// Bindings of an address of record, oldest first.
+    pub(super) fn of_aor<'a>(&'a self, aor: &'a Aor) -> impl Iterator<Item = &'a Binding> + 'a {
+        self.of_user(&aor.user).filter(|b| b.aor == *aor)
+    }
+
     /// Bindings whose phone sends from this flow, oldest first.
     pub(super) fn of_flow(&self, flow: &Flow) -> impl Iterator<Item = &Binding> {
         let (first, last) = (BindingNo(0), BindingNo(u64::MAX));

@@ -35,13 +35,13 @@ impl Home {
         Self { key: b.key.clone(), aor, call_id, flow: b.flow }
     }
 
-    pub(crate) fn flow(&self) -> Flow {
-        self.flow
+    /// Whose registration it is.
+    pub(crate) fn aor(&self) -> &Aor {
+        &self.aor
     }
 
-    /// Whose it is.
-    pub(crate) fn user(&self) -> &str {
-        &self.aor.user
+    pub(crate) fn flow(&self) -> Flow {
+        self.flow
     }
 
     /// As it is written down.
@@ -59,7 +59,7 @@ impl Home {
 
 impl Phones {
     /// The registration of this user that a request comes from.
-    pub(crate) fn home(&self, w: &World, i: &Incoming, user: &str) -> Option<Home> {
+    pub(crate) fn home(&self, w: &World, i: &Incoming, user: &Aor) -> Option<Home> {
         let alive = |b: &&Binding| b.expires > w.wall();
         let contact = i.contact();
         let near = |b: &&Binding| b.flow.peer.ip() == i.flow.peer.ip();
@@ -67,7 +67,7 @@ impl Phones {
             let same = contact.as_ref().is_some_and(|c| c.equivalent(&b.contact));
             (b.source == i.flow.peer, same)
         };
-        self.bindings.of_user(user).filter(alive).filter(near).max_by_key(fits).map(Home::of)
+        self.bindings.of_aor(user).filter(alive).filter(near).max_by_key(fits).map(Home::of)
     }
 
     /// The way to a home that has moved since the leg heard of it, and that home as it is now.
@@ -75,8 +75,8 @@ impl Phones {
         let alive = |b: &&Binding| b.expires > w.wall();
         let own = self.bindings.get(&home.key).filter(alive);
         let call_id = own.map_or(home.call_id.as_str(), |b| b.call_id.as_str());
-        let theirs = self.bindings.of_user(&home.aor.user).filter(alive);
-        let same = theirs.filter(|b| b.aor == home.aor && b.call_id == call_id);
+        let theirs = self.bindings.of_aor(&home.aor).filter(alive);
+        let same = theirs.filter(|b| b.call_id == call_id);
         let now = same.max_by_key(|b| (b.cseq, b.key == home.key))?;
         (now.flow != home.flow).then(|| Home::of(now))
     }

@@ -9,7 +9,7 @@ use crate::engine::world::World;
 use crate::ground::{Flow, Side};
 use crate::policy::quota::Source;
 use crate::policy::{Action, Verdict};
-use crate::wire::sip::{Method, Name, NameAddr, Uri};
+use crate::wire::sip::{Aor, Method, Name, NameAddr, Uri};
 
 impl Phones {
     /// The user whose flow a request came by: the line that From names, if the flow has it.
@@ -20,18 +20,22 @@ impl Phones {
         w: &World,
         i: &Incoming,
         vouches: impl Fn(&str) -> bool,
-    ) -> Option<String> {
+    ) -> Option<Aor> {
         let alive = |b: &&Binding| b.expires > w.wall();
         let claimed = i.from.uri.user_decoded().unwrap_or_default();
+        let domain = i.from.uri.host.as_str();
+        let named = |b: &&Binding| b.aor.domain.eq_ignore_ascii_case(domain);
         let same = |b: &&Binding| b.source == i.flow.peer && b.flow.transport == i.flow.transport;
         // A phone with several lines sends all of them by one flow.
-        let line = self.bindings.of_user(&claimed).filter(alive).find(same);
+        let lines = || self.bindings.of_user(&claimed).filter(alive).filter(same);
+        let line = lines().find(named).or_else(|| lines().next());
         let any = line.or_else(|| self.bindings.of_flow(&i.flow).find(alive));
         let near = |b: &&Binding| {
             b.flow.peer.ip() == i.flow.peer.ip() && !b.upstream.is_empty() && vouches(&b.upstream)
         };
-        let any = any.or_else(|| self.bindings.of_user(&claimed).filter(alive).find(near));
-        any.map(|b| b.user().to_owned())
+        let others = || self.bindings.of_user(&claimed).filter(alive).filter(near);
+        let any = any.or_else(|| others().find(named)).or_else(|| others().next());
+        any.map(|b| b.aor.clone())
     }
 
     /// The user that policy judges and the audit log names; `None`: what From says.
@@ -41,7 +45,8 @@ impl Phones {
         i: &Incoming,
         sender: &'a Sender,
     ) -> Option<&'a str> {
-        sender.user.as_deref().filter(|_| is_identified(w, i, sender))
+        let user = sender.user.as_ref().filter(|_| is_identified(w, i, sender));
+        user.map(|aor| aor.user.as_str())
     }
 
     /// The user in From when it is none of those known at the sender's flow or, for a flow nobody
@@ -60,7 +65,7 @@ impl Phones {
         }
         let claimed = claimed(&i.from)?;
         if let Some(user) = &sender.user {
-            return (*user != claimed).then_some(claimed);
+            return (user.user != claimed).then_some(claimed);
         }
         self.user_at(w, &i.flow)?;
         let alive = |b: &&Binding| b.expires > w.wall();
@@ -82,9 +87,9 @@ impl Phones {
     }
 
     /// A user registered by this flow.
-    pub(crate) fn user_of_flow(&self, w: &World, flow: &Flow) -> Option<&str> {
+    pub(crate) fn user_of_flow(&self, w: &World, flow: &Flow) -> Option<&Aor> {
         let alive = |b: &&Binding| b.expires > w.wall();
-        self.bindings.of_flow(flow).find(alive).map(Binding::user)
+        self.bindings.of_flow(flow).find(alive).map(|b| &b.aor)
     }
 
     /// A user registered from the flow's address, by whatever port.

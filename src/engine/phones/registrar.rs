@@ -96,11 +96,12 @@ impl Phones {
         }
         let added = asked.iter().filter(|(_, _, seconds)| *seconds > 0);
         let added = added.map(|(key, ..)| key.as_str());
-        let new = match self.new_bindings(w, out, request, user, added) {
+        let aor = own(w, user);
+        let new = match self.new_bindings(w, out, request, &aor, added) {
             Ok(new) => new,
             Err(full) => return *full,
         };
-        let holder = w.holder(Some(user), false, i.flow.peer.ip());
+        let holder = w.holder(Some(&aor), false, i.flow.peer.ip());
         match self.bindings.make_room(&holder, new) {
             Ok(gone) => self.displace(w, out, gone),
             Err(full) => return self.no_room(w, out, i, full),
@@ -122,7 +123,8 @@ impl Phones {
         if !fits {
             return w.answer(&i.message, 400, "Contact * Needs Expires 0");
         }
-        let keys: Vec<String> = self.bindings.of_user(user).map(|b| b.key.clone()).collect();
+        let aor = own(w, user);
+        let keys: Vec<String> = self.bindings.of_aor(&aor).map(|b| b.key.clone()).collect();
         if keys.iter().any(|key| self.is_overtaken(w, &i.message, key)) {
             return out_of_order(w, out, i, user);
         }
@@ -143,7 +145,7 @@ impl Phones {
     ) -> Result<Vec<Asked>, Box<Message>> {
         let registrar = &w.config().registrar;
         let (least, most) = (registrar.min_expires.as_secs(), registrar.max_expires.as_secs());
-        let aor = Aor::new(user, registrar.realm.as_str());
+        let aor = own(w, user);
         let mut asked = Vec::with_capacity(contacts.len());
         for value in contacts {
             let Some(contact) = NameAddr::parse(value) else {
@@ -177,12 +179,12 @@ impl Phones {
         w: &World,
         out: &mut Outbox,
         request: &Message,
-        user: &str,
+        user: &Aor,
         added: impl Iterator<Item = &'a str>,
     ) -> Result<usize, Box<Message>> {
         let most = w.config().limits.bindings_per_user;
         let new: BTreeSet<&str> = added.filter(|key| self.bindings.get(key).is_none()).collect();
-        if new.is_empty() || self.bindings.of_user(user).count() + new.len() <= most {
+        if new.is_empty() || self.bindings.of_aor(user).count() + new.len() <= most {
             return Ok(new.len());
         }
         out.count_register(RegisterResult::Limited);
@@ -222,9 +224,9 @@ impl Phones {
             return;
         }
         let binding = Binding {
-            holder: w.holder(Some(user), false, i.flow.peer.ip()),
+            holder: w.holder(Some(&own(w, user)), false, i.flow.peer.ip()),
             key,
-            aor: Aor::new(user, w.config().registrar.realm.as_str()),
+            aor: own(w, user),
             flow: i.way(w, Some(&contact)),
             source: i.flow.peer,
             contact,
@@ -244,12 +246,18 @@ impl Phones {
     /// 200 with the user's bindings (§10.3 step 8).
     fn listing(&self, w: &World, request: &Message, user: &str) -> Message {
         let mut ok = w.answer(request, 200, "OK");
-        for b in self.bindings.of_user(user).filter(|b| b.expires > w.wall()) {
+        let aor = own(w, user);
+        for b in self.bindings.of_aor(&aor).filter(|b| b.expires > w.wall()) {
             let left = b.expires.0.saturating_sub(w.wall().0).as_secs();
             ok.push_back(Name::Contact, format!("<{}>;expires={left}", b.contact));
         }
         ok
     }
+}
+
+/// The address of record of a user of our own.
+pub(crate) fn own(w: &World, user: &str) -> Aor {
+    Aor::new(user, w.config().registrar.realm.as_str())
 }
 
 fn is_attached(w: &World, flow: &Flow) -> bool {

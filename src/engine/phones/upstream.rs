@@ -88,6 +88,13 @@ pub(crate) struct Pending {
     since: Mono,
 }
 
+/// The domain of a REGISTER's address of record: the one in To, where the upstream has several.
+fn domain<'a>(request: &Message, upstream: &'a Upstream) -> &'a str {
+    let to = request.first(&Name::To).and_then(NameAddr::parse).map(|to| to.uri.host);
+    let same = |d: &&String| to.as_deref().is_some_and(|host| d.eq_ignore_ascii_case(host));
+    upstream.domains.iter().find(same).unwrap_or(&upstream.domain)
+}
+
 impl Phones {
     /// What a REGISTER for an upstream asks for; else our answer to it.
     pub(crate) fn pending(
@@ -100,7 +107,7 @@ impl Phones {
         let Some(user) = aor_user(&i.message) else {
             return Err(Box::new(w.answer(&i.message, 400, "To Names No User")));
         };
-        let aor = Aor::new(user.as_str(), upstream.domain.as_str());
+        let aor = Aor::new(user.as_str(), domain(&i.message, upstream));
         let expires = header_seconds(i.message.text(&Name::Expires));
         let mut contacts = Vec::new();
         let mut remove_all = false;
@@ -120,9 +127,9 @@ impl Phones {
             return Err(Box::new(w.answer(&i.message, 400, "Star Is For Removal Alone")));
         }
         let added = contacts.iter().filter(|c| c.seconds != Some(0)).map(|c| c.key.as_str());
-        let new = self.new_bindings(w, out, &i.message, &user, added)?;
+        let new = self.new_bindings(w, out, &i.message, &aor, added)?;
         // The upstream's 2xx will prove them.
-        let holder = Holder::User(user.clone());
+        let holder = Holder::User(aor.to_string());
         if let Err(full) = self.bindings.has_room(&holder, new) {
             return Err(Box::new(self.no_room(w, out, i, full)));
         }
@@ -171,7 +178,7 @@ impl Phones {
             }
         }
         if pending.remove_all {
-            let theirs = self.bindings.of_user(&pending.user).filter(|b| b.aor == pending.aor);
+            let theirs = self.bindings.of_aor(&pending.aor);
             let keys: Vec<String> = theirs.map(|b| b.key.clone()).collect();
             for key in keys {
                 self.unbind(w, out, &key, &pending.flow, BindingEvent::Removed);
@@ -234,7 +241,7 @@ impl Phones {
     ) {
         let flow = pending.flow;
         let binding = Binding {
-            holder: Holder::User(pending.user.clone()),
+            holder: Holder::User(pending.aor.to_string()),
             key: offered.key.clone(),
             aor: pending.aor.clone(),
             contact: offered.contact.uri.clone(),
