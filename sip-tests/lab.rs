@@ -233,7 +233,7 @@ impl Lab {
                 Output::CallGone(no) => {
                     self.shown.remove(&no);
                 }
-                Output::Notice { level, text } => self.notices.push((level, text)),
+                Output::Notice { level, text, .. } => self.notices.push((level, text)),
                 Output::Timeout(at) => {
                     self.deadline = at;
                     break;

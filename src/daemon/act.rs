@@ -48,14 +48,22 @@ impl EventLoop {
             Output::CallChanged(view) => self.table.show_call(view),
             Output::CallGone(call) => self.table.hide_call(call),
             Output::Observe(observation) => (self.observer)(&Observed::Engine(observation)),
-            Output::Notice { level, text } => match level {
-                Level::Debug => tracing::debug!("{text}"),
-                Level::Info => tracing::info!("{text}"),
-                Level::Warn => tracing::warn!("{text}"),
-                Level::Error => tracing::error!("{text}"),
-            },
+            Output::Notice { level, text, by } => {
+                if by.is_none_or(|by| self.teller.notices(by, level)) {
+                    write(level, &text);
+                }
+            }
             Output::Timeout(_) => {}
         }
         None
+    }
+}
+
+fn write(level: Level, text: &str) {
+    match level {
+        Level::Debug => tracing::debug!("{text}"),
+        Level::Info => tracing::info!("{text}"),
+        Level::Warn => tracing::warn!("{text}"),
+        Level::Error => tracing::error!("{text}"),
     }
 }

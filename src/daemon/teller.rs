@@ -1,20 +1,25 @@
 //! What the terminal hears of who comes and goes: the same events that go into the audit log, a
-//! calm line each. Of one address and of all together only so many lines a minute are told, the
-//! rest as a sum. It writes nothing itself, and never repeats a secret: records hold none.
+//! calm line each, and what the engine says of what somebody sent. Of one sender, of one address
+//! and of all together only so many lines a minute are told, the rest as a sum. It writes nothing
+//! itself, and never repeats a secret: records hold none.
+
+mod budget;
 
 use crate::audit::{BindingEvent, CallEnd, Outcome, Record, Ruling, SecurityClass};
+use crate::engine::Level;
 use crate::ground::{CallNo, Mono};
+use budget::{Budget, Lines};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// Lines a minute of one address.
-const EACH: u64 = 10;
-/// Lines a minute in all.
-const ALL: u64 = 60;
-/// Addresses that are told apart in a minute; more count as one.
-const SOURCES: usize = 1_000;
+/// Lines that tell records.
+const RECORDS: Lines = Lines { sender: 10, host: 20, all: 60 };
+/// The engine's own lines of what somebody caused: a busy site's calls, too.
+const NOTICES: Lines = Lines { sender: 10, host: 60, all: 600 };
+/// Errors that somebody caused, as an emergency call that reaches nobody.
+const ERRORS: Lines = Lines { sender: 5, host: 10, all: 60 };
 /// Users whose addresses are remembered, and addresses of one: beyond it a refresh is news.
 const USERS: usize = 1 << 16;
 const ADDRESSES: usize = 16;
@@ -31,21 +36,32 @@ pub(super) enum Line {
 }
 
 /// What was told, and what is known already.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Teller {
     /// Where registered users are.
     known: BTreeMap<String, BTreeSet<SocketAddr>>,
-    /// Lines of this minute by address.
-    told: BTreeMap<Option<IpAddr>, u64>,
-    all: u64,
-    untold: u64,
-    /// Addresses of what was not told.
-    silent: BTreeSet<IpAddr>,
+    records: Budget,
+    notices: Budget,
+    errors: Budget,
     since: Mono,
     /// Whose credentials were just told to be wrong: the refusal that follows is no news.
     wrong: Option<(SocketAddr, Mono)>,
     /// The last call that was let in: its end in the same step has no source of its own.
     attempt: Option<(CallNo, SocketAddr)>,
+}
+
+impl Default for Teller {
+    fn default() -> Self {
+        Self {
+            known: BTreeMap::new(),
+            records: Budget::new(RECORDS),
+            notices: Budget::new(NOTICES),
+            errors: Budget::new(ERRORS),
+            since: Mono::default(),
+            wrong: None,
+            attempt: None,
+        }
+    }
 }
 
 impl Teller {
@@ -58,7 +74,16 @@ impl Teller {
     pub(super) fn tell(&mut self, now: Mono, record: &Record) -> Option<Line> {
         let (source, line) = self.line(now, record)?;
         let Line::Info(text) = line else { return Some(line) };
-        self.has_room(source.map(|s| s.ip())).then_some(Line::Info(text))
+        self.records.has_room(source).then_some(Line::Info(text))
+    }
+
+    /// Whether there is room for a line about what somebody sent.
+    pub(super) fn notices(&mut self, by: SocketAddr, level: Level) -> bool {
+        match level {
+            Level::Debug => true,
+            Level::Info | Level::Warn => self.notices.has_room(Some(by)),
+            Level::Error => self.errors.has_room(Some(by)),
+        }
     }
 
     /// The sum of what was not told, when the minute is over.
@@ -71,31 +96,18 @@ impl Teller {
 
     /// The sum of what was not told until now; a new minute begins.
     pub(super) fn sum(&mut self, now: Mono) -> Option<String> {
-        let (untold, addresses) = (self.untold, self.silent.len());
         self.since = now;
-        self.all = 0;
-        self.untold = 0;
-        self.told.clear();
-        self.silent.clear();
+        let (mut untold, mut silent) = (0, BTreeSet::new());
+        for budget in [&mut self.records, &mut self.notices, &mut self.errors] {
+            let (n, of) = budget.sum();
+            untold += n;
+            silent.extend(of);
+        }
+        let addresses = silent.len();
         let s = if addresses == 1 { "" } else { "es" };
         (untold > 0).then(|| {
             format!("{untold} more lines like these were left out, from {addresses} address{s}")
         })
-    }
-
-    fn has_room(&mut self, ip: Option<IpAddr>) -> bool {
-        let key = ip.filter(|_| self.told.len() < SOURCES || self.told.contains_key(&ip));
-        let own = self.told.entry(key).or_default();
-        if *own < EACH && self.all < ALL {
-            *own += 1;
-            self.all += 1;
-            return true;
-        }
-        self.untold += 1;
-        if self.silent.len() < SOURCES {
-            self.silent.extend(ip);
-        }
-        false
     }
 
     fn line(&mut self, now: Mono, record: &Record) -> Option<(Option<SocketAddr>, Line)> {

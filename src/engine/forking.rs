@@ -283,7 +283,7 @@ impl Engine {
             response.push_back(Name::parse("Accept-Encoding"), "identity");
         }
         out.count_rejected(w.side(p.ingress()), r.reason);
-        out.notice(Level::Warn, format!("from {}: {}", flow.peer, r.why));
+        out.notice_of(flow.peer, Level::Warn, format!("from {}: {}", flow.peer, r.why));
         let stranger = r.reason == RejectReason::Source;
         let class =
             if stranger { SecurityClass::InDialogSource } else { SecurityClass::MediaRefused };
@@ -329,7 +329,7 @@ fn tell_unrouted(w: &World, out: &mut Outbox, a: &Attempt) {
     let ip = a.incoming.flow.peer.ip();
     let number: String = a.parties.to.result().escape_debug().take(64).collect();
     let text = format!("EMERGENCY CALL to {number} reaches nobody, from {ip}: {why}");
-    out.notice(Level::Error, text);
+    out.notice_of(a.incoming.flow.peer, Level::Error, text);
 }
 
 /// The Request-URI towards an upstream: as it came, but our name becomes its domain, and the

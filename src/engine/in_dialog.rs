@@ -118,7 +118,7 @@ impl Engine {
         self.out.transmit(flow, ack.to_bytes());
         if let Some(refusal) = refused {
             let text = format!("ACK of call {}: {}", place.call, refusal.why);
-            self.out.notice(Level::Warn, text);
+            self.out.notice_of(i.flow.peer, Level::Warn, text);
             self.hang_up(place.call, EndedBy::Error);
         }
     }

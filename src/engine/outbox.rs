@@ -10,6 +10,7 @@ use crate::policy::quota::{Full, Resource};
 use crate::wire::sip::{Message, Method, RejectReason};
 use bytes::Bytes;
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 
 /// Effects and counters.
 #[derive(Debug, Default)]
@@ -67,8 +68,14 @@ impl Outbox {
         self.outputs.push_back(Output::Record(record));
     }
 
+    /// A line about ourselves.
     pub(crate) fn notice(&mut self, level: Level, text: String) {
-        self.outputs.push_back(Output::Notice { level, text });
+        self.outputs.push_back(Output::Notice { level, text, by: None });
+    }
+
+    /// A line that somebody causes by what he sends, as often as he likes.
+    pub(crate) fn notice_of(&mut self, by: SocketAddr, level: Level, text: String) {
+        self.outputs.push_back(Output::Notice { level, text, by: Some(by) });
     }
 
     pub(crate) fn security(&mut self, class: SecurityClass, by: Flow, detail: String) {

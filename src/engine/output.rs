@@ -6,6 +6,7 @@ use crate::policy::quota::Holder;
 use crate::relay;
 use crate::relay::quality::Figures;
 use bytes::Bytes;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// One effect.
@@ -42,6 +43,8 @@ pub enum Output {
         level: Level,
         /// One sentence.
         text: String,
+        /// Who caused it by what he sent: of one sender only so many are written. `None`: nobody.
+        by: Option<SocketAddr>,
     },
     /// Nothing to do before this time (`None`: only on input). Ends every drain.
     Timeout(Option<Mono>),

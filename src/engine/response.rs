@@ -247,7 +247,7 @@ impl Engine {
         self.out.count_rejected(self.world.side(flow.listener), refusal.reason);
         let (status, method, from) = (near.status(), near.method(), flow.peer);
         let text = format!("{status} to {method} from {from}, its body left out: {}", refusal.why);
-        self.out.notice(Level::Warn, text);
+        self.out.notice_of(from, Level::Warn, text);
         self.out.security(SecurityClass::MediaRefused, flow, refusal.why.clone());
         let waited_for = role.is_some() && refusal.session && !carried.described;
         waited_for.then_some(refusal)

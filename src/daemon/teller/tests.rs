@@ -105,13 +105,13 @@ fn a_flood_becomes_a_sum_and_hides_no_other_address() {
         let who = wrong(&n.to_string(), "10.0.0.9:5060");
         lines += u64::from(t.tell(at(1), &who).is_some());
     }
-    assert_eq!(lines, EACH);
+    assert_eq!(lines, RECORDS.sender);
     assert_eq!(info(t.tell(at(1), &denied("10.0.0.8:5060"))).matches("denied").count(), 1);
     for n in 0..1_000_u32 {
         let from = format!("10.1.{}.{}:5060", n / 250, n % 250 + 1);
         lines += u64::from(t.tell(at(2), &wrong("1", &from)).is_some());
     }
-    assert_eq!(lines, ALL - 1, "of all together, the denied call among them");
+    assert_eq!(lines, RECORDS.all - 1, "of all together, the denied call among them");
     assert_eq!(t.due(at(59)), None);
     let sum = t.due(at(60)).unwrap();
     assert_eq!(sum, "1941 more lines like these were left out, from 952 addresses");
@@ -125,4 +125,52 @@ fn what_came_from_the_network_breaks_no_line() {
     let said = info(t.tell(at(1), &wrong("1\n2\u{1b}[31m\u{202e}", "10.0.0.9:5060")));
     assert_eq!(said, "1\\n2\\u{1b}[31m\\u{202e} refused: wrong password, from 10.0.0.9");
     assert_eq!(shown(&"a".repeat(200)).len(), SHOWN);
+}
+
+#[test]
+fn a_noisy_phone_behind_a_nat_leaves_its_neighbours_their_lines() {
+    let mut t = Teller::default();
+    let mut told = |from: &str| {
+        (0..20).filter(|n| t.tell(at(1), &wrong(&n.to_string(), from)).is_some()).count()
+    };
+    assert_eq!(told("10.0.0.9:5060"), 10);
+    assert_eq!(told("10.0.0.9:5062"), 10, "another phone at the same address");
+    let more = (0..1_000).map(|port| told(&format!("10.0.0.9:{}", 6_000 + port))).sum::<usize>();
+    assert_eq!(more, 0, "one address has its share all the same");
+    assert_eq!(told("10.0.0.8:5060"), 10);
+    let heard = |t: &mut Teller, from: &str, level| {
+        (0..20).filter(|_| t.notices(peer(from), level)).count()
+    };
+    assert_eq!(heard(&mut t, "10.0.0.9:5060", Level::Warn), 10, "lines of another kind");
+    assert_eq!(heard(&mut t, "10.0.0.9:5060", Level::Error), 5);
+    assert_eq!(heard(&mut t, "10.0.0.9:5062", Level::Info), 10);
+    assert_eq!(heard(&mut t, "10.0.0.9:5060", Level::Debug), 20);
+    let all: usize = (0..2_000)
+        .map(|n| heard(&mut t, &format!("10.2.{}.{}:5060", n / 250, n % 250 + 1), Level::Warn))
+        .sum();
+    assert_eq!(all, 580, "of all together");
+    assert_eq!(heard(&mut t, "10.3.0.1:5060", Level::Error), 5, "errors have their own");
+    let sum = t.due(at(60)).unwrap();
+    assert!(sum.ends_with(" more lines like these were left out, from 1002 addresses"), "{sum}");
+}
+
+#[test]
+fn a_denied_reference_is_news() {
+    let mut t = Teller::default();
+    let reference = |verdict| Record::Reference {
+        call: None,
+        call_id: "x".to_owned(),
+        by: crate::audit::Asked::Refer,
+        side: crate::ground::Side::Inside,
+        source: peer("192.168.1.23:5060"),
+        from: "103".to_owned(),
+        to: "+1900555".to_owned(),
+        rule: "no premium".to_owned(),
+        verdict,
+    };
+    assert_eq!(
+        info(t.tell(at(1), &reference(Ruling::Deny))),
+        "refer to +1900555 denied by rule no premium, from 192.168.1.23"
+    );
+    assert!(matches!(t.tell(at(1), &reference(Ruling::Allow)), Some(Line::Debug(_))));
 }

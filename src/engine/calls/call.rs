@@ -12,6 +12,7 @@ use crate::ground::{CallDirection, CallNo, Flow, ListenerId, Moment, Side};
 use crate::policy::quota::Holder;
 use crate::wire::sip::{Aor, NameAddr, Uri};
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Forks of one call that are kept apart.
@@ -138,6 +139,11 @@ impl Call {
     /// answered yet, may go without ending it.
     pub(crate) fn lives_by(&self, tag: &str) -> bool {
         self.state != State::Early && self.answered.as_deref().is_none_or(|own| own == tag)
+    }
+
+    /// Where its caller sends from, when that is no upstream.
+    pub(crate) fn phone(&self) -> Option<SocketAddr> {
+        self.caller.upstream.is_none().then_some(self.caller.flow.peer)
     }
 
     /// Who was proved to call when it began.

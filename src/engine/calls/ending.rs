@@ -129,7 +129,11 @@ fn call_end(
     let (from, to) = (call.from.clone(), call.to.clone());
     let by = ended_by.map_or("", EndedBy::as_str);
     let no = call.no;
-    out.notice(Level::Info, format!("call {no}: {from} -> {to} {outcome} {status} {by}"));
+    let text = format!("call {no}: {from} -> {to} {outcome} {status} {by}");
+    match call.phone() {
+        Some(by) => out.notice_of(by, Level::Info, text),
+        None => out.notice(Level::Info, text),
+    }
     CallEnd {
         call: no,
         call_id: call.caller.call_id.clone(),

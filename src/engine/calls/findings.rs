@@ -2,7 +2,7 @@
 //! the same. A closed set; each finding once a call. It judges what others measured and changes
 //! nothing.
 
-use super::Calls;
+use super::{Call, Calls};
 use crate::audit::{Finding, Record};
 use crate::engine::outbox::Outbox;
 use crate::engine::output::Level;
@@ -43,8 +43,13 @@ impl Calls {
             return;
         }
         out.stats_mut().findings[finding as usize] += 1;
-        out.notice(Level::Warn, format!("call {call}: {finding}: {evidence}"));
-        let call_id = self.table.get(call).map(|c| c.caller.call_id.clone()).unwrap_or_default();
+        let text = format!("call {call}: {finding}: {evidence}");
+        let known = self.table.get(call);
+        match known.and_then(Call::phone) {
+            Some(by) => out.notice_of(by, Level::Warn, text),
+            None => out.notice(Level::Warn, text),
+        }
+        let call_id = known.map(|c| c.caller.call_id.clone()).unwrap_or_default();
         let evidence = evidence.to_owned();
         out.record(Record::Finding { call, call_id, finding, evidence });
     }

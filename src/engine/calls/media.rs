@@ -289,7 +289,11 @@ impl Calls {
                 self.find(out, call, Finding::SourcePort, &detail);
             }
         }
-        out.notice(Level::Warn, format!("media from a stranger: {detail}"));
+        let text = format!("media from a stranger: {detail}");
+        match from {
+            Some(by) => out.notice_of(by, Level::Warn, text),
+            None => out.notice(Level::Warn, text),
+        }
         let class = SecurityClass::MediaStranger;
         out.record(Record::Security { class, source: from, count, detail });
     }

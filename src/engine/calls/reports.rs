@@ -145,7 +145,7 @@ impl Calls {
         let quiet = figures.scope == "interval";
         let level = if quiet { Level::Debug } else { Level::Info };
         let (who, brief) = (party(leg, side), figures.brief());
-        out.notice(level, format!("call {no}: {who} reports {brief}"));
+        out.notice_of(flow.peer, level, format!("call {no}: {who} reports {brief}"));
         out.record(Record::QualityReport {
             call: no,
             call_id: report.call_id,
