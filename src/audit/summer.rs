@@ -7,7 +7,7 @@ mod purse;
 use super::{BindingEvent, CallEnd, Record, Ruling, SecurityClass, Standing};
 use crate::ground::{CallNo, Mono};
 use crate::policy::quota::Source;
-use purse::{Purse, Purses, STRANGERS};
+use purse::{Purse, Purses, SPARE};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -55,6 +55,8 @@ enum Pool {
 struct Told {
     /// Whose share it counts against; `None`: nobody's.
     source: Option<SocketAddr>,
+    /// An emergency call of nobody known.
+    unknown: bool,
     written: bool,
 }
 
@@ -66,7 +68,7 @@ pub struct Summer {
     /// Written one by one in this minute, by pool.
     pools: [u64; 5],
     purses: Purses,
-    strangers: Option<Purse>,
+    spare: Option<Purse>,
     calls: BTreeMap<CallNo, Told>,
 }
 
@@ -184,31 +186,33 @@ impl Summer {
         false
     }
 
-    /// A call that may pass. An upstream's are everyday life; the first in a minute that a source
-    /// makes to an emergency number is written whatever its share.
+    /// A call that may pass. An upstream's are everyday life; a share binds when all have taken too
+    /// much; the first in a minute that a source makes to an emergency number is written whatever
+    /// its share.
     fn call(&mut self, now: Mono, record: &Record) -> bool {
         let Record::CallAttempt { call, source, from, to, sender, emergency, .. } = record else {
             return true;
         };
         let detail = || format!("the last a call from {from} to {to}");
+        let (octets, payer) = (cost(record), Source::of(source.ip()));
+        let unknown = *emergency && *sender == Standing::Stranger;
         let written = match sender {
             Standing::Upstream => true,
-            Standing::Phone | Standing::Stranger
-                if *emergency && self.is_first_emergency(now, *source) =>
-            {
-                self.purses.of(now, Source::of(source.ip())).charge(now, cost(record));
-                true
+            Standing::Phone | Standing::Stranger => {
+                let first = *emergency && self.is_first_emergency(now, *source);
+                let share = if unknown {
+                    self.purses.unknown(now, payer).take(now, octets)
+                } else {
+                    self.purses.of(now, payer).take(now, octets) || self.has_spare(now, octets)
+                };
+                first || share || self.beyond(now, *source, detail())
             }
-            Standing::Stranger if !self.strangers_have(now, cost(record)) => {
-                self.beyond(now, *source, detail())
-            }
-            Standing::Phone | Standing::Stranger => self.shared(now, *source, record, detail),
         };
         while self.calls.len() >= CALLS {
             self.calls.pop_first();
         }
         let source = (*sender != Standing::Upstream).then_some(*source);
-        self.calls.insert(*call, Told { source, written });
+        self.calls.insert(*call, Told { source, unknown, written });
         written
     }
 
@@ -227,7 +231,12 @@ impl Summer {
         let Some(told) = self.calls.get(&call).copied() else { return true };
         let Some(source) = told.source else { return true };
         if told.written {
-            self.purses.of(now, Source::of(source.ip())).charge(now, cost(record));
+            let payer = Source::of(source.ip());
+            let purse = match told.unknown {
+                true => self.purses.unknown(now, payer),
+                false => self.purses.of(now, payer),
+            };
+            purse.charge(now, cost(record));
             return true;
         }
         self.beyond(now, source, format!("the last of call {call}"))
@@ -245,8 +254,9 @@ impl Summer {
         purse.take(now, cost(record)) || self.beyond(now, source, detail())
     }
 
-    fn strangers_have(&mut self, now: Mono, octets: u64) -> bool {
-        self.strangers.get_or_insert_with(|| Purse::full(STRANGERS, now)).take(now, octets)
+    /// All sources together have left enough.
+    fn has_spare(&mut self, now: Mono, octets: u64) -> bool {
+        self.spare.get_or_insert_with(|| Purse::full(SPARE, now)).take(now, octets)
     }
 
     /// More than the share of its source: counted.

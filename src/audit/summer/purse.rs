@@ -15,12 +15,15 @@ pub(super) struct Size {
     every_second: u64,
 }
 
-/// Of one source: 2,000 phones behind one address that register every minute, or fourteen calls a
-/// second, and a burst of 1,500 calls; 675 MiB a day.
-pub(super) const ONE: Size = Size { most: 1 << 20, every_second: 8 << 10 };
+/// Of one source: 1,000 phones behind one address that register every minute, or six calls a
+/// second, and a burst of 700 calls; 675 MiB a day.
+const ONE: Size = Size { most: 1 << 20, every_second: 8 << 10 };
 
-/// Of all strangers together.
-pub(super) const STRANGERS: Size = Size { most: 4 << 20, every_second: 32 << 10 };
+/// Of one source that nobody knows and that calls emergency numbers: a dozen calls.
+const UNKNOWN: Size = Size { most: 16 << 10, every_second: 256 };
+
+/// What calls of all sources may take beyond their shares: as long as it is there, no share binds.
+pub(super) const SPARE: Size = Size { most: 32 << 20, every_second: 32 << 10 };
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Purse {
@@ -64,22 +67,38 @@ impl Purse {
 #[derive(Debug, Default)]
 pub(super) struct Purses {
     of: HashMap<Option<Source>, Purse>,
+    unknown: HashMap<Option<Source>, Purse>,
+}
+
+fn purse(
+    of: &mut HashMap<Option<Source>, Purse>,
+    size: Size,
+    now: Mono,
+    source: Source,
+) -> &mut Purse {
+    let known = of.contains_key(&Some(source)) || of.len() < SOURCES;
+    of.entry(known.then_some(source)).or_insert_with(|| Purse::full(size, now))
 }
 
 impl Purses {
     /// The purse of a source.
     pub(super) fn of(&mut self, now: Mono, source: Source) -> &mut Purse {
-        let known = self.of.contains_key(&Some(source)) || self.of.len() < SOURCES;
-        let key = known.then_some(source);
-        self.of.entry(key).or_insert_with(|| Purse::full(ONE, now))
+        purse(&mut self.of, ONE, now, source)
+    }
+
+    /// The purse of a source for emergency calls of nobody known.
+    pub(super) fn unknown(&mut self, now: Mono, source: Source) -> &mut Purse {
+        purse(&mut self.unknown, UNKNOWN, now, source)
     }
 
     /// Forgets those that are full again.
     pub(super) fn tidy(&mut self, now: Mono) {
-        self.of.retain(|_, purse| {
-            purse.fill(now);
-            purse.left < purse.size.most
-        });
+        for all in [&mut self.of, &mut self.unknown] {
+            all.retain(|_, purse| {
+                purse.fill(now);
+                purse.left < purse.size.most
+            });
+        }
     }
 }
 
