@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Numbers that a rule denies, written as no rule was meant to read them; methods in small letters;
-`tel:` that would become another host. Nothing that no rule saw reaches the PBX."""
+transfers and redirections to them; `tel:` that would become another host; one user's name in another
+domain. Nothing that no rule saw reaches the PBX."""
 from field import *
 
 # Each is a form of +19005550100.
@@ -74,6 +75,56 @@ def small_letters(field):
     never(field, "small letters", since)
 
 
+def references(field):
+    """REFER to the denied number, within the call and outside, in every dress; the record names it."""
+    p = field.phone("105", "10.17.0.44")
+    call = p.call("900")
+    check(call.answer.status == 200, call.answer.start)
+    since, records = len(field.pbx.got), len(field.audit())
+    named = ["<sip:+19005550100@pbx.test>", "<tel:+19005550100>", "<sip:%2B1900-555-0100@pbx.test>",
+             "<sip:0019005550100@pbx.test;user=phone>", "<sip:+19005550100@pbx.test;method=INVITE>",
+             "<sip:+19005550100@pbx.test?Replaces=a%3Bto-tag%3Db%3Bfrom-tag%3Dc>",
+             "sip:+19005550100@pbx.test", "\"x\" <sip:+19005550100@10.99.0.66>",
+             "<sip:+19005550100@pbx.test?Require=x&Replaces=a%3Bto-tag%3Db%3Bfrom-tag%3Dc>",
+             "<sip:9005550100;phone-context=+1@pbx.test>"]
+    for value in named:
+        answer = call.ask("REFER", more=[("Refer-To", value)])
+        check(answer.status in (400, 403), f"in the call {value}: {answer.start}")
+        answer = p.ask("REFER", "900", [("Refer-To", value)])
+        check(answer.status in (400, 403), f"outside {value}: {answer.start}")
+    answer = call.ask("REFER", more=[("r", "<sip:+19005550100@pbx.test>")])
+    check(answer.status in (400, 403), f"the short name: {answer.start}")
+    never(field, "REFER", since)
+
+    def recorded():
+        new = [str(r) for r in field.audit()[records:]]
+        return any("19005550100" in r and "no premium" in r for r in new)
+    wait_for("a record names number and rule", 5, recorded)
+    answer = call.ask("REFER", more=[("Refer-To", "<sip:901@pbx.test>")])
+    check(answer.status < 300, f"an allowed one: {answer.start}")
+    check(call.bye().status == 200, "the call ends")
+
+
+def redirections(field):
+    """A phone redirects its calls to the denied number: the PBX never hears of it, a record does."""
+    since, records = len(field.pbx.got), len(field.audit())
+    contacts = ["<sip:+19005550100@pbx.test>", "<tel:+19005550100>", "<sip:%2B1900-5550100@pbx.test>",
+                "<sip:+19005550100@10.99.0.66>;q=0.9, <sip:0019005550100@pbx.test>;q=0.1",
+                "<sip:+19005550100@pbx.test;method=INVITE>"]
+    for status in (302, 301, 300, 305, 380, 485):
+        for contact in contacts if status == 302 else contacts[:1]:
+            field.b.on_request = lambda m: m.method == "ACK" or m.method == "INVITE" and (
+                field.b.reply(m, status, more=[("Contact", contact)]) or True)
+            call = field.pbx.call(field.pbx.contact("102"), peer="<sip:102@pbx.test>")
+            check(call.answer.status >= 300, f"{status} {contact}: {call.answer.start}")
+            never(field, f"{status} {contact}", since)
+    field.b.on_request = None
+
+    def recorded():
+        return any("19005550100" in str(r) for r in field.audit()[records:])
+    wait_for("a record names the number", 5, recorded)
+
+
 def escaped_hosts(field):
     """`tel:` whose escapes would make another host of the URI."""
     p = field.phone("106", "10.17.0.45")
@@ -94,6 +145,38 @@ def escaped_hosts(field):
             check(m.uri().count("@") <= 1 and "Route:" not in str(m.headers), f"{uri}: {m.uri()}")
 
 
+def namesakes(field):
+    """102 of another domain, and names with an escaped `@`, register and call: 102's calls reach 102,
+    and what rules allow him they do not allow others."""
+    thief = Party(field, "p3", "10.17.0.42", "102", domain="other.test")
+    names = ["sip:102@other.test", "sip:102%40pbx.test@other.test", "sip:102@OTHER.test"]
+    for name in names:
+        thief.ask("REGISTER", "sip:other.test", [("Contact", "<sip:102@10.17.0.42:5060>"),
+                                                 ("Expires", "600")],
+                  own=f"<{name}>;tag={token(4)}", peer=f"<{name}>")
+        check(field.b.register().status == 200, "102 registers again")
+        thief.ask("REGISTER", "sip:other.test", [("Contact", "<sip:102@10.17.0.42:5060>"),
+                                                 ("Expires", "600")], cseq=2,
+                  own=f"<{name}>;tag={token(4)}", peer=f"<{name}>")
+        call = field.a.call("102")
+        check(call.answer.status == 200, f"after {name}: {call.answer.start}")
+        check(field.b.dialog(call), "102 took it")
+        check(call.bye().status == 200, "it ends")
+        check(not thief.requests("INVITE"), f"{name} got {[m.start for m in thief.requests()]}")
+        for own in (name, names[1]):
+            call = thief.call("sip:+17005550100@pbx.test", own=f"<{own}>;tag={token(4)}")
+            check(call.answer.status >= 400, f"{own} may call what 102 may: {call.answer.start}")
+        # And taken away it leaves 102's.
+        thief.ask("REGISTER", "sip:other.test", [("Contact", "*"), ("Expires", "0")], cseq=3,
+                  own=f"<{name}>;tag={token(4)}", peer=f"<{name}>")
+        call = field.a.call("102")
+        check(call.answer.status == 200, f"after {name} left: {call.answer.start}")
+        check(call.bye().status == 200, "it ends")
+    call = field.b.call("+17005550100")
+    check(call.answer.status == 200, f"102 may: {call.answer.start}")
+    check(call.bye().status == 200, "it ends")
+
+
 RULES = """
 [numbers]
 outside_line = "0"
@@ -110,6 +193,18 @@ name = "no service"
 side = "inside"
 number = ["118"]
 deny = { code = 403, reason = "Service" }
+[[rule]]
+name = "102 may"
+side = "inside"
+user = ["102@pbx.test"]
+number = ["+1700*"]
+allow = { upstream = "pbx" }
+[[rule]]
+name = "others may not"
+side = "inside"
+number = ["+1700*"]
+deny = { code = 403, reason = "No" }
 """
 run(lambda f: f.config(upstream='domains = ["other.test"]', extra=RULES),
-    {"forms": forms, "small letters": small_letters, "escaped hosts": escaped_hosts})
+    {"forms": forms, "small letters": small_letters, "references": references,
+     "redirections": redirections, "escaped hosts": escaped_hosts, "namesakes": namesakes})

@@ -10,7 +10,7 @@ class Wire:
 
     def __init__(self, field, user, ip, ns="p1"):
         self.user, self.ip = user, ip
-        self.socket = field.tcp(ns, ip, seconds=20)
+        self.socket = field.tcp(ns, ip, seconds=60)
         self.port = self.socket.getsockname()[1]
         self.call_id, self.cseq, self.buffer = token(), 0, b""
 

@@ -246,7 +246,7 @@ class Party:
         return self.request(method, target if ":" in target else uri, own, peer,
                             call_id or token(), cseq, more, body)
 
-    def final(self, data, seconds=20, to=None):
+    def final(self, data, seconds=60, to=None):
         """The final answer to a request that was sent; it is sent again until one comes."""
         branch = re.search(rb"branch=([^;\r]+)", data).group(1).decode()
         method = re.search(rb"\r\nCSeq: \d+ (\S+)", data).group(1).decode()
@@ -650,7 +650,7 @@ level = "info"
         pair = (self.standing.media, self.far.media)
         for own, other in (pair, pair[::-1]):
             before = own.heard.get(other.ssrc, 0)
-            wait_for("audio goes on", 20, lambda: own.heard.get(other.ssrc, 0) >= before + packets)
+            wait_for("audio goes on", 60, lambda: own.heard.get(other.ssrc, 0) >= before + packets)
 
     def only_each_other(self):
         """Nobody else's packets reached the parties of the standing call."""
