@@ -61,6 +61,19 @@ fn the_binding_is_made_on_the_2xx_with_the_expiry_that_was_granted() {
 }
 
 #[test]
+fn bindings_end_however_often_others_register() {
+    let mut lab = Lab::edge();
+    let (brief, busy) = (lab.phone("101", "10.17.0.21:5060"), lab.phone("102", "10.17.0.22:5060"));
+    lab.register(&brief, 60);
+    for _ in 0..130 {
+        lab.register(&busy, 600);
+        lab.advance(std::time::Duration::from_millis(500));
+    }
+    assert_eq!(lab.stats().now.registrations, 1, "the one that was not refreshed is over");
+    lab.end();
+}
+
+#[test]
 fn a_refresh_has_the_same_sealed_contact() {
     let mut lab = Lab::edge();
     let phone = lab.phone("101", "10.17.0.21:5060");

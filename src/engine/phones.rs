@@ -53,6 +53,8 @@ pub(crate) struct Phones {
     bindings: Bindings,
     auth: Authenticator,
     timers: TimerTable<Due>,
+    /// When it was last looked which bindings are over.
+    looked: Option<Mono>,
     moves: Vec<Moved>,
 }
 
@@ -65,6 +67,7 @@ impl Phones {
             bindings: Bindings::new(w.shares_of_sources(w.config().limits.bindings)),
             auth,
             timers: TimerTable::default(),
+            looked: None,
             moves: Vec::new(),
         };
         phones.follow_keepalives(w, None);
@@ -251,12 +254,15 @@ impl Phones {
             self.timers.stop(Due::Expiry);
             return;
         };
-        // A look a second at most, so that a storm of short bindings costs little.
-        let left = at.0.saturating_sub(w.wall().0).max(Duration::from_secs(1));
-        self.timers.set(Due::Expiry, w.now().mono + left);
+        let due = w.now().mono + at.0.saturating_sub(w.wall().0);
+        // A look a second at most, so that a storm of short bindings costs little; counted from the
+        // last look, so that none is put off by who registers meanwhile.
+        let next = self.looked.map_or(due, |looked| looked + Duration::from_secs(1));
+        self.timers.set(Due::Expiry, due.max(next));
     }
 
     fn expire(&mut self, w: &World, out: &mut Outbox) {
+        self.looked = Some(w.now().mono);
         for b in self.bindings.over(w.wall()) {
             self.unbind(w, out, &b.key, &b.flow, BindingEvent::Expired);
         }
