@@ -49,7 +49,7 @@ def emergencies(field):
 
 def infos(field):
     """A phone's 3,000 INFOs within its call, which nobody answers."""
-    p = field.phone("103")
+    p = field.phone("109", "10.17.0.43")
     call = p.call("900")
     check(call.answer.status == 200, call.answer.start)
     field.pbx.silent = {"INFO"}
@@ -71,6 +71,8 @@ def registrations(field):
         return m.method == "REGISTER" and "sip:x" in m.one("To")
 
     field.pbx.on_request = silent
+    # What is repeated afterwards makes no binding.
+    field.pbx.unknown.add("x")
     packets = []
     for n in range(3000):
         ip = POOL[n % 12]
@@ -87,7 +89,8 @@ def registrations(field):
 
 def subscriptions(field):
     """One phone subscribes for a day, 400 times."""
-    p = field.phone("103")
+    # Another than before, whose share may be taken yet.
+    p = field.phone("108", "10.17.0.45")
     for n in range(400):
         p.put(p.outside_dialog("SUBSCRIBE", f"{200 + n}", [("Event", "dialog"), ("Expires", "86400")]))
         if n % 20 == 19:

@@ -141,6 +141,7 @@ def let_go(field):
                     pass
                 gone += part == b""
             except BlockingIOError:
+                # More of it is under way.
                 pass
             except OSError:
                 gone += 1
@@ -148,7 +149,7 @@ def let_go(field):
 
     # The peer's side only: nothing is read before the gateway has let go of all.
     wait_for("connections that never read are closed", 60, lambda: open_at(field) == 0)
-    check(closed(), "each is closed")
+    wait_for("each finds its connection closed", 30, closed)
     for s in [*field.unread, *field.stayed]:
         s.close()
     field.phone_by_tcp.register()

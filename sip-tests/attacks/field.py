@@ -411,6 +411,8 @@ class Pbx(Party):
     def __init__(self, field, ip=PBX, domain="pbx.test"):
         super().__init__(field, "pbx", ip, "pbx", gateway=OUTSIDE, domain=domain)
         self.bindings, self.dialled = {}, []
+        # Beginnings of names that it has no user of.
+        self.unknown = set()
 
     def received(self, data, source):
         m = Message(data, source) if len(data) >= 20 else None
@@ -439,7 +441,9 @@ class Pbx(Party):
     def registered(self, m):
         user = re.search(r"sip:([^>]*)>", m.one("To")).group(1)
         expires = m.one("Expires") or "600"
-        if expires == "0":
+        if any(user.startswith(name) for name in self.unknown):
+            self.reply(m, 404)
+        elif expires == "0":
             self.bindings.pop(user, None)
             self.reply(m, 200)
         else:
@@ -641,7 +645,8 @@ level = "info"
         p = Party(self, "p3", ip, user, port, **dict(dict(domain=self.a.domain), **kw))
         p.password = self.password
         if registered:
-            check(p.register().status == 200, f"{user} registers")
+            answer = p.register()
+            check(answer.status == 200, f"{user} registers: {answer.start}")
         self.phones[user] = p
         return p
 
