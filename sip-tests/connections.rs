@@ -2,7 +2,7 @@
 
 use crate::lab::digest::again;
 use crate::lab::script::answer;
-use crate::lab::{Lab, Party, Ua, site};
+use crate::lab::{Lab, Party, Ua, s, site};
 use portreeve::engine::Input;
 use portreeve::ground::{ConnId, Flow, ListenerId, Transport};
 
@@ -47,6 +47,7 @@ fn so_is_one_by_which_a_digest_proved_somebody() {
     lab.send(guest.at, wrong.clone());
     lab.expect(guest.at, "403");
     assert!(lab.kept_open.is_empty());
+    lab.advance(s(1));
     let right = again(&mut lab, &message, &challenged, &guest, site::PASSWORD);
     lab.send(guest.at, right.set("CSeq", "7 MESSAGE"));
     let got = lab.expect(bob.at, "MESSAGE");

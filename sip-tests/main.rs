@@ -11,6 +11,7 @@ mod lab;
 mod addresses;
 mod answering_forks;
 mod answers;
+mod bans;
 mod bodies;
 mod call;
 mod cancel;

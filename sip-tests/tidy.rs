@@ -200,7 +200,8 @@ fn few_rooms_coordinate_and_parts_keep_their_fields() {
     let (most_rooms, most_methods) = COORDINATORS;
     assert!(rooms.len() <= most_rooms, "{rooms:?} coordinate");
     assert!((40..=most_methods).contains(&methods), "{methods} methods of coordinators");
-    let parts = ["transactions", "calls", "phones", "upstreams", "strangers", "outbox", "world"];
+    let parts =
+        ["transactions", "calls", "phones", "upstreams", "strangers", "guard", "outbox", "world"];
     for (name, text) in files() {
         let Some(part) = name.strip_prefix("src/engine/").and_then(|n| n.strip_suffix(".rs"))
         else {

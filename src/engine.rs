@@ -12,6 +12,7 @@ mod calls;
 mod ending;
 mod entry;
 mod forking;
+mod guard;
 mod ids;
 mod in_dialog;
 pub mod input;
@@ -31,6 +32,7 @@ mod strangers;
 mod streams;
 pub mod transactions;
 mod upstreams;
+mod watch;
 mod world;
 
 pub use crate::audit::Finding;
@@ -39,6 +41,7 @@ pub use calls::{
     StoredMedia, StoredStream, StreamView,
 };
 pub use entry::{Entry, Key, StoredBinding, StoredHome};
+pub use guard::{Signal, SuspectView};
 pub use input::Input;
 pub use output::{CallState, CallView, Level, Observation, Output};
 pub use phones::digest;
@@ -50,16 +53,19 @@ use crate::config::Config;
 use crate::ground::{CallNo, Flow, Mono, Now, Wall};
 use crate::policy::RuleSet;
 use crate::wire::sip::{Framing, Message};
-use analysis::{Veil, answer};
+use analysis::answer;
 use bytes::Bytes;
 use calls::Calls;
+use guard::Guard;
 use outbox::Outbox;
 use phones::Phones;
+use proxy_client::standing;
 use std::sync::Arc;
 use strangers::Strangers;
 use streams::Streams;
 use transactions::{Heard, Transactions};
 use upstreams::{Upstreams, Wake};
+use watch::Watch;
 use world::World;
 
 /// Calls and registrations that one list names; the rest are counted.
@@ -102,6 +108,7 @@ pub struct Engine {
     upstreams: Upstreams,
     streams: Streams,
     strangers: Strangers,
+    guard: Guard,
     out: Outbox,
     gate: Gate,
 }
@@ -135,6 +142,7 @@ impl Engine {
             upstreams: Upstreams::new(&world),
             streams: Streams::default(),
             strangers: Strangers::default(),
+            guard: Guard::default(),
             out: Outbox::default(),
             gate: Gate::default(),
             world,
@@ -149,7 +157,11 @@ impl Engine {
         self.fire_timers();
         match input {
             Input::Message { flow, bytes } => self.receive(flow, bytes),
-            Input::StreamRefused { flow, refusal } => self.refuse_unread(flow, &refusal, None),
+            Input::StreamRefused { flow, refusal } => {
+                if !self.guard.bars(&mut self.out, &flow) {
+                    self.refuse_unread(flow, &refusal, None);
+                }
+            }
             Input::ConnectionClosed(conn) => {
                 self.streams.closed(conn);
                 self.phones.connection_closed(conn);
@@ -170,6 +182,7 @@ impl Engine {
             Input::KeepCalls(keep) => {
                 self.calls.keep_all(&self.world, &mut self.out, keep);
             }
+            Input::LiftBans(whom) => drop(self.guard.lift(&mut self.out, whom)),
             Input::ExcludePort(at) => self.calls.exclude_port(at),
         }
         self.hear();
@@ -189,6 +202,7 @@ impl Engine {
             self.phones.poll_timeout(),
             self.upstreams.poll_timeout(),
             self.strangers.poll_timeout(),
+            self.guard.poll_timeout(),
         ];
         parts.into_iter().flatten().min()
     }
@@ -198,6 +212,7 @@ impl Engine {
         while self.calls.handle_timeout(w, out) {}
         while self.phones.handle_timeout(w, out) {}
         while self.strangers.handle_timeout(w, out) {}
+        while self.guard.handle_timeout(w, out) {}
         while self.transactions.handle_timeout(&self.world, &mut self.out) {
             self.hear();
         }
@@ -205,16 +220,14 @@ impl Engine {
             match self.upstreams.handle_timeout(&self.world, &mut self.out) {
                 Wake::Idle => return,
                 Wake::Done => {}
-                Wake::Probe(id) => self.probe(id),
+                Wake::Probe(id) => {
+                    let (w, out) = (&self.world, &mut self.out);
+                    let Some((ping, branch, flow)) = self.upstreams.probe(w, id) else { continue };
+                    let client = self.transactions.originate(w, out, ping, branch, flow);
+                    self.upstreams.probing(client, id);
+                }
             }
         }
-    }
-
-    fn probe(&mut self, id: ids::UpstreamId) {
-        let Some((request, branch, flow)) = self.upstreams.probe(&self.world, id) else { return };
-        let (w, out) = (&self.world, &mut self.out);
-        let client = self.transactions.originate(w, out, request, branch, flow);
-        self.upstreams.probing(client, id);
     }
 
     /// Everything that transactions have for the core.
@@ -235,6 +248,9 @@ impl Engine {
 
     /// One datagram or framed message.
     fn receive(&mut self, flow: Flow, bytes: Bytes) {
+        if self.guard.bars(&mut self.out, &flow) {
+            return;
+        }
         let upstream = |ip| self.upstreams.of_source(&self.world, ip).is_some();
         self.streams.heard(&mut self.out, &flow, self.world.side(flow.listener), upstream);
         let framing =
@@ -259,6 +275,9 @@ impl Engine {
         refusal: &crate::wire::sip::Refusal,
         octets: Option<usize>,
     ) {
+        if refusal.answerable.is_none() {
+            self.watch().accuse(&flow, Signal::NonSip);
+        }
         let (w, out) = (&self.world, &mut self.out);
         out.count_rejected(w.side(flow.listener), refusal.reason);
         let class = crate::audit::SecurityClass::Malformed;
@@ -286,6 +305,7 @@ impl Engine {
         }
         let kept = self.phones.restore(&self.world, bindings);
         phones::tell_restored(&mut self.out, kept);
+        self.watch().remember_phones();
         for call in calls {
             let no = call.call;
             if !self.calls.read_back(&self.world, &mut self.out, call) {
@@ -304,11 +324,15 @@ impl Engine {
         self.upstreams.follow(&self.world, Some(&old.config));
         self.transactions.follow(&self.world);
         self.calls.set_shares(&self.world);
+        let standing = |ip| standing(&self.world, &self.upstreams, &self.phones, ip);
+        self.guard.follow(&self.world, &mut self.out, standing);
         self.out.label(self.world.rules());
     }
 
-    fn veil(&self) -> Veil<'_> {
-        Veil::new(&self.world, &self.phones)
+    /// The guard among the parts that it is asked by.
+    fn watch(&mut self) -> Watch<'_> {
+        let Self { world: w, out, guard, phones, upstreams, .. } = self;
+        Watch { w, out, guard, phones, upstreams }
     }
 
     /// Counters and gauges.
@@ -319,6 +343,7 @@ impl Engine {
         stats.now.calls = self.calls.counts().map(|n| n as u64);
         stats.now.registrations = self.phones.len() as u64;
         stats.now.transactions = self.transactions.counts();
+        stats.now.bans = self.guard.bans() as u64;
         stats.now.dialogs = self.calls.len() as u64;
         stats.now.streams = self.calls.streams() as u64;
         stats.now.ports = self.calls.ports(now.mono);
@@ -331,6 +356,12 @@ impl Engine {
     #[must_use]
     pub fn bindings(&self, now: Wall) -> Vec<StoredBinding> {
         self.phones.stored(now)
+    }
+
+    /// The banned, and who is nearest to it.
+    #[must_use]
+    pub fn suspects(&self, now: Mono) -> Vec<SuspectView> {
+        self.guard.suspects(now)
     }
 
     /// Answered and early calls.

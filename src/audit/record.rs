@@ -150,7 +150,7 @@ pub enum Record {
     },
     /// An operator or the configuration did something.
     Admin {
-        /// `reload`, `hangup`, `drain`.
+        /// `reload`, `hangup`, `drain`, `lift_bans`.
         action: &'static str,
         /// `applied`, `refused`.
         result: &'static str,

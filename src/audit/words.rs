@@ -93,6 +93,10 @@ words! {
         MediaStranger = "media_stranger",
         /// Another asked for credentials of our realm.
         ChallengeRefused = "challenge_refused",
+        /// A source is banned, or no more.
+        Banned = "banned",
+        /// Passwords failed so often that none is compared for a while.
+        BackOff = "back_off",
         /// Calls, and references to somebody to call, that were denied.
         DeniedCalls = "denied_calls",
         /// Other requests that were denied.

@@ -3,7 +3,7 @@
 //! nothing itself.
 
 use super::{
-    Audit, Config, Interface, Limits, Log, Media, Numbers, Policy, Registrar, Site, Timers,
+    Audit, Bans, Config, Interface, Limits, Log, Media, Numbers, Policy, Registrar, Site, Timers,
     Upstream,
 };
 use serde::Serialize;
@@ -62,6 +62,7 @@ impl Config {
             registrar: r,
             media: m,
             limits: l,
+            bans: b,
             timers: t,
             numbers: n,
             policy: p,
@@ -78,6 +79,7 @@ impl Config {
         registrar(c, &running.registrar, r);
         limits(c, running, l, m.ports);
         media(c, &running.media, m);
+        bans(c, &running.bans, b);
         timers(c, &running.timers, t);
         numbers(c, &running.numbers, n);
         policy(c, &running.policy, p);
@@ -253,6 +255,15 @@ fn limits(c: &mut Changes, running: &Config, new: &mut Limits, ports: (u16, u16)
     c.now("limits.connections_per_source", &old.connections_per_source, connections_per_source);
     c.now("limits.share_percent", &old.share_percent, share_percent);
     c.now("limits.emergency_per_source", &old.emergency_per_source, emergency_per_source);
+}
+
+fn bans(c: &mut Changes, old: &Bans, new: &Bans) {
+    let Bans { enabled, threshold, ttl, never, agents } = new;
+    c.now("bans.enabled", &old.enabled, enabled);
+    c.now("bans.threshold", &old.threshold, threshold);
+    c.now("bans.ttl", &old.ttl, ttl);
+    c.now("bans.never", &old.never, never);
+    c.now("bans.agents", &old.agents, agents);
 }
 
 fn timers(c: &mut Changes, old: &Timers, new: &Timers) {

@@ -4,8 +4,8 @@
 use super::reader::{Section, Source};
 use super::{
     Audit, Config, DefaultPolicy, Diagnostic, Environment, Interface, Limits, Log, Media, Numbers,
-    Policy, Registrar, RegistrarMode, Site, Timers, UnknownBodies, Upstream, checks, control, hide,
-    http, interface::interface, overlay, rules, upstream::upstream, values,
+    Policy, Registrar, RegistrarMode, Site, Timers, UnknownBodies, Upstream, bans, checks, control,
+    hide, http, interface::interface, overlay, rules, upstream::upstream, values,
 };
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -82,6 +82,7 @@ fn sections(root: &DeTable<'_>, env: &Environment, hash: String, src: &mut Sourc
         registrar,
         media: media(&mut top, src),
         limits: limits(&mut top, src),
+        bans: bans::bans(&mut top, src),
         timers: timers(&mut top, src),
         numbers: numbers(&mut top, src),
         policy,

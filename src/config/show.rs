@@ -84,6 +84,11 @@ fn rest(c: &Config, o: &mut String) -> std::fmt::Result {
     writeln!(o, "connections_per_source = {}", l.connections_per_source)?;
     writeln!(o, "share_percent = {}", l.share_percent)?;
     writeln!(o, "emergency_per_source = {}", l.emergency_per_source)?;
+    let b = &c.bans;
+    writeln!(o, "\n[bans]\nenabled = {}\nthreshold = {}", b.enabled, b.threshold)?;
+    writeln!(o, "ttl = \"{}\"", duration(b.ttl))?;
+    let never: Vec<String> = b.never.iter().map(ToString::to_string).collect();
+    writeln!(o, "never = {never:?}\nagents = {:?}", b.agents)?;
     let t = &c.timers;
     writeln!(o, "\n[timers]\nt1 = \"{}\"\nt2 = \"{}\"", duration(t.t1), duration(t.t2))?;
     writeln!(o, "t4 = \"{}\"\nc = \"{}\"", duration(t.t4), duration(t.c))?;

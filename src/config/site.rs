@@ -2,9 +2,9 @@
 
 use super::overlay::Override;
 use super::{
-    Audit, Config, DefaultPolicy, Diagnostic, Environment, Hide, Interface, Learn, Limits, Listen,
-    Log, Media, Numbers, Policy, Registrar, RegistrarMode, Site, Strangers, Timers, UnknownBodies,
-    parse,
+    Audit, Bans, Config, DefaultPolicy, Diagnostic, Environment, Hide, Interface, Learn, Limits,
+    Listen, Log, Media, Numbers, Policy, Registrar, RegistrarMode, Site, Strangers, Timers,
+    UnknownBodies, parse,
 };
 use crate::ground::{Side, Transport};
 use ipnet::IpNet;
@@ -94,6 +94,7 @@ impl Config {
                 workers: 0,
             },
             limits: Limits { calls: 50, ..Limits::default() },
+            bans: Bans::default(),
             timers: Timers::default(),
             numbers: Numbers::default(),
             policy: Policy {

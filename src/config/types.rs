@@ -4,7 +4,7 @@ mod policy;
 
 pub use policy::*;
 
-use super::Hide;
+use super::{Bans, Hide};
 use crate::ground::{ListenerId, Side, Transport};
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -25,6 +25,8 @@ pub struct Config {
     pub media: Media,
     /// Caps (the adjustable ones; fixed ones are in `wire::limits`).
     pub limits: Limits,
+    /// Who is banned, and for how long.
+    pub bans: Bans,
     /// SIP timers.
     pub timers: Timers,
     /// How dialled numbers are normalised.

@@ -228,9 +228,11 @@ impl Teller {
         }
         let text = format!("{}: {}, {from}", class.as_str().replace('_', " "), shown(detail));
         let line = match class {
-            SecurityClass::FalseFrom | SecurityClass::ChallengeRefused | SecurityClass::NoRoom => {
-                Line::Info(text)
-            }
+            SecurityClass::FalseFrom
+            | SecurityClass::ChallengeRefused
+            | SecurityClass::NoRoom
+            | SecurityClass::Banned
+            | SecurityClass::BackOff => Line::Info(text),
             SecurityClass::BadPassword
             | SecurityClass::InDialogSource
             | SecurityClass::LeakRemoved

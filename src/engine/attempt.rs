@@ -109,6 +109,14 @@ impl Attempt {
             && self.sender.is_stranger()
     }
 
+    /// A stranger asks for somebody who is not there, or wants to be somebody from outside.
+    pub(crate) fn is_probe(&self) -> bool {
+        let i = &self.incoming;
+        let register = i.is(&Method::Register) && i.side == Side::Outside;
+        self.sender.is_stranger()
+            && (register || self.route == Route::Unknown && i.uri.user.is_some())
+    }
+
     /// It reaches nobody: we say what there is to say. What we collect is taken.
     pub(crate) fn ends_here(&self, w: &World) -> bool {
         match self.route {

@@ -164,7 +164,7 @@ impl Engine {
                 let flow = self.upstreams.way(&self.world, *id).ok()?;
                 let side = self.world.side(flow.listener);
                 let domain = self.upstreams.domain(&self.world, Some(*id));
-                let veil = self.veil().over(said_of_itself(&i.message));
+                let veil = Veil::new(&self.world, &self.phones).over(said_of_itself(&i.message));
                 Some(vec![LegState {
                     side,
                     flow,

@@ -186,7 +186,11 @@ impl Engine {
             if let Some(known) = self.calls.known_name(p, value) {
                 // The display name is as the phone writes it now.
                 let own = name == Name::From && p.far.side == Side::Outside;
-                return if own { self.veil().far_display(&known) } else { known };
+                return if own {
+                    Veil::new(&self.world, &self.phones).far_display(&known)
+                } else {
+                    known
+                };
             }
             if !may {
                 return first;

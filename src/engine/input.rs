@@ -48,6 +48,8 @@ pub enum Input {
     KeepCalls(bool),
     /// The audit log takes no records, and the configuration says that calls then wait.
     AuditFull(bool),
+    /// Ends the ban of this source and forgives it; `None`: all bans.
+    LiftBans(Option<std::net::IpAddr>),
     /// A relay port is held by another process: never lend it.
     ExcludePort(std::net::SocketAddr),
 }

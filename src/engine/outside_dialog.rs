@@ -6,11 +6,13 @@ use super::analysis::check::{check, unroutable};
 use super::analysis::{ALLOW, Incoming, Leaving, Veil, facts, headers, strip};
 use super::attempt::{Attempt, Route, Sender, target};
 use super::digest::Check;
+use super::guard::Signal;
 use super::ids::PassId;
 use super::phones::{own, tells_false_from};
 use super::proxy_client::is_silent_to;
 use super::response::follow_asker;
 use super::transactions::{CancelFault, Event, Seat};
+use super::watch::{Entrance, unheard};
 use super::{Engine, Output, proxy_client, proxy_server};
 use crate::audit::{Outcome, SecurityClass};
 use crate::config::Allow;
@@ -127,6 +129,14 @@ impl Engine {
     }
 
     fn outside_dialog(&mut self, i: Incoming) {
+        match self.watch().entrance(&i) {
+            Entrance::Open => {}
+            Entrance::Later => {
+                self.refuse(&i, &Answer::busy("Too Many Requests"));
+                return;
+            }
+            Entrance::Shut => return,
+        }
         // A Route from outside steers nobody; ours was popped with the dialog it belongs to.
         if i.side == Side::Outside && headers::names_foreign_route(&self.world, &i.message) {
             self.out.count_rejected(i.side, RejectReason::Source);
@@ -134,6 +144,9 @@ impl Engine {
             return;
         }
         let Some(attempt) = self.attempt(i) else { return };
+        if attempt.is_probe() {
+            self.watch().accuse(&attempt.incoming.flow, Signal::UnknownUser);
+        }
         attempt.count_verdict(&mut self.out);
         match &attempt.verdict.action {
             Action::Allow(allow) => {
@@ -217,8 +230,12 @@ impl Engine {
 
     /// Whom the credentials prove; without proof it is answered here.
     fn prove(&mut self, i: &Incoming) -> Option<String> {
-        let fault = match self.phones.authenticate(&self.world, i, &Name::ProxyAuthorization) {
+        let fault = match self.watch().check_digest(i, &Name::ProxyAuthorization) {
             Check::Proved { user, .. } => return Some(user),
+            Check::Paused => {
+                unheard(i).iter().for_each(|answer| self.refuse(i, answer));
+                return None;
+            }
             Check::Challenge { stale } => {
                 let rows = self.phones.challenge(&self.world, i, stale).into_iter();
                 let rows = rows.map(|v| (Name::ProxyAuthenticate, v)).collect();
@@ -242,6 +259,7 @@ impl Engine {
         let written: String = claimed.chars().take(SHOWN).collect();
         let detail = format!("{who} wrote {written} in the From of {}", i.method());
         self.out.security(SecurityClass::FalseFrom, i.flow, detail);
+        self.watch().accuse(&i.flow, Signal::FalseFrom);
         self.refuse_known(a, &FALSE_FROM);
     }
 

@@ -5,6 +5,7 @@
 use super::analysis::Incoming;
 use super::attempt::{Route, Sender};
 use super::calls::{Calls, LegState, Place};
+use super::guard::Standing;
 use super::ids::UpstreamId;
 use super::phones::{Binding, Phones};
 use super::streams::Streams;
@@ -25,6 +26,14 @@ pub(crate) fn admit(w: &World, upstreams: &Upstreams, i: &Incoming) -> Sender {
 pub(crate) fn is_silent_to(w: &World, upstreams: &Upstreams, phones: &Phones, flow: &Flow) -> bool {
     let silent = w.net().interface(flow.listener).is_some_and(|i| i.strangers == Strangers::Silent);
     silent && upstreams.of_source(w, flow.peer.ip()).is_none() && !phones.is_known(w, flow)
+}
+
+/// What who sends from this address is to us.
+pub(crate) fn standing(w: &World, upstreams: &Upstreams, phones: &Phones, ip: IpAddr) -> Standing {
+    match Standing::of(w, ip, upstreams.of_source(w, ip).is_some()) {
+        Standing::Stranger if phones.is_at(w, ip) => Standing::Phone,
+        of @ (Standing::Stranger | Standing::Phone | Standing::Friend) => of,
+    }
 }
 
 /// Where a request from outside goes; never where its Route says.

@@ -7,9 +7,12 @@ use super::analysis::body::Way;
 use super::analysis::headers::{Crossing, carry};
 use super::analysis::{Incoming, Veil};
 use super::attempt::Attempt;
+use super::digest::Check;
 use super::ids::{ServerId, UpstreamId};
 use super::phones::{Registered, own};
 use super::purpose::Purpose;
+use super::stats::RegisterResult;
+use super::watch::unheard;
 use crate::config::Allow;
 use crate::ground::Side;
 use crate::wire::sip::Name;
@@ -17,7 +20,14 @@ use crate::wire::sip::Name;
 impl Engine {
     /// A REGISTER for us that policy lets in.
     pub(super) fn register_here(&mut self, i: &Incoming) {
-        match self.phones.register(&self.world, &mut self.out, i) {
+        let asked = self.phones.asks_for_proof(&self.world, i);
+        let check = asked.then(|| self.watch().check_digest(i, &Name::Authorization));
+        if check == Some(Check::Paused) {
+            self.out.count_register(RegisterResult::Refused);
+            unheard(i).iter().for_each(|answer| self.refuse(i, answer));
+            return;
+        }
+        match self.phones.register(&self.world, &mut self.out, i, check) {
             Registered::Refused(refused) => {
                 let asked = (&i.message, i.octets);
                 answer::send(&self.world, &mut self.out, asked, i.reply, &refused);

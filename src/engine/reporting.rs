@@ -3,9 +3,9 @@
 //! taken when it comes, and an entity tag proves itself. Which call a report means, `calls` knows.
 
 use super::Engine;
-use super::analysis::Incoming;
 use super::analysis::answer::Answer;
 use super::analysis::body::BodyRefusal;
+use super::analysis::{Incoming, Veil};
 use super::attempt::Attempt;
 use super::calls::{LegState, Refused, is_report};
 use super::ids::ServerId;
@@ -50,7 +50,7 @@ impl Engine {
             return Ok(());
         }
         let domain = self.upstreams.domain(&self.world, far.upstream);
-        let veil = self.veil();
+        let veil = Veil::new(&self.world, &self.phones);
         let call = |id: &str| {
             let known = self.calls.far_report_id(&self.world, id, i.side, far.side);
             known.unwrap_or_else(|| veil.far_call_id(id, i.side, far.side))

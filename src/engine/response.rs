@@ -221,7 +221,9 @@ impl Engine {
         near.remove(&Name::Contact);
         for value in values {
             let Some(mut name) = NameAddr::parse(&value) else { continue };
-            if self.veil().must_hide(&name.uri) || name.uri.host_ip().is_some_and(theirs) {
+            if Veil::new(&self.world, &self.phones).must_hide(&name.uri)
+                || name.uri.host_ip().is_some_and(theirs)
+            {
                 set_host(&mut name.uri, domain);
             }
             near.push_back(Name::Contact, name.to_string());

@@ -1,4 +1,5 @@
 //! Plain numbers the daemon turns into metrics. Counters only grow; gauges are read when asked.
+use super::guard::Signal;
 use super::upstreams::UpstreamView;
 use crate::audit::{EndedBy, Finding, Outcome, SecurityClass};
 use crate::ground::{CallDirection, words};
@@ -24,7 +25,7 @@ pub const METHODS: [&str; 15] = [
     "other",
 ];
 /// Classes of security records that are counted; the rest are sums of others.
-pub const SECURITY: [&str; 8] = [
+pub const SECURITY: [&str; 10] = [
     SecurityClass::NAMES[0],
     SecurityClass::NAMES[1],
     SecurityClass::NAMES[2],
@@ -33,6 +34,8 @@ pub const SECURITY: [&str; 8] = [
     SecurityClass::NAMES[5],
     SecurityClass::NAMES[6],
     SecurityClass::NAMES[7],
+    SecurityClass::NAMES[8],
+    SecurityClass::NAMES[9],
 ];
 /// ITU-T G.109 categories, best first; the last one is no category.
 pub const CATEGORIES: [&str; 7] =
@@ -123,6 +126,18 @@ pub struct Stats {
     pub vq_reports: [u64; 2],
     /// `emergency_calls_unrouted_total`.
     pub emergency_unrouted: u64,
+    /// `guilt_signals_total{signal}`.
+    pub signals: [u64; Signal::ALL.len()],
+    /// `bans_total`.
+    pub bans: u64,
+    /// `banned_messages_total`.
+    pub banned: u64,
+    /// `back_offs_total`.
+    pub back_offs: u64,
+    /// `unheard_guesses_total`.
+    pub unheard: u64,
+    /// `slowed_requests_total`.
+    pub slowed: u64,
     /// Those that are configured, in the file's order.
     pub upstreams: Vec<UpstreamView>,
     /// `share_refusals_total{resource,side}`, `displaced_total{resource,side}`: by
@@ -141,6 +156,8 @@ pub struct Gauges {
     pub registrations: u64,
     /// `active_transactions{kind}`: invite, other.
     pub transactions: [u64; 2],
+    /// `active_bans`.
+    pub bans: u64,
     /// `active_dialogs`.
     pub dialogs: u64,
     /// `active_media_streams`.

@@ -9,7 +9,7 @@ use crate::engine::world::World;
 use crate::ground::Side;
 use crate::policy::number::Plan;
 use crate::policy::{Action, Facts, Number, Target, Verdict};
-use crate::wire::sip::Name;
+use crate::wire::sip::{Method, Name};
 
 /// Reads the parties' numbers once. Judging changes nothing of what goes out. Who is proved stands
 /// for From, whatever a phone writes there.
@@ -31,6 +31,13 @@ pub(crate) fn parties(w: &World, phones: &Phones, i: &Incoming, sender: &Sender)
         None => Number::calling(&i.from.uri, &plan),
     };
     Parties { from, to, domain: i.uri.host.to_ascii_lowercase() }
+}
+
+/// A call to an emergency number, as far as the request alone says.
+pub(crate) fn is_urgent(w: &World, i: &Incoming) -> bool {
+    i.side == Side::Inside
+        && i.is(&Method::Invite)
+        && Number::called(&i.uri, &Plan::from(w.config())).is_emergency()
 }
 
 /// Asks policy.

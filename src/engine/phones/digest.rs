@@ -81,6 +81,8 @@ pub enum Check {
         /// The response was right but the nonce too old, or its count used before.
         stale: bool,
     },
+    /// Nobody looked: too many were wrong just before.
+    Paused,
     /// Wrong.
     Wrong(Fault),
 }
@@ -168,6 +170,13 @@ pub(crate) struct Ready {
     algorithm: Algorithm,
     /// The second its nonce was made in.
     made: u64,
+}
+
+impl Ready {
+    /// Who they claim to be of.
+    pub(crate) fn user(&self) -> &str {
+        &self.credentials.user
+    }
 }
 
 /// The server side of digest.

@@ -4,12 +4,13 @@
 use super::{Binding, Phones};
 use crate::engine::analysis::Incoming;
 use crate::engine::attempt::{Route, Sender};
-use crate::engine::digest::{Check, Fault};
+use crate::engine::digest::{Check, Claim, Fault};
 use crate::engine::world::World;
 use crate::ground::{Flow, Side};
 use crate::policy::quota::Source;
 use crate::policy::{Action, Verdict};
 use crate::wire::sip::{Aor, Method, Name, NameAddr, Uri};
+use std::net::IpAddr;
 
 impl Phones {
     /// The user whose flow a request came by: the line that From names, if the flow has it.
@@ -98,13 +99,24 @@ impl Phones {
         self.bindings.of_address(flow.peer.ip()).find(alive).map(Binding::user)
     }
 
-    /// Judges the credentials of a request, and whether they were made for it (RFC 3261 §22.4).
-    pub(crate) fn authenticate(&mut self, w: &World, i: &Incoming, header: &Name) -> Check {
-        let by = Source::of(i.flow.peer.ip());
-        let claim = self.auth.claim(i.message.rows(header), by);
+    /// Somebody is registered from this address.
+    pub(crate) fn is_at(&self, w: &World, ip: IpAddr) -> bool {
+        self.bindings.of_address(ip).any(|b| b.expires > w.wall())
+    }
+
+    /// The credentials of a request, compared with nothing.
+    pub(crate) fn claim(&self, i: &Incoming, header: &Name) -> Claim {
+        self.auth.claim(i.message.rows(header), Source::of(i.flow.peer.ip()))
+    }
+
+    /// Judges them, and whether they were made for this request (RFC 3261 §22.4).
+    pub(crate) fn judge(&mut self, w: &World, i: &Incoming, claim: Claim) -> Check {
         match self.auth.judge(i.method().as_str(), claim, w.wall()) {
             Check::Proved { uri, .. } if !is_made_for(w, &uri, i) => Check::Wrong(Fault::Uri),
-            check @ (Check::Proved { .. } | Check::Challenge { .. } | Check::Wrong(_)) => check,
+            check @ (Check::Proved { .. }
+            | Check::Challenge { .. }
+            | Check::Paused
+            | Check::Wrong(_)) => check,
         }
     }
 

@@ -32,12 +32,24 @@ pub(crate) enum Registered {
 type Asked = (String, Uri, u64);
 
 impl Phones {
-    /// A REGISTER for us that policy lets in.
-    pub(crate) fn register(&mut self, w: &World, out: &mut Outbox, i: &Incoming) -> Registered {
+    /// Whether digest is to say who sends this REGISTER.
+    pub(crate) fn asks_for_proof(&self, w: &World, i: &Incoming) -> bool {
+        w.config().registrar.digest && is_attached(w, &i.flow) && aor_user(&i.message).is_some()
+    }
+
+    /// A REGISTER for us that policy lets in; `check`: what became of its credentials, where
+    /// [`Phones::asks_for_proof`].
+    pub(crate) fn register(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        i: &Incoming,
+        check: Option<Check>,
+    ) -> Registered {
         let Some(user) = aor_user(&i.message) else {
             return Registered::Refused(Answer::new(400, "To Names No User"));
         };
-        if let Some(refused) = self.unproved(w, out, i, &user) {
+        if let Some(refused) = self.unproved(w, out, i, &user, check) {
             return Registered::Refused(refused);
         }
         let response = Box::new(self.update(w, out, i, &user));
@@ -51,6 +63,7 @@ impl Phones {
         out: &mut Outbox,
         i: &Incoming,
         user: &str,
+        check: Option<Check>,
     ) -> Option<Answer<'static>> {
         if !is_attached(w, &i.flow) {
             let phrase = "Register From The Site's Own Network";
@@ -59,7 +72,7 @@ impl Phones {
         if !w.config().registrar.digest {
             return None;
         }
-        match self.authenticate(w, i, &Name::Authorization) {
+        match check.unwrap_or(Check::Challenge { stale: false }) {
             Check::Proved { user: proved, .. } if proved == user => None,
             Check::Proved { .. } => {
                 Some(refuse(out, user, &i.flow, 403, "Not Your Address Of Record"))
@@ -70,6 +83,7 @@ impl Phones {
                 let rows = rows.map(|v| (Name::WwwAuthenticate, v)).collect();
                 Some(challenge(&i.message, 401, "Unauthorized", rows))
             }
+            Check::Paused => Some(refuse(out, user, &i.flow, 403, "Forbidden")),
             Check::Wrong(fault) => {
                 let detail = format!("{user}: {fault}");
                 out.security(fault.class(), i.flow, detail);

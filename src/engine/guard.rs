@@ -1,0 +1,337 @@
+//! Who is suspect: what sources did, weighted and fading; wrong passwords and the pauses after
+//! them; who asks too much at once; who is banned. Bounded, by source (an address; a /64 of IPv6)
+//! and by user. It hears of what others found and says who is heard; it reads no message, and no
+//! upstream or network of phones is ever banned.
+
+mod pause;
+mod scanner;
+mod source;
+mod table;
+mod target;
+mod words;
+
+pub(crate) use scanner::is_scanner;
+pub(crate) use words::Standing;
+pub use words::{Signal, SuspectView};
+
+use super::digest::{Check, Fault};
+use super::outbox::Outbox;
+use super::output::Output;
+use super::transactions::TimerTable;
+use super::world::World;
+use crate::audit::{Record, SecurityClass};
+use crate::ground::{Flow, Mono};
+use crate::policy::quota::Source;
+use source::{Ban, Rate, Suspect};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+use table::Table;
+use target::Target;
+
+/// Sources remembered.
+const SOURCES: usize = 16_384;
+/// Users remembered.
+const USERS: usize = 16_384;
+/// How long an address that proved a user is that user's.
+const PROOF: Duration = Duration::from_secs(86_400);
+/// The longest pause after wrong passwords from the networks of phones, and from elsewhere.
+const PAUSES: [Duration; 2] = [Duration::from_secs(900), Duration::from_secs(32)];
+/// New requests outside dialogs of one source: strangers, and all others.
+const RATES: [Rate; 2] = [Rate { burst: 500, second: 50 }, Rate { burst: 20_000, second: 5_000 }];
+/// Suspects that are listed besides the banned.
+const WATCHED: usize = 20;
+
+/// What is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Due {
+    /// The soonest ban ends.
+    End,
+}
+
+/// Everybody suspect.
+pub(crate) struct Guard {
+    sources: Table<Source, Suspect>,
+    users: Table<String, Target>,
+    /// Bans by their ends.
+    ends: BTreeSet<(Mono, Source)>,
+    timers: TimerTable<Due>,
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self {
+            sources: Table::new(SOURCES),
+            users: Table::new(USERS),
+            ends: BTreeSet::new(),
+            timers: TimerTable::default(),
+        }
+    }
+}
+
+impl Guard {
+    /// Whether what comes by this flow is not even read: its source is banned. A stream is closed.
+    pub(crate) fn bars(&mut self, out: &mut Outbox, flow: &Flow) -> bool {
+        // Nobody is banned almost always: then nothing is looked up.
+        if self.ends.is_empty() {
+            return false;
+        }
+        let source = Source::of(flow.peer.ip());
+        if self.sources.get(&source).is_none_or(|s| s.ban().is_none()) {
+            return false;
+        }
+        self.sources.change(&source, Suspect::hit);
+        out.stats_mut().banned += 1;
+        if let Some(conn) = flow.conn {
+            out.emit(Output::CloseConnection(conn));
+        }
+        true
+    }
+
+    /// A source did something. A stranger who has done enough is banned, where bans are on, unless
+    /// somebody proved himself there: then another may only pretend to be at that address.
+    pub(crate) fn accuse(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        (flow, standing): (&Flow, Standing),
+        signal: Signal,
+    ) {
+        out.stats_mut().signals[signal as usize] += 1;
+        if standing.is_known() {
+            return;
+        }
+        let (now, bans) = (w.now().mono, &w.config().bans);
+        let source = Source::of(flow.peer.ip());
+        let (until, threshold) = (now + bans.ttl, u64::from(bans.threshold));
+        let judge = |s: &mut Suspect| {
+            let score = s.accuse(now, signal);
+            let guilty = bans.enabled && score >= threshold && !s.is_proved(now);
+            let ban = Ban { until, reason: signal, peer: flow.peer, score, hits: 0 };
+            if guilty && s.ban().is_none() {
+                s.begin_ban(ban);
+                return Some(ban);
+            }
+            None
+        };
+        let (begun, forgotten) = self.sources.change(&source, judge);
+        self.forget(forgotten);
+        let Some(ban) = begun else { return };
+        self.ends.insert((until, source));
+        self.arm();
+        out.stats_mut().bans += 1;
+        let text = format!(
+            "{source} is banned for {} s: {} points, the last for {}",
+            bans.ttl.as_secs(),
+            ban.score,
+            ban.reason
+        );
+        tell(out, &ban, text);
+    }
+
+    /// Whether a source may ask for one thing more now.
+    pub(crate) fn has_room(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        (flow, standing): (&Flow, Standing),
+    ) -> bool {
+        let now = w.now().mono;
+        let take = |s: &mut Suspect| {
+            let known = standing.is_known() || s.is_proved(now);
+            s.take(now, RATES[usize::from(known)])
+        };
+        let (room, forgotten) = self.sources.change(&Source::of(flow.peer.ip()), take);
+        self.forget(forgotten);
+        if !room {
+            out.stats_mut().slowed += 1;
+        }
+        room
+    }
+
+    /// Whether a password of this user is compared when it comes by this flow.
+    pub(crate) fn hears(
+        &self,
+        w: &World,
+        out: &mut Outbox,
+        (flow, standing): (&Flow, Standing),
+        user: &str,
+    ) -> bool {
+        let (now, source) = (w.now().mono, Source::of(flow.peer.ip()));
+        let target = self.users.get(user);
+        let holds = match target.and_then(|t| t.home(now, source)) {
+            Some(home) => home.holds(now),
+            None => {
+                let of_user = target.is_some_and(|t| t.pause(standing.is_known()).holds(now));
+                of_user || self.sources.get(&source).is_some_and(|s| s.pause.holds(now))
+            }
+        };
+        if holds {
+            out.stats_mut().unheard += 1;
+        }
+        !holds
+    }
+
+    /// How a comparison for this user ended.
+    pub(crate) fn compared(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        by: (&Flow, Standing),
+        user: &str,
+        check: &Check,
+    ) {
+        match check {
+            Check::Proved { user, .. } => {
+                self.proved(w, by.0.peer.ip(), user, by.1.is_known());
+            }
+            Check::Wrong(Fault::BadPassword) => {
+                self.accuse(w, out, by, Signal::FailedDigest);
+                self.failed(w, out, by, Some(user));
+            }
+            Check::Wrong(Fault::UnknownUser) => {
+                self.accuse(w, out, by, Signal::UnknownUser);
+                self.failed(w, out, by, None);
+            }
+            Check::Wrong(Fault::NonceCount | Fault::Algorithm | Fault::Malformed | Fault::Uri)
+            | Check::Challenge { .. }
+            | Check::Paused => {}
+        }
+    }
+
+    /// A user proved himself at an address.
+    pub(crate) fn proved(&mut self, w: &World, ip: IpAddr, user: &str, is_known: bool) {
+        let (now, source) = (w.now().mono, Source::of(ip));
+        let (_, forgotten) = self.sources.change(&source, |s| s.proved(now, user));
+        self.forget(forgotten);
+        self.users.change(&user.to_owned(), |t| t.proved(now, source, is_known));
+    }
+
+    /// A wrong password; `None`: of a user who is not there.
+    fn failed(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        (flow, standing): (&Flow, Standing),
+        user: Option<&str>,
+    ) {
+        let (now, source, known) = (w.now().mono, Source::of(flow.peer.ip()), standing.is_known());
+        let most = PAUSES[usize::from(known)];
+        let home = user.and_then(|u| self.users.get(u)).and_then(|t| t.home(now, source));
+        let pause = match user.filter(|_| home.is_some()) {
+            Some(user) => self.users.change(&user.to_owned(), |t| t.failed_at_home(now, source)).0,
+            None => {
+                let fail = |s: &mut Suspect| s.failed(now, user, most);
+                let (pause, forgotten) = self.sources.change(&source, fail);
+                self.forget(forgotten);
+                let of_user = user.map(|user| {
+                    self.users.change(&user.to_owned(), |t| t.failed(now, known, most)).0
+                });
+                of_user.map_or(pause, |p| p.max(pause))
+            }
+        };
+        out.stats_mut().back_offs += 1;
+        // Everybody mistypes once.
+        if pause > Duration::from_secs(1) {
+            let who = user.unwrap_or("a user who is not there");
+            let detail = format!("{who}: no password is compared for {} s", pause.as_secs());
+            out.security(SecurityClass::BackOff, *flow, detail);
+        }
+    }
+
+    /// Ends bans and forgives what led to them: of one source, or all; how many there were.
+    pub(crate) fn lift(&mut self, out: &mut Outbox, whom: Option<IpAddr>) -> usize {
+        let source = whom.map(Source::of);
+        let ends = self.ends.iter().filter(|(_, s)| source.is_none_or(|one| one == *s));
+        let lifted: Vec<Source> = ends.map(|(_, s)| *s).collect();
+        for one in &lifted {
+            self.end(out, *one, "was lifted");
+        }
+        if let Some(one) = source.filter(|one| self.sources.get(one).is_some()) {
+            self.sources.change(&one, Suspect::forgive);
+        }
+        lifted.len()
+    }
+
+    /// Takes the configuration in force: who may not be banned by it is not.
+    pub(crate) fn follow(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        standing: impl Fn(IpAddr) -> Standing,
+    ) {
+        let stays = |s: &Source| {
+            let peer = self.sources.get(s).and_then(|s| s.ban()).map(|b| b.peer.ip());
+            w.config().bans.enabled && peer.map(&standing) == Some(Standing::Stranger)
+        };
+        let over: Vec<Source> = self.ends.iter().map(|(_, s)| *s).filter(|s| !stays(s)).collect();
+        for one in over {
+            self.end(out, one, "ends with the new configuration");
+        }
+    }
+
+    /// How many sources are banned.
+    pub(crate) fn bans(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The banned, then who is nearest to it.
+    pub(crate) fn suspects(&self, now: Mono) -> Vec<SuspectView> {
+        let view = |source: &Source, s: &Suspect| SuspectView {
+            source: source.to_string(),
+            reason: s.ban().map(|b| b.reason).or(s.last()),
+            score: s.ban().map_or(s.points(now), |b| b.score),
+            left_s: s.ban().map(|b| b.until.since(now).as_secs()),
+            hits: s.ban().map_or(0, |b| b.hits),
+        };
+        let all = self.sources.worst_first().map(|(source, s)| view(source, s));
+        let (banned, mut others): (Vec<_>, Vec<_>) =
+            all.filter(|v| v.score > 0).partition(|v| v.left_s.is_some());
+        others.sort_by_key(|v| std::cmp::Reverse(v.score));
+        others.truncate(WATCHED);
+        banned.into_iter().take(super::LIST).chain(others).collect()
+    }
+
+    /// When it wants to be woken.
+    pub(crate) fn poll_timeout(&self) -> Option<Mono> {
+        self.timers.next()
+    }
+
+    /// Fires one timer that is due; false: none is.
+    pub(crate) fn handle_timeout(&mut self, w: &World, out: &mut Outbox) -> bool {
+        let Some(Due::End) = self.timers.expired(w.now().mono) else { return false };
+        if let Some((_, source)) = self.ends.first().copied() {
+            self.end(out, source, "is over");
+        }
+        true
+    }
+
+    fn arm(&mut self) {
+        match self.ends.first() {
+            Some((at, _)) => self.timers.set(Due::End, *at),
+            None => self.timers.stop(Due::End),
+        }
+    }
+
+    fn end(&mut self, out: &mut Outbox, source: Source, how: &str) {
+        let (ban, _) = self.sources.change(&source, Suspect::end_ban);
+        self.forget(Some(source));
+        if let Some(ban) = ban {
+            let hits = ban.hits;
+            tell(out, &ban, format!("the ban of {source} {how}: {hits} messages were not read"));
+        }
+    }
+
+    /// A source that is not remembered is not banned.
+    fn forget(&mut self, source: Option<Source>) {
+        if let Some(gone) = source.filter(|_| !self.ends.is_empty()) {
+            self.ends.retain(|(_, s)| *s != gone);
+            self.arm();
+        }
+    }
+}
+
+fn tell(out: &mut Outbox, ban: &Ban, detail: String) {
+    let (class, source) = (SecurityClass::Banned, Some(ban.peer));
+    out.record(Record::Security { class, source, count: 1, detail });
+}

@@ -1,0 +1,232 @@
+//! What is remembered of one source: how guilty it is, how much it may ask for, how long its
+//! guesses are not heard, whether it is banned. Time is an argument.
+
+use super::pause::Pause;
+use super::table::Guilt;
+use super::{PROOF, Signal};
+use crate::ground::Mono;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Half of what somebody did is forgiven in this time.
+const HALF_LIFE: Duration = Duration::from_secs(600);
+/// Parts of a point, and of a token.
+const MILLI: u64 = 1_000;
+
+/// Points that fade.
+#[derive(Debug, Default)]
+struct Score {
+    milli: u64,
+    at: Option<Mono>,
+}
+
+impl Score {
+    fn now(&self, now: Mono) -> u64 {
+        let Some(at) = self.at else { return 0 };
+        let gone = now.since(at);
+        let halves = gone.as_millis() / HALF_LIFE.as_millis();
+        if halves >= 32 {
+            return 0;
+        }
+        let left = self.milli >> halves;
+        // Within a half-life it fades in a straight line.
+        let part = gone.as_millis() % HALF_LIFE.as_millis();
+        let faded = u128::from(left) * part / HALF_LIFE.as_millis() / 2;
+        left.saturating_sub(u64::try_from(faded).unwrap_or(left))
+    }
+
+    fn add(&mut self, now: Mono, points: u64) {
+        self.milli = self.now(now).saturating_add(points.saturating_mul(MILLI));
+        self.at = Some(now);
+    }
+}
+
+/// How many requests at once, and how many a second after that.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rate {
+    pub(super) burst: u64,
+    pub(super) second: u64,
+}
+
+/// Tokens that come back with time.
+#[derive(Debug, Default)]
+struct Bucket {
+    /// Thousandths of a token that were taken and are not back.
+    taken: u64,
+    at: Option<Mono>,
+}
+
+impl Bucket {
+    fn take(&mut self, now: Mono, rate: Rate) -> bool {
+        let gone = self.at.map_or(0, |at| u64::try_from(now.since(at).as_millis()).unwrap_or(0));
+        self.taken = self.taken.saturating_sub(gone.saturating_mul(rate.second));
+        self.at = Some(now);
+        let room = self.taken.saturating_add(MILLI) <= rate.burst.saturating_mul(MILLI);
+        if room {
+            self.taken += MILLI;
+        }
+        room
+    }
+}
+
+/// A ban.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ban {
+    pub(super) until: Mono,
+    /// What it did last.
+    pub(super) reason: Signal,
+    /// The address that did it.
+    pub(super) peer: SocketAddr,
+    /// Points when it began.
+    pub(super) score: u64,
+    /// Datagrams and messages since.
+    pub(super) hits: u64,
+}
+
+/// One source.
+#[derive(Debug, Default)]
+pub(super) struct Suspect {
+    score: Score,
+    bucket: Bucket,
+    pub(super) pause: Pause,
+    /// Whose passwords failed here: one user, so far.
+    culprit: Option<String>,
+    /// … or several.
+    several: bool,
+    last: Option<Signal>,
+    proved: Option<Mono>,
+    ban: Option<Ban>,
+}
+
+impl Guilt for Suspect {
+    fn guilt(&self) -> u8 {
+        match () {
+            () if self.ban.is_some() => 3,
+            () if self.proved.is_some() => 2,
+            () if self.score.at.is_some() || self.pause.failures() > 0 => 1,
+            () => 0,
+        }
+    }
+}
+
+impl Suspect {
+    /// Points now.
+    pub(super) fn points(&self, now: Mono) -> u64 {
+        self.score.now(now) / MILLI
+    }
+
+    pub(super) fn last(&self) -> Option<Signal> {
+        self.last
+    }
+
+    /// It did something; its points after that.
+    pub(super) fn accuse(&mut self, now: Mono, signal: Signal) -> u64 {
+        self.score.add(now, signal.weight());
+        self.last = Some(signal);
+        self.points(now)
+    }
+
+    /// True when there is a token left.
+    pub(super) fn take(&mut self, now: Mono, rate: Rate) -> bool {
+        self.bucket.take(now, rate)
+    }
+
+    /// A user proved himself here lately.
+    pub(super) fn is_proved(&self, now: Mono) -> bool {
+        self.proved.is_some_and(|at| now.since(at) < PROOF)
+    }
+
+    /// A password failed here.
+    pub(super) fn failed(&mut self, now: Mono, user: Option<&str>, most: Duration) -> Duration {
+        let same = self.culprit.as_deref() == user && user.is_some();
+        if self.pause.failures() > 0 && !same {
+            self.several = true;
+        }
+        self.culprit = user.map(str::to_owned);
+        self.pause.fail(now, most)
+    }
+
+    /// A user proved himself. That makes good what failed here in his name alone: else whoever
+    /// has an account could guess at all the others without a pause.
+    pub(super) fn proved(&mut self, now: Mono, user: &str) {
+        self.proved = Some(now);
+        if !self.several && self.culprit.as_deref() == Some(user) {
+            self.pause = Pause::default();
+            self.culprit = None;
+        }
+    }
+
+    pub(super) fn ban(&self) -> Option<&Ban> {
+        self.ban.as_ref()
+    }
+
+    pub(super) fn begin_ban(&mut self, ban: Ban) {
+        self.ban = Some(ban);
+    }
+
+    pub(super) fn hit(&mut self) {
+        if let Some(ban) = &mut self.ban {
+            ban.hits += 1;
+        }
+    }
+
+    /// The ban ends, and begins no more by itself; what it was.
+    pub(super) fn end_ban(&mut self) -> Option<Ban> {
+        self.score = Score::default();
+        self.ban.take()
+    }
+
+    /// All is forgiven.
+    pub(super) fn forgive(&mut self) -> Option<Ban> {
+        self.pause = Pause::default();
+        self.culprit = None;
+        self.several = false;
+        self.end_ban()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Mono {
+        Mono(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn guilt_fades_by_half_in_ten_minutes() {
+        let mut s = Suspect::default();
+        for _ in 0..2 {
+            s.accuse(at(100), Signal::Scanner);
+        }
+        let points: Vec<u64> =
+            [0, 300, 600, 1_200, 6_000, 60_000].map(|t| s.points(at(100 + t))).into();
+        assert_eq!(points, [80, 60, 40, 20, 0, 0]);
+        assert_eq!(s.accuse(at(700), Signal::FailedDigest), 45);
+    }
+
+    #[test]
+    fn tokens_come_back() {
+        let mut s = Suspect::default();
+        let rate = Rate { burst: 3, second: 2 };
+        let mut take = |t| s.take(at(t), rate);
+        assert_eq!([take(1), take(1), take(1), take(1)], [true, true, true, false]);
+        assert_eq!([take(2), take(2), take(2)], [true, true, false]);
+        assert_eq!([take(100), take(100), take(100), take(100)], [true, true, true, false]);
+    }
+
+    #[test]
+    fn an_account_of_ones_own_does_not_make_guessing_free() {
+        let most = Duration::from_secs(60);
+        let mut s = Suspect::default();
+        s.failed(at(1), Some("101"), most);
+        s.proved(at(2), "101");
+        assert_eq!(s.pause.failures(), 0, "a typing mistake");
+        s.failed(at(3), Some("102"), most);
+        s.proved(at(4), "101");
+        assert_eq!(s.pause.failures(), 1);
+        s.failed(at(5), Some("101"), most);
+        s.proved(at(6), "101");
+        assert_eq!(s.pause.failures(), 2);
+    }
+}

@@ -1,0 +1,107 @@
+//! What the guard is asked and told of requests, by who knows what a source is to us: it joins the
+//! guard with phones and upstreams. It answers nobody; coordinators do what it says.
+
+use super::analysis::answer::Answer;
+use super::analysis::{Incoming, facts};
+use super::digest::{Check, Claim};
+use super::guard::{Guard, Signal, Standing, is_scanner};
+use super::outbox::Outbox;
+use super::phones::Phones;
+use super::proxy_client::standing;
+use super::upstreams::Upstreams;
+use super::world::World;
+use crate::ground::Flow;
+use crate::wire::sip::Name;
+use std::net::IpAddr;
+
+/// The guard among the parts that it is asked by.
+pub(super) struct Watch<'a> {
+    pub(super) w: &'a World,
+    pub(super) out: &'a mut Outbox,
+    pub(super) guard: &'a mut Guard,
+    pub(super) phones: &'a mut Phones,
+    pub(super) upstreams: &'a Upstreams,
+}
+
+/// Whether a new request is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entrance {
+    /// It is.
+    Open,
+    /// Its source asks for too much: it hears when to come again.
+    Later,
+    /// Nothing is said.
+    Shut,
+}
+
+impl Watch<'_> {
+    fn standing(&self, ip: IpAddr) -> Standing {
+        standing(self.w, self.upstreams, self.phones, ip)
+    }
+
+    /// A source did something suspect.
+    pub(super) fn accuse(&mut self, flow: &Flow, signal: Signal) {
+        let standing = self.standing(flow.peer.ip());
+        self.guard.accuse(self.w, self.out, (flow, standing), signal);
+    }
+
+    /// Before a new request outside dialogs costs anything: no scanner that is banned for it, and
+    /// nobody who asks too much at once, but for an emergency call. Whoever is known hears when to
+    /// come again; a stranger by UDP hears nothing.
+    pub(super) fn entrance(&mut self, i: &Incoming) -> Entrance {
+        let agent = i.message.text(&Name::UserAgent);
+        if agent.is_some_and(|a| is_scanner(a, &self.w.config().bans.agents)) {
+            self.accuse(&i.flow, Signal::Scanner);
+            if self.guard.bars(self.out, &i.flow) {
+                return Entrance::Shut;
+            }
+        }
+        let standing = self.standing(i.flow.peer.ip());
+        let room = self.guard.has_room(self.w, self.out, (&i.flow, standing));
+        match (room || facts::is_urgent(self.w, i), standing) {
+            (true, _) => Entrance::Open,
+            (false, Standing::Stranger) if !i.flow.transport.is_reliable() => Entrance::Shut,
+            (false, Standing::Stranger | Standing::Phone | Standing::Friend) => Entrance::Later,
+        }
+    }
+
+    /// Judges the credentials of a request, unless too many were wrong just before.
+    pub(super) fn check_digest(&mut self, i: &Incoming, header: &Name) -> Check {
+        let claim = self.phones.claim(i, header);
+        let user = match &claim {
+            Claim::Ready(ready) => ready.user().to_owned(),
+            Claim::Forged => {
+                self.accuse(&i.flow, Signal::ForgedNonce);
+                return self.phones.judge(self.w, i, claim);
+            }
+            Claim::None | Claim::Moved | Claim::Faulty(_) => {
+                return self.phones.judge(self.w, i, claim);
+            }
+        };
+        let by = (&i.flow, self.standing(i.flow.peer.ip()));
+        if !self.guard.hears(self.w, self.out, by, &user) {
+            return Check::Paused;
+        }
+        let check = self.phones.judge(self.w, i, claim);
+        self.guard.compared(self.w, self.out, by, &user, &check);
+        check
+    }
+
+    /// After a restart phones are where they proved themselves.
+    pub(super) fn remember_phones(&mut self) {
+        if !self.w.is_registrar() {
+            return;
+        }
+        for b in self.phones.stored(self.w.wall()) {
+            let ip = b.source.unwrap_or(b.peer).ip();
+            let known = self.standing(ip).is_known();
+            self.guard.proved(self.w, ip, &b.aor.user, known);
+        }
+    }
+}
+
+/// The answer to credentials that nobody looked at. By UDP there is none: a phone in the right
+/// sends again, and is heard when the pause is over. By a stream nobody sends again.
+pub(super) fn unheard(i: &Incoming) -> Option<Answer<'static>> {
+    i.flow.transport.is_reliable().then(|| Answer::new(403, "Forbidden"))
+}
