@@ -431,7 +431,8 @@ def security():
                                f"{{{ON}}}{rate}))", "{{class}}")],
                        {"bad_password": RED, "false_from": BROWN, "in_dialog_source": ORANGE,
                         "leak_removed": TEAL, "malformed": YELLOW, "media_refused": VIOLET,
-                        "media_stranger": BLUE, "challenge_refused": GREEN},
+                        "media_stranger": BLUE, "challenge_refused": GREEN, "banned": "#96172a",
+                        "back_off": "#c0d8ff"},
                        stacked=True, bars=True)),
             (12, lines("Denials by rule", "A minute.", "short",
                        [target("60 * sum by (rule) (rate(portreeve_policy_decisions_total"
@@ -452,6 +453,28 @@ def security():
             (8, lines("Media not relayed", "Packets a second, by side and reason.", "pps",
                       [target("sum by (side, reason) (rate(portreeve_media_dropped_packets_total"
                               f"{{{ON}}}{rate}))", "{{side}} {{reason}}")])),
+        ]),
+        (7, [
+            (4, stat("Banned now", "Sources of which nothing is read; portreeve bans names them.", "none",
+                     [now(f"sum(portreeve_active_bans{{{ON}}})")], notable, decimals=0, spark=False)),
+            (8, lines("What made sources suspect", "Signals a minute, by kind.", "short",
+                      [target("60 * sum by (signal) (rate(portreeve_guilt_signals_total"
+                              f"{{{ON}}}{rate}))", "{{signal}}")],
+                      {"failed_digest": RED, "forged_nonce": VIOLET, "scanner": ORANGE,
+                       "non_sip": YELLOW, "unknown_user": BLUE, "false_from": BROWN},
+                      stacked=True, bars=True)),
+            (6, lines("Guesses", "A minute: pauses that began after a wrong password, and credentials "
+                      "that were compared with nothing.", "short",
+                      [target(f"60 * sum(rate(portreeve_back_offs_total{{{ON}}}{rate}))", "pauses"),
+                       target(f"60 * sum(rate(portreeve_unheard_guesses_total{{{ON}}}{rate}))",
+                              "not compared")],
+                      {"pauses": ORANGE, "not compared": BLUE})),
+            (6, lines("Kept out", "A second: messages of banned sources, requests of sources that "
+                      "asked for too much at once, and bans that began.", "short",
+                      [target(f"sum(rate(portreeve_banned_messages_total{{{ON}}}{rate}))", "banned"),
+                       target(f"sum(rate(portreeve_slowed_requests_total{{{ON}}}{rate}))", "slowed"),
+                       target(f"sum(rate(portreeve_bans_total{{{ON}}}{rate}))", "bans begun")],
+                      {"banned": "#96172a", "slowed": YELLOW, "bans begun": RED})),
         ]),
         (8, [
             (6, lines("REGISTER by result", "A minute.", "short",

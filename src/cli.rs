@@ -1,6 +1,7 @@
 //! The commands, one a file. Data goes to stdout, words to stderr.
 
 mod audit;
+mod bans;
 mod calls;
 mod config;
 mod control;
@@ -101,6 +102,14 @@ enum Command {
     },
     /// List the phones registered through it
     Registrations(ControlArgs),
+    /// List who is banned and who is nearest to it, or lift a ban
+    #[command(args_conflicts_with_subcommands = true)]
+    Bans {
+        #[command(subcommand)]
+        what: Option<BansCommand>,
+        #[command(flatten)]
+        list: ControlArgs,
+    },
     /// Have it read its configuration anew, whole or not at all (as SIGHUP); 78: refused
     Reload(ControlArgs),
     /// Have it admit no new calls and end with its last one (as SIGTERM)
@@ -120,6 +129,17 @@ enum CallsCommand {
     Hangup {
         /// Its number, as `calls` lists it
         id: u64,
+        #[command(flatten)]
+        gateway: ControlArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum BansCommand {
+    /// End a ban and forgive what led to it
+    Lift {
+        /// An address, as `bans` lists it, or `all`
+        whom: String,
         #[command(flatten)]
         gateway: ControlArgs,
     },
@@ -265,6 +285,10 @@ pub fn main() -> ExitCode {
             calls::hang_up(&gateway, id)
         }
         Some(Command::Registrations(args)) => registrations::registrations(&args),
+        Some(Command::Bans { what: None, list }) => bans::bans(&list),
+        Some(Command::Bans { what: Some(BansCommand::Lift { whom, gateway }), .. }) => {
+            bans::lift(&gateway, &whom)
+        }
         Some(Command::Reload(args)) => reload::reload(&args),
         Some(Command::Drain(args)) => drain::drain(&args),
     };

@@ -23,6 +23,13 @@ ZERO = {
     "PortreeveRegistrationsFailing": "Kamailio serves every REGISTER",
     "PortreeveAuditFailing": "the audit volume is sound",
     "PortreeveGuessingAttack": "passwords are judged by Kamailio, not here",
+    "PortreeveBanned": "bans are off",
+    "security: Banned now": "bans are off",
+    "security: Kept out: banned": "bans are off",
+    "security: Kept out: bans begun": "bans are off",
+    "security: Kept out: slowed": "nobody asks for so much",
+    "security: Guesses: pauses": "passwords are judged by Kamailio, not here",
+    "security: Guesses: not compared": "passwords are judged by Kamailio, not here",
     "PortreeveSilencedCalls": "nobody but the PBX calls from outside",
     "PortreeveEmergencyUnrouted": "nobody dials an emergency number",
     "PortreeveSipDropped": "a queue of a whole burst never fills",
@@ -67,6 +74,7 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind(('10.17.0.21', 5099))
 gw = ('10.17.0.1', 5060)
 s.sendto(b'INVITE sip:x SIP/2.0\\r\\nContent-Length: 1\\r\\nContent-Length: 2\\r\\n\\r\\n', gw)
+s.sendto(b'no sip at all', gw)
 # Said three times: what is not for the gateway itself has a transaction, which knows repetitions.
 options = (b'OPTIONS sip:102@pbx.test SIP/2.0\\r\\nVia: SIP/2.0/UDP 10.17.0.21:5099;branch=z9hG4bKa\\r\\n'
            b'From: <sip:a@a>;tag=1\\r\\nTo: <sip:102@pbx.test>\\r\\nCall-ID: n\\r\\nCSeq: 1 OPTIONS\\r\\n'

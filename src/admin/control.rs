@@ -2,6 +2,8 @@
 //! shows a name or changes anything is here and not at the loopback port. It reads the session
 //! table, tells the event loop and reloads; it decides nothing.
 
+mod bans;
+mod reload;
 mod shares;
 
 use super::guests::{Guest, NOWHERE, Room};
@@ -102,7 +104,9 @@ fn router() -> Router<Arc<Shared>> {
         .route("/calls/{id}", get(call))
         .route("/calls/{id}/hangup", post(hang_up))
         .route("/registrations", get(registrations))
-        .route("/reload", post(reload))
+        .route("/bans", get(bans::list))
+        .route("/bans/{whom}/lift", post(bans::lift))
+        .route("/reload", post(reload::reload))
         .route("/drain", post(drain))
         .fallback(|| async { refused(StatusCode::NOT_FOUND, "there is nothing of this name") })
         .layer(map_response(once))
@@ -348,23 +352,6 @@ async fn hang_up(
         false => no_call(&id),
     };
     told(&shared, question, show).await
-}
-
-async fn reload(
-    State(shared): State<Arc<Shared>>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-) -> Response {
-    let standing = shared.table.standing();
-    if standing.is_still() {
-        return refused(StatusCode::SERVICE_UNAVAILABLE, &standing.to_string());
-    }
-    let reloader = shared.reloader.clone();
-    // Of its own: whoever asked may go, and it must not be left half done.
-    match tokio::spawn(async move { reloader.reload(&peer.name()).await }).await {
-        Ok(o) if o.result == "refused" => answer(StatusCode::UNPROCESSABLE_ENTITY, &o),
-        Ok(o) => answer(StatusCode::OK, &o),
-        Err(_) => mute(),
-    }
 }
 
 async fn drain(

@@ -9,7 +9,7 @@ use super::process::{Process, TICKS};
 use crate::audit::{EndedBy, Outcome};
 use crate::daemon::{Observer, Reloaded, Report};
 use crate::engine::stats::{CATEGORIES, METHODS, RegisterResult, SECURITY, UPSTREAM_LABELS};
-use crate::engine::{Finding, Health, UpstreamView};
+use crate::engine::{Finding, Health, Signal, UpstreamView};
 use crate::ground::{CallDirection, Side};
 use crate::policy::quota::Resource;
 use crate::relay::DropReason;
@@ -274,6 +274,18 @@ impl Metrics {
         self.count("portreeve_emergency_calls_unrouted_total", &[], unrouted);
         let silenced = Row(&["INVITE", "other"], &r.stats.silenced);
         self.counts("portreeve_silenced_requests_total", &[], "method", silenced);
+        let signals = Row(&Signal::NAMES, &r.stats.signals);
+        self.counts("portreeve_guilt_signals_total", &[], "signal", signals);
+        self.set("portreeve_active_bans", &[], r.stats.now.bans);
+        for (name, n) in [
+            ("portreeve_bans_total", r.stats.bans),
+            ("portreeve_banned_messages_total", r.stats.banned),
+            ("portreeve_back_offs_total", r.stats.back_offs),
+            ("portreeve_unheard_guesses_total", r.stats.unheard),
+            ("portreeve_slowed_requests_total", r.stats.slowed),
+        ] {
+            self.count(name, &[], n);
+        }
         let events = Row(&SECURITY, &r.stats.security);
         self.counts("portreeve_security_events_total", &[], "class", events);
     }

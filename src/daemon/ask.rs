@@ -8,7 +8,7 @@ use super::session_table::{Figures, Standing};
 use crate::audit::Record;
 use crate::driver::relay_worker::Totals;
 use crate::driver::udp::SipSocket;
-use crate::engine::{CallDetail, Input, Snapshot, Stats};
+use crate::engine::{CallDetail, Input, Snapshot, Stats, SuspectView};
 use crate::ground::{CallNo, Now, Wall};
 use crate::policy::quota::ShareView;
 use std::net::IpAddr;
@@ -33,6 +33,17 @@ pub enum Ask {
         by: String,
         /// Where the answer goes.
         told: oneshot::Sender<bool>,
+    },
+    /// Whether bans are on; the banned, and who is nearest to it.
+    Bans(oneshot::Sender<(bool, Vec<SuspectView>)>),
+    /// End bans; told is how many.
+    LiftBans {
+        /// Of this address; `None`: all.
+        whom: Option<IpAddr>,
+        /// Who wants it, for the audit log.
+        by: String,
+        /// Where the answer goes.
+        told: oneshot::Sender<usize>,
     },
     /// A new configuration was read, or refused.
     Reload(Box<Reload>),
@@ -178,6 +189,11 @@ impl EventLoop {
             // Whoever wanted it was told that nobody answers: it is too late.
             Ask::HangUp { told, .. } if told.is_closed() => {}
             Ask::HangUp { call, by, told } => drop(told.send(self.hang_up(call, &by, now))),
+            Ask::Bans(to) => {
+                drop(to.send((self.config.bans.enabled, self.engine.suspects(now.mono))));
+            }
+            Ask::LiftBans { told, .. } if told.is_closed() => {}
+            Ask::LiftBans { whom, by, told } => drop(told.send(self.lift_bans(whom, &by, now))),
             Ask::Reload(reload) => self.reload(*reload),
             Ask::Drain { by, told } => drop(told.send(self.drain(&by))),
             Ask::StopNow => return true,
@@ -201,6 +217,17 @@ impl EventLoop {
             self.step(Input::HangUp(call));
         }
         there
+    }
+
+    fn lift_bans(&mut self, whom: Option<IpAddr>, by: &str, now: Now) -> usize {
+        let before = self.engine.stats(now).now.bans;
+        self.step(Input::LiftBans(whom));
+        let lifted = before.saturating_sub(self.engine.stats(now).now.bans);
+        let result = if lifted > 0 { "applied" } else { "refused" };
+        let of = whom.map_or_else(|| "all".to_owned(), |ip| ip.to_string());
+        let detail = format!("{lifted} bans, of {of}, by {by}");
+        self.record(Record::Admin { action: "lift_bans", result, detail });
+        usize::try_from(lifted).unwrap_or(usize::MAX)
     }
 
     fn reload(&mut self, r: Reload) {

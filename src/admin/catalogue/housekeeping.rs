@@ -2,6 +2,7 @@
 
 use super::Values::{Build, Closed, Rules};
 use super::{Family, counter, gauge};
+use crate::engine::Signal;
 use crate::engine::stats::SECURITY;
 
 pub(super) const FAMILIES: &[Family] = &[
@@ -24,6 +25,25 @@ pub(super) const FAMILIES: &[Family] = &[
         "portreeve_silenced_requests_total",
         &[("method", Closed(&["INVITE", "other"]))],
         "Requests of nobody known that got no answer (strangers = \"silent\").",
+    ),
+    counter(
+        "portreeve_guilt_signals_total",
+        &[("signal", Closed(&Signal::NAMES))],
+        "What made sources suspect, by kind.",
+    ),
+    gauge("portreeve_active_bans", &[], "Sources banned now."),
+    counter("portreeve_bans_total", &[], "Bans that began."),
+    counter("portreeve_banned_messages_total", &[], "Messages of banned sources, not read."),
+    counter("portreeve_back_offs_total", &[], "Pauses that began after a wrong password."),
+    counter(
+        "portreeve_unheard_guesses_total",
+        &[],
+        "Credentials that came within such a pause and were compared with nothing.",
+    ),
+    counter(
+        "portreeve_slowed_requests_total",
+        &[],
+        "New requests of sources that asked for too much at once.",
     ),
     counter("portreeve_audit_records_total", &[], "Audit lines written."),
     counter("portreeve_audit_write_failures_total", &[], "Commits of the audit log that failed."),
