@@ -272,6 +272,7 @@ fn summary(r: &Report, source: &str) -> Value {
         "calls": { "early": early, "confirmed": confirmed, "limit": r.calls_limit },
         "registrations": s.now.registrations,
         "upstreams": upstreams,
+        "bans": s.now.bans,
         "silenced": { "invites": s.silenced[0], "others": s.silenced[1] },
         "media_streams": s.now.streams,
         "media_ports": { "inside": ports(0), "outside": ports(1) },

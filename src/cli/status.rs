@@ -72,6 +72,12 @@ fn screen(v: &Value) -> String {
         let _ =
             writeln!(out, "  strangers      {invites} INVITEs, {others} others unanswered{hint}");
     }
+    let bans = number(v, "/bans");
+    if bans > 0 {
+        let them = if bans == 1 { "source is" } else { "sources are" };
+        let _ =
+            writeln!(out, "  bans           {bans} {them} not read   `portreeve bans` says why");
+    }
     for side in ["inside", "outside"] {
         let [used, resting, free] =
             ["used", "quarantined", "free"].map(|k| number(v, &format!("/media_ports/{side}/{k}")));
@@ -159,6 +165,7 @@ mod tests {
                   "why": "the configuration changed" },
             ],
             "silenced": { "invites": 3, "others": 17 },
+            "bans": 2,
             "configuration": {
                 "source": "f", "hash": "0123456789abcdef", "last_reload_refused": true,
                 "restart_pending": ["media.ports"],
@@ -175,6 +182,7 @@ mod tests {
             "other   192.0.2.3:5060   not probed\n",
             "new   192.0.2.4:5060   not known for 0:09: the configuration changed\n",
             "strangers      3 INVITEs, 17 others unanswered   is one your provider?",
+            "bans           2 sources are not read   `portreeve bans` says why\n",
             "FULL",
             "f   0123456789ab\n",
             "the last reload was refused",

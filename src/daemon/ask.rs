@@ -225,7 +225,7 @@ impl EventLoop {
         let lifted = before.saturating_sub(self.engine.stats(now).now.bans);
         let result = if lifted > 0 { "applied" } else { "refused" };
         let of = whom.map_or_else(|| "all".to_owned(), |ip| ip.to_string());
-        let detail = format!("{lifted} bans, of {of}, by {by}");
+        let detail = format!("bans lifted: {lifted}, of {of}, by {by}");
         self.record(Record::Admin { action: "lift_bans", result, detail });
         usize::try_from(lifted).unwrap_or(usize::MAX)
     }

@@ -4,6 +4,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
+/// Whoever was heard of within this part of the table's turns keeps his place: a source that sends
+/// one request after another costs no more than a look.
+const RECENT: u64 = 16;
+
 /// Something remembered.
 pub(super) trait Guilt {
     /// How bad it would be to forget it; what is 0 is forgotten first.
@@ -38,14 +42,24 @@ impl<K: Clone + Eq + Hash, V: Guilt + Default> Table<K, V> {
     /// Changes an entry, a new one where there is none; what that changed, and who was forgotten
     /// for it.
     pub(super) fn change<T>(&mut self, key: &K, by: impl FnOnce(&mut V) -> T) -> (T, Option<K>) {
-        let forgotten = if self.entries.contains_key(key) { None } else { self.make_room() };
         self.counter += 1;
-        let turn = self.counter;
-        let (value, place) = self.entries.entry(key.clone()).or_default();
-        let told = by(value);
-        self.order.remove(place);
-        *place = (value.guilt(), turn);
-        self.order.insert(*place, key.clone());
+        let (turn, recent) = (self.counter, self.room as u64 / RECENT);
+        if let Some((value, place)) = self.entries.get_mut(key) {
+            let told = by(value);
+            let guilt = value.guilt();
+            if guilt != place.0 || turn - place.1 > recent {
+                self.order.remove(place);
+                *place = (guilt, turn);
+                self.order.insert(*place, key.clone());
+            }
+            return (told, None);
+        }
+        let forgotten = self.make_room();
+        let mut value = V::default();
+        let told = by(&mut value);
+        let place = (value.guilt(), turn);
+        self.order.insert(place, key.clone());
+        self.entries.insert(key.clone(), (value, place));
         (told, forgotten)
     }
 
