@@ -69,7 +69,8 @@ fn unsupported(why: String) -> BodyRefusal {
 
 /// A body that nobody can read, by what its type says.
 fn unreadable(why: Unreadable, content_type: Option<&str>) -> BodyRefusal {
-    let session = matches!(Kind::of(content_type), Kind::Sdp | Kind::Multipart { .. });
+    let kind = Kind::of(content_type);
+    let session = matches!(kind, Kind::Sdp | Kind::Multipart { .. } | Kind::Unsplit);
     match why {
         Unreadable::Untyped => BodyRefusal {
             status: 400,
@@ -160,9 +161,8 @@ impl Carrier<'_> {
             Kind::Multipart { boundary } => {
                 self.parts(octets, boundary, message, way, carried).map(Some)
             }
-            // Two readers would split it in two ways, and one of them find what is encoded.
-            Kind::Unknown if is_multipart(content.name) => {
-                let why = "multipart: no clear boundary".to_owned();
+            Kind::Unsplit => {
+                let why = "a multipart body without one boundary".to_owned();
                 Err(BodyRefusal { session: true, ..unsupported(why) })
             }
             Kind::Scrub | Kind::QualityReport | Kind::Pass | Kind::Unknown
@@ -205,7 +205,7 @@ impl Carrier<'_> {
             let name = part.content_type().unwrap_or("text/plain").to_owned();
             let fate = match part.kind() {
                 Err(why) => Err(unreadable(why, Some(&name))),
-                Ok(Kind::Multipart { .. }) => {
+                Ok(Kind::Multipart { .. } | Kind::Unsplit) => {
                     Err(unsupported("multipart within multipart".to_owned()))
                 }
                 Ok(kind) => {

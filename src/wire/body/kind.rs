@@ -12,6 +12,8 @@ pub enum Kind {
         /// As in the Content-Type, without quotes.
         boundary: String,
     },
+    /// multipart/* without one readable boundary: two readers would see two sets of parts.
+    Unsplit,
     /// Text that may name inside hosts and is understood well enough to overwrite them.
     Scrub,
     /// A voice quality report (RFC 6035): [`crate::wire::vq_report`] reads it.
@@ -83,7 +85,12 @@ impl Kind {
     pub fn of(content_type: Option<&str>) -> Self {
         let Some(value) = content_type else { return Self::Unknown };
         let (kind, params) = value.split_once(';').unwrap_or((value, ""));
-        let kind = kind.trim().to_ascii_lowercase();
+        // White space around the slash is legal (RFC 3261 §25.1: m-type SLASH m-subtype).
+        let kind: String = kind
+            .chars()
+            .filter(|c| !c.is_ascii_whitespace())
+            .collect::<String>()
+            .to_ascii_lowercase();
         if kind == "application/sdp" {
             Self::Sdp
         } else if kind == "application/vq-rtcpxr" {
@@ -93,7 +100,7 @@ impl Kind {
         } else if PASSED.contains(&kind.as_str()) {
             Self::Pass
         } else if kind.starts_with("multipart/") {
-            boundary(params).map_or(Self::Unknown, |boundary| Self::Multipart { boundary })
+            boundary(params).map_or(Self::Unsplit, |boundary| Self::Multipart { boundary })
         } else {
             Self::Unknown
         }

@@ -13,6 +13,8 @@ fn types_are_told_apart() {
     for (value, kind) in [
         ("application/sdp", Kind::Sdp),
         ("Application/SDP ; charset=x", Kind::Sdp),
+        ("application / sdp", Kind::Sdp),
+        ("multipart\t/ mixed", Kind::Unsplit),
         ("message/sipfrag;version=2.0", Kind::Scrub),
         ("application/dialog-info+xml", Kind::Scrub),
         ("application/vq-rtcpxr", Kind::QualityReport),
@@ -51,7 +53,7 @@ fn a_boundary_is_clear_or_nothing() {
         "boundary=a\"b",
         &long,
     ] {
-        assert_eq!(Kind::of(Some(&format!("multipart/mixed;{params}"))), Kind::Unknown, "{params}");
+        assert_eq!(Kind::of(Some(&format!("multipart/mixed;{params}"))), Kind::Unsplit, "{params}");
     }
     let most = "x".repeat(70);
     assert_eq!(Kind::of(Some(&format!("multipart/mixed;boundary={most}"))), multipart(&most));
