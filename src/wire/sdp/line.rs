@@ -70,7 +70,9 @@ pub(super) fn attribute(text: &str) -> (String, &str) {
 /// What becomes of an attribute (but `a=rtcp`) and of any line that has no fate of its own.
 pub(super) fn attribute_fate(name: &str, value: &str, whole: &[u8]) -> Fate {
     let bundles = name == "group" && value.to_ascii_uppercase().starts_with("BUNDLE");
-    if REMOVED.contains(&name) || name.starts_with("ice-") || bundles || names_an_address(whole) {
+    // The value alone, too: with the name's colon before it `::1` is no literal any more.
+    let names = names_an_address(whole) || names_an_address(value.as_bytes());
+    if REMOVED.contains(&name) || name.starts_with("ice-") || bundles || names {
         return Fate::Remove;
     }
     Fate::Keep

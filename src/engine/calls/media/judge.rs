@@ -47,7 +47,7 @@ pub(super) struct Judge<'a> {
 impl Judge<'_> {
     /// The party a section describes; `None` for a disabled one.
     pub(super) fn party(&self, m: &Media) -> Result<Option<Party>, MediaRefusal> {
-        if m.port == 0 || !is_relayed(m) {
+        if m.port == 0 || !m.is_rtp() {
             return Ok(None);
         }
         // Port 9 is "nowhere": right where nothing is to be sent, and for ICE to replace.
@@ -161,9 +161,4 @@ enum Whose {
     Replaced,
     /// The other pass's of a spiral.
     Ours,
-}
-
-/// What the relay can carry: RTP profiles.
-pub(super) fn is_relayed(m: &Media) -> bool {
-    m.proto.to_ascii_uppercase().contains("RTP/")
 }

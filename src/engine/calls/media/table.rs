@@ -3,7 +3,7 @@
 
 use super::call::{CallMedia, Face, Pending, Stream, accept, binds, update};
 use super::claims::Claim;
-use super::judge::{MediaRefusal, is_relayed};
+use super::judge::MediaRefusal;
 use super::lent::Lent;
 use super::{anchored, close, stream_media};
 use crate::audit::CallEnd;
@@ -124,9 +124,9 @@ impl MediaTable {
         let mut places = Vec::with_capacity(media.len());
         let mut relayed = 0;
         for (index, (m, party)) in media.iter().zip(parties).enumerate() {
-            relayed += usize::from(party.is_some() && is_relayed(m));
+            relayed += usize::from(party.is_some() && m.is_rtp());
             let place = match party {
-                Some(party) if is_relayed(m) && relayed <= most => {
+                Some(party) if m.is_rtp() && relayed <= most => {
                     anchored(self.stream(call, index, leg, m, *party, now)?)
                 }
                 _ => Place::Refuse,

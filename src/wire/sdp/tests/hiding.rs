@@ -59,6 +59,7 @@ fn what_can_carry_an_address_goes() {
         m=audio 4000/2 RTP/AVP 0\r\nc=IN IP4 10.9.9.9/127\r\n\
         a=candidate:1 1 UDP 2 10.9.9.9 4000 typ host\r\na=remote-candidates:1 10.9.9.9 4000\r\n\
         a=end-of-candidates\r\na=altc:1 IP6 fd00::9 4000\r\na=x-host cname:fd00::9\r\n\
+        a=x-home:::ffff:a09:909\r\n\
         a=rtcp-mux\r\na=ice-ufrag:x\r\na=fmtp:101 0-15\r\na=x-any:0.0.0.0\r\n\
         m=video 4002 RTP/AVP 31\r\na=rtcp:4003 IN IP4 10.9.9.9\r\n";
     let sdp = read(body);
