@@ -104,6 +104,8 @@ pub(crate) fn near_head(request: &Message, response: &Message) -> Message {
     }
     out.set(Name::CallId, request.call_id());
     out.remove(&Name::RecordRoute);
+    // No answer has a Route (RFC 3261 §20.34); one that does tells hops of the answerer's side.
+    out.remove(&Name::Route);
     out
 }
 
