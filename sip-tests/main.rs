@@ -19,6 +19,7 @@ mod cancel_reason;
 mod confined;
 mod connected_identity;
 mod connections;
+mod corpus;
 mod credentials;
 #[cfg(feature = "daemon")]
 mod docs;
