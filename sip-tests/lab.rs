@@ -1,14 +1,17 @@
 //! The gateway in virtual time, driven through its front door. Parties are addresses with inboxes;
 //! the lab plays clock, network and relay, and checks after every step what must always hold.
 
+pub(crate) mod adversary;
 pub(crate) mod check;
 pub(crate) mod digest;
+pub(crate) mod honest;
 pub(crate) mod message;
 pub(crate) mod relay;
 pub(crate) mod robot;
 pub(crate) mod script;
 pub(crate) mod site;
 pub(crate) mod talker;
+pub(crate) mod world;
 
 pub(crate) use message::Msg;
 pub(crate) use script::{Leg, Ua, sdp};

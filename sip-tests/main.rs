@@ -9,6 +9,7 @@
 mod lab;
 
 mod addresses;
+mod adversaries;
 mod answering_forks;
 mod answers;
 mod bans;

@@ -26,7 +26,46 @@ pub(crate) struct Checks {
     pub(crate) every: usize,
     /// Remember no answers: long runs.
     pub(crate) forgetful: bool,
+    /// Every request outside a dialog that is sent on needs a verdict of the same step.
+    pub(crate) judged: bool,
+    verdicts: Verdicts,
     steps: usize,
+}
+
+/// Requests outside dialogs, and what policy said.
+#[derive(Debug, Default)]
+struct Verdicts {
+    /// Those that were sent on, by Call-ID, and by CSeq where no dialog may be.
+    sent_on: BTreeSet<(String, String)>,
+    /// Of these, new in this step.
+    fresh: Vec<String>,
+    /// How often policy has allowed something.
+    allowed: u64,
+}
+
+impl Verdicts {
+    fn sent(&mut self, msg: &Msg) {
+        let within = msg.all("To").iter().any(|to| message::param(to, "tag").is_some());
+        // The gateway's own BYE ends what policy let begin.
+        let own = msg.method() == "BYE" && msg.branch().ends_with(".own");
+        if within || own || !msg.is_request() || matches!(msg.method(), "ACK" | "CANCEL") {
+            return;
+        }
+        // Where a party wrote no tag (RFC 2543) these belong to the dialog of their Call-ID.
+        let untagged = ["INVITE", "BYE", "INFO", "UPDATE", "PRACK", "NOTIFY"];
+        let cseq = if untagged.contains(&msg.method()) { "" } else { msg.header("CSeq") };
+        let one = (msg.call_id().to_owned(), cseq.to_owned());
+        if self.sent_on.insert(one) {
+            self.fresh.push(msg.to_string());
+        }
+    }
+
+    fn after_step(&mut self, allowed: u64) {
+        let judged = allowed - std::mem::replace(&mut self.allowed, allowed);
+        let fresh = std::mem::take(&mut self.fresh);
+        let sent = fresh.len() as u64;
+        assert!(sent <= judged, "policy let {judged} pass, sent on were {}", fresh.join("\n"));
+    }
 }
 
 impl Checks {
@@ -49,6 +88,9 @@ impl Checks {
         }
         if site::is_outside(msg.flow.listener) {
             no_secret_leaves(secrets, msg);
+        }
+        if self.judged {
+            self.verdicts.sent(msg);
         }
         if !self.forgetful {
             self.one_final(msg);
@@ -163,6 +205,10 @@ fn nothing_circles(lab: &Lab) {
 pub(crate) fn after_step(lab: &mut Lab) {
     let every = lab.checks.every.max(1);
     lab.checks.steps += 1;
+    if lab.checks.judged {
+        let allowed = lab.stats().decisions.values().map(|[allowed, _]| allowed).sum();
+        lab.checks.verdicts.after_step(allowed);
+    }
     if !lab.checks.steps.is_multiple_of(every) {
         return;
     }

@@ -26,8 +26,18 @@ impl Dice {
         self.roll(100) < chance
     }
 
-    fn pick<T: Copy>(&mut self, all: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, all: &[T]) -> T {
         all[self.roll(all.len() as u64) as usize]
+    }
+
+    /// A place in a list of this length; `None`: it is empty.
+    pub(crate) fn index(&mut self, len: usize) -> Option<usize> {
+        (len > 0).then(|| self.roll(len as u64) as usize)
+    }
+
+    /// One of a list, if there is one.
+    pub(crate) fn pick_of<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
+        self.index(all.len()).map(|at| &all[at])
     }
 }
 
