@@ -35,11 +35,12 @@ numbers = ["+1"]
 probe = "0s"
 
 [limits]
-calls = 30
-transactions = 600
-transactions_per_source = 150
+calls = 40
+calls_per_user = 5
+transactions = 240
+transactions_per_source = 60
 dialogs = 60
-bindings = 20
+bindings = 14
 
 [[rule]]
 name = "premium"
@@ -115,8 +116,10 @@ impl Siege {
     /// One adversary does something, once or many times.
     fn attack(&mut self) {
         let which = self.dice.roll(self.foes.len() as u64) as usize;
-        let flood = self.dice.percent(4);
-        for _ in 0..if flood { 60 } else { 1 } {
+        // An upstream has no share but the total: it is believed not to flood.
+        let believed = matches!(self.foes[which].position, Position::Trunk | Position::Partner);
+        let flood = self.dice.percent(4) && !believed;
+        for _ in 0..if flood { 100 } else { 1 } {
             let Some(octets) = self.word(which) else { continue };
             self.say(which, octets);
         }
@@ -258,6 +261,11 @@ fn play(seed: u64) -> Played {
     while !(world.on_way.is_empty() && world.callers.values().all(Caller::is_done)) {
         assert!(world.lab.now.mono < limit, "calls that never end");
         world.step();
+    }
+    let kept = world.lab.kept_bindings();
+    for user in ["100", "101", "102", "103"] {
+        let there = kept.iter().any(|b| b.aor.user == user);
+        assert!(there, "{user} is registered no more: {kept:?}");
     }
     let mut played = Played { answers: siege.answers, ..Played::default() };
     for caller in world.callers.values() {

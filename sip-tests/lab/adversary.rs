@@ -160,7 +160,7 @@ impl Foe {
                 text.sdp(body)
             }
             "MESSAGE" => text.typed("text/plain", "hello"),
-            "REGISTER" => text.set("To", format!("<sip:10{}@pbx.example.com>", self.dice.roll(4))),
+            "REGISTER" => self.registers(text),
             _ => text,
         };
         let text = self.twisted(text, known);
@@ -168,6 +168,22 @@ impl Foe {
             self.asked.push(Leg::calling(&self.ua, &text));
         }
         text
+    }
+
+    /// As himself or as another; he would be reached where he is not.
+    fn registers(&mut self, text: Text) -> Text {
+        let user = self.dice.pick(&["100", "101", "166", "166", "166"]);
+        let hosts = [
+            "10.17.0.66:5060",
+            "10.17.0.20:5060",
+            "127.0.0.1:8060",
+            "203.0.113.10:5060",
+            "203.0.113.1:5060",
+            "198.51.100.66:5060",
+        ];
+        let (host, n) = (self.dice.pick(&hosts), self.dice.roll(40));
+        text.set("To", format!("<sip:{user}@{}>", site::DOMAIN))
+            .set("Contact", format!("<sip:{user}.{n}@{host}>"))
     }
 
     /// A request in a call of his own.

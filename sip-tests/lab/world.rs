@@ -3,6 +3,7 @@
 
 use super::honest::{EVIL, Honest};
 use super::robot::{Alarm, Callee, Caller, Wish};
+use super::script::answer;
 use super::talker::{Dice, Talker};
 use super::{Lab, Leg, Msg, Party, Ua, message, ms, site};
 use bytes::Bytes;
@@ -210,9 +211,19 @@ impl World {
                 self.callees.insert(id.clone(), callee);
                 wishes
             }
+            None if msg.method() == "REGISTER" => self.registrar(msg),
             None => Vec::new(),
         };
         self.grant(ua.at, &id, wishes);
+    }
+
+    /// The PBX believes whoever registers as himself, and nobody who registers as another.
+    fn registrar(&self, msg: &Msg) -> Vec<Wish> {
+        let as_himself = msg.header("To").contains("sip:166@");
+        let text = answer(msg, if as_himself { 200 } else { 403 }, "registrar");
+        let contacts = msg.list("Contact").into_iter().filter(|_| as_himself);
+        let text = contacts.fold(text, |t, c| t.with("Contact", format!("{c};expires=600")));
+        vec![Wish::Send(text.into())]
     }
 
     /// Runs to the next thing that happens.
