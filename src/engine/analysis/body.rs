@@ -278,10 +278,6 @@ fn unnamed(content: &Content<'_>) -> BodyRefusal {
     unsupported(format!("body type {name} is not read (`bodies` of a rule would allow it)"))
 }
 
-fn is_multipart(content_type: &str) -> bool {
-    essence(content_type).get(..10).is_some_and(|f| f.eq_ignore_ascii_case("multipart/"))
-}
-
 /// The type without its parameters.
 fn essence(content_type: &str) -> &str {
     content_type.split(';').next().unwrap_or_default().trim()
