@@ -502,6 +502,18 @@ def security():
                       {"retransmitted": YELLOW, "timed out": ORANGE, "dropped": RED})),
         ]),
         (7, [
+            (12, lines("Fullest tables", "Share of its places that is held; what nobody proved gives way at "
+                      "90 %, all others find none at 100 %.", "percentunit",
+                      [target(f"topk(5, max by (resource) (portreeve_share_used{{{ON}}}"
+                              f" / (portreeve_share_places{{{ON}}} > 0)))", "{{resource}}")])),
+            (12, lines("No room", "A minute: who found no place, and what gave way for others.", "short",
+                      [target("60 * sum by (resource) (rate(portreeve_share_refusals_total"
+                              f"{{{ON}}}{rate}))", "{{resource}} refused"),
+                       target("60 * sum by (resource) (rate(portreeve_share_displaced_total"
+                              f"{{{ON}}}{rate}))", "{{resource}} gave way")],
+                      stacked=True, bars=True)),
+        ]),
+        (7, [
             (6, lines("Processor", "Cores of this process.", "short",
                       [target(f'rate(process_cpu_seconds_total{{job="portreeve",{ON}}}{rate})',
                               "{{instance}}")], decimals=2)),

@@ -88,6 +88,23 @@ fn caps_never_stop_a_dialog() {
     lab.end();
 }
 
+#[test]
+fn registrations_that_end_together_end_a_few_at_a_time() {
+    let mut lab = Lab::edge();
+    for n in 0..130 {
+        let user = format!("{}", 1000 + n);
+        let phone = lab.phone(&user, &format!("10.17.1.{n}:5060"));
+        lab.register(&phone, 600);
+    }
+    lab.advance(s(600));
+    assert_eq!(lab.stats().now.registrations, 66);
+    lab.advance(ms(5));
+    assert_eq!(lab.stats().now.registrations, 2);
+    lab.advance(ms(5));
+    assert_eq!(lab.stats().now.registrations, 0);
+    lab.end();
+}
+
 /// A MESSAGE from a phone, to a PBX that does not answer.
 fn message(lab: &mut Lab, phone: &Ua) {
     let message = phone.request(lab, "MESSAGE", "200").typed("text/plain", "x");

@@ -41,6 +41,10 @@ ZERO = {
     "security: Audit log: commits failed": "the audit volume is sound",
     "security: Audit log: lost": "the audit volume is sound",
     "security: SIP trouble: dropped": "a queue of a whole burst never fills",
+    "security: No room: {{resource}} refused": "there is room for everybody",
+    "security: No room: {{resource}} gave way": "there is room for everybody",
+    "PortreeveNoRoom": "there is room for everybody",
+    "PortreeveGivingWay": "there is room for everybody",
     "security: Tables: connections": "phones and PBX speak UDP here",
     "call_quality: Phones' own reports: {{result}}": "these phones send no RFC 6035 reports",
 }

@@ -39,6 +39,11 @@ const MAX_TARGETS: usize = 16;
 /// Bindings of one flow that are looked at one by one.
 const SHARED: usize = 64;
 
+/// Bindings that end in one step.
+const AT_ONCE: usize = 64;
+/// Between two such steps, for others.
+const BREATH: Duration = Duration::from_millis(5);
+
 /// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Due {
@@ -262,11 +267,19 @@ impl Phones {
     }
 
     fn expire(&mut self, w: &World, out: &mut Outbox) {
-        self.looked = Some(w.now().mono);
-        for b in self.bindings.over(w.wall()) {
+        let over = self.bindings.over(w.wall(), AT_ONCE);
+        let more = over.len() == AT_ONCE;
+        // Where some are left, nobody who registers meanwhile puts them off.
+        self.looked = (!more).then(|| w.now().mono);
+        for b in over {
             self.unbind(w, out, &b.key, &b.flow, BindingEvent::Expired);
         }
-        self.arm_expiry(w);
+        if more {
+            // A site that lost its power ends all at once; calls are not to wait for that.
+            self.timers.set(Due::Expiry, w.now().mono + BREATH);
+        } else {
+            self.arm_expiry(w);
+        }
     }
 
     fn follow_keepalives(&mut self, w: &World, old: Option<&Config>) {

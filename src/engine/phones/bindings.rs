@@ -208,10 +208,10 @@ impl Bindings {
         self.by_expiry.first().map(|(at, _)| *at)
     }
 
-    /// Those that have ended, soonest first.
-    pub(super) fn over(&self, now: Wall) -> Vec<Binding> {
+    /// Those that have ended, soonest first, at most so many.
+    pub(super) fn over(&self, now: Wall, most: usize) -> Vec<Binding> {
         let ended = self.by_expiry.iter().take_while(|(at, _)| *at <= now);
-        ended.filter_map(|(_, no)| self.rows.get(no)).cloned().collect()
+        ended.take(most).filter_map(|(_, no)| self.rows.get(no)).cloned().collect()
     }
 
     /// True when a phone of the site sends from this address; what it says of itself is nobody's.
