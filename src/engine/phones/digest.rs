@@ -1,6 +1,6 @@
 //! Digest authentication as a server (RFC 7616, RFC 8760): MD5 and SHA-256, qop=auth. A nonce is
-//! good for the source it was given to, for [`LIFETIME`] and, for a phone that counts no uses (RFC
-//! 2069), once. Nothing is remembered of a challenge; of what was proved, [`Memory`] does.
+//! good for the source it was given to, for `LIFETIME` and, for a phone that counts no uses (RFC
+//! 2069), once. Nothing is remembered of a challenge; of what was proved, `Memory` does.
 //! It proves who speaks; what that one may do is policy's word.
 
 mod credentials;
