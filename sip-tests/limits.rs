@@ -4,6 +4,8 @@ use crate::lab::script::answer;
 use crate::lab::{Lab, Msg, Ua, ms, s, site};
 use portreeve::engine::Input;
 use portreeve::engine::digest::Users;
+use portreeve::engine::stats::ShareCount;
+use portreeve::policy::quota::Resource;
 
 fn parties(lab: &Lab) -> (Ua, Ua) {
     (lab.phone("101", "10.17.0.21:5060"), lab.far("200"))
@@ -217,6 +219,24 @@ fn requests_within_a_call_fill_no_table_but_their_own() {
     lab.end();
 }
 
+#[test]
+fn a_call_that_rings_gives_way_to_the_next_of_its_source_and_the_table_is_named() {
+    let mut lab = Lab::edge_with(|c| c.limits.calls = 2);
+    let (phone, pbx) = parties(&lab);
+    for n in 0..3 {
+        lab.call(&phone, "200", 4000 + 2 * n);
+        lab.expect(phone.at, "100");
+        lab.expect(pbx.at, "INVITE");
+    }
+    lab.expect(phone.at, "503");
+    let count = |which: Resource| lab.stats().shares[which as usize][0];
+    assert_eq!(count(Resource::Calls), ShareCount { refused: 0, displaced: 1 });
+    assert_eq!(count(Resource::Dialogs), ShareCount::default());
+    assert_eq!(lab.ends(), [("no_capacity", 503, "")]);
+    assert_eq!(lab.security(), ["no_room"]);
+    lab.clear();
+}
+
 /// A SUBSCRIBE that the PBX grants for a day.
 fn subscribe(lab: &mut Lab, phone: &Ua) -> u16 {
     let pbx = lab.far("200");
@@ -238,6 +258,7 @@ fn subscriptions_for_a_day_keep_nobody_out() {
         assert_eq!(subscribe(&mut lab, &nobody), 200, "its own oldest gives way");
     }
     assert_eq!(lab.stats().now.dialogs, 18, "a tenth is reserve");
+    assert_eq!(lab.stats().shares[Resource::Dialogs as usize][0].displaced, 22);
     lab.register(&phone, 600);
     let (mut a, b) = lab.establish(&phone, &pbx);
     for n in 0..20 {

@@ -19,9 +19,12 @@ impl Engine {
     /// The place of a request outside a dialog, which policy lets pass; `None`: it was refused.
     pub(super) fn admit(&mut self, a: &Attempt, allow: &Allow) -> Option<Seat> {
         let no_room = |(resource, full)| (Some((resource, full)), busy(a, resource, full));
-        let found = match self.kept_out(a, allow) {
+        let holder = a.holder(&self.world);
+        let invites = a.sender.user.as_ref().filter(|_| a.is_invite());
+        let own = invites.map_or(0, |user| self.calls.of_user(&user.to_string()));
+        let found = match self.kept_out(a, allow, &holder, own) {
             Some(answer) => Err((None, answer)),
-            None => self.room(a).map_err(no_room),
+            None => self.room(a, holder, own).map_err(no_room),
         };
         let (why, answer) = match found {
             Ok(seat) => return Some(seat),
@@ -47,15 +50,20 @@ impl Engine {
     }
 
     /// What keeps a call out, however much room there is. An emergency call passes a user's cap;
-    /// who is not registered has so many at a time.
-    fn kept_out(&self, a: &Attempt, allow: &Allow) -> Option<Answer<'static>> {
+    /// who is not registered has so many at a time. `own`: calls that the caller has.
+    fn kept_out(
+        &self,
+        a: &Attempt,
+        allow: &Allow,
+        holder: &Holder,
+        own: usize,
+    ) -> Option<Answer<'static>> {
         let limits = &self.world.config().limits;
         if !a.is_invite() {
             return None;
         }
         if allow.bypass_limits {
-            let own = self.calls.emergencies(&a.holder(&self.world));
-            let full = own >= limits.emergency_per_source;
+            let full = self.calls.emergencies(holder) >= limits.emergency_per_source;
             return full.then(|| Answer::busy("One Emergency Call At A Time"));
         }
         if self.gate.draining {
@@ -64,16 +72,14 @@ impl Engine {
         if self.gate.audit_full {
             return Some(Answer::busy("Audit Log Full"));
         }
-        let own = a.sender.user.as_ref().map_or(0, |u| self.calls.of_user(&u.to_string()));
         let full = own >= limits.calls_per_user;
         full.then(|| Answer::new(486, "Too Many Calls Of This User"))
     }
 
     /// Makes room in every table that the request takes a place in.
-    fn room(&mut self, a: &Attempt) -> Result<Seat, (Resource, Full)> {
-        let (holder, invite) = (a.holder(&self.world), a.is_invite());
+    fn room(&mut self, a: &Attempt, holder: Holder, own: usize) -> Result<Seat, (Resource, Full)> {
+        let invite = a.is_invite();
         // Of a user's own emergency calls so many use the reserve as he may have calls.
-        let own = a.sender.user.as_ref().map_or(0, |u| self.calls.of_user(&u.to_string()));
         let urgent = a.is_urgent() && own < self.world.config().limits.calls_per_user;
         if invite || a.incoming.is(&Method::Subscribe) || a.incoming.is(&Method::Refer) {
             self.calls.room(&holder, urgent, invite)?;
@@ -119,7 +125,7 @@ impl Engine {
 
     /// Ends what has given way in this step.
     pub(super) fn give_way(&mut self) {
-        while let Some(id) = self.transactions.displaced() {
+        while let Some((id, resource)) = self.transactions.displaced() {
             let pass = self.transactions.pass_of(id);
             let pass = pass.and_then(|pass| self.transactions.pass(pass));
             let began = pass.and_then(|p| match p.purpose() {
@@ -129,9 +135,8 @@ impl Engine {
                 | Purpose::InDialog(_)
                 | Purpose::Other => None,
             });
-            if let Some(server) = self.transactions.server(id) {
-                self.out
-                    .displaced(self.world.side(server.reply().listener), Resource::Transactions);
+            if let Some(by) = self.transactions.server(id).map(|t| t.reply()) {
+                self.tell_displaced(by, resource);
             }
             if let Some(call) = began {
                 self.hang_up(call, EndedBy::Displaced);

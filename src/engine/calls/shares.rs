@@ -13,8 +13,8 @@ use crate::policy::quota::{Full, Holder, Quota, Resource, ShareView, Shares};
 pub(super) struct Tables {
     calls: Quota<CallNo>,
     dialogs: Quota<CallNo>,
-    /// Those that have given way.
-    gone: Vec<CallNo>,
+    /// Those that have given way, and in which table.
+    gone: Vec<(CallNo, Resource)>,
 }
 
 fn of_calls(w: &World) -> Shares {
@@ -52,6 +52,23 @@ impl Tables {
         self.calls.leave(no);
         self.dialogs.leave(no);
     }
+
+    /// Room in one of the two. What gives way in it gives way in both: it is one call that ends.
+    fn make_room(
+        &mut self,
+        which: Resource,
+        holder: &Holder,
+        urgent: bool,
+    ) -> Result<(), (Resource, Full)> {
+        let table = if which == Resource::Calls { &mut self.calls } else { &mut self.dialogs };
+        let mut gone = Vec::new();
+        let room = table.make_room(holder, urgent, 1, &mut gone);
+        for no in gone {
+            self.leave(no);
+            self.gone.push((no, which));
+        }
+        room.map_err(|full| (which, full))
+    }
 }
 
 impl Calls {
@@ -75,13 +92,13 @@ impl Calls {
         urgent: bool,
         is_call: bool,
     ) -> Result<(), (Resource, Full)> {
-        let Tables { calls, dialogs, gone } = self.table.shares_mut();
-        dialogs.make_room(holder, urgent, 1, gone).map_err(|full| (Resource::Dialogs, full))?;
+        let tables = self.table.shares_mut();
+        tables.make_room(Resource::Dialogs, holder, urgent)?;
         // An emergency call is one too many for nobody while there are dialogs and ports.
         if !is_call || urgent {
             return Ok(());
         }
-        calls.make_room(holder, urgent, 1, gone).map_err(|full| (Resource::Calls, full))
+        tables.make_room(Resource::Calls, holder, urgent)
     }
 
     /// Emergency calls of this holder that are up: each of a source that is not registered.
@@ -97,8 +114,7 @@ impl Calls {
         if let Some(no) = self.media.displaced() {
             return Some((no, Resource::Ports));
         }
-        let no = self.table.shares_mut().gone.pop()?;
-        Some((no, Resource::Dialogs))
+        self.table.shares_mut().gone.pop()
     }
 
     /// A subscription that has given way; what comes of it meets 481.

@@ -22,8 +22,8 @@ pub(crate) struct Seat {
 pub(super) struct Seats {
     outside: Quota<ServerId>,
     within: Quota<ServerId>,
-    /// Those that have given way.
-    gone: Vec<ServerId>,
+    /// Those that have given way, and in which table.
+    gone: Vec<(ServerId, Resource)>,
 }
 
 fn shares(w: &World) -> Shares {
@@ -68,12 +68,14 @@ impl Transactions {
         } else {
             (&mut s.outside, Resource::Transactions)
         };
-        let room = table.make_room(&seat.holder, seat.urgent, 1, &mut s.gone);
+        let mut gone = Vec::new();
+        let room = table.make_room(&seat.holder, seat.urgent, 1, &mut gone);
+        s.gone.extend(gone.into_iter().map(|id| (id, resource)));
         room.map_err(|full| (resource, full))
     }
 
     /// A transaction that has given way, to be ended by [`Transactions::displace`].
-    pub(crate) fn displaced(&mut self) -> Option<ServerId> {
+    pub(crate) fn displaced(&mut self) -> Option<(ServerId, Resource)> {
         self.seats.gone.pop()
     }
 
