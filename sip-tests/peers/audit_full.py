@@ -9,7 +9,7 @@ ALLOW = "\n[policy]\ndefault = \"allow\"\n"
 def scenario(lab):
     audit = lab.path("audit")
     os.makedirs(audit)
-    sh(f"mount -t tmpfs -o size=128k tmpfs {audit}")
+    sh(f"mount -t tmpfs -o size=128k,mode=700 tmpfs {audit}")
     try:
         gw = lab.gateway(lab.edge(extra=ALLOW, top='drain = "1s"'))
         uas = sipp(lab, "pbx", "uas", "10.99.0.2", "10.99.0.1:5060", calls=100, limit=100,

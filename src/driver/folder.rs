@@ -90,7 +90,7 @@ impl Folder {
             )));
         }
         Err(refusal(format!(
-            "others may write here (mode {mode:o}), so the keys are not safe: chmod go-w it, or \
+            "others may write here (mode {mode:o}), so nothing in it is safe: chmod go-w it, or \
              name a folder inside it, which portreeve makes for itself"
         )))
     }

@@ -73,7 +73,7 @@ fn a_folder_that_others_can_write_is_closed_or_stops_the_start() {
     assert_eq!(told.path, dir.display().to_string());
     assert_eq!(
         told.what,
-        "others may write here (mode 1777), so the keys are not safe: chmod go-w it, or name a \
+        "others may write here (mode 1777), so nothing in it is safe: chmod go-w it, or name a \
          folder inside it, which portreeve makes for itself"
     );
     assert_eq!(fs::metadata(&dir).unwrap().mode() & 0o7777, 0o1777, "left as it is");
