@@ -50,11 +50,15 @@ fn find(text: &[u8], others: bool) -> impl Iterator<Item = (Range<usize>, IpAddr
                 second = plain.filter(|(range, v4)| range.len() == len && *v4 != ip);
                 return Some((start..start + len, ip));
             }
-            if let Some((ip, len)) = v6_at(text, start) {
+            // The first group of an IPv6 literal has four digits at most.
+            let colon = text.iter().skip(start).take(5).any(|b| *b == b':');
+            if let Some((ip, len)) = colon.then(|| v6_at(text, start)).flatten() {
                 at = start + len;
                 return Some((start..at, unwrapped(ip)));
             }
-            if let Some((ip, len)) = v4_at(text, start) {
+            if byte.is_ascii_digit()
+                && let Some((ip, len)) = v4_at(text, start)
+            {
                 return Some((start..start + len, IpAddr::V4(ip)));
             }
         }

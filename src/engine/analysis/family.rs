@@ -64,6 +64,25 @@ const HEADERS: [(&str, Family); 38] = [
 
 /// The family of a header; `None`: anybody may say it.
 pub(crate) fn family(name: &Name) -> Option<Family> {
+    // Those that every message has are asked for most, and are of none.
+    if matches!(
+        name,
+        Name::Via
+            | Name::From
+            | Name::To
+            | Name::CallId
+            | Name::CSeq
+            | Name::Contact
+            | Name::MaxForwards
+            | Name::Route
+            | Name::RecordRoute
+            | Name::ContentType
+            | Name::ContentLength
+            | Name::Expires
+            | Name::UserAgent
+    ) {
+        return None;
+    }
     let text = name.as_str();
     HEADERS.iter().find(|(known, _)| known.eq_ignore_ascii_case(text)).map(|(_, family)| *family)
 }

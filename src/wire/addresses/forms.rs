@@ -19,7 +19,9 @@ pub(super) fn other_at(text: &[u8], at: usize) -> Option<(IpAddr, usize)> {
     if of_word && !super::behind_escape(text, at) {
         return None;
     }
-    if let Some(found) = reverse(rest) {
+    // A name of reverse DNS has a dot behind its first number.
+    let dotted = rest.iter().skip(1).take(3).any(|b| *b == b'.');
+    if let Some(found) = dotted.then(|| reverse(rest)).flatten() {
         return Some(found);
     }
     if !rest.first()?.is_ascii_digit() {
@@ -31,7 +33,7 @@ pub(super) fn other_at(text: &[u8], at: usize) -> Option<(IpAddr, usize)> {
         || before(text, at, 1) == Some(b'/') && before(text, at, 2) == Some(b'/');
     let hex = rest.get(1).is_some_and(|b| b.eq_ignore_ascii_case(&b'x'))
         && before(text, at, 1) != Some(b'.');
-    let found = separated(rest).or_else(|| loose(rest, host).filter(|_| host || hex));
+    let found = separated(rest).or_else(|| if host || hex { loose(rest, host) } else { None });
     found.map(|(ip, len)| (IpAddr::V4(ip), len))
 }
 
