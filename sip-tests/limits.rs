@@ -237,6 +237,57 @@ fn a_call_that_rings_gives_way_to_the_next_of_its_source_and_the_table_is_named(
     lab.clear();
 }
 
+#[test]
+fn nobodys_call_ends_for_one_that_is_refused() {
+    let mut lab = Lab::edge_with(|c| {
+        (c.limits.calls, c.limits.transactions, c.limits.transactions_per_user) = (2, 10, 100);
+        c.media.idle = None;
+    });
+    let (phone, pbx) = parties(&lab);
+    let _one = lab.establish(&phone, &pbx);
+    let _two = lab.establish(&phone, &pbx);
+    let known = lab.phone("102", "10.17.0.22:5060");
+    lab.register(&known, 600);
+    lab.advance(s(40));
+    for _ in 0..10 {
+        message(&mut lab, &known);
+        lab.expect(pbx.at, "MESSAGE");
+    }
+    // A source that holds both calls, twice its share: each would give way to somebody else.
+    let other = lab.phone("103", "10.17.0.23:5060");
+    lab.call(&other, "200", 4000);
+    lab.expect(other.at, "503");
+    lab.nothing_left();
+    assert_eq!(lab.engine.active_calls(), 2);
+    lab.advance(s(80));
+    lab.clear();
+    lab.call(&other, "200", 4000);
+    lab.expect(other.at, "100");
+    assert_eq!(lab.engine.active_calls(), 2, "one of them for the newcomer's");
+    lab.clear();
+}
+
+#[test]
+fn a_challenged_call_that_gives_way_is_counted() {
+    let mut lab = Lab::edge_with(|c| c.limits.calls = 2);
+    let (phone, pbx) = parties(&lab);
+    for n in 0..3 {
+        let leg = lab.call(&phone, "200", 4000 + 2 * n);
+        let got = lab.expect(pbx.at, "INVITE");
+        lab.send(
+            pbx.at,
+            pbx.answer(&got, 407, "b").with("Proxy-Authenticate", "Digest realm=\"r\""),
+        );
+        let told = lab.take(phone.at);
+        let refused = told.last().expect("an answer");
+        assert_eq!(refused.status(), 407);
+        lab.send(phone.at, leg.ack_refusal(refused));
+        lab.clear();
+    }
+    let count = lab.stats().shares[Resource::Parked as usize][0];
+    assert_eq!(count, ShareCount { refused: 0, displaced: 1 });
+}
+
 /// A SUBSCRIBE that the PBX grants for a day.
 fn subscribe(lab: &mut Lab, phone: &Ua) -> u16 {
     let pbx = lab.far("200");

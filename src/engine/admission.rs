@@ -81,10 +81,14 @@ impl Engine {
         let invite = a.is_invite();
         // Of a user's own emergency calls so many use the reserve as he may have calls.
         let urgent = a.is_urgent() && own < self.world.config().limits.calls_per_user;
-        if invite || a.incoming.is(&Method::Subscribe) || a.incoming.is(&Method::Refer) {
-            self.calls.room(&holder, urgent, invite)?;
-        }
+        let begins = invite || a.incoming.is(&Method::Subscribe) || a.incoming.is(&Method::Refer);
         let seat = Seat { holder, within: false, urgent };
+        // Nobody gives way for who is refused in the end.
+        self.transactions.has_room(&seat)?;
+        if begins {
+            self.calls.has_room(&seat.holder, urgent, invite)?;
+            self.calls.room(&seat.holder, urgent, invite)?;
+        }
         self.transactions.room(&seat)?;
         Ok(seat)
     }
@@ -145,7 +149,7 @@ impl Engine {
         }
         while let Some((no, resource)) = self.calls.displaced() {
             let Some(by) = self.calls.get(no).map(|c| c.caller.flow) else {
-                self.calls.unpark(&self.world, &mut self.out, no);
+                self.calls.displace_parked(&self.world, &mut self.out, no, resource);
                 continue;
             };
             self.tell_displaced(by, resource);

@@ -235,6 +235,17 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
         }
     }
 
+    /// Whether there is room, or somebody to give way; nothing changes.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn has_room(&self, holder: &Holder, urgent: bool, weight: usize) -> Result<(), Full> {
+        match self.ask(holder, urgent, weight) {
+            Room::Free | Room::Instead(_) => Ok(()),
+            Room::None(full) => Err(full),
+        }
+    }
+
     /// The entry that gives way to `holder` when something else than places runs short.
     #[must_use]
     pub fn next_to_go(&self, holder: &Holder) -> Option<K> {

@@ -81,7 +81,7 @@ impl Calls {
         let mut gone = Vec::new();
         let room = self.parked.shares.make_room(&call.holder, false, 1, &mut gone);
         for other in gone {
-            self.unpark(w, out, other);
+            self.displace_parked(w, out, other, Resource::Parked);
         }
         if room.is_err() {
             self.abandoned(w, out, &call);
@@ -94,8 +94,22 @@ impl Calls {
         }
     }
 
+    /// Others need the room, or the ports.
+    pub(crate) fn displace_parked(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        no: CallNo,
+        resource: Resource,
+    ) {
+        if let Some(call) = self.parked.keys.get(&no).and_then(|key| self.parked.calls.get(key)) {
+            out.displaced(call.caller.side, resource);
+        }
+        self.unpark(w, out, no);
+    }
+
     /// Nobody came back with credentials, or others need the room.
-    pub(crate) fn unpark(&mut self, w: &World, out: &mut Outbox, no: CallNo) {
+    pub(super) fn unpark(&mut self, w: &World, out: &mut Outbox, no: CallNo) {
         self.timers.stop(Due::Parked(no));
         if let Some(call) = self.parked.remove(no) {
             self.abandoned(w, out, &call);

@@ -82,6 +82,24 @@ impl Calls {
         self.media.follow(w);
     }
 
+    /// Whether a call (else a subscription) finds room, or somebody to give way; nothing changes.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn has_room(
+        &self,
+        holder: &Holder,
+        urgent: bool,
+        is_call: bool,
+    ) -> Result<(), (Resource, Full)> {
+        let Tables { calls, dialogs, .. } = self.table.shares();
+        dialogs.has_room(holder, urgent, 1).map_err(|full| (Resource::Dialogs, full))?;
+        if !is_call || urgent {
+            return Ok(());
+        }
+        calls.has_room(holder, urgent, 1).map_err(|full| (Resource::Calls, full))
+    }
+
     /// Makes room for a call (else a subscription).
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 use crate::engine::entry::StoredBinding;
 use crate::engine::stats::Places;
 use crate::ground::{ConnId, Flow, Transport, Wall};
-use crate::policy::quota::{Full, Holder, Quota, Resource, Room, ShareView, Shares};
+use crate::policy::quota::{Full, Holder, Quota, Resource, ShareView, Shares};
 use crate::wire::sip::{Aor, Uri};
 use smallvec::SmallVec;
 use std::collections::{BTreeSet, HashMap};
@@ -136,23 +136,22 @@ impl Bindings {
         self.shares.view(Resource::Bindings)
     }
 
-    /// Makes room for `new` more: keys of those that give way, for the caller to end.
-    ///
-    /// # Errors
-    /// There is none.
-    pub(super) fn make_room(&mut self, holder: &Holder, new: usize) -> Result<Vec<String>, Full> {
+    /// Makes room for `new` more: keys of those that give way, for the caller to end, also where
+    /// there is no room in the end.
+    pub(super) fn make_room(
+        &mut self,
+        holder: &Holder,
+        new: usize,
+    ) -> (Vec<String>, Result<(), Full>) {
         let mut gone = Vec::new();
         let room = self.shares.make_room(holder, false, new, &mut gone);
-        let keys = gone.iter().filter_map(|no| self.rows.get(no)).map(|b| b.key.clone()).collect();
-        room.map(|()| keys)
+        let keys = gone.iter().filter_map(|no| self.rows.get(no)).map(|b| b.key.clone());
+        (keys.collect(), room)
     }
 
     /// Whether there is room, or somebody to give way.
     pub(super) fn has_room(&self, holder: &Holder, new: usize) -> Result<(), Full> {
-        match self.shares.ask(holder, false, new) {
-            Room::Free | Room::Instead(_) => Ok(()),
-            Room::None(full) => Err(full),
-        }
+        self.shares.has_room(holder, false, new)
     }
 
     pub(super) fn len(&self) -> usize {

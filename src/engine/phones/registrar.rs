@@ -116,9 +116,10 @@ impl Phones {
             Err(full) => return *full,
         };
         let holder = w.holder(Some(&aor), false, i.flow.peer.ip());
-        match self.bindings.make_room(&holder, new) {
-            Ok(gone) => self.displace(w, out, gone),
-            Err(full) => return self.no_room(w, out, i, full),
+        let (gone, room) = self.bindings.make_room(&holder, new);
+        self.displace(w, out, gone);
+        if let Err(full) = room {
+            return self.no_room(w, out, i, full);
         }
         for one in asked {
             self.bind_local(w, out, i, user, one);

@@ -57,6 +57,18 @@ impl Transactions {
         self.seats.within.set_shares(shares(w));
     }
 
+    /// Whether one more finds room, or somebody to give way; nothing changes.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn has_room(&self, seat: &Seat) -> Result<(), (Resource, Full)> {
+        let (table, resource) = match seat.within {
+            true => (&self.seats.within, Resource::InDialog),
+            false => (&self.seats.outside, Resource::Transactions),
+        };
+        table.has_room(&seat.holder, seat.urgent, 1).map_err(|full| (resource, full))
+    }
+
     /// Makes room for one more.
     ///
     /// # Errors

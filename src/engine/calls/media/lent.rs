@@ -116,9 +116,15 @@ impl Lent {
         self.gone.push(call);
     }
 
-    fn enter(&mut self, call: CallNo, holder: &Holder) {
+    fn enter(&mut self, call: CallNo, claim: &Claim) {
         match self.shares.weight(call) {
-            0 => self.shares.enter(call, holder.clone(), 1),
+            0 => {
+                self.shares.enter(call, claim.holder.clone(), 1);
+                // What an answered call opens later stays with it.
+                if claim.urgent {
+                    self.shares.settle(call);
+                }
+            }
             streams => self.shares.weigh(call, streams + 1),
         }
     }
@@ -174,7 +180,7 @@ impl Lent {
             return None;
         };
         self.own(call, binds, [first, second]);
-        self.enter(call, &claim.holder);
+        self.enter(call, claim);
         Some([first, second])
     }
 
@@ -200,7 +206,8 @@ impl Lent {
             return false;
         }
         self.own(call, binds, ports);
-        self.enter(call, holder);
+        let claim = Claim { holder: holder.clone(), urgent: true };
+        self.enter(call, &claim);
         true
     }
 
