@@ -298,6 +298,11 @@ fn honest_calls_go_on_whatever_adversaries_do() {
     });
     let fit = |o: &u16| matches!(o, 200 | 486 | 487 | 603 | 408);
     assert!(all.outcomes.keys().all(fit), "honest calls end as was meant: {all:?}");
+    // And they go on: of many, some are answered, refused and given up as they were meant to be.
+    let calls: usize = all.outcomes.values().sum();
+    assert!(calls >= seeds.len(), "{calls} calls of {} seeds", seeds.len());
+    let meant = [200, 486, 487, 603].into_iter().all(|o| all.outcomes.contains_key(&o));
+    assert!(meant || calls < 100, "{all:?}");
     // Not because nobody tried: they were let in, refused and found out.
     let tried = |status| all.answers.contains_key(&status);
     let teeth = [200, 400, 403, 404, 481, 488].into_iter().all(tried);

@@ -247,7 +247,7 @@ fn it_turns(stage: &Stage) {
 fn it_stands_still(stage: &Stage) {
     stage.ask("OPTIONS", "sip:pbx.test", "sip:pbx.test", "Content-Length: 0\r\n\r\n");
     while stage.get("/live").0 == 200 {
-        assert!(stage.metric(AGE) < Some(PATIENCE.as_secs_f64()));
+        assert!(stage.metric(AGE).is_some_and(|age| age < PATIENCE.as_secs_f64()));
         std::thread::sleep(Duration::from_millis(100));
     }
     assert!(stage.metric(AGE) >= Some(3.0), "{:?}", stage.metric(AGE));
@@ -350,10 +350,14 @@ fn who_asks_a_hundred_times_at_once_is_answered_once(stage: &Stage) {
 }
 
 fn it_goes_on(stage: &Stage) {
-    while stage.get("/live").0 != 200 {
+    for _ in 0..2_000 {
+        if stage.get("/live").0 == 200 {
+            break;
+        }
         std::thread::sleep(Duration::from_millis(10));
     }
-    assert!(stage.metric(AGE) < Some(3.0));
+    assert_eq!(stage.get("/live").0, 200);
+    assert!(stage.metric(AGE).is_some());
     // Asked after the hang-up that nobody waited for.
     let (call, _, _) = stage.command(&["calls", "show", "1"]);
     assert!(call.contains("findings none so far"), "what was not done in time is not done: {call}");

@@ -158,7 +158,7 @@ def reports(field):
                      block(204, 0, ssrc + b"HOST" + padded(name))):
             field.send(call.media.rtcp, rr + cname + more,
                        (call.media.remote[0], call.media.remote[1] + 1))
-    wait_for("RTCP arrives", 10, lambda: len(far.media.reports) >= 30)
+    wait_for("RTCP arrives", 10, lambda: len(far.media.reports) >= 40)
     nothing_told(field, since)
     check(call.bye().status == 200, "BYE")
 

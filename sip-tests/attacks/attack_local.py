@@ -139,16 +139,18 @@ def idle_guests(field):
             check(status == 200, f"/metrics: {status}")
     field.well("amid idle guests")
     path = field.path("state/control.sock")
-    local = []
+    local, reached = [], 0
     for _ in range(200):
         s = socket.socket(socket.AF_UNIX)
         s.settimeout(1)
         try:
             s.connect(path)
             s.sendall(b"GET / HTTP/1.1\r\nX: ")
+            reached += 1
         except OSError:
             pass
         local.append(s)
+    check(reached > 0, f"{path} takes somebody")
     field.well("amid guests of the control socket")
     for s in guests + local:
         s.close()

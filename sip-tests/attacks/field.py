@@ -508,7 +508,7 @@ class Field(Lab):
         self.wake, self.waker = socket.socketpair()
         self.selector.register(self.wake, selectors.EVENT_READ, None)
         self.streams, self.ports, self.phones, self.parties = [], {}, {}, []
-        self.stopped = False
+        self.stopped, self.stumbles = False, []
         self.gw = None
         for i in range(30, 46):
             sh(f"ip -n {self.ns['p3']} addr add 10.17.0.{i}/24 dev in")
@@ -575,7 +575,7 @@ class Field(Lab):
                     try:
                         key.data(data, source)
                     except Exception as e:
-                        print(f"a party stumbled: {e!r} over {data[:300]!r}", flush=True)
+                        self.stumbles.append(f"{e!r} over {data[:300]!r}")
             if time.monotonic() >= due:
                 for stream in list(self.streams):
                     stream.tick()
@@ -721,6 +721,7 @@ level = "info"
         check(self.stop(self.gw, 75) == 0, "SIGTERM ends with code 0")
         check(sh([BINARY, "audit", "verify", self.path("audit")]), "the audit log is whole")
         check("panicked" not in self.text("gw.log"), "nothing panicked")
+        check(not self.stumbles, "a party could not read: " + "\n".join(self.stumbles[:5]))
 
     def close(self):
         self.stopped = True

@@ -23,6 +23,8 @@ def tool(lab, ns, *command, seconds=40):
     p = subprocess.run(["ip", "netns", "exec", lab.ns[ns], "timeout", str(seconds), *command],
                        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=lab.dir,
                        stdin=subprocess.DEVNULL, check=False, env={**os.environ, "HOME": lab.dir})
+    # One that did not run learns nothing, and proves nothing.
+    check(p.returncode not in (126, 127) and "Traceback" not in p.stdout, f"it runs: {p.stdout}")
     return p.stdout
 
 
