@@ -2,6 +2,8 @@
 //! restarts. It never blocks a caller; what it cannot write it counts, and says so when it can
 //! again.
 
+mod tail;
+
 use super::clock::Clock;
 use super::folder::{Folder, is_told};
 use super::scribe::Scribe;
@@ -13,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tail::{Tail, tail};
 
 /// Records that may wait for the writer.
 const QUEUE: usize = 8_192;
@@ -168,7 +171,7 @@ struct Writer {
     file: Option<(String, File)>,
     summer: Summer,
     lost: u64,
-    recovered: Option<usize>,
+    recovered: Option<u64>,
 }
 
 impl Writer {
@@ -178,17 +181,20 @@ impl Writer {
         let mut recovered = None;
         if let Some(last) = dir.names()?.into_iter().rfind(|name| is_ours(name)) {
             let named = |e: io::Error| io::Error::new(e.kind(), format!("{last}: {e}"));
-            let text = dir.read(&last).map_err(named)?.unwrap_or_default();
-            let end = text.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
-            if end < text.len() {
-                dir.writing(&last).map_err(named)?.set_len(end as u64)?;
-                recovered = Some(text.len() - end);
+            let Tail { line, torn } = match dir.reading(&last).map_err(named)? {
+                Some(file) => tail(&file).map_err(named)?,
+                None => Tail::default(),
+            };
+            if torn > 0 {
+                let file = dir.writing(&last).map_err(named)?;
+                file.set_len(file.metadata()?.len().saturating_sub(torn))?;
+                recovered = Some(torn);
             }
-            let whole = String::from_utf8_lossy(text.get(..end).unwrap_or_default()).into_owned();
-            if let Some(line) = whole.lines().last() {
-                let value: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+            if let Some(line) = line {
+                let line = String::from_utf8_lossy(&line);
+                let value: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
                 chain.seq = value.get("seq").and_then(serde_json::Value::as_u64).unwrap_or(0) + 1;
-                chain.tip = hash(line);
+                chain.tip = hash(&line);
             }
         }
         let (site, summer) = (site.to_owned(), Summer::default());
