@@ -5,7 +5,7 @@ use crate::policy::quota::Source;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-/// Senders and hosts that are told apart in a minute; more count as one.
+/// Hosts of untold lines that are told apart in a minute's sum.
 const TOLD_APART: usize = 1_000;
 
 /// Lines a minute.
@@ -30,12 +30,6 @@ pub(super) struct Budget {
     silent: BTreeSet<Source>,
 }
 
-/// What this key has, or what all have in common that find no place.
-fn of<K: Ord>(table: &mut BTreeMap<Option<K>, u64>, key: Option<K>) -> &mut u64 {
-    let has_place = table.contains_key(&key) || table.len() < TOLD_APART;
-    table.entry(key.filter(|_| has_place)).or_default()
-}
-
 impl Budget {
     pub(super) fn new(lines: Lines) -> Self {
         let (senders, hosts, silent) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
@@ -46,11 +40,12 @@ impl Budget {
     pub(super) fn has_room(&mut self, by: Option<SocketAddr>) -> bool {
         let host = by.map(|by| Source::of(by.ip()));
         let most = self.lines;
-        let sender = of(&mut self.senders, by);
-        let of_host = of(&mut self.hosts, host);
-        if *sender < most.sender && *of_host < most.host && self.all < most.all {
-            *sender += 1;
-            *of_host += 1;
+        // Only a line that is written takes a place: no flood takes those of others.
+        let of_sender = self.senders.get(&by).copied().unwrap_or_default();
+        let of_host = self.hosts.get(&host).copied().unwrap_or_default();
+        if of_sender < most.sender && of_host < most.host && self.all < most.all {
+            self.senders.insert(by, of_sender + 1);
+            self.hosts.insert(host, of_host + 1);
             self.all += 1;
             return true;
         }
@@ -65,5 +60,25 @@ impl Budget {
     pub(super) fn sum(&mut self) -> (u64, BTreeSet<Source>) {
         let Self { untold, silent, .. } = std::mem::replace(self, Self::new(self.lines));
         (untold, silent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_with_many_ports_takes_no_place_of_others() {
+        let mut budget = Budget::new(Lines { sender: 10, host: 20, all: 600 });
+        let at = |ip: [u8; 4], port| Some(SocketAddr::from((ip, port)));
+        let told = |budget: &mut Budget, ip, port| usize::from(budget.has_room(at(ip, port)));
+        let flood: usize = (0..5_000).map(|n| told(&mut budget, [192, 0, 2, 9], 1_024 + n)).sum();
+        assert_eq!(flood, 20);
+        for host in 10..30 {
+            let own: usize = (0..15).map(|_| told(&mut budget, [192, 0, 2, host], 5060)).sum();
+            assert_eq!(own, 10, "{host}");
+        }
+        let (untold, silent) = budget.sum();
+        assert_eq!((untold, silent.len()), (4_980 + 20 * 5, 21));
     }
 }
