@@ -233,6 +233,17 @@ fn foreign(owner: u32) -> String {
     format!("its folder belongs to uid {owner}, and portreeve runs as uid {}", own())
 }
 
+/// Makes the folder that a file is to stand in, and those above it, where they are missing.
+///
+/// # Errors
+/// One of them cannot be made, or a link on the way is another user's.
+pub fn make_place(path: &Path) -> io::Result<()> {
+    match path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        Some(parent) => walk(parent, true).map(drop),
+        None => Ok(()),
+    }
+}
+
 /// Makes a secret of mode 0600 where there is none, and the folders above it.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 
 use crate::config::Config;
 use crate::daemon::can_listen;
-use crate::driver::folder::Folder;
+use crate::driver::folder::{Folder, make_place};
 use crate::driver::sandbox::{Hold, Purpose, confine_process};
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,10 @@ pub(super) fn give_up(config: &Config, file: Option<&Path>) -> Option<Hold> {
     let kept = [Some(&config.state_dir), config.audit.dir.as_ref()];
     for folder in kept.into_iter().flatten() {
         Folder::open(Path::new(folder)).ok()?;
+    }
+    // Where that cannot be, who makes the password tells why.
+    if let Some(path) = &config.registrar.password_file {
+        let _ = make_place(Path::new(path));
     }
     Some(confine_process(&needed(config, file)))
 }
@@ -33,12 +37,13 @@ fn needed(config: &Config, file: Option<&Path>) -> Vec<(PathBuf, Purpose)> {
     let mut all = vec![(PathBuf::from(&config.state_dir), Purpose::Keep)];
     all.extend(config.audit.dir.iter().map(|d| (PathBuf::from(d), Purpose::Record)));
     all.extend(config.control.iter().map(|p| (above(Path::new(p)), Purpose::Socket)));
-    all.extend(registrar.password_file.iter().map(|p| (above(Path::new(p)), Purpose::Secret)));
     // Read again by a reload: an editor puts a new file in the old one's place. And where they
     // really stand, when what is named are links.
-    for path in registrar.users_file.iter().map(Path::new).chain(file) {
-        all.push((above(path), Purpose::Read));
-        all.extend(path.canonicalize().ok().map(|path| (above(&path), Purpose::Read)));
+    let secret = registrar.password_file.iter().map(|p| (Path::new(p), Purpose::Secret));
+    let read = registrar.users_file.iter().map(Path::new).chain(file).map(|p| (p, Purpose::Read));
+    for (path, purpose) in secret.chain(read) {
+        all.push((above(path), purpose));
+        all.extend(path.canonicalize().ok().map(|path| (above(&path), purpose)));
     }
     // The process itself, sockets of its network (a reload asks whether an upstream on this machine
     // is there), and when the machine was started.
@@ -59,5 +64,32 @@ pub(super) fn tell(hold: Option<Hold>) {
              could read every file that its user may"
         ),
         None => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_file_that_is_a_link_is_within_reach_and_its_folder_is_made() {
+        let folder = std::env::temp_dir().join(format!("portreeve-need-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        let (named, real) = (folder.join("etc"), folder.join("secrets"));
+        std::fs::create_dir_all(&named).unwrap();
+        std::fs::create_dir_all(&real).unwrap();
+        std::fs::write(real.join("password"), "x").unwrap();
+        std::os::unix::fs::symlink(real.join("password"), named.join("password")).unwrap();
+        let mut config = Config::site([127, 0, 0, 1].into(), &[], "/nowhere");
+        config.registrar.password_file = Some(named.join("password").display().to_string());
+        let secrets = |config: &Config| -> Vec<PathBuf> {
+            let all = needed(config, None).into_iter();
+            all.filter(|(_, purpose)| *purpose == Purpose::Secret).map(|(path, _)| path).collect()
+        };
+        assert_eq!(secrets(&config), [named, real.canonicalize().unwrap()]);
+        let missing = folder.join("a/b/password");
+        make_place(&missing).unwrap();
+        assert!(missing.parent().is_some_and(Path::is_dir));
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }
