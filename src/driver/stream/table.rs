@@ -340,6 +340,9 @@ impl Table {
         if let Some(known) = self.open.get_mut(&conn).filter(|_| has_room) {
             known.read = octets;
         }
+        if let Some(side) = self.open.get(&conn).filter(|_| !has_room).map(|c| c.side) {
+            self.refuse(Want::Octets, side, 1);
+        }
         self.count(conn);
         has_room && self.open.contains_key(&conn)
     }
