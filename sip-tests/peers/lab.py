@@ -181,20 +181,37 @@ level = "debug"
         return found, out
 
     def metric(self, name, **labels):
-        found, _ = self.metrics()
+        """The sum of a metric's series with these labels; 0 if there is none of them yet, and no
+        mistyped name passes for one that is 0."""
+        found, text = self.metrics()
+        family = re.sub("_(count|sum|bucket)$", "", name)
+        check(f"# TYPE {name} " in text or f"# TYPE {family} histogram" in text,
+              f"there is no metric {name}")
         total = 0.0
         for key, value in found.items():
             if key.split("{")[0] == name and all(f'{k}="{v}"' in key for k, v in labels.items()):
                 total += value
         return total
 
-    def audit(self):
+    def audit(self, kind=None, least=0):
+        """The audit log's records (of a kind), as soon as there are at least so many of them:
+        they are written beside the calls that they tell of, and a little later."""
+        found = []
+
+        def enough():
+            found[:] = [r for r in self.written() if kind in (None, r["kind"])]
+            return len(found) >= least
+        wait_for(f"{least} records {kind or ''} in the audit log", 10, enough)
+        return found
+
+    def written(self):
         import json
         records = []
         folder = self.path("audit")
         for name in sorted(os.listdir(folder)):
             with open(os.path.join(folder, name), encoding="utf-8") as f:
-                records += [json.loads(line) for line in f]
+                # Its last line may be half written.
+                records += [json.loads(line) for line in f if line.endswith("\n")]
         return records
 
     def capture(self, ns, dev, name):

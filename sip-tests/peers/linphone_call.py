@@ -108,7 +108,7 @@ dir = "{lab.dir}/audit"
     direct = [p for p in packets(lab.path("inside.pcap"))
               if is_rtp(p[5]) and "10.17.0.1" not in (p[1], p[3])]
     check(not direct, "RTP passes only by the gateway")
-    ends = [(r["outcome"], r["ended_by"]) for r in lab.audit() if r["kind"] == "call_end"]
+    ends = [(r["outcome"], r["ended_by"]) for r in lab.audit("call_end", 2)]
     check(ends == [("answered", "caller")] * 2, f"two call records: {ends}")
 
 

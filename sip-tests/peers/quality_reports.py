@@ -31,7 +31,7 @@ def reports(lab, accepted, refused):
 
 def recorded(lab, user):
     """Both reports of one call stand in the log, the last one before the end also in the call's."""
-    found = [r for r in lab.audit() if r["kind"] == "quality_report"]
+    found = lab.audit("quality_report", 2)
     check(len(found) == 2, f"two reports are recorded: {found}")
     for record, (scope, ended) in zip(found, (("interval", False), ("session", True))):
         check((record["user"], record["leg"], record["side"]) == (user, "caller", "inside"),
@@ -41,7 +41,7 @@ def recorded(lab, user):
         heard = record["report"]["heard"]
         check((heard["mos_cq"], heard["loss"], heard["round_trip_ms"], heard["seconds"])
               == (4.2, 0.005, 12, 20), f"the phone's figures: {heard}")
-    end = next(r for r in lab.audit() if r["kind"] == "call_end")
+    end = lab.audit("call_end", 1)[0]
     leg = end["media"][0]["caller"]
     # The last one comes with the BYE: it may be in time or not.
     check(leg.get("phone_report", {}).get("scope") in ("interval", "session"), f"beside ours: {leg}")
