@@ -42,6 +42,15 @@ pub struct Facts<'a> {
     pub target: Target,
 }
 
+impl Facts<'_> {
+    /// A call from inside to an emergency number, which any phone of the site may make, registered
+    /// or not.
+    #[must_use]
+    pub fn is_emergency(&self) -> bool {
+        self.side == Side::Inside && self.method == "INVITE" && self.to.is_emergency()
+    }
+}
+
 /// Where a request would go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {

@@ -3,7 +3,7 @@
 use super::defaults::Defaults;
 use super::matching::{Clock, Conditions};
 use super::{Action, Facts, Verdict, selftest};
-use crate::config::{Config, Diagnostic, RuleAction};
+use crate::config::{Allow, Config, Diagnostic, RuleAction};
 use crate::ground::{Wall, zone};
 use std::sync::Arc;
 
@@ -21,6 +21,19 @@ pub struct RuleSet {
     defaults: Defaults,
     zone: jiff::tz::TimeZone,
     reads_clock: bool,
+}
+
+impl Verdict {
+    /// What lets an emergency call pass lets it pass every cap, too.
+    fn of_emergency(self, facts: &Facts<'_>) -> Self {
+        match self.action {
+            Action::Allow(allow) if facts.is_emergency() && !allow.bypass_limits => {
+                let allow = Allow { bypass_limits: true, ..Allow::clone(&allow) };
+                Self { action: Action::Allow(Arc::new(allow)), ..self }
+            }
+            Action::Allow(_) | Action::Deny { .. } | Action::Drop => self,
+        }
+    }
 }
 
 impl RuleSet {
@@ -74,7 +87,7 @@ impl RuleSet {
             .iter()
             .find(|r| r.conditions.unmet(facts, clock).is_none())
             .map(|r| Verdict { rule: r.name.clone(), action: r.action.clone() })
-            .unwrap_or_else(|| self.defaults.evaluate(facts))
+            .map_or_else(|| self.defaults.evaluate(facts), |v| v.of_emergency(facts))
     }
 
     /// For each rule before the one that decided: the first condition that was not met. The last

@@ -1,5 +1,5 @@
-//! What stands behind a file's own rules. `site`: emergency numbers; registered phones to the
-//! upstream and to each other; the upstream to bindings; nothing else.
+//! What stands behind a file's own rules. `site`: emergency numbers; registered phones to
+//! the upstream and to each other; the upstream to bindings; nothing else. `deny`: nothing at all.
 
 use super::{Action, Facts, Target, Verdict};
 use crate::config::{Allow, Config, DefaultPolicy};
@@ -51,6 +51,9 @@ impl Defaults {
 
     pub(super) fn evaluate(&self, f: &Facts<'_>) -> Verdict {
         match self.policy {
+            DefaultPolicy::Allow | DefaultPolicy::Site if f.is_emergency() => {
+                self.allow(Default::Emergency, &self.bypass)
+            }
             DefaultPolicy::Allow => self.allow(Default::Allow, &self.plain),
             DefaultPolicy::Deny => self.deny(2),
             DefaultPolicy::Site => self.site(f),
@@ -60,7 +63,6 @@ impl Defaults {
     fn site(&self, f: &Facts<'_>) -> Verdict {
         let gateway = f.target == Target::Gateway || f.method == "REGISTER";
         match f.side {
-            Side::Inside if Self::is_emergency(f) => self.allow(Default::Emergency, &self.bypass),
             Side::Inside if gateway => self.allow(Default::Gateway, &self.plain),
             Side::Inside if f.user.is_some() => self.allow(Default::Phones, &self.plain),
             Side::Inside => self.deny(0),
@@ -69,11 +71,6 @@ impl Defaults {
             }
             Side::Outside => self.deny(1),
         }
-    }
-
-    /// Emergency numbers may be dialled by any phone of the site, registered or not.
-    fn is_emergency(f: &Facts<'_>) -> bool {
-        f.method == "INVITE" && f.to.is_emergency()
     }
 
     fn name(&self, which: Default) -> Arc<str> {

@@ -103,6 +103,7 @@ impl Conditions {
     pub(super) fn unmet(&self, f: &Facts<'_>, clock: Option<Clock>) -> Option<&'static str> {
         let r = &self.rule;
         let unmet = [
+            ("emergency", !f.is_emergency() || self.speaks_of(f.to)),
             ("side", r.side.is_none_or(|s| s == f.side)),
             ("method", r.method.is_empty() || r.method.iter().any(|m| m == f.method)),
             ("source", r.source.is_empty() || listed(&r.source, f.source)),
@@ -129,6 +130,20 @@ impl Conditions {
     /// True when the rule asks what is dialled.
     pub(super) fn reads_number(&self) -> bool {
         !self.to.is_empty()
+    }
+
+    /// Whether this rule judges a call to an emergency number: a deny only if it names that number
+    /// itself. A pattern against toll fraud (`1*`) means other numbers, and whoever wrote it finds
+    /// out that it took 112 along when somebody needs it.
+    fn speaks_of(&self, emergency: &Number) -> bool {
+        let named = |p: &Pattern| match p {
+            Pattern::Exact(_) => emergency.forms().any(|form| p.matches(form)),
+            Pattern::Any | Pattern::Prefix(_) | Pattern::Suffix(_) => false,
+        };
+        match self.rule.action {
+            RuleAction::Allow(_) => true,
+            RuleAction::Deny { .. } | RuleAction::Drop => self.to.iter().any(named),
+        }
     }
 
     /// What may not be, may not be in any form; what may be, is what the number means.

@@ -291,6 +291,14 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
         self.change(key, |held| held.holder = holder);
     }
 
+    /// What made an entry an emergency's is over: from now on it counts in its source's share.
+    pub fn calm(&mut self, key: K) {
+        let Some(Holder::Emergency(source)) = self.held.get(&key).map(|held| &held.holder) else {
+            return;
+        };
+        self.prove(key, Holder::Unproved(*source));
+    }
+
     /// What an unproved entry stands for has come about (an answered call): it gives way only to
     /// others, where its source holds more than its share.
     pub fn settle(&mut self, key: K) {

@@ -140,3 +140,58 @@ fn a_failing_rule_test_refuses_the_file() {
         assert!(failed.contains(told), "{failed}");
     }
 }
+
+#[test]
+fn a_deny_takes_an_emergency_number_along_only_where_it_names_it() {
+    let deny = |to: &str| format!("[[rule]]\nname = \"toll\"\n{to}deny = {{ code = 403 }}\n");
+    let emergency = ("default:emergency".to_owned(), true);
+    for to in [
+        "to = [\"1*\", \"9*\", \"0*\"]\n",
+        "to = [\"*\"]\n",
+        "to = [\"*12\"]\n",
+        "",
+        "side = \"inside\"\n",
+        "user = [\"101\"]\n",
+        "hours = \"00:00-00:00\"\n",
+    ] {
+        for default in ["site", "allow"] {
+            let text = format!("[policy]\ndefault = \"{default}\"\n{}", deny(to));
+            let set = rules(&text).unwrap();
+            for user in [Some("101"), None] {
+                assert_eq!(said(&set, &facts(Side::Inside, user, "112")), emergency, "{text}");
+            }
+            let v = set.evaluate(&facts(Side::Inside, None, "112"), Wall::default());
+            assert!(matches!(v.action, Action::Allow(a) if a.bypass_limits), "{text}");
+        }
+    }
+    // Who names it, means it; of other methods and of the other side nothing is an emergency.
+    let set = rules(&deny("to = [\"112\"]\n")).unwrap();
+    assert_eq!(said(&set, &facts(Side::Inside, Some("101"), "112")), ("toll".into(), false));
+    let set = rules(&deny("to = [\"1*\"]\n")).unwrap();
+    let mut message = facts(Side::Inside, Some("101"), "112");
+    message.method = "MESSAGE";
+    assert_eq!(said(&set, &message), ("toll".into(), false));
+    assert_eq!(said(&set, &facts(Side::Outside, None, "112")), ("toll".into(), false));
+    assert_eq!(said(&set, &facts(Side::Inside, Some("101"), "1120")), ("toll".into(), false));
+    let why = set.explain(&facts(Side::Inside, Some("101"), "112"), Wall::default());
+    assert_eq!(why[0], ("toll".into(), "emergency"));
+    // The file says which numbers these are.
+    let set = rules(&format!("[policy]\nemergency = []\n{}", deny("to = [\"1*\"]\n"))).unwrap();
+    let config =
+        Config::parse("t", &format!("{BASE}[policy]\nemergency = []\n"), &Environment::default());
+    let config = config.unwrap();
+    let plain = Number::called(&Uri::sip(Some("112"), "x", None), &number::Plan::from(&config));
+    let f = Facts { to: &plain, ..facts(Side::Inside, Some("101"), "112") };
+    assert_eq!(said(&set, &f), ("toll".into(), false));
+}
+
+#[test]
+fn what_a_rule_allows_of_an_emergency_passes_every_cap() {
+    let rule = "[[rule]]\nname = \"all\"\nside = \"inside\"\nallow = { strip = [\"X-*\"] }\n";
+    let set = rules(rule).unwrap();
+    for (to, bypass) in [("112", true), ("1120", false)] {
+        let v = set.evaluate(&facts(Side::Inside, None, to), Wall::default());
+        let Action::Allow(allow) = v.action else { panic!("{to} is denied") };
+        assert_eq!((allow.bypass_limits, &*allow.strip), (bypass, &["X-*".to_owned()][..]));
+    }
+}
