@@ -600,3 +600,65 @@ fn ports_have_a_reserve_that_only_emergencies_and_answered_calls_use_to_the_end(
     assert_eq!(lab.stats().shares[5][0].refused, 4);
     lab.clear();
 }
+
+#[test]
+fn an_emergency_call_that_was_refused_counts_in_its_sources_share() {
+    let text = site::EDGE.replace("default = \"allow\"", "default = \"site\"");
+    let limits = "[limits]\ntransactions = 40\ntransactions_per_source = 10\n";
+    let mut lab = Lab::with(site::parse(&format!("{text}\n{limits}")), Users::None);
+    let (known, pbx) = (lab.phone("102", "10.17.0.22:5060"), lab.far("200"));
+    lab.register(&known, 600);
+    lab.advance(s(40));
+    let nobody = lab.phone("199", "10.17.0.29:5060");
+    for _ in 0..100 {
+        // No call comes of it, and its answer waits 32 s for an ACK.
+        let invite = nobody.request(&mut lab, "INVITE", "112");
+        let sdp = nobody.sdp(4000).replace("10.17.0.29", "127.0.0.1");
+        lab.send(nobody.at, invite.sdp(sdp));
+        lab.expect(nobody.at, "100");
+        lab.expect(nobody.at, "488");
+    }
+    lab.establish(&known, &pbx);
+    lab.register(&known, 600);
+    assert!(cry(&mut lab, &known));
+    let other = lab.phone("198", "10.17.0.28:5060");
+    assert!(cry(&mut lab, &other));
+    lab.clear();
+}
+
+#[test]
+fn a_registered_user_has_a_few_emergency_calls_beside_all_his_others() {
+    let mut lab = Lab::edge_with(|c| c.limits.calls_per_user = 2);
+    let (phone, pbx) = parties(&lab);
+    lab.register(&phone, 600);
+    for _ in 0..2 {
+        lab.establish(&phone, &pbx);
+    }
+    for n in 0..10 {
+        assert_eq!(cry(&mut lab, &phone), n < 4, "{n}");
+    }
+    assert_eq!(lab.stats().now.dialogs, 6);
+    lab.clear();
+}
+
+#[test]
+fn one_invite_has_one_cancel_whatever_tags_it_bears() {
+    let mut lab = Lab::edge_with(|c| c.policy.default = portreeve::config::DefaultPolicy::Site);
+    let nobody = lab.phone("199", "10.17.0.29:5060");
+    let via = "SIP/2.0/UDP 10.17.0.29:5060";
+    let invite = nobody.request(&mut lab, "INVITE", "112").set("Via", via);
+    lab.send(nobody.at, invite.clone());
+    lab.clear();
+    let others = lab.stats().now.transactions[1];
+    let mut answers = Vec::new();
+    for n in 0..50 {
+        let cancel = crate::lab::Leg::calling(&nobody, &invite).cancel();
+        let to = format!("{};tag=t{n}", cancel.header("To"));
+        lab.send(nobody.at, cancel.set("To", to));
+        let told = lab.take(nobody.at);
+        answers.extend(told.iter().map(Msg::status).filter(|s| *s == 200));
+    }
+    assert_eq!(answers.len(), 50, "each is answered, as a repetition");
+    assert_eq!(lab.stats().now.transactions[1], others + 1);
+    lab.clear();
+}

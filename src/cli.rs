@@ -57,6 +57,8 @@ Exit codes: 0 done, 1 a check or the gateway said no, 2 usage, 69 cannot bind or
 /// A SIP-aware application-layer gateway: the gate between a site's phones and the outside.
 #[derive(Debug, Parser)]
 #[command(name = "portreeve", version, after_help = EXAMPLES)]
+// Options before a command would be those of `run`, and silently lost for any other.
+#[command(args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -293,4 +295,21 @@ pub fn main() -> ExitCode {
         Some(Command::Drain(args)) => drain::drain(&args),
     };
     ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cli;
+    use clap::Parser;
+
+    #[test]
+    fn an_option_is_never_lost_before_a_command() {
+        let parsed = |line: &str| Cli::try_parse_from(line.split(' ')).is_ok();
+        assert!(parsed("portreeve -c f.toml") && parsed("portreeve run -c f.toml"));
+        for command in ["run", "status", "config show f.toml", "bans", "health"] {
+            assert!(parsed(&format!("portreeve {command}")), "{command}");
+            assert!(!parsed(&format!("portreeve -c f.toml {command}")), "{command}");
+            assert!(!parsed(&format!("portreeve --data d {command}")), "{command}");
+        }
+    }
 }

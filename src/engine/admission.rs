@@ -15,6 +15,9 @@ use crate::ground::{Flow, Side};
 use crate::policy::quota::{Full, Holder, Resource, ShareView};
 use crate::wire::sip::Method;
 
+/// Calls to emergency numbers that a registered user may have beside all his others.
+const EMERGENCIES: usize = 4;
+
 impl Engine {
     /// The place of a request outside a dialog, which policy lets pass; `None`: it was refused.
     pub(super) fn admit(&mut self, a: &Attempt, allow: &Allow) -> Option<Seat> {
@@ -49,8 +52,8 @@ impl Engine {
         a.record_end(&mut self.out, no, status, outcome);
     }
 
-    /// What keeps a call out, however much room there is. An emergency call passes a user's cap;
-    /// who is not registered has so many at a time. `own`: calls that the caller has.
+    /// What keeps a call out, however much room there is. An emergency call passes a user's cap, by
+    /// a few; who is not registered has so many at a time. `own`: calls that the caller has.
     fn kept_out(
         &self,
         a: &Attempt,
@@ -63,8 +66,13 @@ impl Engine {
             return None;
         }
         if allow.bypass_limits {
-            let full = self.calls.emergencies(holder) >= limits.emergency_per_source;
-            return full.then(|| Answer::busy("One Emergency Call At A Time"));
+            let unknown = self.calls.emergencies(holder) >= limits.emergency_per_source;
+            let known = own >= limits.calls_per_user.saturating_add(EMERGENCIES);
+            return match (unknown, known) {
+                (true, _) => Some(Answer::busy("One Emergency Call At A Time")),
+                (false, true) => Some(Answer::new(486, "Too Many Calls Of This User")),
+                (false, false) => None,
+            };
         }
         if self.gate.draining {
             return Some(Answer::busy("Shutting Down"));

@@ -39,6 +39,8 @@ const PROOF: Duration = Duration::from_secs(86_400);
 const PAUSES: [Duration; 2] = [Duration::from_secs(900), Duration::from_secs(32)];
 /// New requests outside dialogs of one source: strangers, and all others.
 const RATES: [Rate; 2] = [Rate { burst: 500, second: 50 }, Rate { burst: 20_000, second: 5_000 }];
+/// Emergency calls of one source that asks for too much else.
+const URGENT: Rate = Rate { burst: 20, second: 2 };
 /// Suspects that are listed besides the banned.
 const WATCHED: usize = 20;
 
@@ -129,17 +131,19 @@ impl Guard {
         tell(out, &ban, text);
     }
 
-    /// Whether a source may ask for one thing more now.
+    /// Whether a source may ask for one thing more now; an emergency call has a rate of its own
+    /// behind that of all else.
     pub(crate) fn has_room(
         &mut self,
         w: &World,
         out: &mut Outbox,
         (flow, standing): (&Flow, Standing),
+        is_urgent: impl FnOnce() -> bool,
     ) -> bool {
         let now = w.now().mono;
         let take = |s: &mut Suspect| {
             let known = standing.is_known() || s.is_proved(now);
-            s.take(now, RATES[usize::from(known)])
+            s.take(now, RATES[usize::from(known)]) || is_urgent() && s.take_urgent(now, URGENT)
         };
         let (room, forgotten) = self.sources.change(&Source::of(flow.peer.ip()), take);
         self.forget(forgotten);

@@ -46,8 +46,8 @@ impl Watch<'_> {
     }
 
     /// Before a new request outside dialogs costs anything: no scanner that is banned for it, and
-    /// nobody who asks too much at once, but for an emergency call. Whoever is known hears when to
-    /// come again; a stranger by UDP hears nothing.
+    /// nobody who asks too much at once, but for a few emergency calls. Whoever is known hears when
+    /// to come again; a stranger by UDP hears nothing.
     pub(super) fn entrance(&mut self, i: &Incoming) -> Entrance {
         let agent = i.message.text(&Name::UserAgent);
         if agent.is_some_and(|a| is_scanner(a, &self.w.config().bans.agents)) {
@@ -57,8 +57,9 @@ impl Watch<'_> {
             }
         }
         let standing = self.standing(i.flow.peer.ip());
-        let room = self.guard.has_room(self.w, self.out, (&i.flow, standing));
-        match (room || facts::is_urgent(self.w, i), standing) {
+        let urgent = || facts::is_urgent(self.w, i);
+        let room = self.guard.has_room(self.w, self.out, (&i.flow, standing), urgent);
+        match (room, standing) {
             (true, _) => Entrance::Open,
             (false, Standing::Stranger) if !i.flow.transport.is_reliable() => Entrance::Shut,
             (false, Standing::Stranger | Standing::Phone | Standing::Friend) => Entrance::Later,

@@ -88,6 +88,8 @@ pub(super) struct Ban {
 pub(super) struct Suspect {
     score: Score,
     bucket: Bucket,
+    /// For emergency calls, when the other is empty.
+    urgent: Bucket,
     pub(super) pause: Pause,
     /// Whose passwords failed here: one user, so far.
     culprit: Option<String>,
@@ -129,6 +131,11 @@ impl Suspect {
     /// True when there is a token left.
     pub(super) fn take(&mut self, now: Mono, rate: Rate) -> bool {
         self.bucket.take(now, rate)
+    }
+
+    /// True when there is a token left for an emergency call.
+    pub(super) fn take_urgent(&mut self, now: Mono, rate: Rate) -> bool {
+        self.urgent.take(now, rate)
     }
 
     /// A user proved himself here lately.

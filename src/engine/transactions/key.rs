@@ -48,9 +48,9 @@ impl ServerKey {
     }
 
     /// Request-URI, tags, Call-ID, CSeq number and top Via. The To tag of an INVITE is left out:
-    /// its ACK carries the answer's tag instead.
+    /// its ACK carries the answer's tag instead. And that of a CANCEL: one INVITE has one.
     fn by_fields(request: &Message, via: &str, method: &str) -> Self {
-        let to_tag = match method == Method::Invite.as_str() {
+        let to_tag = match [Method::Invite.as_str(), Method::Cancel.as_str()].contains(&method) {
             true => "",
             false => request.to_tag().unwrap_or_default(),
         };
@@ -147,6 +147,7 @@ mod tests {
             let cancel = request("CANCEL", via, "");
             assert_ne!(invite, key_of(&cancel));
             assert_eq!(invite, ServerKey::cancelled_by(&cancel, &top(&cancel)));
+            assert_eq!(key_of(&cancel), key_of(&request("CANCEL", via, ";tag=x")));
         }
     }
 

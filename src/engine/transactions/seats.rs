@@ -43,6 +43,11 @@ impl Seats {
         table.enter(id, seat.holder, 1);
     }
 
+    /// It is answered; what is kept now is the answer, not an emergency.
+    pub(super) fn answered(&mut self, id: ServerId) {
+        self.outside.calm(id);
+    }
+
     pub(super) fn leave(&mut self, id: ServerId) {
         if !self.outside.leave(id) {
             self.within.leave(id);

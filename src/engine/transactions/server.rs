@@ -153,6 +153,9 @@ impl Transactions {
         let actions = t.machine.handle(Event::Response(answer.status()));
         t.status = answer.status();
         out.count_response(t.side, answer);
+        if !t.is_open() {
+            self.seats.answered(id);
+        }
         self.run_server(w, out, id, actions, Some(answer.to_bytes()));
     }
 
