@@ -662,3 +662,27 @@ fn one_invite_has_one_cancel_whatever_tags_it_bears() {
     assert_eq!(lab.stats().now.transactions[1], others + 1);
     lab.clear();
 }
+
+#[test]
+fn subscriptions_are_no_calls_of_their_user() {
+    let mut lab = Lab::edge_with(|c| c.limits.calls_per_user = 2);
+    let (phone, pbx) = parties(&lab);
+    lab.register(&phone, 600);
+    // The keys of a desk phone, and one that the PBX never answers.
+    for _ in 0..20 {
+        assert_eq!(subscribe(&mut lab, &phone), 200);
+    }
+    let unanswered = phone.request(&mut lab, "SUBSCRIBE", "200").with("Event", "dialog");
+    lab.send(phone.at, unanswered);
+    lab.expect(pbx.at, "SUBSCRIBE");
+    let (mut a, b) = lab.establish(&phone, &pbx);
+    let (mut c, d) = lab.establish(&phone, &pbx);
+    let third = lab.call(&phone, "200", 4000);
+    let no = lab.expect(phone.at, "486");
+    lab.send(phone.at, third.ack_refusal(&no));
+    lab.hang_up(&mut a, &b);
+    lab.hang_up(&mut c, &d);
+    let (mut a, b) = lab.establish(&phone, &pbx);
+    lab.hang_up(&mut a, &b);
+    lab.clear();
+}

@@ -18,6 +18,7 @@ pub(super) struct Table {
     call_ids: HashMap<(Side, String), SmallVec<[CallNo; 1]>>,
     /// How many other passes began with what a call was shown, by its token.
     spirals: HashMap<u64, usize>,
+    /// How many calls (not subscriptions) a user has.
     users: HashMap<String, usize>,
     /// Early calls, answered ones.
     counts: [usize; 2],
@@ -116,10 +117,10 @@ impl Table {
     }
 
     pub(super) fn insert(&mut self, call: Call) {
-        if let Some(user) = &call.user {
-            *self.users.entry(user.clone()).or_default() += 1;
-        }
         if call.kind == Kind::Call {
+            if let Some(user) = &call.user {
+                *self.users.entry(user.clone()).or_default() += 1;
+            }
             self.counts[usize::from(call.state != State::Early)] += 1;
         }
         self.shares.enter(&call);
@@ -224,8 +225,8 @@ impl Table {
         }
         if call.kind == Kind::Call {
             self.counts[usize::from(call.state != State::Early)] -= 1;
+            self.release(call.user.as_deref());
         }
-        self.release(call.user.as_deref());
         Some(call)
     }
 
