@@ -77,9 +77,13 @@ impl Honest {
         }
     }
 
-    /// A request of an adversary's own making, though it bears an honest call's Call-ID and tag.
+    /// A request of an adversary's own making, though it bears an honest call's Call-ID and tag. So
+    /// does the ACK in a call of his that was answered without a tag: honest parties write one, and
+    /// know no dialog without.
     pub(crate) fn is_anothers(&self, msg: &Msg) -> bool {
-        msg.is_request() && self.theirs.contains(msg.branch())
+        let tagged = || msg.all("To").iter().any(|to| message::param(to, "tag").is_some());
+        let alien = || msg.method() == "ACK" && !tagged();
+        msg.is_request() && (self.theirs.contains(msg.branch()) || alien())
     }
 
     /// An honest party calls.
