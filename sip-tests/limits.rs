@@ -351,7 +351,7 @@ fn bindings_are_capped_by_user_and_in_total_and_refreshes_always_fit() {
         let mut lab = if local { Lab::site_with(change) } else { Lab::edge_with(change) };
         assert_eq!(registered(&mut lab, "101", 5001, 600), 200, "{local}");
         assert_eq!(registered(&mut lab, "101", 5002, 600), 200, "{local}");
-        assert_eq!(registered(&mut lab, "101", 5003, 600), 480, "{local}: a third of one user");
+        assert_eq!(registered(&mut lab, "101", 5003, 600), 200, "{local}: for his oldest");
         assert_eq!(registered(&mut lab, "101", 5002, 600), 200, "{local}: a refresh");
         assert_eq!(registered(&mut lab, "102", 5004, 600), 200, "{local}");
         // Where nothing proves a phone, the oldest of its source gives way to the newest.
@@ -361,7 +361,7 @@ fn bindings_are_capped_by_user_and_in_total_and_refreshes_always_fit() {
         assert_eq!(lab.stats().now.registrations, 3, "{local}");
         assert_eq!(registered(&mut lab, "101", 5002, 0), 200, "{local}: one goes");
         assert_eq!(registered(&mut lab, "103", 5005, 600), 200, "{local}: there is room again");
-        let limited = if local { 1 } else { 2 };
+        let limited = u64::from(!local);
         assert_eq!(lab.stats().registrations[3], limited, "{local}: counted as limited");
         assert_eq!(lab.stats().shares[6][0].displaced, u64::from(local));
         lab.clear();

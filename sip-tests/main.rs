@@ -59,6 +59,7 @@ mod retransmission;
 mod service_route;
 mod simulate;
 mod small_answers;
+mod stale_bindings;
 #[cfg(feature = "daemon")]
 mod standstill;
 mod steering;

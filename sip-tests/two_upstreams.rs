@@ -268,8 +268,14 @@ fn a_cap_of_bindings_is_not_the_namesakes() {
             .request_to(&mut lab, "REGISTER", &format!("sip:{}", phone.domain))
             .set("To", format!("<{}>", phone.aor()));
         lab.send(again.at, third);
-        lab.expect(again.at, "480");
+        let got = lab.expect(registrar.at, "REGISTER");
+        let ok = format!("{};expires=600", got.header("Contact"));
+        lab.send(registrar.at, answer(&got, 200, "r").with("Contact", ok));
+        lab.expect(again.at, "200");
     }
+    let of =
+        |phone: &Ua| lab.kept_bindings().iter().filter(|b| b.aor.domain == phone.domain).count();
+    assert_eq!((of(&one), of(&two)), (2, 2), "each his own oldest");
     lab.end();
 }
 

@@ -123,6 +123,8 @@ words! {
         Expired = "expired",
         /// It gave way: nobody had proved it, and others needed the room.
         Displaced = "displaced",
+        /// It gave way to a newer one of its user, beyond his cap.
+        Replaced = "replaced",
     }
 }
 

@@ -189,6 +189,11 @@ impl Teller {
                 let why = "nobody had proved it, and others needed the room (limits.bindings)";
                 Line::Info(format!("{who} is gone: {why}, {at}"))
             }
+            BindingEvent::Replaced => {
+                self.forget(user, source);
+                let why = "a newer one of the same user took its place (limits.bindings_per_user)";
+                Line::Info(format!("a registration of {who} is gone: {why}, {at}"))
+            }
             BindingEvent::Refused => {
                 let why = match (status, registrar) {
                     (403, "local") => "not from the site's own network, or not its own number",

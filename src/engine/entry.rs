@@ -69,6 +69,9 @@ pub struct StoredBinding {
     /// Service-Route values that the upstream's registrar told (RFC 3608), at most 8.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub service_route: Vec<String>,
+    /// The phone's instance id (RFC 5626 §4.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
 }
 
 /// The registration that a call's leg is reached by.

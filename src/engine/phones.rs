@@ -5,6 +5,7 @@ mod bindings;
 pub mod digest;
 mod home;
 mod identity;
+mod newest;
 mod registrar;
 mod upstream;
 mod view;
@@ -193,6 +194,14 @@ impl Phones {
         there.any(|(n, b)| n == SHARED || b.aor != moving.aor && same(b))
     }
 
+    /// A user's own bindings give way to his newest.
+    fn replace(&mut self, w: &World, out: &mut Outbox, keys: Vec<String>) {
+        for key in keys {
+            let Some(flow) = self.bindings.get(&key).map(|b| b.flow) else { continue };
+            self.unbind(w, out, &key, &flow, BindingEvent::Replaced);
+        }
+    }
+
     /// Removes a binding that was there.
     fn unbind(&mut self, w: &World, out: &mut Outbox, key: &str, flow: &Flow, event: BindingEvent) {
         let Some(old) = self.bindings.remove(key) else { return };
@@ -230,6 +239,7 @@ impl Phones {
                 cseq: s.cseq,
                 upstream: s.upstream,
                 service_route: s.service_route,
+                instance: s.instance,
             };
             binding.lose_connection();
             self.bindings.insert(binding);

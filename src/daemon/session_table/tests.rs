@@ -36,6 +36,7 @@ fn binding(key: &str, aor: &str, expires: u64) -> StoredBinding {
         cseq: 1,
         upstream: String::new(),
         service_route: Vec::new(),
+        instance: None,
     }
 }
 

@@ -37,6 +37,8 @@ pub(crate) struct Binding {
     pub(crate) upstream: String,
     /// Its way to that upstream's services, nearest first (RFC 3608).
     pub(crate) service_route: Vec<String>,
+    /// Which phone it is, where that says so (RFC 5626 §4.1).
+    pub(crate) instance: Option<String>,
     /// Who holds its place.
     pub(crate) holder: Holder,
 }
@@ -50,6 +52,11 @@ impl Binding {
     /// True when the phone's own address is not the one we see: it is behind a NAT.
     pub(crate) fn is_natted(&self) -> bool {
         self.contact.host_ip() != Some(self.flow.peer.ip())
+    }
+
+    /// It came by a connection that is closed.
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.flow.transport.is_reliable() && self.flow.conn.is_none()
     }
 
     /// Its stream connection is gone: a phone that is not behind a NAT can be reached anew where
@@ -76,6 +83,7 @@ impl Binding {
             cseq: self.cseq,
             upstream: self.upstream.clone(),
             service_route: self.service_route.clone(),
+            instance: self.instance.clone(),
         }
     }
 }

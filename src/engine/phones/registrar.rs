@@ -1,5 +1,6 @@
 //! The local registrar (RFC 3261 §10.3): digest, then bindings. It never asks an upstream.
 
+use super::newest::{Named, TooMany, instance};
 use super::{Binding, Phones, record};
 use crate::audit::BindingEvent;
 use crate::engine::analysis::Incoming;
@@ -12,7 +13,6 @@ use crate::engine::world::World;
 use crate::ground::{Flow, Wall};
 use crate::policy::quota::{Full, Resource};
 use crate::wire::sip::{Aor, Message, Name, NameAddr, Scheme, Uri};
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// What a REGISTER gets.
@@ -28,8 +28,21 @@ pub(crate) enum Registered {
     },
 }
 
-/// A binding that a REGISTER asks for: key, Contact, seconds.
-type Asked = (String, Uri, u64);
+/// A binding that a REGISTER asks for.
+struct Asked {
+    key: String,
+    contact: Uri,
+    instance: Option<String>,
+    /// 0: it is to go.
+    seconds: u64,
+}
+
+impl Asked {
+    fn named(&self) -> Named<'_> {
+        let instance = self.instance.as_deref();
+        Named { key: &self.key, instance, stays: self.seconds > 0 }
+    }
+}
 
 impl Phones {
     /// Whether digest is to say who sends this REGISTER.
@@ -105,22 +118,22 @@ impl Phones {
             Ok(asked) => asked,
             Err(refusal) => return *refusal,
         };
-        if asked.iter().any(|(key, ..)| self.is_overtaken(w, request, key)) {
+        if asked.iter().any(|one| self.is_overtaken(w, request, &one.key)) {
             return out_of_order(w, out, i, user);
         }
-        let added = asked.iter().filter(|(_, _, seconds)| *seconds > 0);
-        let added = added.map(|(key, ..)| key.as_str());
         let aor = own(w, user);
-        let new = match self.new_bindings(w, out, request, &aor, added) {
-            Ok(new) => new,
-            Err(full) => return *full,
+        let named: Vec<Named<'_>> = asked.iter().map(Asked::named).collect();
+        let places = match self.places_of(w, &aor, &named) {
+            Ok(places) => places,
+            Err(TooMany) => return too_many(w, out, request),
         };
         let holder = w.holder(Some(&aor), false, i.flow.peer.ip());
-        let (gone, room) = self.bindings.make_room(&holder, new);
+        let (gone, room) = self.bindings.make_room(&holder, places.more);
         self.displace(w, out, gone);
         if let Err(full) = room {
             return self.no_room(w, out, i, full);
         }
+        self.replace(w, out, places.gone);
         for one in asked {
             self.bind_local(w, out, i, user, one);
         }
@@ -174,7 +187,9 @@ impl Phones {
                 return Err(Box::new(brief));
             }
             let key = binding_key(w, &aor, &contact.uri, &i.flow);
-            asked.push((key, contact.uri, seconds.min(most)));
+            let instance = instance(&contact).map(str::to_owned);
+            let seconds = seconds.min(most);
+            asked.push(Asked { key, contact: contact.uri, instance, seconds });
         }
         Ok(asked)
     }
@@ -185,27 +200,6 @@ impl Phones {
         let alive = self.bindings.get(key).filter(|b| b.expires > w.wall());
         let same = alive.filter(|b| b.call_id == request.call_id());
         same.is_some_and(|b| request.cseq().seq <= b.cseq)
-    }
-
-    /// How many bindings a REGISTER adds: what refreshes or removes always fits. Else, where the
-    /// user's own cap is reached, 480.
-    pub(super) fn new_bindings<'a>(
-        &self,
-        w: &World,
-        out: &mut Outbox,
-        request: &Message,
-        user: &Aor,
-        added: impl Iterator<Item = &'a str>,
-    ) -> Result<usize, Box<Message>> {
-        let most = w.config().limits.bindings_per_user;
-        let new: BTreeSet<&str> = added.filter(|key| self.bindings.get(key).is_none()).collect();
-        if new.is_empty() || self.bindings.of_aor(user).count() + new.len() <= most {
-            return Ok(new.len());
-        }
-        out.count_register(RegisterResult::Limited);
-        let mut full = w.answer(request, 480, "Too Many Bindings Of This User");
-        full.push_back(Name::RetryAfter, "60");
-        Err(Box::new(full))
     }
 
     /// 503 to who finds no room.
@@ -226,14 +220,8 @@ impl Phones {
         }
     }
 
-    fn bind_local(
-        &mut self,
-        w: &World,
-        out: &mut Outbox,
-        i: &Incoming,
-        user: &str,
-        (key, contact, seconds): Asked,
-    ) {
+    fn bind_local(&mut self, w: &World, out: &mut Outbox, i: &Incoming, user: &str, asked: Asked) {
+        let Asked { key, contact, instance, seconds } = asked;
         if seconds == 0 {
             self.unbind(w, out, &key, &i.flow, BindingEvent::Removed);
             return;
@@ -251,6 +239,7 @@ impl Phones {
             cseq: i.message.cseq().seq,
             upstream: String::new(),
             service_route: Vec::new(),
+            instance,
         };
         self.bind(w, out, binding);
         out.count_register(RegisterResult::Accepted);
@@ -291,6 +280,14 @@ fn refuse(
     out.count_register(RegisterResult::Refused);
     record(out, user, flow, BindingEvent::Refused, status, 0, "local");
     Answer::new(status, phrase)
+}
+
+/// A REGISTER that names more than one user may have.
+pub(super) fn too_many(w: &World, out: &mut Outbox, request: &Message) -> Message {
+    out.count_register(RegisterResult::Limited);
+    let mut full = w.answer(request, 480, "Too Many Bindings Of This User");
+    full.push_back(Name::RetryAfter, "60");
+    full
 }
 
 /// The whole update is aborted (RFC 3261 §10.3 step 8).

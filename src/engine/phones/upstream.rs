@@ -1,7 +1,8 @@
 //! REGISTER towards an upstream: the phone's Contact is sealed on the way out, and the binding is
 //! made from the 2xx with the expiry that the upstream granted. Digest passes end to end.
 
-use super::registrar::{aor_user, binding_key, header_seconds};
+use super::newest::{Named, TooMany, instance};
+use super::registrar::{aor_user, binding_key, header_seconds, too_many};
 use super::{Binding, Phones, record};
 use crate::audit::BindingEvent;
 use crate::config::Upstream;
@@ -43,6 +44,10 @@ impl Offered {
             None if !listed.is_empty() || self.seconds == Some(0) => 0,
             None => asked(),
         }
+    }
+
+    fn named(&self, stays: bool) -> Named<'_> {
+        Named { key: &self.key, instance: instance(&self.contact), stays }
     }
 
     /// As the phone wrote it, with what the registrar says of it.
@@ -126,8 +131,12 @@ impl Phones {
         if remove_all && (!contacts.is_empty() || expires != Some(0)) {
             return Err(Box::new(w.answer(&i.message, 400, "Star Is For Removal Alone")));
         }
-        let added = contacts.iter().filter(|c| c.seconds != Some(0)).map(|c| c.key.as_str());
-        let new = self.new_bindings(w, out, &i.message, &aor, added)?;
+        let named: Vec<Named<'_>> =
+            contacts.iter().map(|c| c.named(c.seconds != Some(0))).collect();
+        let new = match self.places_of(w, &aor, &named) {
+            Ok(places) => places.more,
+            Err(TooMany) => return Err(Box::new(too_many(w, out, &i.message))),
+        };
         // The upstream's 2xx will prove them.
         let holder = Holder::User(aor.to_string());
         if let Err(full) = self.bindings.has_room(&holder, new) {
@@ -167,9 +176,13 @@ impl Phones {
         let listed: Vec<NameAddr> =
             response.list(&Name::Contact).filter_map(NameAddr::parse).collect();
         let services = services(response);
+        let lives: Vec<(&Offered, u64)> =
+            pending.contacts.iter().map(|c| (c, c.granted(&listed, common))).collect();
+        let named: Vec<Named<'_>> = lives.iter().map(|(c, left)| c.named(*left > 0)).collect();
+        let places = self.places_of(w, &pending.aor, &named).unwrap_or_default();
+        self.replace(w, out, places.gone);
         let mut granted = HashMap::new();
-        for offered in &pending.contacts {
-            let seconds = offered.granted(&listed, common);
+        for (offered, seconds) in lives {
             if seconds > 0 {
                 self.bound(w, out, pending, offered, seconds, &services);
                 granted.insert(offered.key.as_str(), (offered, seconds));
@@ -253,6 +266,7 @@ impl Phones {
             cseq: pending.cseq,
             upstream: pending.upstream.clone(),
             service_route: services.to_vec(),
+            instance: instance(&offered.contact).map(str::to_owned),
         };
         self.bind(w, out, binding);
         out.count_register(RegisterResult::Accepted);

@@ -30,6 +30,7 @@ fn binding(key: &str, cseq: u32) -> Entry {
         cseq,
         upstream: String::new(),
         service_route: Vec::new(),
+        instance: None,
     })
 }
 
