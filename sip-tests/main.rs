@@ -57,6 +57,7 @@ mod renegotiation;
 mod restart;
 mod retransmission;
 mod service_route;
+mod shared_pauses;
 mod simulate;
 mod small_answers;
 mod stale_bindings;

@@ -24,7 +24,7 @@ use crate::ground::{Flow, Mono};
 use crate::policy::quota::Source;
 use source::{Ban, Rate, Suspect};
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use table::Table;
 use target::Target;
@@ -35,8 +35,11 @@ const SOURCES: usize = 16_384;
 const USERS: usize = 16_384;
 /// How long an address that proved a user is that user's.
 const PROOF: Duration = Duration::from_secs(86_400);
-/// The longest pause after wrong passwords from the networks of phones, and from elsewhere.
+/// The longest pause after wrong passwords: from elsewhere, and from the networks of phones.
 const PAUSES: [Duration; 2] = [Duration::from_secs(900), Duration::from_secs(32)];
+/// Users who may fail at an address before its pause binds those, too, who did not: elsewhere, and
+/// in the networks of phones, where an office stands behind one address.
+const SPARED: [usize; 2] = [1, 15];
 /// New requests outside dialogs of one source: strangers, and all others.
 const RATES: [Rate; 2] = [Rate { burst: 500, second: 50 }, Rate { burst: 20_000, second: 5_000 }];
 /// Emergency calls of one source that asks for too much else.
@@ -155,25 +158,33 @@ impl Guard {
 
     /// Whether a password of this user is compared when it comes by this flow.
     pub(crate) fn hears(
-        &self,
+        &mut self,
         w: &World,
         out: &mut Outbox,
         (flow, standing): (&Flow, Standing),
         user: &str,
     ) -> bool {
-        let (now, source) = (w.now().mono, Source::of(flow.peer.ip()));
+        let (now, known) = (w.now().mono, standing.is_known());
         let target = self.users.get(user);
-        let holds = match target.and_then(|t| t.home(now, source)) {
-            Some(home) => home.holds(now),
+        let hears = match target.and_then(|t| t.home(now, flow.peer)) {
+            Some(home) => !home.holds(now),
             None => {
-                let of_user = target.is_some_and(|t| t.pause(standing.is_known()).holds(now));
-                of_user || self.sources.get(&source).is_some_and(|s| s.pause.holds(now))
+                let by = self.sources.get(&Source::of(flow.peer.ip()));
+                let bound = by.is_some_and(|s| s.binds(now, user, SPARED[usize::from(known)]));
+                let source_holds = by.is_some_and(|s| bound && s.pause.holds(now));
+                let user_holds = target.is_some_and(|t| t.pause(known).holds(now));
+                // Who failed for him binds himself: a phone of his at another address is heard.
+                !source_holds && (!user_holds || known && !bound && self.hears_clean(now, user))
             }
         };
-        if holds {
+        if !hears {
             out.stats_mut().unheard += 1;
         }
-        !holds
+        hears
+    }
+
+    fn hears_clean(&mut self, now: Mono, user: &str) -> bool {
+        self.users.change(&user.to_owned(), |t| t.hears_clean(now)).0
     }
 
     /// How a comparison for this user ended.
@@ -187,15 +198,15 @@ impl Guard {
     ) {
         match check {
             Check::Proved { user, .. } => {
-                self.proved(w, by.0.peer.ip(), user, by.1.is_known());
+                self.proved(w, by.0.peer, user, by.1.is_known());
             }
             Check::Wrong(Fault::BadPassword) => {
                 self.accuse(w, out, by, Signal::FailedDigest);
-                self.failed(w, out, by, Some(user));
+                self.failed(w, out, by, (user, true));
             }
             Check::Wrong(Fault::UnknownUser) => {
                 self.accuse(w, out, by, Signal::UnknownUser);
-                self.failed(w, out, by, None);
+                self.failed(w, out, by, (user, false));
             }
             Check::Wrong(Fault::NonceCount | Fault::Algorithm | Fault::Malformed | Fault::Uri)
             | Check::Challenge { .. }
@@ -204,40 +215,37 @@ impl Guard {
     }
 
     /// A user proved himself at an address.
-    pub(crate) fn proved(&mut self, w: &World, ip: IpAddr, user: &str, is_known: bool) {
-        let (now, source) = (w.now().mono, Source::of(ip));
+    pub(crate) fn proved(&mut self, w: &World, peer: SocketAddr, user: &str, is_known: bool) {
+        let (now, source) = (w.now().mono, Source::of(peer.ip()));
         let (_, forgotten) = self.sources.change(&source, |s| s.proved(now, user));
         self.forget(forgotten);
-        self.users.change(&user.to_owned(), |t| t.proved(now, source, is_known));
+        self.users.change(&user.to_owned(), |t| t.proved(now, peer, is_known));
     }
 
-    /// A wrong password; `None`: of a user who is not there.
+    /// A wrong password of a user, who is there or not.
     fn failed(
         &mut self,
         w: &World,
         out: &mut Outbox,
         (flow, standing): (&Flow, Standing),
-        user: Option<&str>,
+        (user, is_there): (&str, bool),
     ) {
         let (now, source, known) = (w.now().mono, Source::of(flow.peer.ip()), standing.is_known());
         let most = PAUSES[usize::from(known)];
-        let home = user.and_then(|u| self.users.get(u)).and_then(|t| t.home(now, source));
-        let pause = match user.filter(|_| home.is_some()) {
-            Some(user) => self.users.change(&user.to_owned(), |t| t.failed_at_home(now, source)).0,
-            None => {
-                let fail = |s: &mut Suspect| s.failed(now, user, most);
-                let (pause, forgotten) = self.sources.change(&source, fail);
-                self.forget(forgotten);
-                let of_user = user.map(|user| {
-                    self.users.change(&user.to_owned(), |t| t.failed(now, known, most)).0
-                });
-                of_user.map_or(pause, |p| p.max(pause))
-            }
+        let home = self.users.get(user).and_then(|t| t.home(now, flow.peer));
+        let pause = if is_there && home.is_some() {
+            self.users.change(&user.to_owned(), |t| t.failed_at_home(now, flow.peer)).0
+        } else {
+            let (pause, forgotten) = self.sources.change(&source, |s| s.failed(now, user, most));
+            self.forget(forgotten);
+            let fail = |t: &mut Target| t.failed(now, known, most);
+            let of_user = is_there.then(|| self.users.change(&user.to_owned(), fail).0);
+            of_user.map_or(pause, |p| p.max(pause))
         };
         out.stats_mut().back_offs += 1;
         // Everybody mistypes once.
         if pause > Duration::from_secs(1) {
-            let who = user.unwrap_or("a user who is not there");
+            let who = if is_there { user } else { "a user who is not there" };
             let detail = format!("{who}: no password is compared for {} s", pause.as_secs());
             out.security(SecurityClass::BackOff, *flow, detail);
         }

@@ -94,9 +94,9 @@ impl Watch<'_> {
             return;
         }
         for b in self.phones.stored(self.w.wall()) {
-            let ip = b.source.unwrap_or(b.peer).ip();
-            let known = self.standing(ip).is_known();
-            self.guard.proved(self.w, ip, &b.aor.user, known);
+            let peer = b.source.unwrap_or(b.peer);
+            let known = self.standing(peer.ip()).is_known();
+            self.guard.proved(self.w, peer, &b.aor.user, known);
         }
     }
 }

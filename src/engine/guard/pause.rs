@@ -27,9 +27,14 @@ impl Pause {
         self.until.is_some_and(|until| now < until)
     }
 
+    /// The last wrong password was so long ago that it counts no longer.
+    pub(super) fn is_forgotten(&self, now: Mono) -> bool {
+        self.last.is_some_and(|last| now.since(last) >= QUIET)
+    }
+
     /// Another wrong password: the pause that begins.
     pub(super) fn fail(&mut self, now: Mono, most: Duration) -> Duration {
-        if self.last.is_some_and(|last| now.since(last) >= QUIET) {
+        if self.is_forgotten(now) {
             self.failures = 0;
         }
         let doublings = self.failures.min(16);

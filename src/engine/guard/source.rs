@@ -5,11 +5,14 @@ use super::pause::Pause;
 use super::table::Guilt;
 use super::{PROOF, Signal};
 use crate::ground::Mono;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Half of what somebody did is forgiven in this time.
 const HALF_LIFE: Duration = Duration::from_secs(600);
+/// Users whose names are remembered that failed at one source.
+const CULPRITS: usize = 16;
 /// Parts of a point, and of a token.
 const MILLI: u64 = 1_000;
 
@@ -83,6 +86,18 @@ pub(super) struct Ban {
     pub(super) hits: u64,
 }
 
+/// A user as he is remembered here: names may be long, and of nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Culprit(u64);
+
+impl Culprit {
+    fn of(user: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        user.hash(&mut hasher);
+        Self(hasher.finish())
+    }
+}
+
 /// One source.
 #[derive(Debug, Default)]
 pub(super) struct Suspect {
@@ -91,10 +106,10 @@ pub(super) struct Suspect {
     /// For emergency calls, when the other is empty.
     urgent: Bucket,
     pub(super) pause: Pause,
-    /// Whose passwords failed here: one user, so far.
-    culprit: Option<String>,
-    /// … or several.
-    several: bool,
+    /// Whose passwords failed here, each once, whether they are there or not.
+    culprits: Vec<Culprit>,
+    /// Failures of others than those.
+    others: usize,
     last: Option<Signal>,
     proved: Option<Mono>,
     ban: Option<Ban>,
@@ -144,22 +159,43 @@ impl Suspect {
     }
 
     /// A password failed here.
-    pub(super) fn failed(&mut self, now: Mono, user: Option<&str>, most: Duration) -> Duration {
-        let same = self.culprit.as_deref() == user && user.is_some();
-        if self.pause.failures() > 0 && !same {
-            self.several = true;
+    pub(super) fn failed(&mut self, now: Mono, user: &str, most: Duration) -> Duration {
+        if self.pause.is_forgotten(now) {
+            self.forget_culprits();
         }
-        self.culprit = user.map(str::to_owned);
+        if !self.has_failed(user) {
+            if self.culprits.len() < CULPRITS {
+                self.culprits.push(Culprit::of(user));
+            } else {
+                self.others = self.others.saturating_add(1);
+            }
+        }
         self.pause.fail(now, most)
+    }
+
+    fn has_failed(&self, user: &str) -> bool {
+        self.culprits.contains(&Culprit::of(user))
+    }
+
+    fn forget_culprits(&mut self) {
+        self.culprits.clear();
+        self.others = 0;
+    }
+
+    /// The pause binds this user, too: he failed here himself, or more than so many others did.
+    pub(super) fn binds(&self, now: Mono, user: &str, others: usize) -> bool {
+        let many = self.culprits.len().saturating_add(self.others) > others;
+        (many || self.has_failed(user)) && !self.pause.is_forgotten(now)
     }
 
     /// A user proved himself. That makes good what failed here in his name alone: else whoever
     /// has an account could guess at all the others without a pause.
     pub(super) fn proved(&mut self, now: Mono, user: &str) {
         self.proved = Some(now);
-        if !self.several && self.culprit.as_deref() == Some(user) {
+        let before = self.culprits.len();
+        self.culprits.retain(|one| *one != Culprit::of(user));
+        if before == 1 && self.culprits.is_empty() && self.others == 0 {
             self.pause = Pause::default();
-            self.culprit = None;
         }
     }
 
@@ -186,8 +222,7 @@ impl Suspect {
     /// All is forgiven.
     pub(super) fn forgive(&mut self) -> Option<Ban> {
         self.pause = Pause::default();
-        self.culprit = None;
-        self.several = false;
+        self.forget_culprits();
         self.end_ban()
     }
 }
@@ -226,13 +261,13 @@ mod tests {
     fn an_account_of_ones_own_does_not_make_guessing_free() {
         let most = Duration::from_secs(60);
         let mut s = Suspect::default();
-        s.failed(at(1), Some("101"), most);
+        s.failed(at(1), "101", most);
         s.proved(at(2), "101");
         assert_eq!(s.pause.failures(), 0, "a typing mistake");
-        s.failed(at(3), Some("102"), most);
+        s.failed(at(3), "102", most);
         s.proved(at(4), "101");
         assert_eq!(s.pause.failures(), 1);
-        s.failed(at(5), Some("101"), most);
+        s.failed(at(5), "101", most);
         s.proved(at(6), "101");
         assert_eq!(s.pause.failures(), 2);
     }

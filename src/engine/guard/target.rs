@@ -7,10 +7,15 @@ use super::pause::Pause;
 use super::table::Guilt;
 use crate::ground::Mono;
 use crate::policy::quota::Source;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Addresses of one user that are remembered.
 const PLACES: usize = 8;
+/// Ports of such an address that are remembered: handsets of one user behind one NAT.
+const PORTS: usize = 4;
+/// While he is paused, so often a phone is heard that did not fail for him.
+const CLEAN: Duration = Duration::from_secs(4);
 /// The longest pause at an address that proved the user.
 const AT_HOME: Duration = Duration::from_secs(8);
 
@@ -20,14 +25,26 @@ pub(super) struct Target {
     /// From elsewhere, from the networks of phones.
     pauses: [Pause; 2],
     places: Vec<Home>,
+    /// When such a one was heard last.
+    clean: Option<Mono>,
 }
 
 /// An address that proved the user.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Home {
     source: Source,
     at: Mono,
+    /// Those that proved him, the latest last.
+    ports: Vec<(SocketAddr, Pause)>,
+    /// Of all its other ports.
     pause: Pause,
+}
+
+impl Home {
+    fn pause(&self, peer: SocketAddr) -> &Pause {
+        let own = self.ports.iter().find(|(port, _)| *port == peer);
+        own.map_or(&self.pause, |(_, pause)| pause)
+    }
 }
 
 impl Guilt for Target {
@@ -41,10 +58,11 @@ impl Guilt for Target {
 }
 
 impl Target {
-    /// The pause at an address that proved him; `None`: it did not, lately.
-    pub(super) fn home(&self, now: Mono, source: Source) -> Option<&Pause> {
+    /// The pause at an address that proved him, of this port of it; `None`: it did not, lately.
+    pub(super) fn home(&self, now: Mono, peer: SocketAddr) -> Option<&Pause> {
+        let source = Source::of(peer.ip());
         let mut all = self.places.iter();
-        all.find(|h| h.source == source && now.since(h.at) < PROOF).map(|h| &h.pause)
+        all.find(|h| h.source == source && now.since(h.at) < PROOF).map(|h| h.pause(peer))
     }
 
     /// The pause for everybody else.
@@ -53,9 +71,22 @@ impl Target {
     }
 
     /// A wrong password at an address that proved him.
-    pub(super) fn failed_at_home(&mut self, now: Mono, source: Source) -> Duration {
-        let home = self.places.iter_mut().find(|h| h.source == source);
-        home.map_or(Duration::ZERO, |h| h.pause.fail(now, AT_HOME))
+    pub(super) fn failed_at_home(&mut self, now: Mono, peer: SocketAddr) -> Duration {
+        let source = Source::of(peer.ip());
+        let Some(home) = self.places.iter_mut().find(|h| h.source == source) else {
+            return Duration::ZERO;
+        };
+        let own = home.ports.iter_mut().find(|(port, _)| *port == peer);
+        own.map_or(&mut home.pause, |(_, pause)| pause).fail(now, AT_HOME)
+    }
+
+    /// While he is paused: whether a phone that did not fail for him is heard all the same.
+    pub(super) fn hears_clean(&mut self, now: Mono) -> bool {
+        let heard = self.clean.is_none_or(|last| now.since(last) >= CLEAN);
+        if heard {
+            self.clean = Some(now);
+        }
+        heard
     }
 
     /// A wrong password from elsewhere.
@@ -64,13 +95,21 @@ impl Target {
     }
 
     /// He proved himself.
-    pub(super) fn proved(&mut self, now: Mono, source: Source, from_phones: bool) {
+    pub(super) fn proved(&mut self, now: Mono, peer: SocketAddr, from_phones: bool) {
         self.pauses[usize::from(from_phones)] = Pause::default();
-        self.places.retain(|h| h.source != source && now.since(h.at) < PROOF);
+        let source = Source::of(peer.ip());
+        let known = self.places.iter().position(|h| h.source == source);
+        let mut ports = known.map_or(Vec::new(), |at| self.places.remove(at).ports);
+        self.places.retain(|h| now.since(h.at) < PROOF);
         if self.places.len() >= PLACES {
             self.places.remove(0);
         }
-        self.places.push(Home { source, at: now, pause: Pause::default() });
+        ports.retain(|(port, _)| *port != peer);
+        if ports.len() >= PORTS {
+            ports.remove(0);
+        }
+        ports.push((peer, Pause::default()));
+        self.places.push(Home { source, at: now, ports, pause: Pause::default() });
     }
 }
 
@@ -81,7 +120,7 @@ mod tests {
     #[test]
     fn eight_addresses_are_remembered_for_a_day() {
         let at = |seconds| Mono(Duration::from_secs(seconds));
-        let source = |n: u8| Source::of([10, 0, 0, n].into());
+        let source = |n: u8| SocketAddr::from(([10, 0, 0, n], 5060));
         let mut t = Target::default();
         for n in 0..10 {
             t.proved(at(u64::from(n)), source(n), true);
