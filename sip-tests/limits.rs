@@ -530,7 +530,7 @@ fn cry(lab: &mut Lab, from: &Ua) -> bool {
 #[test]
 fn nobody_registered_has_one_emergency_call_at_a_time_and_never_the_whole_reserve() {
     let text = site::EDGE.replace("default = \"allow\"", "default = \"site\"");
-    let limits = "[limits]\ncalls = 1\ndialogs = 20\ncalls_per_user = 2\n";
+    let limits = "[limits]\ncalls = 1\ndialogs = 40\ncalls_per_user = 2\n";
     let mut lab = Lab::with(site::parse(&format!("{text}\n{limits}")), Users::None);
     let known = lab.phone("102", "10.17.0.22:5060");
     lab.register(&known, 600);
@@ -541,9 +541,15 @@ fn nobody_registered_has_one_emergency_call_at_a_time_and_never_the_whole_reserv
         assert!(!cry(&mut lab, &again), "{n}: a second one of the same source");
     }
     assert_eq!(lab.stats().now.dialogs, 10);
-    // Past a user's own cap, and past that of calls; beyond his cap not into the reserve.
+    // An eleventh source takes the place of the oldest that rings.
+    let nobody = lab.phone("199", "10.17.0.50:5060");
+    let invite = nobody.request(&mut lab, "INVITE", "112");
+    lab.send(nobody.at, invite);
+    assert_eq!(lab.stats().now.dialogs, 10, "a quarter is theirs");
+    lab.clear();
+    // Past a user's own cap, and past that of calls; by so many.
     for n in 0..20 {
-        assert_eq!(cry(&mut lab, &known), n < 2, "{n}");
+        assert_eq!(cry(&mut lab, &known), n < 6, "{n}");
     }
     let other = lab.phone("103", "10.17.0.23:5060");
     assert!(cry(&mut lab, &other), "there is room for one more who needs it");
@@ -684,5 +690,80 @@ fn subscriptions_are_no_calls_of_their_user() {
     lab.hang_up(&mut c, &d);
     let (mut a, b) = lab.establish(&phone, &pbx);
     lab.hang_up(&mut a, &b);
+    lab.clear();
+}
+
+#[test]
+fn a_registered_phone_is_no_worse_off_in_an_emergency_than_a_stranger() {
+    let mut lab = Lab::edge_with(|c| (c.limits.calls, c.limits.calls_per_user) = (4, 2));
+    let pbx = lab.far("200");
+    let phones = [lab.phone("101", "10.17.0.21:5060"), lab.phone("102", "10.17.0.22:5060")];
+    for phone in &phones {
+        lab.register(phone, 600);
+        lab.establish(phone, &pbx);
+        lab.establish(phone, &pbx);
+    }
+    for phone in &phones {
+        assert!(cry(&mut lab, phone), "the table is full, and so is his share");
+    }
+    lab.clear();
+}
+
+#[test]
+fn who_dials_an_emergency_number_again_is_not_kept_out_by_his_own_first_try() {
+    let text = site::EDGE.replace("default = \"allow\"", "default = \"site\"");
+    let mut lab = Lab::with(site::parse(&text), Users::None);
+    let (nobody, pbx) = (lab.phone("199", "10.17.0.29:5060"), lab.far("112"));
+    let ring = |lab: &mut Lab| {
+        let invite = nobody.request(lab, "INVITE", "112");
+        lab.send(nobody.at, invite.clone());
+        let got = lab.expect(pbx.at, "INVITE");
+        lab.send(pbx.at, pbx.answer(&got, 180, "t"));
+        lab.expect(nobody.at, "100");
+        lab.expect(nobody.at, "180");
+        crate::lab::Leg::calling(&nobody, &invite)
+    };
+    // Given up, and the PBX does not say so.
+    let first = ring(&mut lab);
+    lab.send(nobody.at, first.cancel());
+    lab.expect(nobody.at, "200");
+    lab.expect(pbx.at, "CANCEL");
+    let other = lab.phone("198", "10.17.0.29:5070");
+    assert!(cry(&mut lab, &other), "it counts no more");
+    // The same phone dials again without having given up: it means the first no more.
+    lab.clear();
+    let mut lab = Lab::with(site::parse(&text), Users::None);
+    let first = ring(&mut lab);
+    let again = nobody.request(&mut lab, "INVITE", "112");
+    lab.send(nobody.at, again);
+    lab.expect(pbx.at, "CANCEL");
+    lab.expect(pbx.at, "INVITE");
+    let over = lab.expect(nobody.at, "503");
+    lab.send(nobody.at, first.ack_refusal(&over));
+    assert!(!cry(&mut lab, &other), "another port may be another phone: it ends nobody's call");
+    lab.clear();
+}
+
+#[test]
+fn what_is_left_of_an_emergency_call_is_none() {
+    let text = site::EDGE.replace("default = \"allow\"", "default = \"site\"");
+    let limits = "[limits]\ndialogs = 40\n";
+    let mut lab = Lab::with(site::parse(&format!("{text}\n{limits}")), Users::None);
+    let (nobody, pbx) = (lab.phone("199", "10.17.0.29:5060"), lab.far("112"));
+    for n in 0..60 {
+        let (mut a, b) = lab.establish(&nobody, &pbx);
+        let subscribe = a.request(&mut lab, "SUBSCRIBE").with("Event", "dialog");
+        lab.send(nobody.at, subscribe.with("Expires", "86400"));
+        let got = lab.expect(pbx.at, "SUBSCRIBE");
+        lab.send(pbx.at, answer(&got, 200, "").with("Expires", "86400"));
+        lab.expect(nobody.at, "200");
+        lab.hang_up(&mut a, &b);
+        assert!(lab.stats().now.dialogs < 40, "{n}: never to the end of the reserve");
+    }
+    let (known, pbx) = (lab.phone("102", "10.17.0.22:5060"), lab.far("200"));
+    lab.register(&known, 600);
+    let (mut a, b) = lab.establish(&known, &pbx);
+    lab.hang_up(&mut a, &b);
+    assert!(cry(&mut lab, &known));
     lab.clear();
 }

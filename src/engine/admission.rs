@@ -25,9 +25,12 @@ impl Engine {
         let holder = a.holder(&self.world);
         let invites = a.sender.user.as_ref().filter(|_| a.is_invite());
         let own = invites.map_or(0, |user| self.calls.of_user(&user.to_string()));
+        if let Some(old) = self.calls.superseded(&holder, a.incoming.flow.peer) {
+            self.hang_up(old, EndedBy::Displaced);
+        }
         let found = match self.kept_out(a, allow, &holder, own) {
             Some(answer) => Err((None, answer)),
-            None => self.room(a, holder, own).map_err(no_room),
+            None => self.room(a, holder).map_err(no_room),
         };
         let (why, answer) = match found {
             Ok(seat) => return Some(seat),
@@ -85,10 +88,9 @@ impl Engine {
     }
 
     /// Makes room in every table that the request takes a place in.
-    fn room(&mut self, a: &Attempt, holder: Holder, own: usize) -> Result<Seat, (Resource, Full)> {
+    fn room(&mut self, a: &Attempt, holder: Holder) -> Result<Seat, (Resource, Full)> {
         let invite = a.is_invite();
-        // Of a user's own emergency calls so many use the reserve as he may have calls.
-        let urgent = a.is_urgent() && own < self.world.config().limits.calls_per_user;
+        let urgent = a.is_urgent();
         let begins = invite || a.incoming.is(&Method::Subscribe) || a.incoming.is(&Method::Refer);
         let seat = Seat { holder, within: false, urgent };
         // Nobody gives way for who is refused in the end.

@@ -179,6 +179,7 @@ impl Calls {
             allow: a.allow().unwrap_or_default(),
             user: a.sender.user.as_ref().map(ToString::to_string),
             holder: a.holder(w),
+            emergency: a.is_urgent(),
             from: a.parties.from.result().to_owned(),
             to: a.parties.to.result().to_owned(),
             direction: a.direction(),

@@ -92,6 +92,8 @@ impl Engine {
         let fault = match self.transactions.cancel(&self.world, &mut self.out, i, seat) {
             Ok(None) => return,
             Ok(Some(pass)) => {
+                let call = self.transactions.pass(pass).and_then(|p| p.purpose().call());
+                call.iter().for_each(|no| self.calls.calm(*no));
                 let reasons = self.reasons(i, pass);
                 let (w, out) = (&self.world, &mut self.out);
                 self.transactions.cancelled(w, out, pass, &reasons);

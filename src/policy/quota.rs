@@ -8,6 +8,8 @@
 //! the oldest entry of the fullest source. What is proved never gives way; so a user's share binds
 //! from half of the table on, before his entries could keep out all others. A tenth is reserve:
 //! proved users reach half of it, the rest is for emergency calls and established dialogs.
+//! Emergencies of nobody known hold a quarter together, and the last of the reserve is never
+//! theirs; the oldest that waits gives way to another, and to the emergency of somebody known.
 
 mod shelf;
 #[cfg(test)]
@@ -24,6 +26,8 @@ use std::net::{IpAddr, Ipv6Addr};
 
 /// The part of a table that is reserve.
 const RESERVE: usize = 10;
+/// The part of a table that emergencies of nobody known may hold together.
+const EMERGENCIES: usize = 4;
 /// How much more of a share an urgent claim may use: a BYE, or a call to an emergency number.
 const URGENT: usize = 2;
 
@@ -60,7 +64,7 @@ impl fmt::Display for Source {
 pub enum Holder {
     /// Nobody who has proved himself.
     Unproved(Source),
-    /// Nobody who has proved himself, in an emergency: never gives way.
+    /// Nobody who has proved himself, in an emergency: gives way to other emergencies only.
     Emergency(Source),
     /// A proved user.
     User(String),
@@ -104,10 +108,21 @@ impl Shares {
         self.total / RESERVE
     }
 
+    /// Places of the reserve that are no emergency's of nobody known.
+    #[must_use]
+    pub fn last(&self) -> usize {
+        self.reserve() / 4
+    }
+
+    /// Places that emergencies of nobody known hold at most.
+    fn emergencies(&self) -> usize {
+        (self.total / EMERGENCIES).max(1)
+    }
+
     /// Places within reach of a claim.
     fn reach(&self, holder: &Holder, urgent: bool) -> usize {
         match holder {
-            Holder::Emergency(_) => self.total,
+            Holder::Emergency(_) => self.total - self.last(),
             _ if urgent => self.total,
             Holder::Unproved(_) => self.total - self.reserve(),
             Holder::User(_) | Holder::Upstream => self.total - self.reserve() / 2,
@@ -134,7 +149,7 @@ pub struct Quota<K> {
     held: HashMap<K, Held>,
     shelf: Shelf<K>,
     users: HashMap<String, usize>,
-    emergencies: HashMap<Source, usize>,
+    emergencies: Shelf<K>,
 }
 
 impl<K: Copy + Eq + Hash + Ord> Quota<K> {
@@ -148,7 +163,7 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
             held: HashMap::new(),
             shelf: Shelf::default(),
             users: HashMap::new(),
-            emergencies: HashMap::new(),
+            emergencies: Shelf::default(),
         }
     }
 
@@ -172,7 +187,7 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
     /// Entries of a source that are emergencies.
     #[must_use]
     pub fn emergencies(&self, source: Source) -> usize {
-        self.emergencies.get(&source).copied().unwrap_or_default()
+        self.emergencies.entries(source)
     }
 
     /// Whether `holder` may take `weight` places more. `urgent`: a request within an established
@@ -189,6 +204,10 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
         {
             return Room::None(Full::User);
         }
+        let many = self.emergencies.total() + weight > self.shares.emergencies();
+        if many && matches!(holder, Holder::Emergency(_)) {
+            return self.first_emergency().map_or(Room::None(Full::Total), Room::Instead);
+        }
         if self.used + weight <= self.shares.reach(holder, urgent) {
             return Room::Free;
         }
@@ -199,16 +218,33 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
                 let own = self.shelf.oldest_of(*source);
                 own.map_or(Room::None(Full::Source), Room::Instead)
             }
-            Holder::Unproved(source) | Holder::Emergency(source) => self.others(Some(*source)),
-            Holder::User(_) | Holder::Upstream => self.others(None),
+            Holder::Unproved(_) | Holder::Emergency(_) | Holder::User(_) | Holder::Upstream => {
+                self.next(holder, urgent).map_or(Room::None(Full::Total), Room::Instead)
+            }
         }
     }
 
+    /// What gives way to a claim that has room in its share: what is unproved, then emergencies
+    /// that wait.
+    fn next(&self, holder: &Holder, urgent: bool) -> Option<K> {
+        let (asks, urgent) = match holder {
+            Holder::Unproved(source) => (Some(*source), false),
+            Holder::Emergency(_) => (None, true),
+            Holder::User(_) | Holder::Upstream => (None, urgent),
+        };
+        let emergency = || self.first_emergency().filter(|_| urgent);
+        self.others(asks).or_else(emergency)
+    }
+
+    /// Of emergencies of nobody known the oldest that waits, of the source that holds most.
+    fn first_emergency(&self) -> Option<K> {
+        self.emergencies.oldest_of_fullest()
+    }
+
     /// The entry that gives way to anybody who has room in his share.
-    fn others(&self, asks: Option<Source>) -> Room<K> {
+    fn others(&self, asks: Option<Source>) -> Option<K> {
         let first = self.shelf.oldest_of_fullest();
-        let first = first.or_else(|| self.shelf.settled_of_fullest(self.shares.per_source, asks));
-        first.map_or(Room::None(Full::Total), Room::Instead)
+        first.or_else(|| self.shelf.settled_of_fullest(self.shares.per_source, asks))
     }
 
     /// Makes room for `weight` places: what gives way is forgotten here and named in `gone`, for
@@ -248,15 +284,8 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
 
     /// The entry that gives way to `holder` when something else than places runs short.
     #[must_use]
-    pub fn next_to_go(&self, holder: &Holder) -> Option<K> {
-        let asks = match holder {
-            Holder::Unproved(source) | Holder::Emergency(source) => Some(*source),
-            Holder::User(_) | Holder::Upstream => None,
-        };
-        match self.others(asks) {
-            Room::Instead(key) => Some(key),
-            Room::Free | Room::None(_) => None,
-        }
+    pub fn next_to_go(&self, holder: &Holder, urgent: bool) -> Option<K> {
+        self.next(holder, urgent)
     }
 
     /// What an entry weighs; 0: there is none of this name.
@@ -291,6 +320,12 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
         self.change(key, |held| held.holder = holder);
     }
 
+    /// The oldest emergency of a source that waits.
+    #[must_use]
+    pub fn emergency_of(&self, source: Source) -> Option<K> {
+        self.emergencies.oldest_of(source)
+    }
+
     /// What made an entry an emergency's is over: from now on it counts in its source's share.
     pub fn calm(&mut self, key: K) {
         let Some(Holder::Emergency(source)) = self.held.get(&key).map(|held| &held.holder) else {
@@ -320,7 +355,10 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
             Holder::Unproved(source) => {
                 self.shelf.put(*source, held.patience, (held.age, key), weight, there);
             }
-            Holder::Emergency(source) => tally(&mut self.emergencies, source, 1, there),
+            Holder::Emergency(source) => {
+                let entry = (held.age, key);
+                self.emergencies.put(*source, held.patience, entry, weight, there);
+            }
             Holder::User(user) => tally(&mut self.users, user, weight, there),
             Holder::Upstream => {}
         }

@@ -109,6 +109,8 @@ pub(crate) struct Call {
     pub(super) user: Option<String>,
     /// Who holds its places.
     pub(super) holder: Holder,
+    /// It is one to an emergency number that passes every cap.
+    pub(super) emergency: bool,
     pub(crate) from: String,
     pub(crate) to: String,
     pub(crate) direction: CallDirection,

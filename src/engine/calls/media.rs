@@ -64,7 +64,8 @@ impl Calls {
         let face = |l: ListenerId| w.net().interface(l).map(Face::of);
         let (Some(a), Some(b)) = (face(legs[0]), face(legs[1])) else { return };
         let Some(c) = self.table.get(call) else { return };
-        let claim = Claim { holder: c.holder.clone(), urgent: c.allow.bypass_limits };
+        let (urgent, emergency) = (c.allow.bypass_limits, c.emergency);
+        let claim = Claim { holder: c.holder.clone(), urgent, emergency };
         self.media.prepare(call, [a, b], call_ids.map(str::to_owned), claim);
     }
 

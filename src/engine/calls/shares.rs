@@ -7,6 +7,7 @@ use crate::engine::stats::Places;
 use crate::engine::world::World;
 use crate::ground::CallNo;
 use crate::policy::quota::{Full, Holder, Quota, Resource, ShareView, Shares};
+use std::net::SocketAddr;
 
 /// Places of the table of calls.
 #[derive(Debug)]
@@ -46,6 +47,12 @@ impl Tables {
     /// It is a subscription now.
     pub(super) fn outlived(&mut self, no: CallNo) {
         self.calls.leave(no);
+        self.dialogs.calm(no);
+    }
+
+    fn calm(&mut self, no: CallNo) {
+        self.calls.calm(no);
+        self.dialogs.calm(no);
     }
 
     pub(super) fn leave(&mut self, no: CallNo) {
@@ -125,6 +132,24 @@ impl Calls {
             Holder::Emergency(source) => self.table.shares().calls.emergencies(*source),
             Holder::Unproved(_) | Holder::User(_) | Holder::Upstream => 0,
         }
+    }
+
+    /// The emergency call of nobody known that rings for this very peer: whoever dials again means
+    /// that no more.
+    pub(crate) fn superseded(&self, holder: &Holder, peer: SocketAddr) -> Option<CallNo> {
+        let Holder::Emergency(source) = holder else { return None };
+        let no = self.table.shares().calls.emergency_of(*source)?;
+        self.table.get(no).filter(|c| c.caller.flow.peer == peer).map(|c| c.no)
+    }
+
+    /// Its caller gave a call up: whatever it was, it is no emergency any more.
+    pub(crate) fn calm(&mut self, no: CallNo) {
+        let Some(call) = self.table.get_mut(no) else { return };
+        let Holder::Emergency(source) = call.holder else { return };
+        call.holder = Holder::Unproved(source);
+        let holder = call.holder.clone();
+        self.table.shares_mut().calm(no);
+        self.media.held_by(no, &holder, false);
     }
 
     /// A call or subscription that has given way, and what it held.

@@ -6,6 +6,7 @@ use super::names::Names;
 use super::shares::Tables;
 use crate::engine::world::World;
 use crate::ground::{CallNo, Leg, Side};
+use crate::policy::quota::Holder;
 use smallvec::SmallVec;
 use std::collections::HashMap;
 
@@ -236,6 +237,10 @@ impl Table {
         self.counts[usize::from(call.state != State::Early)] -= 1;
         call.kind = Kind::Subscription;
         call.outlived = true;
+        // What is left of an emergency is none.
+        if let Holder::Emergency(source) = call.holder {
+            call.holder = Holder::Unproved(source);
+        }
         self.shares.outlived(no);
         let user = call.user.take();
         let bare = call.forks.iter().filter(|f| !call.usages.carries(&f.tag));

@@ -207,6 +207,7 @@ impl Calls {
             allow: Arc::new(s.allow),
             user: s.user,
             holder,
+            emergency: false,
             from: s.from,
             to: s.to,
             direction: s.direction,

@@ -1,5 +1,5 @@
-//! The unproved entries of a table by source and by age, the fullest source always at hand. Every
-//! question has its index; nothing is found by walking.
+//! The unproved entries of a table (or its emergencies) by source and by age, the fullest source
+//! always at hand. Every question has its index; nothing is found by walking.
 
 use super::Source;
 use std::cmp::Reverse;
@@ -41,13 +41,15 @@ type Rank = (usize, Reverse<u64>, Source);
 #[derive(Debug)]
 pub(super) struct Shelf<K> {
     piles: HashMap<Source, Pile<K>>,
+    /// Of all entries.
+    weight: usize,
     /// Sources that have entries of this patience.
     ranks: [BTreeSet<Rank>; 2],
 }
 
 impl<K> Default for Shelf<K> {
     fn default() -> Self {
-        Self { piles: HashMap::new(), ranks: [BTreeSet::new(), BTreeSet::new()] }
+        Self { piles: HashMap::new(), weight: 0, ranks: [BTreeSet::new(), BTreeSet::new()] }
     }
 }
 
@@ -68,9 +70,11 @@ impl<K: Copy + Ord> Shelf<K> {
         if there {
             entries.insert(entry);
             pile.weight += weight;
+            self.weight += weight;
         } else {
             entries.remove(&entry);
             pile.weight -= weight;
+            self.weight -= weight;
         }
         let after = ranks(source, pile);
         for i in 0..2 {
@@ -84,6 +88,17 @@ impl<K: Copy + Ord> Shelf<K> {
         if after == [None, None] {
             self.piles.remove(&source);
         }
+    }
+
+    /// What all of them hold together.
+    pub(super) fn total(&self) -> usize {
+        self.weight
+    }
+
+    /// How many entries a source has.
+    pub(super) fn entries(&self, source: Source) -> usize {
+        let count = |pile: &Pile<K>| pile.entries.iter().map(BTreeSet::len).sum();
+        self.piles.get(&source).map_or(0, count)
     }
 
     /// What a source holds.

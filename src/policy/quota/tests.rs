@@ -72,21 +72,52 @@ fn proved_users_never_give_way_and_have_a_share_from_half_of_the_table_on() {
 }
 
 #[test]
-fn upstreams_have_no_share_and_emergencies_are_counted_and_stay() {
+fn upstreams_have_no_share_and_the_last_of_the_reserve_is_no_strangers_emergency() {
     let mut q = table(100, 1, 1);
     for n in 0..95 {
         assert_eq!(q.ask(&Holder::Upstream, false, 1), Room::Free, "{n}");
         q.enter(n, Holder::Upstream, 1);
     }
     assert_eq!(q.ask(&Holder::Upstream, false, 1), Room::None(Full::Total));
-    for n in 95..100 {
+    for n in 95..98 {
         assert_eq!(q.ask(&Holder::Emergency(at(3)), true, 1), Room::Free);
         q.enter(n, Holder::Emergency(at(3)), 1);
+        q.settle(n);
     }
-    assert_eq!(q.emergencies(at(3)), 5);
-    assert_eq!(q.ask(&Holder::Emergency(at(4)), true, 1), Room::None(Full::Total), "physics");
-    q.leave(97);
-    assert_eq!((q.emergencies(at(3)), q.used()), (4, 99));
+    assert_eq!(q.ask(&Holder::Emergency(at(3)), true, 1), Room::None(Full::Total), "physics");
+    for n in 98..100 {
+        assert_eq!(q.ask(&user("101"), true, 1), Room::Free, "an emergency of somebody known");
+        q.enter(n, user(&n.to_string()), 1);
+    }
+    assert_eq!(q.ask(&user("101"), true, 1), Room::None(Full::Total), "physics");
+}
+
+#[test]
+fn emergencies_of_nobody_known_hold_a_quarter_and_give_way_to_each_other_and_to_those_of_others() {
+    let emergency = |last| Holder::Emergency(at(last));
+    let mut q = table(100, 50, 50);
+    for n in 0..25_u8 {
+        assert_eq!(q.ask(&emergency(n), true, 1), Room::Free, "{n}");
+        q.enter(u32::from(n), emergency(n), 1);
+    }
+    q.settle(0);
+    assert_eq!(q.ask(&emergency(99), true, 1), Room::Instead(1), "the oldest that waits");
+    assert_eq!(q.emergencies(at(3)), 1);
+    assert_eq!(q.emergency_of(at(3)), Some(3));
+    q.calm(3);
+    assert_eq!((q.emergencies(at(3)), q.used()), (0, 25));
+    assert_eq!(q.ask(&emergency(99), true, 1), Room::Free);
+    q.leave(3);
+    for n in 100..176 {
+        q.enter(n, user(&n.to_string()), 1);
+    }
+    assert_eq!(q.ask(&user("101"), false, 1), Room::None(Full::Total));
+    assert_eq!(q.ask(&stranger(1), true, 1), Room::None(Full::Total));
+    assert_eq!(q.ask(&user("101"), true, 1), Room::Instead(1));
+    for n in 0..25 {
+        q.settle(n);
+    }
+    assert_eq!(q.ask(&user("101"), true, 1), Room::None(Full::Total), "answered ones stay");
 }
 
 #[test]
@@ -164,8 +195,15 @@ proptest! {
                     let mut turns = 0;
                     while let Room::Instead(key) = room {
                         let gone: Option<(Holder, usize)> = model.remove(&key);
-                        let unproved = matches!(gone, Some((Holder::Unproved(_), _)));
-                        prop_assert!(unproved, "a proved entry gave way");
+                        let may = match gone {
+                            Some((Holder::Unproved(_), _)) => true,
+                            // To another emergency, of whomever.
+                            Some((Holder::Emergency(_), _)) => {
+                                urgent || matches!(asks, Holder::Emergency(_))
+                            }
+                            _ => false,
+                        };
+                        prop_assert!(may, "a proved entry gave way");
                         prop_assert!(q.leave(key));
                         room = q.ask(&asks, urgent, weight);
                         turns += 1;
@@ -173,6 +211,11 @@ proptest! {
                     }
                     if room == Room::Free {
                         prop_assert!(q.used() + weight <= 40);
+                        // The last of the reserve, and three quarters of the table, are never theirs.
+                        if matches!(asks, Holder::Emergency(_)) {
+                            prop_assert!(q.used() + weight <= 39);
+                            prop_assert!(q.emergencies.total() + weight <= 10);
+                        }
                         q.enter(next, asks.clone(), weight);
                         model.insert(next, (asks, weight));
                         next += 1;
@@ -202,6 +245,6 @@ proptest! {
             prop_assert!(q.leave(key));
         }
         prop_assert_eq!((q.used(), q.fullest()), (0, None));
-        prop_assert!(q.users.is_empty() && q.emergencies.is_empty());
+        prop_assert!(q.users.is_empty() && q.emergencies.total() == 0);
     }
 }

@@ -14,9 +14,11 @@ pub(in crate::engine::calls) struct Claim {
     pub(super) holder: Holder,
     /// It may use the reserve: an emergency call, or an answered one.
     pub(super) urgent: bool,
+    /// It is a call to an emergency number.
+    pub(super) emergency: bool,
 }
 
-/// Streams of an emergency call of nobody registered: voice, and text (RFC 4103).
+/// Streams of an emergency call: voice, and text (RFC 4103).
 const EMERGENCY: usize = 2;
 
 impl Claim {
@@ -24,6 +26,7 @@ impl Claim {
     pub(super) fn streams(&self) -> usize {
         match &self.holder {
             Holder::Emergency(_) => EMERGENCY,
+            Holder::User(_) if self.emergency => EMERGENCY,
             Holder::Unproved(_) | Holder::User(_) | Holder::Upstream => limits::SDP_MEDIA,
         }
     }
@@ -39,7 +42,7 @@ impl MediaTable {
     ) {
         self.lent.held_by(call, holder);
         if let Some(c) = self.calls.get_mut(&call) {
-            c.claim = Claim { holder: holder.clone(), urgent };
+            (c.claim.holder, c.claim.urgent) = (holder.clone(), urgent);
         }
     }
 

@@ -96,7 +96,7 @@ impl Lent {
         let spare = if binds[0] == binds[1] { one / 2 } else { one.min(other) };
         let reserve = self.shares.shares().reserve();
         let kept = match &claim.holder {
-            Holder::Emergency(_) => 0,
+            Holder::Emergency(_) => self.shares.shares().last(),
             _ if claim.urgent => 0,
             Holder::Unproved(_) => reserve,
             Holder::User(_) | Holder::Upstream => reserve / 2,
@@ -105,7 +105,9 @@ impl Lent {
             return true;
         }
         // Ports rest, or are not reported yet: the next one to come shall find some.
-        if let Some(other) = self.shares.next_to_go(&claim.holder).filter(|other| *other != call) {
+        if let Some(other) =
+            self.shares.next_to_go(&claim.holder, claim.urgent).filter(|other| *other != call)
+        {
             self.displace(other);
         }
         false
@@ -206,7 +208,7 @@ impl Lent {
             return false;
         }
         self.own(call, binds, ports);
-        let claim = Claim { holder: holder.clone(), urgent: true };
+        let claim = Claim { holder: holder.clone(), urgent: true, emergency: false };
         self.enter(call, &claim);
         true
     }

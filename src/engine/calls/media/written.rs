@@ -98,7 +98,7 @@ impl MediaTable {
             taken.push(s.ports);
         }
         self.lent.settle(call);
-        let claim = Claim { holder: holder.clone(), urgent: true };
+        let claim = Claim { holder: holder.clone(), urgent: true, emergency: false };
         let mut media = CallMedia::new(faces, stored.call_ids, claim);
         media.held = stored.held;
         media.idle = idle;
