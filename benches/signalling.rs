@@ -169,7 +169,7 @@ impl Site {
         loop {
             match self.engine.poll_output() {
                 Output::Timeout(_) => break,
-                Output::Transmit { flow, bytes } => self.sent.push_back((flow, bytes)),
+                Output::Transmit { flow, bytes, .. } => self.sent.push_back((flow, bytes)),
                 Output::Relay(Command::Close { stream }) => self.news.push_back(Event::Closed {
                     stream,
                     counters: Default::default(),

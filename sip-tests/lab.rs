@@ -26,6 +26,7 @@ use portreeve::engine::{
 };
 use portreeve::ground::{CallNo, ConnId, Flow, ListenerId, Mono, Now, Transport, Wall};
 use portreeve::policy::RuleSet;
+use portreeve::policy::quota::Holder;
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _};
 use std::net::SocketAddr;
@@ -63,6 +64,8 @@ pub(crate) struct Lab {
     pub(crate) closed: Vec<ConnId>,
     /// Connections that give way to nobody.
     pub(crate) kept_open: Vec<ConnId>,
+    /// Connections that are to be opened, and who holds each.
+    pub(crate) opened: Vec<(SocketAddr, Holder)>,
     /// Whom keep-alives went to.
     pub(crate) pings: Vec<SocketAddr>,
     /// What must not be read outside, wherever it stands.
@@ -121,6 +124,7 @@ impl Lab {
             shown: BTreeMap::new(),
             closed: Vec::new(),
             kept_open: Vec::new(),
+            opened: Vec::new(),
             pings: Vec::new(),
             secrets: vec!["10.17."],
             checks: check::Checks::default(),
@@ -218,7 +222,10 @@ impl Lab {
                 format!("{output:?}").hash(digest);
             }
             match output {
-                Output::Transmit { flow, bytes } => self.transmitted(flow, bytes),
+                Output::Transmit { flow, bytes, opens } => {
+                    self.opened.extend(opens.map(|holder| (flow.peer, holder)));
+                    self.transmitted(flow, bytes);
+                }
                 Output::CloseConnection(conn) => self.closed.push(conn),
                 Output::KeepConnection(conn, _) => self.kept_open.push(conn),
                 Output::Relay(command) => self.relay.obey(command, self.now.mono),

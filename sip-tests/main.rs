@@ -23,6 +23,7 @@ mod connections;
 mod corpus;
 mod credentials;
 #[cfg(feature = "daemon")]
+mod dialled;
 mod docs;
 mod emergency;
 mod findings;

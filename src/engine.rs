@@ -192,7 +192,9 @@ impl Engine {
 
     /// The next effect; `Timeout` when there is none left.
     pub fn poll_output(&mut self) -> Output {
-        self.out.take().unwrap_or_else(|| Output::Timeout(self.poll_timeout()))
+        let (w, upstreams, phones) = (&self.world, &self.upstreams, &self.phones);
+        let holder = |flow: &Flow| proxy_client::holder(w, upstreams, phones, flow);
+        self.out.take(holder).unwrap_or_else(|| Output::Timeout(self.poll_timeout()))
     }
 
     fn poll_timeout(&self) -> Option<Mono> {

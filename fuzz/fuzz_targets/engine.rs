@@ -86,7 +86,7 @@ impl Lab {
             assert!(n < MOST, "a step has an end");
             match self.engine.poll_output() {
                 Output::Timeout(_) => break,
-                Output::Transmit { flow, bytes } => self.transmitted(flow, &bytes),
+                Output::Transmit { flow, bytes, .. } => self.transmitted(flow, &bytes),
                 Output::Relay(command) => events.extend(self.obey(command)),
                 _ => {}
             }

@@ -9,7 +9,7 @@ impl EventLoop {
     /// Carries out one effect; what it brings back goes into the engine next.
     pub(super) fn act(&mut self, now: Now, output: Output) -> Option<Input> {
         match output {
-            Output::Transmit { flow, bytes } => {
+            Output::Transmit { flow, bytes, opens } => {
                 // What the message says of media holds when it is read.
                 self.relay.flush();
                 match flow.transport {
@@ -19,7 +19,7 @@ impl EventLoop {
                             socket.send(flow.peer, &bytes);
                         }
                     }
-                    Transport::Tcp => self.streams.send(flow, bytes),
+                    Transport::Tcp => self.streams.send(flow, bytes, opens),
                 }
             }
             Output::CloseConnection(conn) => self.streams.close(conn),

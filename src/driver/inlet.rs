@@ -91,6 +91,16 @@ impl Inlet {
         })
     }
 
+    /// A stream's message, where its lane has room at once. False: it has not, and `turn` is given
+    /// back.
+    #[must_use]
+    pub fn hand_over_now(&self, flow: Flow, bytes: Bytes, turn: OwnedSemaphorePermit) -> bool {
+        let octets = self.streams.octets.clone().try_acquire_many_owned(octets(&bytes));
+        let Ok(octets) = octets else { return false };
+        let place = Place { _octets: octets, _turn: Some(turn) };
+        self.streams.queue.try_send(Arrival::Message { flow, bytes, place }).is_ok()
+    }
+
     /// A stream's message, which waits for its lane. `turn` is one of its connection's own; it
     /// comes back when the event loop has done with the message. False: nobody reads any more.
     pub async fn hand_over(&self, flow: Flow, bytes: Bytes, turn: OwnedSemaphorePermit) -> bool {

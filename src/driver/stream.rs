@@ -2,6 +2,7 @@
 //! never looks into a message beyond its length, and whether it is an answer.
 
 mod connection;
+mod lapse;
 mod outlet;
 mod table;
 
@@ -116,7 +117,7 @@ impl Streams {
 
     fn take(&self, stream: TcpStream, peer: SocketAddr, listener: ListenerId) {
         let sided = self.sided(listener);
-        let Some((conn, bells)) = self.table().enter(peer, sided, true) else { return };
+        let Some((conn, bells)) = self.table().enter(peer, sided, None) else { return };
         let flow = Flow { listener, transport: Transport::Tcp, peer, conn: Some(conn) };
         tokio::spawn(self.clone().run(stream, flow, bells, true));
     }
@@ -134,17 +135,19 @@ impl Streams {
 
     /// Sends by the flow's connection, another open one to the peer, or a new one. Where the flow's
     /// own has gone, its peer's port was that connection's and nobody listens there: the engine is
-    /// told, who knows where the peer does (RFC 3261 §18.2.2).
-    pub fn send(&self, flow: Flow, bytes: Bytes) {
+    /// told, who knows where the peer does (RFC 3261 §18.2.2). `opens`: who holds a new one.
+    pub fn send(&self, flow: Flow, bytes: Bytes, opens: Option<Holder>) {
         let mut table = self.table();
+        let opens = opens.filter(|_| flow.conn.is_none());
         if let Some(conn) = table.to_peer(flow.conn, flow.listener, flow.peer) {
+            if let Some(known) = opens.filter(|h| !matches!(h, Holder::Unproved(_))) {
+                table.keep(conn, known);
+            }
             table.push(conn, bytes);
             return;
         }
-        let new = match flow.conn {
-            Some(_) => None,
-            None => table.enter(flow.peer, self.sided(flow.listener), false),
-        };
+        let sided = self.sided(flow.listener);
+        let new = opens.and_then(|holder| table.enter(flow.peer, sided, Some(holder)));
         let Some((conn, bells)) = new else {
             drop(table);
             return self.report(Arrival::Failed(flow));

@@ -6,7 +6,7 @@ use super::stats::{METHODS, RULE_LABELS, RegisterResult, Stats};
 use crate::audit::{Outcome, Record, SecurityClass};
 use crate::ground::{CallDirection, Flow, Side};
 use crate::policy::RuleSet;
-use crate::policy::quota::{Full, Resource};
+use crate::policy::quota::{Full, Holder, Resource};
 use crate::wire::sip::{Message, Method, RejectReason};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -20,9 +20,16 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// The oldest effect.
-    pub(crate) fn take(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+    /// The oldest effect. `holder` says who holds a connection that may have to be opened.
+    pub(crate) fn take(&mut self, holder: impl Fn(&Flow) -> Holder) -> Option<Output> {
+        let mut first = self.outputs.pop_front()?;
+        if let Output::Transmit { flow, opens, .. } = &mut first
+            && flow.transport.is_reliable()
+            && flow.conn.is_none()
+        {
+            *opens = Some(holder(flow));
+        }
+        Some(first)
     }
 
     pub(crate) fn stats(&self) -> &Stats {
@@ -50,7 +57,7 @@ impl Outbox {
     }
 
     pub(crate) fn transmit(&mut self, flow: Flow, bytes: Bytes) {
-        self.outputs.push_back(Output::Transmit { flow, bytes });
+        self.outputs.push_back(Output::Transmit { flow, bytes, opens: None });
     }
 
     pub(crate) fn observe(&mut self, observation: Observation) {

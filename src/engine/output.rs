@@ -18,6 +18,8 @@ pub enum Output {
         flow: Flow,
         /// The message.
         bytes: Bytes,
+        /// A stream connection that has to be opened for it is held by them; `None`: none has.
+        opens: Option<Holder>,
     },
     /// Close this stream connection after what is queued was sent.
     CloseConnection(crate::ground::ConnId),

@@ -164,6 +164,12 @@ impl Phones {
         self.bindings.of_flow(flow).any(|b| b.expires > w.wall())
     }
 
+    /// Who holds the registration that was made by this flow; `None`: nobody did.
+    pub(crate) fn holder_at(&self, w: &World, flow: &Flow) -> Option<Holder> {
+        let mut theirs = self.bindings.of_flow(flow).filter(|b| b.expires > w.wall());
+        theirs.next().map(|b| b.holder.clone())
+    }
+
     /// Whether a user registered by this flow; `None`: nobody did.
     pub(crate) fn is_of_flow(&self, flow: &Flow, user: &Aor) -> Option<bool> {
         let mut theirs = self.bindings.of_flow(flow).peekable();

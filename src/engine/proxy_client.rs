@@ -13,6 +13,7 @@ use super::upstreams::{Upstreams, are_kin};
 use super::world::{Net, World};
 use crate::config::Strangers;
 use crate::ground::{CallNo, Flow, Side, Transport};
+use crate::policy::quota::{Holder, Source};
 use crate::wire::sip::{Method, NameAddr, Uri};
 use std::net::{IpAddr, SocketAddr};
 
@@ -34,6 +35,17 @@ pub(crate) fn standing(w: &World, upstreams: &Upstreams, phones: &Phones, ip: Ip
         Standing::Stranger if phones.is_at(w, ip) => Standing::Phone,
         of @ (Standing::Stranger | Standing::Phone | Standing::Friend) => of,
     }
+}
+
+/// Who holds a connection that we open there: an upstream at the address of its own, a user where
+/// he is registered; anywhere else whoever is there has proved nothing, though he says in a Via or
+/// a Contact that he is to be called.
+pub(crate) fn holder(w: &World, upstreams: &Upstreams, phones: &Phones, flow: &Flow) -> Holder {
+    if upstreams.is_target(w, flow) {
+        return Holder::Upstream;
+    }
+    let unproved = || Holder::Unproved(Source::of(flow.peer.ip()));
+    phones.holder_at(w, flow).unwrap_or_else(unproved)
 }
 
 /// Where a request from outside goes; never where its Route says.

@@ -8,7 +8,7 @@ use super::outbox::Outbox;
 use super::transactions::TimerTable;
 use super::world::{World, changed_keepalives};
 use crate::config::{self, Config};
-use crate::ground::{Flow, Moment, Mono, words};
+use crate::ground::{Flow, Moment, Mono, Side, words};
 use crate::wire::sip::Uri;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -140,6 +140,12 @@ impl Upstreams {
     /// Whether this upstream's `sources` hold the address.
     pub(crate) fn is_source(&self, w: &World, id: UpstreamId, ip: IpAddr) -> bool {
         self.get(w, id).is_some_and(|u| holds(u, ip))
+    }
+
+    /// Requests for an upstream go there: its address and port, from an interface of its side.
+    pub(crate) fn is_target(&self, w: &World, flow: &Flow) -> bool {
+        let is_outside = w.side(flow.listener) == Side::Outside;
+        is_outside && w.config().upstreams.iter().any(|u| u.address == flow.peer)
     }
 
     /// It was asked and did not answer, or is there no more.

@@ -83,12 +83,13 @@ impl Streams {
         }
     }
 
-    async fn read(&self, read: OwnedReadHalf, flow: Flow, mut half: bool) {
+    /// `new`: the peer has opened it, and has to say something.
+    async fn read(&self, read: OwnedReadHalf, flow: Flow, new: bool) {
         let mut framer = Framer::default();
         let turns = Arc::new(Semaphore::new(AHEAD));
-        let mut deadline = None;
+        let (mut half, mut deadline, mut counted) = (true, None, 0);
         loop {
-            let quiet = half.then(|| Instant::now() + QUIET);
+            let quiet = (new && half).then(|| Instant::now() + QUIET);
             let ready = match deadline.or(quiet) {
                 Some(until) => timeout_at(until, read.readable()).await,
                 None => Ok(read.readable().await),
@@ -102,22 +103,20 @@ impl Streams {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => continue,
                 Err(_) => return,
             }
-            if !self.holds(&flow, &framer) {
-                return;
-            }
             while let Some(item) = framer.next() {
                 match item {
                     Framed::Message(bytes) => {
-                        if std::mem::take(&mut half) {
+                        // One that we opened lapses, but not while it is used.
+                        if std::mem::take(&mut half) || !new {
                             self.heard(&flow);
                         }
                         deadline = None;
-                        let Ok(turn) = turns.clone().acquire_owned().await else { return };
-                        if !self.inlet.hand_over(flow, bytes, turn).await {
+                        let held = (framer.held(), &mut counted);
+                        if !self.hand_over(flow, bytes, held, &turns).await {
                             return;
                         }
                     }
-                    Framed::Ping => self.send(flow, Bytes::from_static(b"\r\n")),
+                    Framed::Ping => self.send(flow, Bytes::from_static(b"\r\n"), None),
                     Framed::Refused(refusal) => {
                         self.inlet.tell(Arrival::Refused { flow, refusal }).await;
                         // Time for the answer to be queued and written.
@@ -126,7 +125,7 @@ impl Streams {
                     }
                 }
             }
-            if !self.holds(&flow, &framer) {
+            if !self.holds(&flow, framer.held(), &mut counted) {
                 return;
             }
             if framer.is_partial() {
@@ -135,9 +134,32 @@ impl Streams {
         }
     }
 
-    /// Counts what the framer holds. False: there is no room for it.
-    fn holds(&self, flow: &Flow, framer: &Framer) -> bool {
-        flow.conn.is_some_and(|conn| self.table().hold(conn, framer.held()))
+    /// Gives a message to the event loop. Where it has to wait for that, it is counted with what
+    /// the framer holds. False: there is no room for it, or nobody reads any more.
+    async fn hand_over(
+        &self,
+        flow: Flow,
+        bytes: Bytes,
+        (held, counted): (usize, &mut usize),
+        turns: &Arc<Semaphore>,
+    ) -> bool {
+        if let Ok(turn) = turns.clone().try_acquire_owned()
+            && self.inlet.hand_over_now(flow, bytes.clone(), turn)
+        {
+            return true;
+        }
+        if !self.holds(&flow, held + bytes.len(), counted) {
+            return false;
+        }
+        let Ok(turn) = turns.clone().acquire_owned().await else { return false };
+        self.inlet.hand_over(flow, bytes, turn).await
+    }
+
+    /// Counts the octets that are held, where they are others than before. False: there is no room
+    /// for them.
+    fn holds(&self, flow: &Flow, held: usize, counted: &mut usize) -> bool {
+        let before = std::mem::replace(counted, held);
+        before == held || flow.conn.is_some_and(|conn| self.table().hold(conn, held))
     }
 
     /// Writes what waits, until the connection is to be closed, or its peer does not read.
@@ -154,7 +176,8 @@ impl Streams {
                         return;
                     }
                 }
-                Next::Wait => bells.news.notified().await,
+                Next::Wait(None) => bells.news.notified().await,
+                Next::Wait(Some(until)) => drop(timeout_at(until, bells.news.notified()).await),
                 Next::End => return,
             }
         }

@@ -64,6 +64,11 @@ impl Outlet {
         Some(bytes)
     }
 
+    /// Something waits for what is being written.
+    pub(super) fn has_more(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// A message was lost without being asked for room.
     pub(super) fn lose(&mut self) {
         self.lost = true;

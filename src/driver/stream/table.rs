@@ -2,6 +2,7 @@
 //! source (`policy::quota`): the oldest unproved of the fullest source goes first, a proved one
 //! never. It reads no message and touches no socket; whoever has to go is told by a bell.
 
+use super::lapse::Lapse;
 use super::outlet::Outlet;
 use crate::config::Limits;
 use crate::engine::Stats;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Half-open connections (no complete message yet) of one source.
+/// Half-open connections (no complete message yet) of one source, opened by it or by us.
 pub(super) const HALF_OPEN: usize = 32;
 /// Connections we may open ourselves when those of others have taken every place.
 const OWN: usize = 64;
@@ -27,9 +28,9 @@ const SHARE: usize = 25;
 /// What is known of a connection's peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// Accepted, and no complete message yet.
+    /// No complete message yet, of a peer that has proved nothing.
     Silent,
-    /// It has sent one, which proves nothing, or was opened by us.
+    /// It has sent one, which proves nothing, or we opened it to somebody known.
     Heard,
     /// It is written to until then, and is no connection of ours any more.
     Closing(Instant),
@@ -51,12 +52,21 @@ struct Conn {
     side: Side,
     stage: Stage,
     holder: Holder,
+    /// We opened it, to somebody who has proved nothing.
+    lapse: Option<Lapse>,
     outlet: Outlet,
     /// Octets of a message that is not complete.
     read: usize,
     /// What of both is counted.
     counted: usize,
     bells: Arc<Bells>,
+}
+
+impl Conn {
+    /// Nobody has used it for long, and nothing waits to be written.
+    fn is_over(&self, now: Instant) -> bool {
+        !self.outlet.has_more() && self.lapse.as_ref().is_some_and(|lapse| lapse.until() <= now)
+    }
 }
 
 /// What may be wanting.
@@ -71,8 +81,8 @@ enum Want {
 pub(super) enum Next {
     /// Writes this, until then if that is sooner than its own deadline.
     Write(Bytes, Option<Instant>),
-    /// Waits for news.
-    Wait,
+    /// Waits for news, until then at most.
+    Wait(Option<Instant>),
     /// Ends.
     End,
 }
@@ -143,17 +153,20 @@ impl Table {
         self.cut(conn);
     }
 
-    /// A place for one more; `None`: there is none to be made.
+    /// A place for one more, accepted, or opened by us and held by `opens`. Whom we call because he
+    /// said so has a share as if he had called. `None`: there is none to be made.
     pub(super) fn enter(
         &mut self,
         peer: SocketAddr,
         (listener, side): (ListenerId, Side),
-        accepted: bool,
+        opens: Option<Holder>,
     ) -> Option<(ConnId, Arc<Bells>)> {
         let source = Source::of(peer.ip());
-        let (stage, holder) = match accepted {
-            true => (Stage::Silent, Holder::Unproved(source)),
-            false => (Stage::Heard, Holder::Upstream),
+        let ours = opens.is_some();
+        let holder = opens.unwrap_or(Holder::Unproved(source));
+        let (stage, lapse) = match holder {
+            Holder::Unproved(_) | Holder::Emergency(_) => (Stage::Silent, ours.then(Lapse::new)),
+            Holder::User(_) | Holder::Upstream => (Stage::Heard, None),
         };
         if !self.make_room(source, &holder) {
             self.refuse(Want::Place, side, 1);
@@ -161,7 +174,7 @@ impl Table {
         }
         self.next += 1;
         let conn = ConnId(self.next);
-        if accepted {
+        if stage == Stage::Silent {
             self.silent.entry(source).or_default().insert(conn);
         }
         self.by_peer.insert((listener, peer), conn);
@@ -173,6 +186,7 @@ impl Table {
             side,
             stage,
             holder,
+            lapse,
             outlet,
             read: 0,
             counted: 0,
@@ -186,7 +200,7 @@ impl Table {
         let own = *holder == Holder::Upstream;
         // A source's own oldest gives way, so that a phone can register however many slow
         // connections stand open from its address.
-        if !own
+        if matches!(holder, Holder::Unproved(_))
             && let Some(silent) = self.silent.get(&source).filter(|s| s.len() >= HALF_OPEN)
             && let Some(oldest) = silent.first().copied()
         {
@@ -252,6 +266,9 @@ impl Table {
 
     /// It has sent a complete message.
     pub(super) fn heard(&mut self, conn: ConnId) {
+        if let Some(lapse) = self.open.get_mut(&conn).and_then(|c| c.lapse.as_mut()) {
+            lapse.heard();
+        }
         let Some(known) = self.open.get_mut(&conn).filter(|c| c.stage == Stage::Silent) else {
             return;
         };
@@ -276,6 +293,9 @@ impl Table {
         }
         self.heard(conn);
         self.hold_for(conn, |_| holder);
+        if let Some(known) = self.open.get_mut(&conn) {
+            known.lapse = None;
+        }
     }
 
     fn hold_for(&mut self, conn: ConnId, holder: impl FnOnce(Source) -> Holder) {
@@ -307,6 +327,9 @@ impl Table {
         let Some(known) = self.open.get_mut(&conn) else { return };
         let (side, mut lost) = (known.side, 1);
         if has_room {
+            if let Some(lapse) = &mut known.lapse {
+                lapse.wrote(&bytes);
+            }
             lost = known.outlet.push(bytes);
             known.bells.news.notify_one();
         } else {
@@ -318,6 +341,10 @@ impl Table {
 
     /// What the connection's writer does next; what it was given before is written.
     pub(super) fn take(&mut self, conn: ConnId) -> Next {
+        let now = Instant::now();
+        if self.open.get(&conn).is_some_and(|c| c.is_over(now)) {
+            self.close(conn, now);
+        }
         let Some(known) = self.open.get_mut(&conn) else { return Next::End };
         let until = match known.stage {
             Stage::Silent | Stage::Heard => None,
@@ -326,7 +353,7 @@ impl Table {
         let next = match known.outlet.take() {
             Some(bytes) => Next::Write(bytes, until),
             None if until.is_some() => Next::End,
-            None => Next::Wait,
+            None => Next::Wait(known.lapse.as_ref().map(Lapse::until)),
         };
         self.count(conn);
         next

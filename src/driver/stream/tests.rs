@@ -1,14 +1,15 @@
 use super::connection::dial;
+use super::lapse::{ANSWERED, ASKED};
 use super::outlet::EACH;
 use super::table::{HALF_OPEN, Next, OCTETS};
 use super::*;
 use crate::config::Config;
 use crate::driver::inlet::{Arrivals, inlet};
 use crate::engine::stats::ShareCount;
-use crate::policy::quota::Resource;
+use crate::policy::quota::{Resource, Source};
 use std::net::IpAddr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::time::{pause, timeout};
+use tokio::time::{pause, resume, timeout};
 
 const OPTIONS: &str = "OPTIONS sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bK1\r\n\
                        Max-Forwards: 70\r\nFrom: <sip:a@127.0.0.1>;tag=1\r\nTo: <sip:127.0.0.1>\r\n\
@@ -161,7 +162,7 @@ fn a_user_who_opens_connection_after_connection_keeps_his_share_of_them() {
     let mut table = Table::new(&limits);
     let enter = |table: &mut Table, ip: u8| {
         let peer = SocketAddr::from(([192, 0, 2, ip], 5060));
-        table.enter(peer, (ListenerId(0), Side::Inside), true).expect("a place").0
+        table.enter(peer, (ListenerId(0), Side::Inside), None).expect("a place").0
     };
     let his: Vec<ConnId> = (1..9)
         .map(|ip| {
@@ -195,7 +196,7 @@ fn addresses_of_one_network_of_ipv6_share_a_share() {
     let mut table = Table::new(&limits);
     let mut enter = |peer: &str| {
         table
-            .enter(peer.parse().expect("an address"), (ListenerId(0), Side::Inside), true)
+            .enter(peer.parse().expect("an address"), (ListenerId(0), Side::Inside), None)
             .expect("a place")
             .0
     };
@@ -238,7 +239,7 @@ async fn what_a_gone_connection_should_have_carried_is_told_and_nobody_is_called
     assert!(matches!(arrivals.recv().await, Some(Arrival::Closed(_))));
     let again = TcpListener::bind(peer).await;
     let flow = Flow { listener: ListenerId(0), transport: Transport::Tcp, peer, conn: Some(conn) };
-    streams.send(flow, Bytes::from_static(OPTIONS.as_bytes()));
+    streams.send(flow, Bytes::from_static(OPTIONS.as_bytes()), None);
     let told = arrivals.recv().await;
     assert!(matches!(told, Some(Arrival::Failed(f)) if f == flow), "{told:?}");
     drop(again);
@@ -252,7 +253,8 @@ async fn a_full_table_leaves_room_for_connections_of_our_own() {
     let upstream = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let peer = upstream.local_addr().expect("bound");
     let flow = Flow { listener: ListenerId(0), transport: Transport::Tcp, peer, conn: None };
-    streams.send(flow, Bytes::from_static(OPTIONS.as_bytes()));
+    let options = Bytes::from_static(OPTIONS.as_bytes());
+    streams.send(flow, options, Some(Holder::Upstream));
     let (mut got, _) = upstream.accept().await.expect("it is called");
     let mut buffer = vec![0; OPTIONS.len()];
     got.read_exact(&mut buffer).await.expect("the message");
@@ -272,7 +274,7 @@ async fn who_never_reads_holds_few_octets_and_is_closed() {
     let peer = deaf.local_addr().expect("bound");
     let flow = Flow { listener: ListenerId(0), transport: Transport::Tcp, peer, conn: Some(conn) };
     for n in 0..5_000 {
-        streams.send(flow, answer(n));
+        streams.send(flow, answer(n), None);
         tokio::task::yield_now().await;
     }
     let [_, octets] = streams.shares();
@@ -293,7 +295,7 @@ async fn a_connection_that_is_closed_waits_for_no_peer_that_does_not_read() {
     let peer = deaf.local_addr().expect("bound");
     let flow = Flow { listener: ListenerId(0), transport: Transport::Tcp, peer, conn: Some(conn) };
     for n in 0..2_000 {
-        streams.send(flow, answer(n));
+        streams.send(flow, answer(n), None);
         tokio::task::yield_now().await;
     }
     streams.close(conn);
@@ -312,7 +314,7 @@ fn octets_of_all_connections_have_a_total_and_the_fullest_source_gives_way() {
     let mut table = Table::new(&limits);
     let mut enter = |ip: [u8; 4], port| {
         let peer = SocketAddr::new(IpAddr::from(ip), port);
-        table.enter(peer, (ListenerId(0), Side::Inside), true).expect("a place").0
+        table.enter(peer, (ListenerId(0), Side::Inside), None).expect("a place").0
     };
     let victim = enter([192, 0, 2, 1], 1);
     let phone = enter([192, 0, 2, 2], 1);
@@ -321,7 +323,7 @@ fn octets_of_all_connections_have_a_total_and_the_fullest_source_gives_way() {
     let more: Vec<ConnId> = (0..300_u16)
         .map(|n| {
             let peer = SocketAddr::from(([192, 0, 2, 3], 100 + n));
-            let conn = table.enter(peer, (ListenerId(0), Side::Inside), true).expect("a place").0;
+            let conn = table.enter(peer, (ListenerId(0), Side::Inside), None).expect("a place").0;
             table.heard(conn);
             conn
         })
@@ -356,7 +358,7 @@ async fn a_crowd_that_has_to_go_is_gone_at_once_though_it_never_reads() {
         let (listener, transport) = (ListenerId(0), Transport::Tcp);
         let flow = Flow { listener, transport, peer, conn: Some(conn) };
         for n in 0..500 {
-            streams.send(flow, answer(n));
+            streams.send(flow, answer(n), None);
             tokio::task::yield_now().await;
         }
         deaf.push(stream);
@@ -366,4 +368,113 @@ async fn a_crowd_that_has_to_go_is_gone_at_once_though_it_never_reads() {
     assert!(matches!(arrivals.recv().await, Some(Arrival::Closed(_))));
     say(&mut new, &mut arrivals).await;
     assert!(streams.shares()[1].used <= 3 * EACH);
+}
+
+/// Somebody who is called by us: what he accepts, and the flow to him.
+async fn called() -> (TcpListener, Flow) {
+    let there = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let peer = there.local_addr().expect("bound");
+    (there, Flow { listener: ListenerId(0), transport: Transport::Tcp, peer, conn: None })
+}
+
+fn stranger(flow: &Flow) -> Option<Holder> {
+    Some(Holder::Unproved(Source::of(flow.peer.ip())))
+}
+
+#[tokio::test]
+async fn whom_we_call_for_an_answer_holds_no_more_than_who_calls_us() {
+    let (streams, at, mut arrivals) = gate(20, 4).await;
+    let mut held = Vec::new();
+    for _ in 0..40 {
+        let (there, flow) = called().await;
+        streams.send(flow, answer(0), stranger(&flow));
+        held.push(there.accept().await.expect("he is called"));
+    }
+    let [connections, _] = streams.shares();
+    assert_eq!((connections.used, connections.total), (18, 20), "the reserve stays");
+    assert_eq!(connections.fullest, Some(("127.0.0.1".to_owned(), 18)), "he is named");
+    // Others find room, by his oldest; what he takes then is his own.
+    let mut others = Vec::new();
+    for n in 2..10 {
+        let mut other = connect(at, [127, 0, 0, n]).await;
+        other.write_all(OPTIONS.as_bytes()).await.expect("written");
+        while !matches!(arrivals.recv().await, Some(Arrival::Message { .. })) {}
+        others.push(other);
+    }
+    assert_eq!(streams.shares()[0].fullest, Some(("127.0.0.1".to_owned(), 10)));
+}
+
+#[tokio::test]
+async fn of_those_we_call_who_never_speak_so_many_are_held_as_of_those_who_call() {
+    let (streams, _, _arrivals) = gate(1_000, 1_000).await;
+    let mut held = Vec::new();
+    for _ in 0..HALF_OPEN * 2 {
+        let (there, flow) = called().await;
+        streams.send(flow, answer(0), stranger(&flow));
+        held.push(there.accept().await.expect("he is called"));
+    }
+    assert_eq!(streams.len(), HALF_OPEN);
+}
+
+#[tokio::test]
+async fn what_was_opened_for_an_answer_ends_and_what_is_asked_by_waits_longer() {
+    for (request, after) in [(false, ANSWERED), (true, ASKED)] {
+        let (streams, _, mut arrivals) = gate(10, 10).await;
+        let (there, flow) = called().await;
+        let bytes = if request { Bytes::from_static(OPTIONS.as_bytes()) } else { answer(0) };
+        streams.send(flow, bytes.clone(), stranger(&flow));
+        let (mut got, _) = there.accept().await.expect("he is called");
+        got.read_exact(&mut vec![0; bytes.len()]).await.expect("the message");
+        pause();
+        let begun = Instant::now();
+        assert!(closed(&mut got).await, "without a word");
+        assert!(begun.elapsed() + Duration::from_secs(1) >= after, "{:?}", begun.elapsed());
+        assert!(matches!(arrivals.recv().await, Some(Arrival::Closed(_))), "nothing was lost");
+        assert!(streams.is_empty());
+        resume();
+    }
+}
+
+#[tokio::test]
+async fn who_is_known_and_was_called_stays() {
+    for holder in [Holder::Upstream, user()] {
+        let (streams, _, _arrivals) = gate(10, 10).await;
+        let (there, flow) = called().await;
+        streams.send(flow, answer(0), Some(holder));
+        let (mut got, _) = there.accept().await.expect("he is called");
+        got.read_exact(&mut vec![0; answer(0).len()]).await.expect("the message");
+        pause();
+        assert!(!closed(&mut got).await);
+        assert_eq!(streams.len(), 1);
+        resume();
+    }
+    // Also who turns out to be known.
+    let (streams, _, mut arrivals) = gate(10, 10).await;
+    let (there, flow) = called().await;
+    streams.send(flow, answer(0), stranger(&flow));
+    let (mut got, _) = there.accept().await.expect("he is called");
+    let conn = say(&mut got, &mut arrivals).await;
+    streams.keep(conn, user());
+    got.read_exact(&mut vec![0; answer(0).len()]).await.expect("the message");
+    pause();
+    assert!(!closed(&mut got).await);
+}
+
+#[tokio::test]
+async fn what_waits_for_the_event_loop_is_counted() {
+    let (streams, at, mut arrivals) = gate(10, 10).await;
+    let mut hasty = connect(at, [127, 0, 0, 1]).await;
+    let all = OPTIONS.repeat(10);
+    hasty.write_all(all.as_bytes()).await.expect("written");
+    // Eight are ahead; the ninth waits, with the tenth behind it.
+    while streams.shares()[1].used < 2 * OPTIONS.len() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(streams.shares()[1].used, 2 * OPTIONS.len());
+    for _ in 0..10 {
+        assert!(matches!(arrivals.recv().await, Some(Arrival::Message { .. })));
+    }
+    while streams.shares()[1].used > 0 {
+        tokio::task::yield_now().await;
+    }
 }
