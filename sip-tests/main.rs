@@ -50,6 +50,7 @@ mod private_headers;
 mod quality_reports;
 mod realms;
 mod record_route;
+mod redialled_emergencies;
 mod referring;
 mod registration;
 mod reinvite;

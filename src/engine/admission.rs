@@ -25,9 +25,7 @@ impl Engine {
         let holder = a.holder(&self.world);
         let invites = a.sender.user.as_ref().filter(|_| a.is_invite());
         let own = invites.map_or(0, |user| self.calls.of_user(&user.to_string()));
-        if let Some(old) = self.calls.superseded(&holder, a.incoming.flow.peer) {
-            self.hang_up(old, EndedBy::Displaced);
-        }
+        self.redialled(a, allow, &holder);
         let found = match self.kept_out(a, allow, &holder, own) {
             Some(answer) => Err((None, answer)),
             None => self.room(a, holder).map_err(no_room),
@@ -69,13 +67,11 @@ impl Engine {
             return None;
         }
         if allow.bypass_limits {
-            let unknown = self.calls.emergencies(holder) >= limits.emergency_per_source;
+            if self.calls.emergency(holder, limits.emergency_per_source).is_err() {
+                return Some(Answer::busy("Too Many Emergency Calls"));
+            }
             let known = own >= limits.calls_per_user.saturating_add(EMERGENCIES);
-            return match (unknown, known) {
-                (true, _) => Some(Answer::busy("One Emergency Call At A Time")),
-                (false, true) => Some(Answer::new(486, "Too Many Calls Of This User")),
-                (false, false) => None,
-            };
+            return known.then(|| Answer::new(486, "Too Many Calls Of This User"));
         }
         if self.gate.draining {
             return Some(Answer::busy("Shutting Down"));
@@ -85,6 +81,24 @@ impl Engine {
         }
         let full = own >= limits.calls_per_user;
         full.then(|| Answer::new(486, "Too Many Calls Of This User"))
+    }
+
+    /// Whoever is not registered and dials an emergency number again takes the place of his older
+    /// attempt: nobody in need waits for what hangs.
+    fn redialled(&mut self, a: &Attempt, allow: &Allow, holder: &Holder) {
+        if !a.is_invite() || !allow.bypass_limits {
+            return;
+        }
+        let due = self.world.config().limits.emergency_per_source;
+        let own = self.calls.superseded(holder, a.incoming.flow.peer);
+        let older = own.or_else(|| self.calls.emergency(holder, due).ok().flatten());
+        let Some(no) = older else { return };
+        if let Some(by) = self.calls.get(no).map(|c| c.caller.flow) {
+            self.out.displaced(self.world.side(by.listener), Resource::Calls);
+            let detail = "an emergency call gave way to a newer one of its address".to_owned();
+            self.out.security(SecurityClass::NoRoom, by, detail);
+        }
+        self.hang_up(no, EndedBy::Displaced);
     }
 
     /// Makes room in every table that the request takes a place in.

@@ -57,10 +57,15 @@ impl Engine {
     fn give_up(&mut self, call: &Call, by: EndedBy) {
         let (w, out) = (&self.world, &mut self.out);
         if let Some(pass) = call.pass {
-            self.transactions.cancel_branches(w, out, pass, &[]);
+            let cancelled = self.transactions.pass(pass).is_some_and(|p| p.is_cancelled());
+            if !cancelled {
+                self.transactions.cancel_branches(w, out, pass, &[]);
+            }
             let server = self.transactions.pass(pass).map(|p| p.server());
+            let (status, phrase) =
+                if cancelled { (487, "Request Terminated") } else { (503, "Service Unavailable") };
             let request = server.and_then(|s| self.transactions.server(s)).map(|t| t.request());
-            if let Some(answer) = request.map(|r| w.answer(r, 503, "Service Unavailable")) {
+            if let Some(answer) = request.map(|r| w.answer(r, status, phrase)) {
                 self.transactions.settle(w, out, pass, &answer);
             }
         }

@@ -326,6 +326,11 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
         self.emergencies.oldest_of(source)
     }
 
+    /// Emergencies of a source that have got what they came for, oldest first.
+    pub fn settled_emergencies(&self, source: Source) -> impl Iterator<Item = K> + '_ {
+        self.emergencies.settled_of(source)
+    }
+
     /// What made an entry an emergency's is over: from now on it counts in its source's share.
     pub fn calm(&mut self, key: K) {
         let Some(Holder::Emergency(source)) = self.held.get(&key).map(|held| &held.holder) else {

@@ -5,9 +5,13 @@ use super::Calls;
 use super::call::{Call, Kind, State};
 use crate::engine::stats::Places;
 use crate::engine::world::World;
-use crate::ground::CallNo;
+use crate::ground::{CallNo, Leg};
 use crate::policy::quota::{Full, Holder, Quota, Resource, ShareView, Shares};
 use std::net::SocketAddr;
+
+/// All emergency calls that a source may have are answered, and talk.
+#[derive(Debug)]
+pub(crate) struct TooManyEmergencies;
 
 /// Places of the table of calls.
 #[derive(Debug)]
@@ -126,20 +130,35 @@ impl Calls {
         tables.make_room(Resource::Calls, holder, urgent)
     }
 
-    /// Emergency calls of this holder that are up: each of a source that is not registered.
-    pub(crate) fn emergencies(&self, holder: &Holder) -> usize {
-        match holder {
-            Holder::Emergency(source) => self.table.shares().calls.emergencies(*source),
-            Holder::Unproved(_) | Holder::User(_) | Holder::Upstream => 0,
-        }
-    }
-
     /// The emergency call of nobody known that rings for this very peer: whoever dials again means
     /// that no more.
     pub(crate) fn superseded(&self, holder: &Holder, peer: SocketAddr) -> Option<CallNo> {
         let Holder::Emergency(source) = holder else { return None };
         let no = self.table.shares().calls.emergency_of(*source)?;
         self.table.get(no).filter(|c| c.caller.flow.peer == peer).map(|c| c.no)
+    }
+
+    /// Whether a source that nobody knows may have another emergency call, and which of its own
+    /// gives way. As many as are its due may stand beside each other twice, for phones may share
+    /// an address; beyond that the oldest goes that nobody answered, else one that was not heard
+    /// from for a window. Who talks is ended by nobody.
+    ///
+    /// # Errors
+    /// All talk.
+    pub(crate) fn emergency(
+        &self,
+        holder: &Holder,
+        due: usize,
+    ) -> Result<Option<CallNo>, TooManyEmergencies> {
+        let Holder::Emergency(source) = holder else { return Ok(None) };
+        let calls = &self.table.shares().calls;
+        if calls.emergencies(*source) < due.saturating_mul(2) {
+            return Ok(None);
+        }
+        let silent = |no: &CallNo| self.media.is_silent(*no, Leg::Caller);
+        let gone = calls.emergency_of(*source);
+        let gone = gone.or_else(|| calls.settled_emergencies(*source).find(silent));
+        gone.map(Some).ok_or(TooManyEmergencies)
     }
 
     /// Its caller gave a call up: whatever it was, it is no emergency any more.

@@ -58,6 +58,11 @@ impl Pass {
         self.ingress
     }
 
+    /// Its caller has given up.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled
+    }
+
     pub(crate) fn purpose(&self) -> &Purpose {
         &self.purpose
     }

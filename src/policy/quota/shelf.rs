@@ -101,6 +101,12 @@ impl<K: Copy + Ord> Shelf<K> {
         self.piles.get(&source).map_or(0, count)
     }
 
+    /// A source's settled entries, oldest first.
+    pub(super) fn settled_of(&self, source: Source) -> impl Iterator<Item = K> + '_ {
+        let pile = self.piles.get(&source).into_iter();
+        pile.flat_map(|p| &p.entries[Patience::Settled.index()]).map(|(_, key)| *key)
+    }
+
     /// What a source holds.
     pub(super) fn weight(&self, source: Source) -> usize {
         self.piles.get(&source).map_or(0, |pile| pile.weight)

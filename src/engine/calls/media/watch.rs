@@ -215,6 +215,15 @@ impl MediaTable {
         })
     }
 
+    /// Nothing came from a leg of its audio for a whole window.
+    pub(in crate::engine::calls) fn is_silent(&self, call: CallNo, leg: Leg) -> bool {
+        let streams = self.calls.get(&call).map(|c| &c.streams);
+        let mut audio =
+            streams.into_iter().flatten().flatten().filter(|s| s.kind == "audio").peekable();
+        audio.peek().is_some()
+            && audio.all(|s| s.watch.get(leg.index()).is_some_and(|w| w.silent > 0))
+    }
+
     /// The sum of a call that is over; `None`: it is not, or it had no audio.
     pub(in crate::engine::calls) fn ended(&self, call: CallNo) -> Option<Ended> {
         let c = self.calls.get(&call)?;
