@@ -7,6 +7,10 @@ use crate::ground::{CallNo, Leg, Side};
 use serde::{Serialize, Serializer};
 use std::net::SocketAddr;
 
+/// An upstream: a number of its own as long as the process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct UpstreamNo(pub usize);
+
 /// What a sender is to us; by it floods are told from everyday life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Standing {
@@ -16,7 +20,7 @@ pub enum Standing {
     /// A registered or proved user.
     Phone,
     /// An upstream.
-    Upstream,
+    Upstream(UpstreamNo),
 }
 
 /// One record. Text from the network is encoded by the serialiser, never interpreted.

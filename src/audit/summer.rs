@@ -1,13 +1,14 @@
 //! Floods become sums, so that nobody can fill the volume: of each class and source so many
-//! records a minute are written one by one, of each source so many octets. What is not written is
-//! counted in one record a class, source and minute. Its tables are bounded; time is an argument.
+//! records a minute are written one by one, of each source and upstream so many octets. What is not
+//! written is counted in one record a class, source and minute. Its tables are bounded; time is an
+//! argument.
 
 mod purse;
 
-use super::{BindingEvent, CallEnd, Record, Ruling, SecurityClass, Standing};
+use super::{BindingEvent, CallEnd, Outcome, Record, Ruling, SecurityClass, Standing};
 use crate::ground::{CallNo, Mono};
 use crate::policy::quota::Source;
-use purse::{Purse, Purses, SPARE};
+use purse::{Kind, Payer, Purse, Purses, SPARE};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -53,10 +54,10 @@ enum Pool {
 /// What was written of a call.
 #[derive(Clone, Copy, Debug)]
 struct Told {
-    /// Whose share it counts against; `None`: nobody's.
-    source: Option<SocketAddr>,
-    /// An emergency call of nobody known.
-    unknown: bool,
+    source: SocketAddr,
+    /// Whose share it counts against, and which.
+    payer: Payer,
+    kind: Kind,
     written: bool,
 }
 
@@ -174,7 +175,7 @@ impl Summer {
     ) -> bool {
         let pool = match sender {
             Standing::Stranger => Pool::Strangers,
-            Standing::Phone | Standing::Upstream => Pool::Known,
+            Standing::Phone | Standing::Upstream(_) => Pool::Known,
         };
         if self.sum(now, class, Some(by)).0.written < EACH && self.room(pool) {
             self.sum(now, class, Some(by)).0.written += 1;
@@ -186,33 +187,28 @@ impl Summer {
         false
     }
 
-    /// A call that may pass. An upstream's are everyday life; a share binds when all have taken too
-    /// much; the first in a minute that a source makes to an emergency number is written whatever
+    /// A call that may pass. A source's share binds when all have taken too much, an upstream's
+    /// always; the first in a minute that a source makes to an emergency number is written whatever
     /// its share.
     fn call(&mut self, now: Mono, record: &Record) -> bool {
         let Record::CallAttempt { call, source, from, to, sender, emergency, .. } = record else {
             return true;
         };
-        let detail = || format!("the last a call from {from} to {to}");
-        let (octets, payer) = (cost(record), Source::of(source.ip()));
-        let unknown = *emergency && *sender == Standing::Stranger;
-        let written = match sender {
-            Standing::Upstream => true,
-            Standing::Phone | Standing::Stranger => {
-                let first = *emergency && self.is_first_emergency(now, *source);
-                let share = if unknown {
-                    self.purses.unknown(now, payer).take(now, octets)
-                } else {
-                    self.purses.of(now, payer).take(now, octets) || self.has_spare(now, octets)
-                };
-                first || share || self.beyond(now, *source, detail())
-            }
+        let octets = cost(record);
+        let payer = Payer::of(*sender, source.ip());
+        let (kind, spares) = match sender {
+            Standing::Stranger if *emergency => (Kind::Unknown, false),
+            Standing::Stranger | Standing::Phone => (Kind::All, true),
+            Standing::Upstream(_) => (Kind::All, false),
         };
+        let written = *emergency && self.is_first_emergency(now, *source)
+            || self.purses.of(now, kind, payer).take(now, octets)
+            || spares && self.has_spare(now, octets)
+            || self.beyond(now, *source, format!("the last a call from {from} to {to}"));
         while self.calls.len() >= CALLS {
             self.calls.pop_first();
         }
-        let source = (*sender != Standing::Upstream).then_some(*source);
-        self.calls.insert(*call, Told { source, unknown, written });
+        self.calls.insert(*call, Told { source: *source, payer, kind, written });
         written
     }
 
@@ -225,21 +221,22 @@ impl Summer {
         true
     }
 
-    /// What is told of a call follows its attempt: written with it, or counted.
+    /// What is told of a call follows its attempt: written with it, or counted. Only that it was
+    /// answered is told all the same, as long as its payer has something left for that: else
+    /// whoever calls often enough in vain could hide the call that he means.
     fn of_call(&mut self, now: Mono, call: CallNo, record: &Record) -> bool {
         // One that was there before the start, or of which too much has happened since.
-        let Some(told) = self.calls.get(&call).copied() else { return true };
-        let Some(source) = told.source else { return true };
-        if told.written {
-            let payer = Source::of(source.ip());
-            let purse = match told.unknown {
-                true => self.purses.unknown(now, payer),
-                false => self.purses.of(now, payer),
-            };
-            purse.charge(now, cost(record));
+        let Some(Told { source, payer, kind, written }) = self.calls.get(&call).copied() else {
+            return true;
+        };
+        if written {
+            self.purses.of(now, kind, payer).charge(now, cost(record));
             return true;
         }
-        self.beyond(now, source, format!("the last of call {call}"))
+        let is_answered =
+            matches!(record, Record::CallEnd(CallEnd { outcome: Outcome::Answered, .. }));
+        is_answered && self.purses.of(now, Kind::Answered, payer).take(now, cost(record))
+            || self.beyond(now, source, format!("the last of call {call}"))
     }
 
     /// What counts against the share of its source.
@@ -250,8 +247,9 @@ impl Summer {
         record: &Record,
         detail: impl FnOnce() -> String,
     ) -> bool {
-        let purse = self.purses.of(now, Source::of(source.ip()));
-        purse.take(now, cost(record)) || self.beyond(now, source, detail())
+        let payer = Payer::Source(Source::of(source.ip()));
+        self.purses.of(now, Kind::All, payer).take(now, cost(record))
+            || self.beyond(now, source, detail())
     }
 
     /// All sources together have left enough.

@@ -164,9 +164,61 @@ fn of_one_source_only_so_many_octets_are_written() {
     assert!(summer.take(at(60_000), other).is_some(), "another source has its own");
     let sums = summer.due(at(120_001), false);
     assert_eq!(counted(&sums, SecurityClass::AuditShare), 120_000 - written);
-    let upstream = |n| from(attempt(11, Standing::Upstream, Ruling::Allow), 5060, n, false);
-    let all = (0..20_000).all(|n| summer.take(at(120_002), upstream(n)).is_some());
-    assert!(all, "an upstream's calls are everyday life");
+}
+
+/// Records of a call by way of an upstream.
+fn by_way(of: usize, host: u16, call: u64) -> Record {
+    from(attempt(host, Standing::Upstream(UpstreamNo(of)), Ruling::Allow), 5060, call, false)
+}
+
+fn answered(call: u64) -> Record {
+    let Record::CallEnd(end) = end(call) else { panic!("an end") };
+    Record::CallEnd(CallEnd { outcome: Outcome::Answered, duration_ms: Some(1_000), ..end })
+}
+
+#[test]
+fn calls_by_way_of_an_upstream_are_written_up_to_its_share_with_their_ends() {
+    let mut summer = Summer::default();
+    let mut chain = Chain::default();
+    let (mut octets, mut written) = (0, 0);
+    // Sixty thousand in a minute, from 200 addresses of one upstream.
+    for n in 0..60_000_u64 {
+        for record in [by_way(0, (n % 200) as u16, n), end(n)] {
+            if let Some(record) = summer.take(at(n), record) {
+                octets += chain.append(now(), "s", &record).len() as u64;
+                written += 1;
+            }
+        }
+    }
+    assert!((12 << 20..24 << 20).contains(&octets), "{octets} octets in {written} records");
+    assert!(written % 2 == 0, "{written}: an attempt and its end, or neither");
+    let sums = summer.due(at(120_001), false);
+    assert!(sums.len() <= 200, "{}", sums.len());
+    assert_eq!(counted(&sums, SecurityClass::AuditShare), 120_000 - written);
+    // Everyday life, after the flood.
+    for n in 100_000..100_600_u64 {
+        let now = at(120_001 + (n - 100_000) * 100);
+        assert!(summer.take(now, by_way(0, 1, n)).is_some() && summer.take(now, end(n)).is_some());
+    }
+}
+
+#[test]
+fn an_upstream_s_flood_takes_nothing_from_others_and_hides_no_answered_call() {
+    let mut summer = Summer::default();
+    let beyond = (0..200_000).find(|n| summer.take(at(1), by_way(0, 1, *n)).is_none());
+    let beyond = beyond.expect("its share has an end");
+    assert!(summer.take(at(1), end(beyond)).is_none());
+    assert!(summer.take(at(1), by_way(0, 1, 300_000)).is_none());
+    assert!(summer.take(at(1), answered(300_000)).is_some(), "what was answered is told");
+    let answers = (0..20_000).filter(|_| summer.take(at(1), answered(300_000)).is_some()).count();
+    assert!((500..4_000).contains(&answers), "{answers}: that has a bound, too");
+    assert!(summer.take(at(1), by_way(1, 1, 300_001)).is_some(), "another upstream");
+    let phone = |n| from(attempt(9, Standing::Phone, Ruling::Allow), 5060, n, false);
+    let phones = (0..40_000).filter(|n| summer.take(at(1), phone(400_000 + n)).is_some()).count();
+    assert!(phones > 30_000, "{phones}: nothing of what phones have to spare was used");
+    // So it is for a phone that calls in vain until its share is used up.
+    let hidden = (500_000..800_000).find(|n| summer.take(at(1), phone(*n)).is_none());
+    assert!(summer.take(at(1), answered(hidden.expect("an end"))).is_some());
 }
 
 #[test]

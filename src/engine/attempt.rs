@@ -7,7 +7,7 @@ use super::ids::UpstreamId;
 use super::outbox::Outbox;
 use super::proxy_server;
 use super::world::World;
-use crate::audit::{CallEnd, Outcome, Record, Ruling, Standing};
+use crate::audit::{CallEnd, Outcome, Record, Ruling, Standing, UpstreamNo};
 use crate::config::Allow;
 use crate::ground::{CallDirection, CallNo, Side};
 use crate::policy::quota::Holder;
@@ -29,8 +29,8 @@ pub(crate) struct Sender {
 impl Sender {
     /// What it is to us.
     pub(crate) fn standing(&self) -> Standing {
-        match (&self.upstream, &self.user) {
-            (Some(_), _) => Standing::Upstream,
+        match (self.upstream, &self.user) {
+            (Some(id), _) => Standing::Upstream(UpstreamNo(id.index())),
             (None, Some(_)) => Standing::Phone,
             (None, None) => Standing::Stranger,
         }

@@ -32,7 +32,7 @@ ids! {
 
 impl UpstreamId {
     /// Its place in the table that numbered it.
-    pub(super) fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
 }

@@ -1,9 +1,11 @@
-//! Shares of the log: how many octets a source may cause to be written, as a purse that fills with
-//! time. It knows no record; time is an argument.
+//! Shares of the log: how many octets a source or an upstream may cause to be written, as a purse
+//! that fills with time. It knows no record; time is an argument.
 
+use crate::audit::{Standing, UpstreamNo};
 use crate::ground::Mono;
 use crate::policy::quota::Source;
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 /// Sources that are told apart; beyond it the newest share one purse.
 const SOURCES: usize = 4_096;
@@ -21,6 +23,10 @@ const ONE: Size = Size { most: 1 << 20, every_second: 8 << 10 };
 
 /// Of one source that nobody knows and that calls emergency numbers: a dozen calls.
 const UNKNOWN: Size = Size { most: 16 << 10, every_second: 256 };
+
+/// Of one upstream, by way of which the world calls: 30 calls a second, and a burst of 8,000 calls;
+/// 5 GiB a day.
+const UPSTREAM: Size = Size { most: 16 << 20, every_second: 64 << 10 };
 
 /// What calls of all sources may take beyond their shares: as long as it is there, no share binds.
 pub(super) const SPARE: Size = Size { most: 32 << 20, every_second: 32 << 10 };
@@ -63,42 +69,72 @@ impl Purse {
     }
 }
 
-/// The purses of all sources; full ones need no place.
-#[derive(Debug, Default)]
-pub(super) struct Purses {
-    of: HashMap<Option<Source>, Purse>,
-    unknown: HashMap<Option<Source>, Purse>,
+/// Who pays for a record.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Payer {
+    Source(Source),
+    Upstream(UpstreamNo),
 }
 
-fn purse(
-    of: &mut HashMap<Option<Source>, Purse>,
-    size: Size,
-    now: Mono,
-    source: Source,
-) -> &mut Purse {
-    let known = of.contains_key(&Some(source)) || of.len() < SOURCES;
-    of.entry(known.then_some(source)).or_insert_with(|| Purse::full(size, now))
+impl Payer {
+    pub(super) fn of(sender: Standing, ip: IpAddr) -> Self {
+        match sender {
+            Standing::Upstream(no) => Self::Upstream(no),
+            Standing::Stranger | Standing::Phone => Self::Source(Source::of(ip)),
+        }
+    }
+}
+
+/// What a purse is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    /// Whatever is caused.
+    All,
+    /// Emergency calls of nobody known.
+    Unknown,
+    /// Ends of answered calls that found the other one empty.
+    Answered,
+}
+
+impl Kind {
+    fn size(self, payer: Payer) -> Size {
+        match (self, payer) {
+            (Self::All, Payer::Upstream(_)) => UPSTREAM,
+            (Self::All | Self::Answered, _) => ONE,
+            (Self::Unknown, _) => UNKNOWN,
+        }
+    }
+}
+
+/// The purses of all, by kind; full ones need no place. Upstreams are few.
+#[derive(Debug, Default)]
+pub(super) struct Purses {
+    sources: [HashMap<Option<Source>, Purse>; 3],
+    upstreams: [HashMap<UpstreamNo, Purse>; 3],
 }
 
 impl Purses {
-    /// The purse of a source.
-    pub(super) fn of(&mut self, now: Mono, source: Source) -> &mut Purse {
-        purse(&mut self.of, ONE, now, source)
-    }
-
-    /// The purse of a source for emergency calls of nobody known.
-    pub(super) fn unknown(&mut self, now: Mono, source: Source) -> &mut Purse {
-        purse(&mut self.unknown, UNKNOWN, now, source)
+    /// The purse of who pays.
+    pub(super) fn of(&mut self, now: Mono, kind: Kind, payer: Payer) -> &mut Purse {
+        let fresh = || Purse::full(kind.size(payer), now);
+        match payer {
+            Payer::Upstream(no) => self.upstreams[kind as usize].entry(no).or_insert_with(fresh),
+            Payer::Source(source) => {
+                let all = &mut self.sources[kind as usize];
+                let known = all.contains_key(&Some(source)) || all.len() < SOURCES;
+                all.entry(known.then_some(source)).or_insert_with(fresh)
+            }
+        }
     }
 
     /// Forgets those that are full again.
     pub(super) fn tidy(&mut self, now: Mono) {
-        for all in [&mut self.of, &mut self.unknown] {
-            all.retain(|_, purse| {
-                purse.fill(now);
-                purse.left < purse.size.most
-            });
-        }
+        let is_used = |purse: &mut Purse| {
+            purse.fill(now);
+            purse.left < purse.size.most
+        };
+        self.sources.iter_mut().for_each(|all| all.retain(|_, purse| is_used(purse)));
+        self.upstreams.iter_mut().for_each(|all| all.retain(|_, purse| is_used(purse)));
     }
 }
 
@@ -127,15 +163,22 @@ mod tests {
     #[test]
     fn full_purses_need_no_place_and_those_without_one_share() {
         let mut purses = Purses::default();
-        let source = |n: u32| Source::of(std::net::Ipv4Addr::from(n).into());
+        let source = |n: u32| Payer::of(Standing::Phone, std::net::Ipv4Addr::from(n).into());
+        let upstream = Payer::of(Standing::Upstream(UpstreamNo(0)), [192, 0, 2, 1].into());
         for n in 0..10_000 {
-            assert!(purses.of(at(0), source(n)).take(at(0), 100) || n as usize > SOURCES);
+            assert!(
+                purses.of(at(0), Kind::All, source(n)).take(at(0), 100) || n as usize > SOURCES
+            );
         }
-        assert_eq!(purses.of.len(), SOURCES + 1);
-        purses.of(at(0), source(20_000)).charge(at(0), 2 << 20);
-        assert!(!purses.of(at(0), source(20_001)).take(at(0), 100));
-        assert!(purses.of(at(0), source(1)).take(at(0), 100), "who has a place keeps it");
+        assert_eq!(purses.sources[0].len(), SOURCES + 1);
+        purses.of(at(0), Kind::All, source(20_000)).charge(at(0), 2 << 20);
+        assert!(!purses.of(at(0), Kind::All, source(20_001)).take(at(0), 100));
+        assert!(
+            purses.of(at(0), Kind::All, source(1)).take(at(0), 100),
+            "who has a place keeps it"
+        );
+        assert!(purses.of(at(0), Kind::All, upstream).take(at(0), 8 << 20), "it has its own");
         purses.tidy(at(1_000));
-        assert_eq!(purses.of.len(), 1);
+        assert_eq!(purses.sources[0].len(), 1);
     }
 }
