@@ -106,7 +106,7 @@ impl Engine {
         let invite = a.is_invite();
         let urgent = a.is_urgent();
         let begins = invite || a.incoming.is(&Method::Subscribe) || a.incoming.is(&Method::Refer);
-        let seat = Seat { holder, within: false, urgent };
+        let seat = Seat { holder, within: false, urgent, octets: a.incoming.octets };
         // Nobody gives way for who is refused in the end.
         self.transactions.has_room(&seat)?;
         if begins {
@@ -120,7 +120,7 @@ impl Engine {
     /// The place of a request that is answered here and goes no further; `None`: there is none, and
     /// its answer is one without a transaction.
     pub(super) fn seat(&mut self, i: &Incoming, holder: Holder) -> Option<Seat> {
-        let seat = Seat { holder, within: false, urgent: false };
+        let seat = Seat { holder, within: false, urgent: false, octets: i.octets };
         match self.transactions.room(&seat) {
             Ok(()) => Some(seat),
             Err((resource, full)) => {
@@ -136,7 +136,8 @@ impl Engine {
         let (near, from) = (&place.near, i.flow.peer.ip());
         let user = near.home.as_ref().map(|home| home.aor());
         let holder = self.world.holder(user, near.upstream.is_some(), from);
-        let seat = Seat { holder, within: true, urgent: i.is(&Method::Bye) };
+        let urgent = i.is(&Method::Bye);
+        let seat = Seat { holder, within: true, urgent, octets: i.octets };
         let Err((resource, full)) = self.transactions.room(&seat) else { return Some(seat) };
         self.out.no_room(i.side, &i.flow, resource, full);
         self.refuse(i, &Answer::busy("Too Many Transactions"));
@@ -148,7 +149,7 @@ impl Engine {
         let from = i.flow.peer.ip();
         let upstream = self.upstreams.of_source(&self.world, from).is_some();
         let holder = self.world.holder(None, upstream && i.side == Side::Outside, from);
-        Seat { holder, within: true, urgent: true }
+        Seat { holder, within: true, urgent: true, octets: i.octets }
     }
 
     /// Ends what has given way in this step.
@@ -193,11 +194,12 @@ impl Engine {
     /// How full the engine's tables are.
     pub(super) fn places(&self) -> [Places; Resource::ALL.len()] {
         let mut all = [Places::default(); Resource::ALL.len()];
-        let [transactions, in_dialog] = self.transactions.places();
+        let [transactions, in_dialog, messages] = self.transactions.places();
         let [calls, dialogs, parked, ports] = self.calls.places();
         for (resource, places) in [
             (Resource::Transactions, transactions),
             (Resource::InDialog, in_dialog),
+            (Resource::Messages, messages),
             (Resource::Calls, calls),
             (Resource::Dialogs, dialogs),
             (Resource::Parked, parked),

@@ -1,5 +1,6 @@
 //! Who holds server transactions, outside dialogs and within them: two tables, so that what goes on
-//! within calls never keeps new ones out, nor the other way round.
+//! within calls never keeps new ones out, nor the other way round; and who holds the octets of
+//! their messages, in one.
 
 use super::{Transactions, World};
 use crate::engine::ids::{PassId, ServerId};
@@ -15,13 +16,34 @@ pub(crate) struct Seat {
     pub(crate) within: bool,
     /// It may use the reserve: an emergency call, or the end of an established one.
     pub(crate) urgent: bool,
+    /// Octets of the request.
+    pub(crate) octets: usize,
 }
+
+impl Seat {
+    /// Octets that are kept for it until it is answered: the request as it came, as it is read, and
+    /// as it goes on.
+    fn weight(&self) -> usize {
+        BESIDE + COPIES * self.octets
+    }
+}
+
+/// How often a request is kept while it is open.
+const COPIES: usize = 3;
+/// What is kept beside messages.
+const BESIDE: usize = 512;
+/// Octets of messages for each transaction that there may be.
+const EACH: usize = 4 * 1024;
+/// Octets of messages that may be kept in any case.
+const LEAST: usize = 16 << 20;
 
 /// All places.
 #[derive(Debug)]
 pub(super) struct Seats {
     outside: Quota<ServerId>,
     within: Quota<ServerId>,
+    /// Octets of messages.
+    octets: Quota<ServerId>,
     /// Those that have given way, and in which table.
     gone: Vec<(ServerId, Resource)>,
 }
@@ -32,26 +54,68 @@ fn shares(w: &World) -> Shares {
     Shares { total: l.transactions, per_source, per_user }
 }
 
+fn octets(w: &World) -> Shares {
+    w.shares(LEAST.max(w.config().limits.transactions.saturating_mul(EACH)))
+}
+
 impl Seats {
     pub(super) fn new(w: &World) -> Self {
         let table = || Quota::new(shares(w));
-        Self { outside: table(), within: table(), gone: Vec::new() }
+        let octets = Quota::new(octets(w));
+        Self { outside: table(), within: table(), octets, gone: Vec::new() }
     }
 
     pub(super) fn enter(&mut self, id: ServerId, seat: Seat) {
+        self.octets.enter(id, seat.holder.clone(), seat.weight());
         let table = if seat.within { &mut self.within } else { &mut self.outside };
         table.enter(id, seat.holder, 1);
     }
 
-    /// It is answered; what is kept now is the answer, not an emergency.
-    pub(super) fn answered(&mut self, id: ServerId) {
+    /// It is answered: what is kept now is no emergency, and so many octets.
+    pub(super) fn answered(&mut self, id: ServerId, octets: usize) {
         self.outside.calm(id);
+        self.octets.calm(id);
+        self.octets.weigh(id, BESIDE + octets);
     }
 
     pub(super) fn leave(&mut self, id: ServerId) {
+        self.octets.leave(id);
         if !self.outside.leave(id) {
             self.within.leave(id);
         }
+    }
+
+    fn table(&self, seat: &Seat) -> (&Quota<ServerId>, Resource) {
+        match seat.within {
+            true => (&self.within, Resource::InDialog),
+            false => (&self.outside, Resource::Transactions),
+        }
+    }
+
+    fn has_room(&self, seat: &Seat) -> Result<(), (Resource, Full)> {
+        let (table, resource) = self.table(seat);
+        let place = table.has_room(&seat.holder, seat.urgent, 1);
+        place.map_err(|full| (resource, full))?;
+        let octets = self.octets.has_room(&seat.holder, seat.urgent, seat.weight());
+        octets.map_err(|full| (Resource::Messages, full))
+    }
+
+    /// Makes room in one of the tables; what gives way in it gives way in all.
+    fn make_room(&mut self, seat: &Seat, which: Resource) -> Result<(), (Resource, Full)> {
+        let (table, weight) = if which == Resource::Messages {
+            (&mut self.octets, seat.weight())
+        } else if seat.within {
+            (&mut self.within, 1)
+        } else {
+            (&mut self.outside, 1)
+        };
+        let mut gone = Vec::new();
+        let room = table.make_room(&seat.holder, seat.urgent, weight, &mut gone);
+        for id in gone {
+            self.leave(id);
+            self.gone.push((id, which));
+        }
+        room.map_err(|full| (which, full))
     }
 }
 
@@ -60,6 +124,7 @@ impl Transactions {
     pub(crate) fn follow(&mut self, w: &World) {
         self.seats.outside.set_shares(shares(w));
         self.seats.within.set_shares(shares(w));
+        self.seats.octets.set_shares(octets(w));
     }
 
     /// Whether one more finds room, or somebody to give way; nothing changes.
@@ -67,11 +132,7 @@ impl Transactions {
     /// # Errors
     /// There is none.
     pub(crate) fn has_room(&self, seat: &Seat) -> Result<(), (Resource, Full)> {
-        let (table, resource) = match seat.within {
-            true => (&self.seats.within, Resource::InDialog),
-            false => (&self.seats.outside, Resource::Transactions),
-        };
-        table.has_room(&seat.holder, seat.urgent, 1).map_err(|full| (resource, full))
+        self.seats.has_room(seat)
     }
 
     /// Makes room for one more.
@@ -79,16 +140,11 @@ impl Transactions {
     /// # Errors
     /// There is none.
     pub(crate) fn room(&mut self, seat: &Seat) -> Result<(), (Resource, Full)> {
-        let s = &mut self.seats;
-        let (table, resource) = if seat.within {
-            (&mut s.within, Resource::InDialog)
-        } else {
-            (&mut s.outside, Resource::Transactions)
-        };
-        let mut gone = Vec::new();
-        let room = table.make_room(&seat.holder, seat.urgent, 1, &mut gone);
-        s.gone.extend(gone.into_iter().map(|id| (id, resource)));
-        room.map_err(|full| (resource, full))
+        // Nobody gives way for who is refused in the end.
+        self.seats.has_room(seat)?;
+        let (_, table) = self.seats.table(seat);
+        self.seats.make_room(seat, table)?;
+        self.seats.make_room(seat, Resource::Messages)
     }
 
     /// A transaction that has given way, to be ended by [`Transactions::displace`].
@@ -119,13 +175,18 @@ impl Transactions {
     }
 
     /// How places are held.
-    pub(crate) fn share_views(&self) -> [ShareView; 2] {
-        let Seats { outside, within, .. } = &self.seats;
-        [outside.view(Resource::Transactions), within.view(Resource::InDialog)]
+    pub(crate) fn share_views(&self) -> [ShareView; 3] {
+        let Seats { outside, within, octets, .. } = &self.seats;
+        [
+            outside.view(Resource::Transactions),
+            within.view(Resource::InDialog),
+            octets.view(Resource::Messages),
+        ]
     }
 
-    /// How full they are: outside dialogs, within.
-    pub(crate) fn places(&self) -> [Places; 2] {
-        [Places::of(&self.seats.outside), Places::of(&self.seats.within)]
+    /// How full they are: outside dialogs, within, octets.
+    pub(crate) fn places(&self) -> [Places; 3] {
+        let Seats { outside, within, octets, .. } = &self.seats;
+        [Places::of(outside), Places::of(within), Places::of(octets)]
     }
 }

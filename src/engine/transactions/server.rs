@@ -74,6 +74,18 @@ impl Server {
         self.reply
     }
 
+    /// It has its answer: of a request that is no INVITE only what tells it from others is kept.
+    /// Octets that are.
+    fn let_go(&mut self) -> usize {
+        match self.machine {
+            Machine::Invite(_) => 2 * self.request.octets(),
+            Machine::Plain(_) => {
+                self.request = self.request.essence();
+                self.request.octets()
+            }
+        }
+    }
+
     /// It has no final answer.
     pub(super) fn is_open(&self) -> bool {
         self.status < 200
@@ -153,10 +165,12 @@ impl Transactions {
         let actions = t.machine.handle(Event::Response(answer.status()));
         t.status = answer.status();
         out.count_response(t.side, answer);
+        let bytes = answer.to_bytes();
         if !t.is_open() {
-            self.seats.answered(id);
+            let kept = t.let_go();
+            self.seats.answered(id, kept + bytes.len());
         }
-        self.run_server(w, out, id, actions, Some(answer.to_bytes()));
+        self.run_server(w, out, id, actions, Some(bytes));
     }
 
     /// Accepts and answers at once.

@@ -26,6 +26,8 @@ words! {
         Buffers = "buffers",
         /// Connections of readers of metrics and health.
         Http = "http",
+        /// Octets of messages that server transactions keep.
+        Messages = "messages",
     }
 }
 

@@ -80,6 +80,24 @@ impl Message {
         }
     }
 
+    /// Start line, Via, From, To, Call-ID and CSeq, in a buffer of their own: what is let go is
+    /// let go.
+    #[must_use]
+    pub fn essence(&self) -> Self {
+        let mut kept = Self::response(self, 0, "");
+        kept.start = self.start.clone();
+        for row in &mut kept.rows {
+            row.value = Bytes::copy_from_slice(&row.value);
+        }
+        kept
+    }
+
+    /// Octets of its header values and its body.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        self.body.len() + self.rows.iter().map(|row| row.value.len()).sum::<usize>()
+    }
+
     /// True for a request.
     #[must_use]
     pub fn is_request(&self) -> bool {
