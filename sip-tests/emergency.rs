@@ -192,3 +192,47 @@ fn what_a_padded_emergency_call_says_is_cut_in_its_records() {
         assert!(line.len() < 1_500, "{line}");
     }
 }
+
+#[test]
+fn of_a_strangers_emergency_call_nothing_goes_out_but_the_number() {
+    let mut lab = strict("");
+    let (phone, known) = (lab.phone("199", "10.17.0.29:5060"), lab.phone("101", "10.17.0.21:5060"));
+    lab.register(&known, 600);
+    let pbx = lab.pbx();
+    for uri in [
+        "sip:112@evil.example",
+        "sip:112@203.0.113.99",
+        "sip:112@pbx.example.com;maddr=1.2.3.4",
+        "sip:112;postd=0019005550100@pbx.example.com;user=phone",
+        "sip:112;ext=900@pbx.example.com",
+        "tel:112;cic=1234",
+    ] {
+        for (ua, leaves) in [(&phone, true), (&known, false)] {
+            let invite = ua
+                .request_to(&mut lab, "INVITE", uri)
+                .with("Replaces", "c1@x;to-tag=a;from-tag=b")
+                .with("Join", "c1@x;to-tag=a;from-tag=b")
+                .with("Require", "replaces")
+                .sdp(ua.sdp(4000));
+            lab.send(ua.at, invite.clone());
+            let told = lab.take(ua.at);
+            let Some(got) = lab.next(pbx) else {
+                assert!(!leaves || told.last().is_some_and(|m| m.status() >= 400), "{uri}");
+                continue;
+            };
+            if leaves {
+                assert_eq!(got.uri(), "sip:112@pbx.example.com", "{uri}");
+                for name in ["Replaces", "Join", "Require"] {
+                    assert!(!got.has(name), "{uri}: {name}\n{got}");
+                }
+            } else {
+                assert!(got.has("Replaces"), "a phone's own: {got}");
+            }
+            lab.send(pbx, answer(&got, 486, "m"));
+            lab.expect(pbx, "ACK");
+            let busy = lab.expect(ua.at, "486");
+            lab.send(ua.at, crate::lab::Leg::calling(ua, &invite).ack_refusal(&busy));
+        }
+    }
+    lab.end();
+}

@@ -101,6 +101,11 @@ impl Attempt {
         self.is_emergency() && self.allow().is_some_and(|allow| allow.bypass_limits)
     }
 
+    /// An emergency call of nobody known: nothing of it goes out but the number.
+    pub(crate) fn is_cry(&self) -> bool {
+        self.is_urgent() && self.sender.is_stranger()
+    }
+
     /// OPTIONS for us from nobody we know: answered without a transaction, so that a flood of them
     /// takes no place from calls.
     pub(crate) fn is_strangers_ping(&self) -> bool {

@@ -80,6 +80,9 @@ impl Engine {
         self.calls.prepare_media(&self.world, no, [i.flow.listener, egress], call_ids);
         let who = Speaker::new(Leg::Caller, &i.flow);
         let mut request = i.message.clone();
+        if a.is_cry() {
+            only_call(&mut request);
+        }
         let role = Some(Role { call: no, who, offers: true });
         let way = Way { to: self.world.side(egress), role, allow };
         let offered = match self.carrier().carry(&mut request, &way) {
@@ -334,7 +337,24 @@ fn tell_unrouted(w: &World, out: &mut Outbox, a: &Attempt) {
 
 /// The Request-URI towards an upstream: as it came, but our name becomes its domain, and the
 /// number changes where the file says so.
+/// What would make more of an emergency call of nobody known than a call is taken out.
+fn only_call(request: &mut Message) {
+    let others = [Name::Replaces, Name::TargetDialog, Name::ReferTo, Name::parse("Join")];
+    request.retain(|name, value| {
+        let takes_over = |tag: &[u8]| {
+            let tag = tag.trim_ascii();
+            ["replaces", "join", "tdialog"].iter().any(|t| tag.eq_ignore_ascii_case(t.as_bytes()))
+        };
+        let asks = *name == Name::Require && value.split(|b| *b == b',').any(takes_over);
+        !others.contains(name) && !asks
+    });
+}
+
 fn outward_uri(veil: Veil<'_>, a: &Attempt, allow: &Allow, domain: &str) -> Uri {
+    let service = a.incoming.uri.is_emergency_service();
+    if a.is_cry() && !service {
+        return Uri::sip(Some(a.parties.to.result()), domain, None);
+    }
     let mut uri = veil.far_uri(&a.incoming.uri, domain);
     if let Some(number) = a.parties.to.rewritten().filter(|_| !allow.keep_number) {
         uri.set_number(number);
