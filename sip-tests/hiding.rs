@@ -402,6 +402,47 @@ fn named() -> Lab {
 }
 
 #[test]
+fn what_a_user_part_or_an_escaped_dot_tells_of_the_inside_is_hidden() {
+    let mut lab = named();
+    lab.secrets.extend(["corp%2Eexample", "10%2E17", "10_17_0", "0x0a11", "0.17.10.in-addr"]);
+    let (phone, pbx) = parties(&lab);
+    for user in [
+        "10%2E17%2E0%2E23",
+        "10.17%2e0.23",
+        "10_17_0_23",
+        "0x0a110017",
+        "23.0.17.10.in-addr.arpa",
+        "pc7.corp%2Eexample",
+        "pc7%2ecorp%2Eexample",
+    ] {
+        let request = phone
+            .request_to(&mut lab, "MESSAGE", &format!("sip:{user}@pbx.example.com"))
+            .set("From", format!("<sip:{user}@pbx.example.com>;tag=f"))
+            .with("Subject", user)
+            .with("X-Source", format!("<sip:{user}@pbx.example.com>"));
+        lab.send(phone.at, request);
+        let got = lab.expect(pbx.at, "MESSAGE");
+        assert_eq!(got.header("Subject"), "203.0.113.1", "{user}");
+        assert_eq!(uri_of(got.header("From")), "sip:203.0.113.1@pbx.example.com", "{user}");
+        assert_eq!(got.uri(), "sip:203.0.113.1@pbx.example.com", "{user}");
+        lab.send(pbx.at, answer(&got, 200, "t"));
+        let ok = lab.expect(phone.at, "200");
+        assert_eq!(uri_of(ok.header("From")), format!("sip:{user}@pbx.example.com"));
+    }
+    // A number with dashes is no address, though it might be read as one.
+    let number = phone
+        .request_to(&mut lab, "MESSAGE", "sip:10-17-0-23@pbx.example.com")
+        .set("From", "<sip:10-17-0-23@pbx.example.com>;tag=f");
+    lab.send(phone.at, number);
+    let got = lab.expect(pbx.at, "MESSAGE");
+    assert_eq!(got.uri(), "sip:10-17-0-23@pbx.example.com");
+    assert_eq!(uri_of(got.header("From")), "sip:10-17-0-23@pbx.example.com");
+    lab.send(pbx.at, answer(&got, 200, "t"));
+    lab.expect(phone.at, "200");
+    lab.end();
+}
+
+#[test]
 fn a_host_name_of_the_inside_is_hidden_as_an_address_is() {
     let mut lab = named();
     let (phone, pbx) = parties(&lab);

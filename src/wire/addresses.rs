@@ -5,13 +5,15 @@
 //! (`Replaces=77%4010.0.0.5`) and with leading zeros, for a reader outside would know it. Of more
 //! than four numbers in a chain (`1.2.3.4.5`) every four are tried, and `%201.2.3.4` is read both
 //! ways: IPv4 literals may overlap. [`find_written`] sees other notations, too. Not seen: escaped
-//! digits or colons, and names that tell nothing of the address.
+//! digits, letters or colons, other escapes than those of URIs (`&#46;`, `\u002e`), encodings of a
+//! whole text (base64), and names that tell nothing of the address.
 
 mod forms;
 mod special;
 
 pub use special::is_local;
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
@@ -67,8 +69,8 @@ fn find(text: &[u8], others: bool) -> impl Iterator<Item = (Range<usize>, IpAddr
 }
 
 /// Every host name that stands in one of `domains` (small letters), with the octets it takes: a
-/// name with a label before the domain, or a domain of several labels itself. Linear time, no
-/// allocation.
+/// name with a label before the domain, or a domain of several labels itself; `%2E` is a dot.
+/// Linear time, no allocation but for names with escaped dots.
 pub fn find_names<'a>(
     text: &'a [u8],
     domains: &'a [String],
@@ -79,13 +81,13 @@ pub fn find_names<'a>(
         while !domains.is_empty() {
             let start = at + text.get(at..)?.iter().position(of_name)?;
             let rest = text.get(start..)?;
-            let len = rest.iter().position(|b| !of_name(b)).unwrap_or(rest.len());
-            at = start + len;
+            at = start + name_length(rest, of_name);
             // The digits of an escape (`x%40phone.lan`) are no part of the name.
             let from = if escape_at(text, start.checked_sub(1)) { start + 2 } else { start };
             let name = text.get(from..at).unwrap_or_default();
             let (head, tail) = (trimmed(name, true), trimmed(name, false));
-            let name = name.get(head..name.len() - tail).unwrap_or_default();
+            let name = unescaped(name.get(head..name.len() - tail).unwrap_or_default());
+            let name = name.as_ref();
             let told = |d: &String| is_within(name, d) && (d.contains('.') || name.len() > d.len());
             if domains.iter().any(told) {
                 return Some(from + head..at - tail);
@@ -93,6 +95,38 @@ pub fn find_names<'a>(
         }
         None
     })
+}
+
+/// Octets of the name that `text` begins with; a dot may be escaped where the name goes on.
+fn name_length(text: &[u8], of_name: impl Fn(&u8) -> bool) -> usize {
+    let mut len = 0;
+    while let Some(byte) = text.get(len) {
+        let goes_on = |at: usize| text.get(at).is_some_and(u8::is_ascii_alphanumeric);
+        len += match byte {
+            byte if of_name(byte) => 1,
+            b'%' if is_dot(text.get(len..len + 3)) && goes_on(len + 3) => 3,
+            _ => break,
+        };
+    }
+    len
+}
+
+fn is_dot(escape: Option<&[u8]>) -> bool {
+    escape.is_some_and(|e| e.eq_ignore_ascii_case(b"%2E"))
+}
+
+/// A name with its escaped dots as dots.
+fn unescaped(name: &[u8]) -> Cow<'_, [u8]> {
+    if !name.contains(&b'%') {
+        return Cow::Borrowed(name);
+    }
+    let (mut out, mut at) = (Vec::with_capacity(name.len()), 0);
+    while let Some(byte) = name.get(at) {
+        let dot = is_dot(name.get(at..at + 3));
+        out.push(if dot { b'.' } else { *byte });
+        at += if dot { 3 } else { 1 };
+    }
+    Cow::Owned(out)
 }
 
 /// Dots and dashes with which no name begins or ends.

@@ -7,7 +7,7 @@ mod scrub;
 
 pub use kind::{Kind, Unreadable, hides_a_part, is_optional, is_text};
 pub use multipart::{Part, join, split};
-pub use scrub::{names_inside, scrub, scrub_literals, scrub_names};
+pub use scrub::{names_inside, scrub, scrub_names, scrub_user};
 
 #[cfg(test)]
 mod tests;

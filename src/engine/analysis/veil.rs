@@ -116,7 +116,7 @@ impl<'a> Veil<'a> {
             }
         }
         self.clear(&mut name);
-        let user = name.uri.user.as_deref().map(|u| self.scrub_literals(u));
+        let user = name.uri.user.as_deref().map(|u| self.scrub_user(u));
         name.uri.user = user;
         name.to_string().into_bytes()
     }
@@ -130,7 +130,7 @@ impl<'a> Veil<'a> {
         }
         if self.is_told_in(name.uri.to_string().as_bytes()) {
             self.clear(&mut name);
-            name.uri.user = name.uri.user.as_deref().map(|u| self.scrub_literals(u));
+            name.uri.user = name.uri.user.as_deref().map(|u| self.scrub_user(u));
         }
         name.uri
     }
@@ -172,9 +172,9 @@ impl<'a> Veil<'a> {
     }
 
     /// A user part, in which dashes stand between digits of a number.
-    fn scrub_literals(&self, user: &str) -> String {
+    fn scrub_user(&self, user: &str) -> String {
         let shown = self.shown_address();
-        let text = body::scrub_literals(user.as_bytes(), |ip| self.is_hidden(ip), &shown);
+        let text = body::scrub_user(user.as_bytes(), |ip| self.is_hidden(ip), &shown);
         let text = body::scrub_names(&text, self.domains(), &shown);
         String::from_utf8_lossy(&text).into_owned()
     }

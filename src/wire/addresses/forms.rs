@@ -9,8 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 const V4_ZONE: &[u8] = b".in-addr.arpa";
 const V6_ZONE: &[u8] = b".ip6.arpa";
 
-/// What stands between the four numbers instead of a dot.
-const SEPARATORS: [&[u8]; 4] = [b"-", b"_", b"%2E", b"%2D"];
+/// What stands between the four numbers instead of dots: of one kind, escaped or not.
+const SEPARATORS: [[&[u8]; 2]; 3] = [[b".", b"%2E"], [b"-", b"%2D"], [b"_", b"%5F"]];
 
 /// An address in another form that begins at `at`, and the octets it takes.
 pub(super) fn other_at(text: &[u8], at: usize) -> Option<(IpAddr, usize)> {
@@ -64,18 +64,14 @@ fn reverse(text: &[u8]) -> Option<(IpAddr, usize)> {
 fn separated(text: &[u8]) -> Option<(Ipv4Addr, usize)> {
     let digits = text.iter().take(4).take_while(|b| b.is_ascii_digit()).count();
     let after = text.get(digits..)?;
-    let begins = |mark: &&&[u8]| {
-        after.get(..mark.len()).is_some_and(|start| start.eq_ignore_ascii_case(mark))
-    };
-    let mark = SEPARATORS.iter().find(begins)?;
+    let kind = SEPARATORS.iter().find(|kind| mark(after, kind).is_some())?;
+    let mut plain_dots = after.starts_with(b".");
     let mut octets = [0_u8; 4];
     let mut len = 0;
     for (i, octet) in octets.iter_mut().enumerate() {
         if i > 0 {
-            let next = text.get(len..len + mark.len())?;
-            if !next.eq_ignore_ascii_case(mark) {
-                return None;
-            }
+            let mark = mark(text.get(len..)?, kind)?;
+            plain_dots &= mark == b".";
             len += mark.len();
         }
         let rest = text.get(len..)?;
@@ -85,7 +81,16 @@ fn separated(text: &[u8]) -> Option<(Ipv4Addr, usize)> {
         *octet = u8::try_from(value).ok()?;
         len += digits;
     }
-    Some((Ipv4Addr::from(octets), len))
+    // A literal is no other form.
+    (!plain_dots).then_some((Ipv4Addr::from(octets), len))
+}
+
+/// The mark of this kind that `text` begins with.
+fn mark(text: &[u8], kind: &[&'static [u8]; 2]) -> Option<&'static [u8]> {
+    let begins = |mark: &&&'static [u8]| {
+        text.get(..mark.len()).is_some_and(|start| start.eq_ignore_ascii_case(mark))
+    };
+    kind.iter().find(begins).copied()
 }
 
 /// One to four numbers, each decimal, octal or hexadecimal, the last of which fills what is left.

@@ -1,7 +1,7 @@
 //! Text in which the inside is named: told, and overwritten. Which addresses and domains are inside
 //! is the caller's word.
 
-use crate::wire::addresses::{find_addresses, find_names, find_written};
+use crate::wire::addresses::{find_names, find_written};
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::ops::Range;
@@ -19,13 +19,33 @@ pub fn scrub(body: &[u8], hidden: impl Fn(IpAddr) -> bool, shown: &str) -> Vec<u
     overwritten(body, found, shown)
 }
 
-/// As [`scrub`], of literals only: for user parts, where numbers are written with dashes.
+/// As [`scrub`], of a URI's user part: a telephone number may be written with dashes, so that these
+/// are read as an address's only where letters show that it is none.
 #[must_use]
-pub fn scrub_literals(body: &[u8], hidden: impl Fn(IpAddr) -> bool, shown: &str) -> Vec<u8> {
+pub fn scrub_user(user: &[u8], hidden: impl Fn(IpAddr) -> bool, shown: &str) -> Vec<u8> {
+    let number = is_number(user);
     let found = |text: &[u8]| -> Vec<Range<usize>> {
-        find_addresses(text).filter(|(_, ip)| hidden(*ip)).map(|(range, _)| range).collect()
+        let all = find_written(text).filter(|(_, ip)| hidden(*ip)).map(|(range, _)| range);
+        all.filter(|range| !(number && text.get(range.clone()).is_some_and(is_dashed))).collect()
     };
-    overwritten(body, found, shown)
+    overwritten(user, found, shown)
+}
+
+/// No letter stands in it but those of escapes and parameters.
+fn is_number(user: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(byte) = user.get(at).filter(|b| **b != b';') {
+        at += match byte {
+            b'%' => 3,
+            byte if byte.is_ascii_alphabetic() => return false,
+            _ => 1,
+        };
+    }
+    true
+}
+
+fn is_dashed(address: &[u8]) -> bool {
+    address.contains(&b'-') || address.windows(3).any(|e| e.eq_ignore_ascii_case(b"%2D"))
 }
 
 fn overwritten(body: &[u8], find: impl Fn(&[u8]) -> Vec<Range<usize>>, shown: &str) -> Vec<u8> {
@@ -93,4 +113,35 @@ pub fn names_inside(octets: &[u8], hidden: impl Fn(IpAddr) -> bool, domains: &[S
         Cow::Borrowed(octets)
     };
     names(octets) || names(&narrow)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_part_is_read_as_any_text_but_for_dashes_in_numbers() {
+        let inside = |ip: IpAddr| ip.to_string().starts_with("10.17.");
+        for (user, want) in [
+            ("10.17.0.23", "S"),
+            ("10%2E17%2e0%2E23", "S"),
+            ("10.17%2E0.23", "S"),
+            ("10_17_0_23", "S"),
+            ("10%5F17%5f0%5F23", "S"),
+            ("0x0a110017", "S"),
+            ("23.0.17.10.in-addr.arpa", "S"),
+            ("pc-10-17-0-23", "pc-S"),
+            ("x%4010-17-0-23", "x%40S"),
+            // A telephone number, and what else is no address of the inside.
+            ("10-17-0-23", "10-17-0-23"),
+            ("+10-17-0-23;phone-context=a", "+10-17-0-23;phone-context=a"),
+            ("10%2D17%2D0%2D23", "10%2D17%2D0%2D23"),
+            ("10%2E99%2E0%2E23", "10%2E99%2E0%2E23"),
+            ("10_17_0_233456", "10_17_0_233456"),
+            ("1017023", "1017023"),
+        ] {
+            let got = String::from_utf8(scrub_user(user.as_bytes(), inside, "S")).unwrap();
+            assert_eq!(got, want, "{user}");
+        }
+    }
 }
