@@ -11,66 +11,21 @@
 //! Emergencies of nobody known hold a quarter together, and the last of the reserve is never
 //! theirs; the oldest that waits gives way to another, and to the emergency of somebody known.
 
+mod holder;
 mod shelf;
 #[cfg(test)]
 mod tests;
 mod words;
 
+pub use holder::{Holder, Shares, Source};
 pub use words::{Full, Resource, ShareView};
 
 use shelf::{Patience, Shelf};
 use std::collections::HashMap;
-use std::fmt;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
 
-/// The part of a table that is reserve.
-const RESERVE: usize = 10;
-/// The part of a table that emergencies of nobody known may hold together.
-const EMERGENCIES: usize = 4;
 /// How much more of a share an urgent claim may use: a BYE, or a call to an emergency number.
 const URGENT: usize = 2;
-
-/// Whose unproved entries are counted together: one IPv4 address, or one /64 of IPv6 (whoever has
-/// an IPv6 address has all of its /64).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Source(IpAddr);
-
-impl Source {
-    /// The source of an address; mapped IPv4 is IPv4.
-    #[must_use]
-    pub fn of(ip: IpAddr) -> Self {
-        match ip.to_canonical() {
-            IpAddr::V4(ip) => Self(ip.into()),
-            IpAddr::V6(ip) => {
-                let net = u128::from(ip) & !u128::from(u64::MAX);
-                Self(Ipv6Addr::from(net).into())
-            }
-        }
-    }
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            IpAddr::V4(ip) => write!(f, "{ip}"),
-            IpAddr::V6(ip) => write!(f, "{ip}/64"),
-        }
-    }
-}
-
-/// Who holds a place, or asks for one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Holder {
-    /// Nobody who has proved himself.
-    Unproved(Source),
-    /// Nobody who has proved himself, in an emergency: gives way to other emergencies only.
-    Emergency(Source),
-    /// A proved user.
-    User(String),
-    /// An upstream: exempt from shares, not from the total.
-    Upstream,
-}
 
 /// The answer to who asks for a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,53 +36,6 @@ pub enum Room<K> {
     Instead(K),
     /// There is none.
     None(Full),
-}
-
-/// How many places there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shares {
-    /// All of them, the reserve included.
-    pub total: usize,
-    /// What the unproved entries of one source may hold of a full table.
-    pub per_source: usize,
-    /// What a proved user may hold of a table that is half full.
-    pub per_user: usize,
-}
-
-impl Shares {
-    /// Each source and each user may hold so many percent of the table, at least one place.
-    #[must_use]
-    pub fn percent(total: usize, percent: usize) -> Self {
-        let share = (total.saturating_mul(percent) / 100).max(1);
-        Self { total, per_source: share, per_user: share }
-    }
-
-    /// Places that only emergencies, established dialogs and (half of them) proved users reach.
-    #[must_use]
-    pub fn reserve(&self) -> usize {
-        self.total / RESERVE
-    }
-
-    /// Places of the reserve that are no emergency's of nobody known.
-    #[must_use]
-    pub fn last(&self) -> usize {
-        self.reserve() / 4
-    }
-
-    /// Places that emergencies of nobody known hold at most.
-    fn emergencies(&self) -> usize {
-        (self.total / EMERGENCIES).max(1)
-    }
-
-    /// Places within reach of a claim.
-    fn reach(&self, holder: &Holder, urgent: bool) -> usize {
-        match holder {
-            Holder::Emergency(_) => self.total - self.last(),
-            _ if urgent => self.total,
-            Holder::Unproved(_) => self.total - self.reserve(),
-            Holder::User(_) | Holder::Upstream => self.total - self.reserve() / 2,
-        }
-    }
 }
 
 /// One entry.

@@ -1,6 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 fn at(last: u8) -> Source {
     Source::of(IpAddr::from([192, 0, 2, last]))
