@@ -145,12 +145,13 @@ fn a_source_that_fills_the_table_gives_way_to_itself_and_to_all_others() {
     lab.expect(pbx.at, "MESSAGE");
     let shares = &lab.stats().shares[0][0];
     assert_eq!((shares.displaced, shares.refused), (2, 0));
-    // An upstream has no share; what it asks for finds room all the same.
-    for _ in 0..6 {
+    // An upstream has no share; what it brings for one phone has a user's.
+    for n in 0..6 {
         let message = pbx.request_to(&mut lab, "MESSAGE", &sealed).typed("text/plain", "x");
         lab.send(pbx.at, message);
-        lab.expect(known.at, "MESSAGE");
+        assert_eq!(lab.next(known.at).is_some(), n < 4, "{n}");
     }
+    lab.expect(pbx.at, "480");
     lab.advance(s(40));
     lab.clear();
     lab.end();

@@ -44,6 +44,7 @@ mod media_loops;
 mod next_hops;
 mod numbers;
 mod other_ports;
+mod outside_floods;
 mod poisoned;
 mod policy;
 mod private_headers;

@@ -59,7 +59,7 @@ impl Room {
     pub(super) fn new(places: usize, life: Duration) -> Self {
         let book = Book {
             next: 0,
-            places: Quota::new(Shares { total: places, per_source: places, per_user: places }),
+            places: Quota::new(Shares::percent(places, 100)),
             guests: HashMap::new(),
             mute: BTreeSet::new(),
             displaced: 0,

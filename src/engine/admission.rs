@@ -135,7 +135,11 @@ impl Engine {
     pub(super) fn seat_within(&mut self, i: &Incoming, place: &Place) -> Option<Seat> {
         let (near, from) = (&place.near, i.flow.peer.ip());
         let user = near.home.as_ref().map(|home| home.aor());
-        let holder = self.world.holder(user, near.upstream.is_some(), from);
+        let holder = match near.upstream {
+            // A party of the outside is not its upstream: each call has a share.
+            Some(_) => Holder::Brought(format!("call {}", place.call)),
+            None => self.world.holder(user, false, from),
+        };
         let urgent = i.is(&Method::Bye);
         let seat = Seat { holder, within: true, urgent, octets: i.octets };
         let Err((resource, full)) = self.transactions.room(&seat) else { return Some(seat) };

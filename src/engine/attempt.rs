@@ -90,7 +90,13 @@ impl Attempt {
         let holder = w.holder(sender.user.as_ref(), sender.upstream.is_some(), from);
         match holder {
             Holder::Unproved(source) if self.is_urgent() => Holder::Emergency(source),
-            Holder::Unproved(_) | Holder::Emergency(_) | Holder::User(_) | Holder::Upstream => {
+            // A party of the outside is not its upstream.
+            Holder::Upstream => match self.route {
+                Route::Bindings(_) => Holder::Brought(format!("to {}", self.parties.to.result())),
+                Route::Unknown | Route::Upstream(_) => Holder::Brought("to nobody here".to_owned()),
+                Route::Gateway => holder,
+            },
+            Holder::Unproved(_) | Holder::Emergency(_) | Holder::User(_) | Holder::Brought(_) => {
                 holder
             }
         }

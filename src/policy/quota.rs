@@ -7,7 +7,9 @@
 //! then its own oldest entry gives way to its newest, and whoever is within his share finds room by
 //! the oldest entry of the fullest source. What is proved never gives way; so a user's share binds
 //! from half of the table on, before his entries could keep out all others. A tenth is reserve:
-//! proved users reach half of it, the rest is for emergency calls and established dialogs.
+//! proved users reach half of it, the rest is for emergency calls and established dialogs. What an
+//! outside party brings by way of an upstream is known, but has the share of a user for each phone
+//! or call that it is for, or gives way to others who are known, while it waits.
 //! Emergencies of nobody known hold a quarter together, and the last of the reserve is never
 //! theirs; the oldest that waits gives way to another, and to the emergency of somebody known.
 
@@ -17,11 +19,11 @@ mod shelf;
 mod tests;
 mod words;
 
-pub use holder::{Holder, Shares, Source};
+pub use holder::{Brought, Holder, Shares, Source};
 pub use words::{Full, Resource, ShareView};
 
 use shelf::{Patience, Shelf};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 
 /// How much more of a share an urgent claim may use: a BYE, or a call to an emergency number.
@@ -57,6 +59,9 @@ pub struct Quota<K> {
     held: HashMap<K, Held>,
     shelf: Shelf<K>,
     users: HashMap<String, usize>,
+    brought: HashMap<String, usize>,
+    /// What was brought and waits, by age.
+    rings: BTreeSet<(u64, K)>,
     emergencies: Shelf<K>,
 }
 
@@ -71,6 +76,8 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
             held: HashMap::new(),
             shelf: Shelf::default(),
             users: HashMap::new(),
+            brought: HashMap::new(),
+            rings: BTreeSet::new(),
             emergencies: Shelf::default(),
         }
     }
@@ -106,10 +113,8 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
             return Room::Free;
         }
         let share = |share: usize| if urgent { share.saturating_mul(URGENT) } else { share };
-        if let Holder::User(user) = holder
-            && self.used + weight > self.shares.total / 2
-            && self.of_user(user) + weight > share(self.shares.per_user)
-        {
+        let half = self.used + weight > self.shares.total / 2;
+        if half && self.is_beyond_share(holder, urgent, weight) {
             return Room::None(Full::User);
         }
         let many = self.emergencies.total() + weight > self.shares.emergencies();
@@ -126,22 +131,44 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
                 let own = self.shelf.oldest_of(*source);
                 own.map_or(Room::None(Full::Source), Room::Instead)
             }
-            Holder::Unproved(_) | Holder::Emergency(_) | Holder::User(_) | Holder::Upstream => {
+            Holder::Unproved(_)
+            | Holder::Emergency(_)
+            | Holder::User(_)
+            | Holder::Upstream
+            | Holder::Brought(_) => {
                 self.next(holder, urgent).map_or(Room::None(Full::Total), Room::Instead)
             }
         }
     }
 
-    /// What gives way to a claim that has room in its share: what is unproved, then emergencies
-    /// that wait.
+    /// With so much more somebody known would hold more than is his of a table that is half full.
+    fn is_beyond_share(&self, holder: &Holder, urgent: bool, weight: usize) -> bool {
+        let times = if urgent { URGENT } else { 1 };
+        let share = self.shares.per_user.saturating_mul(times);
+        match holder {
+            Holder::User(user) => held(&self.users, user) + weight > share,
+            // Whoever floods a call may end it.
+            Holder::Brought(name) if self.shares.brought == Brought::Shares => {
+                !urgent && held(&self.brought, name) + weight > share
+            }
+            Holder::Unproved(_) | Holder::Emergency(_) | Holder::Upstream | Holder::Brought(_) => {
+                false
+            }
+        }
+    }
+
+    /// What gives way to a claim that has room in its share: what is unproved; then, to who is
+    /// known, what was brought and waits; then, to an emergency, another one that waits.
     fn next(&self, holder: &Holder, urgent: bool) -> Option<K> {
         let (asks, urgent) = match holder {
             Holder::Unproved(source) => (Some(*source), false),
             Holder::Emergency(_) => (None, true),
-            Holder::User(_) | Holder::Upstream => (None, urgent),
+            Holder::User(_) | Holder::Upstream | Holder::Brought(_) => (None, urgent),
         };
+        let waits = asks.is_none() && self.shares.brought == Brought::Waits;
+        let rings = || self.rings.first().filter(|_| waits).map(|(_, key)| *key);
         let emergency = || self.first_emergency().filter(|_| urgent);
-        self.others(asks).or_else(emergency)
+        self.others(asks).or_else(rings).or_else(emergency)
     }
 
     /// Of emergencies of nobody known the oldest that waits, of the source that holds most.
@@ -273,6 +300,15 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
                 self.emergencies.put(*source, held.patience, entry, weight, there);
             }
             Holder::User(user) => tally(&mut self.users, user, weight, there),
+            Holder::Brought(name) => {
+                tally(&mut self.brought, name, weight, there);
+                let entry = (held.age, key);
+                match (held.patience, there) {
+                    (Patience::Waits, true) => self.rings.insert(entry),
+                    (Patience::Waits, false) => self.rings.remove(&entry),
+                    (Patience::Settled, _) => false,
+                };
+            }
             Holder::Upstream => {}
         }
     }
@@ -280,24 +316,26 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
     /// How the table stands. It looks at every holder: for people who ask, not for packets.
     #[must_use]
     pub fn view(&self, resource: Resource) -> ShareView {
-        let Shares { total, per_source, per_user } = self.shares;
+        let Shares { total, per_source, per_user, .. } = self.shares;
         let per_user = Some(per_user).filter(|n| *n < usize::MAX);
         let (used, reserve, fullest) = (self.used, self.shares.reserve(), self.fullest());
         ShareView { resource, used, total, reserve, per_source, per_user, fullest }
     }
 
-    fn of_user(&self, user: &str) -> usize {
-        self.users.get(user).copied().unwrap_or_default()
-    }
-
-    /// Who holds most, and how much: a user or a source.
+    /// Who holds most, and how much: a user, a source, or whom an upstream brings it for.
     #[must_use]
     pub fn fullest(&self) -> Option<(String, usize)> {
         let source = self.shelf.fullest().map(|(source, weight)| (source.to_string(), weight));
-        let users = self.users.iter().map(|(user, weight)| (user.clone(), *weight));
+        let known = self.users.iter().chain(&self.brought);
+        let users = known.map(|(user, weight)| (user.clone(), *weight));
         // By weight, then by name: the same table always shows the same one.
         users.chain(source).max_by(|a, b| a.1.cmp(&b.1).then_with(|| b.0.cmp(&a.0)))
     }
+}
+
+/// What is counted for somebody.
+fn held(all: &HashMap<String, usize>, of: &str) -> usize {
+    all.get(of).copied().unwrap_or_default()
 }
 
 /// Adds to or takes from a counter that exists only while it is not 0.

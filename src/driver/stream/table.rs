@@ -102,7 +102,7 @@ pub(super) struct Table {
 
 fn places(limits: &Limits) -> Shares {
     let (total, share) = (limits.connections, limits.connections_per_source);
-    Shares { total, per_source: share, per_user: share }
+    Shares { per_source: share, per_user: share, ..Shares::percent(total, 100) }
 }
 
 impl Table {
@@ -166,7 +166,7 @@ impl Table {
         let holder = opens.unwrap_or(Holder::Unproved(source));
         let (stage, lapse) = match holder {
             Holder::Unproved(_) | Holder::Emergency(_) => (Stage::Silent, ours.then(Lapse::new)),
-            Holder::User(_) | Holder::Upstream => (Stage::Heard, None),
+            Holder::User(_) | Holder::Upstream | Holder::Brought(_) => (Stage::Heard, None),
         };
         if !self.make_room(source, &holder) {
             self.refuse(Want::Place, side, 1);

@@ -187,7 +187,10 @@ impl Calls {
         let (Some(caller), Some(forks)) = (state(w, s.caller), forks) else { return false };
         let at = caller.flow.peer.ip();
         let user = s.user.as_deref().map(Aor::from);
-        let holder = w.holder(user.as_ref(), caller.upstream.is_some(), at);
+        let holder = match caller.upstream {
+            Some(_) => Holder::Brought(format!("call {}", s.call)),
+            None => w.holder(user.as_ref(), false, at),
+        };
         if self.table.get(s.call).is_some() || !self.media_back(w, s.call, &holder, s.media) {
             return false;
         }

@@ -6,7 +6,7 @@ use super::{Transactions, World};
 use crate::engine::ids::{PassId, ServerId};
 use crate::engine::outbox::Outbox;
 use crate::engine::stats::Places;
-use crate::policy::quota::{Full, Holder, Quota, Resource, ShareView, Shares};
+use crate::policy::quota::{Brought, Full, Holder, Quota, Resource, ShareView, Shares};
 
 /// A place for a request that is answered.
 #[derive(Clone, Debug)]
@@ -51,11 +51,12 @@ pub(super) struct Seats {
 fn shares(w: &World) -> Shares {
     let l = &w.config().limits;
     let (per_source, per_user) = (l.transactions_per_source, l.transactions_per_user);
-    Shares { total: l.transactions, per_source, per_user }
+    Shares { total: l.transactions, per_source, per_user, brought: Brought::Shares }
 }
 
 fn octets(w: &World) -> Shares {
-    w.shares(LEAST.max(w.config().limits.transactions.saturating_mul(EACH)))
+    let total = LEAST.max(w.config().limits.transactions.saturating_mul(EACH));
+    Shares { brought: Brought::Shares, ..w.shares(total) }
 }
 
 impl Seats {

@@ -46,6 +46,17 @@ pub enum Holder {
     User(String),
     /// An upstream: exempt from shares, not from the total.
     Upstream,
+    /// What comes by way of an upstream, named by whom or what it is for: a phone, a call.
+    Brought(String),
+}
+
+/// What is right for [`Holder::Brought`] in a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Brought {
+    /// Each has a user's share, from half of the table on.
+    Shares,
+    /// None has a share; of a full table the oldest that waits gives way to who is known.
+    Waits,
 }
 
 /// How many places there are.
@@ -57,6 +68,8 @@ pub struct Shares {
     pub per_source: usize,
     /// What a proved user may hold of a table that is half full.
     pub per_user: usize,
+    /// What comes by way of an upstream.
+    pub brought: Brought,
 }
 
 impl Shares {
@@ -64,7 +77,7 @@ impl Shares {
     #[must_use]
     pub fn percent(total: usize, percent: usize) -> Self {
         let share = (total.saturating_mul(percent) / 100).max(1);
-        Self { total, per_source: share, per_user: share }
+        Self { total, per_source: share, per_user: share, brought: Brought::Waits }
     }
 
     /// Places that only emergencies, established dialogs and (half of them) proved users reach.
@@ -90,7 +103,9 @@ impl Shares {
             Holder::Emergency(_) => self.total - self.last(),
             _ if urgent => self.total,
             Holder::Unproved(_) => self.total - self.reserve(),
-            Holder::User(_) | Holder::Upstream => self.total - self.reserve() / 2,
+            Holder::User(_) | Holder::Upstream | Holder::Brought(_) => {
+                self.total - self.reserve() / 2
+            }
         }
     }
 }

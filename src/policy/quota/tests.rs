@@ -16,7 +16,7 @@ fn user(name: &str) -> Holder {
 }
 
 fn table(total: usize, per_source: usize, per_user: usize) -> Quota<u32> {
-    Quota::new(Shares { total, per_source, per_user })
+    Quota::new(Shares { total, per_source, per_user, brought: Brought::Waits })
 }
 
 #[test]
@@ -119,6 +119,39 @@ fn emergencies_of_nobody_known_hold_a_quarter_and_give_way_to_each_other_and_to_
         q.settle(n);
     }
     assert_eq!(q.ask(&user("101"), true, 1), Room::None(Full::Total), "answered ones stay");
+}
+
+#[test]
+fn what_an_upstream_brings_has_a_share_for_each_or_gives_way_while_it_waits() {
+    let brought = |name: &str| Holder::Brought(name.to_owned());
+    let shares = |how| Shares { total: 100, per_source: 10, per_user: 20, brought: how };
+    let mut q: Quota<u32> = Quota::new(shares(Brought::Shares));
+    for n in 0..50 {
+        assert_eq!(q.ask(&brought("call 1"), false, 1), Room::Free, "{n}");
+        q.enter(n, brought("call 1"), 1);
+    }
+    assert_eq!(q.ask(&brought("call 1"), false, 1), Room::None(Full::User));
+    assert_eq!(q.ask(&brought("call 1"), true, 1), Room::Free, "who floods may end it");
+    assert_eq!(q.ask(&brought("call 2"), false, 1), Room::Free);
+    assert_eq!(q.fullest(), Some(("call 1".to_owned(), 50)));
+    let mut q: Quota<u32> = Quota::new(shares(Brought::Waits));
+    for n in 0..95 {
+        assert_eq!(q.ask(&brought("to 101"), false, 1), Room::Free, "{n}");
+        q.enter(n, brought("to 101"), 1);
+    }
+    q.settle(0);
+    assert_eq!(q.ask(&stranger(1), false, 1), Room::None(Full::Total), "it is known");
+    for asks in [user("102"), brought("to 102"), Holder::Upstream] {
+        assert_eq!(q.ask(&asks, false, 1), Room::Instead(1), "{asks:?}: the oldest that waits");
+    }
+    assert!(q.leave(1) && !q.leave(1));
+    assert_eq!(q.ask(&user("102"), false, 1), Room::Free);
+    q.enter(200, stranger(1), 1);
+    assert_eq!(q.ask(&user("102"), false, 1), Room::Instead(200), "the unproved first");
+    q.leave(200);
+    (0..95).for_each(|n| q.settle(n));
+    q.enter(201, user("103"), 1);
+    assert_eq!(q.ask(&user("102"), false, 1), Room::None(Full::Total), "what is answered stays");
 }
 
 #[test]

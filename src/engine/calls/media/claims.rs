@@ -27,7 +27,9 @@ impl Claim {
         match &self.holder {
             Holder::Emergency(_) => EMERGENCY,
             Holder::User(_) if self.emergency => EMERGENCY,
-            Holder::Unproved(_) | Holder::User(_) | Holder::Upstream => limits::SDP_MEDIA,
+            Holder::Unproved(_) | Holder::User(_) | Holder::Upstream | Holder::Brought(_) => {
+                limits::SDP_MEDIA
+            }
         }
     }
 }

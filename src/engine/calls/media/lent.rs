@@ -99,7 +99,7 @@ impl Lent {
             Holder::Emergency(_) => self.shares.shares().last(),
             _ if claim.urgent => 0,
             Holder::Unproved(_) => reserve,
-            Holder::User(_) | Holder::Upstream => reserve / 2,
+            Holder::User(_) | Holder::Upstream | Holder::Brought(_) => reserve / 2,
         };
         if spare > kept {
             return true;
