@@ -28,6 +28,7 @@ const ASKED: Duration = Duration::from_secs(5);
 /// A guest as the room knows him.
 #[derive(Debug)]
 struct Known {
+    source: Source,
     /// Says that he has to go.
     go: oneshot::Sender<()>,
 }
@@ -37,8 +38,8 @@ struct Book {
     next: u64,
     places: Quota<u64>,
     guests: HashMap<u64, Known>,
-    /// Who has not asked yet; the oldest first.
-    mute: BTreeSet<u64>,
+    /// Who has not asked yet, by source; the oldest first.
+    mute: BTreeSet<(Source, u64)>,
     displaced: u64,
 }
 
@@ -114,7 +115,8 @@ impl Room {
 
 impl Book {
     fn enter(&mut self, room: &Room, peer: IpAddr) -> Option<Place> {
-        let holder = Holder::Unproved(Source::of(peer));
+        let source = Source::of(peer);
+        let holder = Holder::Unproved(source);
         // Urgent: there is nobody here for whom a tenth is kept.
         if self.places.ask(&holder, true, 1) != Answer::Free {
             return None;
@@ -122,21 +124,23 @@ impl Book {
         self.next += 1;
         let (go, told) = oneshot::channel();
         self.places.enter(self.next, holder, 1);
-        self.guests.insert(self.next, Known { go });
-        self.mute.insert(self.next);
-        Some(Place { room: room.clone(), number: self.next, told: Some(told) })
+        self.guests.insert(self.next, Known { source, go });
+        self.mute.insert((source, self.next));
+        Some(Place { room: room.clone(), source, number: self.next, told: Some(told) })
     }
 
     fn make_room(&mut self, peer: IpAddr) {
         let answer = self.places.ask(&Holder::Unproved(Source::of(peer)), true, 1);
         let Answer::Instead(oldest) = answer else { return };
-        let first = self.mute.first().copied().unwrap_or(oldest);
+        let Some(fullest) = self.guests.get(&oldest).map(|known| known.source) else { return };
+        let mut mute = self.mute.range((fullest, 0)..=(fullest, u64::MAX));
+        let first = mute.next().map_or(oldest, |(_, number)| *number);
+        self.mute.remove(&(fullest, first));
         if let Some(known) = self.guests.remove(&first) {
             self.displaced += 1;
             // His place is free when he is gone, and he goes when he hears it.
             let _ = known.go.send(());
         }
-        self.mute.remove(&first);
     }
 }
 
@@ -144,13 +148,14 @@ impl Book {
 #[derive(Debug)]
 pub(super) struct Place {
     room: Room,
+    source: Source,
     number: u64,
     told: Option<oneshot::Receiver<()>>,
 }
 
 impl Place {
     fn has_asked(&self) {
-        self.room.book().mute.remove(&self.number);
+        self.room.book().mute.remove(&(self.source, self.number));
     }
 
     /// He has to give way.
@@ -168,7 +173,7 @@ impl Drop for Place {
         let mut book = self.room.book();
         book.places.leave(self.number);
         book.guests.remove(&self.number);
-        book.mute.remove(&self.number);
+        book.mute.remove(&(self.source, self.number));
         drop(book);
         self.room.free.notify_one();
     }
@@ -178,6 +183,8 @@ impl Drop for Place {
 #[derive(Debug, Default)]
 struct Head {
     octets: usize,
+    /// Something else than empty lines has come: those in front are no head (RFC 9112 §2.2).
+    has_begun: bool,
     /// Ends of lines in a row at the end of what has come.
     ends: u8,
     is_whole: bool,
@@ -193,9 +200,9 @@ impl Head {
         self.octets += bytes.len();
         for b in bytes {
             match b {
-                b'\n' => self.ends += 1,
-                b'\r' => {}
-                _ => self.ends = 0,
+                b'\n' if self.has_begun => self.ends += 1,
+                b'\n' | b'\r' => {}
+                _ => (self.has_begun, self.ends) = (true, 0),
             }
             if self.ends == 2 {
                 self.is_whole = true;
@@ -367,6 +374,48 @@ mod tests {
             room.count_into(&mut stats);
             let [inside, _] = stats.shares[Resource::Http as usize];
             assert_eq!(inside, ShareCount { refused: 0, displaced: 1 });
+        });
+    }
+
+    #[test]
+    fn of_the_fullest_source_who_has_not_asked_gives_way_and_nobody_else() {
+        block_on(async {
+            let room = Room::new(4, LIFE);
+            let from = |host: u8| IpAddr::from([127, 0, 0, host]);
+            let mut fars = Vec::new();
+            let mut guests = Vec::new();
+            // The oldest of all is mute, and of another source than the fullest.
+            for host in [1, 2, 2, 2] {
+                let (near, far) = duplex(64);
+                let place = room.place_at_once(from(host)).await;
+                guests.push(room.admit(near, place));
+                fars.push(far);
+            }
+            fars[1].write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+            assert!(guests[1].read(&mut [0; 64]).await.unwrap() > 0);
+            let mut mute = guests.remove(2);
+            let gone = tokio::spawn(async move { read(&mut mute).await });
+            tokio::task::yield_now().await;
+            let _new = room.place_at_once(from(3)).await;
+            assert_eq!(gone.await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
+            for (n, guest) in guests.iter_mut().enumerate() {
+                let far = if n < 2 { n } else { 3 };
+                fars[far].write_all(b"x").await.unwrap();
+                assert_eq!(read(guest).await.unwrap(), 1, "{n}");
+            }
+        });
+    }
+
+    #[test]
+    fn empty_lines_are_no_request() {
+        block_on(async {
+            let room = Room::new(1, LIFE);
+            let (mut idle, mut far) = guest(&room).await;
+            far.write_all(b"\n\n\r\n\r\n").await.unwrap();
+            assert!(idle.read(&mut [0; 64]).await.unwrap() > 0);
+            let begun = Instant::now();
+            assert_eq!(read(&mut idle).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+            assert_eq!(begun.elapsed(), ASKED, "as who says nothing");
         });
     }
 
