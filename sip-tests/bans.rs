@@ -329,6 +329,13 @@ fn a_ban_is_lifted_by_address_or_with_all() {
     assert_eq!((lab.stats().now.bans, scan(&mut lab, all[1]), scan(&mut lab, all[0])), (4, 1, 0));
     lab.input(Input::LiftBans(None));
     assert_eq!((lab.stats().now.bans, scan(&mut lab, all[0])), (0, 1));
+    // Who had points alone, and who is nobody: of the second there is nothing to forgive.
+    for host in [1, 1, 77] {
+        let ip = format!("198.51.100.{host}").parse().expect("an address");
+        lab.input(Input::LiftBans(Some(ip)));
+    }
+    let told: Vec<_> = lab.lifted.iter().map(|l| (l.bans, l.forgiven)).collect();
+    assert_eq!(told, [(1, 0), (4, 0), (0, 1), (0, 0), (0, 0)]);
     assert!(details(&lab, SecurityClass::Banned).last().expect("one").contains("was lifted"));
     lab.end();
 }

@@ -21,8 +21,8 @@ use portreeve::audit::{EndedBy, Record};
 use portreeve::config::Config;
 use portreeve::engine::digest::Users;
 use portreeve::engine::{
-    CallView, Engine, Entry, Input, Key, Level, Observation, Output, Seeds, Snapshot, Stats,
-    StoredBinding, UpstreamView,
+    CallView, Engine, Entry, Input, Key, Level, Lifted, Observation, Output, Seeds, Snapshot,
+    Stats, StoredBinding, UpstreamView,
 };
 use portreeve::ground::{CallNo, ConnId, Flow, ListenerId, Mono, Now, Transport, Wall};
 use portreeve::policy::RuleSet;
@@ -66,6 +66,8 @@ pub(crate) struct Lab {
     pub(crate) kept_open: Vec<ConnId>,
     /// Connections that are to be opened, and who holds each.
     pub(crate) opened: Vec<(SocketAddr, Holder)>,
+    /// What the lifting of bans came to.
+    pub(crate) lifted: Vec<Lifted>,
     /// Whom keep-alives went to.
     pub(crate) pings: Vec<SocketAddr>,
     /// What must not be read outside, wherever it stands.
@@ -125,6 +127,7 @@ impl Lab {
             closed: Vec::new(),
             kept_open: Vec::new(),
             opened: Vec::new(),
+            lifted: Vec::new(),
             pings: Vec::new(),
             secrets: vec!["10.17."],
             checks: check::Checks::default(),
@@ -243,6 +246,7 @@ impl Lab {
                 Output::CallGone(no) => {
                     self.shown.remove(&no);
                 }
+                Output::Lifted(lifted) => self.lifted.push(lifted),
                 Output::Notice { level, text, .. } => self.notices.push((level, text)),
                 Output::Timeout(at) => {
                     self.deadline = at;

@@ -43,7 +43,7 @@ pub use calls::{
 pub use entry::{Entry, Key, StoredBinding, StoredHome};
 pub use guard::{Signal, SuspectView};
 pub use input::Input;
-pub use output::{CallState, CallView, Level, Observation, Output};
+pub use output::{CallState, CallView, Level, Lifted, Observation, Output};
 pub use phones::digest;
 pub use stats::Stats;
 pub use upstreams::{Health, UpstreamView};
@@ -182,7 +182,7 @@ impl Engine {
             Input::KeepCalls(keep) => {
                 self.calls.keep_all(&self.world, &mut self.out, keep);
             }
-            Input::LiftBans(whom) => drop(self.guard.lift(&mut self.out, whom)),
+            Input::LiftBans(whom) => self.guard.lift(&self.world, &mut self.out, whom),
             Input::ExcludePort(at) => self.calls.exclude_port(at),
         }
         self.hear();

@@ -30,14 +30,20 @@ pub(super) fn lift(args: &ControlArgs, whom: &str) -> u8 {
     if args.json {
         print!("{}", super::table::json(&answer.body));
     } else {
-        println!("{}", lifted(whom, number(&v, "/lifted")));
+        println!("{}", lifted(whom, &v));
     }
-    0
+    if whom != "all" && is_unknown(&v) { exit::NO } else { 0 }
 }
 
-fn lifted(whom: &str, n: u64) -> String {
-    match (whom, n) {
+/// Nothing was there to lift or to forgive.
+fn is_unknown(v: &Value) -> bool {
+    number(v, "/lifted") + number(v, "/forgiven") == 0
+}
+
+fn lifted(whom: &str, v: &Value) -> String {
+    match (whom, number(v, "/lifted")) {
         ("all", n) => format!("{n} ban{} lifted", if n == 1 { "" } else { "s" }),
+        (one, 0) if is_unknown(v) => format!("nothing is known against {one}: nothing to lift"),
         (one, 0) => format!("{one} was not banned; what it did is forgiven"),
         (one, _) => format!("the ban of {one} is lifted"),
     }
@@ -85,8 +91,12 @@ mod tests {
 
     #[test]
     fn what_was_lifted_is_told() {
-        assert_eq!(lifted("all", 1), "1 ban lifted");
-        assert_eq!(lifted("198.51.100.7", 1), "the ban of 198.51.100.7 is lifted");
-        assert!(lifted("198.51.100.7", 0).contains("was not banned"));
+        let answer = |bans: u64, forgiven: u64| json!({ "lifted": bans, "forgiven": forgiven });
+        assert_eq!(lifted("all", &answer(1, 0)), "1 ban lifted");
+        assert_eq!(lifted("198.51.100.7", &answer(1, 0)), "the ban of 198.51.100.7 is lifted");
+        assert!(lifted("198.51.100.7", &answer(0, 1)).contains("what it did is forgiven"));
+        let unknown = lifted("198.51.100.7", &answer(0, 0));
+        assert_eq!(unknown, "nothing is known against 198.51.100.7: nothing to lift");
+        assert!(is_unknown(&answer(0, 0)) && !is_unknown(&answer(0, 1)));
     }
 }

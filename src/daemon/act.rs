@@ -45,6 +45,7 @@ impl EventLoop {
                 self.table.hide_registration(&key);
                 self.state.forget(Key::Binding(key));
             }
+            Output::Lifted(lifted) => self.lifted = lifted,
             Output::CallChanged(view) => self.table.show_call(view),
             Output::CallGone(call) => self.table.hide_call(call),
             Output::Observe(observation) => (self.observer)(&Observed::Engine(observation)),

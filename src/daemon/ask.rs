@@ -8,7 +8,7 @@ use super::session_table::{Figures, Standing};
 use crate::audit::Record;
 use crate::driver::relay_worker::Totals;
 use crate::driver::udp::SipSocket;
-use crate::engine::{CallDetail, Input, Snapshot, Stats, SuspectView};
+use crate::engine::{CallDetail, Input, Lifted, Snapshot, Stats, SuspectView};
 use crate::ground::{CallNo, Now, Wall};
 use crate::policy::quota::ShareView;
 use std::net::IpAddr;
@@ -36,14 +36,14 @@ pub enum Ask {
     },
     /// Whether bans are on; the banned, and who is nearest to it.
     Bans(oneshot::Sender<(bool, Vec<SuspectView>)>),
-    /// End bans; told is how many.
+    /// End bans; told is what there was to lift.
     LiftBans {
         /// Of this address; `None`: all.
         whom: Option<IpAddr>,
         /// Who wants it, for the audit log.
         by: String,
         /// Where the answer goes.
-        told: oneshot::Sender<usize>,
+        told: oneshot::Sender<Lifted>,
     },
     /// A new configuration was read, or refused.
     Reload(Box<Reload>),
@@ -193,7 +193,7 @@ impl EventLoop {
                 drop(to.send((self.config.bans.enabled, self.engine.suspects(now.mono))));
             }
             Ask::LiftBans { told, .. } if told.is_closed() => {}
-            Ask::LiftBans { whom, by, told } => drop(told.send(self.lift_bans(whom, &by, now))),
+            Ask::LiftBans { whom, by, told } => drop(told.send(self.lift_bans(whom, &by))),
             Ask::Reload(reload) => self.reload(*reload),
             Ask::Drain { by, told } => drop(told.send(self.drain(&by))),
             Ask::StopNow => return true,
@@ -219,15 +219,15 @@ impl EventLoop {
         there
     }
 
-    fn lift_bans(&mut self, whom: Option<IpAddr>, by: &str, now: Now) -> usize {
-        let before = self.engine.stats(now).now.bans;
+    fn lift_bans(&mut self, whom: Option<IpAddr>, by: &str) -> Lifted {
         self.step(Input::LiftBans(whom));
-        let lifted = before.saturating_sub(self.engine.stats(now).now.bans);
-        let result = if lifted > 0 { "applied" } else { "refused" };
+        let lifted = std::mem::take(&mut self.lifted);
+        let result = if lifted == Lifted::default() { "refused" } else { "applied" };
         let of = whom.map_or_else(|| "all".to_owned(), |ip| ip.to_string());
-        let detail = format!("bans lifted: {lifted}, of {of}, by {by}");
+        let Lifted { bans, forgiven } = lifted;
+        let detail = format!("bans lifted: {bans}, forgiven: {forgiven}, of {of}, by {by}");
         self.record(Record::Admin { action: "lift_bans", result, detail });
-        usize::try_from(lifted).unwrap_or(usize::MAX)
+        lifted
     }
 
     fn reload(&mut self, r: Reload) {

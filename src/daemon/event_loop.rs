@@ -15,7 +15,7 @@ use crate::driver::service::Service;
 use crate::driver::state::{Health, State};
 use crate::driver::stream::Streams;
 use crate::driver::udp::SipSocket;
-use crate::engine::{Engine, Input, Observation, Output};
+use crate::engine::{Engine, Input, Lifted, Observation, Output};
 use crate::ground::{Mono, Now};
 use crate::relay::Event;
 use std::sync::Arc;
@@ -81,6 +81,8 @@ pub(super) struct EventLoop {
     deadline: Option<Mono>,
     pub(super) draining: Option<Drain>,
     pub(super) audit_full: bool,
+    /// What the last lifting of bans came to.
+    pub(super) lifted: Lifted,
     /// What the log hears of records.
     pub(super) teller: Teller,
     state_hangs: bool,
@@ -136,6 +138,7 @@ impl EventLoop {
             deadline,
             draining,
             audit_full: false,
+            lifted: Lifted::default(),
             teller: Teller::default(),
             state_hangs: false,
         }

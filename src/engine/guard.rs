@@ -16,7 +16,7 @@ pub use words::{Signal, SuspectView};
 
 use super::digest::{Check, Fault};
 use super::outbox::Outbox;
-use super::output::Output;
+use super::output::{Lifted, Output};
 use super::transactions::TimerTable;
 use super::world::World;
 use crate::audit::{Record, SecurityClass};
@@ -251,18 +251,22 @@ impl Guard {
         }
     }
 
-    /// Ends bans and forgives what led to them: of one source, or all; how many there were.
-    pub(crate) fn lift(&mut self, out: &mut Outbox, whom: Option<IpAddr>) -> usize {
+    /// Ends bans and forgives what led to them: of one source, or all; and tells what there was.
+    pub(crate) fn lift(&mut self, w: &World, out: &mut Outbox, whom: Option<IpAddr>) {
         let source = whom.map(Source::of);
         let ends = self.ends.iter().filter(|(_, s)| source.is_none_or(|one| one == *s));
         let lifted: Vec<Source> = ends.map(|(_, s)| *s).collect();
         for one in &lifted {
             self.end(out, *one, "was lifted");
         }
+        let now = w.now().mono;
+        let is_suspect = |one: &Source| self.sources.get(one).is_some_and(|s| s.is_suspect(now));
+        let suspect = source.filter(is_suspect);
         if let Some(one) = source.filter(|one| self.sources.get(one).is_some()) {
             self.sources.change(&one, Suspect::forgive);
         }
-        lifted.len()
+        let forgiven = if lifted.is_empty() { usize::from(suspect.is_some()) } else { 0 };
+        out.emit(Output::Lifted(Lifted { bans: lifted.len(), forgiven }));
     }
 
     /// Takes the configuration in force: who may not be banned by it is not.

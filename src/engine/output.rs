@@ -33,6 +33,8 @@ pub enum Output {
     Store(Entry),
     /// Keep it no longer.
     Forget(Key),
+    /// Who was banned or suspect is forgiven: the answer to [`super::Input::LiftBans`].
+    Lifted(Lifted),
     /// The session table for readers (page, metrics): a call appeared or changed.
     CallChanged(CallView),
     /// … and is gone.
@@ -50,6 +52,15 @@ pub enum Output {
     },
     /// Nothing to do before this time (`None`: only on input). Ends every drain.
     Timeout(Option<Mono>),
+}
+
+/// What the lifting of bans came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lifted {
+    /// Bans that ended.
+    pub bans: usize,
+    /// Sources that were not banned, but had points or a pause.
+    pub forgiven: usize,
 }
 
 /// One measured value.

@@ -2,6 +2,7 @@
 
 use super::{Peer, Shared, answer, refused, told};
 use crate::daemon::Ask;
+use crate::engine::Lifted;
 use axum::extract::connect_info::ConnectInfo;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -28,6 +29,8 @@ pub(super) async fn lift(
             Err(_) => return refused(StatusCode::NOT_FOUND, "name an address, or all"),
         },
     };
-    let show = |lifted: usize| answer(StatusCode::OK, &json!({ "lifted": lifted }));
+    let show = |Lifted { bans, forgiven }| {
+        answer(StatusCode::OK, &json!({ "lifted": bans, "forgiven": forgiven }))
+    };
     told(&shared, |told| Ask::LiftBans { whom, by: peer.name(), told }, show).await
 }

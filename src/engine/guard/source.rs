@@ -132,6 +132,11 @@ impl Suspect {
         self.score.now(now) / MILLI
     }
 
+    /// There is something to forgive.
+    pub(super) fn is_suspect(&self, now: Mono) -> bool {
+        self.points(now) > 0 || self.pause.failures() > 0 && !self.pause.is_forgotten(now)
+    }
+
     pub(super) fn last(&self) -> Option<Signal> {
         self.last
     }
