@@ -57,6 +57,7 @@ mod registration;
 mod reinvite;
 mod reload;
 mod renegotiation;
+mod repeated_answers;
 mod restart;
 mod retransmission;
 mod service_route;

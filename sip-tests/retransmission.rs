@@ -50,6 +50,7 @@ fn an_unanswered_invite_is_repeated_by_timer_a_until_the_first_answer() {
 fn a_refusal_is_repeated_until_its_ack_and_then_absorbed() {
     let mut lab = Lab::edge();
     let (phone, pbx) = parties(&lab);
+    lab.register(&phone, 600);
     let a = lab.call(&phone, "200", 4000);
     lab.expect(phone.at, "100");
     let invite = lab.expect(pbx.at, "INVITE");

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// A transaction at somebody's end: whom the answer goes to, branch, CSeq.
+/// A transaction at somebody's end: whom the answer goes to, branch, CSeq and Call-ID.
 type Transaction = (SocketAddr, String, String);
 
 /// A request that waits for its final answer: Call-ID, branch, CSeq.
@@ -114,9 +114,11 @@ impl Checks {
         if msg.status() < 200 {
             return;
         }
-        let at = (msg.flow.peer, msg.branch().to_owned(), msg.header("CSeq").to_owned());
         // A refusal of the unreadable may have nothing to echo.
-        let to = msg.all("To").first().copied().unwrap_or_default();
+        let first = |name| msg.all(name).first().copied().unwrap_or_default();
+        let which = format!("{} {}", first("CSeq"), first("Call-ID"));
+        let at = (msg.flow.peer, msg.branch().to_owned(), which);
+        let to = first("To");
         let tag = message::param(to, "tag").unwrap_or_default().to_owned();
         let finals = self.finals.entry(at).or_default();
         finals.insert((msg.status(), tag));

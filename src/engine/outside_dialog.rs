@@ -50,10 +50,13 @@ impl Engine {
         let (w, out) = (&self.world, &mut self.out);
         match (incoming.method(), known) {
             (Method::Ack, Some(id)) if self.transactions.was_refused(id) => {
-                self.transactions.repeat(w, out, id, Event::Ack);
+                self.transactions.repeat(w, out, id, (Event::Ack, incoming.octets));
             }
             (Method::Ack, _) => self.receive_ack(&incoming),
-            (_, Some(id)) => self.transactions.repeat(w, out, id, Event::Retransmission),
+            (_, Some(id)) => {
+                let again = (Event::Retransmission, incoming.octets);
+                self.transactions.repeat(w, out, id, again);
+            }
             (Method::Cancel, None) => self.receive_cancel(&incoming),
             (_, None) => self.begin(incoming),
         }

@@ -10,8 +10,8 @@ const BETWEEN: char = '\n';
 /// Longer keys are kept as their hash, so that a table's entries stay small whatever is sent.
 const LONGEST: usize = 192;
 
-/// Server side: branch + sent-by + method (ACK counts as INVITE), or for RFC 2543 requests the
-/// fields of §17.2.3's second list. CANCEL has its own transaction.
+/// Server side: branch, sent-by, method (ACK counts as INVITE), Call-ID and CSeq number, or for RFC
+/// 2543 requests the fields of §17.2.3's second list. CANCEL has its own transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ServerKey(pub String);
 
@@ -33,18 +33,21 @@ impl ServerKey {
 
     fn with(request: &Message, via: &Via, method: &str) -> Self {
         if is_unique(via.branch()) {
-            Self::by_branch(via, method)
+            Self::by_branch(request, via, method)
         } else {
             Self::by_fields(request, &via.to_string(), method)
         }
     }
 
     /// "1. the branch parameter in the request is the same …, 2. the sent-by value in the top Via
-    /// …, and 3. the method of the request matches …, except for ACK".
-    fn by_branch(via: &Via, method: &str) -> Self {
+    /// …, and 3. the method of the request matches …, except for ACK". Call-ID and CSeq number are
+    /// the same in whatever comes again, in an ACK and in a CANCEL; who gave the branch to another
+    /// request is not answered with the first one's answer.
+    fn by_branch(request: &Message, via: &Via, method: &str) -> Self {
         let host = via.host.to_ascii_lowercase();
         let port = via.port.unwrap_or(5060).to_string();
-        Self(join(&[via.branch().unwrap_or_default(), &host, &port, method]))
+        let (branch, seq) = (via.branch().unwrap_or_default(), request.cseq().seq.to_string());
+        Self(join(&[branch, &host, &port, method, request.call_id(), &seq]))
     }
 
     /// Request-URI, tags, Call-ID, CSeq number and top Via. The To tag of an INVITE is left out:

@@ -10,6 +10,7 @@ use crate::engine::ids::{PassId, ServerId};
 use crate::engine::outbox::Outbox;
 use crate::engine::world::World;
 use crate::ground::{ConnId, Flow, Side};
+use crate::policy::quota::Holder;
 use crate::wire::sip::{Message, Method};
 use bytes::Bytes;
 use std::fmt;
@@ -51,6 +52,27 @@ pub(crate) struct Server {
     side: Side,
     /// Status of the last answer.
     status: u16,
+    purse: Option<Purse>,
+}
+
+/// What may be sent to who has proved nothing by datagrams: his address can be forged.
+#[derive(Debug)]
+struct Purse {
+    /// Octets of the request, as often as it came, and of its ACK.
+    came: usize,
+    /// Octets of the final answer and of repetitions.
+    sent: usize,
+}
+
+impl Purse {
+    /// Whether so many may be sent again: at most 1.5 times what came.
+    fn spend(&mut self, octets: usize) -> bool {
+        let fits = (self.sent + octets).saturating_mul(2) <= self.came.saturating_mul(3);
+        if fits {
+            self.sent += octets;
+        }
+        fits
+    }
 }
 
 impl fmt::Display for Server {
@@ -134,6 +156,9 @@ impl Transactions {
             let (m, a) = PlainServer::new(timing);
             (Machine::Plain(m), a)
         };
+        let unproved = matches!(seat.holder, Holder::Unproved(_) | Holder::Emergency(_));
+        let purse = Purse { came: i.octets, sent: 0 };
+        let purse = (unproved && !i.reply.transport.is_reliable()).then_some(purse);
         self.seats.enter(id, seat);
         self.server_keys.insert(i.key.clone(), id);
         self.riders.board(i.reply.conn, Rider::Server(id));
@@ -150,6 +175,7 @@ impl Transactions {
                 pass: None,
                 side: i.side,
                 status: 0,
+                purse,
             },
         );
         self.run_server(w, out, id, actions, None);
@@ -186,12 +212,20 @@ impl Transactions {
         self.respond(w, out, id, answer);
     }
 
-    /// The same request again, or the ACK to a refusal.
-    pub(crate) fn repeat(&mut self, w: &World, out: &mut Outbox, id: ServerId, event: Event) {
-        if event == Event::Retransmission
-            && let Some(t) = self.servers.get(&id)
-        {
-            out.stats_mut().retransmissions[t.side.index()][0] += 1;
+    /// The same request again, or the ACK to a refusal; so many octets came.
+    pub(crate) fn repeat(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        id: ServerId,
+        (event, octets): (Event, usize),
+    ) {
+        if let Some(t) = self.servers.get_mut(&id) {
+            let again = event == Event::Retransmission;
+            out.stats_mut().retransmissions[t.side.index()][0] += u64::from(again);
+            if let Some(purse) = &mut t.purse {
+                purse.came = purse.came.saturating_add(octets);
+            }
         }
         self.server_event(w, out, id, event);
     }
@@ -216,11 +250,19 @@ impl Transactions {
                 Action::Send => {
                     if let Some(bytes) = &response {
                         t.last = bytes.clone();
+                        if let Some(purse) = t.purse.as_mut().filter(|_| t.status >= 200) {
+                            purse.sent += bytes.len();
+                        }
                         out.transmit(t.reply, bytes.clone());
                     }
                 }
                 Action::Resend if t.last.is_empty() => {}
-                Action::Resend => out.transmit(t.reply, t.last.clone()),
+                Action::Resend => {
+                    let octets = t.last.len();
+                    if t.purse.as_mut().is_none_or(|purse| purse.spend(octets)) {
+                        out.transmit(t.reply, t.last.clone());
+                    }
+                }
                 Action::Set(timer, after) => {
                     self.timers.set(Due::Server(id, timer), w.now().mono + after);
                 }
