@@ -152,6 +152,70 @@ fn a_deny_reads_a_number_in_every_form() {
     assert_eq!(said(&mut lab, &phone, "sip:1900@pbx.example.com").1, "default:phones");
 }
 
+/// Numbers among signs, words, letters and codes; each goes to who dials it where no rule reads it.
+const AMONG: [&str; 22] = [
+    "101&001900555",
+    "101|001900555",
+    "101%2C001900555",
+    "101/001900555",
+    "SIP%2Ftrunk%2F001900555",
+    "Local%2F001900555%40x",
+    "x001900555",
+    "T+1900555",
+    "ext.001900555",
+    "tel%3A+1900555",
+    "tel:+1900555",
+    "sip%3A001900555%40pbx.example.com",
+    "%22+1900555%22",
+    "*1001900555",
+    "*1470001900555",
+    "*%32001900555",
+    "101*001900555%23",
+    "900555;phone-context=1",
+    "+1w00555",
+    "100:+1900555",
+    "+1;x=900;900",
+    "102;postd=p001900555",
+];
+
+#[test]
+fn a_deny_reads_numbers_among_signs_and_words_and_names_pass() {
+    let mut lab = lab(PREMIUM);
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    lab.register(&phone, 600);
+    for user in AMONG {
+        let uri = format!("sip:{user}@pbx.example.com");
+        assert_eq!(said(&mut lab, &phone, &uri), (603, "no premium".to_owned()), "{uri}");
+    }
+    for user in [
+        "alice",
+        "sales-2",
+        "conf:12",
+        "*72%23",
+        "*720301234567",
+        "j.smith",
+        "101&102",
+        "alice1900",
+        "gr=aB3/x9+Zk==/0QwErTy:7uI9oP2",
+        "a3f81c92-7b1d-4e0a-9c55-0d1e2f3a4b5c",
+        "+1800FLOWERS",
+        "102;isub=9;postd=p1",
+        "conf%2F12%40x",
+    ] {
+        let uri = format!("sip:{user}@pbx.example.com");
+        assert_eq!(got(&mut lab, &phone, &uri).uri(), uri);
+    }
+    let many = format!("sip:{}@pbx.example.com", "1/2&3|".repeat(30));
+    assert_eq!(said(&mut lab, &phone, &many).0, 400, "more than are read");
+    let mut open = self::lab("");
+    let phone = open.phone("101", "10.17.0.21:5060");
+    open.register(&phone, 600);
+    for uri in AMONG.map(|user| format!("sip:{user}@pbx.example.com")).into_iter().chain([many]) {
+        assert_eq!(got(&mut open, &phone, &uri).uri(), uri, "no rule reads it");
+    }
+    open.end();
+}
+
 #[test]
 fn an_allow_reads_what_the_number_means() {
     let rules = "[[rule]]\nname = \"house\"\nside = \"inside\"\nnumber = [\"10*\"]\nallow = {}\n\
@@ -188,6 +252,8 @@ fn nothing_leads_an_emergency_call_elsewhere() {
         "sip:112;r%6E=+1900555@pbx.example.com",
         "sip:112@pbx.example.com;r%6e=+1900555",
         "sip:112;phone%2Dcontext=+1900@pbx.example.com",
+        "sip:112;phone-context=1900@pbx.example.com",
+        "sip:112:+1900555@pbx.example.com",
         "tel:112;r%6e=+1900555",
     ] {
         assert_eq!(said(&mut lab, &nobody, uri), (403, "default:deny".to_owned()), "{uri}");

@@ -32,7 +32,13 @@ struct Parts<'a> {
     whole: &'a str,
     /// As written, without parameters.
     number: &'a str,
-    /// `phone-context` (RFC 3966 §5.1.5) and `rn` (RFC 4694), each with `rn-context`: decoded.
+    /// Decoded; some readers find it where others see one user part.
+    password: Option<String>,
+    /// Decoded, with all parameters that stand in the number but those three.
+    everything: String,
+    /// It says itself that it is one (tel, or `user=phone`), so that letters are keys.
+    is_number: bool,
+    /// `phone-context` (RFC 3966 §5.1.5) and `rn` (RFC 4694) with its `rn-context`: decoded.
     contexts: Vec<String>,
     routing: Vec<String>,
     routing_contexts: Vec<String>,
@@ -45,7 +51,12 @@ impl<'a> Parts<'a> {
     fn read(uri: &'a Uri) -> Self {
         let whole = uri.user.as_deref().unwrap_or_default();
         let (number, params) = whole.split_once(';').unwrap_or((whole, ""));
+        let is_tel = uri.scheme == Scheme::Tel;
         let decoded = unescape(whole);
+        let tail = if is_tel { uri.params.to_string() } else { String::new() };
+        let is_other = |p: &&str| !leads(p.split('=').next().unwrap_or_default());
+        let everything = unescape(&format!("{whole}{tail}"));
+        let everything = everything.split(';').filter(is_other).collect::<Vec<_>>().join(";");
         let early = decoded.split_once(';').map_or("", |(_, params)| params);
         let pair = |(n, v): (&str, &str)| (unescape(n), unescape(v));
         let within = [params, early].into_iter().flat_map(|p| p.split(';'));
@@ -62,6 +73,9 @@ impl<'a> Parts<'a> {
         Self {
             whole,
             number,
+            password: uri.password.as_deref().map(unescape),
+            everything,
+            is_number: is_tel || named("user").iter().any(|v| v.eq_ignore_ascii_case("phone")),
             contexts: named("phone-context"),
             routing: named("rn"),
             routing_contexts: named("rn-context"),
@@ -73,11 +87,35 @@ impl<'a> Parts<'a> {
 /// more cannot be judged.
 const VALUES: usize = 4;
 
+/// Parameters that make another number of one.
+const LEADING: [&str; 3] = ["phone-context", "rn", "rn-context"];
+
+fn leads(name: &str) -> bool {
+    LEADING.iter().any(|known| name.trim().eq_ignore_ascii_case(known))
+}
+
 /// Whether a context makes a subscriber's number of what is put behind it. A country alone does
 /// not: `tel:911;phone-context=+1` is how an emergency number is written in full.
-fn leads_away(context: &str) -> bool {
-    let country = digits(context).is_some_and(|d| d.len() <= plan::COUNTRY);
-    context.trim_start().starts_with('+') && !country
+fn leads_away(context: &str, plan: &Plan<'_>) -> bool {
+    let Some(digits) = plan::context(context) else {
+        return context.trim_start().starts_with('+');
+    };
+    let prefixes = plan.international.iter().map(String::as_str).chain(["+"]);
+    let rests = prefixes.filter_map(|prefix| digits.strip_prefix(prefix));
+    rests.map(str::len).min().unwrap_or(digits.len()) >= plan::COUNTRY
+}
+
+/// A user part that can be read in one way only: no sign, no escape, no parameter, and a URI
+/// without a password or a parameter that would make another number of it.
+fn plain_digits(uri: &Uri) -> Option<&str> {
+    let user = uri.user.as_deref()?;
+    let digits = user.strip_prefix('+').filter(|n| !n.starts_with('0')).unwrap_or(user);
+    let plain = digits.bytes().all(|b| b.is_ascii_digit()) && user.len() <= plan::LONGEST;
+    let names = uri.params.0.iter().map(|(name, _)| name);
+    let alone =
+        uri.password.is_none() && !names.clone().any(|name| name.contains('%') || leads(name));
+    let tel_alone = uri.scheme != Scheme::Tel || names.len() == 0;
+    (plain && alone && tel_alone && !digits.is_empty()).then_some(user)
 }
 
 impl Number {
@@ -87,24 +125,44 @@ impl Number {
         if let Scheme::Other(_) = uri.scheme {
             return Self { emergency: uri.is_emergency_service(), ..Self::plain(&uri.to_string()) };
         }
+        match plain_digits(uri) {
+            Some(number) => {
+                let (forms, dialled) = Forms::of_digits(number, plan);
+                Self::dialled(number, forms, dialled, plan)
+            }
+            None => Self::of_anything(uri, plan),
+        }
+    }
+
+    /// A user part of whatever characters.
+    fn of_anything(uri: &Uri, plan: &Plan<'_>) -> Self {
         let parts = Parts::read(uri);
         let decoded = unescape(parts.number);
         let mut forms = Forms::of(&parts, &decoded, plan);
         let few = [&parts.contexts, &parts.routing, &parts.routing_contexts];
         let clear =
             !is_strange(parts.whole) && few.iter().all(|v| v.len() <= VALUES) && forms.are_all();
-        let diverted = parts.contexts.iter().any(|c| leads_away(c)) || !parts.routing.is_empty();
-        let Some(dialled) = digits(&decoded) else {
+        let Some(number) = digits(&decoded) else {
             // Of a name the parameters are a part (RFC 3261 §19.1.3: `alice;day=tuesday`).
             forms.add(&unescape(parts.whole));
             return Self { clear, ..Self::with(forms, None) };
         };
-        let Dialled { steps, sent } = plan.dial(&dialled);
+        let diverted = parts.contexts.iter().any(|c| leads_away(c, plan))
+            || !parts.routing.is_empty()
+            || parts.password.is_some();
+        let dialled = plan.dial(&number);
+        let number = Self::dialled(&number, forms, dialled, plan);
+        Self { clear, emergency: number.emergency && !diverted, ..number }
+    }
+
+    /// Digits, and what the plan makes of them.
+    fn dialled(number: &str, mut forms: Forms, dialled: Dialled, plan: &Plan<'_>) -> Self {
+        let Dialled { steps, sent } = dialled;
         steps.iter().for_each(|s| forms.add(s));
-        let result = steps.last().map_or(dialled.as_str(), String::as_str);
-        let emergency = !diverted && plan.emergency.iter().any(|e| e == result);
-        let rewritten = sent.filter(|s| *s != dialled).map(Into::into);
-        Self { clear, emergency, ..Self::with(forms, rewritten) }
+        let result = steps.last().map_or(number, String::as_str);
+        let emergency = plan.emergency.iter().any(|e| e == result);
+        let rewritten = sent.filter(|s| *s != number).map(Into::into);
+        Self { emergency, ..Self::with(forms, rewritten) }
     }
 
     fn with(forms: Forms, rewritten: Option<Box<str>>) -> Self {

@@ -1,6 +1,7 @@
 //! The site's dial plan: from digits as dialled, step by step, to the number that is meant.
 
 use crate::config::Config;
+use std::net::IpAddr;
 
 /// Digits from which on an international prefix means such a call and the national one is read.
 pub(super) const FULL: usize = 7;
@@ -95,9 +96,34 @@ impl Plan<'_> {
         plain.then(|| format!("+{rest}"))
     }
 
+    /// A number that no plan has, as a switch may read it: none of another country begins with 0
+    /// (E.164), so that its plus is a prefix; and what follows the site's own country as a way
+    /// abroad leads there.
+    pub(super) fn misread(&self, number: &str) -> Vec<String> {
+        let Some(rest) = number.strip_prefix('+') else { return Vec::new() };
+        let mut all = Vec::new();
+        if rest.starts_with('0') {
+            all.extend(self.international.iter().map(|prefix| format!("{prefix}{rest}")));
+        }
+        let of_ours = self.country.and_then(|country| number.strip_prefix(country));
+        all.extend(of_ours.filter(|n| self.leads_abroad(n)).map(str::to_owned));
+        all
+    }
+
+    /// Whether a text is a number of another place, written in full, outside line and all.
+    pub(super) fn leads_abroad(&self, text: &str) -> bool {
+        let inner = self.outside_line.and_then(|line| text.strip_prefix(line));
+        [Some(text), inner].into_iter().flatten().any(|t| self.international(t).is_some())
+    }
+
     fn is_emergency(&self, digits: &str) -> bool {
         self.emergency.iter().any(|e| e == digits)
     }
+}
+
+/// A context that says where a number belongs (RFC 3966 §5.1.5); `None`: a host.
+pub(super) fn context(text: &str) -> Option<String> {
+    digits(text).filter(|_| text.parse::<IpAddr>().is_err())
 }
 
 /// A number without visual separators (RFC 3966 §5.1.1, and blanks); `None`: no number.

@@ -123,7 +123,7 @@ fn a_number_has_every_form_that_a_reader_may_take_it_for() {
         ("+49(0)190055", &["+490190055", "+49190055"]),
         ("+49%20(0)%20190-055", &["+49190055"]),
         ("9(0)190055", &["9190055", "190055"]),
-        // Letters that no dialler sends; one that begins with a letter is a name.
+        // Letters that no dialler sends.
         ("1p900w555", &["1900555"]),
         ("1/9_0~0!555", &["1900555"]),
         ("rn=1;rn=001900555", &["001900555", "+1900555"]),
@@ -135,6 +135,9 @@ fn a_number_has_every_form_that_a_reader_may_take_it_for() {
         ("%2331%23+1900555", &["+1900555"]),
         ("*67+1900555", &["+1900555"]),
         ("*1211900555", &["1900555"]),
+        ("*1001900555", &["+1900555"]),
+        ("*1470001900555", &["+1900555"]),
+        ("101*001900555%23", &["101", "001900555", "+1900555"]),
     ] {
         let number = Number::called(&uri(given), &site(&known));
         for form in forms {
@@ -153,6 +156,195 @@ fn a_number_has_every_form_that_a_reader_may_take_it_for() {
     assert!(name.forms().all(|f| f != "jsmith"), "another user");
 }
 
+/// Each is read as one number, whatever stands about it.
+#[test]
+fn a_number_is_read_among_signs_and_words() {
+    let known = emergency();
+    for around in [
+        // Several destinations, a technology, an argument, a host, a quotation.
+        "101&{}",
+        "{}&101",
+        "101|{}",
+        "101,{}",
+        "101/{}",
+        "101%26{}",
+        "101%7C{}",
+        "101%2C{}",
+        "101%2F{}",
+        "101%3A{}",
+        "101:{}",
+        "101%3B{}",
+        "101%40{}",
+        "101=%22{}%22",
+        "101&'{}'",
+        "SIP%2F{}",
+        "SIP/trunk9/{}",
+        "101&SIP/trunk9/{},30",
+        "Local/{}%40x&101",
+        "%22{}%22",
+        "tel:{}",
+        "tel%3A{}",
+        "sip%3A{}%40pbx.example",
+        "user%40{}",
+        "%7B9%7D{}",
+        "%5B9%5D{}",
+        "101%20{}",
+        "101-{}",
+        "101?{}",
+        "a%5C{}",
+        "101%5E{}",
+        // Letters and words.
+        "x{}",
+        "t{}",
+        "T{}",
+        "ext.{}",
+        "a-{}",
+        "%20x%20{}",
+        "trunk{}",
+        "101x{}",
+        "101ext{}",
+        "J%C3%BCrgen{}",
+        "9;x={}",
+    ] {
+        for number in ["001900555", "9001900555", "+1900555"] {
+            let text = around.replace("{}", number);
+            let number = Number::called(&uri(&format!("sip:{text}@pbx.example")), &site(&known));
+            assert!(number.forms().any(|f| f == "+1900555"), "{text}: {number:?}");
+            assert!(number.is_clear(), "{text}: {number:?}");
+        }
+    }
+}
+
+#[test]
+fn digits_are_read_however_they_are_parted() {
+    let known = emergency();
+    for (given, form) in [
+        ("1&118", "118"),
+        ("sip:x1190055@pbx.example", "1190055"),
+        ("a1b9c0d0e5f5", "190055"),
+        ("sip:101&1/900/555&102@pbx.example", "1900555"),
+        ("tel:+1;x=900;900", "+1900900"),
+        ("sip:+1;x=900;900@pbx.example", "+1900900"),
+        ("tel:+1;ext=900555", "+1900555"),
+        ("sip:102;postd=pp001900555@pbx.example", "+1900555"),
+        // A context that is no host, with no plus or with a prefix.
+        ("sip:900555;phone-context=1@pbx.example", "+1900555"),
+        ("sip:900555;phone-context=1@pbx.example", "1900555"),
+        ("sip:900555;phone-context=001@pbx.example", "+1900555"),
+        ("tel:555;phone-context=1-900", "+1900555"),
+        // Letters of a keypad.
+        ("+1WJJ555", "+1955555"),
+        ("+1w00555", "+1900555"),
+        ("001-900-jkl", "+1900555"),
+        ("sip:101&+1w00555@pbx.example", "+1900555"),
+        ("sip:WJJ555;phone-context=+1@pbx.example", "+1955555"),
+        ("sip:w00555;phone-context=+1@pbx.example", "+100555"),
+        ("sip:FLOWERS@pbx.example;user=phone", "3569377"),
+        ("tel:FLOWERS", "3569377"),
+        // No number of another country begins with 0, none of this one with its way abroad.
+        ("sip:+00-1900555@pbx.example", "+1900555"),
+        ("+49001900555", "+1900555"),
+        ("00490019005550", "+19005550"),
+    ] {
+        let number = Number::called(&uri(given), &site(&known));
+        assert!(number.forms().any(|f| f == form), "{given}: {form} of {number:?}");
+        assert!(number.is_clear(), "{given}");
+    }
+}
+
+#[test]
+fn a_name_is_no_number() {
+    assert_eq!(Uri::parse(b"sip:001900555"), None, "no number stands for a host");
+    let known = emergency();
+    let is_number = |f: &str| f.bytes().all(|b| b.is_ascii_digit() || b"+*#".contains(&b));
+    for name in [
+        "sip:alice@pbx.example",
+        "sip:sales-2@pbx.example",
+        "sip:room-1201@pbx.example",
+        "sip:alice1900@pbx.example",
+        "sip:j.smith@pbx.example",
+        "sip:FLOWERS@pbx.example",
+        "sip:alice;day=tuesday@pbx.example",
+        "sip:alice;phone-context=pbx.example@pbx.example",
+        "sip:pbx.example",
+        "sip:10.17.0.1",
+        "sip:10.17.0.1:5060;lr",
+        "sip:[2001:db8::1]",
+        "urn:service:sos",
+    ] {
+        let number = Number::called(&uri(name), &site(&known));
+        let read: Vec<&str> = number.forms().filter(|f| is_number(f)).collect();
+        assert!(read.is_empty() && number.is_clear(), "{name}: {number:?}");
+    }
+    // What may stand for a number in a name is no more than that.
+    for (given, forms) in [
+        ("sip:conf:12@pbx.example", &["12"][..]),
+        ("conf%3A12", &["12"]),
+        ("7042;phone-context=10.17.0.1", &["7042"]),
+        ("102;isub=9", &["102", "1029"]),
+        ("alice12345", &["12345"]),
+    ] {
+        let given =
+            if given.contains("sip:") { given.to_owned() } else { format!("sip:{given}@h") };
+        let number = Number::called(&uri(&given), &NONE);
+        let mut read: Vec<&str> = number.forms().filter(|f| is_number(f)).collect();
+        read.sort_unstable();
+        assert_eq!(read, forms, "{given}");
+    }
+}
+
+#[test]
+fn the_short_way_for_plain_digits_reads_the_same() {
+    let known = emergency();
+    let american = ["00", "011", "0"].map(str::to_owned);
+    let other = Plan { international: &american, country: Some("+1"), ..site(&known) };
+    for digits in ["102", "112", "9112", "0301234567", "+4930", "9001900555", "0", "9", "+1", "99"]
+    {
+        for plan in [*NONE, site(&known), other] {
+            same_both_ways(digits, &plan);
+        }
+    }
+}
+
+/// The same number, read as plain digits and as anything.
+fn same_both_ways(digits: &str, plan: &Plan<'_>) {
+    let uri = uri(&format!("sip:{digits}@pbx.example"));
+    let [short, long] = [Number::called(&uri, plan), Number::of_anything(&uri, plan)];
+    let sorted = |n: &Number| {
+        let mut all: Vec<String> = n.forms().map(str::to_owned).collect();
+        all.sort_unstable();
+        all
+    };
+    assert_eq!(sorted(&short), sorted(&long), "{digits}");
+    let told = |n: &Number| {
+        let sent = n.rewritten().map(str::to_owned);
+        (n.result().to_owned(), sent, n.is_clear(), n.is_emergency())
+    };
+    assert_eq!(told(&short), told(&long), "{digits}");
+}
+
+#[test]
+fn a_name_made_to_have_too_many_numbers_cannot_be_judged() {
+    for (user, clear) in [
+        ("1/".repeat(60), false),
+        ("12345x".repeat(60), false),
+        ("1&2,3/4|5".to_owned(), true),
+        ("x/".repeat(400), true),
+        ("ab1/".repeat(100), true),
+        (format!("x{}", "9".repeat(400)), true),
+        // As a server names its own.
+        ("a3f81c92-7b1d-4e0a-9c55-0d1e2f3a4b5c".to_owned(), true),
+        ("gr=aB3/x9+Zk==/0QwErTy:7uI9oP2/LkJ".to_owned(), true),
+    ] {
+        let number = Number::called(&uri(&format!("sip:{user}@h")), &NONE);
+        assert_eq!(number.is_clear(), clear, "{user}: {}", number.forms().count());
+    }
+    let site_ = site(&[]);
+    let padded = format!("x9001900555{}", "0".repeat(300));
+    let number = Number::called(&uri(&format!("sip:{padded}@h")), &site_);
+    assert!(number.forms().any(|f| f.starts_with("+1900555")), "more than a plan reads");
+}
+
 #[test]
 fn an_emergency_number_is_one_only_where_nothing_leads_elsewhere() {
     let known = emergency();
@@ -166,10 +358,17 @@ fn an_emergency_number_is_one_only_where_nothing_leads_elsewhere() {
         ("tel:911;phone-context=ims.example", true),
         ("tel:911;phone-context=+1", true),
         ("112;phone-context=%2B49", true),
+        ("112;phone-context=49", true),
+        ("112;phone-context=0049", true),
+        ("112;phone-context=10.17.0.1", true),
         ("urn:service:sos", true),
         ("URN:Service:SOS.police", true),
         ("112;phone-context=+1900555", false),
         ("112;phone-context=%2b1900", false),
+        ("112;phone-context=1900", false),
+        ("112;phone-context=001-900", false),
+        ("sip:112:+1900555@h", false),
+        ("112&+1900555", false),
         ("112;phone-context=+49;phone-context=+1900", false),
         ("112;phone-context=+4x", false),
         ("112;rn=+19005550100", false),
@@ -250,12 +449,19 @@ fn a_number_made_to_have_too_many_forms_cannot_be_judged() {
     for user in [format!("{long}1"), format!("{long}/1"), format!("*{}1", "1*".repeat(200))] {
         let number = Number::called(&uri(&user), &NONE);
         assert!(!number.is_clear(), "{user}");
-        assert!(number.forms().count() <= 96);
+        assert!(number.forms().count() <= 128);
     }
     assert!(Number::called(&uri(&"a".repeat(400)), &NONE).is_clear(), "a name");
 }
 
 proptest! {
+    #[test]
+    fn digits_mean_the_same_both_ways(digits in "(\\+[1-9])?[0-9]{1,20}") {
+        let known = emergency();
+        same_both_ways(&digits, &site(&known));
+        same_both_ways(&digits, &NONE);
+    }
+
     #[test]
     fn what_was_judged_is_judged_the_same(user in "([0-9*#+.()-]|%[2-7][0-9A-F]|[a-z]){1,16}(;[a-z-]{1,4}=[+0-9]{1,5})?") {
         let uri = Uri::parse(format!("sip:{user}@h").as_bytes()).unwrap();
@@ -286,8 +492,8 @@ proptest! {
     fn no_input_panics(user in "\\PC{0,40}", line in "[0-9*]{0,2}", country in "\\+?[0-9]{0,3}") {
         let plan = Plan { outside_line: Some(&line), national_prefix: Some(&line), country: Some(&country), emergency: &[], international: std::slice::from_ref(&line) };
         let number = Number::called(&Uri::sip(Some(&user), "h", None), &plan);
-        prop_assert!(number.forms().count() <= 96);
-        prop_assert!(number.forms().all(|f| f.len() <= 3 * user.len() + 3));
+        prop_assert!(number.forms().count() <= 128);
+        prop_assert!(number.forms().all(|f| f.len() <= 3 * user.len() + 8));
         let _ = Number::plain(&user);
     }
 }
