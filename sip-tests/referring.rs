@@ -49,7 +49,7 @@ fn called(lab: &mut Lab, pbx: &Ua, phone: &Ua, sealed: &str) -> (Leg, Leg) {
 }
 
 /// What a denied number may look like in a Refer-To.
-const DENIED: [&str; 9] = [
+const DENIED: [&str; 12] = [
     "<sip:+1900555@pbx.example.com>",
     "<sip:001900555@pbx.example.com;user=phone>",
     "<sip:%2B1900-555@far.example>",
@@ -59,6 +59,9 @@ const DENIED: [&str; 9] = [
     "<sip:+1900555@pbx.example.com?Replaces=a%40b%3Bto-tag%3D1%3Bfrom-tag%3D2>",
     "<sip:+1900555@pbx.example.com;method=REGISTER>",
     "<sip:+1900555@pbx.example.com;m%65thod=bye>",
+    "<pres:001900555@pbx.example.com>",
+    "<IM:+1-900-555@pbx.example.com?Subject=x>",
+    "<sip:300&001900555@pbx.example.com>",
 ];
 
 #[test]
@@ -111,6 +114,11 @@ fn whom_a_phone_may_call_it_may_refer_to_and_the_number_is_recorded() {
         // What the file says of dialled numbers it says of these.
         ("<sip:0301@pbx.example.com>", "<sip:301@pbx.example.com>", "301"),
         ("<sip:300@10.17.0.1;method=BYE>", "<sip:300@pbx.example.com;method=BYE>", "300"),
+        // Another host than the one that is judged.
+        ("<sip:300@far.example;maddr=203.0.113.77>", "<sip:300@far.example>", "300"),
+        ("<sip:300@far.example;MADDR=x;a=b>", "<sip:300@far.example;a=b>", "300"),
+        ("<pres:301@far.example>", "<pres:301@far.example>", "301"),
+        ("<https://far.example/call>", "<https://far.example/call>", "https://far.example/call"),
     ] {
         for leg in [None, Some(&mut a)] {
             let refer = match leg {
@@ -178,6 +186,9 @@ fn a_refer_names_one_party_that_can_be_judged() {
         &["<sip:300@pbx.example.com;method=BYE;m%65thod=INVITE>"],
         &["<sip:+%EF%BC%91900555@pbx.example.com>"],
         &["<cid:list@pbx.example.com>"],
+        &["<h323:+1900555@pbx.example.com>"],
+        &["<callto:+1900555>"],
+        &["<IM:+%EF%BC%91900555@pbx.example.com>"],
     ] {
         for leg in [None, Some(&mut a)] {
             let refer = match leg {
@@ -191,6 +202,66 @@ fn a_refer_names_one_party_that_can_be_judged() {
         }
     }
     lab.hang_up(&mut a, &b);
+    lab.end();
+}
+
+const LIST: &str = "<resource-lists><list><entry uri=\"sip:+1900555@x\"/></list></resource-lists>";
+
+#[test]
+fn a_list_of_parties_goes_nowhere_where_a_rule_reads_numbers() {
+    let listed = "application/resource-lists+xml";
+    let part = |head: &str| format!("--b\r\n{head}\r\n\r\n{LIST}\r\n--b--\r\n");
+    let mixed = "multipart/mixed;boundary=b";
+    let [typed, told, history] = [
+        part("Content-Type: Application/Resource-Lists+xml"),
+        part("Content-Type: text/xml\r\nContent-Disposition: Recipient-List;handling=optional"),
+        part(&format!("Content-Type: {listed}\r\nContent-Disposition: recipient-list-history")),
+    ];
+    let bodies = [(listed, LIST), (mixed, typed.as_str()), (mixed, &told)];
+    let (mut lab, phone, pbx, sealed) = lab(PREMIUM);
+    let (mut a, b) = lab.establish(&phone, &pbx);
+    for method in ["INVITE", "MESSAGE", "SUBSCRIBE", "INFO", "REFER"] {
+        let asked = |text: Text| match method {
+            "REFER" => text.with("Refer-To", "<sip:300@pbx.example.com>"),
+            "SUBSCRIBE" => text.with("Event", "presence"),
+            _ => text,
+        };
+        for (content_type, body) in bodies {
+            let outside = asked(phone.request(&mut lab, method, "200"));
+            let inwards = asked(pbx.request_to(&mut lab, method, &sealed));
+            for (at, request) in [(phone.at, outside), (pbx.at, inwards)] {
+                lab.send(at, request.typed(content_type, body));
+                assert_eq!(lab.take(at).last().map(|m| m.status()), Some(400), "{method}");
+            }
+            if method != "INVITE" {
+                let within = asked(a.request(&mut lab, method));
+                lab.send(phone.at, within.typed(content_type, body));
+                lab.expect(phone.at, "400");
+            }
+        }
+        let required = asked(phone.request(&mut lab, method, "200"));
+        lab.send(phone.at, required.with("Require", "x, Recipient-List-Invite"));
+        assert_eq!(lab.take(phone.at).last().map(|m| m.status()), Some(400), "{method}");
+    }
+    lab.nothing_left();
+    // What tells of a list asks for nobody.
+    let message = phone.request(&mut lab, "MESSAGE", "200").typed(mixed, &history);
+    lab.send(phone.at, message);
+    let got = lab.expect(pbx.at, "MESSAGE");
+    lab.send(pbx.at, answer(&got, 200, "t"));
+    lab.expect(phone.at, "200");
+    lab.hang_up(&mut a, &b);
+    lab.end();
+}
+
+#[test]
+fn a_list_passes_where_no_rule_reads_numbers() {
+    let (mut lab, phone, pbx, _) = lab("");
+    let message = phone.request(&mut lab, "MESSAGE", "200");
+    lab.send(phone.at, message.typed("application/resource-lists+xml", LIST));
+    let got = lab.expect(pbx.at, "MESSAGE");
+    lab.send(pbx.at, answer(&got, 200, "t"));
+    lab.expect(phone.at, "200");
     lab.end();
 }
 

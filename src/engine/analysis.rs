@@ -12,6 +12,7 @@ mod family;
 pub(crate) mod headers;
 mod hide;
 mod incoming;
+pub(crate) mod lists;
 pub(crate) mod references;
 pub(crate) mod strip;
 mod veil;

@@ -179,9 +179,9 @@ impl Engine {
             Side::Outside => proxy_client::admit(&self.world, &self.upstreams, &i),
         };
         let mut attempt = self.judged(i, sender);
-        if facts::cannot_be_judged(&self.world, &attempt) {
+        if let Some(phrase) = facts::cannot_be_judged(&self.world, &attempt) {
             self.out.count_rejected(attempt.incoming.side, RejectReason::Malformed);
-            self.refuse_known(&attempt, &Answer::new(400, "Broken Request-URI"));
+            self.refuse_known(&attempt, &Answer::new(400, phrase));
             return None;
         }
         let mut borrowed = self.borrowed(&attempt);

@@ -2,9 +2,11 @@
 //! number is judged and recorded as if it were dialled by the party inside: by the phone that asks,
 //! or by the phone that somebody outside asks. It never says who may ask, and sends nothing.
 
+mod asked;
+
 use super::analysis::Incoming;
 use super::analysis::facts::destination;
-use super::analysis::strip::is_private;
+use super::analysis::lists::names_many;
 use super::attempt::{Attempt, count_decision, ruling};
 use super::calls::{Asker, Call, Calls, LegState, Place};
 use super::ids::ServerId;
@@ -19,32 +21,10 @@ use crate::audit::{Asked, Record};
 use crate::ground::{CallNo, Flow, Leg, Side};
 use crate::policy::number::Plan;
 use crate::policy::{Action, Facts, Number, Verdict};
-use crate::wire::sip::{Aor, Message, Method, Name, NameAddr, RejectReason, Scheme, Uri, unescape};
+use crate::wire::sip::{Aor, Message, Method, Name, NameAddr, RejectReason, Uri};
+use asked::{as_sip, harmless, is_known, methods};
 use std::net::SocketAddr;
 use std::sync::Arc;
-
-/// Headers that a referenced URI may put into the request that is made from it. The others would
-/// route it elsewhere, speak for somebody, or bring a body that nobody judged (RFC 3261 §19.1.5).
-const ASKED_FOR: [&str; 18] = [
-    "Accept",
-    "Accept-Contact",
-    "Alert-Info",
-    "Answer-Mode",
-    "Call-Info",
-    "Event",
-    "Expires",
-    "Join",
-    "Priority",
-    "Reason",
-    "Referred-By",
-    "Reject-Contact",
-    "Replaces",
-    "Require",
-    "Subject",
-    "Supported",
-    "Target-Dialog",
-    "User-to-User",
-];
 
 /// Why a REFER goes no further.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -205,8 +185,12 @@ impl<'a> Referring<'a> {
         Dialler { source: flow.peer, user, from, user_agent }
     }
 
-    /// The Refer-To of a REFER, as it may go on; no other request has one that crosses.
+    /// The Refer-To of a REFER, as it may go on; no other request has one that crosses. A list of
+    /// parties goes nowhere where a rule reads numbers.
     fn refer(&mut self, request: &mut Message, ask: &Ask, by: &Dialler) -> Result<(), Refused> {
+        if self.w.rules().judges_numbers() && names_many(request) {
+            return Err(self.broken(ask, "Number Cannot Be Judged"));
+        }
         let rows: Vec<Vec<u8>> = request.rows(&Name::ReferTo).map(<[u8]>::to_vec).collect();
         if *request.method() != Method::Refer || rows.is_empty() {
             return Ok(());
@@ -262,15 +246,16 @@ impl<'a> Referring<'a> {
         if self.calls.open_contact(w, uri, &who).is_some() {
             return Ok(());
         }
+        // It would lead to another host than the one that is judged.
+        uri.params.remove("maddr");
         let methods = methods(uri).ok_or_else(|| self.broken(ask, "Broken Method In URI"))?;
         let plan = Plan::from(self.w.config());
         let sealed = uri.user.as_deref().and_then(|u| self.phones.binding(u));
         let number = match sealed {
             Some(b) => Number::of_user(b.user(), &plan),
-            None => Number::called(uri, &plan),
+            None => Number::called(as_sip(uri).as_ref().unwrap_or(uri), &plan),
         };
-        let is_list = matches!(&uri.scheme, Scheme::Other(s) if s.eq_ignore_ascii_case("cid"));
-        if self.w.rules().judges_numbers() && (is_list || !number.is_clear()) {
+        if self.w.rules().judges_numbers() && !(is_known(&uri.scheme) && number.is_clear()) {
             return Err(self.broken(ask, "Number Cannot Be Judged"));
         }
         let verdicts: Vec<Verdict> =
@@ -351,27 +336,4 @@ fn party(call: &Call, leg: Leg, tag: &str) -> Option<Aor> {
         Leg::Caller => user_of(Some(call), &call.caller, leg),
         Leg::Callee => call.fork(tag).and_then(|f| leg_user(&f.callee)),
     }
-}
-
-/// What a referenced URI may ask for: of what is in it, without escapes in names.
-fn harmless(headers: &str) -> Option<String> {
-    let fine = |header: &&str| {
-        let (name, _) = header.split_once('=').unwrap_or((header, ""));
-        let name = Name::parse(&unescape(name));
-        let known = ASKED_FOR.iter().any(|n| n.eq_ignore_ascii_case(name.as_str()));
-        known || is_private(&name)
-    };
-    let left: Vec<&str> = headers.split('&').filter(fine).collect();
-    (!left.is_empty()).then(|| left.join("&"))
-}
-
-/// What the URI's `method` may make of the request: a call, and what it says; `None`: it says two
-/// things. Who does not read it calls.
-fn methods(uri: &Uri) -> Option<Vec<Method>> {
-    let named = uri.params.0.iter().filter(|(n, _)| unescape(n).eq_ignore_ascii_case("method"));
-    let mut named = named.map(|(_, v)| unescape(v.as_deref().unwrap_or_default()));
-    let (said, more) = (named.next(), named.next().is_some());
-    let said = said.map(|token| Method::from_token(&token));
-    let said = said.map(|m| m.in_other_case().unwrap_or(m)).filter(|m| *m != Method::Invite);
-    (!more).then(|| std::iter::once(Method::Invite).chain(said).collect())
 }

@@ -2,6 +2,7 @@
 //! message, no counter; whoever acts on a verdict counts it.
 
 use super::Incoming;
+use super::lists::names_many;
 use crate::engine::attempt::{Attempt, Parties, Route, Sender};
 use crate::engine::ids::UpstreamId;
 use crate::engine::phones::Phones;
@@ -74,9 +75,16 @@ pub(crate) fn destination(route: &Route, from: Option<UpstreamId>) -> (Target, O
     }
 }
 
-/// A number that one reader takes for another than the next does, where a rule is made for
-/// numbers. What a rule drops hears nothing of it.
-pub(crate) fn cannot_be_judged(w: &World, a: &Attempt) -> bool {
+/// Why no rule that is made for numbers can judge a request: one reader takes its number for
+/// another than the next does, or it brings a list of numbers. What a rule drops hears nothing of
+/// it.
+pub(crate) fn cannot_be_judged(w: &World, a: &Attempt) -> Option<&'static str> {
     let dropped = matches!(a.verdict.action, Action::Drop);
-    w.rules().judges_numbers() && !a.parties.to.is_clear() && !dropped
+    if dropped || !w.rules().judges_numbers() {
+        return None;
+    }
+    if !a.parties.to.is_clear() {
+        return Some("Broken Request-URI");
+    }
+    names_many(&a.incoming.message).then_some("Number Cannot Be Judged")
 }

@@ -41,6 +41,12 @@ impl Part {
         all.next().is_none() && is_optional(first)
     }
 
+    /// Its Content-Disposition as written; `None`: absent or not text.
+    #[must_use]
+    pub fn disposition(&self) -> Option<&str> {
+        self.values("content-disposition").next().and_then(|v| std::str::from_utf8(v).ok())
+    }
+
     /// Its content.
     #[must_use]
     pub fn body(&self) -> &[u8] {
