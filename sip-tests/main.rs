@@ -61,6 +61,7 @@ mod repeated_answers;
 mod restart;
 mod retransmission;
 mod service_route;
+mod shared_password;
 mod shared_pauses;
 mod simulate;
 mod small_answers;

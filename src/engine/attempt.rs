@@ -96,9 +96,11 @@ impl Attempt {
                 Route::Unknown | Route::Upstream(_) => Holder::Brought("to nobody here".to_owned()),
                 Route::Gateway => holder,
             },
-            Holder::Unproved(_) | Holder::Emergency(_) | Holder::User(_) | Holder::Brought(_) => {
-                holder
-            }
+            Holder::Unproved(_)
+            | Holder::Emergency(_)
+            | Holder::User(_)
+            | Holder::Shared(..)
+            | Holder::Brought(_) => holder,
         }
     }
 

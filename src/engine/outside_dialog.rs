@@ -18,7 +18,6 @@ use crate::audit::{Outcome, SecurityClass};
 use crate::config::Allow;
 use crate::ground::{CallNo, Flow, Side};
 use crate::policy::Action;
-use crate::policy::quota::Holder;
 use crate::wire::sip::{Message, Method, Name, RejectReason};
 
 /// The answer to a caller who writes another's number.
@@ -189,7 +188,9 @@ impl Engine {
             let proved = self.prove(&attempt.incoming)?;
             let user = own(&self.world, &proved);
             if let Some(conn) = attempt.incoming.flow.conn {
-                self.out.emit(Output::KeepConnection(conn, Holder::User(user.to_string())));
+                let from = attempt.incoming.flow.peer.ip();
+                let holder = self.world.holder(Some(&user), false, from);
+                self.out.emit(Output::KeepConnection(conn, holder));
             }
             let sender = Sender { user: Some(user), ..attempt.sender };
             attempt = self.judged(attempt.incoming, sender);

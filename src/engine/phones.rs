@@ -180,7 +180,14 @@ impl Phones {
     fn bind(&mut self, w: &World, out: &mut Outbox, binding: Binding) {
         out.emit(Output::Store(Entry::Binding(binding.stored())));
         if let Some(conn) = binding.flow.conn {
-            let holder = Holder::User(binding.aor.to_string());
+            let holder = match &binding.holder {
+                shared @ Holder::Shared(..) => shared.clone(),
+                Holder::Unproved(_)
+                | Holder::Emergency(_)
+                | Holder::User(_)
+                | Holder::Upstream
+                | Holder::Brought(_) => Holder::User(binding.aor.to_string()),
+            };
             out.emit(Output::KeepConnection(conn, holder));
         }
         let (new, contact) = (binding.flow, &binding.contact);

@@ -9,6 +9,7 @@ mod target;
 pub(crate) use net::{Net, changed_keepalives, host_text};
 pub(crate) use target::Unfit;
 
+use super::digest::Users;
 use super::ids::UpstreamId;
 use super::transactions::Timing;
 use super::{Seeds, Snapshot};
@@ -142,7 +143,14 @@ impl World {
         let proves = !self.is_registrar() || self.config().registrar.digest;
         match user.filter(|_| proves) {
             _ if upstream => Holder::Upstream,
-            Some(user) => Holder::User(user.to_string()),
+            Some(user) => match &self.snap.users {
+                Users::Shared { .. } if self.is_registrar() => {
+                    Holder::Shared(user.to_string(), Source::of(from))
+                }
+                Users::Shared { .. } | Users::Table(_) | Users::None => {
+                    Holder::User(user.to_string())
+                }
+            },
             None => Holder::Unproved(Source::of(from)),
         }
     }
@@ -155,6 +163,11 @@ impl World {
     /// The same, where a user has a cap of his own, in the file.
     pub(crate) fn shares_of_sources(&self, total: usize) -> Shares {
         Shares { per_user: usize::MAX, ..self.shares(total) }
+    }
+
+    /// The same, where an office behind one address may need all.
+    pub(crate) fn shares_of_users(&self, total: usize) -> Shares {
+        Shares { per_address: usize::MAX, ..self.shares(total) }
     }
 
     /// Whether a Request-URI from inside names this site.

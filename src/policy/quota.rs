@@ -59,6 +59,8 @@ pub struct Quota<K> {
     held: HashMap<K, Held>,
     shelf: Shelf<K>,
     users: HashMap<String, usize>,
+    /// What users of one password hold, by address.
+    addresses: HashMap<Source, usize>,
     brought: HashMap<String, usize>,
     /// What was brought and waits, by age.
     rings: BTreeSet<(u64, K)>,
@@ -76,6 +78,7 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
             held: HashMap::new(),
             shelf: Shelf::default(),
             users: HashMap::new(),
+            addresses: HashMap::new(),
             brought: HashMap::new(),
             rings: BTreeSet::new(),
             emergencies: Shelf::default(),
@@ -114,8 +117,8 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
         }
         let share = |share: usize| if urgent { share.saturating_mul(URGENT) } else { share };
         let half = self.used + weight > self.shares.total / 2;
-        if half && self.is_beyond_share(holder, urgent, weight) {
-            return Room::None(Full::User);
+        if let Some(full) = self.beyond_share(holder, urgent, weight).filter(|_| half) {
+            return Room::None(full);
         }
         let many = self.emergencies.total() + weight > self.shares.emergencies();
         if many && matches!(holder, Holder::Emergency(_)) {
@@ -134,6 +137,7 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
             Holder::Unproved(_)
             | Holder::Emergency(_)
             | Holder::User(_)
+            | Holder::Shared(..)
             | Holder::Upstream
             | Holder::Brought(_) => {
                 self.next(holder, urgent).map_or(Room::None(Full::Total), Room::Instead)
@@ -142,19 +146,25 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
     }
 
     /// With so much more somebody known would hold more than is his of a table that is half full.
-    fn is_beyond_share(&self, holder: &Holder, urgent: bool, weight: usize) -> bool {
+    fn beyond_share(&self, holder: &Holder, urgent: bool, weight: usize) -> Option<Full> {
         let times = if urgent { URGENT } else { 1 };
-        let share = self.shares.per_user.saturating_mul(times);
-        match holder {
-            Holder::User(user) => held(&self.users, user) + weight > share,
+        let per_user = self.shares.per_user.saturating_mul(times);
+        let per_address = self.shares.per_address.saturating_mul(times);
+        let is_beyond = match holder {
+            Holder::User(user) => held(&self.users, user) + weight > per_user,
+            Holder::Shared(_, at) if held(&self.addresses, at) + weight > per_address => {
+                return Some(Full::Source);
+            }
+            Holder::Shared(user, _) => held(&self.users, user) + weight > per_user,
             // Whoever floods a call may end it.
             Holder::Brought(name) if self.shares.brought == Brought::Shares => {
-                !urgent && held(&self.brought, name) + weight > share
+                !urgent && held(&self.brought, name) + weight > per_user
             }
             Holder::Unproved(_) | Holder::Emergency(_) | Holder::Upstream | Holder::Brought(_) => {
                 false
             }
-        }
+        };
+        is_beyond.then_some(Full::User)
     }
 
     /// What gives way to a claim that has room in its share: what is unproved; then, to who is
@@ -163,7 +173,9 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
         let (asks, urgent) = match holder {
             Holder::Unproved(source) => (Some(*source), false),
             Holder::Emergency(_) => (None, true),
-            Holder::User(_) | Holder::Upstream | Holder::Brought(_) => (None, urgent),
+            Holder::User(_) | Holder::Shared(..) | Holder::Upstream | Holder::Brought(_) => {
+                (None, urgent)
+            }
         };
         let waits = asks.is_none() && self.shares.brought == Brought::Waits;
         let rings = || self.rings.first().filter(|_| waits).map(|(_, key)| *key);
@@ -300,6 +312,10 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
                 self.emergencies.put(*source, held.patience, entry, weight, there);
             }
             Holder::User(user) => tally(&mut self.users, user, weight, there),
+            Holder::Shared(user, source) => {
+                tally(&mut self.users, user, weight, there);
+                tally(&mut self.addresses, source, weight, there);
+            }
             Holder::Brought(name) => {
                 tally(&mut self.brought, name, weight, there);
                 let entry = (held.age, key);
@@ -329,12 +345,16 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
         let known = self.users.iter().chain(&self.brought);
         let users = known.map(|(user, weight)| (user.clone(), *weight));
         // By weight, then by name: the same table always shows the same one.
-        users.chain(source).max_by(|a, b| a.1.cmp(&b.1).then_with(|| b.0.cmp(&a.0)))
+        let addresses = self.addresses.iter().map(|(at, weight)| (at.to_string(), *weight));
+        users
+            .chain(addresses)
+            .chain(source)
+            .max_by(|a, b| a.1.cmp(&b.1).then_with(|| b.0.cmp(&a.0)))
     }
 }
 
 /// What is counted for somebody.
-fn held(all: &HashMap<String, usize>, of: &str) -> usize {
+fn held<T: Eq + Hash>(all: &HashMap<T, usize>, of: &T) -> usize {
     all.get(of).copied().unwrap_or_default()
 }
 

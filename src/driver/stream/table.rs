@@ -102,7 +102,7 @@ pub(super) struct Table {
 
 fn places(limits: &Limits) -> Shares {
     let (total, share) = (limits.connections, limits.connections_per_source);
-    Shares { per_source: share, per_user: share, ..Shares::percent(total, 100) }
+    Shares { per_source: share, per_user: share, ..Shares::percent(total, limits.share_percent) }
 }
 
 impl Table {
@@ -164,10 +164,9 @@ impl Table {
         let source = Source::of(peer.ip());
         let ours = opens.is_some();
         let holder = opens.unwrap_or(Holder::Unproved(source));
-        let (stage, lapse) = match holder {
-            Holder::Unproved(_) | Holder::Emergency(_) => (Stage::Silent, ours.then(Lapse::new)),
-            Holder::User(_) | Holder::Upstream | Holder::Brought(_) => (Stage::Heard, None),
-        };
+        let unproved = matches!(holder, Holder::Unproved(_) | Holder::Emergency(_));
+        let stage = if unproved { Stage::Silent } else { Stage::Heard };
+        let lapse = (unproved && ours).then(Lapse::new);
         if !self.make_room(source, &holder) {
             self.refuse(Want::Place, side, 1);
             return None;

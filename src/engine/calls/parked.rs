@@ -26,12 +26,12 @@ pub(super) struct Parked {
 
 impl Parked {
     pub(super) fn new(w: &World) -> Self {
-        let shares = Quota::new(w.shares(w.config().limits.calls));
+        let shares = Quota::new(w.shares_of_users(w.config().limits.calls));
         Self { calls: HashMap::new(), keys: HashMap::new(), shares }
     }
 
     pub(super) fn follow(&mut self, w: &World) {
-        self.shares.set_shares(w.shares(w.config().limits.calls));
+        self.shares.set_shares(w.shares_of_users(w.config().limits.calls));
     }
 
     pub(super) fn places(&self) -> Places {

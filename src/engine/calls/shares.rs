@@ -23,7 +23,8 @@ pub(super) struct Tables {
 }
 
 fn of_calls(w: &World) -> Shares {
-    w.shares_of_sources(w.config().limits.calls)
+    let shares = w.shares_of_users(w.config().limits.calls);
+    Shares { per_user: usize::MAX, ..shares }
 }
 
 impl Tables {

@@ -51,7 +51,8 @@ pub(super) struct Seats {
 fn shares(w: &World) -> Shares {
     let l = &w.config().limits;
     let (per_source, per_user) = (l.transactions_per_source, l.transactions_per_user);
-    Shares { total: l.transactions, per_source, per_user, brought: Brought::Shares }
+    let brought = Brought::Shares;
+    Shares { per_source, per_user, brought, ..w.shares(l.transactions) }
 }
 
 fn octets(w: &World) -> Shares {

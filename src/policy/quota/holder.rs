@@ -44,6 +44,9 @@ pub enum Holder {
     Emergency(Source),
     /// A proved user.
     User(String),
+    /// One who proved himself by a password that all users have: what he holds counts for his
+    /// address, too, for he may be any of them.
+    Shared(String, Source),
     /// An upstream: exempt from shares, not from the total.
     Upstream,
     /// What comes by way of an upstream, named by whom or what it is for: a phone, a call.
@@ -68,6 +71,8 @@ pub struct Shares {
     pub per_source: usize,
     /// What a proved user may hold of a table that is half full.
     pub per_user: usize,
+    /// What users of one password may hold of one address, of a table that is half full.
+    pub per_address: usize,
     /// What comes by way of an upstream.
     pub brought: Brought,
 }
@@ -77,7 +82,8 @@ impl Shares {
     #[must_use]
     pub fn percent(total: usize, percent: usize) -> Self {
         let share = (total.saturating_mul(percent) / 100).max(1);
-        Self { total, per_source: share, per_user: share, brought: Brought::Waits }
+        let (per_source, per_user, per_address) = (share, share, share);
+        Self { total, per_source, per_user, per_address, brought: Brought::Waits }
     }
 
     /// Places that only emergencies, established dialogs and (half of them) proved users reach.
@@ -103,7 +109,7 @@ impl Shares {
             Holder::Emergency(_) => self.total - self.last(),
             _ if urgent => self.total,
             Holder::Unproved(_) => self.total - self.reserve(),
-            Holder::User(_) | Holder::Upstream | Holder::Brought(_) => {
+            Holder::User(_) | Holder::Shared(..) | Holder::Upstream | Holder::Brought(_) => {
                 self.total - self.reserve() / 2
             }
         }

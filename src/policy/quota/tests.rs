@@ -16,7 +16,8 @@ fn user(name: &str) -> Holder {
 }
 
 fn table(total: usize, per_source: usize, per_user: usize) -> Quota<u32> {
-    Quota::new(Shares { total, per_source, per_user, brought: Brought::Waits })
+    let per_address = usize::MAX;
+    Quota::new(Shares { total, per_source, per_user, per_address, brought: Brought::Waits })
 }
 
 #[test]
@@ -124,7 +125,7 @@ fn emergencies_of_nobody_known_hold_a_quarter_and_give_way_to_each_other_and_to_
 #[test]
 fn what_an_upstream_brings_has_a_share_for_each_or_gives_way_while_it_waits() {
     let brought = |name: &str| Holder::Brought(name.to_owned());
-    let shares = |how| Shares { total: 100, per_source: 10, per_user: 20, brought: how };
+    let shares = |how| Shares { per_user: 20, brought: how, ..Shares::percent(100, 10) };
     let mut q: Quota<u32> = Quota::new(shares(Brought::Shares));
     for n in 0..50 {
         assert_eq!(q.ask(&brought("call 1"), false, 1), Room::Free, "{n}");

@@ -26,10 +26,12 @@ impl Claim {
     pub(super) fn streams(&self) -> usize {
         match &self.holder {
             Holder::Emergency(_) => EMERGENCY,
-            Holder::User(_) if self.emergency => EMERGENCY,
-            Holder::Unproved(_) | Holder::User(_) | Holder::Upstream | Holder::Brought(_) => {
-                limits::SDP_MEDIA
-            }
+            Holder::User(_) | Holder::Shared(..) if self.emergency => EMERGENCY,
+            Holder::Unproved(_)
+            | Holder::User(_)
+            | Holder::Shared(..)
+            | Holder::Upstream
+            | Holder::Brought(_) => limits::SDP_MEDIA,
         }
     }
 }

@@ -47,14 +47,14 @@ impl Lent {
             .iter()
             .map(|i| (i.address, (i.side, Pool::new(i.address, first, last, rest, seed))));
         let pools = pools.collect();
-        let shares = Quota::new(w.shares(capacity(&pools)));
+        let shares = Quota::new(w.shares_of_users(capacity(&pools)));
         let (range, owners) = ((first, last), HashMap::new());
         Self { pools, range, owners, shares, gone: Vec::new() }
     }
 
     /// Takes the share in force; how many ports there are is settled at the start.
     pub(super) fn follow(&mut self, w: &World) {
-        self.shares.set_shares(w.shares(self.shares.shares().total));
+        self.shares.set_shares(w.shares_of_users(self.shares.shares().total));
     }
 
     /// A call that has given way: its streams are to be closed.
@@ -99,7 +99,9 @@ impl Lent {
             Holder::Emergency(_) => self.shares.shares().last(),
             _ if claim.urgent => 0,
             Holder::Unproved(_) => reserve,
-            Holder::User(_) | Holder::Upstream | Holder::Brought(_) => reserve / 2,
+            Holder::User(_) | Holder::Shared(..) | Holder::Upstream | Holder::Brought(_) => {
+                reserve / 2
+            }
         };
         if spare > kept {
             return true;
