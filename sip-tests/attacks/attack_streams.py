@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Stream connections turned against the gate: who sends large requests and never reads, who stays
-after one message, who never ends one, who fills the table from many addresses. Phones by TCP are
-served meanwhile, and memory stays where it was."""
+after one message, who never ends one, who fills the table from many addresses, who lets the gate
+open them itself. Phones by TCP are served meanwhile, and memory stays where it was."""
 from field import *
 
 
@@ -162,7 +162,68 @@ def open_at(field):
     return sum(1 for line in out.splitlines() if line.split()[3] in peers)
 
 
+def be_called(field):
+    """Each answer is to be brought to another port of who asked: his Via says so, and his own
+    connection is gone. He accepts, and says nothing."""
+    ip, calls = "10.17.0.30", 60
+
+    def listen():
+        them = []
+        for n in range(calls):
+            s = socket.socket()
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            s.bind((ip, 20000 + n))
+            s.listen(2)
+            s.setblocking(False)
+            them.append(s)
+        return them
+
+    def ask(n):
+        bad = "\r\n".join(["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "c=IN IP4 127.0.0.1", "t=0 0",
+                           "m=audio 4000 RTP/AVP 0", ""])
+        return text("INVITE sip:112@pbx.test SIP/2.0", [
+            ("Via", f"SIP/2.0/TCP {ip}:{20000 + n};branch=z9hG4bKback{n}"), ("Max-Forwards", "70"),
+            ("From", f"<sip:900@pbx.test>;tag=b{n}"), ("To", "<sip:112@pbx.test>"),
+            ("Call-ID", f"back{n}"), ("CSeq", "1 INVITE"), ("Contact", f"<sip:900@{ip}>"),
+            ("Content-Type", "application/sdp")], bad)
+
+    listening, called = there(field.ns["p3"], listen), []
+    for n in range(calls):
+        for _ in range(2):
+            s = field.tcp("p3", ip)
+            s.sendall(ask(n))
+            s.shutdown(socket.SHUT_WR)
+            try:
+                while s.recv(1 << 16):
+                    pass
+            except OSError:
+                pass
+            s.close()
+    for s in listening:
+        try:
+            called.append(s.accept()[0])
+        except BlockingIOError:
+            pass
+    late = Wire(field, "107", "10.17.0.22", "p2")
+    late.register()
+    field.phone_by_tcp.register()
+    held = 0
+    for s in called:
+        s.setblocking(False)
+        try:
+            while part := s.recv(1 << 16):
+                pass
+            held += part != b""
+        except BlockingIOError:
+            held += 1
+        except OSError:
+            pass
+    print(f"    he was called {len(called)} times, and holds {held}")
+    check(0 < held <= 32, f"{held} connections that we opened are held")
+    field.well("while he is called")
+
+
 LIMITS = "connections = 200\nconnections_per_source = 32\n"
 run(lambda f: f.config(limits=LIMITS),
     {"never read": never_read, "stay after one": stay_after_one, "never end": never_end,
-     "let go": let_go})
+     "let go": let_go, "be called": be_called})
