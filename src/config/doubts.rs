@@ -4,12 +4,24 @@
 
 use super::Config;
 use crate::ground::Side;
+use ipnet::IpNet;
+
+/// Networks that are a site's own (RFC 1918, RFC 6598, RFC 4193), however wide.
+const PRIVATE: [&str; 7] = [
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "fc00::/7",
+    "fe80::/10",
+];
 
 impl Config {
     /// Every doubt, a sentence each.
     #[must_use]
     pub fn doubts(&self) -> Vec<String> {
-        self.loopback().into_iter().chain(self.no_trunk()).collect()
+        self.loopback().into_iter().chain(self.no_trunk()).chain(self.never_banned()).collect()
     }
 
     /// True when no phone of another machine can reach this: every inside address is loopback.
@@ -30,6 +42,15 @@ impl Config {
         })
     }
 
+    /// Bans are wanted, and half of the Internet is a network of phones, where nobody is banned.
+    fn never_banned(&self) -> Option<String> {
+        let inside = self.interfaces.iter().filter(|i| i.side == Side::Inside);
+        let wide = inside.flat_map(|i| &i.networks).find(|n| is_wide(n));
+        wide.filter(|_| self.bans.enabled).map(|network| {
+            format!("bans: nobody in {network} is ever banned, for it is a network of phones")
+        })
+    }
+
     /// Emergency numbers that nobody takes.
     fn no_trunk(&self) -> Option<String> {
         let numbers = self.policy.emergency.join(", ");
@@ -41,6 +62,13 @@ impl Config {
             )
         })
     }
+}
+
+/// More than one office of public addresses: wider than a /24, or a /48 of IPv6.
+fn is_wide(network: &IpNet) -> bool {
+    let within = |private: &str| private.parse::<IpNet>().is_ok_and(|p| p.contains(network));
+    let office = if network.network().is_ipv4() { 24 } else { 48 };
+    network.prefix_len() < office && !PRIVATE.iter().any(|private| within(private))
 }
 
 #[cfg(test)]
@@ -56,6 +84,30 @@ mod tests {
         assert!(told.contains("--listen ADDRESS"), "{told}");
         let reachable = site("192.168.1.10").doubts().concat();
         assert!(!reachable.contains("loopback"), "{reachable}");
+    }
+
+    #[test]
+    fn bans_that_never_act_are_told() {
+        let mut c = Config::site("192.168.1.10".parse().unwrap(), &[], "x");
+        c.policy.emergency.clear();
+        c.bans.enabled = true;
+        for (network, told) in [
+            ("0.0.0.0/0", true),
+            ("::/0", true),
+            ("198.51.0.0/16", true),
+            ("2001:db8::/32", true),
+            ("0.0.0.0/4", true),
+            ("198.51.100.0/24", false),
+            ("10.0.0.0/8", false),
+            ("fd00::/8", false),
+        ] {
+            c.interfaces[0].networks = vec![network.parse().unwrap()];
+            let all = c.doubts().concat();
+            assert_eq!(all.starts_with(&format!("bans: nobody in {network} ")), told, "{all}");
+        }
+        c.interfaces[0].networks = vec!["0.0.0.0/0".parse().unwrap()];
+        c.bans.enabled = false;
+        assert_eq!(c.doubts(), [""; 0]);
     }
 
     #[test]
