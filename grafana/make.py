@@ -213,7 +213,7 @@ def site():
                      "came from: its network is at fault.", "percentunit",
                      [target(f"max by (side) (instance_side:portreeve_poor_speech:ratio10m{{{ON}}})",
                              "{{side}}")], bad_above(0.05, 0.1), none="no speech", decimals=0)),
-            (3, stat("Relay ports taken", "Used and resting ports of the pool (media.ports).",
+            (3, stat("Relay ports taken", "Ports in calls, of the pool (media.ports).",
                      "percentunit",
                      [target("max by (side) (instance_side:portreeve_media_ports_taken:ratio"
                              f"{{{ON}}})", "{{side}}")],

@@ -55,6 +55,7 @@ mod redialled_emergencies;
 mod referring;
 mod registration;
 mod reinvite;
+mod relay_ports;
 mod reload;
 mod renegotiation;
 mod repeated_answers;

@@ -184,7 +184,7 @@ pub struct Media {
     pub ports: (u16, u16),
     /// A call without media either way ends after this; `None`: never.
     pub idle: Option<Duration>,
-    /// How long used ports rest.
+    /// How long used ports rest, while others are free.
     pub quarantine: Duration,
     /// Relay threads; 0: one a core.
     pub workers: usize,

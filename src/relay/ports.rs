@@ -1,6 +1,7 @@
 //! The pool of port pairs: even RTP, odd RTCP; used ones rest before they are lent again, so that
-//! a phone that still talks into an ended call does not reach the next one. It never binds a
-//! socket: the engine lends pairs here and names them in `Command::Open`.
+//! a phone that still talks into an ended call does not reach the next one. Rest keeps nobody from
+//! calling: where nothing else is left, what rested longest is lent. It never binds a socket: the
+//! engine lends pairs here and names them in `Command::Open`.
 
 use crate::ground::Mono;
 use std::collections::VecDeque;
@@ -12,7 +13,7 @@ use std::time::Duration;
 pub struct PortCount {
     /// Lent.
     pub used: usize,
-    /// Resting.
+    /// Resting: lent when nothing else is left.
     pub quarantined: usize,
     /// Ready.
     pub free: usize,
@@ -65,29 +66,38 @@ impl Pool {
         self.bind
     }
 
-    /// Takes a pair: its even port. `None`: empty.
+    /// Takes a pair: its even port. Where none is free, the one that rested longest. `None`: all
+    /// are lent.
     pub fn take(&mut self, now: Mono) -> Option<u16> {
         self.wake(now);
-        let port = self.free.pop_front()?;
+        let free = self.free.pop_front();
+        let port = free.or_else(|| self.resting.pop_front().map(|(_, port)| port))?;
         self.set(port, Place::Lent);
         self.lent += 1;
         Some(port)
     }
 
-    /// Takes a certain pair, as before a restart; false: it is not free.
+    /// Takes a certain pair, as before a restart; false: it is lent, or none of these.
     pub fn claim(&mut self, now: Mono, port: u16) -> bool {
         self.wake(now);
-        if self.place(port) != Some(Place::Free) {
-            return false;
+        match self.place(port) {
+            Some(Place::Free) => self.free.retain(|p| *p != port),
+            Some(Place::Resting) => self.resting.retain(|(_, p)| *p != port),
+            Some(Place::Lent | Place::Excluded) | None => return false,
         }
-        self.free.retain(|p| *p != port);
         self.set(port, Place::Lent);
         self.lent += 1;
         true
     }
 
-    /// Gives a pair back; `used`: it carried packets and rests first. A port that is not lent
-    /// (given twice, excluded meanwhile, not ours) is left as it is.
+    /// Pairs that could be lent now: free ones and those that rest.
+    #[must_use]
+    pub fn ready(&self) -> usize {
+        self.free.len() + self.resting.len()
+    }
+
+    /// Gives a pair back; `used`: a packet was taken at it, and it rests first. A port that is not
+    /// lent (given twice, excluded meanwhile, not ours) is left as it is.
     pub fn give(&mut self, now: Mono, port: u16, used: bool) {
         if self.place(port) != Some(Place::Lent) {
             return;
@@ -231,9 +241,26 @@ mod tests {
         p.give(at(1), b.unwrap_or(0), false);
         assert_eq!(p.count(at(1)), PortCount { used: 0, quarantined: 2, free: 2 });
         assert_eq!(p.take(at(1)), b);
-        assert_eq!(p.take(at(30)), None);
+        assert_eq!(p.count(at(30)), PortCount { used: 2, quarantined: 2, free: 0 });
         assert_eq!(p.count(at(31)), PortCount { used: 2, quarantined: 0, free: 2 });
         assert_eq!(p.take(at(31)), a);
+    }
+
+    #[test]
+    fn what_rested_longest_is_lent_when_nothing_is_free() {
+        let mut p = pool(20000, 20007);
+        let all = drain(&mut p, at(0));
+        for (second, port) in (1..).zip(&all[..3]) {
+            p.give(at(second), *port, true);
+        }
+        p.give(at(4), all[3], false);
+        assert_eq!((p.ready(), p.count(at(4)).quarantined), (4, 6));
+        let again = [3, 0, 1, 2].map(|i| Some(all[i]));
+        assert_eq!([(); 4].map(|()| p.take(at(4))), again, "free ones, then by age");
+        assert_eq!((p.take(at(4)), p.ready()), (None, 0));
+        p.give(at(5), all[0], true);
+        assert!(p.claim(at(5), all[0]) && !p.claim(at(5), all[0]));
+        assert_eq!(p.count(at(99)), PortCount { used: 8, quarantined: 0, free: 0 });
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub(super) const FAMILIES: &[Family] = &[
     gauge(
         "portreeve_media_ports",
         &[SIDE, ("state", Closed(&["used", "quarantined", "free"]))],
-        "Relay ports; the sum is the pool.",
+        "Relay ports; the sum is the pool. Those in quarantine rest, and are lent when none is free.",
     ),
     counter(
         "portreeve_media_ports_exhausted_total",

@@ -83,7 +83,7 @@ impl Lent {
 
     /// Makes room for one more stream. What gives way returns its ports only when the relay has
     /// closed them; until then the reserve lends its own.
-    fn make_room(&mut self, call: CallNo, claim: &Claim, binds: [IpAddr; 2], now: Mono) -> bool {
+    fn make_room(&mut self, call: CallNo, claim: &Claim, binds: [IpAddr; 2]) -> bool {
         loop {
             match self.shares.ask(&claim.holder, claim.urgent, 1) {
                 Room::Free => break,
@@ -91,7 +91,7 @@ impl Lent {
                 Room::Instead(_) | Room::None(_) => return false,
             }
         }
-        let spare = |bind| self.pools.get(&bind).map_or(0, |(_, p)| p.count(now).free / 2);
+        let spare = |bind| self.pools.get(&bind).map_or(0, |(_, pool)| pool.ready());
         let [one, other] = binds.map(spare);
         let spare = if binds[0] == binds[1] { one / 2 } else { one.min(other) };
         let reserve = self.shares.shares().reserve();
@@ -106,7 +106,7 @@ impl Lent {
         if spare > kept {
             return true;
         }
-        // Ports rest, or are not reported yet: the next one to come shall find some.
+        // Ports are not reported yet: the next one to come shall find some.
         if let Some(other) =
             self.shares.next_to_go(&claim.holder, claim.urgent).filter(|other| *other != call)
         {
@@ -172,7 +172,7 @@ impl Lent {
         binds: [IpAddr; 2],
         now: Mono,
     ) -> Option<[u16; 2]> {
-        if !self.make_room(call, claim, binds, now) {
+        if !self.make_room(call, claim, binds) {
             return None;
         }
         let first = self.pools.get_mut(&binds[0])?.1.take(now)?;

@@ -12,7 +12,7 @@ use crate::ground::{CallNo, Leg, Mono, Side};
 use crate::relay::flow::Lane;
 use crate::relay::ports::PortCount;
 use crate::relay::quality::{Codecs, Figures};
-use crate::relay::{Command, Counters, FlowCounters, LegConfig, Party, StreamId};
+use crate::relay::{Command, Counters, LegConfig, Party, StreamId};
 use crate::wire::sdp::{Media, Place};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -353,10 +353,8 @@ impl MediaTable {
         let (call, index) = self.streams.remove(&id)?;
         let c = self.calls.get_mut(&call)?;
         let s = c.let_go(id, index)?;
-        let touched = |leg: &FlowCounters| {
-            leg.packets.iter().chain(&leg.sent).chain(&leg.dropped).any(|n| *n > 0)
-        };
-        let used = [touched(&counters.legs[0]), touched(&counters.legs[1])];
+        // What was dropped is nobody's who would be mistaken for the next party.
+        let used = [0, 1].map(|leg| counters.legs[leg].packets.iter().any(|n| *n > 0));
         self.lent.give(binds(&c.faces), s.ports, used, now);
         let mut sum = stream_media(&s.kind, s.ports, counters, figures);
         let [caller, callee] = s.watch;
