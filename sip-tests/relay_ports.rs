@@ -1,7 +1,9 @@
-//! Relay ports: what rests is lent when nothing else is left, and keeps nobody from calling.
+//! Relay ports: what rests is lent when nothing else is left, and keeps nobody from calling; a line
+//! that both parties disabled holds none (RFC 3264 §8.2).
 
 use crate::lab::script::answer;
 use crate::lab::{Lab, Leg, Ua, s, site};
+use portreeve::audit::Record;
 use portreeve::config::Config;
 use portreeve::engine::digest::Users;
 use portreeve::relay::{Counters, DropReason, Leg as MediaLeg};
@@ -157,5 +159,173 @@ fn a_pair_rests_only_where_a_packet_was_taken() {
             lab.advance(s(31));
         }
     }
+    lab.end();
+}
+
+/// A description with a line for each port; 0: disabled.
+fn lines(ua: &Ua, ports: &[u16]) -> String {
+    let whole = ua.sdp(4000);
+    let mut text = whole.split("m=").next().unwrap_or_default().to_owned();
+    for port in ports {
+        text.push_str(&format!("m=audio {port} RTP/AVP 0\r\n"));
+    }
+    text
+}
+
+/// Offers by a re-INVITE, answered with `status` and lines. What the other party was offered, and
+/// what the first was answered.
+#[track_caller]
+fn renegotiate(
+    lab: &mut Lab,
+    (from, to): (&mut Leg, &Leg),
+    offered: &[u16],
+    (status, answered): (u16, &[u16]),
+) -> [Vec<u16>; 2] {
+    let invite = from.request(lab, "INVITE").sdp(lines(&from.ua, offered));
+    lab.send(from.ua.at, invite);
+    lab.expect(from.ua.at, "100");
+    let got = lab.expect(to.ua.at, "INVITE");
+    let body = if status < 300 { lines(&to.ua, answered) } else { String::new() };
+    lab.send(to.ua.at, to.ua.answer(&got, status, "").sdp(body));
+    if status >= 300 {
+        lab.expect(to.ua.at, "ACK");
+    }
+    let back = lab.expect(from.ua.at, &status.to_string());
+    let ack = if status < 300 { from.ack(lab) } else { from.ack_refusal(&back) };
+    lab.send(from.ua.at, ack);
+    if status < 300 {
+        lab.expect(to.ua.at, "ACK");
+    }
+    [got.media_ports(), back.media_ports()]
+}
+
+fn open(lab: &Lab) -> usize {
+    lab.relay.open.len()
+}
+
+#[test]
+fn an_emergency_call_of_nobody_known_holds_two_lines_wherever_they_stand() {
+    let mut lab = strict(|_| {});
+    let (nobody, pbx) = (lab.phone("199", "10.17.0.29:5060"), lab.far("112"));
+    let (mut a, b) = lab.establish(&nobody, &pbx);
+    for k in 1..8 {
+        let mut offered = vec![0; 2 * k];
+        offered.extend([4100, 4102]);
+        let mut answered = vec![0; 2 * k];
+        answered.extend([6100, 6102]);
+        let took = renegotiate(&mut lab, (&mut a, &b), &offered, (200, &answered));
+        assert!(open(&lab) <= 2, "{k}: {} lines hold ports", open(&lab));
+        assert_eq!(took[0].iter().filter(|p| **p != 0).count(), open(&lab));
+        // Refused, and offered with all of them alive: no more than two either.
+        let all = vec![4200; 16];
+        renegotiate(&mut lab, (&mut a, &b), &all, (488, &[]));
+        assert!(open(&lab) <= 2, "{k}");
+        renegotiate(&mut lab, (&mut a, &b), &all, (200, &[6200; 16]));
+        assert!(open(&lab) <= 2, "{k}");
+    }
+    lab.hang_up(&mut a, &b);
+    lab.end();
+}
+
+#[test]
+fn a_line_that_is_disabled_returns_its_ports_and_takes_others_when_it_comes_back() {
+    for caller_asks in [true, false] {
+        let mut lab = Lab::edge();
+        let (phone, pbx) = parties(&lab);
+        lab.relay.counters = one_packet();
+        let (mut a, mut b) = lab.establish(&phone, &pbx);
+        let [from, to] = if caller_asks { [&mut a, &mut b] } else { [&mut b, &mut a] };
+        let both = renegotiate(&mut lab, (from, to), &[4000, 4002], (200, &[6000, 6002]));
+        assert_eq!(open(&lab), 2);
+        for (offered, answered) in [([4000, 0], [6000, 0]), ([4000, 4002], [6000, 0])] {
+            let one = renegotiate(&mut lab, (from, to), &offered, (200, &answered));
+            assert_eq!(open(&lab), 1, "{offered:?} {answered:?}");
+            assert_eq!((one[0][0], one[1][0], one[1][1]), (both[0][0], both[1][0], 0));
+            let again = renegotiate(&mut lab, (from, to), &[4000, 4002], (200, &[6000, 6002]));
+            assert_eq!(open(&lab), 2);
+            assert_eq!((again[0][0], again[1][0]), (both[0][0], both[1][0]));
+            assert!(again[0][1] != 0 && again[0][1] != both[0][1], "other ports");
+        }
+        // An offer that fails changes nothing.
+        renegotiate(&mut lab, (from, to), &[0, 4002], (488, &[]));
+        assert_eq!(open(&lab), 2);
+        // Without any line the call stays, and sound comes back.
+        renegotiate(&mut lab, (from, to), &[0, 0], (200, &[0, 0]));
+        assert_eq!(open(&lab), 0);
+        lab.advance(s(120));
+        let sound = renegotiate(&mut lab, (from, to), &[4000, 0], (200, &[6000, 0]));
+        assert!(sound[0][0] != 0 && sound[1][0] != 0, "{sound:?}");
+        lab.hang_up(&mut a, &b);
+        lab.end();
+    }
+}
+
+#[test]
+fn a_line_that_the_first_answer_refuses_holds_no_ports_once_the_call_is_up() {
+    for early in [true, false] {
+        let mut lab = Lab::edge();
+        let (phone, pbx) = parties(&lab);
+        let invite = phone.request(&mut lab, "INVITE", "200").sdp(lines(&phone, &[4000, 4002]));
+        lab.send(phone.at, invite.clone());
+        let mut a = Leg::calling(&phone, &invite);
+        lab.expect(phone.at, "100");
+        let got = lab.expect(pbx.at, "INVITE");
+        let b = Leg::called(&pbx, &got, "b");
+        if early {
+            lab.send(pbx.at, pbx.answer(&got, 183, "b").sdp(lines(&pbx, &[6000, 0])));
+            lab.expect(phone.at, "183");
+            assert_eq!(open(&lab), 2, "another fork may take it yet");
+        }
+        let body = if early { String::new() } else { lines(&pbx, &[6000, 0]) };
+        lab.send(pbx.at, pbx.answer(&got, 200, "b").sdp(body));
+        a.learn(&lab.expect(phone.at, "200"));
+        assert_eq!(open(&lab), 1, "early: {early}");
+        let ack = a.ack(&mut lab);
+        lab.send(phone.at, ack);
+        lab.expect(pbx.at, "ACK");
+        lab.hang_up(&mut a, &b);
+        lab.end();
+    }
+}
+
+#[test]
+fn an_answer_in_the_ack_disables_lines_as_well() {
+    let mut lab = Lab::edge();
+    let (phone, pbx) = parties(&lab);
+    let mut a = lab.call(&phone, "200", 0);
+    lab.expect(phone.at, "100");
+    let invite = lab.expect(pbx.at, "INVITE");
+    let b = Leg::called(&pbx, &invite, "b");
+    lab.send(pbx.at, pbx.answer(&invite, 200, "b").sdp(lines(&pbx, &[6000, 6002])));
+    a.learn(&lab.expect(phone.at, "200"));
+    assert_eq!(open(&lab), 2);
+    let ack = a.ack(&mut lab).sdp(lines(&phone, &[4000, 0]));
+    lab.send(phone.at, ack);
+    lab.expect(pbx.at, "ACK");
+    assert_eq!(open(&lab), 1);
+    lab.hang_up(&mut a, &b);
+    lab.end();
+}
+
+#[test]
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest is alike")]
+fn a_line_that_comes_and_goes_for_hours_leaves_a_record_of_bounded_length() {
+    let mut lab = Lab::edge();
+    let (phone, pbx) = parties(&lab);
+    let (mut a, b) = lab.establish(&phone, &pbx);
+    for _ in 0..60 {
+        renegotiate(&mut lab, (&mut a, &b), &[4000, 4002], (200, &[6000, 6002]));
+        renegotiate(&mut lab, (&mut a, &b), &[4000, 4002, 4004], (488, &[]));
+        renegotiate(&mut lab, (&mut a, &b), &[4000, 0], (200, &[6000, 0]));
+    }
+    lab.relay.counters = one_packet();
+    lab.hang_up(&mut a, &b);
+    let media = lab.records.iter().find_map(|r| match r {
+        Record::CallEnd(end) => Some(end.media.clone()),
+        _ => None,
+    });
+    let media = media.expect("its end");
+    assert_eq!(media.len(), 32);
+    assert_eq!(media.last().map(|m| m.caller.rtp_packets), Some(1), "what was heard is kept");
     lab.end();
 }

@@ -110,6 +110,7 @@ impl Engine {
                 ack.set_body(Vec::new());
                 refuse_all(&self.world, &mut ack, i.message.body(), place.far.flow.listener);
             }
+            self.calls.close_disabled(&mut self.out, place.call);
         } else if !ack.body().is_empty() {
             // Not an answer to anything: a body here cannot mean media.
             ack.set_body(Vec::new());

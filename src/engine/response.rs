@@ -284,6 +284,7 @@ impl Engine {
         match response.method() {
             Method::Bye => self.calls.end_fork(w, out, d.call, &d.tag, 200),
             Method::Invite | Method::Update => {
+                self.calls.close_disabled(out, d.call);
                 self.calls.show(out, d.call);
                 self.calls.keep(w, out, d.call);
             }

@@ -5,6 +5,7 @@ mod call;
 mod claims;
 mod judge;
 mod lent;
+mod lines;
 mod table;
 mod view;
 mod watch;
@@ -131,6 +132,12 @@ impl Calls {
     pub(super) fn supervise_media(&mut self, w: &World, out: &mut Outbox, call: CallNo) {
         let idle = w.config().media.idle;
         self.media.supervise(call, idle);
+        self.close_disabled(out, call);
+    }
+
+    /// An offer and its answer stand, for good: lines that they disable return their ports.
+    pub(crate) fn close_disabled(&mut self, out: &mut Outbox, call: CallNo) {
+        self.media.close_disabled(call);
         self.flush_media(out);
     }
 

@@ -37,6 +37,8 @@ pub(super) struct Stream {
     pub(super) pins: [[Option<SocketAddr>; 2]; 2],
     /// What each party takes.
     pub(super) codecs: [Codecs; 2],
+    /// Which party's last description disables the line (port 0).
+    pub(super) off: [bool; 2],
     pub(super) open: bool,
     pub(super) idle: bool,
     pub(super) watch: [LegWatch; 2],
@@ -51,8 +53,8 @@ impl Stream {
         parties: [Party; 2],
         codecs: [Codecs; 2],
     ) -> Self {
-        let (pins, watch) = ([[None; 2]; 2], Default::default());
-        Self { id, kind, ports, parties, pins, codecs, open: true, idle: false, watch }
+        let (pins, off, watch) = ([[None; 2]; 2], [false; 2], Default::default());
+        Self { id, kind, ports, parties, pins, codecs, off, open: true, idle: false, watch }
     }
 }
 
@@ -119,6 +121,12 @@ impl CallMedia {
         [self.faces[0].side, self.faces[1].side]
     }
 
+    /// A stream that is open, or closed and not reported yet, by its place and its number.
+    pub(super) fn stream_mut(&mut self, id: StreamId, index: usize) -> Option<&mut Stream> {
+        let current = self.streams.get_mut(index).and_then(Option::as_mut).filter(|s| s.id == id);
+        current.or_else(|| self.leaving.iter_mut().find(|s| s.id == id))
+    }
+
     /// The stream that the relay has closed.
     pub(super) fn let_go(&mut self, id: StreamId, index: usize) -> Option<Stream> {
         match self.leaving.iter().position(|s| s.id == id) {
@@ -160,6 +168,7 @@ pub(super) fn update(
 ) {
     let Some(Some(s)) = streams.get_mut(index) else { return };
     let now = s.parties[leg.index()];
+    s.off[leg.index()] = party.is_none();
     let party = party.unwrap_or_else(|| muted(now));
     if s.open && differs(&now, &party) {
         s.parties[leg.index()] = party;

@@ -5,6 +5,7 @@ use super::call::{CallMedia, Face, Pending, Stream, accept, binds, update};
 use super::claims::Claim;
 use super::judge::MediaRefusal;
 use super::lent::Lent;
+use super::lines::keep_sum;
 use super::{anchored, close, stream_media};
 use crate::audit::CallEnd;
 use crate::engine::world::World;
@@ -120,13 +121,10 @@ impl MediaTable {
         if let Some(c) = self.calls.get_mut(&call) {
             c.fresh.clear();
         }
-        let most = self.calls.get(&call).map_or(0, |c| c.claim.streams());
         let mut places = Vec::with_capacity(media.len());
-        let mut relayed = 0;
         for (index, (m, party)) in media.iter().zip(parties).enumerate() {
-            relayed += usize::from(party.is_some() && m.is_rtp());
             let place = match party {
-                Some(party) if m.is_rtp() && relayed <= most => {
+                Some(party) if m.is_rtp() && self.has_line(call, index) => {
                     anchored(self.stream(call, index, leg, m, *party, now)?)
                 }
                 _ => Place::Refuse,
@@ -206,18 +204,6 @@ impl MediaTable {
         }
     }
 
-    /// The last offer failed: what it opened is closed.
-    pub(in crate::engine::calls) fn undo_offer(&mut self, call: CallNo) {
-        let Some(c) = self.calls.get_mut(&call) else { return };
-        for index in std::mem::take(&mut c.fresh) {
-            if let Some(s) = c.streams.get_mut(index).and_then(Option::take) {
-                c.closing += 1;
-                self.commands.push(close(s.id));
-                c.leaving.push(s);
-            }
-        }
-    }
-
     /// An answer: both parties take effect. The address and places for the body towards the leg
     /// that offered.
     pub(in crate::engine::calls) fn answered(
@@ -294,9 +280,7 @@ impl MediaTable {
     pub(in crate::engine::calls) fn idle(&mut self, stream: StreamId) -> Option<CallNo> {
         let (call, index) = *self.streams.get(&stream)?;
         let c = self.calls.get_mut(&call)?;
-        if let Some(Some(s)) = c.streams.get_mut(index) {
-            s.idle = true;
-        }
+        c.streams.get_mut(index)?.as_mut().filter(|s| s.id == stream)?.idle = true;
         let all = c.streams.iter().flatten().filter(|s| s.open).all(|s| s.idle);
         (all && !c.held.contains(&true) && !c.ended).then_some(call)
     }
@@ -304,7 +288,7 @@ impl MediaTable {
     pub(in crate::engine::calls) fn alive(&mut self, stream: StreamId) {
         if let Some((call, index)) = self.streams.get(&stream)
             && let Some(c) = self.calls.get_mut(call)
-            && let Some(Some(s)) = c.streams.get_mut(*index)
+            && let Some(s) = c.stream_mut(stream, *index)
         {
             s.idle = false;
         }
@@ -360,7 +344,7 @@ impl MediaTable {
         let [caller, callee] = s.watch;
         sum.caller.phone_report = caller.phone;
         sum.callee.phone_report = callee.phone;
-        c.done.push(sum);
+        keep_sum(&mut c.done, sum);
         if s.kind == "audio" {
             c.watch.add([counters.legs[0].packets[0], counters.legs[1].packets[0]], figures);
         }

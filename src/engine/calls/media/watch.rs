@@ -123,7 +123,7 @@ impl MediaTable {
 
     fn leg_mut(&mut self, stream: StreamId, leg: Leg) -> Option<&mut LegWatch> {
         let (call, index) = self.streams.get(&stream)?;
-        let s = self.calls.get_mut(call)?.streams.get_mut(*index)?.as_mut()?;
+        let s = self.calls.get_mut(call)?.stream_mut(stream, *index)?;
         s.watch.get_mut(leg.index())
     }
 
@@ -204,7 +204,7 @@ impl MediaTable {
     /// How a leg of an audio stream is heard; `None`: not audio, or nothing measured yet.
     pub(in crate::engine::calls) fn heard(&self, stream: StreamId, leg: Leg) -> Option<Heard> {
         let (call, index) = self.streams.get(&stream)?;
-        let s = self.calls.get(call)?.streams.get(*index)?.as_ref()?;
+        let s = self.calls.get(call)?.streams.get(*index)?.as_ref().filter(|s| s.id == stream)?;
         let w = s.watch.get(leg.index())?;
         let [window, total] = w.figures.as_deref()?;
         (s.kind == "audio").then_some(Heard {

@@ -51,7 +51,7 @@ impl MediaTable {
         from: SocketAddr,
     ) -> Option<CallNo> {
         let (call, index) = *self.streams.get(&stream)?;
-        let s = self.calls.get_mut(&call)?.streams.get_mut(index)?.as_mut()?;
+        let s = self.calls.get_mut(&call)?.stream_mut(stream, index)?;
         let pin = s.pins.get_mut(leg.index())?.get_mut(usize::from(rtcp))?;
         (pin.replace(from) != Some(from)).then_some(call)
     }
