@@ -28,6 +28,7 @@ mod docs;
 mod emergency;
 mod findings;
 mod flows;
+mod foreign_media;
 mod forking;
 #[cfg(feature = "daemon")]
 mod grafana;

@@ -21,7 +21,7 @@ use super::outbox::Outbox;
 use super::output::{Level, Output};
 use super::stats::Places;
 use super::transactions::TimerTable;
-use super::world::{World, changed_keepalives};
+use super::world::{Neighbours, World, changed_keepalives};
 use crate::audit::{BindingEvent, Record};
 use crate::config::Config;
 use crate::ground::{ConnId, Flow, Mono, Wall};
@@ -52,6 +52,16 @@ enum Due {
     Expiry,
     /// Keep-alives of an inside interface.
     KeepAlive(usize),
+}
+
+impl Neighbours for Phones {
+    fn are_at(&self, ip: IpAddr) -> bool {
+        self.bindings.are_at(ip)
+    }
+
+    fn are_others_at(&self, ip: IpAddr, source: IpAddr) -> bool {
+        self.bindings.are_others_at(ip, source)
+    }
 }
 
 /// All phones.

@@ -152,7 +152,7 @@ fn may_lead(
         && (is_of_upstream(w, upstreams, leg, ip)
             || Net::judge_kind(ip)
                 .and_then(|()| Net::judge_loopback(i, ip))
-                .and_then(|()| net.judge_owner(i, ip, source, &|ip| phones.are_at(ip)))
+                .and_then(|()| net.judge_owner(i, ip, source, phones))
                 .is_ok())
 }
 

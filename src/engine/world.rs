@@ -7,7 +7,7 @@ pub mod seal;
 mod target;
 
 pub(crate) use net::{Net, changed_keepalives, host_text};
-pub(crate) use target::Unfit;
+pub(crate) use target::{Neighbours, Unfit};
 
 use super::digest::Users;
 use super::ids::UpstreamId;

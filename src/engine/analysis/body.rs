@@ -237,12 +237,10 @@ impl Carrier<'_> {
     fn sdp(&mut self, part: &[u8], way: &Way<'_>) -> Result<Vec<u8>, BodyRefusal> {
         let new = match way.role {
             Some(Role { call, who, offers: true }) => {
-                let is_phone = |ip| self.phones.are_at(ip);
-                self.calls.offer(self.w, self.out, call, (who, &is_phone), part)?
+                self.calls.offer(self.w, self.out, call, (who, self.phones), part)?
             }
             Some(Role { call, who, offers: false }) => {
-                let is_phone = |ip| self.phones.are_at(ip);
-                self.calls.answer(self.w, self.out, call, (who, &is_phone), part)?
+                self.calls.answer(self.w, self.out, call, (who, self.phones), part)?
             }
             // OPTIONS and the like describe abilities, not a session: addresses go all the same.
             None => sdp::without_keys(part),

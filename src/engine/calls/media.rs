@@ -7,6 +7,7 @@ mod judge;
 mod lent;
 mod lines;
 mod table;
+mod targets;
 mod view;
 mod watch;
 mod written;
@@ -21,7 +22,7 @@ use super::quality::leg_quality;
 use crate::audit::{CallEnd, EndedBy, Finding, LegMedia, Record, SecurityClass, StreamMedia};
 use crate::engine::outbox::Outbox;
 use crate::engine::output::{Level, Output};
-use crate::engine::world::World;
+use crate::engine::world::{Neighbours, World};
 use crate::ground::{CallNo, Flow, Leg, ListenerId, Side};
 use crate::relay::quality::Figures;
 use crate::relay::{Command, Counters, Event, Expect, Party, StreamId};
@@ -29,9 +30,6 @@ use crate::wire::sdp::{Direction, Media, Place, Sdp};
 use claims::Claim;
 use judge::Judge;
 use std::net::{IpAddr, SocketAddr};
-
-/// Whether a phone of the site sends from an address.
-pub(crate) type IsPhone<'a> = &'a dyn Fn(IpAddr) -> bool;
 
 /// Who says something about media, and where from.
 #[derive(Clone, Copy, Debug)]
@@ -76,11 +74,11 @@ impl Calls {
         w: &World,
         out: &mut Outbox,
         call: CallNo,
-        (who, is_phone): (Speaker, IsPhone<'_>),
+        (who, phones): (Speaker, &dyn Neighbours),
         body: &[u8],
     ) -> Result<Vec<u8>, MediaRefusal> {
         let sdp = Sdp::parse(body).map_err(|e| MediaRefusal::refused(e.to_string()))?;
-        let parties = self.judge_all(w, out, call, (who, is_phone), &sdp)?;
+        let parties = self.judge_all(w, out, call, (who, phones), &sdp)?;
         let live = sdp.media().iter().any(|m| m.port != 0);
         if live && parties.iter().all(Option::is_none) {
             let why = "no stream of it is carried here: RTP only".to_owned();
@@ -101,11 +99,11 @@ impl Calls {
         w: &World,
         out: &mut Outbox,
         call: CallNo,
-        (who, is_phone): (Speaker, IsPhone<'_>),
+        (who, phones): (Speaker, &dyn Neighbours),
         body: &[u8],
     ) -> Result<Vec<u8>, MediaRefusal> {
         let sdp = Sdp::parse(body).map_err(|e| MediaRefusal::refused(e.to_string()))?;
-        let parties = self.judge_all(w, out, call, (who, is_phone), &sdp)?;
+        let parties = self.judge_all(w, out, call, (who, phones), &sdp)?;
         if !who.counts {
             let (address, places) = self.media.shown(call, who.leg, sdp.media(), &parties)?;
             return Ok(sdp.rewrite(address, &places));
@@ -201,7 +199,7 @@ impl Calls {
         w: &World,
         out: &mut Outbox,
         call: CallNo,
-        (who, is_phone): (Speaker, IsPhone<'_>),
+        (who, phones): (Speaker, &dyn Neighbours),
         sdp: &Sdp,
     ) -> Result<Vec<Option<Party>>, MediaRefusal> {
         self.judge_private(w, out, call, who, sdp);
@@ -210,7 +208,7 @@ impl Calls {
         };
         let judge = Judge {
             net: w.net(),
-            is_phone,
+            phones,
             calls: &self.table,
             media: &self.media,
             interface,

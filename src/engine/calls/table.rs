@@ -9,6 +9,7 @@ use crate::ground::{CallNo, Leg, Side};
 use crate::policy::quota::Holder;
 use smallvec::SmallVec;
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 /// All dialogs.
 #[derive(Debug)]
@@ -97,6 +98,15 @@ impl Table {
             (Leg::Caller, Leg::Caller) | (Leg::Callee, Leg::Callee) => return false,
         };
         came.before == Some(left.token)
+    }
+
+    /// Whether a leg's party signals from an address.
+    pub(super) fn speaks_from(&self, no: CallNo, leg: Leg, ip: IpAddr) -> bool {
+        let Some(call) = self.get(no) else { return false };
+        match leg {
+            Leg::Caller => call.caller.flow.peer.ip() == ip,
+            Leg::Callee => call.forks.iter().any(|f| f.callee.flow.peer.ip() == ip),
+        }
     }
 
     pub(super) fn find(&self, key: &DialogKey) -> Option<(CallNo, Leg)> {

@@ -226,6 +226,13 @@ impl Bindings {
         self.of_address(ip).next().is_some()
     }
 
+    /// True when phones send from this address, and none of them is of a user who is at `source`,
+    /// too: of many behind one address the first few are looked at.
+    pub(super) fn are_others_at(&self, ip: IpAddr, source: IpAddr) -> bool {
+        let own = |b: &Binding| self.of_aor(&b.aor).any(|b| b.flow.peer.ip() == source);
+        self.are_at(ip) && !self.of_address(ip).take(super::SHARED).any(own)
+    }
+
     pub(super) fn insert(&mut self, binding: Binding) {
         self.remove(&binding.key);
         self.next += 1;

@@ -16,6 +16,15 @@ pub(crate) struct Unfit {
     pub(crate) key: &'static str,
 }
 
+/// Who of the site is where, as whoever keeps the phones knows.
+pub(crate) trait Neighbours {
+    /// Whether a phone sends from an address.
+    fn are_at(&self, ip: IpAddr) -> bool;
+
+    /// Whether phones send from an address, none of them of a user who is at `source`, too.
+    fn are_others_at(&self, ip: IpAddr, source: IpAddr) -> bool;
+}
+
 const fn unfit(why: &'static str, key: &'static str) -> Unfit {
     Unfit { why, key }
 }
@@ -38,22 +47,27 @@ impl Net {
     }
 
     /// To another party, whose signalling comes from `source` by this interface: inside
-    /// its own or of a configured network, outside any that is not the site's, nor a phone's.
+    /// its own or of a configured network, but no other phone's; outside any that is not the
+    /// site's, nor a phone's.
     pub(crate) fn judge_owner(
         &self,
         i: &Interface,
         ip: IpAddr,
         source: IpAddr,
-        is_phone: &dyn Fn(IpAddr) -> bool,
+        phones: &dyn Neighbours,
     ) -> Result<(), Unfit> {
         match i.side {
+            Side::Inside if ip != source && phones.are_others_at(ip, source) => {
+                Err(unfit("the address of another phone", ""))
+            }
             _ if lists(i, ip) => Ok(()),
             Side::Inside if ip == source => Ok(()),
             Side::Inside => {
                 Err(unfit("neither the phone's source nor a listed network", "networks"))
             }
             Side::Outside
-                if self.is_inside(ip) || ip != source && !self.is_shown(ip) && is_phone(ip) =>
+                if self.is_inside(ip)
+                    || ip != source && !self.is_shown(ip) && phones.are_at(ip) =>
             {
                 Err(unfit("an inside address", ""))
             }

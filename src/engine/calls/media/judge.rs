@@ -1,10 +1,10 @@
 //! May media be sent where a body says? Judged is where media would go (c=, m=, a=rtcp); see the
 //! README's "SDP addresses". It reads tables and changes nothing.
 
-use super::{IsPhone, MediaTable};
+use super::MediaTable;
 use crate::config::{Interface, Learn};
 use crate::engine::calls::table::Table;
-use crate::engine::world::{Net, Unfit};
+use crate::engine::world::{Neighbours, Net, Unfit};
 use crate::ground::{CallNo, Leg, Side};
 use crate::relay::flow::Lane;
 use crate::relay::{Expect, Party};
@@ -34,7 +34,7 @@ impl MediaRefusal {
 /// Judges the sections of one body.
 pub(super) struct Judge<'a> {
     pub(super) net: &'a Net,
-    pub(super) is_phone: IsPhone<'a>,
+    pub(super) phones: &'a dyn Neighbours,
     pub(super) calls: &'a Table,
     pub(super) media: &'a MediaTable,
     pub(super) interface: &'a Interface,
@@ -108,7 +108,9 @@ impl Judge<'_> {
             return Err(self.refuse(why, "", port));
         }
         Net::judge_loopback(self.interface, ip).map_err(refused)?;
-        match self.net.judge_owner(self.interface, ip, self.source, self.is_phone) {
+        let at = SocketAddr::new(ip, port);
+        let owner = self.net.judge_owner(self.interface, ip, self.source, self.phones);
+        match owner.and_then(|()| self.is_not_anothers(at)) {
             Ok(()) => Ok((SocketAddr::new(ip, port), Whose::Theirs)),
             // The phone is behind a NAT: its own idea of its address is replaced by the source.
             Err(_) if replaced => {
@@ -141,6 +143,21 @@ impl Judge<'_> {
             return Ok(());
         };
         Err(self.refuse(why, "", port))
+    }
+
+    /// Inside, not where somebody else's call is heard. At its own address a party has them all.
+    fn is_not_anothers(&self, at: SocketAddr) -> Result<(), Unfit> {
+        if self.interface.side == Side::Outside || at.ip() == self.source {
+            return Ok(());
+        }
+        let others = |(stream, leg)| {
+            let call = self.media.call_of(stream).filter(|call| *call != self.call);
+            call.is_some_and(|call| !self.calls.speaks_from(call, leg, self.source))
+        };
+        if self.media.targets.at(at).any(others) {
+            return Err(Unfit { why: "where another call is heard", key: "" });
+        }
+        Ok(())
     }
 
     fn refuse(&self, why: &str, key: &str, port: u16) -> MediaRefusal {

@@ -6,6 +6,7 @@ use super::claims::Claim;
 use super::judge::MediaRefusal;
 use super::lent::Lent;
 use super::lines::keep_sum;
+use super::targets::Targets;
 use super::{anchored, close, stream_media};
 use crate::audit::CallEnd;
 use crate::engine::world::World;
@@ -26,6 +27,7 @@ pub(in crate::engine::calls) struct MediaTable {
     pub(super) calls: HashMap<CallNo, CallMedia>,
     pub(super) streams: HashMap<StreamId, (CallNo, usize)>,
     pub(super) commands: Vec<Command>,
+    pub(super) targets: Targets,
     pub(super) next: u64,
 }
 
@@ -36,6 +38,7 @@ impl MediaTable {
             calls: HashMap::new(),
             streams: HashMap::new(),
             commands: Vec::new(),
+            targets: Targets::default(),
             next: 0,
         }
     }
@@ -53,6 +56,9 @@ impl MediaTable {
     }
 
     pub(in crate::engine::calls) fn take_commands(&mut self) -> Vec<Command> {
+        for command in &self.commands {
+            self.targets.follow(command);
+        }
         std::mem::take(&mut self.commands)
     }
 
@@ -299,6 +305,7 @@ impl MediaTable {
         stream: StreamId,
         now: Mono,
     ) -> Option<CallNo> {
+        self.targets.forget(stream);
         let (call, index) = self.streams.remove(&stream)?;
         let c = self.calls.get_mut(&call)?;
         let leaving = c.leaving.iter().any(|s| s.id == stream);
