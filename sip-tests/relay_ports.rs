@@ -6,7 +6,7 @@ use crate::lab::{Lab, Leg, Ua, s, site};
 use portreeve::audit::Record;
 use portreeve::config::Config;
 use portreeve::engine::digest::Users;
-use portreeve::relay::{Counters, DropReason, Leg as MediaLeg};
+use portreeve::relay::{Command, Counters, DropReason, Leg as MediaLeg};
 
 fn parties(lab: &Lab) -> (Ua, Ua) {
     (lab.phone("101", "10.17.0.21:5060"), lab.far("200"))
@@ -327,5 +327,38 @@ fn a_line_that_comes_and_goes_for_hours_leaves_a_record_of_bounded_length() {
     let media = media.expect("its end");
     assert_eq!(media.len(), 32);
     assert_eq!(media.last().map(|m| m.caller.rtp_packets), Some(1), "what was heard is kept");
+    lab.end();
+}
+
+#[test]
+fn a_port_that_another_program_holds_is_tried_again_last() {
+    // Four pairs a side; who dials again gets each of the others first.
+    let mut lab = Lab::edge_with(|c| c.media.ports = (20000, 20007));
+    let (phone, pbx) = parties(&lab);
+    lab.relay.refuse = 1;
+    let a = lab.call(&phone, "200", 4000);
+    let no = lab.take(phone.at).pop().expect("an answer");
+    assert!((500..600).contains(&no.status()), "{no}");
+    lab.send(phone.at, a.ack_refusal(&no));
+    let invite = lab.expect(pbx.at, "INVITE");
+    lab.send(pbx.at, answer(&invite, 486, "b"));
+    lab.expect(pbx.at, "ACK");
+    lab.nothing_left();
+    let taken = lab.relay.log.iter().find_map(|c| match c {
+        Command::Open { legs, .. } => Some(legs.map(|l| l.port)),
+        Command::Update { .. }
+        | Command::SetIdle { .. }
+        | Command::Codecs { .. }
+        | Command::KeepAlive { .. }
+        | Command::Measure { .. }
+        | Command::Close { .. } => None,
+    });
+    let [inside, outside] = taken.expect("a stream was to be opened");
+    for _ in 0..12 {
+        let (mut a, b) = lab.establish(&phone, &pbx);
+        let [one, other] = lab.relay.only().1.legs.map(|l| l.port);
+        assert!(one != inside && other != outside, "{one} {other}");
+        lab.hang_up(&mut a, &b);
+    }
     lab.end();
 }

@@ -310,8 +310,9 @@ impl MediaTable {
         let c = self.calls.get_mut(&call)?;
         let leaving = c.leaving.iter().any(|s| s.id == stream);
         let s = c.let_go(stream, index)?;
-        // Which of the two was taken is not known: both may be lent again, later than the others.
-        self.lent.give(binds(&c.faces), s.ports, [false; 2], now);
+        // Another program has one of them, which is not known: both rest, so that the next calls
+        // take others while there are any.
+        self.lent.give(binds(&c.faces), s.ports, [true; 2], now);
         if !s.open || leaving {
             c.closing = c.closing.saturating_sub(1);
         }
