@@ -227,7 +227,9 @@ impl Message {
             self.from_tag = super::required::tag(value);
         } else if *name == Name::To {
             self.to_tag = super::required::tag(value);
-        } else if let Some(cseq) = CSeq::parse(value).filter(|_| *name == Name::CSeq) {
+        } else if *name == Name::CSeq
+            && let Some(cseq) = CSeq::parse(value)
+        {
             self.cseq = cseq;
         }
     }

@@ -3,7 +3,7 @@
 use super::message::Row;
 use super::refusal::{Fault, RejectReason, bad};
 use super::text::elements;
-use super::{CSeq, Method, Name, NameAddr, Params, Via, lines};
+use super::{CSeq, Method, Name, RawNameAddr, RawVia, lines};
 use crate::wire::limits;
 
 /// What accessors answer later without reading again.
@@ -16,29 +16,24 @@ pub(super) struct Required {
 /// Via parameters by which answers find their way.
 const STEERING: [&str; 5] = ["branch", "received", "rport", "maddr", "ttl"];
 
-/// None of `names` stands twice, where two readers could take two values (§7.3.1).
-fn once(params: &Params, names: &[&str]) -> bool {
-    !names.iter().any(|name| params.is_double(name))
-}
-
 /// Reads them; `method` is the request's.
 pub(super) fn read(rows: &[Row], method: Option<&Method>) -> Result<Required, Fault> {
-    let cseq = CSeq::parse(need(rows, Name::CSeq)?).ok_or_else(|| bad("Broken CSeq"))?;
+    let cseq = CSeq::parse(need(rows, &Name::CSeq)?).ok_or_else(|| bad("Broken CSeq"))?;
     if method.is_some_and(|m| *m != cseq.method) {
         return Err(bad("CSeq Method Differs"));
     }
-    let call_id = need(rows, Name::CallId)?;
+    let call_id = need(rows, &Name::CallId)?;
     if call_id.is_empty() || call_id.iter().any(|b| !b.is_ascii_graphic()) {
         return Err(bad("Broken Call-ID"));
     }
     let from_tag = party(rows, Name::From)?;
     let to_tag = party(rows, Name::To)?;
-    need(rows, Name::Via)?;
-    let via = |v: &[u8]| Via::parse(v).is_some_and(|via| once(&via.params, &STEERING));
+    need(rows, &Name::Via)?;
+    let via = |v: &[u8]| RawVia::read(v).is_some_and(|via| !via.params.is_any_double(&STEERING));
     values(rows, &Name::Via, limits::VIAS, via)?;
-    let addr = |v: &[u8]| NameAddr::parse(v).is_some();
-    let contact =
-        |v: &[u8]| v == b"*" || NameAddr::parse(v).is_some_and(|n| once(&n.params, &["expires"]));
+    let addr = |v: &[u8]| RawNameAddr::read(v).is_some();
+    let once = |n: RawNameAddr<'_>| !n.params.is_any_double(&["expires"]);
+    let contact = |v: &[u8]| v == b"*" || RawNameAddr::read(v).is_some_and(once);
     values(rows, &Name::Contact, limits::CONTACTS, contact)?;
     values(rows, &Name::Route, limits::ROUTES, addr)?;
     values(rows, &Name::RecordRoute, limits::ROUTES, addr)?;
@@ -62,25 +57,21 @@ pub(super) fn single(rows: &[Row]) -> Result<(), Fault> {
 
 /// The tag of a From or To value.
 pub(super) fn tag(value: &[u8]) -> Option<Box<str>> {
-    NameAddr::parse(value).and_then(|n| tag_of(&n))
-}
-
-fn tag_of(name: &NameAddr) -> Option<Box<str>> {
-    name.tag().filter(|t| !t.is_empty()).map(Into::into)
+    RawNameAddr::read(value).and_then(|n| n.tag())
 }
 
 fn find<'a>(rows: &'a [Row], name: &Name) -> Option<&'a [u8]> {
     rows.iter().find(|r| r.name == *name).map(|r| r.value.as_ref())
 }
 
-fn need(rows: &[Row], name: Name) -> Result<&[u8], Fault> {
-    find(rows, &name).ok_or_else(|| bad(format!("Missing {name}")))
+fn need<'a>(rows: &'a [Row], name: &Name) -> Result<&'a [u8], Fault> {
+    find(rows, name).ok_or_else(|| bad(format!("Missing {name}")))
 }
 
 /// From or To; two tags would let two readers see two dialogs.
 fn party(rows: &[Row], name: Name) -> Result<Option<Box<str>>, Fault> {
-    let read = NameAddr::parse(need(rows, name.clone())?).filter(|n| once(&n.params, &["tag"]));
-    read.map(|n| tag_of(&n)).ok_or_else(|| bad(format!("Broken {name}")))
+    let read = RawNameAddr::read(need(rows, &name)?).filter(|n| !n.params.is_any_double(&["tag"]));
+    read.map(|n| n.tag()).ok_or_else(|| bad(format!("Broken {name}")))
 }
 
 /// A list header: every value readable and none too many. Only Via may not be empty as a whole.

@@ -1,13 +1,10 @@
 //! SIP and SIPS URIs (RFC 3261 §19.1), tel URIs (RFC 3966), and any other scheme opaquely.
 
 use super::Params;
-use super::text::{is_host, trim};
-use crate::wire::limits;
+use super::raw::{RawUri, STEERING};
+use super::text::split;
 use std::fmt::{self, Write as _};
 use std::net::IpAddr;
-
-/// Parameters that count in every comparison (§19.1.4).
-const STEERING: [&str; 5] = ["user", "ttl", "method", "maddr", "transport"];
 
 /// URI scheme.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,109 +40,7 @@ impl Uri {
     /// Reads a URI of at most 2,048 octets; `None` when it is broken.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(trim(text)).ok()?;
-        let printable = text.bytes().all(|b| b > b' ' && b != 0x7f && !b"<>\"".contains(&b));
-        if text.len() > limits::URI || !printable {
-            return None;
-        }
-        let (scheme, rest) = text.split_once(':')?;
-        let alpha = |b: u8| b.is_ascii_alphanumeric() || b"+-.".contains(&b);
-        if !scheme.starts_with(|c: char| c.is_ascii_alphabetic()) || !scheme.bytes().all(alpha) {
-            return None;
-        }
-        match scheme.to_ascii_lowercase().as_str() {
-            "sip" => Self::parse_sip(Scheme::Sip, rest),
-            "sips" => Self::parse_sip(Scheme::Sips, rest),
-            "tel" => Self::parse_tel(rest),
-            _ => (!rest.is_empty()).then(|| Self {
-                scheme: Scheme::Other(scheme.into()),
-                user: None,
-                password: None,
-                host: rest.to_owned(),
-                port: None,
-                params: Params::default(),
-                headers: None,
-            }),
-        }
-    }
-
-    fn parse_sip(scheme: Scheme, rest: &str) -> Option<Self> {
-        if !escapes_are_whole(rest) {
-            return None;
-        }
-        // The first '@' ends the user part: users may hold ';' and '?', nothing may hold an '@'.
-        let (userinfo, hostpart) = match rest.find('@') {
-            Some(at) => (Some(rest.get(..at)?), rest.get(at + 1..)?),
-            None => (None, rest),
-        };
-        if hostpart.contains('@') {
-            return None;
-        }
-        let (user, password) = match userinfo {
-            Some(info) => {
-                let (user, password) = match info.split_once(':') {
-                    Some((user, password)) => (user, Some(password.to_owned())),
-                    None => (info, None),
-                };
-                if user.is_empty() {
-                    return None;
-                }
-                (Some(user.to_owned()), password)
-            }
-            None => (None, None),
-        };
-        let (hostpart, headers) = match hostpart.split_once('?') {
-            Some((host, headers)) => (host, Some(headers.to_owned())),
-            None => (hostpart, None),
-        };
-        let named = |h: &str| h.split_once('=').is_some_and(|(name, _)| !name.is_empty());
-        let few = |all: &str| all.split('&').nth(limits::URI_HEADERS).is_none();
-        if headers.as_deref().is_some_and(|all| !few(all) || !all.split('&').all(named)) {
-            return None;
-        }
-        let (hostport, params) = match hostpart.find(';') {
-            Some(at) => (hostpart.get(..at)?, hostpart.get(at..)?),
-            None => (hostpart, ""),
-        };
-        let (host, port) = split_port(hostport)?;
-        let params = Params::parse(params.as_bytes(), false)?;
-        // What steers a request must not be readable in two ways (§19.1.1: once only).
-        if STEERING.into_iter().any(|name| params.is_double(name)) {
-            return None;
-        }
-        is_host(host.as_bytes()).then(|| Self {
-            scheme,
-            user,
-            password,
-            host: host.to_owned(),
-            port,
-            params,
-            headers,
-        })
-    }
-
-    fn parse_tel(rest: &str) -> Option<Self> {
-        let (number, params) = match rest.find(';') {
-            Some(at) => (rest.get(..at)?, rest.get(at..)?),
-            None => (rest, ""),
-        };
-        // RFC 3966 §3. What would be a host, a port or headers in a SIP URI has no place in a
-        // number: who makes one of the other (RFC 3261 §19.1.6) would read another host.
-        if number.is_empty() || number.contains(['@', ':', '/', '?', '&', '\\']) {
-            return None;
-        }
-        if !escapes_are_whole(rest) || params.contains(['@', '?']) {
-            return None;
-        }
-        Some(Self {
-            scheme: Scheme::Tel,
-            user: Some(number.to_owned()),
-            password: None,
-            host: String::new(),
-            port: None,
-            params: Params::parse(params.as_bytes(), false)?,
-            headers: None,
-        })
+        RawUri::read(text).map(|uri| uri.owned())
     }
 
     /// `sip:user@host:port`.
@@ -165,9 +60,7 @@ impl Uri {
     /// The host as an address when it is a literal (IPv6 brackets taken off, mapped unmapped).
     #[must_use]
     pub fn host_ip(&self) -> Option<IpAddr> {
-        let text = self.host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
-        let ip: IpAddr = text.unwrap_or(&self.host).replacen(":::", "::", 1).parse().ok()?;
-        Some(ip.to_canonical())
+        host_ip(&self.host)
     }
 
     /// User part with percent-escapes decoded; `None` without a user or when not UTF-8.
@@ -253,8 +146,11 @@ impl Uri {
 }
 
 /// Escapes undone; what is no escape stays.
-fn octets(text: &str) -> Vec<u8> {
+pub(super) fn octets(text: &str) -> Vec<u8> {
     let text = text.as_bytes();
+    if memchr::memchr(b'%', text).is_none() {
+        return text.to_vec();
+    }
     let mut out = Vec::with_capacity(text.len());
     let mut i = 0;
     while let Some(b) = text.get(i) {
@@ -272,7 +168,10 @@ fn octets(text: &str) -> Vec<u8> {
 /// Escapes undone; what is no UTF-8 then becomes U+FFFD.
 #[must_use]
 pub fn unescape(text: &str) -> String {
-    String::from_utf8_lossy(&octets(text)).into_owned()
+    match memchr::memchr(b'%', text.as_bytes()) {
+        Some(_) => String::from_utf8_lossy(&octets(text)).into_owned(),
+        None => text.to_owned(),
+    }
 }
 
 /// Escapes that say nothing undone, the others in upper case: `%61%3b` and `a%3B` are the same,
@@ -297,29 +196,33 @@ fn comparable(text: &str) -> String {
     out
 }
 
+/// A host as an address, where it is a literal (IPv6 brackets taken off, mapped unmapped).
+pub(crate) fn host_ip(host: &str) -> Option<IpAddr> {
+    let within = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    let text = within.unwrap_or(host);
+    // Names are many, and begin as no address does.
+    if !text.starts_with(|c: char| c.is_ascii_hexdigit() || c == ':') {
+        return None;
+    }
+    let ip: IpAddr = match text.contains(":::") {
+        true => text.replacen(":::", "::", 1).parse().ok()?,
+        false => text.parse().ok()?,
+    };
+    Some(ip.to_canonical())
+}
+
 /// `host` or `host:port`; brackets protect colons.
 pub(crate) fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
     let end = if text.starts_with('[') { text.find(']')? + 1 } else { 0 };
-    match text.get(end..)?.find(':') {
-        Some(at) => {
-            let (host, port) = text.split_at_checked(end + at)?;
-            let port = port.get(1..)?.trim();
-            let digits = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
-            if !digits {
-                return None;
-            }
-            Some((host.trim_end(), Some(port.parse().ok()?)))
-        }
-        None => Some((text, None)),
+    let (bracketed, rest) = text.split_at_checked(end)?;
+    let Some((name, port)) = split(rest, b':') else { return Some((text, None)) };
+    let host = text.get(..bracketed.len() + name.len())?;
+    let port = port.trim();
+    let digits = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+    if !digits {
+        return None;
     }
-}
-
-fn escapes_are_whole(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    bytes.iter().enumerate().filter(|(_, b)| **b == b'%').all(|(i, _)| {
-        let hex = |n: usize| bytes.get(i + n).is_some_and(u8::is_ascii_hexdigit);
-        hex(1) && hex(2)
-    })
+    Some((host.trim_end(), Some(port.parse().ok()?)))
 }
 
 impl fmt::Display for Uri {
@@ -328,19 +231,17 @@ impl fmt::Display for Uri {
             Scheme::Sip => f.write_str("sip:")?,
             Scheme::Sips => f.write_str("sips:")?,
             Scheme::Tel => {
-                return write!(
-                    f,
-                    "tel:{}{}",
-                    self.user.as_deref().unwrap_or_default(),
-                    self.params
-                );
+                f.write_str("tel:")?;
+                f.write_str(self.user.as_deref().unwrap_or_default())?;
+                return self.params.fmt(f);
             }
             Scheme::Other(scheme) => return write!(f, "{scheme}:{}", self.host),
         }
         if let Some(user) = &self.user {
             f.write_str(user)?;
             if let Some(password) = &self.password {
-                write!(f, ":{password}")?;
+                f.write_str(":")?;
+                f.write_str(password)?;
             }
             f.write_str("@")?;
         }
@@ -348,9 +249,10 @@ impl fmt::Display for Uri {
         if let Some(port) = self.port {
             write!(f, ":{port}")?;
         }
-        write!(f, "{}", self.params)?;
+        self.params.fmt(f)?;
         if let Some(headers) = &self.headers {
-            write!(f, "?{headers}")?;
+            f.write_str("?")?;
+            f.write_str(headers)?;
         }
         Ok(())
     }

@@ -1,8 +1,7 @@
 //! Via (RFC 3261 §20.42, RFC 3581).
 
 use super::Params;
-use super::text::{is_host, is_token, trim};
-use super::uri::split_port;
+use super::raw::RawVia;
 use std::fmt;
 
 /// One Via value.
@@ -22,29 +21,7 @@ impl Via {
     /// Reads one value (no list); `None` when it is broken.
     #[must_use]
     pub fn parse(value: &[u8]) -> Option<Self> {
-        let value = trim(value);
-        let semi = value.iter().position(|b| *b == b';').unwrap_or(value.len());
-        let (head, params) = value.split_at_checked(semi)?;
-        let head = std::str::from_utf8(head).ok()?;
-        let (name, rest) = head.split_once('/')?;
-        let (version, rest) = rest.split_once('/')?;
-        let blank = [' ', '\t'];
-        if !name.trim().eq_ignore_ascii_case("SIP") || version.trim() != "2.0" {
-            return None;
-        }
-        let rest = rest.trim_start_matches(blank);
-        let (transport, sent_by) = rest.split_once(blank)?;
-        let sent_by = sent_by.trim_matches(blank);
-        let (host, port) = split_port(sent_by)?;
-        let host = host.trim_end_matches(blank);
-        let fine = is_token(transport.as_bytes()) && is_host(host.as_bytes());
-        fine.then_some(())?;
-        Some(Self {
-            transport: transport.to_owned(),
-            host: host.to_owned(),
-            port,
-            params: Params::parse(params, true)?,
-        })
+        RawVia::read(value).map(|via| via.owned())
     }
 
     /// The branch, if any.
@@ -56,10 +33,12 @@ impl Via {
 
 impl fmt::Display for Via {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SIP/2.0/{} {}", self.transport, self.host)?;
+        for part in ["SIP/2.0/", &self.transport, " ", &self.host] {
+            f.write_str(part)?;
+        }
         if let Some(port) = self.port {
             write!(f, ":{port}")?;
         }
-        write!(f, "{}", self.params)
+        self.params.fmt(f)
     }
 }
