@@ -43,6 +43,15 @@ fn find(text: &[u8], others: bool) -> impl Iterator<Item = (Range<usize>, IpAddr
             if !(byte.is_ascii_hexdigit() || byte == b':') {
                 continue;
             }
+            // What begins within a word is a plain literal, or nothing.
+            let behind = before(text, start, 1).is_some_and(|b| b.is_ascii_alphanumeric());
+            if behind && !behind_escape(text, start) {
+                let plain = byte.is_ascii_digit().then(|| v4_at(text, start)).flatten();
+                match plain {
+                    Some((ip, len)) => return Some((start..start + len, IpAddr::V4(ip))),
+                    None => continue,
+                }
+            }
             // Each of them begins with a digit, or is of single digits with dots between them.
             let may = byte.is_ascii_digit() || text.get(at) == Some(&b'.');
             let other = if others && may { forms::other_at(text, start) } else { None };
