@@ -147,7 +147,8 @@ impl Algorithm {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    let digit = |half: u8| char::from_digit(u32::from(half), 16);
+    bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 0xf)]).flatten().collect()
 }
 
 /// What a request offers as proof, before it is compared with anything.

@@ -31,15 +31,20 @@ pub(super) enum Origin {
 
 /// Makes and reads them.
 pub(super) struct Nonces {
-    realm: String,
-    secret: [u8; 32],
+    /// Keyed, and begun with the realm: each proof goes on from here.
+    begun: Hmac<Sha256>,
     /// Nonces given in place of used ones: each is another, even within a second.
     renewed: u32,
 }
 
 impl Nonces {
     pub(super) fn new(realm: &str, secret: [u8; 32]) -> Self {
-        Self { realm: realm.to_owned(), secret, renewed: 0 }
+        // RFC 2104 §2: a shorter key is filled up with zeros.
+        let mut key = [0; 64];
+        key[..32].copy_from_slice(&secret);
+        let mut begun = Hmac::<Sha256>::new(&key.into());
+        begun.update(realm.as_bytes());
+        Self { begun, renewed: 0 }
     }
 
     /// One for a source: the same within a second, unless it is to replace another.
@@ -75,9 +80,7 @@ impl Nonces {
     }
 
     fn mac(&self, made: &[u8], whom: Option<Source>) -> [u8; 32] {
-        // A key of 32 octets always fits.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.secret) else { return [0; 32] };
-        mac.update(self.realm.as_bytes());
+        let mut mac = self.begun.clone();
         mac.update(made);
         if let Some(source) = whom {
             mac.update(source.to_string().as_bytes());
