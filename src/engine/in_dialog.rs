@@ -17,6 +17,7 @@ use super::{Engine, Level};
 use crate::audit::{EndedBy, SecurityClass};
 use crate::ground::{Flow, Leg, Side};
 use crate::wire::sip::{Message, Method, Name, RejectReason};
+use std::sync::Arc;
 
 impl Engine {
     /// A request with both tags.
@@ -71,7 +72,7 @@ impl Engine {
             let by = (place.leg, Some(place.tag.as_str()));
             self.calls.asks_for(&self.world, place.call, by, said);
         }
-        let purpose = Purpose::InDialog(Box::new(InDialog {
+        let purpose = Purpose::InDialog(Arc::new(InDialog {
             call: place.call,
             leg: place.leg,
             tag: place.tag.clone(),

@@ -5,6 +5,7 @@ use super::calls::Said;
 use super::phones::Pending;
 use crate::ground::{CallNo, Leg};
 use crate::wire::sip::Uri;
+use std::sync::Arc;
 
 /// What crosses.
 #[derive(Clone, Debug)]
@@ -18,9 +19,9 @@ pub(crate) enum Purpose {
     /// SUBSCRIBE or REFER outside a dialog.
     Subscribe { call: CallNo, said: Option<Said> },
     /// REGISTER towards an upstream.
-    Register(Box<Pending>),
+    Register(Arc<Pending>),
     /// A request within a dialog.
-    InDialog(Box<InDialog>),
+    InDialog(Arc<InDialog>),
     /// Anything else.
     Other,
 }

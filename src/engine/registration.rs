@@ -16,6 +16,7 @@ use super::watch::unheard;
 use crate::config::Allow;
 use crate::ground::Side;
 use crate::wire::sip::Name;
+use std::sync::Arc;
 
 impl Engine {
     /// A REGISTER for us that policy lets in.
@@ -105,7 +106,7 @@ impl Engine {
             mark: &i.mark,
         };
         let (far, branch) = carry(w, veil, &self.calls, out, &request, &x);
-        let purpose = Purpose::Register(Box::new(pending));
+        let purpose = Purpose::Register(Arc::new(pending));
         let pass = self.transactions.open_pass(server, i.flow.listener, purpose);
         self.transactions.open_branch(w, out, pass, (far, branch, flow), None);
     }
