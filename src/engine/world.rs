@@ -17,7 +17,7 @@ use crate::config::{Config, RegistrarMode};
 use crate::ground::{Flow, ListenerId, Now, Side, Wall};
 use crate::policy::RuleSet;
 use crate::policy::quota::{Holder, Shares, Source};
-use crate::wire::sip::{Aor, Message, Name, NameAddr, Params, Uri, Via};
+use crate::wire::sip::{Aor, Message, Name, Params, RawNameAddr, Uri, Via};
 use random::Random;
 use seal::Sealer;
 use std::net::IpAddr;
@@ -249,10 +249,14 @@ impl World {
 
 /// A From or To value with this tag; an empty one is none (RFC 3261 §12.1.2).
 pub(crate) fn with_tag(value: &[u8], tag: &str) -> Vec<u8> {
-    match NameAddr::parse(value) {
+    match RawNameAddr::read(value) {
         _ if tag.is_empty() => value.to_vec(),
-        Some(name) if name.tag() == Some(tag) => value.to_vec(),
-        Some(mut name) if name.tag().is_some() => {
+        Some(name) if name.params.get("tag") == Some(tag.as_bytes()) => value.to_vec(),
+        Some(name) if name.params.get("tag").is_some() => {
+            let mut name = name.owned();
+            if name.tag() == Some(tag) {
+                return value.to_vec();
+            }
             name.params.set("tag", Some(tag));
             name.to_string().into_bytes()
         }

@@ -4,7 +4,7 @@
 use super::Incoming;
 use super::answer::Answer;
 use crate::engine::world::World;
-use crate::wire::sip::{Message, Method, Name, RejectReason, Scheme, Uri, Via};
+use crate::wire::sip::{Message, Method, Name, RawVia, RejectReason, Scheme, Uri};
 
 /// Why a request comes no further.
 #[derive(Clone, Debug)]
@@ -59,8 +59,10 @@ pub(crate) fn check(w: &World, i: &Incoming) -> Option<Objection> {
 /// A loop is a request that was here with the same routing fields (RFC 5393 §4.2); with another
 /// Request-URI it is a spiral.
 fn is_loop(w: &World, request: &Message, mark: &str) -> bool {
-    request.list(&Name::Via).filter_map(Via::parse).any(|via| {
-        via.branch().and_then(|b| b.rsplit_once('.')).is_some_and(|(_, m)| m == mark)
-            && w.net().names_us(&Uri::sip(None, &via.host, via.port))
+    request.list(&Name::Via).filter_map(RawVia::read).any(|via| {
+        let branch = via.params.get("branch").unwrap_or_default();
+        let at = memchr::memrchr(b'.', branch).map(|dot| dot + 1);
+        at.and_then(|at| branch.get(at..)).is_some_and(|m| m == mark.as_bytes())
+            && w.net().names_us(&Uri::sip(None, via.host, via.port))
     })
 }

@@ -182,6 +182,10 @@ impl Look<'_> {
         let pass = self.veil.w.config().hide.user_agent == AgentShown::Pass;
         for name in [Name::UserAgent, Name::Server] {
             let Some(row) = message.first(&name) else { continue };
+            if !pass {
+                message.remove(&name);
+                continue;
+            }
             let hidden = |ip: IpAddr, version: bool| {
                 // `10.1.64.14` is a version as often as an address.
                 self.near == Some(ip)
@@ -192,7 +196,7 @@ impl Look<'_> {
             let text = agent::scrub(&text, hidden, &self.shown);
             let text = body::scrub_names(&text, self.veil.domains(), &self.shown);
             let several = message.rows(&name).nth(1).is_some();
-            if !pass || text.is_empty() {
+            if text.is_empty() {
                 message.remove(&name);
             } else if several || text != row {
                 message.set(name, text);

@@ -5,7 +5,7 @@ use crate::engine::transactions::ServerKey;
 use crate::engine::world::World;
 use crate::ground::{Flow, Side};
 use crate::wire::sip::route_set::loosen;
-use crate::wire::sip::{Message, Method, Name, NameAddr, Uri, Via};
+use crate::wire::sip::{Message, Method, Name, NameAddr, RawNameAddr, Uri, Via, host_ip};
 use std::net::SocketAddr;
 
 /// One request.
@@ -116,7 +116,7 @@ impl Incoming {
 
 /// The first Contact's URI.
 pub(crate) fn contact_of(message: &Message) -> Option<Uri> {
-    message.list(&Name::Contact).next().and_then(NameAddr::parse).map(|n| n.uri)
+    message.list(&Name::Contact).next().and_then(RawNameAddr::read).map(|n| n.uri.owned())
 }
 
 /// `received` and `rport` (RFC 3261 §18.2.1, RFC 3581 §4), and where the answers go.
@@ -124,7 +124,7 @@ pub(super) fn stamped(w: &World, mut via: Via, flow: Flow) -> (Via, Flow) {
     let source = flow.peer;
     let asked = via.params.get("rport").is_some();
     let forced = w.net().interface(flow.listener).is_some_and(|i| i.force_rport);
-    let written = Uri::sip(None, &via.host, None).host_ip();
+    let written = host_ip(&via.host);
     if asked || written != Some(source.ip()) {
         via.params.set("received", Some(&source.ip().to_string()));
     }

@@ -2,14 +2,15 @@
 //! which address and which name is hidden, and overwrites what a text says of one. Whole messages
 //! are `hide`'s.
 
-use super::incoming::contact_of;
 use crate::engine::phones::Phones;
 use crate::engine::seal::Role;
 use crate::engine::world::{World, host_text};
 use crate::ground::Side;
 use crate::wire::addresses::{find_names, find_written, is_within};
 use crate::wire::body;
-use crate::wire::sip::{Message, Name, NameAddr, Params, Scheme, Uri, Via};
+use crate::wire::sip::{
+    Message, Name, NameAddr, Params, RawNameAddr, RawVia, Scheme, Uri, host_ip,
+};
 use std::net::IpAddr;
 
 /// Between the site and everybody else.
@@ -26,11 +27,10 @@ pub(crate) type Own = [Option<IpAddr>; 2];
 
 /// As a message tells them.
 pub(crate) fn said_of_itself(message: &Message) -> Own {
-    let via = message.list(&Name::Via).next().and_then(Via::parse).filter(|_| message.is_request());
-    [
-        contact_of(message).and_then(|uri| uri.host_ip()),
-        via.and_then(|via| Uri::sip(None, &via.host, None).host_ip()),
-    ]
+    let contact = message.list(&Name::Contact).next().and_then(RawNameAddr::read);
+    let via = || message.list(&Name::Via).next().and_then(RawVia::read);
+    let via = message.is_request().then(via).flatten();
+    [contact.and_then(|contact| host_ip(contact.uri.host)), via.and_then(|via| host_ip(via.host))]
 }
 
 impl<'a> Veil<'a> {
@@ -60,11 +60,15 @@ impl<'a> Veil<'a> {
     /// A host that may not be shown outside: ours, an inside address however it is written, or one
     /// of an inside domain.
     pub(crate) fn must_hide(&self, uri: &Uri) -> bool {
-        let host = uri.host.as_bytes();
+        self.must_hide_host(&uri.host)
+    }
+
+    fn must_hide_host(&self, host: &str) -> bool {
         let hidden = |ip| self.w.net().is_our_address(ip) || self.is_hidden(ip);
-        if uri.host_ip().is_some_and(hidden) {
+        if host_ip(host).is_some_and(hidden) {
             return true;
         }
+        let host = host.as_bytes();
         if self.domains().iter().any(|d| is_within(host, d)) {
             return true;
         }
@@ -104,11 +108,12 @@ impl<'a> Veil<'a> {
         if to == Side::Inside {
             return value.to_vec();
         }
-        let Some(mut name) = NameAddr::parse(value) else { return self.scrub(value) };
-        let host = self.must_hide(&name.uri);
+        let Some(name) = RawNameAddr::read(value) else { return self.scrub(value) };
+        let host = self.must_hide_host(name.uri.host);
         if !host && !self.is_told_in(value) {
             return value.to_vec();
         }
+        let mut name = name.owned();
         if host {
             match domain {
                 Some(domain) => set_host(&mut name.uri, domain),

@@ -12,7 +12,7 @@ use crate::engine::stats::RegisterResult;
 use crate::engine::world::World;
 use crate::ground::{Flow, Wall};
 use crate::policy::quota::{Full, Resource};
-use crate::wire::sip::{Aor, Message, Name, NameAddr, Scheme, Uri};
+use crate::wire::sip::{Aor, Message, Name, NameAddr, RawNameAddr, Uri};
 use std::time::Duration;
 
 /// What a REGISTER gets.
@@ -314,8 +314,8 @@ pub(super) fn binding_key(w: &World, aor: &Aor, contact: &Uri, flow: &Flow) -> S
 
 /// The user of the address of record in To.
 pub(super) fn aor_user(request: &Message) -> Option<String> {
-    let to = request.first(&Name::To).and_then(NameAddr::parse)?;
-    matches!(to.uri.scheme, Scheme::Sip | Scheme::Sips).then(|| to.uri.user_decoded()).flatten()
+    let to = request.first(&Name::To).and_then(RawNameAddr::read)?;
+    to.uri.is_sip().then(|| to.uri.user_decoded()).flatten()
 }
 
 /// Seconds of an Expires value; a broken one counts as absent (RFC 3261 §20.19).

@@ -13,7 +13,7 @@ use crate::engine::stats::RegisterResult;
 use crate::engine::world::World;
 use crate::ground::{Flow, Mono, Wall};
 use crate::policy::quota::Holder;
-use crate::wire::sip::{Aor, Message, Name, NameAddr};
+use crate::wire::sip::{Aor, Message, Name, NameAddr, RawNameAddr};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -58,9 +58,11 @@ impl Offered {
         // So are the GRUUs that were made of its instance (RFC 5627 §4.2).
         let own = self.contact.params.get("+sip.instance").unwrap_or_default();
         let own = own.trim_matches(|c| matches!(c, '"' | '<' | '>'));
-        let sealed = w.sealer().instance(own);
-        for (_, value) in shown.params.0.iter_mut().filter(|(_, v)| v.is_some()) {
-            *value = value.as_deref().map(|v| v.replace(&sealed, own).into());
+        if !own.is_empty() {
+            let sealed = w.sealer().instance(own);
+            for (_, value) in shown.params.0.iter_mut().filter(|(_, v)| v.is_some()) {
+                *value = value.as_deref().map(|v| v.replace(&sealed, own).into());
+            }
         }
         for (name, value) in &self.contact.params.0 {
             // Its own name of itself, as it wrote it (RFC 5626 §4.1).
@@ -95,8 +97,8 @@ pub(crate) struct Pending {
 
 /// The domain of a REGISTER's address of record: the one in To, where the upstream has several.
 fn domain<'a>(request: &Message, upstream: &'a Upstream) -> &'a str {
-    let to = request.first(&Name::To).and_then(NameAddr::parse).map(|to| to.uri.host);
-    let same = |d: &&String| to.as_deref().is_some_and(|host| d.eq_ignore_ascii_case(host));
+    let to = request.first(&Name::To).and_then(RawNameAddr::read);
+    let same = |d: &&String| to.as_ref().is_some_and(|to| d.eq_ignore_ascii_case(to.uri.host));
     upstream.domains.iter().find(same).unwrap_or(&upstream.domain)
 }
 
