@@ -606,3 +606,19 @@ fn what_made_a_message_is_told_without_the_one_phone_or_not_at_all() {
         lab.end();
     }
 }
+
+#[test]
+fn a_tag_in_the_to_of_a_register_goes_no_further() {
+    let mut lab = Lab::edge();
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    let to = format!("<{}>;tag=10.17.0.66", phone.aor());
+    let uri = format!("sip:{}", phone.domain);
+    let register = phone.request_to(&mut lab, "REGISTER", &uri).set("To", to.clone());
+    lab.send(phone.at, register);
+    let pbx = lab.pbx();
+    let got = lab.expect(pbx, "REGISTER");
+    assert!(!got.header("To").contains("tag="), "{got}");
+    lab.send(pbx, answer(&got, 403, "r"));
+    assert_eq!(lab.expect(phone.at, "403").header("To"), to);
+    lab.end();
+}

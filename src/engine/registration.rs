@@ -15,7 +15,7 @@ use super::stats::RegisterResult;
 use super::watch::unheard;
 use crate::config::Allow;
 use crate::ground::Side;
-use crate::wire::sip::Name;
+use crate::wire::sip::{Name, NameAddr};
 use std::sync::Arc;
 
 impl Engine {
@@ -94,7 +94,7 @@ impl Engine {
             egress: flow.listener,
             uri: uri.to_string(),
             from_value: far(&Name::From),
-            to_value: far(&Name::To),
+            to_value: untagged(far(&Name::To)),
             call_id: &call_id,
             routes: &[],
             contact: None,
@@ -109,5 +109,17 @@ impl Engine {
         let purpose = Purpose::Register(Arc::new(pending));
         let pass = self.transactions.open_pass(server, i.flow.listener, purpose);
         self.transactions.open_branch(w, out, pass, (far, branch, flow), None);
+    }
+}
+
+/// A REGISTER is of no dialog (RFC 3261 §10.2): a tag in its To means nothing to the registrar, and
+/// may say what nobody outside should read.
+fn untagged(to: Vec<u8>) -> Vec<u8> {
+    match NameAddr::parse(&to).filter(|name| name.tag().is_some()) {
+        Some(mut name) => {
+            name.params.remove("tag");
+            name.to_string().into_bytes()
+        }
+        None => to,
     }
 }
