@@ -3,7 +3,7 @@
 
 use crate::lab::digest::credentials;
 use crate::lab::script::{Text, answer};
-use crate::lab::{Lab, Party, Ua, s, site};
+use crate::lab::{Lab, Leg, Party, Ua, s, site};
 use bytes::Bytes;
 use portreeve::audit::{Record, SecurityClass};
 use portreeve::config::{Config, Strangers};
@@ -493,5 +493,57 @@ fn a_flood_of_sources_makes_nobody_forget_the_banned() {
         lab.send(other, Bytes::from_static(b"no sip at all"));
     }
     assert_eq!((scan(&mut lab, at), lab.stats().now.bans), (0, 1));
+    lab.end();
+}
+
+#[test]
+fn a_banned_address_of_the_inside_still_reaches_an_emergency_number_and_nobody_else() {
+    let mut lab =
+        edge(|c| c.interfaces[0].networks = vec!["10.99.0.0/16".parse().expect("a network")]);
+    let pc = lab.inside("10.17.0.77:40000");
+    assert_eq!((0..6).map(|_| scan(&mut lab, pc)).sum::<usize>(), 2);
+    assert_eq!(lab.stats().now.bans, 1);
+    let mut wired = lab.phone("199", "10.17.0.77:50000");
+    wired.at = lab.inside_tcp("10.17.0.77:50000");
+    for phone in [lab.phone("199", "10.17.0.77:5060"), wired] {
+        // Neither an ordinary call nor a registration.
+        for method in ["INVITE", "REGISTER", "OPTIONS"] {
+            let text = phone.request(&mut lab, method, "200");
+            lab.send(phone.at, text);
+        }
+        lab.nothing_left();
+        let pbx = lab.far("112");
+        let mut leg = lab.call(&phone, "112", 4000);
+        lab.expect(phone.at, "100");
+        let got = lab.expect(pbx.at, "INVITE");
+        // What else comes from there meanwhile is not read, either.
+        assert_eq!(scan(&mut lab, pc), 0);
+        lab.send(pbx.at, pbx.answer(&got, 200, "up").sdp(pbx.sdp(6000)));
+        let ok = lab.expect(phone.at, "200");
+        leg.learn(&ok);
+        let ack = leg.ack(&mut lab);
+        lab.send(phone.at, ack);
+        lab.expect(pbx.at, "ACK");
+        let mut far = Leg::called(&pbx, &got, "up");
+        let info = far.request(&mut lab, "INFO");
+        lab.send(pbx.at, info);
+        let asked = lab.expect(phone.at, "INFO");
+        lab.send(phone.at, answer(&asked, 200, "up"));
+        lab.expect(pbx.at, "200");
+        lab.hang_up(&mut leg, &far);
+    }
+    assert_eq!(lab.closed.len(), 3, "by each request that was not read; the call closed nothing");
+    lab.end();
+}
+
+#[test]
+fn a_banned_address_of_the_outside_reaches_no_emergency_number() {
+    let mut lab = edge(|_| {});
+    let at = lab.outside("198.51.100.66:5060");
+    assert_eq!((0..6).map(|_| scan(&mut lab, at)).sum::<usize>(), 2);
+    let caller = Ua::new(at, "100");
+    let call = caller.request_to(&mut lab, "INVITE", "sip:112@203.0.113.1").sdp(caller.sdp(4000));
+    lab.send(at, call);
+    lab.nothing_left();
     lab.end();
 }

@@ -250,8 +250,11 @@ impl Engine {
 
     /// One datagram or framed message.
     fn receive(&mut self, flow: Flow, bytes: Bytes) {
-        if self.guard.bars(&mut self.out, &flow) {
-            return;
+        if self.guard.is_banned(&flow) {
+            let cries = self.calls.has_cried(flow.peer.ip());
+            if !self.watch().spares(&flow, &bytes, cries) {
+                return;
+            }
         }
         let upstream = |ip| self.upstreams.of_source(&self.world, ip).is_some();
         self.streams.heard(&mut self.out, &flow, self.world.side(flow.listener), upstream);

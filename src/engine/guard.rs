@@ -75,17 +75,19 @@ impl Default for Guard {
 }
 
 impl Guard {
+    /// Whether the source of a flow is banned.
+    pub(crate) fn is_banned(&self, flow: &Flow) -> bool {
+        // Nobody is banned almost always: then nothing is looked up.
+        !self.ends.is_empty()
+            && self.sources.get(&Source::of(flow.peer.ip())).is_some_and(|s| s.ban().is_some())
+    }
+
     /// Whether what comes by this flow is not even read: its source is banned. A stream is closed.
     pub(crate) fn bars(&mut self, out: &mut Outbox, flow: &Flow) -> bool {
-        // Nobody is banned almost always: then nothing is looked up.
-        if self.ends.is_empty() {
+        if !self.is_banned(flow) {
             return false;
         }
-        let source = Source::of(flow.peer.ip());
-        if self.sources.get(&source).is_none_or(|s| s.ban().is_none()) {
-            return false;
-        }
-        self.sources.change(&source, Suspect::hit);
+        self.sources.change(&Source::of(flow.peer.ip()), Suspect::hit);
         out.stats_mut().banned += 1;
         if let Some(conn) = flow.conn {
             out.emit(Output::CloseConnection(conn));

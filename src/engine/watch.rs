@@ -10,7 +10,7 @@ use super::phones::Phones;
 use super::proxy_client::standing;
 use super::upstreams::Upstreams;
 use super::world::World;
-use crate::ground::Flow;
+use crate::ground::{Flow, Side};
 use crate::wire::sip::Name;
 use std::net::IpAddr;
 
@@ -45,6 +45,18 @@ impl Watch<'_> {
         self.guard.accuse(self.w, self.out, (flow, standing), signal);
     }
 
+    /// Whether what a banned source of the inside sends is read all the same: a phone in need that
+    /// shares an address with who is guilty dials an emergency number, or has dialled one and talks
+    /// (`cries`). Nothing else is: a stream is closed.
+    pub(super) fn spares(&mut self, flow: &Flow, bytes: &[u8], cries: bool) -> bool {
+        let inside = self.w.side(flow.listener) == Side::Inside;
+        if inside && (cries || facts::begins_urgent(self.w, bytes)) {
+            return true;
+        }
+        self.guard.bars(self.out, flow);
+        false
+    }
+
     /// Before a new request outside dialogs costs anything: no scanner that is banned for it, and
     /// nobody who asks too much at once, but for a few emergency calls. Whoever is known hears when
     /// to come again; a stranger by UDP hears nothing.
@@ -52,9 +64,10 @@ impl Watch<'_> {
         let agent = i.message.text(&Name::UserAgent);
         if agent.is_some_and(|a| is_scanner(a, &self.w.config().bans.agents)) {
             self.accuse(&i.flow, Signal::Scanner);
-            if self.guard.bars(self.out, &i.flow) {
-                return Entrance::Shut;
-            }
+        }
+        if self.guard.is_banned(&i.flow) && !facts::is_urgent(self.w, i) {
+            self.guard.bars(self.out, &i.flow);
+            return Entrance::Shut;
         }
         let standing = self.standing(i.flow.peer.ip());
         let urgent = || facts::is_urgent(self.w, i);

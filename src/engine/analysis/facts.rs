@@ -10,7 +10,10 @@ use crate::engine::world::World;
 use crate::ground::Side;
 use crate::policy::number::Plan;
 use crate::policy::{Action, Facts, Number, Target, Verdict};
-use crate::wire::sip::{Method, Name};
+use crate::wire::sip::{Method, Name, Uri};
+
+/// Octets of a first line in which an emergency number is looked for: a longer URI is refused.
+const LONGEST_URI: usize = 2_048;
 
 /// Reads the parties' numbers once. Judging changes nothing of what goes out. Who is proved stands
 /// for From, whatever a phone writes there.
@@ -39,6 +42,14 @@ pub(crate) fn is_urgent(w: &World, i: &Incoming) -> bool {
     i.side == Side::Inside
         && i.is(&Method::Invite)
         && Number::called(&i.uri, &Plan::from(w.config())).is_emergency()
+}
+
+/// The same of octets that nobody has read yet, by their first line.
+pub(crate) fn begins_urgent(w: &World, bytes: &[u8]) -> bool {
+    let Some(rest) = bytes.trim_ascii_start().strip_prefix(b"INVITE ") else { return false };
+    let line = rest.get(..LONGEST_URI.min(rest.len())).unwrap_or_default();
+    let uri = line.split(|b| *b == b' ').next().and_then(Uri::parse);
+    uri.is_some_and(|uri| Number::called(&uri, &Plan::from(w.config())).is_emergency())
 }
 
 /// Asks policy.

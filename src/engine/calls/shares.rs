@@ -6,8 +6,8 @@ use super::call::{Call, Kind, State};
 use crate::engine::stats::Places;
 use crate::engine::world::World;
 use crate::ground::{CallNo, Leg};
-use crate::policy::quota::{Full, Holder, Quota, Resource, ShareView, Shares};
-use std::net::SocketAddr;
+use crate::policy::quota::{Full, Holder, Quota, Resource, ShareView, Shares, Source};
+use std::net::{IpAddr, SocketAddr};
 
 /// All emergency calls that a source may have are answered, and talk.
 #[derive(Debug)]
@@ -160,6 +160,11 @@ impl Calls {
         let gone = calls.emergency_of(*source);
         let gone = gone.or_else(|| calls.settled_emergencies(*source).find(silent));
         gone.map(Some).ok_or(TooManyEmergencies)
+    }
+
+    /// Whether an emergency call is up, or rings, of who is not registered at this address.
+    pub(crate) fn has_cried(&self, ip: IpAddr) -> bool {
+        self.table.shares().calls.emergencies(Source::of(ip)) > 0
     }
 
     /// Its caller gave a call up: whatever it was, it is no emergency any more.
