@@ -43,7 +43,7 @@ fn sent(lab: &mut Lab, outwards: bool, method: &str, b: &Body) -> Result<Msg, Bo
         (true, _) => (phone, pbx, format!("sip:200@{}", site::DOMAIN)),
         (false, _) => (pbx, phone.clone(), lab.register(&phone, 600)),
     };
-    let mut text = from.request_to(lab, method, &uri).with("Event", "talk");
+    let mut text = from.request_to(lab, method, &uri).with("Event", "presence");
     if method == "REGISTER" {
         text = text.set("To", format!("<{}>", from.aor())).with("Expires", "60");
     }

@@ -58,6 +58,7 @@ mod registration;
 mod reinvite;
 mod relay_ports;
 mod reload;
+mod remote_control;
 mod renegotiation;
 mod repeated_answers;
 mod restart;

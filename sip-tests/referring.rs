@@ -295,7 +295,9 @@ fn nothing_but_a_refer_refers() {
 
 #[test]
 fn a_phone_is_referred_only_where_it_may_call() {
-    let (mut lab, phone, pbx, sealed) = lab(PREMIUM);
+    let refers =
+        "[[rule]]\nname = \"refers\"\nside = \"outside\"\nmethod = [\"REFER\"]\nallow = {}\n";
+    let (mut lab, phone, pbx, sealed) = lab(&format!("{PREMIUM}{refers}"));
     let (mut caller, _) = called(&mut lab, &pbx, &phone, &sealed);
     let (_, mut callee) = lab.establish(&phone, &pbx);
     let denied = [
@@ -398,7 +400,8 @@ fn a_redirect_towards_a_phone_says_why_it_may_not_be_followed() {
 #[test]
 fn in_site_mode_the_phone_that_asks_is_judged() {
     let text = site::SITE.replace("password_file", "digest = false\npassword_file");
-    let rule = "[[rule]]\nname = \"lobby\"\nuser = [\"103\"]\nnumber = [\"104\"]\ndeny = {}\n";
+    let rule = "[[rule]]\nname = \"lobby\"\nuser = [\"103\"]\nnumber = [\"104\"]\ndeny = {}\n\
+                [[rule]]\nname = \"refers\"\nmethod = [\"REFER\"]\nallow = {}\n";
     let mut lab = Lab::with(site::parse(&format!("{text}\n{rule}")), Users::None);
     let [caller, lobby, other] = [("102", 22), ("103", 23), ("104", 24)].map(|(user, host)| {
         let mut phone = lab.phone(user, &format!("10.17.0.{host}:5060"));

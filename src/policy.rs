@@ -40,6 +40,9 @@ pub struct Facts<'a> {
     pub user_agent: &'a str,
     /// What the gateway would do with it.
     pub target: Target,
+    /// It makes a phone act without who sits before it, and `policy.remote_control` does not grant
+    /// that to who sends it: only a rule that names the method allows it.
+    pub commands: bool,
 }
 
 impl Facts<'_> {

@@ -284,11 +284,20 @@ fn numbers(c: &mut Changes, old: &Numbers, new: &Numbers) {
 }
 
 fn policy(c: &mut Changes, old: &Policy, new: &Policy) {
-    let Policy { default, emergency, emergency_target, unknown_bodies, rules, tests } = new;
+    let Policy {
+        default,
+        emergency,
+        emergency_target,
+        unknown_bodies,
+        remote_control,
+        rules,
+        tests,
+    } = new;
     c.now("policy.default", &old.default, default);
     c.now("policy.emergency", &old.emergency, emergency);
     c.now("emergency.target", &old.emergency_target, emergency_target);
     c.now("policy.unknown_bodies", &old.unknown_bodies, unknown_bodies);
+    c.now("policy.remote_control", &old.remote_control, remote_control);
     c.now("rule", &old.rules, rules);
     // Where a test stands in the file is not what it says.
     let said = |all: &[super::RuleTest]| -> Vec<_> {

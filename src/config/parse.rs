@@ -4,8 +4,8 @@
 use super::reader::{Section, Source};
 use super::{
     Audit, Config, DefaultPolicy, Diagnostic, Environment, Interface, Limits, Log, Media, Numbers,
-    Policy, Registrar, RegistrarMode, Site, Timers, UnknownBodies, Upstream, bans, checks, control,
-    hide, http, interface::interface, overlay, rules, upstream::upstream, values,
+    Policy, Registrar, RegistrarMode, RemoteControl, Site, Timers, UnknownBodies, Upstream, bans,
+    checks, control, hide, http, interface::interface, overlay, rules, upstream::upstream, values,
 };
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -287,6 +287,7 @@ fn policy(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Policy {
         emergency: ["112", "911", "999", "110"].map(str::to_owned).to_vec(),
         emergency_target: emergency_target(top, src),
         unknown_bodies: UnknownBodies::Scrub,
+        remote_control: RemoteControl::Registrar,
         rules: rules::rules(top, src),
         tests: rules::tests(top, src),
     };
@@ -302,6 +303,12 @@ fn policy(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Policy {
         }
         let words = [("scrub", UnknownBodies::Scrub), ("refuse", UnknownBodies::Refuse)];
         p.unknown_bodies = s.word("unknown_bodies", &words, src).unwrap_or(p.unknown_bodies);
+        let words = [
+            ("registrar", RemoteControl::Registrar),
+            ("forwarded", RemoteControl::Forwarded),
+            ("refuse", RemoteControl::Refuse),
+        ];
+        p.remote_control = s.word("remote_control", &words, src).unwrap_or(p.remote_control);
     });
     p
 }

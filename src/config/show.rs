@@ -1,6 +1,9 @@
 //! `config show`: the values in effect, and the limits that no key changes.
 
-use super::{Config, DefaultPolicy, Learn, Numbers, RegistrarMode, Site, Strangers, UnknownBodies};
+use super::{
+    Config, DefaultPolicy, Learn, Numbers, RegistrarMode, RemoteControl, Site, Strangers,
+    UnknownBodies,
+};
 use crate::wire::limits;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -103,7 +106,12 @@ fn rest(c: &Config, o: &mut String) -> std::fmt::Result {
         UnknownBodies::Scrub => "scrub",
         UnknownBodies::Refuse => "refuse",
     };
-    writeln!(o, "unknown_bodies = \"{bodies}\"")?;
+    let commands = match c.policy.remote_control {
+        RemoteControl::Registrar => "registrar",
+        RemoteControl::Forwarded => "forwarded",
+        RemoteControl::Refuse => "refuse",
+    };
+    writeln!(o, "unknown_bodies = \"{bodies}\"\nremote_control = \"{commands}\"")?;
     writeln!(o, "\n[hide]\nuser_agent = \"{}\"", c.hide.user_agent)?;
     if let Some(target) = &c.policy.emergency_target {
         writeln!(o, "\n[emergency]\ntarget = {target:?}")?;

@@ -3,8 +3,8 @@
 use super::overlay::Override;
 use super::{
     Audit, Bans, Config, DefaultPolicy, Diagnostic, Environment, Hide, Interface, Learn, Limits,
-    Listen, Log, Media, Numbers, Policy, Registrar, RegistrarMode, Site, Strangers, Timers,
-    UnknownBodies, parse,
+    Listen, Log, Media, Numbers, Policy, Registrar, RegistrarMode, RemoteControl, Site, Strangers,
+    Timers, UnknownBodies, parse,
 };
 use crate::ground::{Side, Transport};
 use ipnet::IpNet;
@@ -102,6 +102,7 @@ impl Config {
                 emergency_target: None,
                 emergency: ["112", "911", "999", "110"].map(str::to_owned).to_vec(),
                 unknown_bodies: UnknownBodies::Scrub,
+                remote_control: RemoteControl::Registrar,
                 rules: Vec::new(),
                 tests: Vec::new(),
             },

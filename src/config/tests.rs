@@ -354,6 +354,7 @@ fn strangers_are_silenced_outside_and_answered_inside_unless_the_file_says_other
     assert_eq!(bodies(""), Ok(UnknownBodies::Scrub));
     assert_eq!(bodies("unknown_bodies = \"refuse\""), Ok(UnknownBodies::Refuse));
     assert_eq!(bodies("unknown_bodies = \"deny\"").unwrap_err()[0].code, "bad-value");
+    assert_eq!(bodies("remote_control = \"upstream\"").unwrap_err()[0].code, "bad-value");
 }
 
 #[test]

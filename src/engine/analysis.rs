@@ -7,6 +7,7 @@ mod agent;
 pub(crate) mod answer;
 pub(crate) mod body;
 pub(crate) mod check;
+pub(crate) mod commands;
 pub(crate) mod facts;
 mod family;
 pub(crate) mod headers;

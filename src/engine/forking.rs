@@ -4,6 +4,7 @@
 use super::Engine;
 use super::analysis::answer::{self, Answer};
 use super::analysis::body::{BodyRefusal, Carrier, Role, Way};
+use super::analysis::commands::is_granted;
 use super::analysis::headers::{Crossing, carry, foreign_routes};
 use super::analysis::{Veil, said_of_itself};
 use super::attempt::{Attempt, Route};
@@ -231,6 +232,7 @@ impl Engine {
     ) {
         let allow = a.allow().unwrap_or_default();
         let peer = a.incoming.flow.peer.ip();
+        let commands = commands(&self.world, &self.phones, &self.upstreams, a);
         for leg in legs {
             let w = &self.world;
             let egress = leg.listener();
@@ -255,6 +257,7 @@ impl Engine {
                 record_route: no.map(route),
                 allow: &allow,
                 trusted: self.upstreams.is_trusted(w, a.sender.upstream),
+                commands,
                 near: peer,
                 domain: self.upstreams.domain(w, leg.upstream),
                 mark: &a.incoming.mark,
@@ -301,6 +304,13 @@ impl Engine {
             self.calls.end_attempt(w, out, no, r.status, outcome);
         }
     }
+}
+
+/// Whether the sender may make the phones that it calls answer by themselves.
+fn commands(w: &World, phones: &Phones, upstreams: &Upstreams, a: &Attempt) -> bool {
+    let Route::Bindings(keys) = &a.route else { return false };
+    let trusted = upstreams.is_trusted(w, a.sender.upstream);
+    is_granted(w, phones, &a.incoming, (&a.sender, trusted), keys)
 }
 
 /// The call whose other pass this is: what we showed its far side comes back from there.

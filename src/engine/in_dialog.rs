@@ -3,6 +3,7 @@
 
 use super::analysis::answer::Answer;
 use super::analysis::body::{BodyRefusal, Role, Way};
+use super::analysis::commands::{is_commanding, is_own_word};
 use super::analysis::headers::{Crossing, carry};
 use super::analysis::{Incoming, Veil, said_of_itself};
 use super::calls::{Calls, Face, Place, Said, Speaker};
@@ -33,6 +34,13 @@ impl Engine {
             let detail = format!("{} for call {}", i.method(), place.call);
             self.out.security(SecurityClass::InDialogSource, i.flow, detail);
             self.refuse(i, &Answer::new(403, "Not A Party Of This Dialog"));
+            return;
+        }
+        if commands(self.known(), i, &place) {
+            self.out.count_rejected(i.side, RejectReason::Source);
+            let detail = format!("{} commands a phone in call {}", i.method(), place.call);
+            self.out.security(SecurityClass::InDialogSource, i.flow, detail);
+            self.refuse(i, &Answer::new(403, "Remote Control Not Allowed"));
             return;
         }
         let Some(seat) = self.seat_within(i, &place) else { return };
@@ -152,6 +160,7 @@ impl Engine {
         // §16.6 step 4: whoever takes the route from this request finds us in it.
         let ack = *request.method() == Method::Ack;
         let x = Crossing {
+            commands: false,
             from: p.near.side,
             to: p.far.side,
             egress: flow.listener,
@@ -225,6 +234,16 @@ fn place(
         find(w, phones, streams, leg);
     }
     Some(place)
+}
+
+/// A NOTIFY that commands a phone, which did not ask for it, by who is not granted that.
+fn commands(k: Known<'_>, i: &Incoming, place: &Place) -> bool {
+    let trusted = k.upstreams.is_trusted(k.w, place.near.upstream);
+    i.is(&Method::Notify)
+        && place.far.side == Side::Inside
+        && is_commanding(&i.message)
+        && !(trusted && is_own_word(k.w, i))
+        && !k.calls.has_asked(place.call, place.leg.other(), &i.message)
 }
 
 /// An offer in a fork that the call does not live by.

@@ -3,7 +3,7 @@
 
 use super::analysis::answer::{self, Answer, challenge};
 use super::analysis::check::{check, unroutable};
-use super::analysis::{ALLOW, Incoming, Leaving, Veil, facts, headers, strip};
+use super::analysis::{ALLOW, Incoming, Leaving, Veil, commands, facts, headers, strip};
 use super::attempt::{Attempt, Route, Sender, target};
 use super::digest::Check;
 use super::guard::Signal;
@@ -224,7 +224,9 @@ impl Engine {
                 found
             }
         };
-        let verdict = facts::judge(w, &incoming, &sender, &parties, &route);
+        let by = (&sender, upstreams.is_trusted(w, sender.upstream));
+        let commands = commands::needs_rule(w, phones, &incoming, by, &route);
+        let verdict = facts::judge(w, &incoming, &sender, &parties, &route, commands);
         let target = target(&self.world, &route);
         Attempt { incoming, sender, parties, route, verdict, target }
     }

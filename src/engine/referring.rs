@@ -305,6 +305,7 @@ impl<'a> Referring<'a> {
             upstream: upstream.and_then(|id| w.upstream_name(id)),
             user_agent: &by.user_agent,
             target,
+            commands: false,
         };
         w.rules().evaluate(&facts, w.wall())
     }

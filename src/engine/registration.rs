@@ -89,6 +89,7 @@ impl Engine {
         };
         let call_id = veil.far_call_id(i.call_id(), a.sender.side, side);
         let x = Crossing {
+            commands: false,
             from: a.sender.side,
             to: side,
             egress: flow.listener,

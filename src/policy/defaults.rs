@@ -1,5 +1,6 @@
 //! What stands behind a file's own rules. `site`: emergency numbers; registered phones to
-//! the upstream and to each other; the upstream to bindings; nothing else. `deny`: nothing at all.
+//! the upstream and to each other; the upstream to bindings; no commands to phones; nothing else.
+//! `deny`: nothing at all.
 
 use super::{Action, Facts, Target, Verdict};
 use crate::config::{Allow, Config, DefaultPolicy};
@@ -12,8 +13,8 @@ pub(super) struct Defaults {
     /// Emergency calls pass every cap.
     bypass: Arc<Allow>,
     plain: Arc<Allow>,
-    names: [Arc<str>; 6],
-    reasons: [Arc<str>; 3],
+    names: [Arc<str>; 7],
+    reasons: [Arc<str>; 4],
 }
 
 /// Index into `names`.
@@ -25,6 +26,7 @@ enum Default {
     Gateway,
     Allow,
     Deny,
+    RemoteControl,
 }
 
 impl Defaults {
@@ -40,8 +42,14 @@ impl Defaults {
                 "default:gateway".into(),
                 "default:allow".into(),
                 "default:deny".into(),
+                "default:remote-control".into(),
             ],
-            reasons: ["Register First".into(), "Not A Known Upstream".into(), "Denied".into()],
+            reasons: [
+                "Register First".into(),
+                "Not A Known Upstream".into(),
+                "Denied".into(),
+                "Remote Control Not Allowed".into(),
+            ],
         }
     }
 
@@ -55,7 +63,7 @@ impl Defaults {
                 self.allow(Default::Emergency, &self.bypass)
             }
             DefaultPolicy::Allow => self.allow(Default::Allow, &self.plain),
-            DefaultPolicy::Deny => self.deny(2),
+            DefaultPolicy::Deny => self.deny(Default::Deny, 2),
             DefaultPolicy::Site => self.site(f),
         }
     }
@@ -64,12 +72,16 @@ impl Defaults {
         let gateway = f.target == Target::Gateway || f.method == "REGISTER";
         match f.side {
             Side::Inside if gateway => self.allow(Default::Gateway, &self.plain),
+            Side::Inside if f.user.is_some() && f.commands => self.deny(Default::RemoteControl, 3),
             Side::Inside if f.user.is_some() => self.allow(Default::Phones, &self.plain),
-            Side::Inside => self.deny(0),
+            Side::Inside => self.deny(Default::Deny, 0),
+            Side::Outside if f.upstream.is_some() && f.commands => {
+                self.deny(Default::RemoteControl, 3)
+            }
             Side::Outside if f.upstream.is_some() && f.method != "REGISTER" => {
                 self.allow(Default::Upstream, &self.plain)
             }
-            Side::Outside => self.deny(1),
+            Side::Outside => self.deny(Default::Deny, 1),
         }
     }
 
@@ -81,8 +93,8 @@ impl Defaults {
         Verdict { rule: self.name(which), action: Action::Allow(allow.clone()) }
     }
 
-    fn deny(&self, reason: usize) -> Verdict {
+    fn deny(&self, which: Default, reason: usize) -> Verdict {
         let reason = self.reasons.get(reason).cloned().unwrap_or_else(|| "Denied".into());
-        Verdict { rule: self.name(Default::Deny), action: Action::Deny { code: 403, reason } }
+        Verdict { rule: self.name(which), action: Action::Deny { code: 403, reason } }
     }
 }

@@ -105,7 +105,7 @@ impl Conditions {
         let unmet = [
             ("emergency", !f.is_emergency() || self.speaks_of(f.to)),
             ("side", r.side.is_none_or(|s| s == f.side)),
-            ("method", r.method.is_empty() || r.method.iter().any(|m| m == f.method)),
+            ("method", self.is_of(f)),
             ("source", r.source.is_empty() || listed(&r.source, f.source)),
             (
                 "user",
@@ -130,6 +130,17 @@ impl Conditions {
     /// True when the rule asks what is dialled.
     pub(super) fn reads_number(&self) -> bool {
         !self.to.is_empty()
+    }
+
+    /// Whether this rule is of the method: one that allows a command names it. Whoever lets a trunk
+    /// call in hardly means that it restarts phones.
+    fn is_of(&self, f: &Facts<'_>) -> bool {
+        let all = match self.rule.action {
+            RuleAction::Allow(_) => !f.commands,
+            RuleAction::Deny { .. } | RuleAction::Drop => true,
+        };
+        let methods = &self.rule.method;
+        methods.is_empty() && all || methods.iter().any(|m| m == f.method)
     }
 
     /// Whether this rule judges a call to an emergency number: a deny only if it names that number

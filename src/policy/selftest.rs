@@ -75,9 +75,10 @@ fn judge(set: &RuleSet, config: &Config, event: &[(String, String)]) -> Result<S
         }
     };
     let user = get("user").map(Aor::from);
+    let method = get("method").unwrap_or("INVITE");
     let facts = Facts {
         side,
-        method: get("method").unwrap_or("INVITE"),
+        method,
         source,
         user: user.as_ref(),
         from: &from,
@@ -86,6 +87,7 @@ fn judge(set: &RuleSet, config: &Config, event: &[(String, String)]) -> Result<S
         upstream: get("upstream"),
         user_agent: get("user_agent").unwrap_or_default(),
         target,
+        commands: target == Target::Binding && matches!(method, "REFER" | "INFO"),
     };
     let verdict = set.evaluate_at(&facts, clock(get("time"), get("day"))?);
     let word = match verdict.action {

@@ -44,6 +44,7 @@ fn facts<'a>(side: Side, user: Option<&'a str>, to: &str) -> Facts<'a> {
         upstream: (side == Side::Inside).then_some("pbx"),
         user_agent: "SMT-i5220",
         target: Target::Upstream,
+        commands: false,
     }
 }
 

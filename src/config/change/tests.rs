@@ -59,6 +59,7 @@ fn what_counts_at_once() {
         ("# emergency = {", "emergency = {", "emergency.target"),
         ("agent = \"pass\"", "agent = \"remove\"", "hide.user_agent"),
         ("bodies = \"scrub\"", "bodies = \"refuse\"", "policy.unknown_bodies"),
+        ("control = \"registrar\"", "control = \"refuse\"", "policy.remote_control"),
         ("+44909*", "+44908*", "rule"),
         ("strip = [\"X-*\"]", "strip = [\"Y-*\"]", "rule"),
         ("900 555 0100", "900 555 0101", "rule_test"),

@@ -48,6 +48,18 @@ pub enum UnknownBodies {
     Refuse,
 }
 
+/// Who may make phones act without who sits before them, besides who a rule names: by a NOTIFY that
+/// nobody subscribed to (`check-sync`, `talk`), by headers that make them answer by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RemoteControl {
+    /// The trusted upstream that granted the phone's registration, in its own words: one Via.
+    Registrar,
+    /// The same, and whatever it forwards for others.
+    Forwarded,
+    /// Nobody.
+    Refuse,
+}
+
 /// Rules as written and checked; `policy::RuleSet` compiles them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
@@ -59,6 +71,8 @@ pub struct Policy {
     pub emergency_target: Option<String>,
     /// Bodies outwards of a type that the gateway does not read.
     pub unknown_bodies: UnknownBodies,
+    /// Who may command phones.
+    pub remote_control: RemoteControl,
     /// First match wins.
     pub rules: Vec<Rule>,
     /// Run at every load.

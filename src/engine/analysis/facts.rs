@@ -52,13 +52,14 @@ pub(crate) fn begins_urgent(w: &World, bytes: &[u8]) -> bool {
     uri.is_some_and(|uri| Number::called(&uri, &Plan::from(w.config())).is_emergency())
 }
 
-/// Asks policy.
+/// Asks policy. `commands`: the request commands phones.
 pub(crate) fn judge(
     w: &World,
     i: &Incoming,
     sender: &Sender,
     parties: &Parties,
     route: &Route,
+    commands: bool,
 ) -> Verdict {
     let (target, upstream) = destination(route, sender.upstream);
     let facts = Facts {
@@ -72,6 +73,7 @@ pub(crate) fn judge(
         upstream: upstream.and_then(|id| w.upstream_name(id)),
         user_agent: i.message.text(&Name::UserAgent).unwrap_or_default(),
         target,
+        commands,
     };
     w.rules().evaluate(&facts, w.wall())
 }

@@ -1,6 +1,7 @@
 //! What the head of a message shows when it crosses: Via, Route, Record-Route, Contact, Call-ID,
 //! From, To. Each side sees only the gateway (house decision 6). Bodies are `body`'s.
 
+use super::commands::silence;
 use super::references::translate;
 use super::strip::{drop_own_credentials, strip};
 use super::veil::said_of_itself;
@@ -34,6 +35,8 @@ pub(crate) struct Crossing<'a> {
     pub(crate) allow: &'a Allow,
     /// Identity headers are believed: it comes from a trusted upstream.
     pub(crate) trusted: bool,
+    /// It may make phones answer by themselves.
+    pub(crate) commands: bool,
     /// The sender's own address.
     pub(crate) near: IpAddr,
     /// The domain of the far side, for URIs that name us.
@@ -75,6 +78,9 @@ pub(crate) fn carry(
     let by = Asker { side: x.from, at: x.near, is_kin: &is_kin };
     let theirs = translate(w, veil, calls, &mut far, (&by, x.to), x.domain);
     strip(w, &mut far, x.from, x.to, x.allow, x.trusted);
+    if x.to == Side::Inside && !x.commands {
+        silence(&mut far, x.allow);
+    }
     if x.to == Side::Outside {
         let veil = veil.over(said_of_itself(request));
         let how = Leaving { egress: x.egress, near: x.near, theirs: &theirs };

@@ -227,6 +227,14 @@ impl Calls {
         }
     }
 
+    /// Whether a leg asked for what a NOTIFY tells, of one event.
+    pub(crate) fn has_asked(&self, no: CallNo, asker: Leg, notify: &Message) -> bool {
+        let package = Event::of(notify).package;
+        let asked = |u: &Usage| u.notifier == asker.other() && u.event.package == package;
+        let one = notify.rows(&Name::Event).count() == 1;
+        one && self.table.get(no).is_some_and(|call| call.usages.0.iter().any(asked))
+    }
+
     /// Its final answer passed, or that of a NOTIFY. What carries no usage any more is gone.
     pub(crate) fn has_said(
         &mut self,
