@@ -170,7 +170,7 @@ fn two_upstreams(c: &mut Config) {
     let mut trunk = c.upstreams[0].clone();
     "trunk".clone_into(&mut trunk.name);
     "trunk.example.net".clone_into(&mut trunk.domain);
-    trunk.address = "203.0.113.20:5060".parse().expect("an address");
+    trunk.targets = vec![site::target("203.0.113.20:5060")];
     trunk.sources = vec!["203.0.113.20/32".parse().expect("a network")];
     trunk.numbers = vec!["+".to_owned()];
     c.upstreams.push(trunk);
@@ -199,7 +199,9 @@ fn the_upstream_is_chosen_by_domain_then_by_number() {
 
 #[test]
 fn an_upstream_on_tcp_gets_no_retransmission() {
-    let mut lab = Lab::edge_with(|c| c.upstreams[0].transport = portreeve::ground::Transport::Tcp);
+    let mut lab = Lab::edge_with(|c| {
+        c.upstreams[0].targets = vec![site::target("sip:203.0.113.10;transport=tcp")];
+    });
     let phone = lab.phone("101", "10.17.0.21:5060");
     lab.call(&phone, "200", 4000);
     lab.expect(phone.at, "100");

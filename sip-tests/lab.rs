@@ -20,6 +20,7 @@ use bytes::Bytes;
 use portreeve::audit::{EndedBy, Record};
 use portreeve::config::Config;
 use portreeve::engine::digest::Users;
+use portreeve::engine::names::Question;
 use portreeve::engine::{
     CallView, Engine, Entry, Input, Key, Level, Lifted, Observation, Output, Seeds, Snapshot,
     Stats, StoredBinding, UpstreamView,
@@ -68,6 +69,8 @@ pub(crate) struct Lab {
     pub(crate) opened: Vec<(SocketAddr, Holder)>,
     /// What the lifting of bans came to.
     pub(crate) lifted: Vec<Lifted>,
+    /// What DNS is asked and has not answered.
+    pub(crate) asked: VecDeque<Question>,
     /// Whom keep-alives went to.
     pub(crate) pings: Vec<SocketAddr>,
     /// What must not be read outside, wherever it stands.
@@ -128,6 +131,7 @@ impl Lab {
             kept_open: Vec::new(),
             opened: Vec::new(),
             lifted: Vec::new(),
+            asked: VecDeque::new(),
             pings: Vec::new(),
             secrets: vec!["10.17."],
             checks: check::Checks::default(),
@@ -240,6 +244,7 @@ impl Lab {
                     self.stored.remove(&key);
                 }
                 Output::Observe(observation) => self.observed.push(observation),
+                Output::Resolve(question) => self.asked.push_back(question),
                 Output::CallChanged(view) => {
                     self.shown.insert(view.call, view);
                 }

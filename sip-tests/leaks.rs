@@ -501,7 +501,7 @@ fn where_the_outside_is_a_private_network_its_addresses_are_no_secret() {
 #[test]
 fn neighbours_of_a_private_upstream_are_of_the_outside() {
     let mut lab = Lab::edge_with(|c| {
-        c.upstreams[0].address = "192.168.77.10:5060".parse().expect("an address");
+        c.upstreams[0].targets = vec![site::target("192.168.77.10:5060")];
         c.upstreams[0].sources = vec!["192.168.77.10/32".parse().expect("a network")];
     });
     let phone = lab.phone("101", "10.17.0.21:5060");

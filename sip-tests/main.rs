@@ -85,6 +85,7 @@ mod two_upstreams;
 #[cfg(feature = "daemon")]
 mod unread_log;
 mod untagged;
+mod upstream_names;
 mod usages;
 mod view;
 mod written_ports;

@@ -74,7 +74,7 @@ fn up(lab: &mut Lab) -> (Leg, Leg) {
 fn trunk(c: &Config) -> Upstream {
     Upstream {
         name: "trunk".to_owned(),
-        address: "203.0.113.20:5060".parse().unwrap(),
+        targets: vec![site::target("203.0.113.20:5060")],
         domain: "trunk.example.net".to_owned(),
         sources: vec!["203.0.113.20/32".parse().unwrap()],
         ..c.upstreams[0].clone()

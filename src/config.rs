@@ -16,6 +16,7 @@ mod reader;
 mod rules;
 mod show;
 mod site;
+mod target;
 mod types;
 mod upstream;
 mod values;
@@ -25,6 +26,7 @@ pub use change::Changes;
 pub use hide::{AgentShown, Hide};
 pub(crate) use rules::minute;
 pub use show::show;
+pub use target::{Hop, Host, Target};
 pub use types::*;
 
 use std::collections::BTreeMap;

@@ -21,6 +21,7 @@ use crate::driver::audit_log::AuditLog;
 use crate::driver::clock::Clock;
 use crate::driver::inlet::{Inlet, inlet};
 use crate::driver::relay_worker::{Options as RelayOptions, Relay};
+use crate::driver::resolver::{RESOLV_CONF, Resolver};
 use crate::driver::service::Service;
 use crate::driver::state::{self, State};
 use crate::driver::stream::{self, Streams};
@@ -137,6 +138,7 @@ pub fn start(config: Config, observer: Observer, service: Service) -> Result<Han
     let listeners = config.listeners();
     let (inlet, arrivals) = inlet();
     let streams = Streams::new(&config, inlet.clone());
+    let resolver = Resolver::new(Path::new(RESOLV_CONF), inlet.clone());
     let mut sockets = Vec::new();
     for l in &listeners {
         sockets.push(listen(*l, &config, &streams, &inlet)?);
@@ -154,6 +156,7 @@ pub fn start(config: Config, observer: Observer, service: Service) -> Result<Han
         clock,
         sockets,
         streams,
+        resolver,
         relay,
         state,
         audit,

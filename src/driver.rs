@@ -10,6 +10,7 @@ pub mod interfaces;
 pub mod log_lines;
 pub mod media_socket;
 pub mod relay_worker;
+pub mod resolver;
 pub mod sandbox;
 pub mod scribe;
 pub mod service;
@@ -17,6 +18,7 @@ pub mod state;
 pub mod stream;
 pub mod udp;
 
+use crate::engine::names::{Question, Reply};
 use crate::ground::{ConnId, Flow};
 use crate::wire::sip::Refusal;
 use bytes::Bytes;
@@ -45,4 +47,8 @@ pub enum Arrival {
     Closed(ConnId),
     /// A connection could not be made.
     Failed(Flow),
+    /// What DNS says.
+    Resolved(Question, Reply),
+    /// Who is asked for names has changed.
+    ResolverChanged,
 }

@@ -16,6 +16,7 @@ mod guard;
 mod ids;
 mod in_dialog;
 pub mod input;
+pub mod names;
 mod outbox;
 pub mod output;
 mod outside_dialog;
@@ -27,6 +28,7 @@ mod referring;
 mod registration;
 mod reporting;
 mod response;
+mod snapshot;
 pub mod stats;
 mod strangers;
 mod streams;
@@ -45,13 +47,12 @@ pub use guard::{Signal, SuspectView};
 pub use input::Input;
 pub use output::{CallState, CallView, Level, Lifted, Observation, Output};
 pub use phones::digest;
+pub use snapshot::{Seeds, Snapshot};
 pub use stats::Stats;
-pub use upstreams::{Health, UpstreamView};
+pub use upstreams::{Health, TargetView, UpstreamView};
 pub use world::seal;
 
-use crate::config::Config;
 use crate::ground::{CallNo, Flow, Mono, Now, Wall};
-use crate::policy::RuleSet;
 use crate::wire::sip::{Framing, Message};
 use analysis::answer;
 use bytes::Bytes;
@@ -70,34 +71,6 @@ use world::World;
 
 /// Calls and registrations that one list names; the rest are counted.
 pub const LIST: usize = 10_000;
-
-/// What a transaction began with; swapped whole on reload.
-#[derive(Clone)]
-pub struct Snapshot {
-    /// The checked configuration.
-    pub config: Config,
-    /// Its rules, compiled.
-    pub rules: RuleSet,
-    /// Secrets of local users.
-    pub users: digest::Users,
-}
-
-impl std::fmt::Debug for Snapshot {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Snapshot").field("hash", &self.config.hash).finish_non_exhaustive()
-    }
-}
-
-/// Secrets and seeds given at the start.
-#[derive(Clone)]
-pub struct Seeds {
-    /// Sealing keys, newest first.
-    pub keys: Vec<(u8, [u8; 64])>,
-    /// Keys nonces.
-    pub nonce: [u8; 32],
-    /// Seeds the engine's random numbers (branches, tags, ports).
-    pub random: [u8; 32],
-}
 
 /// The gateway.
 pub struct Engine {
@@ -148,6 +121,8 @@ impl Engine {
             world,
         };
         engine.out.label(engine.world.rules());
+        engine.upstreams.ask_all(&engine.world, &mut engine.out);
+        engine.upstreams.tell(&mut engine.world);
         engine
     }
 
@@ -171,6 +146,10 @@ impl Engine {
                 self.transactions.transport_failed(&self.world, &mut self.out, &flow);
             }
             Input::Relay(event) => self.relay_event(event),
+            Input::Resolved(question, reply) => {
+                self.upstreams.answered(&self.world, &mut self.out, question, reply);
+            }
+            Input::ResolverChanged => self.upstreams.ask_all(&self.world, &mut self.out),
             Input::Timeout => {}
             Input::Reload(snapshot) => self.reload(snapshot),
             Input::Restore(entries) => self.restore(entries),
@@ -188,6 +167,7 @@ impl Engine {
         self.hear();
         self.give_way();
         self.hear();
+        self.upstreams.tell(&mut self.world);
     }
 
     /// The next effect; `Timeout` when there is none left.
@@ -224,9 +204,10 @@ impl Engine {
                 Wake::Done => {}
                 Wake::Probe(id) => {
                     let (w, out) = (&self.world, &mut self.out);
-                    let Some((ping, branch, flow)) = self.upstreams.probe(w, id) else { continue };
-                    let client = self.transactions.originate(w, out, ping, branch, flow);
-                    self.upstreams.probing(client, id);
+                    for (ping, branch, flow, hop) in self.upstreams.probes(w, id) {
+                        let client = self.transactions.originate(w, out, ping, branch, flow);
+                        self.upstreams.probing(client, id, hop);
+                    }
                 }
             }
         }
@@ -241,6 +222,9 @@ impl Engine {
                 Heard::Failure(answer) => self.failure(&answer),
                 Heard::Orphan(answer) => self.unheard(&answer),
                 Heard::Failed { purpose, response } => self.after_failure(&purpose, &response),
+                Heard::Missed(flow) => {
+                    self.upstreams.missed(&self.world, &mut self.out, &flow);
+                }
                 Heard::Own { client, answered } => {
                     self.upstreams.probed(&self.world, &mut self.out, client, answered);
                 }
@@ -267,6 +251,7 @@ impl Engine {
                 let w = &self.world;
                 let asked = |asked: &Flow| proxy_client::is_asked(w, asked, &flow);
                 self.transactions.receive(w, &mut self.out, flow, message, asked);
+                self.upstreams.heard(w, &mut self.out, &flow);
             }
             Err(refusal) => self.refuse_unread(flow, &refusal, Some(octets)),
         }
@@ -327,6 +312,8 @@ impl Engine {
         let old = self.world.swap(snapshot);
         self.phones.follow(&self.world, users, &old.config);
         self.upstreams.follow(&self.world, Some(&old.config));
+        self.upstreams.ask_all(&self.world, &mut self.out);
+        self.upstreams.tell(&mut self.world);
         self.transactions.follow(&self.world);
         self.calls.set_shares(&self.world);
         let standing = |ip| standing(&self.world, &self.upstreams, &self.phones, ip);

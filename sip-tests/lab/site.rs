@@ -92,3 +92,8 @@ pub(crate) fn parse(text: &str) -> Config {
         Err(faults) => panic!("{}", faults.iter().map(ToString::to_string).collect::<String>()),
     }
 }
+
+/// Where an upstream is, as a file writes it.
+pub(crate) fn target(text: &str) -> portreeve::config::Target {
+    portreeve::config::Target::parse(text).expect("a target")
+}

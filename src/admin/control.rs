@@ -11,7 +11,7 @@ use super::loopback::once;
 use crate::daemon::reload::Reloader;
 use crate::daemon::{Ask, Report, SessionTable, Standing};
 use crate::driver::control_socket::{SocketFile, bind};
-use crate::engine::{Health, UpstreamView};
+use crate::engine::{Health, TargetView, UpstreamView};
 use crate::ground::CallNo;
 use axum::Router;
 use axum::extract::connect_info::{ConnectInfo, Connected};
@@ -233,12 +233,17 @@ fn summary(r: &Report, source: &str) -> Value {
         (false, true) => "draining",
         (false, false) => "running",
     };
+    let is_up = |health: Health| match health {
+        Health::Unknown => None,
+        Health::Up => Some(true),
+        Health::Down => Some(false),
+    };
+    let target = |t: &TargetView| {
+        let up = if still { None } else { is_up(t.health) };
+        json!({ "address": t.address, "transport": t.transport, "up": up, "why": t.why })
+    };
     let upstream = |u: &UpstreamView| {
-        let up = match u.health {
-            Health::Unknown => None,
-            Health::Up => Some(true),
-            Health::Down => Some(false),
-        };
+        let up = is_up(u.health);
         // What was known when the loop last turned is not known now.
         let (up, since, why) = match still {
             false => (up, u.since, u.why.as_str()),
@@ -246,7 +251,9 @@ fn summary(r: &Report, source: &str) -> Value {
         };
         json!({
             "name": u.name,
-            "address": u.targets.first(),
+            "address": u.targets.first().map(|t| t.address),
+            "targets": u.targets.iter().map(target).collect::<Vec<Value>>(),
+            "stale": u.stale,
             "up": up,
             "since_ms": since,
             "for_s": since.map(|s| s.elapsed(r.now).as_secs()),

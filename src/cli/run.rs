@@ -214,7 +214,11 @@ fn header(s: &Started) {
         say(&format!("  {:<8} {:<10} {:<18} {}", i.side, i.name, i.address, ports.join(", ")));
     }
     for u in &c.upstreams {
-        say(&format!("  upstream {:<10} {:<18} {}", u.name, u.address, u.transport));
+        for t in &u.targets {
+            let transport = t.transport.or(t.fixed().map(|hop| hop.transport));
+            let transport = transport.map_or("as DNS says".to_owned(), |t| t.to_string());
+            say(&format!("  upstream {:<10} {:<18} {transport}", u.name, t.to_string()));
+        }
     }
     if let (Some(i), true) = (c.interfaces.first(), c.is_site()) {
         let port = i.listen.first().map_or(5060, |l| l.port);

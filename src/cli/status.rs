@@ -65,6 +65,10 @@ fn screen(v: &Value) -> String {
     let _ = writeln!(out, "  registrations  {}", number(v, "/registrations"));
     for u in list(v, "/upstreams") {
         let _ = writeln!(out, "  upstream       {}", upstream(u));
+        let targets = list(u, "/targets");
+        for t in targets.iter().filter(|_| targets.len() > 1) {
+            let _ = writeln!(out, "                 {}", target(t));
+        }
     }
     let [invites, others] = ["invites", "others"].map(|k| number(v, &format!("/silenced/{k}")));
     if invites + others > 0 {
@@ -104,7 +108,27 @@ fn upstream(u: &Value) -> String {
         None if why.is_empty() => "not probed".to_owned(),
         None => format!("not known{lasts}{why}"),
     };
-    format!("{}   {}   {state}", shown(text(u, "/name")), text(u, "/address"))
+    let at = match text(u, "/address") {
+        "" => "nobody knows where",
+        at => at,
+    };
+    let old = u.get("stale").and_then(Value::as_bool) == Some(true);
+    let old = if old { "   (DNS does not answer: its last answer is used)" } else { "" };
+    format!("{}   {at}   {state}{old}", shown(text(u, "/name")))
+}
+
+/// One of several targets.
+fn target(t: &Value) -> String {
+    let why = match text(t, "/why") {
+        "" => String::new(),
+        why => format!(": {}", shown(why)),
+    };
+    let state = match t.get("up").and_then(Value::as_bool) {
+        Some(true) => "up".to_owned(),
+        Some(false) => format!("rests{why}"),
+        None => format!("not known{why}"),
+    };
+    format!("{} {}   {state}", text(t, "/address"), text(t, "/transport"))
 }
 
 fn configuration(v: &Value, out: &mut String) {
@@ -159,7 +183,12 @@ mod tests {
                 { "name": "pbx", "address": "192.0.2.1:5060", "up": false, "for_s": 65,
                   "why": "it does not answer OPTIONS" },
                 { "name": "trunk", "address": "192.0.2.2:5060", "up": true, "for_s": 5,
-                  "why": "it answers OPTIONS" },
+                  "why": "it answers OPTIONS", "stale": true, "targets": [
+                    { "address": "192.0.2.2:5060", "transport": "udp", "up": true, "why": "" },
+                    { "address": "192.0.2.9:5060", "transport": "tcp", "up": false,
+                      "why": "it does not answer OPTIONS" },
+                ] },
+                { "name": "lost", "up": null, "for_s": 9, "why": "its name stands for no address" },
                 { "name": "other", "address": "192.0.2.3:5060", "up": null, "why": "" },
                 { "name": "new", "address": "192.0.2.4:5060", "up": null, "for_s": 9,
                   "why": "the configuration changed" },
@@ -178,7 +207,9 @@ mod tests {
             "note           loopback only\n",
             "3 of 9, 1 being set up",
             "pbx   192.0.2.1:5060   down for 1:05: it does not answer OPTIONS\n",
-            "trunk   192.0.2.2:5060   up for 0:05\n",
+            "trunk   192.0.2.2:5060   up for 0:05   (DNS does not answer: its last answer is used)\n",
+            "  192.0.2.9:5060 tcp   rests: it does not answer OPTIONS\n",
+            "lost   nobody knows where   not known for 0:09: its name stands for no address\n",
             "other   192.0.2.3:5060   not probed\n",
             "new   192.0.2.4:5060   not known for 0:09: the configuration changed\n",
             "strangers      3 INVITEs, 17 others unanswered   is one your provider?",

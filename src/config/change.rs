@@ -3,8 +3,8 @@
 //! nothing itself.
 
 use super::{
-    Audit, Bans, Config, Interface, Limits, Log, Media, Numbers, Policy, Registrar, Site, Timers,
-    Upstream,
+    Audit, Bans, Config, Interface, Limits, Log, Media, Numbers, Policy, Registrar, Site, Target,
+    Timers, Upstream,
 };
 use serde::Serialize;
 
@@ -165,25 +165,16 @@ fn upstreams(c: &mut Changes, old: &Config, new: &mut Config) {
         }
     }
     for is in &new.upstreams {
-        let Upstream {
-            name,
-            address,
-            transport,
-            domain,
-            domains,
-            numbers,
-            sources,
-            interface,
-            trust,
-            probe,
-        } = is;
+        let Upstream { name, targets, domain, domains, numbers, sources, interface, trust, probe } =
+            is;
         let Some(was) = old.upstreams.iter().find(|u| u.name == *name) else {
             c.new_calls.push(format!("upstream.{name} (added)"));
             continue;
         };
         let key = |k: &str| format!("upstream.{name}.{k}");
-        c.later(&key("address"), &was.address, address);
-        c.later(&key("transport"), &was.transport, transport);
+        let places = |all: &[Target]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let other = if places(&was.targets) == places(targets) { "transport" } else { "address" };
+        c.later(&key(other), &was.targets, targets);
         c.later(&key("domain"), &was.domain, domain);
         c.later(&key("domains"), &was.domains, domains);
         c.later(&key("numbers"), &was.numbers, numbers);
@@ -267,11 +258,12 @@ fn bans(c: &mut Changes, old: &Bans, new: &Bans) {
 }
 
 fn timers(c: &mut Changes, old: &Timers, new: &Timers) {
-    let Timers { t1, t2, t4, c: timer_c } = new;
+    let Timers { t1, t2, t4, c: timer_c, next_target } = new;
     c.later("timers.t1", &old.t1, t1);
     c.later("timers.t2", &old.t2, t2);
     c.later("timers.t4", &old.t4, t4);
     c.later("timers.c", &old.c, timer_c);
+    c.later("timers.next_target", &old.next_target, next_target);
 }
 
 fn numbers(c: &mut Changes, old: &Numbers, new: &Numbers) {

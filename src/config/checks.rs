@@ -136,16 +136,17 @@ fn emergency(config: &Config, src: &mut Source<'_>) {
 /// An upstream may live on this machine, but not at a port that is the gateway's.
 fn own_ports(config: &Config, spans: &[Range<usize>], src: &mut Source<'_>) {
     let (first, last) = config.media.ports;
-    for (index, u) in config.upstreams.iter().enumerate() {
-        let here = config.interfaces.iter().any(|i| i.address == u.address.ip());
-        let own = if here && (first..=last).contains(&u.address.port()) {
+    let all = config.upstreams.iter().enumerate();
+    for (index, u, hop) in all.flat_map(|(n, u)| u.fixed().map(move |hop| (n, u, hop))) {
+        let here = config.interfaces.iter().any(|i| i.address == hop.peer.ip());
+        let own = if here && (first..=last).contains(&hop.peer.port()) {
             "lies within media.ports of this gateway"
-        } else if config.http == Some(u.address) && u.transport == Transport::Tcp {
+        } else if config.http == Some(hop.peer) && hop.transport == Transport::Tcp {
             "is this gateway's http.listen"
         } else {
             continue;
         };
-        let what = format!("upstream \"{}\" {} {own}", u.name, u.address);
+        let what = format!("upstream \"{}\" {} {own}", u.name, hop.peer);
         let hint = Some("write the PBX's address and port, as 10.99.0.2:5060".to_owned());
         src.fault("upstream-address", at(spans, index), what, hint);
     }

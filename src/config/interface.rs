@@ -2,16 +2,16 @@
 //! them. One section at a time; what sections mean together stands in `checks`.
 
 use super::reader::{Section, Source};
-use super::{Environment, Interface, Learn, Listen, Strangers, values};
+use super::{Environment, Interface, Learn, Listen, Strangers, Upstream, values};
 use crate::ground::{Side, Transport};
 use std::net::IpAddr;
 
-/// One interface; `None`: its faults are told.
+/// One interface, and whether it says itself what strangers get; `None`: its faults are told.
 pub(super) fn interface(
     mut s: Section<'_, '_>,
     env: &Environment,
     src: &mut Source<'_>,
-) -> Option<Interface> {
+) -> Option<(Interface, bool)> {
     let name = s.string("name", src);
     let side = s.word("side", &[("inside", Side::Inside), ("outside", Side::Outside)], src);
     let address = where_it_stands(&mut s, env, src);
@@ -47,7 +47,7 @@ pub(super) fn interface(
         Side::Inside => (Learn::SameIp, Strangers::Answer),
         Side::Outside => (Learn::Strict, Strangers::Silent),
     };
-    Some(Interface {
+    let interface = Interface {
         name,
         side,
         address,
@@ -61,7 +61,22 @@ pub(super) fn interface(
         keepalive: keepalive.filter(|d| !d.is_zero()),
         dscp_sip: u8::try_from(dscp_sip).unwrap_or(24),
         dscp_media: u8::try_from(dscp_media).unwrap_or(46),
-    })
+    };
+    Some((interface, strangers.is_some()))
+}
+
+/// Outside an upstream by name may call from where nobody knows it, unless the file lists its
+/// `sources`: there strangers are answered, so that it is found out.
+pub(super) fn meet_strangers(interfaces: &mut [Interface], said: &[bool], upstreams: &[Upstream]) {
+    let unknown = |u: &&Upstream| {
+        u.targets.iter().any(|t| t.name().is_some()) && u.sources.len() <= u.fixed().count()
+    };
+    for u in upstreams.iter().filter(unknown) {
+        let i = interfaces.get_mut(u.interface).filter(|i| i.side == Side::Outside);
+        if let (Some(i), Some(false)) = (i, said.get(u.interface)) {
+            i.strangers = Strangers::Answer;
+        }
+    }
 }
 
 /// `address`, or the first address of `device`.

@@ -5,7 +5,11 @@ use super::reader::{Section, Source};
 use super::{
     Audit, Config, DefaultPolicy, Diagnostic, Environment, Interface, Limits, Log, Media, Numbers,
     Policy, Registrar, RegistrarMode, RemoteControl, Site, Timers, UnknownBodies, Upstream, bans,
-    checks, control, hide, http, interface::interface, overlay, rules, upstream::upstream, values,
+    checks, control, hide, http,
+    interface::{interface, meet_strangers},
+    overlay, rules,
+    upstream::upstream,
+    values,
 };
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -58,16 +62,17 @@ pub(super) fn parse_over(
 
 fn sections(root: &DeTable<'_>, env: &Environment, hash: String, src: &mut Source<'_>) -> Config {
     let mut top = Section::new("the configuration", root, 0..0);
-    let interfaces: Vec<Interface> = top
+    let (mut interfaces, said): (Vec<Interface>, Vec<bool>) = top
         .tables("interface", "[[interface]]", src)
         .into_iter()
         .filter_map(|s| interface(s, env, src))
-        .collect();
+        .unzip();
     let upstreams: Vec<Upstream> = top
         .tables("upstream", "[[upstream]]", src)
         .into_iter()
         .filter_map(|s| upstream(s, &interfaces, src))
         .collect();
+    meet_strangers(&mut interfaces, &said, &upstreams);
     let policy = policy(&mut top, src);
     let state_dir = section(&mut top, "state", "[state]", src, |s, src| s.string("dir", src));
     let data = env.data().unwrap_or("/var/lib/portreeve");
@@ -245,6 +250,7 @@ impl Default for Timers {
             t2: Duration::from_secs(4),
             t4: Duration::from_secs(5),
             c: Duration::from_secs(185),
+            next_target: Duration::from_secs(4),
         }
     }
 }
@@ -256,6 +262,7 @@ fn timers(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Timers {
         t.t2 = s.duration("t2", src).unwrap_or(t.t2);
         t.t4 = s.duration("t4", src).unwrap_or(t.t4);
         t.c = s.duration("c", src).unwrap_or(t.c);
+        t.next_target = s.duration("next_target", src).unwrap_or(t.next_target);
         values::timers(s, &t, src);
     });
     t

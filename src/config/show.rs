@@ -2,7 +2,7 @@
 
 use super::{
     Config, DefaultPolicy, Learn, Numbers, RegistrarMode, RemoteControl, Site, Strangers,
-    UnknownBodies,
+    UnknownBodies, Upstream,
 };
 use crate::wire::limits;
 use std::fmt::Write as _;
@@ -52,8 +52,8 @@ fn sections(c: &Config, o: &mut String) -> std::fmt::Result {
     }
     for u in &c.upstreams {
         let sources: Vec<String> = u.sources.iter().map(|n| format!("\"{n}\"")).collect();
-        writeln!(o, "\n[[upstream]]\nname = {:?}\naddress = \"{}\"", u.name, u.address)?;
-        writeln!(o, "transport = \"{}\"\ndomain = {:?}", u.transport, u.domain)?;
+        writeln!(o, "\n[[upstream]]\nname = {:?}\n{}", u.name, targets(u))?;
+        writeln!(o, "domain = {:?}", u.domain)?;
         writeln!(o, "domains = {:?}\nnumbers = {:?}", u.domains, u.numbers)?;
         writeln!(o, "sources = [{}]\ntrust = {}", sources.join(", "), u.trust)?;
         writeln!(o, "probe = \"{}\"", duration(u.probe.unwrap_or_default()))?;
@@ -70,6 +70,20 @@ fn sections(c: &Config, o: &mut String) -> std::fmt::Result {
         writeln!(o, "password_file = {f:?}")?;
     }
     rest(c, o)
+}
+
+/// `address` with its transport, or `targets` where there are several.
+fn targets(u: &Upstream) -> String {
+    if let [one] = u.targets.as_slice() {
+        let transport = one.transport.or(one.fixed().map(|hop| hop.transport));
+        let transport = transport.map(|t| format!("\ntransport = \"{t}\"")).unwrap_or_default();
+        return format!("address = \"{one}\"{transport}");
+    }
+    let all = u.targets.iter().map(|t| {
+        let transport = t.transport.map(|t| format!(";transport={t}")).unwrap_or_default();
+        format!("\"sip:{t}{transport}\"")
+    });
+    format!("targets = [{}]", all.collect::<Vec<_>>().join(", "))
 }
 
 fn rest(c: &Config, o: &mut String) -> std::fmt::Result {
@@ -95,6 +109,7 @@ fn rest(c: &Config, o: &mut String) -> std::fmt::Result {
     let t = &c.timers;
     writeln!(o, "\n[timers]\nt1 = \"{}\"\nt2 = \"{}\"", duration(t.t1), duration(t.t2))?;
     writeln!(o, "t4 = \"{}\"\nc = \"{}\"", duration(t.t4), duration(t.c))?;
+    writeln!(o, "next_target = \"{}\"", duration(t.next_target))?;
     numbers(&c.numbers, o)?;
     let default = match c.policy.default {
         DefaultPolicy::Site => "site",

@@ -102,8 +102,22 @@ fn what_does_not_fit_together_says_what_would() {
     let told = faults(&ports);
     assert!(told.contains("10 ports carry 5 calls, limits.calls is 100"), "{told}");
     assert!(told.contains("\"20000-20199\" would do"), "{told}");
-    let dns = MINIMAL.replace("198.51.100.2:5060", "pbx.example.com");
-    assert!(faults(&dns).contains("host names need DNS, which comes later"));
+    let dns = MINIMAL.replace("198.51.100.2:5060", "pbx example.com");
+    assert!(faults(&dns).contains("\"pbx example.com\" is no address and no name"));
+    let named = MINIMAL.replace("198.51.100.2:5060", "pbx.example.com");
+    let read = Config::parse("x", &named, &Environment::default()).unwrap();
+    assert_eq!(read.upstreams[0].domain, "pbx.example.com");
+    assert!(read.upstreams[0].sources.is_empty() && read.upstreams[0].fixed().next().is_none());
+    // Who may call from anywhere is answered, but for who is listed, or where the file says so.
+    let strangers = |text: &str| {
+        let read = Config::parse("x", text, &Environment::default()).unwrap();
+        read.interfaces.iter().find(|i| i.side == Side::Outside).unwrap().strangers
+    };
+    assert_eq!(strangers(MINIMAL), Strangers::Silent);
+    assert_eq!(strangers(&named), Strangers::Answer);
+    assert_eq!(strangers(&format!("{named}sources = [\"192.0.2.0/24\"]\n")), Strangers::Silent);
+    let said = named.replace("side = \"outside\"", "side = \"outside\"\nstrangers = \"silent\"");
+    assert_eq!(strangers(&said), Strangers::Silent);
     let twice = MINIMAL.replace("203.0.113.7", "10.17.0.1");
     assert!(faults(&twice).contains("is listened on twice"), "{}", faults(&twice));
     let syntax = faults("[[interface\nname = 1");
@@ -160,7 +174,8 @@ fn an_address_nobody_could_use_is_a_fault() {
     assert!(web.contains("127.0.0.1:8060 is this gateway's http.listen"), "{web}");
     let mapped = MINIMAL.replace("198.51.100.2:5060", "[::ffff:198.51.100.2]:5060");
     let read = Config::parse("x", &mapped, &Environment::default()).unwrap();
-    assert_eq!(read.upstreams[0].address, "198.51.100.2:5060".parse().unwrap());
+    let hop = read.upstreams[0].fixed().next().unwrap();
+    assert_eq!(hop.peer, "198.51.100.2:5060".parse().unwrap());
     let near = changed("198.51.100.2:5060", "203.0.113.7:5070");
     assert_eq!(near, "", "a PBX on the same machine has a port of its own");
     for listen in ["[]", "[\"udp:0\"]", "[\"udp:65536\"]", "[\"sctp:5060\"]"] {

@@ -4,7 +4,7 @@ mod policy;
 
 pub use policy::*;
 
-use super::{Bans, Hide};
+use super::{Bans, Hide, Hop, Target};
 use crate::ground::{ListenerId, Side, Transport};
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -129,17 +129,17 @@ pub struct Listen {
 pub struct Upstream {
     /// Its name in rules, logs, metrics.
     pub name: String,
-    /// Where requests go.
-    pub address: SocketAddr,
-    /// By which transport.
-    pub transport: Transport,
-    /// Domain put into Request-URI, From, To where a phone named us; default: the address.
+    /// Where requests go, in the order they are tried: at least one.
+    pub targets: Vec<Target>,
+    /// Domain put into Request-URI, From, To where a phone named us; default: the first target's
+    /// host.
     pub domain: String,
     /// Other domains whose requests this upstream serves.
     pub domains: Vec<String>,
     /// Number prefixes (normalised) this upstream serves; empty: any.
     pub numbers: Vec<String>,
-    /// Networks its requests may come from; always contains `address`.
+    /// Networks its requests may come from; always contains the addresses of `targets`. Those of
+    /// names are the engine's to find.
     pub sources: Vec<IpNet>,
     /// Name of the outside interface used (index into `interfaces`).
     pub interface: usize,
@@ -147,6 +147,13 @@ pub struct Upstream {
     pub trust: bool,
     /// OPTIONS every so long; `None`: never.
     pub probe: Option<Duration>,
+}
+
+impl Upstream {
+    /// Targets whose address is written in the file.
+    pub fn fixed(&self) -> impl Iterator<Item = Hop> + '_ {
+        self.targets.iter().filter_map(Target::fixed)
+    }
 }
 
 /// Who answers REGISTER.
@@ -231,6 +238,8 @@ pub struct Timers {
     pub t4: Duration,
     /// Timer C: a ringing call without a new provisional answer, over 3 min.
     pub c: Duration,
+    /// An upstream's target that says nothing for so long is left for its next one.
+    pub next_target: Duration,
 }
 
 /// `[audit]`.

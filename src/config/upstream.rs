@@ -2,13 +2,15 @@
 //! section at a time; what sections mean together stands in `checks`.
 
 use super::reader::{Section, Source};
-use super::{Interface, Upstream, values};
+use super::{Host, Interface, Target, Upstream, values};
 use crate::ground::{Side, Transport};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// OPTIONS to an upstream, where the file says nothing.
 const PROBE: Duration = Duration::from_secs(30);
+/// Targets that a file may list.
+const TARGETS: usize = 8;
 
 /// One upstream; `None`: its faults are told.
 pub(super) fn upstream(
@@ -17,8 +19,8 @@ pub(super) fn upstream(
     src: &mut Source<'_>,
 ) -> Option<Upstream> {
     let name = s.string("name", src);
-    let target = target(&mut s, src);
     let transport = s.word("transport", &[("udp", Transport::Udp), ("tcp", Transport::Tcp)], src);
+    let targets = targets(&mut s, transport, src);
     let domain = s.string("domain", src);
     let domains = s.list("domains", src);
     let numbers = s.list("numbers", src);
@@ -32,72 +34,58 @@ pub(super) fn upstream(
     }
     values::name(&s, "name", name.as_deref(), src);
     let stands = interface.and_then(|i| interfaces.get(i));
-    let at = target.map(|(at, named)| (at, transport.or(named).unwrap_or(Transport::Udp)));
-    values::upstream(&s, at, stands, interfaces, src);
+    let fixed = targets.iter().flatten().filter_map(Target::fixed);
+    fixed.for_each(|hop| values::upstream(&s, hop, stands, interfaces, src));
     domain.iter().for_each(|d| values::domain(&s, "domain", d, src));
     domains.iter().for_each(|d| values::domain(&s, "domains", d, src));
     s.finish(src);
-    let (name, (address, named), interface) = (name?, target?, interface?);
-    let transport = transport.or(named).unwrap_or(Transport::Udp);
-    let domain = domain.unwrap_or_else(|| crate_host(address.ip()));
-    let mut all = vec![ipnet::IpNet::from(address.ip())];
+    let (name, targets, interface) = (name?, targets?, interface?);
+    let fixed = targets.iter().filter_map(Target::fixed);
+    let mut all: Vec<ipnet::IpNet> = fixed.map(|hop| hop.peer.ip().into()).collect();
     all.extend(sources);
     let sources = all;
-    Some(Upstream {
-        name,
-        address,
-        transport,
-        domain,
-        domains,
-        numbers,
-        sources,
-        interface,
-        trust,
-        probe,
-    })
+    let domain = domain.or_else(|| targets.first().map(domain_of))?;
+    Some(Upstream { name, targets, domain, domains, numbers, sources, interface, trust, probe })
 }
 
-fn crate_host(ip: IpAddr) -> String {
-    match ip {
-        IpAddr::V4(v4) => v4.to_string(),
-        IpAddr::V6(v6) => format!("[{v6}]"),
+/// A target's host as a URI has it.
+fn domain_of(target: &Target) -> String {
+    match &target.host {
+        Host::Ip(IpAddr::V4(v4)) => v4.to_string(),
+        Host::Ip(IpAddr::V6(v6)) => format!("[{v6}]"),
+        Host::Name(name) => name.clone(),
     }
 }
 
-type Target = (SocketAddr, Option<Transport>);
-
-/// `address = "10.0.0.5:5060"` or `targets = ["sip:10.0.0.5:5060;transport=udp"]`.
-fn target(s: &mut Section<'_, '_>, src: &mut Source<'_>) -> Option<Target> {
-    let direct = s.string("address", src).map(|t| (t, s.span_of("address")));
-    let listed = s.strings("targets", src).and_then(|l| l.into_iter().next());
-    let Some((text, span)) = direct.or(listed) else {
-        s.missing("address", "address = \"10.99.0.2:5060\"", src);
+/// `address = "10.0.0.5:5060"`, or several: `targets = ["sip:a.example;transport=tcp", …]`.
+fn targets(
+    s: &mut Section<'_, '_>,
+    transport: Option<Transport>,
+    src: &mut Source<'_>,
+) -> Option<Vec<Target>> {
+    let direct = s.string("address", src).map(|t| vec![(t, s.span_of("address"))]);
+    let all = direct.or(s.strings("targets", src)).filter(|all| !all.is_empty());
+    let Some(all) = all else {
+        s.missing("address", "address = \"10.99.0.2:5060\" or \"sip.example.net\"", src);
         return None;
     };
-    let read = parse_target(&text);
-    if read.is_none() {
-        let what = format!("\"{text}\" is no address");
-        let hint =
-            "host names need DNS, which comes later: write the IP address, as 10.99.0.2:5060";
-        src.fault("upstream-address", span, what, Some(hint.to_owned()));
+    if let Some((_, span)) = all.get(TARGETS) {
+        let what = format!("more than {TARGETS} targets");
+        let hint = Some("an SRV record may name more".to_owned());
+        src.fault("upstream-address", span.clone(), what, hint);
     }
-    read
-}
-
-fn parse_target(text: &str) -> Option<Target> {
-    let bare = text.strip_prefix("sip:").unwrap_or(text);
-    let (host, params) = bare.split_once(';').unwrap_or((bare, ""));
-    let transport = params.split(';').find_map(|p| match p {
-        "transport=tcp" => Some(Transport::Tcp),
-        "transport=udp" => Some(Transport::Udp),
-        _ => None,
-    });
-    let address = host.parse::<SocketAddr>().ok().or_else(|| {
-        let ip: IpAddr = host.trim_matches(['[', ']']).parse().ok()?;
-        Some(SocketAddr::new(ip, 5060))
-    })?;
-    // A mapped address is the IPv4 address in it.
-    Some((SocketAddr::new(address.ip().to_canonical(), address.port()), transport))
+    let mut read = Vec::with_capacity(all.len());
+    for (text, span) in &all {
+        let Some(mut target) = Target::parse(text) else {
+            let what = format!("\"{text}\" is no address and no name");
+            let hint = "as 10.99.0.2:5060, sip.example.net or sip:sip.example.net;transport=tcp";
+            src.fault("upstream-address", span.clone(), what, Some(hint.to_owned()));
+            continue;
+        };
+        target.transport = target.transport.or(transport);
+        read.push(target);
+    }
+    (read.len() == all.len()).then_some(read)
 }
 
 /// The outside interface an upstream is reached by.

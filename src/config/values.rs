@@ -3,8 +3,7 @@
 //! together stands in `checks`.
 
 use super::reader::{Section, Source};
-use super::{Interface, Listen, Numbers, Registrar, Timers};
-use crate::ground::Transport;
+use super::{Hop, Interface, Listen, Numbers, Registrar, Timers};
 use crate::wire::sip::Uri;
 use std::net::{IpAddr, SocketAddr};
 
@@ -34,7 +33,7 @@ pub(super) fn interface(
 /// An upstream as read; `stands` is the interface it is reached by, `all` are those there are.
 pub(super) fn upstream(
     s: &Section<'_, '_>,
-    at: Option<(SocketAddr, Transport)>,
+    hop: Hop,
     stands: Option<&Interface>,
     all: &[Interface],
     src: &mut Source<'_>,
@@ -43,7 +42,7 @@ pub(super) fn upstream(
     let mut fault = |what: String, hint: &str| {
         src.fault("upstream-address", s.span_of(key), what, Some(hint.to_owned()));
     };
-    let Some((at, transport)) = at else { return };
+    let Hop { peer: at, transport } = hop;
     if !is_one_host(at.ip()) || at.port() == 0 {
         let what = format!("{at} is not the address of one machine");
         fault(what, "write the PBX's own address and port, as 10.99.0.2:5060");
@@ -154,7 +153,9 @@ pub(super) fn numbers(s: &Section<'_, '_>, n: &Numbers, src: &mut Source<'_>) {
 
 /// A timer of no length would fire for ever.
 pub(super) fn timers(s: &Section<'_, '_>, t: &Timers, src: &mut Source<'_>) {
-    for (key, value) in [("t1", t.t1), ("t2", t.t2), ("t4", t.t4), ("c", t.c)] {
+    for (key, value) in
+        [("t1", t.t1), ("t2", t.t2), ("t4", t.t4), ("c", t.c), ("next_target", t.next_target)]
+    {
         if value.as_millis() < 10 {
             src.fault("out-of-range", s.span_of(key), format!("`{key}` is below 10ms"), None);
         }

@@ -48,6 +48,7 @@ impl EventLoop {
             Output::Lifted(lifted) => self.lifted = lifted,
             Output::CallChanged(view) => self.table.show_call(view),
             Output::CallGone(call) => self.table.hide_call(call),
+            Output::Resolve(question) => self.resolver.ask(question),
             Output::Observe(observation) => (self.observer)(&Observed::Engine(observation)),
             Output::Notice { level, text, by } => {
                 if by.is_none_or(|by| self.teller.notices(by, level)) {

@@ -11,6 +11,7 @@ use crate::driver::audit_log::{AuditCounters, AuditLog, Dated};
 use crate::driver::clock::Clock;
 use crate::driver::inlet::{Arrivals, Place};
 use crate::driver::relay_worker::Relay;
+use crate::driver::resolver::Resolver;
 use crate::driver::service::Service;
 use crate::driver::state::{Health, State};
 use crate::driver::stream::Streams;
@@ -60,6 +61,7 @@ pub(super) struct EventLoop {
     pub(super) clock: Clock,
     pub(super) sockets: Vec<Option<SipSocket>>,
     pub(super) streams: Streams,
+    pub(super) resolver: Resolver,
     pub(super) relay: Arc<Relay>,
     pub(super) state: State,
     pub(super) audit: Option<AuditLog>,
@@ -96,6 +98,7 @@ impl EventLoop {
         clock: Clock,
         sockets: Vec<Option<SipSocket>>,
         streams: Streams,
+        resolver: Resolver,
         relay: Arc<Relay>,
         state: State,
         audit: Option<AuditLog>,
@@ -122,6 +125,7 @@ impl EventLoop {
             clock,
             sockets,
             streams,
+            resolver,
             relay,
             state,
             audit,
@@ -369,5 +373,7 @@ fn input(arrival: Arrival) -> (Input, Option<Place>) {
         Arrival::Refused { flow, refusal } => (Input::StreamRefused { flow, refusal }, None),
         Arrival::Closed(conn) => (Input::ConnectionClosed(conn), None),
         Arrival::Failed(flow) => (Input::TransportFailed(flow), None),
+        Arrival::Resolved(question, reply) => (Input::Resolved(question, reply), None),
+        Arrival::ResolverChanged => (Input::ResolverChanged, None),
     }
 }

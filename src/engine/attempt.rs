@@ -109,6 +109,15 @@ impl Attempt {
         self.is_emergency() && self.allow().is_some_and(|allow| allow.bypass_limits)
     }
 
+    /// In whose name a target is drawn: always the same one for the same user, so that credentials
+    /// go where they were asked for, and calls where the phone is registered.
+    pub(crate) fn whom(&self) -> String {
+        match &self.sender.user {
+            Some(user) => user.user.clone(),
+            None => self.incoming.from.uri.user.clone().unwrap_or_default(),
+        }
+    }
+
     /// An emergency call of nobody known: nothing of it goes out but the number.
     pub(crate) fn is_cry(&self) -> bool {
         self.is_urgent() && self.sender.is_stranger()

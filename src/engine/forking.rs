@@ -165,7 +165,7 @@ impl Engine {
         let to = i.message.first(&Name::To)?;
         match &a.route {
             Route::Upstream(id) => {
-                let flow = self.upstreams.way(&self.world, *id).ok()?;
+                let (flow, _) = self.upstreams.ways(&self.world, *id, &a.whom()).ok()?;
                 let side = self.world.side(flow.listener);
                 let domain = self.upstreams.domain(&self.world, Some(*id));
                 let veil = Veil::new(&self.world, &self.phones).over(said_of_itself(&i.message));
@@ -268,7 +268,12 @@ impl Engine {
                 self.calls.asks(no, &leg);
             }
             let way = (far, branch, leg.flow);
-            self.transactions.open_branch(w, &mut self.out, pass, way, Some(leg));
+            let spare = match leg.upstream {
+                Some(id) => self.upstreams.ways(w, id, &a.whom()).map(|(_, spare)| spare),
+                None => Ok(Vec::new()),
+            };
+            let spare = spare.unwrap_or_default();
+            self.transactions.open_branch(w, &mut self.out, pass, way, Some(leg), spare);
         }
     }
 

@@ -90,7 +90,7 @@ impl Engine {
         }));
         let pass = self.transactions.open_pass(server, i.flow.listener, purpose);
         let way = self.carry_in_dialog(&request, i, &place);
-        self.transactions.open_branch(&self.world, &mut self.out, pass, way, None);
+        self.transactions.open_branch(&self.world, &mut self.out, pass, way, None, Vec::new());
     }
 
     /// ACK to a 2xx: carried to the callee without a transaction (RFC 6026 §8.8 asks no more).

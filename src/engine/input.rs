@@ -1,6 +1,7 @@
 //! What the engine is told.
 use super::Snapshot;
 use super::entry::Entry;
+use super::names::{Question, Reply};
 use crate::ground::{CallNo, ConnId, Flow};
 use crate::relay;
 use bytes::Bytes;
@@ -29,6 +30,10 @@ pub enum Input {
     TransportFailed(Flow),
     /// News from the relay.
     Relay(relay::Event),
+    /// What DNS says.
+    Resolved(Question, Reply),
+    /// Who is asked for names has changed: all are asked for anew.
+    ResolverChanged,
     /// Time passed; due timers fire. Every other input fires them too.
     Timeout,
     /// A new configuration; calls under way keep the verdict they have.

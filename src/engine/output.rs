@@ -1,5 +1,6 @@
 //! What the engine wants done. Deciding is over when an output exists; `daemon::act` only does.
 use super::entry::{Entry, Key};
+use super::names::Question;
 use crate::audit::Record;
 use crate::ground::{CallDirection, CallNo, Flow, Moment, Mono, Side, words};
 use crate::policy::quota::Holder;
@@ -39,6 +40,8 @@ pub enum Output {
     CallChanged(CallView),
     /// … and is gone.
     CallGone(CallNo),
+    /// Ask DNS, beside all else; the reply is an input.
+    Resolve(Question),
     /// A measured value, for a histogram.
     Observe(Observation),
     /// A line for the log (already free of secrets), with what to do about it.

@@ -66,8 +66,8 @@ impl Engine {
             return;
         }
         let (w, out) = (&self.world, &mut self.out);
-        let way = self.upstreams.way(w, id).ok();
-        let Some((upstream, flow)) = self.upstreams.get(w, id).zip(way) else {
+        let ways = self.upstreams.ways(w, id, &a.whom()).ok();
+        let Some((upstream, (flow, spare))) = self.upstreams.get(w, id).zip(ways) else {
             let answer = w.answer(&i.message, 480, "Temporarily Unavailable");
             self.transactions.respond(w, out, server, &answer);
             return;
@@ -109,7 +109,7 @@ impl Engine {
         let (far, branch) = carry(w, veil, &self.calls, out, &request, &x);
         let purpose = Purpose::Register(Arc::new(pending));
         let pass = self.transactions.open_pass(server, i.flow.listener, purpose);
-        self.transactions.open_branch(w, out, pass, (far, branch, flow), None);
+        self.transactions.open_branch(w, out, pass, (far, branch, flow), None, spare);
     }
 }
 

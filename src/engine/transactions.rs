@@ -58,6 +58,8 @@ pub(crate) enum Heard {
         /// As it was sent.
         response: Message,
     },
+    /// Whoever was asked there said nothing at all.
+    Missed(Flow),
     /// A request of our own was answered, or never will be.
     Own {
         /// Which.
@@ -84,6 +86,8 @@ enum Due {
     Client(ClientId, Timer),
     /// A cancelled branch that never answers (RFC 3261 §9.1: 64·T1).
     CancelWait(ClientId),
+    /// A branch that nobody answers, and others could.
+    NextTarget(ClientId),
 }
 
 /// All transactions and response contexts.
@@ -144,6 +148,7 @@ impl Transactions {
             Due::Client(id, Timer::C) => self.rang_too_long(w, out, id),
             Due::Client(id, timer) => self.client_event(w, out, id, Event::Timer(timer)),
             Due::CancelWait(id) => self.cancel_unanswered(w, out, id),
+            Due::NextTarget(id) => self.next_target(w, out, id),
         }
         true
     }

@@ -1,18 +1,26 @@
 //! Upstreams: where requests go that leave the site, who they are, whether they answer. Asked
 //! through one function each; it never looks at phones and never changes a message.
 
+mod cache;
+mod lookup;
+mod names;
 mod probe;
+mod targets;
 
 use super::ids::{ClientId, UpstreamId};
+use super::names::Question;
 use super::outbox::Outbox;
 use super::transactions::TimerTable;
 use super::world::{World, changed_keepalives};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Hop};
 use crate::ground::{Flow, Moment, Mono, Side, words};
 use crate::wire::sip::Uri;
+use cache::Cache;
+use lookup::look_up;
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
+use targets::Targets;
 
 words! {
     /// Whether an upstream answers.
@@ -33,8 +41,10 @@ words! {
 pub struct UpstreamView {
     /// Its name in the file.
     pub name: String,
-    /// Where requests go, in the order they are tried.
-    pub targets: Vec<SocketAddr>,
+    /// Where requests go, and whether each answers.
+    pub targets: Vec<TargetView>,
+    /// Its addresses are older than DNS says they may be: who should know does not answer.
+    pub stale: bool,
     /// Whether it answers.
     pub health: Health,
     /// Since when; `None`: since the start.
@@ -43,6 +53,19 @@ pub struct UpstreamView {
     pub why: String,
     /// Probes answered and unanswered.
     pub probes: [u64; 2],
+}
+
+/// How one target of an upstream is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TargetView {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// By which transport.
+    pub transport: String,
+    /// Whether it answers.
+    pub health: Health,
+    /// What made it so, in words; empty: nothing happened yet.
+    pub why: String,
 }
 
 /// Why a request cannot be sent to an upstream.
@@ -54,10 +77,16 @@ pub(crate) struct Unreachable;
 struct Upstream {
     /// Its place in the configuration in force; `None`: it is there no more.
     at: Option<usize>,
+    targets: Targets,
     health: Health,
     since: Option<Moment>,
     why: String,
-    probes: [u64; 2],
+    /// What is wrong with its names; empty: nothing. `None`: not known yet.
+    unsettled: Option<String>,
+    /// Since when its names stand for nothing that may be used.
+    lost: Option<Mono>,
+    /// What is used of DNS is older than it says.
+    stale: bool,
 }
 
 /// What is due.
@@ -66,6 +95,10 @@ enum Due {
     Probe(UpstreamId),
     /// Keep-alives of an outside interface.
     KeepAlive(usize),
+    /// A name is to be asked for again.
+    Resolve,
+    /// An upstream's places are given up, for its names stand for none.
+    Grace(UpstreamId),
 }
 
 /// What a due timer asks for.
@@ -79,13 +112,34 @@ pub(crate) enum Wake {
     Probe(UpstreamId),
 }
 
+impl Upstream {
+    /// Probes answered and unanswered, of all targets.
+    fn probes(&self) -> [u64; 2] {
+        let sum = |i: usize| self.targets.iter().map(|t| t.probes[i]).sum();
+        [sum(0), sum(1)]
+    }
+}
+
+impl TargetView {
+    fn of(t: &targets::Target) -> Self {
+        let (address, transport) = (t.hop.peer, t.hop.transport.to_string());
+        Self { address, transport, health: t.health, why: t.why.clone() }
+    }
+}
+
 /// All upstreams that were ever configured in this run.
 #[derive(Debug, Default)]
 pub(crate) struct Upstreams {
     /// By id.
     all: Vec<Upstream>,
     /// Probes under way.
-    asked: HashMap<ClientId, UpstreamId>,
+    asked: HashMap<ClientId, (UpstreamId, Hop)>,
+    /// What DNS has said.
+    cache: Cache,
+    /// What it is asked now.
+    asking: BTreeSet<Question>,
+    /// Where upstreams are from now on; the world is to be told.
+    placed: Vec<(UpstreamId, Vec<Hop>)>,
     timers: TimerTable<Due>,
 }
 
@@ -109,8 +163,23 @@ impl Upstreams {
                 u.at = Some(at);
             }
         }
+        for id in w.upstreams() {
+            self.stand(w, *id);
+        }
         self.follow_probes(w, old);
         self.follow_keepalives(w, old);
+    }
+
+    /// Takes the places that the file writes; names are looked for by `ask_all`.
+    fn stand(&mut self, w: &World, id: UpstreamId) {
+        let Some(u) = self.get(w, id).filter(|u| u.targets.iter().all(|t| t.name().is_none()))
+        else {
+            return;
+        };
+        let found = look_up(&u.targets, &self.cache);
+        if let Some(state) = self.all.get_mut(id.index()) {
+            state.targets.follow(&found.places);
+        }
     }
 
     fn state(&self, id: UpstreamId) -> Option<&Upstream> {
@@ -134,18 +203,19 @@ impl Upstreams {
 
     /// The upstream whose `sources` hold this address.
     pub(crate) fn of_source(&self, w: &World, ip: IpAddr) -> Option<UpstreamId> {
-        place(w, w.config().upstreams.iter().position(|u| holds(u, ip)))
+        place(w, w.upstreams().iter().position(|id| holds(w, *id, ip)))
     }
 
     /// Whether this upstream's `sources` hold the address.
     pub(crate) fn is_source(&self, w: &World, id: UpstreamId, ip: IpAddr) -> bool {
-        self.get(w, id).is_some_and(|u| holds(u, ip))
+        self.get(w, id).is_some() && holds(w, id, ip)
     }
 
     /// Requests for an upstream go there: its address and port, from an interface of its side.
     pub(crate) fn is_target(&self, w: &World, flow: &Flow) -> bool {
         let is_outside = w.side(flow.listener) == Side::Outside;
-        is_outside && w.config().upstreams.iter().any(|u| u.address == flow.peer)
+        let stands = |id: &UpstreamId| w.places(*id).iter().any(|hop| hop.peer == flow.peer);
+        is_outside && w.upstreams().iter().any(stands)
     }
 
     /// It was asked and did not answer, or is there no more.
@@ -172,23 +242,65 @@ impl Upstreams {
         place(w, found.or(if all.is_empty() { None } else { Some(0) }))
     }
 
-    /// The way to an upstream: its first target that may be tried.
-    pub(crate) fn way(&self, w: &World, id: UpstreamId) -> Result<Flow, Unreachable> {
-        let upstream = self.get(w, id).ok_or(Unreachable)?;
-        w.net().towards(upstream).ok_or(Unreachable)
+    /// The ways to an upstream for a request of `whom`, in the order they are tried: the first,
+    /// and the others, the next one last.
+    ///
+    /// # Errors
+    /// There is none: it is configured no more, or nobody knows where it is.
+    pub(crate) fn ways(
+        &self,
+        w: &World,
+        id: UpstreamId,
+        whom: &str,
+    ) -> Result<(Flow, Vec<Flow>), Unreachable> {
+        let (state, u) = self.state(id).zip(self.get(w, id)).ok_or(Unreachable)?;
+        let order = state.targets.order(whom, w.now().mono, u.probe.is_some());
+        let mut ways = order.into_iter().filter_map(|hop| w.net().towards(u.interface, hop));
+        let first = ways.next().ok_or(Unreachable)?;
+        // The next one is taken from the end.
+        let mut spare: Vec<Flow> = ways.collect();
+        spare.reverse();
+        Ok((first, spare))
+    }
+
+    /// A request got no answer at all from there.
+    pub(crate) fn missed(&mut self, w: &World, out: &mut Outbox, flow: &Flow) {
+        let hop = Hop { peer: flow.peer, transport: flow.transport };
+        for id in w.upstreams().iter().filter(|id| w.places(**id).contains(&hop)) {
+            let missed = |u: &mut Upstream| u.targets.missed(w.now(), hop);
+            if self.all.get_mut(id.index()).is_some_and(missed) {
+                self.told(w, out, *id, hop);
+            }
+        }
+    }
+
+    /// Something came from there.
+    pub(crate) fn heard(&mut self, w: &World, out: &mut Outbox, flow: &Flow) {
+        if !self.all.iter().any(|u| u.targets.has_missed()) {
+            return;
+        }
+        let hop = Hop { peer: flow.peer, transport: flow.transport };
+        for id in w.upstreams().iter().filter(|id| w.places(**id).contains(&hop)) {
+            let probed = self.get(w, *id).is_some_and(|u| u.probe.is_some());
+            let heard = |u: &mut Upstream| u.targets.heard(w.now(), hop, probed);
+            if self.all.get_mut(id.index()).is_some_and(heard) {
+                self.told(w, out, *id, hop);
+            }
+        }
     }
 
     /// All that are configured, in the file's order.
     pub(crate) fn view(&self, w: &World) -> Vec<UpstreamView> {
         let one = |id: &UpstreamId| {
-            let (u, config) = (self.state(*id)?, self.get(w, *id)?);
+            let u = self.state(*id).filter(|_| self.get(w, *id).is_some())?;
             Some(UpstreamView {
                 name: w.upstream_name(*id)?.to_owned(),
-                targets: vec![config.address],
+                targets: u.targets.iter().map(TargetView::of).collect(),
+                stale: u.stale,
                 health: u.health,
                 since: u.since,
                 why: u.why.clone(),
-                probes: u.probes,
+                probes: u.probes(),
             })
         };
         w.upstreams().iter().filter_map(one).collect()
@@ -207,6 +319,10 @@ impl Upstreams {
                 self.keep_alive(w, out, interface);
                 Wake::Done
             }
+            Some(Due::Resolve | Due::Grace(_)) => {
+                self.resolve(w, out);
+                Wake::Done
+            }
             None => Wake::Idle,
         }
     }
@@ -223,8 +339,10 @@ impl Upstreams {
     /// CRLF CRLF to the upstreams of an interface keeps our own NAT open.
     fn keep_alive(&mut self, w: &World, out: &mut Outbox, index: usize) {
         let Some(every) = w.net().interface_at(index).and_then(|i| i.keepalive) else { return };
-        let upstreams = w.config().upstreams.iter().filter(|u| u.interface == index);
-        let mut flows: Vec<Flow> = upstreams.filter_map(|u| w.net().towards(u)).collect();
+        let all = w.upstreams().iter().zip(&w.config().upstreams);
+        let upstreams = all.filter(|(_, u)| u.interface == index);
+        let hops = upstreams.flat_map(|(id, _)| w.places(*id).iter().copied());
+        let mut flows: Vec<Flow> = hops.filter_map(|hop| w.net().towards(index, hop)).collect();
         flows.sort_by_key(|f| f.peer);
         flows.dedup();
         for flow in flows.into_iter().filter(|f| !f.transport.is_reliable()) {
@@ -236,12 +354,16 @@ impl Upstreams {
 
 /// One upstream's `sources` hold both addresses.
 pub(crate) fn are_kin(w: &World, one: IpAddr, other: IpAddr) -> bool {
-    w.config().upstreams.iter().any(|u| holds(u, one) && holds(u, other))
+    w.upstreams().iter().any(|id| holds(w, *id, one) && holds(w, *id, other))
 }
 
-fn holds(upstream: &config::Upstream, ip: IpAddr) -> bool {
+/// Who sends from where an upstream is, or from its `sources`, is that upstream.
+fn holds(w: &World, id: UpstreamId, ip: IpAddr) -> bool {
     let ip = ip.to_canonical();
-    upstream.address.ip() == ip || upstream.sources.iter().any(|n| n.contains(&ip))
+    let at = w.upstreams().iter().position(|u| *u == id);
+    let file = at.and_then(|at| w.config().upstreams.get(at));
+    w.places(id).iter().any(|hop| hop.peer.ip() == ip)
+        || file.is_some_and(|u| u.sources.iter().any(|n| n.contains(&ip)))
 }
 
 fn place(w: &World, at: Option<usize>) -> Option<UpstreamId> {

@@ -13,7 +13,7 @@ use super::digest::Users;
 use super::ids::UpstreamId;
 use super::transactions::Timing;
 use super::{Seeds, Snapshot};
-use crate::config::{Config, RegistrarMode};
+use crate::config::{Config, Hop, RegistrarMode};
 use crate::ground::{Flow, ListenerId, Now, Side, Wall};
 use crate::policy::RuleSet;
 use crate::policy::quota::{Holder, Shares, Source};
@@ -34,14 +34,16 @@ pub(crate) struct World {
     names: Vec<String>,
     /// Those of the configuration in force, in its order.
     upstreams: Vec<UpstreamId>,
+    /// Where each of them is, by id: addresses of the file, and what its names resolve to.
+    places: Vec<Vec<Hop>>,
 }
 
 impl World {
     pub(crate) fn new(snap: Arc<Snapshot>, seeds: &Seeds, now: Now) -> Self {
         let net = Net::new(&snap.config);
         let (random, sealer) = (Random::new(seeds.random), Sealer::new(&seeds.keys));
-        let (names, upstreams) = (Vec::new(), Vec::new());
-        let mut world = Self { snap, net, now, random, sealer, names, upstreams };
+        let (names, upstreams, places) = (Vec::new(), Vec::new(), Vec::new());
+        let mut world = Self { snap, net, now, random, sealer, names, upstreams, places };
         world.name_upstreams();
         world
     }
@@ -56,6 +58,31 @@ impl World {
             }
             self.upstreams.push(UpstreamId::new(at as u64));
         }
+        // Addresses count at once; what names stand for is found out anew.
+        self.places = vec![Vec::new(); self.names.len()];
+        for (id, u) in self.upstreams.iter().zip(&self.snap.config.upstreams) {
+            if let Some(places) = self.places.get_mut(id.index()) {
+                places.extend(u.fixed());
+            }
+        }
+        self.tell_net();
+    }
+
+    fn tell_net(&mut self) {
+        self.net.follow(self.places.iter().flatten().map(|hop| hop.peer.ip()));
+    }
+
+    /// Where an upstream is, in the order of its file; empty: nobody knows (yet).
+    pub(crate) fn places(&self, id: UpstreamId) -> &[Hop] {
+        self.places.get(id.index()).map_or(&[], Vec::as_slice)
+    }
+
+    /// An upstream is there from now on.
+    pub(crate) fn place(&mut self, id: UpstreamId, at: Vec<Hop>) {
+        if let Some(places) = self.places.get_mut(id.index()) {
+            *places = at;
+        }
+        self.tell_net();
     }
 
     /// Upstreams of the configuration in force, in its order.

@@ -4,6 +4,7 @@
 use crate::config::Config;
 use crate::daemon::can_listen;
 use crate::driver::folder::{Folder, make_place};
+use crate::driver::resolver::RESOLV_CONF;
 use crate::driver::sandbox::{Hold, Purpose, confine_process};
 use std::path::{Path, PathBuf};
 
@@ -44,6 +45,13 @@ fn needed(config: &Config, file: Option<&Path>) -> Vec<(PathBuf, Purpose)> {
     for (path, purpose) in secret.chain(read) {
         all.push((above(path), purpose));
         all.extend(path.canonicalize().ok().map(|path| (above(&path), purpose)));
+    }
+    // Whom to ask for names, and which need no asking; both are replaced while we run.
+    if config.upstreams.iter().flat_map(|u| &u.targets).any(|t| t.name().is_some()) {
+        let files = [RESOLV_CONF, "/etc/hosts"].map(Path::new);
+        let real = files.iter().filter_map(|p| p.canonicalize().ok());
+        all.extend(real.map(|path| (above(&path), Purpose::Read)));
+        all.extend(files.map(|path| (above(path), Purpose::Read)));
     }
     // The process itself, sockets of its network (a reload asks whether an upstream on this machine
     // is there), and when the machine was started.

@@ -76,6 +76,11 @@ impl Client {
         self.pass
     }
 
+    /// What routed the request, as its branch says.
+    pub(super) fn mark(&self) -> &str {
+        self.key.0.split_once('.').map_or("", |(_, mark)| mark)
+    }
+
     fn success(&self, response: &Message) -> Option<&(String, Option<Bytes>)> {
         let tag = response.to_tag().unwrap_or_default();
         let success = (200..300).contains(&response.status());
@@ -184,6 +189,7 @@ impl Transactions {
             t.conn = flow.conn;
         }
         t.proceeding |= response.status() < 200;
+        self.timers.stop(Due::NextTarget(id));
         let actions = t.machine.handle(Event::Response(response.status()));
         if !actions.contains(&Action::Up) {
             out.stats_mut().retransmissions[w.side(flow.listener).index()][1] += 1;
@@ -229,7 +235,10 @@ impl Transactions {
                     }
                 }
                 Action::TimedOut => {
-                    let invite = t.is_invite();
+                    let (invite, flow, silent) = (t.is_invite(), t.flow, !t.proceeding);
+                    if silent {
+                        self.heard.push_back(Heard::Missed(flow));
+                    }
                     out.stats_mut().timeouts[if invite { 0 } else { 2 }] += 1;
                     self.unanswered(w, out, id, 408, "Request Timeout");
                 }
@@ -263,6 +272,7 @@ impl Transactions {
             self.timers.stop(Due::Client(id, *timer));
         }
         self.timers.stop(Due::CancelWait(id));
+        self.timers.stop(Due::NextTarget(id));
     }
 
     /// What an answer answers: the request as sent, and its way.

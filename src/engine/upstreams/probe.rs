@@ -1,8 +1,9 @@
-//! Is the upstream there? An OPTIONS every `upstream.probe`, and what came of it: any answer means
-//! up (RFC 3261 §11 asks for no particular one). It makes the probe; the coordinator sends it.
+//! Is the upstream there? An OPTIONS to each of its targets every `upstream.probe`, and what came
+//! of it: any answer means up (RFC 3261 §11 asks for no particular one). It makes the probes; the
+//! coordinator sends them.
 
 use super::{Due, Health, Upstreams};
-use crate::config::{Config, Upstream};
+use crate::config::{Config, Hop, Upstream};
 use crate::engine::ids::{ClientId, UpstreamId};
 use crate::engine::outbox::Outbox;
 use crate::engine::output::Level;
@@ -14,6 +15,9 @@ use std::time::Duration;
 /// The first probe comes soon, so that little time is unknown.
 const FIRST_PROBE: Duration = Duration::from_secs(1);
 
+/// A probe: request, branch, way, and whom it asks.
+pub(crate) type Probe = (Message, String, Flow, Hop);
+
 impl Upstreams {
     /// Arms the probes of all upstreams that ask for them; those that run on go on. What was known
     /// of one that is asked no more, or elsewhere, is not known any more.
@@ -24,12 +28,13 @@ impl Upstreams {
             let key = Due::Probe(id);
             let is = u.at.and_then(|at| w.config().upstreams.get(at));
             let was = w.upstream_name(id).and_then(before);
-            if is.filter(|u| u.probe.is_some()).zip(was).is_none_or(|(a, b)| a.address != b.address)
+            if is.filter(|u| u.probe.is_some()).zip(was).is_none_or(|(a, b)| a.targets != b.targets)
                 && u.health != Health::Unknown
             {
                 u.health = Health::Unknown;
                 u.since = Some(w.now().into());
                 u.why = "the configuration changed".to_owned();
+                u.targets.forget(w.now());
             }
             if was.zip(is).is_some_and(|(a, b)| is_asked_alike(a, b)) {
                 continue;
@@ -41,68 +46,102 @@ impl Upstreams {
             }
         }
         let all = &self.all;
-        self.asked.retain(|_, id| all.get(id.index()).is_some_and(|u| u.at.is_some()));
+        self.asked.retain(|_, (id, _)| all.get(id.index()).is_some_and(|u| u.at.is_some()));
     }
 
-    /// The next probe of an upstream: request, branch, way. `None`: none now. Arms the one after.
-    pub(crate) fn probe(&mut self, w: &World, id: UpstreamId) -> Option<(Message, String, Flow)> {
-        let upstream = self.get(w, id)?;
-        self.timers.set(Due::Probe(id), w.now().mono + upstream.probe?);
-        if self.asked.values().any(|asked| *asked == id) {
-            return None;
+    /// An upstream stands elsewhere: that is asked soon.
+    pub(super) fn probe_soon(&mut self, w: &World, id: UpstreamId) {
+        if self.get(w, id).is_some_and(|u| u.probe.is_some()) {
+            self.timers.set(Due::Probe(id), w.now().mono + FIRST_PROBE);
         }
-        let flow = w.net().towards(upstream)?;
-        let branch = w.branch("own");
-        let us = w.net().uri(flow.listener, None);
-        let (tag, call_id) = (w.name(), w.name());
-        let mut request = Message::request(Method::Options, &format!("sip:{}", upstream.domain));
-        request.push_back(Name::Via, w.via(flow.listener, &branch));
-        request.push_back(Name::MaxForwards, "70");
-        request.push_back(Name::From, format!("<{us}>;tag={tag}"));
-        request.push_back(Name::To, format!("<sip:{}>", upstream.domain));
-        request.push_back(Name::CallId, call_id);
-        request.push_back(Name::CSeq, "1 OPTIONS");
-        request.push_back(Name::Contact, format!("<{us}>"));
-        Some((request, branch, flow))
+    }
+
+    /// The next probes of an upstream, one for each target. Arms those after.
+    pub(crate) fn probes(&mut self, w: &World, id: UpstreamId) -> Vec<Probe> {
+        let Some((u, every)) = self.get(w, id).and_then(|u| Some((u, u.probe?))) else {
+            return Vec::new();
+        };
+        self.timers.set(Due::Probe(id), w.now().mono + every);
+        let waits = |hop: &Hop| self.asked.values().any(|asked| *asked == (id, *hop));
+        let hops = self.state(id).into_iter().flat_map(|s| s.targets.iter().map(|t| t.hop));
+        let hops = hops.filter(|hop| !waits(hop));
+        hops.filter_map(|hop| Some(probe(w, u, w.net().towards(u.interface, hop)?, hop))).collect()
     }
 
     /// A probe was sent.
-    pub(crate) fn probing(&mut self, client: ClientId, id: UpstreamId) {
-        self.asked.insert(client, id);
+    pub(crate) fn probing(&mut self, client: ClientId, id: UpstreamId, hop: Hop) {
+        self.asked.insert(client, (id, hop));
     }
 
     /// A request of our own had an answer, or none will come. Not a probe: nothing.
     pub(crate) fn probed(&mut self, w: &World, out: &mut Outbox, client: ClientId, answered: bool) {
-        let Some(id) = self.asked.remove(&client) else { return };
-        let Some(u) = self.all.get_mut(id.index()) else { return };
-        u.probes[usize::from(!answered)] += 1;
-        let health = if answered { Health::Up } else { Health::Down };
-        if u.health == health {
+        let Some((id, hop)) = self.asked.remove(&client) else { return };
+        let Some(t) = self.all.get_mut(id.index()).and_then(|u| u.targets.find(hop)) else {
             return;
+        };
+        t.probes[usize::from(!answered)] += 1;
+        let (health, why) = match (answered, t.health) {
+            (true, Health::Down) => (Health::Up, "it answers OPTIONS again"),
+            (true, Health::Unknown | Health::Up) => (Health::Up, "it answers OPTIONS"),
+            (false, _) => (Health::Down, "it does not answer OPTIONS"),
+        };
+        if t.turn(w.now(), health, why) {
+            self.told(w, out, id, hop);
         }
-        let before = std::mem::replace(&mut u.health, health);
-        u.since = Some(w.now().into());
+    }
+
+    /// One target of an upstream turned: what that means for all of it, and for whoever reads logs.
+    pub(super) fn told(&mut self, w: &World, out: &mut Outbox, id: UpstreamId, hop: Hop) {
+        let Some(u) = self.all.get_mut(id.index()) else { return };
         let name = w.upstream_name(id).unwrap_or_default();
-        match (before, health) {
-            (_, Health::Down) => {
-                "it does not answer OPTIONS".clone_into(&mut u.why);
-                let text = format!(
-                    "upstream {name} does not answer OPTIONS: is its address right, is it up?"
-                );
+        let several = u.targets.iter().count() > 1;
+        let Some(t) = u.targets.find(hop) else { return };
+        let (turned, why) = (t.health, t.why.clone());
+        let whole = u.targets.health();
+        let before = std::mem::replace(&mut u.health, whole);
+        if before != whole {
+            u.since = Some(w.now().into());
+            u.why.clone_from(&why);
+        }
+        let peer = hop.peer;
+        match (before, whole) {
+            (_, Health::Down) if before != whole => {
+                let what =
+                    why.strip_prefix("it ").map_or_else(|| format!(": {why}"), |w| format!(" {w}"));
+                let text = format!("upstream {name}{what}: is its address right, is it up?");
                 out.notice(Level::Warn, text);
             }
-            (Health::Down, _) => {
-                "it answers OPTIONS again".clone_into(&mut u.why);
+            (Health::Down, Health::Up) => {
                 out.notice(Level::Info, format!("upstream {name} answers again"));
             }
-            (Health::Unknown | Health::Up, Health::Unknown | Health::Up) => {
-                "it answers OPTIONS".clone_into(&mut u.why);
+            (_, _) if several && turned == Health::Down => {
+                let text = format!("{peer} of upstream {name} rests: {why}; others are asked");
+                out.notice(Level::Warn, text);
             }
+            (_, _) if several && why.ends_with("again") => {
+                out.notice(Level::Info, format!("{peer} of upstream {name} answers again"));
+            }
+            (_, _) => {}
         }
     }
 }
 
-/// The same place is asked as often.
+fn probe(w: &World, upstream: &Upstream, flow: Flow, hop: Hop) -> Probe {
+    let branch = w.branch("own");
+    let us = w.net().uri(flow.listener, None);
+    let (tag, call_id) = (w.name(), w.name());
+    let mut request = Message::request(Method::Options, &format!("sip:{}", upstream.domain));
+    request.push_back(Name::Via, w.via(flow.listener, &branch));
+    request.push_back(Name::MaxForwards, "70");
+    request.push_back(Name::From, format!("<{us}>;tag={tag}"));
+    request.push_back(Name::To, format!("<sip:{}>", upstream.domain));
+    request.push_back(Name::CallId, call_id);
+    request.push_back(Name::CSeq, "1 OPTIONS");
+    request.push_back(Name::Contact, format!("<{us}>"));
+    (request, branch, flow, hop)
+}
+
+/// The same places are asked as often.
 fn is_asked_alike(a: &Upstream, b: &Upstream) -> bool {
-    a.probe == b.probe && a.address == b.address && a.transport == b.transport
+    a.probe == b.probe && a.targets == b.targets
 }

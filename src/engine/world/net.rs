@@ -1,7 +1,7 @@
 //! Where the gateway stands: its sockets, its names on each of them, and what counts as inside.
 //! Derived from one configuration; it never changes a message.
 
-use crate::config::{Config, Interface, Listener, Upstream};
+use crate::config::{Config, Hop, Interface, Listener};
 use crate::ground::{Flow, ListenerId, Side, Transport};
 use crate::wire::addresses::is_local;
 use crate::wire::sip::Uri;
@@ -25,9 +25,14 @@ impl Net {
         Self {
             listeners: config.listeners(),
             interfaces: config.interfaces.clone(),
-            upstreams: config.upstreams.iter().map(|u| u.address.ip()).collect(),
+            upstreams: BTreeSet::new(),
             sources: config.upstreams.iter().flat_map(|u| u.sources.iter().copied()).collect(),
         }
+    }
+
+    /// Where upstreams are.
+    pub(crate) fn follow(&mut self, upstreams: impl Iterator<Item = IpAddr>) {
+        self.upstreams = upstreams.collect();
     }
 
     pub(crate) fn listener(&self, id: ListenerId) -> Option<&Listener> {
@@ -142,18 +147,12 @@ impl Net {
         nets.filter(|n| n.contains(&ip)).map(|n| u16::from(n.prefix_len()) + 1).max().unwrap_or(0)
     }
 
-    /// The socket from which an upstream is reached.
-    pub(crate) fn towards(&self, upstream: &Upstream) -> Option<Flow> {
-        let listener = self
-            .listeners
-            .iter()
-            .find(|l| l.interface == upstream.interface && l.transport == upstream.transport)?;
-        Some(Flow {
-            listener: listener.id,
-            transport: upstream.transport,
-            peer: upstream.address,
-            conn: None,
-        })
+    /// The way from an interface to there.
+    pub(crate) fn towards(&self, interface: usize, hop: Hop) -> Option<Flow> {
+        let Hop { peer, transport } = hop;
+        let fits = |l: &&Listener| l.interface == interface && l.transport == transport;
+        let listener = self.listeners.iter().find(fits)?;
+        Some(Flow { listener: listener.id, transport, peer, conn: None })
     }
 
     /// The socket bound to `local`.

@@ -1,0 +1,372 @@
+//! Upstreams by name (RFC 3263): what is asked of DNS, who is tried in which order, what happens when
+//! one of several does not answer, and when DNS lies, changes or is gone.
+
+use crate::lab::script::answer;
+use crate::lab::{Lab, Leg, Msg, Party, Ua, s, site};
+use portreeve::engine::digest::Users;
+use portreeve::engine::names::{Question, Record, Reply};
+use portreeve::engine::{Health, Input};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+const A: &str = "203.0.113.31:5060";
+const B: &str = "203.0.113.32:5060";
+
+/// What DNS knows; what it does not know is not there.
+#[derive(Default)]
+struct Dns {
+    records: BTreeMap<Question, Vec<Record>>,
+    ttl: u64,
+    gone: bool,
+}
+
+impl Dns {
+    /// `sip.example.net` by two hosts, `a` before `b`.
+    fn pair() -> Self {
+        let mut dns = Self { ttl: 60, ..Self::default() };
+        dns.srv("_sip._udp.sip.example.net", &[(10, 1, "a"), (20, 1, "b")]);
+        dns.host("a", &[A]);
+        dns.host("b", &[B]);
+        dns
+    }
+
+    fn srv(&mut self, name: &str, all: &[(u16, u16, &str)]) {
+        let one = |(priority, weight, target): &(u16, u16, &str)| Record::Srv {
+            priority: *priority,
+            weight: *weight,
+            port: 5060,
+            target: (*target).to_owned(),
+        };
+        self.records.insert(Question::Srv(name.to_owned()), all.iter().map(one).collect());
+    }
+
+    fn host(&mut self, name: &str, all: &[&str]) {
+        let one = |at: &&str| {
+            let ip = if at.contains('.') { at.split(':').next().unwrap_or(at) } else { at };
+            Record::Address(ip.parse().expect("an address"))
+        };
+        self.records.insert(Question::Hosts(name.to_owned()), all.iter().map(one).collect());
+    }
+
+    /// Answers all that is asked, and what that makes it ask. How many questions those were.
+    fn answer(&self, lab: &mut Lab) -> usize {
+        let mut n = 0;
+        while let Some(question) = lab.asked.pop_front() {
+            n += 1;
+            assert!(n < 100, "it never stops asking: {question}");
+            let ttl = Duration::from_secs(self.ttl);
+            let reply = match self.records.get(&question) {
+                _ if self.gone => Reply::Failed("nobody answers".to_owned()),
+                Some(records) => Reply::Records(records.clone(), ttl),
+                None => Reply::Nothing(ttl),
+            };
+            lab.input(Input::Resolved(question, reply));
+        }
+        n
+    }
+}
+
+fn named(more: &str) -> Lab {
+    let text =
+        site::EDGE.replace("address = \"203.0.113.10:5060\"", "address = \"sip.example.net\"");
+    Lab::with(site::parse(&format!("{text}\n{more}")), Users::None)
+}
+
+fn message(lab: &mut Lab, phone: &Ua) {
+    let message = phone.request(lab, "MESSAGE", "200").typed("text/plain", "x");
+    lab.send(phone.at, message);
+}
+
+fn targets(lab: &Lab) -> Vec<(String, Health)> {
+    let all = lab.upstream("pbx").targets;
+    all.iter().map(|t| (t.address.to_string(), t.health)).collect()
+}
+
+#[test]
+fn a_name_is_asked_for_at_the_start_and_the_first_target_gets_the_call() {
+    let mut lab = named("");
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    message(&mut lab, &phone);
+    assert_eq!(lab.take(phone.at).last().map(Msg::status), Some(404), "nobody knows where it is");
+    let dns = Dns::pair();
+    assert!(dns.answer(&mut lab) >= 4);
+    let up = lab.upstream("pbx");
+    assert_eq!(targets(&lab).iter().map(|t| &*t.0).collect::<Vec<_>>(), [A, B]);
+    assert_eq!((up.health, up.stale), (Health::Unknown, false));
+    let far = Ua::new(lab.outside(A), "200");
+    let (mut one, other) = lab.establish(&phone, &far);
+    lab.hang_up(&mut one, &other);
+    lab.end();
+}
+
+#[test]
+fn whoever_says_nothing_is_left_for_the_next_within_the_transaction() {
+    let mut lab = named("");
+    Dns::pair().answer(&mut lab);
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    let (a, b) = (lab.outside(A), lab.outside(B));
+    let call = lab.call(&phone, "200", 4000);
+    let first = lab.expect(a, "INVITE");
+    lab.expect(phone.at, "100");
+    lab.advance(s(5));
+    lab.take(a);
+    let second = lab.take(b).pop().expect("the second is asked");
+    assert_ne!(first.branch(), second.branch(), "another transaction of the same request");
+    assert_eq!(first.header("Call-ID"), second.header("Call-ID"));
+    assert_eq!(second.all("Via").len(), 1, "{second}");
+    let far = Ua::new(b, "200");
+    lab.send(b, far.answer(&second, 200, "t").sdp(far.sdp(6000)));
+    let ok = lab.expect(phone.at, "200");
+    let mut leg = call;
+    leg.learn(&ok);
+    let ack = leg.ack(&mut lab);
+    lab.send(phone.at, ack);
+    lab.expect(b, "ACK");
+    // Within the dialog the one that answered is asked.
+    let other = Leg::called(&far, &second, "t");
+    lab.hang_up(&mut leg, &other);
+    // What the first says now has nobody who waits: its 2xx gets ACK and BYE.
+    lab.send(a, Ua::new(a, "200").answer(&first, 200, "late").sdp(far.sdp(6000)));
+    lab.expect(a, "ACK");
+    let bye = lab.expect(a, "BYE");
+    lab.send(a, answer(&bye, 200, ""));
+    lab.end();
+}
+
+#[test]
+fn a_503_and_a_dead_transport_lead_to_the_next_at_once() {
+    for dead in [false, true] {
+        let mut lab = named("");
+        Dns::pair().answer(&mut lab);
+        let phone = lab.phone("101", "10.17.0.21:5060");
+        let (a, b) = (lab.outside(A), lab.outside(B));
+        message(&mut lab, &phone);
+        let first = lab.expect(a, "MESSAGE");
+        if dead {
+            lab.input(Input::TransportFailed(first.flow));
+        } else {
+            lab.send(a, answer(&first, 503, "m"));
+        }
+        let second = lab.expect(b, "MESSAGE");
+        lab.send(b, answer(&second, 200, "m"));
+        lab.expect(phone.at, "200");
+        lab.end();
+    }
+}
+
+#[test]
+fn when_all_say_503_the_caller_hears_it_once() {
+    let mut lab = named("");
+    Dns::pair().answer(&mut lab);
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    message(&mut lab, &phone);
+    for at in [A, B] {
+        let at = lab.outside(at);
+        let got = lab.expect(at, "MESSAGE");
+        lab.send(at, answer(&got, 503, "m"));
+    }
+    lab.expect(phone.at, "500");
+    lab.end();
+}
+
+#[test]
+fn a_number_that_nobody_answers_rests_no_target_and_several_in_a_row_do() {
+    let mut lab = named("");
+    Dns::pair().answer(&mut lab);
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    let (a, b) = (lab.outside(A), lab.outside(B));
+    let silent = |lab: &mut Lab| {
+        message(lab, &phone);
+        assert!(lab.next(a).is_some(), "the first is asked first");
+        lab.advance(s(5));
+        let got = lab.take(b).pop().expect("the second is asked");
+        lab.send(b, answer(&got, 200, "m"));
+        lab.take(phone.at);
+        lab.take(a);
+    };
+    silent(&mut lab);
+    silent(&mut lab);
+    assert!(targets(&lab).iter().all(|t| t.1 != Health::Down));
+    silent(&mut lab);
+    assert_eq!(targets(&lab)[0].1, Health::Down);
+    message(&mut lab, &phone);
+    let got = lab.expect(b, "MESSAGE");
+    lab.send(b, answer(&got, 200, "m"));
+    lab.expect(phone.at, "200");
+    assert!(lab.take(a).is_empty(), "it rests");
+    lab.advance(s(40));
+    lab.clear();
+    lab.end();
+}
+
+#[test]
+fn a_request_with_credentials_goes_where_it_was_challenged_and_phones_are_shared_out() {
+    let mut lab = named("");
+    let mut dns = Dns::pair();
+    dns.srv("_sip._udp.sip.example.net", &[(10, 1, "a"), (10, 1, "b")]);
+    dns.answer(&mut lab);
+    let at = [lab.outside(A), lab.outside(B)];
+    let mut drawn = [0, 0];
+    for n in 0..40 {
+        let phone = lab.phone(&format!("1{n:02}"), &format!("10.17.0.{}:5060", 100 + n));
+        let mut places = Vec::new();
+        for (round, status) in [(0, 407), (1, 407), (2, 200)] {
+            message(&mut lab, &phone);
+            let (i, got) = (0..2).find_map(|i| Some((i, lab.next(at[i])?))).expect("asked");
+            let challenge = "Digest realm=\"x\", nonce=\"n\"";
+            lab.send(at[i], answer(&got, status, "m").with("Proxy-Authenticate", challenge));
+            lab.take(phone.at);
+            places.push(i);
+            let _ = round;
+        }
+        assert!(places.iter().all(|p| *p == places[0]), "{places:?}");
+        drawn[places[0]] += 1;
+    }
+    assert!(drawn.iter().all(|n| *n >= 8), "{drawn:?} of 40 by equal weights");
+    lab.end();
+}
+
+#[test]
+fn records_that_change_are_followed_and_calls_stay() {
+    let mut lab = named("");
+    let mut dns = Dns::pair();
+    dns.answer(&mut lab);
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    let far = Ua::new(lab.outside(A), "200");
+    let (mut leg, other) = lab.establish(&phone, &far);
+    dns.host("a", &["203.0.113.33"]);
+    lab.advance(s(61));
+    assert!(dns.answer(&mut lab) > 0, "asked again when its time is over");
+    assert_eq!(targets(&lab)[0].0, "203.0.113.33:5060");
+    let moved = lab.outside("203.0.113.33:5060");
+    message(&mut lab, &phone);
+    let got = lab.expect(moved, "MESSAGE");
+    lab.send(moved, answer(&got, 200, "m"));
+    lab.expect(phone.at, "200");
+    lab.hang_up(&mut leg, &other);
+    lab.end();
+}
+
+#[test]
+fn a_name_that_lies_is_not_believed() {
+    for (lie, why) in [
+        ("10.17.0.9", "an inside address"),
+        ("10.17.0.1", "the gateway's own address"),
+        ("203.0.113.1", "the gateway's own address"),
+        ("127.0.0.1", "a loopback address"),
+        ("224.0.0.1", "a multicast"),
+        ("0.0.0.0", "a multicast"),
+        ("2001:db8::5", "of another IP version"),
+    ] {
+        let mut lab = named("");
+        let mut dns = Dns::pair();
+        dns.host("a", &[lie]);
+        dns.answer(&mut lab);
+        assert_eq!(targets(&lab).iter().map(|t| &*t.0).collect::<Vec<_>>(), [B], "{lie}");
+        let told = lab.notices.iter().any(|(_, text)| text.contains(why) && text.contains("pbx"));
+        assert!(told, "{lie}: {:?}", lab.notices);
+        let phone = lab.phone("101", "10.17.0.21:5060");
+        let far = Ua::new(lab.outside(B), "200");
+        let (mut leg, other) = lab.establish(&phone, &far);
+        lab.hang_up(&mut leg, &other);
+        lab.end();
+    }
+}
+
+#[test]
+fn while_dns_is_gone_its_last_answer_is_used_and_said_to_be_old() {
+    let mut lab = named("");
+    let mut dns = Dns::pair();
+    dns.answer(&mut lab);
+    dns.gone = true;
+    for _ in 0..40 {
+        lab.advance(s(60));
+        dns.answer(&mut lab);
+    }
+    assert!(lab.upstream("pbx").stale);
+    assert_eq!(targets(&lab).len(), 2);
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    let far = Ua::new(lab.outside(A), "200");
+    let (mut leg, other) = lab.establish(&phone, &far);
+    lab.hang_up(&mut leg, &other);
+    dns.gone = false;
+    lab.advance(s(61));
+    dns.answer(&mut lab);
+    assert!(!lab.upstream("pbx").stale);
+    lab.end();
+}
+
+#[test]
+fn a_name_that_vanishes_is_missed_for_a_while_and_then_believed() {
+    let mut lab = named("");
+    let mut dns = Dns::pair();
+    dns.answer(&mut lab);
+    dns.records.clear();
+    let mut left = 0;
+    for _ in 0..30 {
+        lab.advance(s(30));
+        dns.answer(&mut lab);
+        left += usize::from(!targets(&lab).is_empty());
+    }
+    assert!((18..24).contains(&left), "{left} of 30 half minutes");
+    let up = lab.upstream("pbx");
+    assert!(lab.notices.iter().any(|(_, t)| t.contains("stands for no address")), "{up:?}");
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    message(&mut lab, &phone);
+    assert_eq!(lab.take(phone.at).last().map(Msg::status), Some(404));
+    dns = Dns::pair();
+    lab.advance(s(61));
+    dns.answer(&mut lab);
+    assert_eq!(targets(&lab).len(), 2);
+    lab.end();
+}
+
+#[test]
+fn who_is_asked_may_change() {
+    let mut lab = named("");
+    let mut dns = Dns::pair();
+    dns.ttl = 3_600;
+    dns.answer(&mut lab);
+    assert_eq!(dns.answer(&mut lab), 0);
+    dns.host("a", &["203.0.113.34"]);
+    lab.input(Input::ResolverChanged);
+    assert!(dns.answer(&mut lab) > 0);
+    assert_eq!(targets(&lab)[0].0, "203.0.113.34:5060");
+    lab.end();
+}
+
+#[test]
+fn each_target_is_probed_and_one_that_is_down_is_left_out() {
+    let mut lab = named("");
+    lab.reload(|c| c.upstreams[0].probe = Some(s(10)));
+    Dns::pair().answer(&mut lab);
+    let (a, b) = (lab.outside(A), lab.outside(B));
+    let reply = |lab: &mut Lab, at: Party| {
+        for got in lab.take(at).into_iter().filter(|m| m.is_request() && m.method() == "OPTIONS") {
+            lab.send(at, answer(&got, 200, "o"));
+        }
+    };
+    for _ in 0..60 {
+        lab.advance(s(1));
+        reply(&mut lab, b);
+    }
+    assert_eq!(targets(&lab), [(A.to_owned(), Health::Down), (B.to_owned(), Health::Up)]);
+    assert_eq!(lab.upstream("pbx").health, Health::Up, "one answers");
+    lab.take(a);
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    message(&mut lab, &phone);
+    let got = lab.expect(b, "MESSAGE");
+    lab.send(b, answer(&got, 200, "m"));
+    lab.expect(phone.at, "200");
+    for _ in 0..60 {
+        lab.advance(s(1));
+        reply(&mut lab, a);
+        reply(&mut lab, b);
+    }
+    assert_eq!(targets(&lab), [(A.to_owned(), Health::Up), (B.to_owned(), Health::Up)]);
+    message(&mut lab, &phone);
+    let got = lab.expect(a, "MESSAGE");
+    lab.send(a, answer(&got, 200, "m"));
+    lab.expect(phone.at, "200");
+    lab.clear();
+}

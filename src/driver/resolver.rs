@@ -1,0 +1,222 @@
+//! Asks DNS, for the engine's questions, as this machine is told to (`resolv.conf`, `hosts`).
+//! Nothing on the way of a message waits for it; what is known, and for how long, the engine keeps.
+
+use super::Arrival;
+use super::inlet::Inlet;
+use crate::engine::names::{Question, RECORDS, Record, Reply};
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{LookupIpStrategy, ResolverConfig};
+use hickory_resolver::lookup::Lookup;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::rr::{RData, RecordType};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{Instant, interval, timeout};
+
+/// Where this machine says whom to ask.
+pub const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// Questions that wait; more are not asked, and the engine asks again.
+const WAITING: usize = 256;
+/// Questions asked at once.
+const AT_ONCE: usize = 16;
+/// A question is answered within this, or nobody knows.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How long nothing holds where a server does not say.
+const NOTHING: Duration = Duration::from_secs(30);
+/// How often it is looked whether somebody else is to be asked.
+const WATCH: Duration = Duration::from_secs(5);
+
+/// The event loop's end.
+#[derive(Clone, Debug)]
+pub struct Resolver {
+    conf: PathBuf,
+    /// Begun with the first question: most gateways have none.
+    questions: OnceLock<mpsc::Sender<Question>>,
+    inlet: Inlet,
+}
+
+impl Resolver {
+    /// Asks whom this file names.
+    #[must_use]
+    pub fn new(conf: &Path, inlet: Inlet) -> Self {
+        Self { conf: conf.to_owned(), questions: OnceLock::new(), inlet }
+    }
+
+    /// Asks, in the current runtime; the reply comes by the inlet.
+    pub fn ask(&self, question: Question) {
+        let questions = self.questions.get_or_init(|| {
+            let (questions, asked) = mpsc::channel(WAITING);
+            tokio::spawn(run(self.conf.clone(), asked, self.inlet.clone()));
+            questions
+        });
+        if let Err(e) = questions.try_send(question) {
+            let question = e.into_inner();
+            let inlet = self.inlet.clone();
+            let reply = Reply::Failed("too many questions wait".to_owned());
+            tokio::spawn(async move { inlet.tell(Arrival::Resolved(question, reply)).await });
+        }
+    }
+}
+
+/// Who is asked, and the text that says so.
+struct Servers {
+    text: Vec<u8>,
+    resolver: Result<Arc<TokioResolver>, String>,
+}
+
+fn servers(conf: &Path) -> Servers {
+    let text = std::fs::read(conf).unwrap_or_default();
+    let resolver = resolver(conf, &text).map(Arc::new);
+    Servers { text, resolver }
+}
+
+fn resolver(conf: &Path, text: &[u8]) -> Result<TokioResolver, String> {
+    let told = |e: &dyn std::fmt::Display| format!("{}: {e}", conf.display());
+    let (config, mut options) =
+        hickory_resolver::system_conf::parse_resolv_conf(text).map_err(|e| told(&e))?;
+    if ResolverConfig::name_servers(&config).is_empty() {
+        return Err(told(&"names no server"));
+    }
+    // What is known, the engine keeps.
+    options.cache_size = 0;
+    options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+    let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+    builder.with_options(options).build().map_err(|e| told(&e))
+}
+
+async fn run(conf: PathBuf, mut asked: mpsc::Receiver<Question>, inlet: Inlet) {
+    let mut known = servers(&conf);
+    let turns = Arc::new(Semaphore::new(AT_ONCE));
+    let mut watch = interval(WATCH);
+    loop {
+        tokio::select! {
+            question = asked.recv() => {
+                let Some(question) = question else { return };
+                let resolver = known.resolver.clone();
+                let (inlet, turns) = (inlet.clone(), turns.clone());
+                tokio::spawn(async move {
+                    let _turn = turns.acquire_owned().await;
+                    let reply = match resolver {
+                        Ok(resolver) => answer(&resolver, &question).await,
+                        Err(why) => Reply::Failed(why),
+                    };
+                    inlet.tell(Arrival::Resolved(question, reply)).await
+                });
+            }
+            _ = watch.tick() => {
+                if std::fs::read(&conf).unwrap_or_default() != known.text {
+                    known = servers(&conf);
+                    inlet.tell(Arrival::ResolverChanged).await;
+                }
+            }
+        }
+    }
+}
+
+async fn answer(resolver: &TokioResolver, question: &Question) -> Reply {
+    let reply = timeout(PATIENCE, ask(resolver, question)).await;
+    reply.unwrap_or_else(|_| Reply::Failed("nobody answers".to_owned()))
+}
+
+async fn ask(resolver: &TokioResolver, question: &Question) -> Reply {
+    // A name of several labels is whole; one of a single label may be of the search list.
+    let name = question.name();
+    let name = if name.contains('.') { format!("{name}.") } else { name.to_owned() };
+    let one = |kind| {
+        let name = name.clone();
+        async move { read(resolver.lookup(name.as_str(), kind).await) }
+    };
+    match question {
+        Question::Naptr(_) => one(RecordType::NAPTR).await,
+        Question::Srv(_) => one(RecordType::SRV).await,
+        Question::Hosts(_) => {
+            let (v4, v6) = tokio::join!(one(RecordType::A), one(RecordType::AAAA));
+            both(v4, v6)
+        }
+    }
+}
+
+/// What two questions for one host say together: addresses of either family are some.
+fn both(one: Reply, other: Reply) -> Reply {
+    match (one, other) {
+        (Reply::Records(mut all, ttl), Reply::Records(more, other)) => {
+            all.extend(more);
+            Reply::Records(all, ttl.min(other))
+        }
+        (records @ Reply::Records(..), _) | (_, records @ Reply::Records(..)) => records,
+        (failed @ Reply::Failed(_), _) | (_, failed @ Reply::Failed(_)) => failed,
+        (Reply::Nothing(one), Reply::Nothing(other)) => Reply::Nothing(one.min(other)),
+    }
+}
+
+fn read(said: Result<Lookup, NetError>) -> Reply {
+    match said {
+        Ok(lookup) => {
+            let holds = lookup.valid_until().saturating_duration_since(Instant::now().into_std());
+            let records = lookup.answers().iter().filter_map(|r| record(&r.data));
+            let records: Vec<Record> = records.take(RECORDS).collect();
+            if records.is_empty() { Reply::Nothing(holds) } else { Reply::Records(records, holds) }
+        }
+        Err(NetError::Dns(DnsError::NoRecordsFound(none))) => {
+            let ttl = none.negative_ttl.map(|s| Duration::from_secs(u64::from(s)));
+            Reply::Nothing(ttl.unwrap_or(NOTHING))
+        }
+        Err(e) => Reply::Failed(e.to_string()),
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "other kinds of records are not asked for")]
+fn record(data: &RData) -> Option<Record> {
+    let name = |n: &hickory_resolver::proto::rr::Name| {
+        n.to_ascii().trim_end_matches('.').to_ascii_lowercase()
+    };
+    let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+    match data {
+        RData::A(a) => Some(Record::Address(a.0.into())),
+        RData::AAAA(a) => Some(Record::Address(a.0.into())),
+        RData::SRV(s) => Some(Record::Srv {
+            priority: s.priority,
+            weight: s.weight,
+            port: s.port,
+            target: name(&s.target),
+        }),
+        RData::NAPTR(n) => Some(Record::Naptr {
+            order: n.order,
+            preference: n.preference,
+            flags: text(&n.flags),
+            service: text(&n.services),
+            replacement: name(&n.replacement),
+        }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_either_family_are_some_and_a_failure_is_not_nothing() {
+        let ttl = Duration::from_secs;
+        let some = |ip: &str, s| Reply::Records(vec![Record::Address(ip.parse().unwrap())], ttl(s));
+        let failed = || Reply::Failed("x".to_owned());
+        let (v4, v6) = (some("198.51.100.1", 60), some("2001:db8::1", 30));
+        let Reply::Records(all, holds) = both(v4.clone(), v6.clone()) else { panic!("records") };
+        assert_eq!((all.len(), holds), (2, ttl(30)));
+        for none in [Reply::Nothing(ttl(5)), failed()] {
+            assert_eq!(both(v4.clone(), none.clone()), v4);
+            assert_eq!(both(none, v6.clone()), v6);
+        }
+        assert_eq!(both(Reply::Nothing(ttl(5)), failed()), failed());
+        assert_eq!(both(Reply::Nothing(ttl(9)), Reply::Nothing(ttl(5))), Reply::Nothing(ttl(5)));
+    }
+
+    #[test]
+    fn a_machine_that_names_no_server_says_so() {
+        let told = resolver(Path::new("/x/resolv.conf"), b"search example.net\n").err().unwrap();
+        assert!(told.contains("/x/resolv.conf"), "{told}");
+    }
+}

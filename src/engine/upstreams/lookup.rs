@@ -1,0 +1,211 @@
+//! From a name to the places where it is served (RFC 3263 §4), over what DNS has said so far. Pure:
+//! what is missing is named, for others to ask.
+
+use super::cache::Cache;
+use crate::config::{Hop, Host, Target};
+use crate::engine::names::{Question, Record};
+use crate::ground::Transport;
+use std::net::SocketAddr;
+
+/// Transports by SRV and NAPTR, in the order that we prefer where a domain says nothing.
+const TRANSPORTS: [(Transport, &str, &str); 2] =
+    [(Transport::Udp, "_sip._udp.", "SIP+D2U"), (Transport::Tcp, "_sip._tcp.", "SIP+D2T")];
+/// Places of one upstream.
+pub(super) const PLACES: usize = 32;
+/// Questions that one upstream may cost: a zone could name thousands.
+pub(super) const QUESTIONS: usize = 64;
+
+/// A place, as far as DNS says in which order places are tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) hop: Hop,
+    /// The lowest is tried first.
+    pub(super) rank: u32,
+    /// A share among those of one rank.
+    pub(super) weight: u16,
+}
+
+/// What came of looking.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) places: Vec<Place>,
+    /// What is to be asked before all is known.
+    pub(super) missing: Vec<Question>,
+    /// A question that nobody could answer, and why.
+    pub(super) failed: Option<String>,
+    /// Every question that it rests on.
+    pub(super) asked: Vec<Question>,
+}
+
+/// A question and its records; `None`: not known yet, or there is none.
+enum Known<'a> {
+    Yes(&'a [Record]),
+    No,
+    Missing,
+}
+
+/// All targets of an upstream, one after the other.
+pub(super) fn look_up(targets: &[Target], cache: &Cache) -> Found {
+    let mut search = Search { cache, found: Found::default(), rank: 0 };
+    for target in targets {
+        search.target(target);
+    }
+    let Found { places, .. } = &mut search.found;
+    // One that is named twice is where it stands first.
+    let mut seen = Vec::new();
+    places.retain(|p| {
+        !seen.contains(&p.hop) && {
+            seen.push(p.hop);
+            true
+        }
+    });
+    places.truncate(PLACES);
+    search.found
+}
+
+struct Search<'a> {
+    cache: &'a Cache,
+    found: Found,
+    rank: u32,
+}
+
+impl<'a> Search<'a> {
+    fn ask(&mut self, question: Question) -> Known<'a> {
+        let again = self.found.asked.contains(&question);
+        if !again && self.found.asked.len() >= QUESTIONS {
+            return Known::No;
+        }
+        let known = self.cache.get(&question);
+        let answer = match known {
+            Some(Ok([])) => Known::No,
+            Some(Ok(records)) => Known::Yes(records),
+            Some(Err(why)) => {
+                self.found.failed.get_or_insert_with(|| format!("{question}: {why}"));
+                Known::No
+            }
+            None => {
+                let new = (!again).then(|| question.clone());
+                self.found.missing.extend(new);
+                Known::Missing
+            }
+        };
+        if !again {
+            self.found.asked.push(question);
+        }
+        answer
+    }
+
+    fn target(&mut self, target: &Target) {
+        if let Some(hop) = target.fixed() {
+            self.rank += 1;
+            self.found.places.push(Place { hop, rank: self.rank, weight: 1 });
+        }
+        let Host::Name(name) = &target.host else { return };
+        let transport = target.transport.unwrap_or(Transport::Udp);
+        match (target.port, target.transport) {
+            (Some(port), _) => self.host(name, port, transport, 1),
+            (None, Some(_)) => {
+                if !self.services(name, &[transport]) {
+                    self.host(name, 5060, transport, 1);
+                }
+            }
+            (None, None) => self.domain(name),
+        }
+    }
+
+    /// A domain that says itself how it is served: by NAPTR, else by SRV, else at its own address.
+    fn domain(&mut self, name: &str) {
+        match self.ask(Question::Naptr(name.to_owned())) {
+            Known::Missing => return,
+            Known::Yes(records) => {
+                if self.naptr(records) {
+                    return;
+                }
+            }
+            Known::No => {}
+        }
+        if !self.services(name, &TRANSPORTS.map(|(t, ..)| t)) {
+            self.host(name, 5060, Transport::Udp, 1);
+        }
+    }
+
+    /// False: none of them is a service of ours.
+    fn naptr(&mut self, records: &[Record]) -> bool {
+        let mut all: Vec<(u16, u16, &str, Transport)> = records
+            .iter()
+            .filter_map(|r| {
+                let Record::Naptr { order, preference, flags, service, replacement } = r else {
+                    return None;
+                };
+                let ours = |(.., s): &&(Transport, &str, &str)| s.eq_ignore_ascii_case(service);
+                let (transport, ..) = TRANSPORTS.iter().find(ours)?;
+                let terminal = flags.eq_ignore_ascii_case("s");
+                terminal.then_some((*order, *preference, replacement.as_str(), *transport))
+            })
+            .collect();
+        all.sort_unstable();
+        for (_, _, name, transport) in &all {
+            self.service(name, *transport);
+        }
+        !all.is_empty()
+    }
+
+    /// A name's services by these transports. False: it has none, or it is not known yet.
+    fn services(&mut self, name: &str, transports: &[Transport]) -> bool {
+        let mut any = false;
+        for (transport, prefix, _) in TRANSPORTS.iter().filter(|(t, ..)| transports.contains(t)) {
+            any |= self.service(&format!("{prefix}{name}"), *transport);
+        }
+        any
+    }
+
+    /// The hosts of one service, by priority. False: there is no such service.
+    fn service(&mut self, name: &str, transport: Transport) -> bool {
+        let records = match self.ask(Question::Srv(name.to_owned())) {
+            Known::Yes(records) => records,
+            Known::No => return false,
+            // Not known is not "none": nothing else is asked for it meanwhile.
+            Known::Missing => return true,
+        };
+        let mut all: Vec<(u16, u16, &str, u16)> = records
+            .iter()
+            .filter_map(|r| match r {
+                Record::Srv { priority, weight, port, target } => {
+                    Some((*priority, *weight, target.as_str(), *port))
+                }
+                Record::Naptr { .. } | Record::Address(_) => None,
+            })
+            .collect();
+        all.sort_unstable();
+        let mut last = None;
+        for (priority, weight, target, port) in
+            all.iter().filter(|(_, _, t, p)| !t.is_empty() && *p > 0)
+        {
+            if last.replace(*priority) != Some(*priority) {
+                self.rank += 1;
+            }
+            self.addresses(target, *port, transport, *weight);
+        }
+        !all.is_empty()
+    }
+
+    fn host(&mut self, name: &str, port: u16, transport: Transport, weight: u16) {
+        self.rank += 1;
+        self.addresses(name, port, transport, weight);
+    }
+
+    fn addresses(&mut self, name: &str, port: u16, transport: Transport, weight: u16) {
+        let Known::Yes(records) = self.ask(Question::Hosts(name.to_owned())) else { return };
+        for record in records {
+            let Record::Address(ip) = record else { continue };
+            if self.found.places.len() >= 2 * PLACES {
+                return;
+            }
+            let hop = Hop { peer: SocketAddr::new(ip.to_canonical(), port), transport };
+            self.found.places.push(Place { hop, rank: self.rank, weight });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

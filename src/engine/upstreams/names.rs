@@ -1,0 +1,162 @@
+//! Upstreams by name: what is asked, when it is asked again, and what becomes of the answers. A
+//! place that may not be is never used: a name can lie.
+
+use super::lookup::{Found, Place, look_up};
+use super::{Due, Upstreams};
+use crate::config::{self, Hop};
+use crate::engine::ids::UpstreamId;
+use crate::engine::names::{Question, Reply};
+use crate::engine::outbox::Outbox;
+use crate::engine::output::{Level, Output};
+use crate::engine::world::{Net, World};
+use crate::ground::{Mono, Side};
+use std::time::Duration;
+
+/// Places are kept so long after their name says nothing any more: who edits a zone may err.
+const GRACE: Duration = Duration::from_secs(600);
+
+impl Upstreams {
+    /// Asks for all names anew: the resolver's own configuration has changed, or the file.
+    pub(crate) fn ask_all(&mut self, w: &World, out: &mut Outbox) {
+        self.cache.expire(w.now().mono);
+        self.asking.clear();
+        self.resolve(w, out);
+    }
+
+    /// A question was answered.
+    pub(crate) fn answered(&mut self, w: &World, out: &mut Outbox, q: Question, reply: Reply) {
+        if self.asking.remove(&q) {
+            self.cache.answered(w.now().mono, q, reply);
+            self.resolve(w, out);
+        }
+    }
+
+    /// Tells the world which upstreams stand elsewhere from now on.
+    pub(crate) fn tell(&mut self, w: &mut World) {
+        for (id, hops) in self.placed.drain(..) {
+            w.place(id, hops);
+        }
+    }
+
+    /// Looks where all upstreams are, and asks what is not known or too old.
+    pub(super) fn resolve(&mut self, w: &World, out: &mut Outbox) {
+        let now = w.now().mono;
+        let mut next: Option<Mono> = None;
+        for id in w.upstreams() {
+            let Some(u) = self.get(w, *id) else { continue };
+            let found = look_up(&u.targets, &self.cache);
+            let old = |q: &&Question| self.cache.until(q).is_none_or(|until| until <= now);
+            let due: Vec<Question> = found.asked.iter().filter(old).cloned().collect();
+            for question in due {
+                if self.asking.insert(question.clone()) {
+                    out.emit(Output::Resolve(question));
+                }
+            }
+            let until = found.asked.iter().filter(|q| !self.asking.contains(*q));
+            let until = until.filter_map(|q| self.cache.until(q)).min();
+            next = [next, until].into_iter().flatten().min();
+            if found.missing.is_empty() {
+                self.settle(w, out, *id, u, found);
+            }
+        }
+        match next {
+            Some(at) => self.timers.set(Due::Resolve, at),
+            None => self.timers.stop(Due::Resolve),
+        }
+    }
+
+    /// Everything is known of an upstream's names that can be.
+    fn settle(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        id: UpstreamId,
+        u: &config::Upstream,
+        found: Found,
+    ) {
+        let named = u.targets.iter().any(|t| t.name().is_some());
+        let mut refused = None;
+        let may = |p: &Place| match judge(w.net(), u, p.hop) {
+            Ok(()) => true,
+            Err(why) => {
+                refused.get_or_insert((p.hop, why));
+                false
+            }
+        };
+        let all = found.places.len();
+        let places: Vec<Place> = found.places.into_iter().filter(may).collect();
+        let why = match (&refused, &found.failed, all) {
+            (Some((hop, why)), ..) => format!("{} is {why}", hop.peer),
+            (None, Some(failed), _) => failed.clone(),
+            (None, None, 0) => "its name stands for no address".to_owned(),
+            (None, None, _) => String::new(),
+        };
+        let stale = found.asked.iter().any(|q| self.cache.is_stale(q));
+        let now = w.now();
+        let Some(state) = self.all.get_mut(id.index()) else { return };
+        if named && state.unsettled.as_deref() != Some(&why) {
+            let name = &u.name;
+            if !why.is_empty() {
+                out.notice(Level::Warn, format!("upstream {name}: {why}"));
+            } else if state.unsettled.as_deref().is_some_and(|w| !w.is_empty()) {
+                out.notice(Level::Info, format!("upstream {name}: its name is known again"));
+            }
+            state.unsettled = Some(why);
+        }
+        state.stale = stale;
+        if places.is_empty() && named && state.targets.iter().next().is_some() {
+            // What was good until now is better than nothing, for a while.
+            let lost = *state.lost.get_or_insert(now.mono);
+            if now.mono < lost + GRACE {
+                self.timers.set(Due::Grace(id), lost + GRACE);
+                return;
+            }
+        } else {
+            state.lost = None;
+            self.timers.stop(Due::Grace(id));
+        }
+        let hops: Vec<Hop> = places.iter().map(|p| p.hop).collect();
+        state.targets.follow(&places);
+        let mut before: Vec<Hop> = w.places(id).to_vec();
+        let mut after = hops.clone();
+        before.sort_unstable();
+        after.sort_unstable();
+        if before != after {
+            if named && !hops.is_empty() {
+                let list: Vec<String> = hops.iter().map(|h| h.peer.to_string()).collect();
+                out.notice(Level::Info, format!("upstream {} is at {}", u.name, list.join(", ")));
+            }
+            self.placed.push((id, hops));
+            self.probe_soon(w, id);
+        }
+    }
+}
+
+/// Whether a place that a name stands for may be used: a name of the outside leads outside.
+fn judge(net: &Net, u: &config::Upstream, hop: Hop) -> Result<(), &'static str> {
+    let ip = hop.peer.ip();
+    // What the file writes was checked when it was read.
+    if u.fixed().any(|fixed| fixed == hop) {
+        return Ok(());
+    }
+    let Some(i) = net.interface_at(u.interface).filter(|i| i.side == Side::Outside) else {
+        return Err("not to be reached: its interface is no outside one");
+    };
+    Net::judge_kind(ip).map_err(|unfit| unfit.why)?;
+    if net.is_our_address(ip) {
+        return Err("the gateway's own address");
+    }
+    if ip.is_loopback() && !i.address.is_loopback() {
+        return Err("a loopback address");
+    }
+    if net.is_inside(ip) {
+        return Err("an inside address");
+    }
+    if ip.is_ipv4() != i.address.is_ipv4() {
+        return Err("of another IP version than the interface");
+    }
+    if net.towards(u.interface, hop).is_none() {
+        return Err("to be reached by a transport that the interface has no socket of");
+    }
+    Ok(())
+}

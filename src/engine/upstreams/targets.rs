@@ -1,0 +1,240 @@
+//! The targets of one upstream: which of them answer, and in which order they are tried for whom.
+//! It asks nobody and sends nothing.
+
+use super::Health;
+use super::lookup::Place;
+use crate::config::Hop;
+use crate::ground::{Moment, Mono, Now};
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+
+/// Requests in a row without any answer that make a target rest: one may be for a number that
+/// nobody answers.
+const MISSES: u32 = 3;
+/// A target that rests and is not probed is tried again after this.
+const REST: Duration = Duration::from_secs(30);
+
+/// One of them.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) hop: Hop,
+    rank: u32,
+    weight: u16,
+    pub(super) health: Health,
+    pub(super) since: Option<Moment>,
+    pub(super) why: String,
+    /// Probes answered and unanswered.
+    pub(super) probes: [u64; 2],
+    /// Requests in a row that nobody answered.
+    misses: u32,
+    /// Until when it is not tried, where no probe says more.
+    rests: Option<Mono>,
+}
+
+impl Target {
+    fn new(place: &Place) -> Self {
+        Self {
+            hop: place.hop,
+            rank: place.rank,
+            weight: place.weight,
+            health: Health::Unknown,
+            since: None,
+            why: String::new(),
+            probes: [0; 2],
+            misses: 0,
+            rests: None,
+        }
+    }
+
+    /// It is how it is now; true: that is news.
+    pub(super) fn turn(&mut self, now: Now, health: Health, why: &str) -> bool {
+        self.misses = 0;
+        self.rests = (health == Health::Down).then(|| now.mono + REST);
+        if self.health == health {
+            return false;
+        }
+        self.health = health;
+        self.since = Some(now.into());
+        why.clone_into(&mut self.why);
+        true
+    }
+
+    fn is_resting(&self, now: Mono, probed: bool) -> bool {
+        self.health == Health::Down && (probed || self.rests.is_some_and(|until| now < until))
+    }
+}
+
+/// All of them, in the order of their ranks.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Targets {
+    all: Vec<Target>,
+}
+
+impl Targets {
+    /// These, and no others: of those that stay it is known how they are.
+    pub(super) fn follow(&mut self, places: &[Place]) {
+        let mut before = std::mem::take(&mut self.all);
+        self.all = places.iter().map(Target::new).collect();
+        for new in &mut self.all {
+            if let Some(old) = before.iter_mut().find(|old| old.hop == new.hop) {
+                let (rank, weight) = (new.rank, new.weight);
+                std::mem::swap(new, old);
+                (new.rank, new.weight) = (rank, weight);
+            }
+        }
+    }
+
+    /// Nothing is known of any of them.
+    pub(super) fn forget(&mut self, now: Now) {
+        for t in &mut self.all {
+            t.turn(now, Health::Unknown, "the configuration changed");
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Target> {
+        self.all.iter()
+    }
+
+    pub(super) fn find(&mut self, hop: Hop) -> Option<&mut Target> {
+        self.all.iter_mut().find(|t| t.hop == hop)
+    }
+
+    /// Up where one answers, down where none does.
+    pub(super) fn health(&self) -> Health {
+        let any = |health| self.all.iter().any(|t| t.health == health);
+        match (any(Health::Up), any(Health::Unknown)) {
+            (true, _) => Health::Up,
+            (false, true) => Health::Unknown,
+            (false, false) if self.all.is_empty() => Health::Unknown,
+            (false, false) => Health::Down,
+        }
+    }
+
+    /// In which order they are tried for `whom`: by rank, within one by weight, always the same for
+    /// the same (a request with credentials goes where it was challenged); those that rest last.
+    pub(super) fn order(&self, whom: &str, now: Mono, probed: bool) -> Vec<Hop> {
+        let mut all: Vec<(bool, u32, f64, Hop)> = self
+            .all
+            .iter()
+            .map(|t| (t.is_resting(now, probed), t.rank, draw(whom, t), t.hop))
+            .collect();
+        all.sort_by(|a, b| {
+            (a.0, a.1).cmp(&(b.0, b.1)).then(b.2.total_cmp(&a.2)).then(a.3.cmp(&b.3))
+        });
+        all.into_iter().map(|(.., hop)| hop).collect()
+    }
+
+    /// A request got no answer at all there. True: it rests from now on.
+    pub(super) fn missed(&mut self, now: Now, hop: Hop) -> bool {
+        let Some(t) = self.find(hop) else { return false };
+        t.misses = t.misses.saturating_add(1);
+        let why = "several requests in a row had no answer";
+        t.misses >= MISSES && t.turn(now, Health::Down, why)
+    }
+
+    /// Something came from there. True: that is news.
+    pub(super) fn heard(&mut self, now: Now, hop: Hop, probed: bool) -> bool {
+        let Some(t) = self.find(hop) else { return false };
+        t.misses = 0;
+        // Where probes are sent, they say when it is back: no flapping.
+        !probed && t.health == Health::Down && t.turn(now, Health::Up, "it answers again")
+    }
+
+    pub(super) fn has_missed(&self) -> bool {
+        self.all.iter().any(|t| t.misses > 0 || t.health == Health::Down)
+    }
+}
+
+/// A weighted draw that needs no memory: who has weight w of W wins w of W draws, and whoever is
+/// neither added nor lost keeps what it won.
+fn draw(whom: &str, t: &Target) -> f64 {
+    let digest = Sha256::new()
+        .chain_update(whom.as_bytes())
+        .chain_update(t.hop.peer.to_string().as_bytes())
+        .chain_update(t.hop.transport.as_str().as_bytes())
+        .finalize();
+    let mut octets = [0_u8; 8];
+    octets.iter_mut().zip(digest.iter()).for_each(|(to, from)| *to = *from);
+    // 53 bits, none of them 0.
+    let unit = ((u64::from_be_bytes(octets) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
+    // RFC 2782: weight 0 has a very small chance beside others.
+    let weight = if t.weight == 0 { 0.01 } else { f64::from(t.weight) };
+    weight / -unit.ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ground::{Transport, Wall};
+
+    fn place(last: u8, rank: u32, weight: u16) -> Place {
+        let peer = std::net::SocketAddr::from(([198, 51, 100, last], 5060));
+        Place { hop: Hop { peer, transport: Transport::Udp }, rank, weight }
+    }
+
+    fn at(seconds: u64) -> Now {
+        let d = Duration::from_secs(seconds);
+        Now { mono: Mono(d), wall: Wall(d) }
+    }
+
+    fn targets(places: &[Place]) -> Targets {
+        let mut all = Targets::default();
+        all.follow(places);
+        all
+    }
+
+    #[test]
+    fn ranks_come_in_order_and_weights_share_one() {
+        let all = targets(&[place(1, 1, 75), place(2, 1, 25), place(3, 2, 1)]);
+        let first = |n: u32| all.order(&format!("user{n}"), Mono::default(), true);
+        let count = (0..4_000).filter(|n| first(*n)[0] == place(1, 1, 0).hop).count();
+        assert!((2_800..3_200).contains(&count), "{count} of 4000 for a weight of 75 in 100");
+        assert!((0..100).all(|n| first(n)[2] == place(3, 2, 0).hop));
+        assert!((0..100).all(|n| first(n) == first(n)), "the same for the same");
+    }
+
+    #[test]
+    fn who_is_lost_changes_nothing_for_those_that_stay() {
+        let three = targets(&[place(1, 1, 1), place(2, 1, 1), place(3, 1, 1)]);
+        let two = targets(&[place(1, 1, 1), place(2, 1, 1)]);
+        for n in 0..200 {
+            let whom = format!("user{n}");
+            let before = three.order(&whom, Mono::default(), true)[0];
+            let after = two.order(&whom, Mono::default(), true)[0];
+            assert!(before == after || before == place(3, 1, 1).hop);
+        }
+    }
+
+    #[test]
+    fn one_request_without_an_answer_rests_no_target_and_several_in_a_row_do() {
+        let (one, other) = (place(1, 1, 1), place(2, 2, 1));
+        let mut all = targets(&[one, other]);
+        for _ in 0..10 {
+            assert!(!all.missed(at(1), one.hop) && !all.missed(at(1), one.hop));
+            assert!(!all.heard(at(1), one.hop, true));
+        }
+        assert!(!all.missed(at(2), one.hop) && !all.missed(at(2), one.hop));
+        assert!(all.missed(at(2), one.hop), "the third");
+        assert_eq!(all.order("x", at(3).mono, true), [other.hop, one.hop]);
+        assert_eq!(all.health(), Health::Unknown);
+        // Probes say when it is back; where there are none, it is tried again after a while.
+        assert!(!all.heard(at(4), one.hop, true));
+        assert_eq!(all.order("x", at(90).mono, true), [other.hop, one.hop]);
+        assert_eq!(all.order("x", at(31).mono, false), [other.hop, one.hop]);
+        assert_eq!(all.order("x", at(32).mono, false), [one.hop, other.hop]);
+        assert!(all.find(one.hop).unwrap().turn(at(91), Health::Up, "it answers OPTIONS"));
+        assert_eq!(all.order("x", at(91).mono, true), [one.hop, other.hop]);
+        assert_eq!(all.health(), Health::Up);
+    }
+
+    #[test]
+    fn what_is_known_of_a_target_outlives_a_new_answer_of_dns() {
+        let (one, other) = (place(1, 1, 1), place(2, 1, 1));
+        let mut all = targets(&[one, other]);
+        all.find(one.hop).unwrap().turn(at(1), Health::Down, "it does not answer OPTIONS");
+        all.follow(&[place(3, 1, 1), place(1, 2, 9)]);
+        assert_eq!(all.find(one.hop).map(|t| (t.health, t.rank)), Some((Health::Down, 2)));
+        assert!(all.find(other.hop).is_none());
+        assert_eq!(all.find(place(3, 1, 1).hop).map(|t| t.health), Some(Health::Unknown));
+    }
+}
