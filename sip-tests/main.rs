@@ -36,6 +36,7 @@ mod hiding;
 mod hostile;
 mod identity;
 mod identity_families;
+mod ipv6;
 mod leaks;
 mod limits;
 mod listed;

@@ -430,3 +430,37 @@ fn in_site_mode_the_phone_that_asks_is_judged() {
     lab.expect(caller.at, "603");
     lab.end();
 }
+
+#[test]
+fn a_failure_that_is_no_redirect_names_nobody_to_call() {
+    for status in [404, 480, 486, 503, 603, 606] {
+        let (mut lab, phone, pbx, _) = lab(PREMIUM);
+        let a = lab.call(&phone, "200", 4000);
+        lab.expect(phone.at, "100");
+        let got = lab.expect(pbx.at, "INVITE");
+        let failure = answer(&got, status, "m")
+            .with("Contact", DENIED[0])
+            .with("Error-Info", "<sip:+1900555@pbx.example.com>, <https://pbx.example.com/busy>")
+            .with("Error-Info", "<tel:+1900555>");
+        lab.send(pbx.at, failure);
+        lab.expect(pbx.at, "ACK");
+        let told = lab.next(phone.at).expect("an answer");
+        assert!(!told.has("Contact") && !told.to_string().contains("1900555"), "{told}");
+        assert_eq!(told.all("Error-Info"), ["<https://pbx.example.com/busy>"]);
+        lab.send(phone.at, a.ack_refusal(&told));
+        lab.end();
+    }
+}
+
+#[test]
+fn a_maddr_of_what_is_dialled_leads_nowhere() {
+    let (mut lab, phone, pbx, _) = lab(PREMIUM);
+    for method in ["INVITE", "MESSAGE", "SUBSCRIBE"] {
+        let uri = "sip:200@pbx.example.com;maddr=198.51.100.66;user=phone";
+        let text = phone.request_to(&mut lab, method, uri);
+        lab.send(phone.at, if method == "INVITE" { text.sdp(phone.sdp(4000)) } else { text });
+        let got = lab.expect(pbx.at, method);
+        assert_eq!(got.start, format!("{method} sip:200@pbx.example.com;user=phone SIP/2.0"));
+    }
+    lab.clear();
+}

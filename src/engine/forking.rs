@@ -371,6 +371,8 @@ fn outward_uri(veil: Veil<'_>, a: &Attempt, allow: &Allow, domain: &str) -> Uri 
         return Uri::sip(Some(a.parties.to.result()), domain, None);
     }
     let mut uri = veil.far_uri(&a.incoming.uri, domain);
+    // It would lead to another host than the one that was judged.
+    uri.params.remove("maddr");
     if let Some(number) = a.parties.to.rewritten().filter(|_| !allow.keep_number) {
         uri.set_number(number);
     }

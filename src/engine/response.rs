@@ -2,7 +2,7 @@
 //! the call. It never chooses between answers; `transactions` does.
 
 use super::analysis::body::{BodyRefusal, Carried, Role, Way, drop_body};
-use super::analysis::headers::{foreign_routes, near_head, show_contact};
+use super::analysis::headers::{foreign_routes, near_head, only_failure, show_contact};
 use super::analysis::strip::{drop_own_challenges, strip};
 use super::analysis::{Leaving, Veil, contact_of, said_of_itself, set_host};
 use super::calls::{Calls, Face, Speaker};
@@ -155,6 +155,7 @@ impl Engine {
             };
             self.translate_redirect(&mut near, by);
         }
+        only_failure(&mut near, redirects(status));
         let allow = self.calls.allow(purpose.call());
         let trusted = self.upstreams.is_trusted(&self.world, upstream);
         strip(&self.world, &mut near, from, to, &allow, trusted);

@@ -115,6 +115,27 @@ pub(crate) fn near_head(request: &Message, response: &Message) -> Message {
     out
 }
 
+/// A failure names nobody to call in the asker's place whom no rule has judged: a Contact is of no
+/// other answers than those that redirect, and some follow an Error-Info like one (§20.18).
+pub(crate) fn only_failure(near: &mut Message, redirects: bool) {
+    if near.status() < 300 {
+        return;
+    }
+    if !redirects {
+        near.remove(&Name::Contact);
+    }
+    let name = Name::parse("Error-Info");
+    let values: Vec<Vec<u8>> = near.list(&name).map(<[u8]>::to_vec).collect();
+    near.remove(&name);
+    let is_page = |v: &&Vec<u8>| {
+        let text = v.trim_ascii_start().to_ascii_lowercase();
+        text.starts_with(b"<http://") || text.starts_with(b"<https://")
+    };
+    for value in values.iter().filter(is_page) {
+        near.push_back(name.clone(), value.as_slice());
+    }
+}
+
 /// Record-Route values of a message without ours.
 pub(crate) fn foreign_routes(w: &World, message: &Message) -> Vec<Vec<u8>> {
     let ours = |v: &[u8]| NameAddr::parse(v).is_some_and(|n| w.net().names_us(&n.uri));
