@@ -5,6 +5,7 @@ pub mod audit_log;
 pub mod clock;
 pub mod control_socket;
 pub mod folder;
+pub mod holders;
 pub mod inlet;
 pub mod interfaces;
 pub mod log_lines;

@@ -1,6 +1,7 @@
 //! Why the gateway did not start, and what to do about it.
 
 use crate::config::{Diagnostic, Listener};
+use crate::driver::holders::Process;
 use crate::driver::state::StateError;
 use crate::ground::Transport;
 use std::fmt;
@@ -149,8 +150,8 @@ fn control(f: &mut fmt::Formatter<'_>, path: &str, error: &io::Error) -> fmt::Re
 
 /// Names the process that holds a port, when /proc shows it.
 fn holder(f: &mut fmt::Formatter<'_>, at: SocketAddr, transport: Transport) -> fmt::Result {
-    match crate::driver::interfaces::holder(at, transport) {
-        Some((pid, name)) => write!(f, " by {name} (pid {pid})"),
+    match crate::driver::holders::holder(at, transport) {
+        Some(Process { pid, name, .. }) => write!(f, " by {name} (pid {pid})"),
         None => Ok(()),
     }
 }

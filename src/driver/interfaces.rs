@@ -199,36 +199,20 @@ pub fn raise_open_files(want: u64) -> u64 {
     current
 }
 
-/// The process (pid and name) that holds a local port, as far as /proc shows it to us.
+/// How many files a process may open: now, and as far as it may raise that itself.
 #[must_use]
-pub fn holder(at: SocketAddr, transport: crate::ground::Transport) -> Option<(u32, String)> {
-    let kind = transport.as_str();
-    let port = format!(":{:04X}", at.port());
-    let mut inodes = Vec::new();
-    for table in [kind.to_owned(), format!("{kind}6")] {
-        let text = std::fs::read_to_string(format!("/proc/net/{table}")).unwrap_or_default();
-        for line in text.lines().skip(1) {
-            let words: Vec<&str> = line.split_ascii_whitespace().collect();
-            if words.get(1).is_some_and(|local| local.ends_with(&port)) {
-                inodes.extend(words.get(9).map(|i| format!("socket:[{i}]")));
-            }
-        }
-    }
-    let numbers = std::fs::read_dir("/proc")
-        .ok()?
-        .filter_map(|e| e.ok()?.file_name().to_string_lossy().parse::<u32>().ok());
-    for pid in numbers {
-        let Ok(open) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { continue };
-        let held = open.filter_map(Result::ok).any(|fd| {
-            std::fs::read_link(fd.path())
-                .is_ok_and(|l| inodes.iter().any(|i| l.as_os_str() == i.as_str()))
-        });
-        if held {
-            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-            return Some((pid, name.trim().to_owned()));
-        }
-    }
-    None
+pub fn open_files() -> (u64, u64) {
+    let now = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    (now.current.unwrap_or(u64::MAX), now.maximum.unwrap_or(u64::MAX))
+}
+
+/// Whether a device that is up has a link behind it; `None`: the kernel does not tell.
+#[must_use]
+pub fn has_carrier(device: &str) -> Option<bool> {
+    // A name of the kernel's, and no path.
+    let device = Some(device).filter(|d| !d.contains('/') && !d.starts_with('.'))?;
+    let said = std::fs::read_to_string(format!("/sys/class/net/{device}/carrier")).ok()?;
+    Some(said.trim() != "0")
 }
 
 #[cfg(test)]
