@@ -5,6 +5,7 @@ mod bans;
 mod calls;
 mod config;
 mod control;
+mod doctor;
 mod drain;
 mod gateway;
 mod health;
@@ -42,6 +43,7 @@ Examples:
   portreeve                              a phone system for this LAN, no file needed
   portreeve run -c /etc/portreeve/portreeve.toml
   portreeve config check FILE            every mistake at once
+  portreeve doctor                       ok, or what to do: names, ports, routes, clock, …
   portreeve selftest                     a real call through a second instance, in seconds
   portreeve health                       is the running gateway fit for calls?
   portreeve status                       how it stands; also: calls, registrations
@@ -82,6 +84,8 @@ enum Command {
     },
     /// Place real calls through a second instance of this binary; exit code 0 or 1
     Selftest,
+    /// Look at this machine, the way to its upstreams and their answers: ok, or what to do
+    Doctor(DoctorArgs),
     /// Ask the running gateway whether it is fit for calls; exit code 0 or 1
     Health(HealthArgs),
     /// Print what the firewall must open
@@ -183,6 +187,25 @@ struct PortsArgs {
     set: Vec<String>,
 }
 
+#[derive(Args, Clone, Debug, Default)]
+struct DoctorArgs {
+    /// Print JSON: an array of { check, ok, what, todo }
+    #[arg(long)]
+    json: bool,
+    /// Configuration file (else as `run` finds it)
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder for state and audit, as with `run`
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Site mode: as with `run`
+    #[arg(long, value_name = "ADDRESS[:PORT]")]
+    listen: Option<String>,
+    /// Override one key, as with `run`
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum PortsForm {
     Nft,
@@ -275,6 +298,7 @@ pub fn main() -> ExitCode {
             audit::verify(&path, tip.as_deref())
         }
         Some(Command::Selftest) => selftest::selftest(),
+        Some(Command::Doctor(args)) => doctor::doctor(&args),
         Some(Command::Health(args)) => health::health(&args),
         Some(Command::Ports(args)) => ports::ports(&args),
         Some(Command::Status { shares: true, gateway }) => status::shares(&gateway),
@@ -306,7 +330,7 @@ mod tests {
     fn an_option_is_never_lost_before_a_command() {
         let parsed = |line: &str| Cli::try_parse_from(line.split(' ')).is_ok();
         assert!(parsed("portreeve -c f.toml") && parsed("portreeve run -c f.toml"));
-        for command in ["run", "status", "config show f.toml", "bans", "health"] {
+        for command in ["run", "status", "config show f.toml", "bans", "health", "doctor"] {
             assert!(parsed(&format!("portreeve {command}")), "{command}");
             assert!(!parsed(&format!("portreeve -c f.toml {command}")), "{command}");
             assert!(!parsed(&format!("portreeve --data d {command}")), "{command}");

@@ -10,6 +10,7 @@ pub mod inlet;
 pub mod interfaces;
 pub mod log_lines;
 pub mod media_socket;
+pub mod reach;
 pub mod relay_worker;
 pub mod resolver;
 pub mod sandbox;

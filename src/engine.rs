@@ -49,7 +49,7 @@ pub use output::{CallState, CallView, Level, Lifted, Observation, Output};
 pub use phones::digest;
 pub use snapshot::{Seeds, Snapshot};
 pub use stats::Stats;
-pub use upstreams::{Health, TargetView, UpstreamView};
+pub use upstreams::{Finder, Health, Sought, TargetView, UpstreamView};
 pub use world::seal;
 
 use crate::ground::{CallNo, Flow, Mono, Now, Wall};

@@ -56,6 +56,18 @@ fn paired(mut mono: impl FnMut() -> Mono, mut wall: impl FnMut() -> Wall) -> Now
     best.1
 }
 
+/// Whether somebody keeps the wall clock right (NTP), as the kernel was told; `None`: it does not
+/// say.
+#[must_use]
+#[expect(unsafe_code, reason = "adjtimex has no safe form")]
+pub fn is_synchronised() -> Option<bool> {
+    // SAFETY: all octets 0 are a value of this plain structure, which asks to change nothing.
+    let mut told: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is to a variable of this function.
+    let state = unsafe { libc::adjtimex(&raw mut told) };
+    (state >= 0).then_some(told.status & libc::STA_UNSYNC == 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,10 @@
 //! used. Who could change what stands here could put keys, registrations and records of his own
 //! there, or have us write where he may not.
 
+mod view;
+
+pub use view::{View, view};
+
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, Stat, fchmod, fstat, mkdirat, openat, readlinkat,

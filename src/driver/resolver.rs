@@ -61,6 +61,15 @@ impl Resolver {
     }
 }
 
+/// Asks one question, whoever runs: what this file's servers say within `patience`.
+pub async fn ask_once(conf: &Path, question: &Question, patience: Duration) -> Reply {
+    let reply = match servers(conf).resolver {
+        Ok(resolver) => timeout(patience, ask(&resolver, question)).await,
+        Err(why) => return Reply::Failed(why),
+    };
+    reply.unwrap_or_else(|_| Reply::Failed("nobody answers".to_owned()))
+}
+
 /// Who is asked, and the text that says so.
 struct Servers {
     text: Vec<u8>,

@@ -2,6 +2,7 @@
 //! through one function each; it never looks at phones and never changes a message.
 
 mod cache;
+mod finder;
 mod lookup;
 mod names;
 mod probe;
@@ -16,6 +17,7 @@ use crate::config::{self, Config, Hop};
 use crate::ground::{Flow, Moment, Mono, Side, words};
 use crate::wire::sip::Uri;
 use cache::Cache;
+pub use finder::{Finder, Sought};
 use lookup::look_up;
 use serde::Serialize;
 use std::collections::{BTreeSet, HashMap};

@@ -133,7 +133,7 @@ impl Upstreams {
 }
 
 /// Whether a place that a name stands for may be used: a name of the outside leads outside.
-fn judge(net: &Net, u: &config::Upstream, hop: Hop) -> Result<(), &'static str> {
+pub(super) fn judge(net: &Net, u: &config::Upstream, hop: Hop) -> Result<(), &'static str> {
     let ip = hop.peer.ip();
     // What the file writes was checked when it was read.
     if u.fixed().any(|fixed| fixed == hop) {
