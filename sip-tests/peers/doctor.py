@@ -92,6 +92,12 @@ def scenario(lab):
     lines = examine(lab, "name")
     told(lines, "names", r"found nowhere \(NAPTR sipp.test: none", "spelled")
     check(of(lines, "options") == [], "there is nobody to ask")
+    # One of several that is wrong does not hide behind the others.
+    both = config.replace('address = "sip.test"', 'targets = ["sip.test", "sipp.test:5060"]')
+    lab.write("both.toml", both)
+    lines = examine(lab, "both")
+    told(lines, "names", r"found nowhere \(A/AAAA sipp.test: none", "spelled")
+    check([l["ok"] for l in of(lines, "options")] == [True], f"the other one answers: {lines}")
     # A port that is taken.
     other = lab.start("gw", [sys.executable, "-c", "import socket, time\n"
                              "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"

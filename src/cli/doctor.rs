@@ -181,7 +181,7 @@ pub(super) fn doctor(args: &DoctorArgs) -> u8 {
     report.tell(runtime.block_on(options::options(&c, &upstreams, &running)));
     report.tell(ways::mtus(&c, &upstreams));
     report.tell(ways::dscp(&c));
-    report.tell([machine::clock(), machine::files(&c)]);
+    report.tell([machine::clock(), machine::files(&c, &running)]);
     report.tell(machine::folders(&c, &running));
     report.tell([running.line()]);
     report.end()

@@ -104,7 +104,12 @@ fn answered(status: &Value) -> Vec<SocketAddr> {
 impl Running {
     /// Whether anything speaks for a gateway that runs.
     pub(super) fn is_there(&self) -> bool {
-        self.standing != Standing::Absent || self.process.is_some()
+        let speaks = match self.standing {
+            Standing::Fit | Standing::Unfit(_) | Standing::Strange(_) => true,
+            // A socket that may not be reached need not be there.
+            Standing::Absent | Standing::Forbidden(_) => false,
+        };
+        speaks || self.process.is_some()
     }
 
     pub(super) fn line(&self) -> Line {
@@ -146,6 +151,9 @@ mod tests {
     fn what_answers_is_told_and_nobody_there_is_no_fault() {
         let told = |standing, process| Running { standing, process, answered: vec![] }.line();
         assert_eq!(told(Standing::Fit, None).verdict, Verdict::Ok);
+        let there = |standing| Running { standing, process: None, answered: vec![] }.is_there();
+        assert!(there(Standing::Fit) && there(Standing::Unfit(String::new())));
+        assert!(!there(Standing::Absent) && !there(Standing::Forbidden(String::new())));
         assert_eq!(told(Standing::Absent, None).verdict, Verdict::Note);
         let one = Process { pid: 7, name: "portreeve".to_owned(), uid: Some(0) };
         assert!(told(Standing::Absent, Some(one)).what.contains("pid 7"));

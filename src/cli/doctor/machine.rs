@@ -7,6 +7,7 @@ use crate::daemon;
 use crate::driver::clock;
 use crate::driver::folder::{View, view};
 use crate::driver::interfaces::{self, Attached, Link};
+use std::io;
 use std::path::Path;
 
 /// Less than this on the volume of state or audit is soon none.
@@ -73,7 +74,15 @@ fn synchronised(told: Option<bool>) -> Line {
     }
 }
 
-pub(super) fn files(c: &Config) -> Line {
+pub(super) fn files(c: &Config, running: &Running) -> Line {
+    if running.is_there() {
+        // It does not start without; this user's own limits are not its.
+        let need = daemon::files_needed(c);
+        return Line::ok(
+            Check::Files,
+            format!("{need} may have to be open; one runs, and has them"),
+        );
+    }
     let root = rustix::process::geteuid().is_root();
     open_files(daemon::files_needed(c), interfaces::open_files(), root)
 }
@@ -93,12 +102,21 @@ fn open_files(need: u64, (now, most): (u64, u64), root: bool) -> Line {
 
 pub(super) fn folders(c: &Config, running: &Running) -> Vec<Line> {
     let own = rustix::process::geteuid().as_raw();
-    let gateway = running.process.as_ref().and_then(|p| p.uid);
+    let user = match running.process.as_ref().and_then(|p| p.uid) {
+        Some(uid) => User::Gateway(uid),
+        // Root asks for somebody else: whom the unit names is not known before it runs.
+        None if own == 0 || running.is_there() => User::Unknown,
+        None => User::Own(own),
+    };
     let all = [("state", Some(&c.state_dir)), ("audit", c.audit.dir.as_ref())];
     let line = |(what, path): (&str, Option<&String>)| {
         let path = path?;
         let line = match view(Path::new(path)) {
-            Ok(seen) => folder(what, path, &seen, own, gateway),
+            Ok(seen) => folder(what, path, &seen, user),
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied && own != 0 => {
+                let seen = format!("{what}: {path} is not to be seen by uid {own}");
+                Line::note(Check::Folders, seen, "ask as the user that runs portreeve, or as root")
+            }
             Err(e) => {
                 let todo = "name another, or give it to the user that runs portreeve";
                 Line::todo(Check::Folders, format!("{what}: {path}: {e}"), todo)
@@ -109,17 +127,32 @@ pub(super) fn folders(c: &Config, running: &Running) -> Vec<Line> {
     all.into_iter().filter_map(line).collect()
 }
 
-/// `own`: who asks; `gateway`: who runs the gateway, where one runs.
-fn folder(what: &str, path: &str, seen: &View, own: u32, gateway: Option<u32>) -> Line {
+/// Whose folders they should be.
+#[derive(Clone, Copy, Debug)]
+enum User {
+    /// His who runs the gateway.
+    Gateway(u32),
+    /// His who asks, for he may be about to start it.
+    Own(u32),
+    Unknown,
+}
+
+fn folder(what: &str, path: &str, seen: &View, user: User) -> Line {
     let check = Check::Folders;
     let (uid, mode, at) = (seen.uid, seen.mode, seen.path.display());
     let free = format!("{} MiB free", seen.free >> 20);
-    let user = gateway.unwrap_or(own);
-    // Root asks for somebody else: whom the unit names is not known before it runs.
-    let known = gateway.is_some() || own != 0;
-    if seen.exists && uid != user && known {
-        let what = format!("{what}: {path} belongs to uid {uid}, and portreeve runs as uid {user}");
-        return Line::todo(check, what, format!("chown -R {user} {path}, or name another"));
+    let belongs = format!("{what}: {path} belongs to uid {uid}");
+    match user {
+        User::Gateway(user) if seen.exists && uid != user => {
+            let what = format!("{belongs}, and portreeve runs as uid {user}");
+            return Line::todo(check, what, format!("chown -R {user} {path}, or name another"));
+        }
+        User::Own(own) if seen.exists && uid != own => {
+            let what = format!("{belongs}, and uid {own} asks");
+            let todo = format!("run portreeve (and ask) as uid {uid}, or name another folder");
+            return Line::todo(check, what, todo);
+        }
+        User::Gateway(_) | User::Own(_) | User::Unknown => {}
     }
     if seen.exists && mode & 0o022 != 0 {
         let what = format!("{what}: others may write in {path} (mode {mode:o})");
@@ -129,9 +162,10 @@ fn folder(what: &str, path: &str, seen: &View, own: u32, gateway: Option<u32>) -
         let what = format!("{what}: {path} has {free}");
         return Line::todo(check, what, "make room: without any, calls are refused");
     }
-    if !seen.writable && known && user == own {
+    if let (false, User::Own(own)) = (seen.writable, user) {
         let what = format!("{what}: uid {own} may not write in {at}");
-        return Line::todo(check, what, format!("make {path} and chown it to uid {own}"));
+        let todo = format!("make {path} and chown it to the user that runs portreeve");
+        return Line::todo(check, what, todo);
     }
     if !seen.exists {
         return Line::ok(check, format!("{what}: {path} will be made in {at}, {free}"));
@@ -195,19 +229,19 @@ mod tests {
             writable: true,
             free: SMALL,
         };
-        let told = |seen: &View, own, gateway| folder("state", "/s", seen, own, gateway);
-        assert_eq!(told(&fine, 7, None).verdict, Verdict::Ok);
-        assert_eq!(told(&fine, 0, Some(7)).verdict, Verdict::Ok, "root asks for its user");
-        assert_eq!(told(&fine, 0, None).verdict, Verdict::Ok, "whose user is not known");
-        assert_eq!(told(&fine, 8, None).todo, "chown -R 8 /s, or name another");
-        assert_eq!(told(&fine, 0, Some(8)).todo, "chown -R 8 /s, or name another");
+        let told = |seen: &View, user| folder("state", "/s", seen, user);
+        for user in [User::Own(7), User::Gateway(7), User::Unknown] {
+            assert_eq!(told(&fine, user).verdict, Verdict::Ok);
+        }
+        assert!(told(&fine, User::Own(8)).todo.starts_with("run portreeve (and ask) as uid 7"));
+        assert_eq!(told(&fine, User::Gateway(8)).todo, "chown -R 8 /s, or name another");
         let open = View { mode: 0o777, ..fine.clone() };
-        assert!(told(&open, 7, None).todo.starts_with("chmod go-w /s"));
+        assert!(told(&open, User::Own(7)).todo.starts_with("chmod go-w /s"));
         let small = View { free: SMALL - 1, ..fine.clone() };
-        assert!(told(&small, 7, None).what.ends_with("/s has 255 MiB free"));
+        assert!(told(&small, User::Own(7)).what.ends_with("/s has 255 MiB free"));
         let missing = View { exists: false, uid: 0, path: "/".into(), ..fine };
-        assert!(told(&missing, 7, None).what.contains("will be made in /"));
+        assert!(told(&missing, User::Own(7)).what.contains("will be made in /"));
         let locked = View { writable: false, ..missing };
-        assert_eq!(told(&locked, 7, None).verdict, Verdict::Todo);
+        assert_eq!(told(&locked, User::Own(7)).verdict, Verdict::Todo);
     }
 }

@@ -17,7 +17,7 @@ const TARGETS: usize = 8;
 /// An upstream, by its place in the file, and a place where it is.
 pub(super) type Found = (usize, Hop);
 
-/// A line for every upstream, and where they are.
+/// A line for every target of an upstream, and where they are.
 pub(super) async fn names(c: &Config) -> (Vec<Line>, Vec<Found>) {
     let clock = Clock::start();
     let mut finder = Finder::new(c);
@@ -42,9 +42,16 @@ pub(super) async fn names(c: &Config) -> (Vec<Line>, Vec<Found>) {
     }
     let (mut lines, mut found) = (Vec::new(), Vec::new());
     for (index, u) in c.upstreams.iter().enumerate() {
-        let sought = finder.found(u);
-        lines.extend(named(u, &sought));
-        found.extend(sought.places.into_iter().take(TARGETS).map(|hop| (index, hop)));
+        // Each target by itself: one that is nowhere hides behind no other.
+        let mut places = Vec::new();
+        for target in &u.targets {
+            let alone = Upstream { targets: vec![target.clone()], ..u.clone() };
+            let sought = finder.found(&alone);
+            lines.extend(named(&alone, &sought));
+            let new = sought.places.into_iter().filter(|hop| !places.contains(hop));
+            places.extend(new.collect::<Vec<_>>());
+        }
+        found.extend(places.into_iter().take(TARGETS).map(|hop| (index, hop)));
     }
     (lines, found)
 }

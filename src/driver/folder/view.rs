@@ -27,9 +27,11 @@ pub struct View {
 /// # Errors
 /// What stands there is no folder, or cannot be looked at.
 pub fn view(path: &Path) -> io::Result<View> {
-    let there = |p: &&Path| std::fs::symlink_metadata(p).is_ok();
-    let whole = path.ancestors().map(|p| if p.as_os_str().is_empty() { Path::new(".") } else { p });
-    let found = whole.clone().find(there).unwrap_or(Path::new("/"));
+    let missing =
+        |p: &Path| std::fs::symlink_metadata(p).is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
+    let mut whole =
+        path.ancestors().map(|p| if p.as_os_str().is_empty() { Path::new(".") } else { p });
+    let found = whole.find(|p| !missing(p)).unwrap_or(Path::new("/"));
     let about = std::fs::metadata(found)?;
     if !about.is_dir() {
         return Err(io::ErrorKind::NotADirectory.into());
