@@ -6,6 +6,7 @@ use crate::lab::{Lab, Leg, Msg, Party, Ua, s, site};
 use portreeve::engine::digest::Users;
 use portreeve::engine::names::{Question, Record, Reply};
 use portreeve::engine::{Health, Input};
+use portreeve::ground::{ListenerId, Transport};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -369,4 +370,99 @@ fn each_target_is_probed_and_one_that_is_down_is_left_out() {
     lab.send(a, answer(&got, 200, "m"));
     lab.expect(phone.at, "200");
     lab.clear();
+}
+
+/// One host by both transports.
+fn both() -> Dns {
+    let mut dns = Dns { ttl: 60, ..Dns::default() };
+    dns.srv("_sip._udp.sip.example.net", &[(10, 1, "a")]);
+    dns.srv("_sip._tcp.sip.example.net", &[(10, 1, "a")]);
+    dns.host("a", &[A]);
+    dns
+}
+
+/// The same host, by TCP.
+fn by_tcp(at: Party) -> Party {
+    let mut at = at;
+    (at.flow.transport, at.flow.listener) = (Transport::Tcp, ListenerId(4));
+    at
+}
+
+fn long(lab: &mut Lab, phone: &Ua, octets: usize) {
+    let text = "x".repeat(octets);
+    let message = phone.request(lab, "MESSAGE", "200").typed("text/plain", &text);
+    lab.send(phone.at, message);
+}
+
+#[test]
+fn what_is_too_long_for_a_datagram_goes_by_stream_where_there_is_one() {
+    let mut lab = named("");
+    both().answer(&mut lab);
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    let at = lab.outside(A);
+    for (octets, transport, at) in [(100, "UDP", at), (1_300, "TCP", by_tcp(at))] {
+        long(&mut lab, &phone, octets);
+        let got = lab.expect(at, "MESSAGE");
+        assert!(got.header("Via").starts_with(&format!("SIP/2.0/{transport} ")), "{got}");
+        lab.send(at, answer(&got, 200, "m"));
+        lab.expect(phone.at, "200");
+    }
+    // Nobody listens there: at once as it is, and the stream rests.
+    for tries in 0..2 {
+        long(&mut lab, &phone, 1_300);
+        if tries == 0 {
+            let got = lab.expect(by_tcp(at), "MESSAGE");
+            lab.input(Input::TransportFailed(got.flow));
+        }
+        let got = lab.expect(at, "MESSAGE");
+        assert!(got.header("Via").starts_with("SIP/2.0/UDP "), "{tries}: {got}");
+        lab.send(at, answer(&got, 200, "m"));
+        lab.expect(phone.at, "200");
+    }
+    lab.end();
+    // Where only UDP is known, they go as they are.
+    let mut lab = named("");
+    Dns::pair().answer(&mut lab);
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    long(&mut lab, &phone, 1_300);
+    let got = lab.expect(at, "MESSAGE");
+    assert!(got.header("Via").starts_with("SIP/2.0/UDP "), "{got}");
+    lab.send(at, answer(&got, 200, "m"));
+    lab.expect(phone.at, "200");
+    lab.end();
+}
+
+#[test]
+fn a_long_call_goes_by_stream_and_its_dialog_with_it() {
+    let mut lab = named("");
+    both().answer(&mut lab);
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    let at = by_tcp(lab.outside(A));
+    let padding = "x".repeat(1_000);
+    let invite =
+        phone.request(&mut lab, "INVITE", "200").with("Subject", padding).sdp(phone.sdp(4000));
+    lab.send(phone.at, invite.clone());
+    let mut leg = Leg::calling(&phone, &invite);
+    let got = lab.expect(at, "INVITE");
+    assert!(got.header("Via").starts_with("SIP/2.0/TCP "), "{got}");
+    for name in ["Contact", "Record-Route"] {
+        assert!(got.header(name).contains(";transport=tcp"), "{got}");
+    }
+    let far = Ua::new(at, "200");
+    let contact = "<sip:200@203.0.113.31:5060;transport=tcp>";
+    lab.send(far.at, far.answer(&got, 200, "t").set("Contact", contact).sdp(far.sdp(6000)));
+    lab.expect(phone.at, "100");
+    let ok = lab.expect(phone.at, "200");
+    leg.learn(&ok);
+    let ack = leg.ack(&mut lab);
+    lab.send(phone.at, ack);
+    let ack = lab.expect(at, "ACK");
+    assert!(ack.header("Via").starts_with("SIP/2.0/TCP "), "{ack}");
+    let bye = leg.request(&mut lab, "BYE");
+    lab.send(phone.at, bye);
+    let bye = lab.expect(at, "BYE");
+    assert!(bye.header("Via").starts_with("SIP/2.0/TCP "), "{bye}");
+    lab.send(far.at, answer(&bye, 200, ""));
+    lab.expect(phone.at, "200");
+    lab.end();
 }

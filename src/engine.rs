@@ -144,6 +144,7 @@ impl Engine {
             }
             Input::TransportFailed(flow) => {
                 self.transactions.transport_failed(&self.world, &mut self.out, &flow);
+                self.upstreams.failed(&self.world, &mut self.out, &flow);
             }
             Input::Relay(event) => self.relay_event(event),
             Input::Resolved(question, reply) => {

@@ -13,6 +13,7 @@ use super::proxy_client::{Known, find, is_party, next_hop};
 use super::purpose::{InDialog, Purpose};
 use super::referring::Referring;
 use super::streams::Streams;
+use super::transactions::is_long;
 use super::world::{World, with_tag};
 use super::{Engine, Level};
 use crate::audit::{EndedBy, SecurityClass};
@@ -90,7 +91,12 @@ impl Engine {
         }));
         let pass = self.transactions.open_pass(server, i.flow.listener, purpose);
         let way = self.carry_in_dialog(&request, i, &place);
-        self.transactions.open_branch(&self.world, &mut self.out, pass, way, None, Vec::new());
+        // Whoever answers within a dialog is that one host: other ways are for what is too long.
+        let mut beside = self.upstreams.streams_beside(&self.world, &way.2);
+        if !beside.is_empty() && !is_long(&way.0) {
+            beside.clear();
+        }
+        self.transactions.open_branch(&self.world, &mut self.out, pass, way, None, beside);
     }
 
     /// ACK to a 2xx: carried to the callee without a transaction (RFC 6026 §8.8 asks no more).

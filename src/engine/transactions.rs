@@ -18,6 +18,7 @@ pub mod timer;
 pub use key::ServerKey;
 pub use timer::{Timer, TimerTable};
 
+pub(crate) use pass::is_long;
 pub(crate) use seats::Seat;
 pub(crate) use server::CancelFault;
 

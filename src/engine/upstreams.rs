@@ -265,6 +265,34 @@ impl Upstreams {
         Ok((first, spare))
     }
 
+    /// Streams to the host that a dialog's requests go to, where its upstream has any.
+    pub(crate) fn streams_beside(&self, w: &World, flow: &Flow) -> Vec<Flow> {
+        let known = w.upstreams().iter().find(|id| {
+            w.places(**id)
+                .iter()
+                .any(|hop| hop.peer == flow.peer && hop.transport == flow.transport)
+        });
+        let Some((id, u)) = known.and_then(|id| Some((id, self.get(w, *id)?))) else {
+            return Vec::new();
+        };
+        let hops = w
+            .places(*id)
+            .iter()
+            .filter(|hop| hop.transport.is_reliable() && hop.peer.ip() == flow.peer.ip());
+        hops.filter_map(|hop| w.net().towards(u.interface, *hop)).collect()
+    }
+
+    /// Nothing can be sent there: it is not tried for a while.
+    pub(crate) fn failed(&mut self, w: &World, out: &mut Outbox, flow: &Flow) {
+        let hop = Hop { peer: flow.peer, transport: flow.transport };
+        for id in w.upstreams().iter().filter(|id| w.places(**id).contains(&hop)) {
+            let failed = |u: &mut Upstream| u.targets.failed(w.now(), hop);
+            if self.all.get_mut(id.index()).is_some_and(failed) {
+                self.told(w, out, *id, hop);
+            }
+        }
+    }
+
     /// A request got no answer at all from there.
     pub(crate) fn missed(&mut self, w: &World, out: &mut Outbox, flow: &Flow) {
         let hop = Hop { peer: flow.peer, transport: flow.transport };

@@ -1,6 +1,8 @@
 //! A pass: one crossing of the gateway by one request, and its response context (RFC 3261 §16.7).
 //! Branches, the best answer, Timer C. It never reads a body, a policy, or what the pass is for.
 
+mod next_way;
+
 use super::client::Client;
 use super::{Answer, Due, Heard, Timer, Transactions};
 use crate::engine::calls::LegState;
@@ -9,7 +11,9 @@ use crate::engine::outbox::Outbox;
 use crate::engine::purpose::Purpose;
 use crate::engine::world::World;
 use crate::ground::{Flow, ListenerId};
-use crate::wire::sip::{Message, Method, Name, NameAddr};
+use crate::wire::sip::{Message, Method};
+pub(crate) use next_way::is_long;
+use next_way::{by_stream, lead_by};
 
 /// Why a branch is cancelled when another answered: no phone shows a missed call (RFC 3326 §2).
 const ELSEWHERE: &[u8] = b"SIP;cause=200;text=\"Call completed elsewhere\"";
@@ -110,10 +114,15 @@ impl Transactions {
         out: &mut Outbox,
         pass: PassId,
         way: (Message, String, Flow),
-        leg: Option<LegState>,
-        spare: Vec<Flow>,
+        mut leg: Option<LegState>,
+        mut spare: Vec<Flow>,
     ) {
-        let (request, branch, flow) = way;
+        let (mut request, branch, mut flow) = way;
+        if let Some(stream) = by_stream(&request, &flow, &mut spare) {
+            lead_by(w, &mut request, &stream, &branch);
+            flow = stream;
+            leg.iter_mut().for_each(|leg| leg.flow = stream);
+        }
         let invite = *request.method() == Method::Invite;
         let client = self.forward(w, out, request, branch, flow, Some(pass));
         if !spare.is_empty() {
@@ -127,44 +136,6 @@ impl Transactions {
         if invite {
             self.arm_timer_c(w, client);
         }
-    }
-
-    /// Whoever was asked has said nothing for a while: another is asked.
-    pub(super) fn next_target(&mut self, w: &World, out: &mut Outbox, client: ClientId) {
-        let Some(t) = self.clients.get(&client).filter(|t| !t.is_proceeding()) else { return };
-        let (flow, pass) = (t.flow, t.pass());
-        if pass.is_some_and(|pass| self.try_next(w, out, pass, client)) {
-            self.heard.push_back(Heard::Missed(flow));
-        }
-    }
-
-    /// The same request by the next way, where there is one (RFC 3263 §4.3): this one failed, or
-    /// whoever is asked by it has said nothing. What it says later counts no more.
-    pub(crate) fn try_next(
-        &mut self,
-        w: &World,
-        out: &mut Outbox,
-        pass: PassId,
-        client: ClientId,
-    ) -> bool {
-        let Some(p) = self.passes.get_mut(&pass).filter(|p| !p.done && !p.cancelled) else {
-            return false;
-        };
-        let Some(b) = p.branch_mut(client).filter(|b| !b.given_up) else { return false };
-        let Some(flow) = b.spare.pop() else { return false };
-        (b.state, b.given_up) = (BranchState::Final, true);
-        let (mut leg, spare) = (b.leg.take(), std::mem::take(&mut b.spare));
-        let Some(t) = self.clients.get(&client) else { return false };
-        let (mark, mut request) = (t.mark().to_owned(), t.request.clone());
-        let branch = w.branch(&mark);
-        lead_by(w, &mut request, &flow, &branch);
-        if let Some(leg) = &mut leg {
-            leg.flow = flow;
-        }
-        self.timers.stop(Due::Client(client, Timer::C));
-        self.timers.stop(Due::NextTarget(client));
-        self.open_branch(w, out, pass, (request, branch, flow), leg, spare);
-        true
     }
 
     fn arm_timer_c(&mut self, w: &World, client: ClientId) {
@@ -336,32 +307,6 @@ impl Transactions {
         }
         for client in now {
             self.cancel_client(w, out, client, reasons);
-        }
-    }
-}
-
-/// What a request says of the way that it goes: our Via, and the sockets in what we wrote.
-fn lead_by(w: &World, request: &mut Message, flow: &Flow, branch: &str) {
-    let mut first = true;
-    request.retain(|name, _| *name != Name::Via || !std::mem::take(&mut first));
-    request.push_front(Name::Via, w.via(flow.listener, branch));
-    for name in [Name::Contact, Name::RecordRoute] {
-        let mut values: Vec<Vec<u8>> = request.rows(&name).map(<[u8]>::to_vec).collect();
-        let Some(own) = values.first_mut() else { continue };
-        let Some(mut at) = NameAddr::parse(own).filter(|at| w.net().names_us(&at.uri)) else {
-            continue;
-        };
-        let here = w.net().uri(flow.listener, None);
-        at.uri.host.clone_from(&here.host);
-        at.uri.port = here.port;
-        at.uri.params.remove("transport");
-        if let Some(transport) = here.params.get("transport") {
-            at.uri.params.set("transport", Some(transport));
-        }
-        *own = at.to_string().into_bytes();
-        request.remove(&name);
-        for value in values {
-            request.push_back(name.clone(), value);
         }
     }
 }

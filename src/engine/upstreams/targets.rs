@@ -111,7 +111,8 @@ impl Targets {
     }
 
     /// In which order they are tried for `whom`: by rank, within one by weight, always the same for
-    /// the same (a request with credentials goes where it was challenged); those that rest last.
+    /// the same (a request with credentials goes where it was challenged); those that rest not, but
+    /// where all do.
     pub(super) fn order(&self, whom: &str, now: Mono, probed: bool) -> Vec<Hop> {
         let mut all: Vec<(bool, u32, f64, Hop)> = self
             .all
@@ -121,7 +122,10 @@ impl Targets {
         all.sort_by(|a, b| {
             (a.0, a.1).cmp(&(b.0, b.1)).then(b.2.total_cmp(&a.2)).then(a.3.cmp(&b.3))
         });
-        all.into_iter().map(|(.., hop)| hop).collect()
+        // Who rests is asked only where all do.
+        let awake = all.iter().take_while(|(resting, ..)| !resting).count();
+        let most = if awake == 0 { all.len() } else { awake };
+        all.into_iter().take(most).map(|(.., hop)| hop).collect()
     }
 
     /// A request got no answer at all there. True: it rests from now on.
@@ -130,6 +134,14 @@ impl Targets {
         t.misses = t.misses.saturating_add(1);
         let why = "several requests in a row had no answer";
         t.misses >= MISSES && t.turn(now, Health::Down, why)
+    }
+
+    /// Nothing can be sent there. True: it rests from now on. The only target of all is tried all the
+    /// same, so nothing is said of it.
+    pub(super) fn failed(&mut self, now: Now, hop: Hop) -> bool {
+        let several = self.all.len() > 1;
+        let found = self.find(hop).filter(|_| several);
+        found.is_some_and(|t| t.turn(now, Health::Down, "it cannot be reached"))
     }
 
     /// Something came from there. True: that is news.
@@ -215,16 +227,25 @@ mod tests {
         }
         assert!(!all.missed(at(2), one.hop) && !all.missed(at(2), one.hop));
         assert!(all.missed(at(2), one.hop), "the third");
-        assert_eq!(all.order("x", at(3).mono, true), [other.hop, one.hop]);
+        assert_eq!(all.order("x", at(3).mono, true), [other.hop]);
         assert_eq!(all.health(), Health::Unknown);
         // Probes say when it is back; where there are none, it is tried again after a while.
         assert!(!all.heard(at(4), one.hop, true));
-        assert_eq!(all.order("x", at(90).mono, true), [other.hop, one.hop]);
-        assert_eq!(all.order("x", at(31).mono, false), [other.hop, one.hop]);
+        assert_eq!(all.order("x", at(90).mono, true), [other.hop]);
+        assert_eq!(all.order("x", at(31).mono, false), [other.hop]);
         assert_eq!(all.order("x", at(32).mono, false), [one.hop, other.hop]);
         assert!(all.find(one.hop).unwrap().turn(at(91), Health::Up, "it answers OPTIONS"));
         assert_eq!(all.order("x", at(91).mono, true), [one.hop, other.hop]);
         assert_eq!(all.health(), Health::Up);
+        assert!(all.failed(at(92), one.hop), "what cannot be reached rests at once");
+        assert_eq!(all.order("x", at(93).mono, true), [other.hop]);
+        assert!(all.failed(at(93), other.hop));
+        assert_eq!(
+            all.order("x", at(93).mono, true),
+            [one.hop, other.hop],
+            "all rest: all are tried"
+        );
+        assert!(!targets(&[one]).failed(at(1), one.hop), "the only one");
     }
 
     #[test]

@@ -1,0 +1,102 @@
+//! One request by another way: the next target of who is asked (RFC 3263 §4.3), or the stream for
+//! what is too long for a datagram (RFC 3261 §18.1.1). It knows no upstream: ways are handed to it.
+
+use super::{BranchState, Due, Heard, Timer, Transactions};
+use crate::engine::ids::{ClientId, PassId};
+use crate::engine::outbox::Outbox;
+use crate::engine::world::World;
+use crate::ground::Flow;
+use crate::wire::sip::{Message, Name, NameAddr};
+
+/// The longest request that goes as a datagram where a stream leads to the same host: 200 octets
+/// less than the usual MTU, for the answer may be longer (RFC 3261 §18.1.1).
+const DATAGRAM: usize = 1_300;
+
+impl Transactions {
+    /// Whoever was asked has said nothing for a while: another is asked.
+    pub(in crate::engine::transactions) fn next_target(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        client: ClientId,
+    ) {
+        let Some(t) = self.clients.get(&client).filter(|t| !t.is_proceeding()) else { return };
+        let (flow, pass) = (t.flow, t.pass());
+        if pass.is_some_and(|pass| self.try_next(w, out, pass, client)) {
+            self.heard.push_back(Heard::Missed(flow));
+        }
+    }
+
+    /// The same request by the next way, where there is one (RFC 3263 §4.3): this one failed, or
+    /// whoever is asked by it has said nothing. What it says later counts no more.
+    pub(super) fn try_next(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        pass: PassId,
+        client: ClientId,
+    ) -> bool {
+        let Some(p) = self.passes.get_mut(&pass).filter(|p| !p.done && !p.cancelled) else {
+            return false;
+        };
+        let Some(b) = p.branch_mut(client).filter(|b| !b.given_up) else { return false };
+        let Some(flow) = b.spare.pop() else { return false };
+        (b.state, b.given_up) = (BranchState::Final, true);
+        let (mut leg, spare) = (b.leg.take(), std::mem::take(&mut b.spare));
+        let Some(t) = self.clients.get(&client) else { return false };
+        let (mark, mut request) = (t.mark().to_owned(), t.request.clone());
+        let branch = w.branch(&mark);
+        lead_by(w, &mut request, &flow, &branch);
+        if let Some(leg) = &mut leg {
+            leg.flow = flow;
+        }
+        self.timers.stop(Due::Client(client, Timer::C));
+        self.timers.stop(Due::NextTarget(client));
+        self.open_branch(w, out, pass, (request, branch, flow), leg, spare);
+        true
+    }
+}
+
+/// Too long for a datagram, where there is another way.
+pub(crate) fn is_long(request: &Message) -> bool {
+    request.to_bytes().len() > DATAGRAM
+}
+
+/// The stream to the same host by which a request goes that is too long for a datagram (RFC 3261
+/// §18.1.1); where that fails, the datagram is next.
+pub(super) fn by_stream(request: &Message, flow: &Flow, spare: &mut Vec<Flow>) -> Option<Flow> {
+    let leads = |s: &Flow| s.transport.is_reliable() && s.peer.ip() == flow.peer.ip();
+    let at = spare.iter().rposition(leads).filter(|_| !flow.transport.is_reliable())?;
+    if !is_long(request) {
+        return None;
+    }
+    let stream = spare.remove(at);
+    spare.push(*flow);
+    Some(stream)
+}
+
+/// What a request says of the way that it goes: our Via, and the sockets in what we wrote.
+pub(super) fn lead_by(w: &World, request: &mut Message, flow: &Flow, branch: &str) {
+    let mut first = true;
+    request.retain(|name, _| *name != Name::Via || !std::mem::take(&mut first));
+    request.push_front(Name::Via, w.via(flow.listener, branch));
+    for name in [Name::Contact, Name::RecordRoute] {
+        let mut values: Vec<Vec<u8>> = request.rows(&name).map(<[u8]>::to_vec).collect();
+        let Some(own) = values.first_mut() else { continue };
+        let Some(mut at) = NameAddr::parse(own).filter(|at| w.net().names_us(&at.uri)) else {
+            continue;
+        };
+        let here = w.net().uri(flow.listener, None);
+        at.uri.host.clone_from(&here.host);
+        at.uri.port = here.port;
+        at.uri.params.remove("transport");
+        if let Some(transport) = here.params.get("transport") {
+            at.uri.params.set("transport", Some(transport));
+        }
+        *own = at.to_string().into_bytes();
+        request.remove(&name);
+        for value in values {
+            request.push_back(name.clone(), value);
+        }
+    }
+}
