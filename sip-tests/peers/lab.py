@@ -17,6 +17,7 @@ import time
 import urllib.request
 import wave
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 BINARY = os.environ.get("PORTREEVE", os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                                   "../../target/release/portreeve"))
 TAG = f"pr{os.getpid() % 100000}"
@@ -183,10 +184,11 @@ level = "debug"
     def metric(self, name, **labels):
         """The sum of a metric's series with these labels; 0 if there is none of them yet, and no
         mistyped name passes for one that is 0."""
-        found, text = self.metrics()
+        found, _ = self.metrics()
         family = re.sub("_(count|sum|bucket)$", "", name)
-        check(f"# TYPE {name} " in text or f"# TYPE {family} histogram" in text,
-              f"there is no metric {name}")
+        with open(os.path.join(HERE, "../../docs/METRICS.md"), encoding="utf-8") as f:
+            page = f.read()
+        check(f"`{name}`" in page or f"`{family}`" in page, f"there is no metric {name}")
         total = 0.0
         for key, value in found.items():
             if key.split("{")[0] == name and all(f'{k}="{v}"' in key for k, v in labels.items()):
