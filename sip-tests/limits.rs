@@ -539,7 +539,7 @@ fn nobody_registered_has_one_emergency_call_at_a_time_and_never_the_whole_reserv
     for n in 0..5 {
         for port in [5060, 5070, 5080, 5090] {
             let nobody = lab.phone("199", &format!("10.17.0.{}:{port}", 30 + n));
-            assert!(cry(&mut lab, &nobody), "{n} {port}");
+            assert_eq!(cry(&mut lab, &nobody), port < 5080, "{n} {port}: within a few seconds");
         }
         assert_eq!(lab.stats().now.dialogs, 2 * (n + 1), "two, for phones may share an address");
     }
@@ -737,6 +737,13 @@ fn who_dials_an_emergency_number_again_is_not_kept_out_by_his_own_first_try() {
     lab.clear();
     let mut lab = Lab::with(site::parse(&text), Users::None);
     let first = ring(&mut lab);
+    let at_once = nobody.request(&mut lab, "INVITE", "112");
+    lab.send(nobody.at, at_once);
+    lab.expect(nobody.at, "100");
+    lab.expect(pbx.at, "INVITE");
+    lab.advance(s(5));
+    lab.take(nobody.at);
+    lab.take(pbx.at);
     let again = nobody.request(&mut lab, "INVITE", "112");
     lab.send(nobody.at, again);
     lab.expect(pbx.at, "CANCEL");

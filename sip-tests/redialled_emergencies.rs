@@ -16,6 +16,10 @@ fn nobody(lab: &Lab, port: u16) -> Ua {
 /// Dials; its leg, and the INVITE that the PBX gets, which rings.
 fn dials(lab: &mut Lab, ua: &Ua) -> (Leg, Msg) {
     let pbx = lab.far("112");
+    // A person needs longer than a machine.
+    lab.advance(s(5));
+    lab.take(ua.at);
+    lab.take(pbx.at);
     let leg = lab.call(ua, "112", 4000);
     let told = lab.take(ua.at);
     assert_eq!(told.last().map(Msg::status), Some(100), "{told:?}");
@@ -54,7 +58,10 @@ fn a_redialled_emergency_call_takes_the_place_of_one_that_was_cancelled_or_rings
                 lab.expect(phone.at, "200");
                 lab.expect(pbx, "CANCEL");
             }
-            // The PBX hangs: it answers neither.
+            // The PBX hangs: it answers neither. A person needs longer than a machine.
+            lab.advance(s(5));
+            lab.take(phone.at);
+            lab.take(pbx);
             lab.call(&phone, "112", 4000);
             let told: Vec<u16> = lab.take(phone.at).iter().map(Msg::status).collect();
             assert!(told.contains(&100), "{n}: {told:?}");
@@ -116,7 +123,8 @@ fn a_late_answer_to_one_that_gave_way_is_ended_for_both() {
     let (_, first) = dials(&mut lab, &phone);
     let (_, _) = dials(&mut lab, &phone);
     let pbx = lab.far("112");
-    lab.clear();
+    lab.take(pbx.at);
+    lab.take(phone.at);
     lab.send(pbx.at, pbx.answer(&first, 200, "late").sdp(pbx.sdp(6000)));
     let told: Vec<String> = lab.take(pbx.at).iter().map(|m| m.method().to_owned()).collect();
     assert_eq!(told, ["ACK", "BYE"]);

@@ -466,3 +466,253 @@ fn a_long_call_goes_by_stream_and_its_dialog_with_it() {
     lab.expect(phone.at, "200");
     lab.end();
 }
+
+/// An INVITE that A leaves without a word until B is asked, too; both requests.
+fn left(lab: &mut Lab, phone: &Ua) -> (Leg, [Party; 2], [Msg; 2]) {
+    let (a, b) = (lab.outside(A), lab.outside(B));
+    let call = lab.call(phone, "200", 4000);
+    let first = lab.expect(a, "INVITE");
+    lab.expect(phone.at, "100");
+    lab.advance(s(5));
+    lab.take(a);
+    let second = lab.take(b).pop().expect("the second is asked");
+    (call, [a, b], [first, second])
+}
+
+#[test]
+fn who_was_left_and_rings_after_all_is_cancelled_when_the_call_is_over() {
+    for given_up in [false, true] {
+        let mut lab = named("");
+        Dns::pair().answer(&mut lab);
+        let phone = lab.phone("101", "10.17.0.21:5060");
+        let (mut call, [a, b], [first, second]) = left(&mut lab, &phone);
+        let far = Ua::new(b, "200");
+        if given_up {
+            lab.send(b, answer(&second, 180, "t"));
+            lab.expect(phone.at, "180");
+            lab.send(phone.at, call.cancel());
+            lab.expect(phone.at, "200");
+            let cancel = lab.expect(b, "CANCEL");
+            lab.send(b, answer(&cancel, 200, "t"));
+            lab.send(b, answer(&second, 487, "t"));
+            lab.expect(b, "ACK");
+            let over = lab.expect(phone.at, "487");
+            lab.send(phone.at, call.ack_refusal(&over));
+        } else {
+            lab.send(b, far.answer(&second, 200, "t").sdp(far.sdp(6000)));
+            let ok = lab.expect(phone.at, "200");
+            call.learn(&ok);
+            let ack = call.ack(&mut lab);
+            lab.send(phone.at, ack);
+            lab.expect(b, "ACK");
+        }
+        lab.send(a, answer(&first, 180, "late"));
+        let cancel = lab.expect(a, "CANCEL");
+        lab.send(a, answer(&cancel, 200, "late"));
+        lab.send(a, answer(&first, 487, "late"));
+        lab.expect(a, "ACK");
+        assert!(lab.take(phone.at).is_empty(), "nothing of it is told");
+        if !given_up {
+            let other = Leg::called(&far, &second, "t");
+            lab.hang_up(&mut call, &other);
+        }
+        lab.end();
+    }
+}
+
+#[test]
+fn who_was_left_may_still_answer_first_and_the_best_answer_of_both_counts() {
+    let mut lab = named("");
+    Dns::pair().answer(&mut lab);
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    let (mut call, [a, b], [first, _]) = left(&mut lab, &phone);
+    let far = Ua::new(a, "200");
+    lab.send(a, answer(&first, 180, "t"));
+    lab.expect(phone.at, "180");
+    lab.send(a, far.answer(&first, 200, "t").sdp(far.sdp(6000)));
+    let ok = lab.expect(phone.at, "200");
+    call.learn(&ok);
+    let ack = call.ack(&mut lab);
+    lab.send(phone.at, ack);
+    lab.expect(a, "ACK");
+    let other = Leg::called(&far, &first, "t");
+    lab.hang_up(&mut call, &other);
+    lab.take(b);
+    lab.advance(s(40));
+    lab.clear();
+    // A challenge tells more than a 503.
+    let mut lab = named("");
+    Dns::pair().answer(&mut lab);
+    let (call, [a, b], [first, second]) = left(&mut lab, &phone);
+    let challenge = "Digest realm=\"x\", nonce=\"n\"";
+    lab.send(a, answer(&first, 407, "t").with("Proxy-Authenticate", challenge));
+    lab.expect(a, "ACK");
+    lab.send(b, answer(&second, 503, "t"));
+    lab.expect(b, "ACK");
+    let told = lab.expect(phone.at, "407");
+    lab.send(phone.at, call.ack_refusal(&told));
+    lab.clear();
+    // Who is busy is not waited for longer than it takes.
+    let mut lab = named("");
+    Dns::pair().answer(&mut lab);
+    let (call, [_, b], [_, second]) = left(&mut lab, &phone);
+    lab.send(b, answer(&second, 486, "t"));
+    lab.expect(b, "ACK");
+    let told = lab.expect(phone.at, "486");
+    lab.send(phone.at, call.ack_refusal(&told));
+    lab.advance(s(40));
+    lab.clear();
+}
+
+#[test]
+fn a_failure_of_dns_is_not_taken_for_no_such_service() {
+    let mut lab = named("");
+    let mut dns = Dns::pair();
+    let srv = Question::Srv("_sip._udp.sip.example.net".to_owned());
+    dns.host("sip.example.net", &["203.0.113.80"]);
+    let records = dns.records.remove(&srv).expect("it is there");
+    let mut silent = true;
+    let answer_all = |lab: &mut Lab, dns: &Dns, silent: bool| {
+        for _ in 0..50 {
+            let Some(question) = lab.asked.pop_front() else { return };
+            let failed = silent && question == srv
+                || question.name() == "sip.example.net" && matches!(question, Question::Naptr(_));
+            let reply = match dns.records.get(&question) {
+                _ if failed => Reply::Failed("nobody answers".to_owned()),
+                Some(records) => Reply::Records(records.clone(), s(60)),
+                None => Reply::Nothing(s(60)),
+            };
+            lab.input(Input::Resolved(question, reply));
+        }
+    };
+    answer_all(&mut lab, &dns, silent);
+    assert_eq!(targets(&lab), [], "the web server of the domain is no PBX");
+    silent = false;
+    dns.records.insert(srv.clone(), records);
+    lab.advance(s(6));
+    answer_all(&mut lab, &dns, silent);
+    assert_eq!(targets(&lab).len(), 2);
+    assert!(!lab.upstream("pbx").stale, "that nobody answers NAPTR makes nothing old");
+    lab.end();
+}
+
+#[test]
+fn an_emergency_call_does_not_wait_for_dns() {
+    let text =
+        site::EDGE.replace("address = \"203.0.113.10:5060\"", "address = \"sip.example.net\"");
+    let mut config = site::parse(&text);
+    config.policy.emergency_target = Some("102".to_owned());
+    config.registrar.mode = portreeve::config::RegistrarMode::Local;
+    config.registrar.digest = false;
+    let mut lab = Lab::with(config, Users::None);
+    let ward = lab.phone("102", "10.17.0.22:5060");
+    let uri = format!("sip:{}", site::GATE_INSIDE);
+    let register =
+        ward.request_to(&mut lab, "REGISTER", &uri).set("To", format!("<{}>", ward.aor()));
+    lab.send(ward.at, register.with("Expires", "600"));
+    lab.expect(ward.at, "200");
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    lab.call(&phone, "112", 4000);
+    lab.expect(phone.at, "100");
+    lab.expect(ward.at, "INVITE");
+    lab.clear();
+}
+
+#[test]
+fn who_left_a_names_addresses_is_the_upstream_for_a_while() {
+    let mut lab = named("");
+    let mut dns = Dns::pair();
+    dns.answer(&mut lab);
+    lab.reload(|c| {
+        for i in &mut c.interfaces {
+            i.strangers = portreeve::config::Strangers::Silent;
+        }
+        c.policy.default = portreeve::config::DefaultPolicy::Site;
+    });
+    dns.answer(&mut lab);
+    dns.host("a", &["203.0.113.33"]);
+    lab.advance(s(61));
+    dns.answer(&mut lab);
+    let before = Ua::new(lab.outside(A), "200");
+    let options = before.request_to(&mut lab, "OPTIONS", &format!("sip:{}", site::GATE_OUTSIDE));
+    lab.send(before.at, options.clone());
+    assert_eq!(lab.take(before.at).last().map(Msg::status), Some(200), "it is known");
+    for _ in 0..70 {
+        lab.advance(s(60));
+        dns.answer(&mut lab);
+    }
+    let options = before.request_to(&mut lab, "OPTIONS", &format!("sip:{}", site::GATE_OUTSIDE));
+    lab.send(before.at, options);
+    assert!(lab.take(before.at).iter().all(|m| m.status() != 200), "and is forgotten");
+    lab.end();
+}
+
+#[test]
+fn one_upstreams_zone_takes_no_address_of_another() {
+    let trunk = "[[upstream]]\nname = \"other\"\naddress = \"203.0.113.32:5060\"\nprobe = \"0s\"\n";
+    let mut lab = named(trunk);
+    Dns::pair().answer(&mut lab);
+    assert_eq!(targets(&lab).iter().map(|t| &*t.0).collect::<Vec<_>>(), [A]);
+    let told = lab.notices.iter().any(|(_, t)| t.contains("the address of upstream other"));
+    assert!(told, "{:?}", lab.notices);
+    lab.end();
+}
+
+#[test]
+fn an_address_of_the_file_waits_for_nobodys_dns_and_a_new_file_forgets_old_ones() {
+    let mut lab = named("");
+    lab.reload(|c| {
+        c.upstreams[0].targets = ["dead.example.net", A].map(site::target).to_vec();
+    });
+    assert_eq!(targets(&lab).iter().map(|t| &*t.0).collect::<Vec<_>>(), [A]);
+    lab.reload(|c| c.upstreams[0].targets = vec![site::target("sip.example.net")]);
+    assert_eq!(targets(&lab), []);
+    lab.end();
+}
+
+#[test]
+fn a_phone_that_registered_at_the_second_target_is_called_for_there() {
+    let mut lab = named("");
+    Dns::pair().answer(&mut lab);
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    let (a, b) = (lab.outside(A), lab.outside(B));
+    let uri = format!("sip:{}", phone.domain);
+    let to = format!("<{}>", phone.aor());
+    let register = phone.request_to(&mut lab, "REGISTER", &uri).set("To", to);
+    lab.send(phone.at, register.with("Expires", "600"));
+    let first = lab.expect(a, "REGISTER");
+    lab.send(a, answer(&first, 503, "r"));
+    let got = lab.expect(b, "REGISTER");
+    let contact = got.header("Contact").to_owned();
+    lab.send(b, answer(&got, 200, "r").with("Contact", contact).with("Expires", "600"));
+    lab.expect(phone.at, "200");
+    message(&mut lab, &phone);
+    let got = lab.expect(b, "MESSAGE");
+    lab.send(b, answer(&got, 200, "m"));
+    lab.expect(phone.at, "200");
+    // Where that one sends it away, the other is asked.
+    message(&mut lab, &phone);
+    let got = lab.expect(b, "MESSAGE");
+    lab.send(b, answer(&got, 503, "m"));
+    let got = lab.expect(a, "MESSAGE");
+    lab.send(a, answer(&got, 200, "m"));
+    lab.expect(phone.at, "200");
+    lab.end();
+}
+
+#[test]
+fn who_was_left_is_not_asked_again() {
+    let mut lab = named("");
+    Dns::pair().answer(&mut lab);
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    let (a, b) = (lab.outside(A), lab.outside(B));
+    message(&mut lab, &phone);
+    lab.advance(s(5));
+    lab.take(a);
+    let got = lab.take(b).pop().expect("the second is asked");
+    lab.send(b, answer(&got, 200, "m"));
+    lab.expect(phone.at, "200");
+    lab.advance(s(40));
+    assert!(lab.take(a).is_empty(), "nothing more is sent to the first");
+    lab.end();
+}

@@ -219,12 +219,15 @@ impl Engine {
         while let Some(heard) = self.transactions.heard() {
             match heard {
                 Heard::Provisional(answer) => self.provisional(&answer),
-                Heard::Success(answer) => self.success(&answer),
+                Heard::Success(answer) => {
+                    self.upstreams.granted(&self.world, &answer.flow, &answer.response);
+                    self.success(&answer);
+                }
                 Heard::Failure(answer) => self.failure(&answer),
                 Heard::Orphan(answer) => self.unheard(&answer),
                 Heard::Failed { purpose, response } => self.after_failure(&purpose, &response),
-                Heard::Missed(flow) => {
-                    self.upstreams.missed(&self.world, &mut self.out, &flow);
+                Heard::Missed(flow, began) => {
+                    self.upstreams.missed(&self.world, &mut self.out, &flow, began);
                 }
                 Heard::Own { client, answered } => {
                     self.upstreams.probed(&self.world, &mut self.out, client, answered);

@@ -8,9 +8,10 @@ use tracing_subscriber::EnvFilter;
 /// Takes another level while it runs; `RUST_LOG`, where it is set, holds.
 pub(super) type Levels = Box<dyn Fn(&Log) + Send + Sync>;
 
-/// The level is that of the gateway's own words; the libraries that it uses say what goes wrong.
+/// The level is that of the gateway's own words. Of the libraries that it uses only errors are
+/// written: what others can make them say is in no bound of ours.
 fn own(log: &Log) -> EnvFilter {
-    EnvFilter::new(format!("warn,portreeve={}", log.level))
+    EnvFilter::new(format!("error,portreeve={}", log.level))
 }
 
 /// Installs the log. Called once, by commands that run the gateway; what waits is written when the

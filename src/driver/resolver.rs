@@ -3,6 +3,7 @@
 
 use super::Arrival;
 use super::inlet::Inlet;
+use super::sandbox;
 use crate::engine::names::{Question, RECORDS, Record, Reply};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{LookupIpStrategy, ResolverConfig};
@@ -77,9 +78,16 @@ struct Servers {
 }
 
 fn servers(conf: &Path) -> Servers {
-    let text = std::fs::read(conf).unwrap_or_default();
-    let resolver = resolver(conf, &text).map(Arc::new);
-    Servers { text, resolver }
+    match std::fs::read(conf) {
+        Ok(text) => Servers { resolver: resolver(conf, &text).map(Arc::new), text },
+        Err(e) => {
+            let denied = e.kind() == std::io::ErrorKind::PermissionDenied && sandbox::holds();
+            let hint =
+                if denied { ": it was given up at the start, restart the gateway" } else { "" };
+            let why = format!("{}: {e}{hint}", conf.display());
+            Servers { resolver: Err(why), text: Vec::new() }
+        }
+    }
 }
 
 fn resolver(conf: &Path, text: &[u8]) -> Result<TokioResolver, String> {

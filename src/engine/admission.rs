@@ -67,7 +67,7 @@ impl Engine {
             return None;
         }
         if allow.bypass_limits {
-            if self.calls.emergency(holder, limits.emergency_per_source).is_err() {
+            if self.calls.emergency(&self.world, holder, limits.emergency_per_source).is_err() {
                 return Some(Answer::busy("Too Many Emergency Calls"));
             }
             let known = own >= limits.calls_per_user.saturating_add(EMERGENCIES);
@@ -90,8 +90,8 @@ impl Engine {
             return;
         }
         let due = self.world.config().limits.emergency_per_source;
-        let own = self.calls.superseded(holder, a.incoming.flow.peer);
-        let older = own.or_else(|| self.calls.emergency(holder, due).ok().flatten());
+        let own = self.calls.superseded(&self.world, holder, a.incoming.flow.peer);
+        let older = own.or_else(|| self.calls.emergency(&self.world, holder, due).ok().flatten());
         let Some(no) = older else { return };
         if let Some(by) = self.calls.get(no).map(|c| c.caller.flow) {
             self.out.displaced(self.world.side(by.listener), Resource::Calls);

@@ -14,6 +14,7 @@ use super::purpose::{InDialog, Purpose};
 use super::referring::Referring;
 use super::streams::Streams;
 use super::transactions::is_long;
+use super::upstreams::Upstreams;
 use super::world::{World, with_tag};
 use super::{Engine, Level};
 use crate::audit::{EndedBy, SecurityClass};
@@ -91,11 +92,7 @@ impl Engine {
         }));
         let pass = self.transactions.open_pass(server, i.flow.listener, purpose);
         let way = self.carry_in_dialog(&request, i, &place);
-        // Whoever answers within a dialog is that one host: other ways are for what is too long.
-        let mut beside = self.upstreams.streams_beside(&self.world, &way.2);
-        if !beside.is_empty() && !is_long(&way.0) {
-            beside.clear();
-        }
+        let beside = beside(&self.world, &self.upstreams, &way);
         self.transactions.open_branch(&self.world, &mut self.out, pass, way, None, beside);
     }
 
@@ -260,4 +257,10 @@ fn of_another_fork(offers: bool) -> Result<(), BodyRefusal> {
     let why = "an offer in a fork beside the one that answered first".to_owned();
     let (phrase, reason) = ("Not Acceptable Here", RejectReason::Media);
     Err(BodyRefusal { status: 488, phrase, why, reason, session: true })
+}
+
+/// Whoever answers within a dialog is that one host: other ways are for what is too long.
+fn beside(w: &World, upstreams: &Upstreams, way: &(Message, String, Flow)) -> Vec<Flow> {
+    let streams = upstreams.streams_beside(w, &way.2);
+    if streams.is_empty() || is_long(&way.0) { streams } else { Vec::new() }
 }

@@ -7,7 +7,7 @@ use super::analysis::{ALLOW, Incoming, Leaving, Veil, commands, facts, headers, 
 use super::attempt::{Attempt, Route, Sender, target};
 use super::digest::Check;
 use super::guard::Signal;
-use super::ids::PassId;
+use super::ids::{PassId, UpstreamId};
 use super::phones::{own, tells_false_from};
 use super::proxy_client::is_silent_to;
 use super::response::follow_asker;
@@ -216,7 +216,13 @@ impl Engine {
             }
         };
         let urgent = incoming.is(&Method::Invite) && parties.to.is_emergency();
+        let lost = |id: &UpstreamId| self.upstreams.ways(w, *id, "").is_err();
         let route = match route {
+            // Nobody knows where it is: somebody else takes it.
+            Route::Upstream(id) if urgent && sender.side == Side::Inside && lost(&id) => {
+                let other = w.upstreams().iter().find(|id| !lost(id));
+                other.map_or_else(|| proxy_server::emergency(w, phones), |id| Route::Upstream(*id))
+            }
             Route::Unknown if urgent && sender.side == Side::Inside => {
                 proxy_server::emergency(w, phones)
             }

@@ -59,8 +59,8 @@ pub(crate) enum Heard {
         /// As it was sent.
         response: Message,
     },
-    /// Whoever was asked there said nothing at all.
-    Missed(Flow),
+    /// Whoever was asked there, at this time, said nothing to it.
+    Missed(Flow, Mono),
     /// A request of our own was answered, or never will be.
     Own {
         /// Which.

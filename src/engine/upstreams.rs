@@ -3,6 +3,8 @@
 
 mod cache;
 mod finder;
+mod hearing;
+mod homes;
 mod lookup;
 mod names;
 mod probe;
@@ -18,6 +20,7 @@ use crate::ground::{Flow, Moment, Mono, Side, words};
 use crate::wire::sip::Uri;
 use cache::Cache;
 pub use finder::{Finder, Sought};
+use homes::Homes;
 use lookup::look_up;
 use serde::Serialize;
 use std::collections::{BTreeSet, HashMap};
@@ -140,6 +143,8 @@ pub(crate) struct Upstreams {
     cache: Cache,
     /// What it is asked now.
     asking: BTreeSet<Question>,
+    /// Which target granted a user's registration, where that is not the first of his.
+    homes: Homes,
     /// Where upstreams are from now on; the world is to be told.
     placed: Vec<(UpstreamId, Vec<Hop>)>,
     timers: TimerTable<Due>,
@@ -256,7 +261,8 @@ impl Upstreams {
         whom: &str,
     ) -> Result<(Flow, Vec<Flow>), Unreachable> {
         let (state, u) = self.state(id).zip(self.get(w, id)).ok_or(Unreachable)?;
-        let order = state.targets.order(whom, w.now().mono, u.probe.is_some());
+        let mut order = state.targets.order(whom, w.now().mono, u.probe.is_some());
+        self.homes.prefer(id, whom, w.now().mono, &mut order);
         let mut ways = order.into_iter().filter_map(|hop| w.net().towards(u.interface, hop));
         let first = ways.next().ok_or(Unreachable)?;
         // The next one is taken from the end.
@@ -280,43 +286,6 @@ impl Upstreams {
             .iter()
             .filter(|hop| hop.transport.is_reliable() && hop.peer.ip() == flow.peer.ip());
         hops.filter_map(|hop| w.net().towards(u.interface, *hop)).collect()
-    }
-
-    /// Nothing can be sent there: it is not tried for a while.
-    pub(crate) fn failed(&mut self, w: &World, out: &mut Outbox, flow: &Flow) {
-        let hop = Hop { peer: flow.peer, transport: flow.transport };
-        for id in w.upstreams().iter().filter(|id| w.places(**id).contains(&hop)) {
-            let failed = |u: &mut Upstream| u.targets.failed(w.now(), hop);
-            if self.all.get_mut(id.index()).is_some_and(failed) {
-                self.told(w, out, *id, hop);
-            }
-        }
-    }
-
-    /// A request got no answer at all from there.
-    pub(crate) fn missed(&mut self, w: &World, out: &mut Outbox, flow: &Flow) {
-        let hop = Hop { peer: flow.peer, transport: flow.transport };
-        for id in w.upstreams().iter().filter(|id| w.places(**id).contains(&hop)) {
-            let missed = |u: &mut Upstream| u.targets.missed(w.now(), hop);
-            if self.all.get_mut(id.index()).is_some_and(missed) {
-                self.told(w, out, *id, hop);
-            }
-        }
-    }
-
-    /// Something came from there.
-    pub(crate) fn heard(&mut self, w: &World, out: &mut Outbox, flow: &Flow) {
-        if !self.all.iter().any(|u| u.targets.has_missed()) {
-            return;
-        }
-        let hop = Hop { peer: flow.peer, transport: flow.transport };
-        for id in w.upstreams().iter().filter(|id| w.places(**id).contains(&hop)) {
-            let probed = self.get(w, *id).is_some_and(|u| u.probe.is_some());
-            let heard = |u: &mut Upstream| u.targets.heard(w.now(), hop, probed);
-            if self.all.get_mut(id.index()).is_some_and(heard) {
-                self.told(w, out, *id, hop);
-            }
-        }
     }
 
     /// All that are configured, in the file's order.
@@ -393,6 +362,7 @@ fn holds(w: &World, id: UpstreamId, ip: IpAddr) -> bool {
     let at = w.upstreams().iter().position(|u| *u == id);
     let file = at.and_then(|at| w.config().upstreams.get(at));
     w.places(id).iter().any(|hop| hop.peer.ip() == ip)
+        || w.was_at(id, ip)
         || file.is_some_and(|u| u.sources.iter().any(|n| n.contains(&ip)))
 }
 

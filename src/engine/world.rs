@@ -14,7 +14,7 @@ use super::ids::UpstreamId;
 use super::transactions::Timing;
 use super::{Seeds, Snapshot};
 use crate::config::{Config, Hop, RegistrarMode};
-use crate::ground::{Flow, ListenerId, Now, Side, Wall};
+use crate::ground::{Flow, ListenerId, Mono, Now, Side, Wall};
 use crate::policy::RuleSet;
 use crate::policy::quota::{Holder, Shares, Source};
 use crate::wire::sip::{Aor, Message, Name, Params, RawNameAddr, Uri, Via};
@@ -22,6 +22,16 @@ use random::Random;
 use seal::Sealer;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long who left a name's addresses still counts: registrations and calls began there.
+const FORMER: Duration = Duration::from_secs(3_600);
+/// Addresses of one upstream that are remembered so.
+const FORMERS: usize = 32;
+
+fn has(all: &[Hop], ip: IpAddr) -> bool {
+    all.iter().any(|hop| hop.peer.ip() == ip)
+}
 
 /// Read by everybody, changed between two inputs only.
 pub(crate) struct World {
@@ -36,14 +46,17 @@ pub(crate) struct World {
     upstreams: Vec<UpstreamId>,
     /// Where each of them is, by id: addresses of the file, and what its names resolve to.
     places: Vec<Vec<Hop>>,
+    /// Where each was by its names until then: what was begun there may come from there.
+    former: Vec<Vec<(IpAddr, Mono)>>,
 }
 
 impl World {
     pub(crate) fn new(snap: Arc<Snapshot>, seeds: &Seeds, now: Now) -> Self {
         let net = Net::new(&snap.config);
         let (random, sealer) = (Random::new(seeds.random), Sealer::new(&seeds.keys));
-        let (names, upstreams, places) = (Vec::new(), Vec::new(), Vec::new());
-        let mut world = Self { snap, net, now, random, sealer, names, upstreams, places };
+        let (names, upstreams) = (Vec::new(), Vec::new());
+        let (places, former) = (Vec::new(), Vec::new());
+        let mut world = Self { snap, net, now, random, sealer, names, upstreams, places, former };
         world.name_upstreams();
         world
     }
@@ -60,6 +73,7 @@ impl World {
         }
         // Addresses count at once; what names stand for is found out anew.
         self.places = vec![Vec::new(); self.names.len()];
+        self.former.resize(self.names.len(), Vec::new());
         for (id, u) in self.upstreams.iter().zip(&self.snap.config.upstreams) {
             if let Some(places) = self.places.get_mut(id.index()) {
                 places.extend(u.fixed());
@@ -72,6 +86,12 @@ impl World {
         self.net.follow(self.places.iter().flatten().map(|hop| hop.peer.ip()));
     }
 
+    /// An upstream was there by its names until lately.
+    pub(crate) fn was_at(&self, id: UpstreamId, ip: IpAddr) -> bool {
+        let former = self.former.get(id.index()).into_iter().flatten();
+        former.into_iter().any(|(was, until)| *was == ip && *until > self.now.mono)
+    }
+
     /// Where an upstream is, in the order of its file; empty: nobody knows (yet).
     pub(crate) fn places(&self, id: UpstreamId) -> &[Hop] {
         self.places.get(id.index()).map_or(&[], Vec::as_slice)
@@ -79,6 +99,17 @@ impl World {
 
     /// An upstream is there from now on.
     pub(crate) fn place(&mut self, id: UpstreamId, at: Vec<Hop>) {
+        let now = self.now.mono;
+        if let Some((former, was)) =
+            self.former.get_mut(id.index()).zip(self.places.get(id.index()))
+        {
+            let left = was.iter().map(|hop| hop.peer.ip()).filter(|ip| !has(&at, *ip));
+            let left: Vec<(IpAddr, Mono)> = left.map(|ip| (ip, now + FORMER)).collect();
+            former.retain(|(ip, until)| *until > now && !left.iter().any(|(l, _)| l == ip));
+            former.extend(left);
+            let more = former.len().saturating_sub(FORMERS);
+            former.drain(..more);
+        }
         if let Some(places) = self.places.get_mut(id.index()) {
             *places = at;
         }

@@ -118,7 +118,8 @@ mod tests {
         let none = told(vec![], asked("none"));
         assert!(none.verdict == Verdict::Todo && none.todo.contains("spelled"), "{}", none.todo);
         assert!(told(vec![], asked("nobody answers")).todo.contains("resolv.conf"));
-        let lie = Sought { refused: vec![(place, "an inside address")], ..Sought::default() };
+        let lie =
+            Sought { refused: vec![(place, "an inside address".to_owned())], ..Sought::default() };
         let lie = named(&u, &lie);
         assert_eq!((lie.len(), lie[0].verdict), (1, Verdict::Todo));
         assert!(lie[0].what.ends_with("198.51.100.2:5060 is an inside address"));

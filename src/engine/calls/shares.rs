@@ -8,6 +8,7 @@ use crate::engine::world::World;
 use crate::ground::{CallNo, Leg};
 use crate::policy::quota::{Full, Holder, Quota, Resource, ShareView, Shares, Source};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 /// All emergency calls that a source may have are answered, and talk.
 #[derive(Debug)]
@@ -83,6 +84,14 @@ impl Tables {
     }
 }
 
+/// A person who dials an emergency number again needs longer; a flood does not, and each of its
+/// calls would ring where help is.
+const REDIAL: Duration = Duration::from_secs(4);
+
+fn is_old(w: &World, call: &Call) -> bool {
+    call.started.elapsed(w.now()) >= REDIAL
+}
+
 impl Calls {
     /// Takes the numbers in force.
     pub(crate) fn set_shares(&mut self, w: &World) {
@@ -132,11 +141,17 @@ impl Calls {
     }
 
     /// The emergency call of nobody known that rings for this very peer: whoever dials again means
-    /// that no more.
-    pub(crate) fn superseded(&self, holder: &Holder, peer: SocketAddr) -> Option<CallNo> {
+    /// that no more. Nobody dials again within [`REDIAL`].
+    pub(crate) fn superseded(
+        &self,
+        w: &World,
+        holder: &Holder,
+        peer: SocketAddr,
+    ) -> Option<CallNo> {
         let Holder::Emergency(source) = holder else { return None };
         let no = self.table.shares().calls.emergency_of(*source)?;
-        self.table.get(no).filter(|c| c.caller.flow.peer == peer).map(|c| c.no)
+        let same = |c: &&Call| c.caller.flow.peer == peer && is_old(w, c);
+        self.table.get(no).filter(same).map(|c| c.no)
     }
 
     /// Whether a source that nobody knows may have another emergency call, and which of its own
@@ -145,9 +160,10 @@ impl Calls {
     /// from for a window. Who talks is ended by nobody.
     ///
     /// # Errors
-    /// All talk.
+    /// All talk, or began within [`REDIAL`].
     pub(crate) fn emergency(
         &self,
+        w: &World,
         holder: &Holder,
         due: usize,
     ) -> Result<Option<CallNo>, TooManyEmergencies> {
@@ -159,7 +175,8 @@ impl Calls {
         let silent = |no: &CallNo| self.media.is_silent(*no, Leg::Caller);
         let gone = calls.emergency_of(*source);
         let gone = gone.or_else(|| calls.settled_emergencies(*source).find(silent));
-        gone.map(Some).ok_or(TooManyEmergencies)
+        let old = |no: &CallNo| self.table.get(*no).is_some_and(|c| is_old(w, c));
+        gone.filter(old).map(Some).ok_or(TooManyEmergencies)
     }
 
     /// Whether an emergency call is up, or rings, of who is not registered at this address.

@@ -9,7 +9,7 @@ use crate::engine::calls::MAX_FORKS;
 use crate::engine::ids::{ClientId, PassId};
 use crate::engine::outbox::Outbox;
 use crate::engine::world::World;
-use crate::ground::{ConnId, Flow};
+use crate::ground::{ConnId, Flow, Mono};
 use crate::wire::sip::{Message, Method, Name, RejectReason, Via};
 use bytes::Bytes;
 use std::fmt;
@@ -57,6 +57,10 @@ pub(super) struct Client {
     conn: Option<ConnId>,
     /// The pass it belongs to; `None`: it is our own.
     pass: Option<PassId>,
+    /// Another was asked instead: it is not sent again.
+    pub(super) quiet: bool,
+    /// When it was sent first.
+    pub(super) began: Mono,
     /// A provisional answer came.
     proceeding: bool,
     /// The 2xx that came, by To tag; each with the ACK that we sent for it, if we did.
@@ -149,6 +153,8 @@ impl Transactions {
             left: None,
             conn: flow.conn,
             pass,
+            quiet: false,
+            began: w.now().mono,
             proceeding: false,
             successes: Vec::new(),
         };
@@ -215,6 +221,7 @@ impl Transactions {
             let Some(t) = self.clients.get_mut(&id) else { return };
             let pass = t.pass;
             match action {
+                Action::Resend if t.quiet => {}
                 Action::Send | Action::Resend => out.transmit(t.flow, t.bytes.clone()),
                 Action::SendAck => {
                     if let Some(r) = &response {
@@ -235,9 +242,9 @@ impl Transactions {
                     }
                 }
                 Action::TimedOut => {
-                    let (invite, flow, silent) = (t.is_invite(), t.flow, !t.proceeding);
-                    if silent {
-                        self.heard.push_back(Heard::Missed(flow));
+                    let (invite, flow, began) = (t.is_invite(), t.flow, t.began);
+                    if !t.proceeding {
+                        self.heard.push_back(Heard::Missed(flow, began));
                     }
                     out.stats_mut().timeouts[if invite { 0 } else { 2 }] += 1;
                     self.unanswered(w, out, id, 408, "Request Timeout");

@@ -13,7 +13,7 @@ use crate::engine::world::World;
 use crate::ground::{Flow, ListenerId};
 use crate::wire::sip::{Message, Method};
 pub(crate) use next_way::is_long;
-use next_way::{by_stream, lead_by};
+use next_way::{Why, by_stream, lead_by};
 
 /// Why a branch is cancelled when another answered: no phone shows a missed call (RFC 3326 §2).
 const ELSEWHERE: &[u8] = b"SIP;cause=200;text=\"Call completed elsewhere\"";
@@ -40,6 +40,8 @@ struct Branch {
     leg: Option<LegState>,
     /// Other ways to whom it asks, the next one last.
     spare: Vec<Flow>,
+    /// Nothing was heard of it, and another way is tried beside it: it is not waited for.
+    left: bool,
 }
 
 /// One crossing.
@@ -131,7 +133,8 @@ impl Transactions {
         }
         if let Some(p) = self.passes.get_mut(&pass) {
             let (state, cancel, given_up) = (BranchState::Pending, None, false);
-            p.branches.push(Branch { client, state, cancel, given_up, leg, spare });
+            let left = false;
+            p.branches.push(Branch { client, state, cancel, given_up, leg, spare, left });
         }
         if invite {
             self.arm_timer_c(w, client);
@@ -159,6 +162,8 @@ impl Transactions {
             // It counted already; only a 2xx has somebody at its other end who must hear of it.
             if status >= 200 {
                 self.timers.stop(Due::CancelWait(client));
+            } else {
+                self.cancel_left(w, out, pass, client);
             }
             if invite && (200..300).contains(&status) {
                 self.heard.push_back(Heard::Orphan(answer));
@@ -180,7 +185,7 @@ impl Transactions {
             return;
         }
         // RFC 3263 §4.3: who is overloaded sends us to the next.
-        if status == 503 && self.try_next(w, out, pass, client) {
+        if status == 503 && self.try_next(w, out, pass, client, Why::Failed) {
             return;
         }
         let Some(branch) = self.passes.get_mut(&pass).and_then(|p| p.branch_mut(client)) else {
@@ -228,7 +233,7 @@ impl Transactions {
         status: u16,
         phrase: &str,
     ) {
-        if self.try_next(w, out, pass, client) {
+        if self.try_next(w, out, pass, client, Why::Failed) {
             return;
         }
         let Some(p) = self.passes.get_mut(&pass) else { return };
@@ -252,13 +257,16 @@ impl Transactions {
         if p.best.as_ref().is_none_or(|b| rank(answer.status()) < rank(b.status())) {
             p.best = Some(answer);
         }
-        let waiting = p.branches.iter().any(|b| b.state == BranchState::Pending);
+        let waiting = p.branches.iter().any(|b| b.state == BranchState::Pending && !b.left);
         if waiting || p.done {
             return;
         }
         p.done = true;
         let (server, purpose) = (p.server, p.purpose.clone());
-        if let Some(response) = p.best.take() {
+        let best = p.best.take();
+        // Whoever was left may ring yet.
+        self.cancel_branches(w, out, pass, &[ELSEWHERE.to_vec()]);
+        if let Some(response) = best {
             self.respond(w, out, server, &response);
             self.heard.push_back(Heard::Failed { purpose, response });
         }
@@ -299,6 +307,8 @@ impl Transactions {
         let Some(p) = self.passes.get_mut(&pass) else { return };
         let mut now = Vec::new();
         for b in p.branches.iter_mut().filter(|b| b.state == BranchState::Pending) {
+            // Nobody waits for what was left: what it says from now on is for us alone.
+            b.given_up |= b.left;
             match self.clients.get(&b.client).filter(|t| t.is_invite()) {
                 Some(t) if Client::is_proceeding(t) => now.push(b.client),
                 Some(_) => b.cancel = Some(reasons.to_vec()),

@@ -84,7 +84,7 @@ impl Cache {
 
     /// Whether some of what is used here is older than it should be: who should know is gone.
     pub(super) fn is_stale(&self, question: &Question) -> bool {
-        self.known.get(question).is_some_and(|e| e.failures > 0)
+        self.known.get(question).is_some_and(|e| e.failures > 0 && e.said.is_ok())
     }
 }
 

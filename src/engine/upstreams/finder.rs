@@ -15,7 +15,7 @@ pub struct Sought {
     /// Where it is, in the order of priority.
     pub places: Vec<Hop>,
     /// Places that are never used, and what each of them is.
-    pub refused: Vec<(Hop, &'static str)>,
+    pub refused: Vec<(Hop, String)>,
     /// Every question, and what came of it in a word.
     pub asked: Vec<(Question, String)>,
 }
@@ -24,6 +24,7 @@ pub struct Sought {
 #[derive(Debug)]
 pub struct Finder {
     net: Net,
+    all: Vec<Upstream>,
     cache: Cache,
 }
 
@@ -34,7 +35,7 @@ impl Finder {
         let mut net = Net::new(config);
         let fixed = config.upstreams.iter().flat_map(Upstream::fixed);
         net.follow(fixed.map(|hop| hop.peer.ip()));
-        Self { net, cache: Cache::default() }
+        Self { net, all: config.upstreams.clone(), cache: Cache::default() }
     }
 
     /// What is to be asked next; none: all is known that can be.
@@ -54,9 +55,9 @@ impl Finder {
         let found = look_up(&upstream.targets, &self.cache);
         let mut sought = Sought::default();
         for place in found.places {
-            match judge(&self.net, upstream, place.hop) {
+            match judge(&self.net, &self.all, upstream, place.hop) {
                 Ok(()) => sought.places.push(place.hop),
-                Err(why) => sought.refused.push((place.hop, why)),
+                Err(why) => sought.refused.push((place.hop, why.to_string())),
             }
         }
         let told = found.asked.into_iter().map(|q| {

@@ -41,6 +41,8 @@ pub(super) struct Found {
 enum Known<'a> {
     Yes(&'a [Record]),
     No,
+    /// Nobody could say.
+    Failed,
     Missing,
 }
 
@@ -81,7 +83,7 @@ impl<'a> Search<'a> {
             Some(Ok(records)) => Known::Yes(records),
             Some(Err(why)) => {
                 self.found.failed.get_or_insert_with(|| format!("{question}: {why}"));
-                Known::No
+                Known::Failed
             }
             None => {
                 let new = (!again).then(|| question.clone());
@@ -122,7 +124,8 @@ impl<'a> Search<'a> {
                     return;
                 }
             }
-            Known::No => {}
+            // Servers that know no NAPTR say nothing to it.
+            Known::No | Known::Failed => {}
         }
         if !self.services(name, &TRANSPORTS.map(|(t, ..)| t)) {
             self.host(name, 5060, Transport::Udp, 1);
@@ -164,8 +167,8 @@ impl<'a> Search<'a> {
         let records = match self.ask(Question::Srv(name.to_owned())) {
             Known::Yes(records) => records,
             Known::No => return false,
-            // Not known is not "none": nothing else is asked for it meanwhile.
-            Known::Missing => return true,
+            // Not known is not "none": nothing else is asked for it meanwhile, nor taken for it.
+            Known::Failed | Known::Missing => return true,
         };
         let mut all: Vec<(u16, u16, &str, u16)> = records
             .iter()

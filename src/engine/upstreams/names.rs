@@ -10,6 +10,7 @@ use crate::engine::outbox::Outbox;
 use crate::engine::output::{Level, Output};
 use crate::engine::world::{Net, World};
 use crate::ground::{Mono, Side};
+use std::fmt;
 use std::time::Duration;
 
 /// Places are kept so long after their name says nothing any more: who edits a zone may err.
@@ -55,7 +56,8 @@ impl Upstreams {
             let until = found.asked.iter().filter(|q| !self.asking.contains(*q));
             let until = until.filter_map(|q| self.cache.until(q)).min();
             next = [next, until].into_iter().flatten().min();
-            if found.missing.is_empty() {
+            // What is known is used before all is.
+            if found.missing.is_empty() || !found.places.is_empty() {
                 self.settle(w, out, *id, u, found);
             }
         }
@@ -75,16 +77,26 @@ impl Upstreams {
         found: Found,
     ) {
         let named = u.targets.iter().any(|t| t.name().is_some());
-        let mut refused = None;
-        let may = |p: &Place| match judge(w.net(), u, p.hop) {
+        let mut refused: Option<(Hop, String)> = None;
+        let mut other_version = None;
+        let all_of_them = &w.config().upstreams;
+        let mut may = |p: &Place| match judge(w.net(), all_of_them, u, p.hop) {
             Ok(()) => true,
-            Err(why) => {
+            Err(Unusable::Version) => {
+                other_version = Some(p.hop);
+                false
+            }
+            Err(Unusable::Lie(why)) => {
                 refused.get_or_insert((p.hop, why));
                 false
             }
         };
         let all = found.places.len();
-        let places: Vec<Place> = found.places.into_iter().filter(may).collect();
+        let places: Vec<Place> = found.places.into_iter().filter(|p| may(p)).collect();
+        // Most hosts have both versions: that is news only where nothing else is left.
+        let version = other_version.filter(|_| places.is_empty());
+        let version = version.map(|hop| (hop, Unusable::Version.to_string()));
+        let refused = refused.or(version);
         let why = match (&refused, &found.failed, all) {
             (Some((hop, why)), ..) => format!("{} is {why}", hop.peer),
             (None, Some(failed), _) => failed.clone(),
@@ -132,31 +144,62 @@ impl Upstreams {
     }
 }
 
+/// Why a place is not used.
+pub(super) enum Unusable {
+    /// It is of the other IP version than the interface: not for us.
+    Version,
+    /// It may not be what the name stands for.
+    Lie(String),
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version => f.write_str("of another IP version than the interface"),
+            Self::Lie(why) => f.write_str(why),
+        }
+    }
+}
+
 /// Whether a place that a name stands for may be used: a name of the outside leads outside.
-pub(super) fn judge(net: &Net, u: &config::Upstream, hop: Hop) -> Result<(), &'static str> {
+pub(super) fn judge(
+    net: &Net,
+    all: &[config::Upstream],
+    u: &config::Upstream,
+    hop: Hop,
+) -> Result<(), Unusable> {
     let ip = hop.peer.ip();
     // What the file writes was checked when it was read.
     if u.fixed().any(|fixed| fixed == hop) {
         return Ok(());
     }
+    let lie = |why: &str| Err(Unusable::Lie(why.to_owned()));
     let Some(i) = net.interface_at(u.interface).filter(|i| i.side == Side::Outside) else {
-        return Err("not to be reached: its interface is no outside one");
+        return lie("not to be reached: its interface is no outside one");
     };
-    Net::judge_kind(ip).map_err(|unfit| unfit.why)?;
+    if let Err(unfit) = Net::judge_kind(ip) {
+        return lie(unfit.why);
+    }
     if net.is_our_address(ip) {
-        return Err("the gateway's own address");
+        return lie("the gateway's own address");
     }
     if ip.is_loopback() && !i.address.is_loopback() {
-        return Err("a loopback address");
+        return lie("a loopback address");
     }
     if net.is_inside(ip) {
-        return Err("an inside address");
+        return lie("an inside address");
+    }
+    // Who runs one upstream's zone is not to take another's calls.
+    let mut others = all.iter().filter(|other| other.name != u.name);
+    let owner = others.find(|o| o.sources.iter().any(|n| n.contains(&ip)));
+    if let Some(owner) = owner.filter(|_| !u.sources.iter().any(|n| n.contains(&ip))) {
+        return lie(&format!("the address of upstream {}", owner.name));
     }
     if ip.is_ipv4() != i.address.is_ipv4() {
-        return Err("of another IP version than the interface");
+        return Err(Unusable::Version);
     }
     if net.towards(u.interface, hop).is_none() {
-        return Err("to be reached by a transport that the interface has no socket of");
+        return lie("to be reached by a transport that the interface has no socket of");
     }
     Ok(())
 }

@@ -36,6 +36,11 @@ impl Upstreams {
                 u.why = "the configuration changed".to_owned();
                 u.targets.forget(w.now());
             }
+            // What the file named before is no target of what it names now.
+            if is.zip(was).is_some_and(|(a, b)| a.targets != b.targets) {
+                u.targets.follow(&[]);
+                u.unsettled = None;
+            }
             if was.zip(is).is_some_and(|(a, b)| is_asked_alike(a, b)) {
                 continue;
             }

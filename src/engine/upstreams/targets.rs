@@ -25,6 +25,8 @@ pub(super) struct Target {
     pub(super) why: String,
     /// Probes answered and unanswered.
     pub(super) probes: [u64; 2],
+    /// When anything came from it last.
+    heard: Option<Mono>,
     /// Requests in a row that nobody answered.
     misses: u32,
     /// Until when it is not tried, where no probe says more.
@@ -41,6 +43,7 @@ impl Target {
             since: None,
             why: String::new(),
             probes: [0; 2],
+            heard: None,
             misses: 0,
             rests: None,
         }
@@ -128,16 +131,28 @@ impl Targets {
         all.into_iter().take(most).map(|(.., hop)| hop).collect()
     }
 
-    /// A request got no answer at all there. True: it rests from now on.
-    pub(super) fn missed(&mut self, now: Now, hop: Hop) -> bool {
+    /// The one that is tried first for `whom` when none rests.
+    pub(super) fn drawn(&self, whom: &str) -> Option<Hop> {
+        let best = |a: &&Target, b: &&Target| {
+            b.rank.cmp(&a.rank).then(draw(whom, a).total_cmp(&draw(whom, b)))
+        };
+        self.all.iter().max_by(best).map(|t| t.hop)
+    }
+
+    /// A request of that time got no answer at all there. True: it rests from now on. Whoever has
+    /// said anything since is there: it is the request that nobody answers.
+    pub(super) fn missed(&mut self, now: Now, hop: Hop, began: Mono) -> bool {
         let Some(t) = self.find(hop) else { return false };
+        if t.heard.is_some_and(|heard| heard >= began) {
+            return false;
+        }
         t.misses = t.misses.saturating_add(1);
         let why = "several requests in a row had no answer";
         t.misses >= MISSES && t.turn(now, Health::Down, why)
     }
 
-    /// Nothing can be sent there. True: it rests from now on. The only target of all is tried all the
-    /// same, so nothing is said of it.
+    /// Nothing can be sent there. True: it rests from now on. The only target of all is tried all
+    /// the same, so nothing is said of it.
     pub(super) fn failed(&mut self, now: Now, hop: Hop) -> bool {
         let several = self.all.len() > 1;
         let found = self.find(hop).filter(|_| several);
@@ -148,12 +163,9 @@ impl Targets {
     pub(super) fn heard(&mut self, now: Now, hop: Hop, probed: bool) -> bool {
         let Some(t) = self.find(hop) else { return false };
         t.misses = 0;
+        t.heard = Some(now.mono);
         // Where probes are sent, they say when it is back: no flapping.
         !probed && t.health == Health::Down && t.turn(now, Health::Up, "it answers again")
-    }
-
-    pub(super) fn has_missed(&self) -> bool {
-        self.all.iter().any(|t| t.misses > 0 || t.health == Health::Down)
     }
 }
 
@@ -222,18 +234,22 @@ mod tests {
         let (one, other) = (place(1, 1, 1), place(2, 2, 1));
         let mut all = targets(&[one, other]);
         for _ in 0..10 {
-            assert!(!all.missed(at(1), one.hop) && !all.missed(at(1), one.hop));
+            assert!(
+                !all.missed(at(1), one.hop, at(1).mono) && !all.missed(at(1), one.hop, at(1).mono)
+            );
             assert!(!all.heard(at(1), one.hop, true));
         }
-        assert!(!all.missed(at(2), one.hop) && !all.missed(at(2), one.hop));
-        assert!(all.missed(at(2), one.hop), "the third");
-        assert_eq!(all.order("x", at(3).mono, true), [other.hop]);
+        let mut miss = || all.missed(at(9), one.hop, at(5).mono);
+        assert!(!miss() && !miss());
+        assert!(miss(), "the third");
+        assert!(!targets(&[one]).missed(at(9), one.hop, at(5).mono));
+        assert_eq!(all.order("x", at(10).mono, true), [other.hop]);
         assert_eq!(all.health(), Health::Unknown);
         // Probes say when it is back; where there are none, it is tried again after a while.
-        assert!(!all.heard(at(4), one.hop, true));
+        assert!(!all.heard(at(11), one.hop, true));
         assert_eq!(all.order("x", at(90).mono, true), [other.hop]);
-        assert_eq!(all.order("x", at(31).mono, false), [other.hop]);
-        assert_eq!(all.order("x", at(32).mono, false), [one.hop, other.hop]);
+        assert_eq!(all.order("x", at(38).mono, false), [other.hop]);
+        assert_eq!(all.order("x", at(39).mono, false), [one.hop, other.hop]);
         assert!(all.find(one.hop).unwrap().turn(at(91), Health::Up, "it answers OPTIONS"));
         assert_eq!(all.order("x", at(91).mono, true), [one.hop, other.hop]);
         assert_eq!(all.health(), Health::Up);

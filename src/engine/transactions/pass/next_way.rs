@@ -12,6 +12,15 @@ use crate::wire::sip::{Message, Name, NameAddr};
 /// less than the usual MTU, for the answer may be longer (RFC 3261 §18.1.1).
 const DATAGRAM: usize = 1_300;
 
+/// Why another way is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// This one leads nowhere, or whoever is there sends us on.
+    Failed,
+    /// Nothing was heard: whoever was asked may still answer, and is a branch as any other.
+    Silence,
+}
+
 impl Transactions {
     /// Whoever was asked has said nothing for a while: another is asked.
     pub(in crate::engine::transactions) fn next_target(
@@ -21,36 +30,56 @@ impl Transactions {
         client: ClientId,
     ) {
         let Some(t) = self.clients.get(&client).filter(|t| !t.is_proceeding()) else { return };
-        let (flow, pass) = (t.flow, t.pass());
-        if pass.is_some_and(|pass| self.try_next(w, out, pass, client)) {
-            self.heard.push_back(Heard::Missed(flow));
+        let (flow, began, pass) = (t.flow, t.began, t.pass());
+        if pass.is_some_and(|pass| self.try_next(w, out, pass, client, Why::Silence)) {
+            self.heard.push_back(Heard::Missed(flow, began));
         }
     }
 
-    /// The same request by the next way, where there is one (RFC 3263 §4.3): this one failed, or
-    /// whoever is asked by it has said nothing. What it says later counts no more.
+    /// One that was left, and that nobody waits for, rings after all: it is cancelled now.
+    pub(super) fn cancel_left(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        pass: PassId,
+        client: ClientId,
+    ) {
+        let branch = self.passes.get_mut(&pass).and_then(|p| p.branch_mut(client));
+        if let Some(reasons) = branch.filter(|b| b.left).and_then(|b| b.cancel.take()) {
+            self.cancel_client(w, out, client, &reasons);
+        }
+    }
+
+    /// The same request by the next way, where there is one (RFC 3263 §4.3).
     pub(super) fn try_next(
         &mut self,
         w: &World,
         out: &mut Outbox,
         pass: PassId,
         client: ClientId,
+        why: Why,
     ) -> bool {
         let Some(p) = self.passes.get_mut(&pass).filter(|p| !p.done && !p.cancelled) else {
             return false;
         };
         let Some(b) = p.branch_mut(client).filter(|b| !b.given_up) else { return false };
         let Some(flow) = b.spare.pop() else { return false };
-        (b.state, b.given_up) = (BranchState::Final, true);
-        let (mut leg, spare) = (b.leg.take(), std::mem::take(&mut b.spare));
-        let Some(t) = self.clients.get(&client) else { return false };
+        let (mut leg, spare) = (b.leg.clone(), std::mem::take(&mut b.spare));
+        match why {
+            Why::Failed => (b.state, b.given_up) = (BranchState::Final, true),
+            Why::Silence => b.left = true,
+        }
+        let Some(t) = self.clients.get_mut(&client) else { return false };
+        t.quiet = true;
         let (mark, mut request) = (t.mark().to_owned(), t.request.clone());
         let branch = w.branch(&mark);
         lead_by(w, &mut request, &flow, &branch);
         if let Some(leg) = &mut leg {
             leg.flow = flow;
         }
-        self.timers.stop(Due::Client(client, Timer::C));
+        if why == Why::Failed {
+            self.timers.stop(Due::Client(client, Timer::C));
+        }
         self.timers.stop(Due::NextTarget(client));
         self.open_branch(w, out, pass, (request, branch, flow), leg, spare);
         true

@@ -1,0 +1,44 @@
+//! What is heard of targets without asking them: answers, silence, a transport that fails. Which of
+//! them rest for it, `targets` says.
+
+use super::{Upstream, Upstreams};
+use crate::config::Hop;
+use crate::engine::outbox::Outbox;
+use crate::engine::world::World;
+use crate::ground::{Flow, Mono};
+
+impl Upstreams {
+    /// Nothing can be sent there: it is not tried for a while.
+    pub(crate) fn failed(&mut self, w: &World, out: &mut Outbox, flow: &Flow) {
+        let hop = Hop { peer: flow.peer, transport: flow.transport };
+        for id in w.upstreams().iter().filter(|id| w.places(**id).contains(&hop)) {
+            let failed = |u: &mut Upstream| u.targets.failed(w.now(), hop);
+            if self.all.get_mut(id.index()).is_some_and(failed) {
+                self.told(w, out, *id, hop);
+            }
+        }
+    }
+
+    /// A request of that time got no answer at all from there.
+    pub(crate) fn missed(&mut self, w: &World, out: &mut Outbox, flow: &Flow, began: Mono) {
+        let hop = Hop { peer: flow.peer, transport: flow.transport };
+        for id in w.upstreams().iter().filter(|id| w.places(**id).contains(&hop)) {
+            let missed = |u: &mut Upstream| u.targets.missed(w.now(), hop, began);
+            if self.all.get_mut(id.index()).is_some_and(missed) {
+                self.told(w, out, *id, hop);
+            }
+        }
+    }
+
+    /// Something came from there.
+    pub(crate) fn heard(&mut self, w: &World, out: &mut Outbox, flow: &Flow) {
+        let hop = Hop { peer: flow.peer, transport: flow.transport };
+        for id in w.upstreams().iter().filter(|id| w.places(**id).contains(&hop)) {
+            let probed = self.get(w, *id).is_some_and(|u| u.probe.is_some());
+            let heard = |u: &mut Upstream| u.targets.heard(w.now(), hop, probed);
+            if self.all.get_mut(id.index()).is_some_and(heard) {
+                self.told(w, out, *id, hop);
+            }
+        }
+    }
+}
