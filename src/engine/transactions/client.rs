@@ -221,7 +221,7 @@ impl Transactions {
             let Some(t) = self.clients.get_mut(&id) else { return };
             let pass = t.pass;
             match action {
-                Action::Resend if t.quiet => {}
+                Action::Send | Action::Resend if t.quiet => {}
                 Action::Send | Action::Resend => out.transmit(t.flow, t.bytes.clone()),
                 Action::SendAck => {
                     if let Some(r) = &response {
@@ -242,10 +242,8 @@ impl Transactions {
                     }
                 }
                 Action::TimedOut => {
-                    let (invite, flow, began) = (t.is_invite(), t.flow, t.began);
-                    if !t.proceeding {
-                        self.heard.push_back(Heard::Missed(flow, began));
-                    }
+                    let invite = t.is_invite();
+                    self.heard.extend((!t.proceeding).then_some(Heard::Missed(t.flow, t.began)));
                     out.stats_mut().timeouts[if invite { 0 } else { 2 }] += 1;
                     self.unanswered(w, out, id, 408, "Request Timeout");
                 }

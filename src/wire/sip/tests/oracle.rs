@@ -53,11 +53,13 @@ fn by_us(m: &Message) -> Seen {
 /// Where sipx refuses what is read here: it counts folds where we count octets, it refuses every
 /// repeated URI parameter where we refuse those that steer, users dial `#` without escaping it, and
 /// nothing between two semicolons is nothing to us.
-const STRICTER: [&str; 4] = [
+const STRICTER: [&str; 5] = [
     "folding line count limit exceeded",
     "repeated uri-parameter name",
     "invalid SIP URI user part",
     "empty parameter",
+    // A colon too many in an IPv6 reference is read (RFC 5118 §4.10).
+    "invalid character in host",
 ];
 
 /// `None`: refused for a reason that is a known difference.
