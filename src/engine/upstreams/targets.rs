@@ -117,6 +117,10 @@ impl Targets {
     /// the same (a request with credentials goes where it was challenged); those that rest not, but
     /// where all do.
     pub(super) fn order(&self, whom: &str, now: Mono, probed: bool) -> Vec<Hop> {
+        // Most upstreams have one, and then nothing is drawn.
+        if let [only] = self.all.as_slice() {
+            return vec![only.hop];
+        }
         let mut all: Vec<(bool, u32, f64, Hop)> = self
             .all
             .iter()
