@@ -49,7 +49,7 @@ fn answers_go_to_the_source_port_only_when_asked_or_forced() {
 
 #[test]
 fn outside_is_told_the_advertised_address() {
-    let mut lab = Lab::edge_with(|c| c.interfaces[1].advertise = "192.0.2.77".parse().ok());
+    let mut lab = Lab::edge_with(|c| site::advertise(&mut c.interfaces[1], "192.0.2.77"));
     let (phone, pbx) = (lab.phone("101", "10.17.0.21:5060"), lab.far("200"));
     lab.call(&phone, "200", 4000);
     lab.expect(phone.at, "100");

@@ -132,7 +132,7 @@ impl Siege {
         let foe = &mut self.foes[which];
         let honest = honest.as_ref().expect("adversaries are about");
         let inside = foe.position.is_inside();
-        let side = |m: &&Msg| site::is_outside(m.flow.listener) != inside;
+        let side = |m: &&Msg| lab.is_outside(m.flow.listener) != inside;
         let overheard = honest.overheard.iter().filter(side).collect();
         let known = Gossip { contacts: sealed, overheard };
         // Whoever is behind the PBX sends what a PBX lets him: calls of his own.

@@ -1,7 +1,7 @@
 //! What is found wrong with calls, and what is measured of them: in metric, record and log alike.
 
 use crate::lab::script::sdp_with;
-use crate::lab::{Lab, Leg, Ua, ms, s, sdp};
+use crate::lab::{Lab, Leg, Ua, ms, s, sdp, site};
 use portreeve::audit::Record;
 use portreeve::config::Interface;
 use portreeve::engine::Health;
@@ -308,7 +308,7 @@ fn our_own_private_address_that_comes_back_is_no_finding() {
     let ours = "192.168.9.1";
     let outside = |i: &&mut Interface| i.side == Side::Outside;
     let mut lab = Lab::edge_with(|c| {
-        c.interfaces.iter_mut().find(outside).unwrap().advertise = ours.parse().ok();
+        site::advertise(c.interfaces.iter_mut().find(outside).unwrap(), ours);
     });
     let (phone, pbx) = parties(&lab);
     let sealed = lab.register(&phone, 600);

@@ -1,13 +1,9 @@
 //! Phones and gateway by IPv6 alone: they register, and a call between them is relayed.
 
-use crate::lab::{Lab, Leg, Ua, site};
+use crate::lab::{Lab, Leg, site};
 use portreeve::engine::digest::Users;
 
 const GATE: &str = "2001:db8:17::1";
-
-fn sdp(ua: &Ua, port: u16) -> String {
-    ua.sdp(port).replace("IN IP4", "IN IP6")
-}
 
 #[test]
 fn a_call_between_phones_by_ipv6_is_relayed() {
@@ -24,7 +20,7 @@ fn a_call_between_phones_by_ipv6_is_relayed() {
         lab.expect(phone.at, "200");
         phone
     });
-    let invite = a.request(&mut lab, "INVITE", "102").sdp(sdp(&a, 4000));
+    let invite = a.request(&mut lab, "INVITE", "102").sdp(a.sdp(4000));
     lab.send(a.at, invite.clone());
     let mut caller = Leg::calling(&a, &invite);
     lab.expect(a.at, "100");
@@ -33,7 +29,7 @@ fn a_call_between_phones_by_ipv6_is_relayed() {
     assert!(got.body.contains(&line), "{got}");
     assert!(!got.body.contains("::21"), "{got}");
     let callee = Leg::called(&b, &got, "up");
-    lab.send(b.at, b.answer(&got, 200, "up").sdp(sdp(&b, 6000)));
+    lab.send(b.at, b.answer(&got, 200, "up").sdp(b.sdp(6000)));
     let ok = lab.expect(a.at, "200");
     assert!(ok.body.contains(&line) && !ok.body.contains("::22"), "{ok}");
     caller.learn(&ok);

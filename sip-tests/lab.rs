@@ -18,14 +18,14 @@ pub(crate) use script::{Leg, Ua, sdp};
 
 use bytes::Bytes;
 use portreeve::audit::{EndedBy, Record};
-use portreeve::config::Config;
+use portreeve::config::{Config, Listener};
 use portreeve::engine::digest::Users;
 use portreeve::engine::names::Question;
 use portreeve::engine::{
     CallView, Engine, Entry, Input, Key, Level, Lifted, Observation, Output, Seeds, Snapshot,
     Stats, StoredBinding, UpstreamView,
 };
-use portreeve::ground::{CallNo, ConnId, Flow, ListenerId, Mono, Now, Transport, Wall};
+use portreeve::ground::{CallNo, ConnId, Flow, ListenerId, Mono, Now, Side, Transport, Wall};
 use portreeve::policy::RuleSet;
 use portreeve::policy::quota::Holder;
 use std::collections::{BTreeMap, VecDeque};
@@ -73,6 +73,8 @@ pub(crate) struct Lab {
     pub(crate) asked: VecDeque<Question>,
     /// Whom keep-alives went to.
     pub(crate) pings: Vec<SocketAddr>,
+    /// Where the PBX is.
+    pub(crate) pbx: String,
     /// What must not be read outside, wherever it stands.
     pub(crate) secrets: Vec<&'static str>,
     pub(crate) checks: check::Checks,
@@ -133,6 +135,7 @@ impl Lab {
             lifted: Vec::new(),
             asked: VecDeque::new(),
             pings: Vec::new(),
+            pbx: site::PBX.to_owned(),
             secrets: vec!["10.17."],
             checks: check::Checks::default(),
             digest: None,
@@ -163,19 +166,37 @@ impl Lab {
         self.next_id
     }
 
-    /// A party inside, over UDP to the first inside socket.
+    /// A party inside, over UDP to the first inside socket of its IP version.
     pub(crate) fn inside(&self, at: &str) -> Party {
-        self.at(site::INSIDE_UDP, at)
+        self.by_side(Side::Inside, site::INSIDE_UDP, at)
     }
 
     /// A party outside, over UDP.
     pub(crate) fn outside(&self, at: &str) -> Party {
-        self.at(site::OUTSIDE_UDP, at)
+        self.by_side(Side::Outside, site::OUTSIDE_UDP, at)
+    }
+
+    fn by_side(&self, side: Side, usual: ListenerId, at: &str) -> Party {
+        let peer: SocketAddr = at.parse().expect("an address");
+        let fits = |l: &&Listener| {
+            l.transport == Transport::Udp
+                && l.bind.is_ipv4() == peer.is_ipv4()
+                && self.config.interfaces[l.interface].side == side
+        };
+        let all = self.config.listeners();
+        self.at(all.iter().find(fits).map_or(usual, |l| l.id), at)
+    }
+
+    /// True for a socket of an outside interface.
+    pub(crate) fn is_outside(&self, listener: ListenerId) -> bool {
+        let all = self.config.listeners();
+        let own = all.iter().find(|l| l.id == listener);
+        own.is_none_or(|l| self.config.interfaces[l.interface].side == Side::Outside)
     }
 
     /// The PBX.
     pub(crate) fn pbx(&self) -> Party {
-        self.outside(site::PBX)
+        self.outside(&self.pbx)
     }
 
     /// A party that talks to a certain UDP socket.
@@ -270,7 +291,9 @@ impl Lab {
             return;
         }
         let msg = Msg::read(flow, &bytes);
-        self.checks.sent(&self.secrets, &msg, self.now.mono);
+        let leaves = self.is_outside(flow.listener);
+        let secrets = if leaves { self.secrets.as_slice() } else { &[] };
+        self.checks.sent(secrets, &msg, self.now.mono);
         self.inboxes.entry(flow.peer).or_default().push_back(msg);
     }
 

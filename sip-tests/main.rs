@@ -26,6 +26,7 @@ mod credentials;
 mod dialled;
 mod docs;
 mod emergency;
+mod families;
 mod findings;
 mod flows;
 mod foreign_media;

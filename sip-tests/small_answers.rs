@@ -73,9 +73,7 @@ fn answered(mut lab: Lab, who: Party, gate: &str, octets: usize) -> usize {
     let mut count = 0;
     // A REGISTER of a phone is the PBX's to judge, where there is one.
     let passes = |text: &str| {
-        !site::is_outside(who.flow.listener)
-            && !lab.config.is_site()
-            && text.starts_with("REGISTER")
+        !lab.is_outside(who.flow.listener) && !lab.config.is_site() && text.starts_with("REGISTER")
     };
     let probes: Vec<_> = probes(gate).into_iter().filter(|(_, text)| !passes(text)).collect();
     for (n, (name, text)) in probes.into_iter().enumerate() {

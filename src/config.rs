@@ -1,6 +1,7 @@
 //! The configuration: raw file → checked types, all errors at once. It opens no file and asks no
 //! clock; the environment is handed in. `daemon` builds a snapshot from it.
 
+mod address;
 mod bans;
 mod change;
 mod checks;
@@ -21,6 +22,7 @@ mod types;
 mod upstream;
 mod values;
 
+pub use address::{Address, Addresses};
 pub use bans::Bans;
 pub use change::Changes;
 pub use hide::{AgentShown, Hide};

@@ -204,13 +204,13 @@ fn listen(
 fn busy_ports(config: &Config) -> Vec<SocketAddr> {
     let mut busy = Vec::new();
     let mut seen = Vec::new();
-    for i in &config.interfaces {
-        if seen.contains(&i.address) {
+    for ip in config.interfaces.iter().flat_map(|i| i.addresses.iter().map(|a| a.ip)) {
+        if seen.contains(&ip) {
             continue;
         }
-        seen.push(i.address);
+        seen.push(ip);
         for port in config.media.ports.0..=config.media.ports.1 {
-            let at = SocketAddr::new(i.address, port);
+            let at = SocketAddr::new(ip, port);
             if UdpSocket::bind(at).is_err() {
                 busy.push(at);
             }

@@ -272,8 +272,9 @@ pub(crate) fn sdp(address: &str, port: u16) -> String {
 
 /// As [`sdp`], with more attribute lines for the stream (each ending in CRLF).
 pub(crate) fn sdp_with(address: &str, port: u16, lines: &str) -> String {
+    let version = if address.contains(':') { "IP6" } else { "IP4" };
     format!(
-        "v=0\r\no=- 4711 1 IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\n\
+        "v=0\r\no=- 4711 1 IN {version} {address}\r\ns=-\r\nc=IN {version} {address}\r\nt=0 0\r\n\
          m=audio {port} RTP/AVP 0 8 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n\
          a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n{lines}"
     )

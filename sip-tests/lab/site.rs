@@ -1,6 +1,6 @@
 //! Where the lab's gateway stands: addresses, sockets, configurations.
 
-use portreeve::config::{Config, Environment};
+use portreeve::config::{Address, Config, Environment, Interface};
 use portreeve::ground::ListenerId;
 
 /// Inside address of the gateway.
@@ -91,6 +91,12 @@ pub(crate) fn parse(text: &str) -> Config {
         Ok(config) => config,
         Err(faults) => panic!("{}", faults.iter().map(ToString::to_string).collect::<String>()),
     }
+}
+
+/// An interface behind a NAT tells others this address.
+pub(crate) fn advertise(i: &mut Interface, told: &str) {
+    let own = i.addresses.first().clone();
+    i.addresses = Address { advertise: told.parse().ok(), ..own }.into();
 }
 
 /// Where an upstream is, as a file writes it.

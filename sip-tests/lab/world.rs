@@ -5,7 +5,7 @@ use super::honest::{EVIL, Honest};
 use super::robot::{Alarm, Callee, Caller, Wish};
 use super::script::answer;
 use super::talker::{Dice, Talker};
-use super::{Lab, Leg, Msg, Party, Ua, message, ms, site};
+use super::{Lab, Leg, Msg, Party, Ua, message, ms};
 use bytes::Bytes;
 use portreeve::ground::{Flow, Mono};
 use std::collections::BTreeMap;
@@ -245,7 +245,7 @@ impl World {
     /// Gives what the gateway has sent to the network; what is an adversary's waits for him.
     pub(crate) fn deal(&mut self) {
         for msg in self.lab.take_all() {
-            if self.honest.is_some() && site::is_outside(msg.flow.listener) {
+            if self.honest.is_some() && self.lab.is_outside(msg.flow.listener) {
                 Honest::leaves(&msg);
             }
             match &mut self.honest {

@@ -48,29 +48,37 @@ pub(super) fn ports(args: &PortsArgs) -> u8 {
 fn openings(c: &Config) -> Vec<Opening> {
     let mut all = Vec::new();
     for (index, i) in c.interfaces.iter().enumerate() {
-        let opening = |transport, ports: Vec<(u16, u16)>, from: Vec<IpNet>, what| Opening {
-            interface: i.name.clone(),
-            side: i.side,
-            address: i.address,
-            transport,
-            ports,
-            from: IpNet::aggregate(&from)
-                .into_iter()
-                .filter(|n| n.addr().is_ipv4() == i.address.is_ipv4())
-                .collect(),
-            what,
+        let mut open = |transport, ports: Vec<(u16, u16)>, from: Vec<IpNet>, what| {
+            let from = IpNet::aggregate(&from);
+            for own in i.addresses.iter() {
+                let alike = |n: &&IpNet| n.addr().is_ipv4() == own.ip.is_ipv4();
+                let callers: Vec<IpNet> = from.iter().filter(alike).copied().collect();
+                // Where all callers speak the other IP version, nobody may come.
+                if callers.is_empty() != from.is_empty() && i.addresses.iter().count() > 1 {
+                    continue;
+                }
+                all.push(Opening {
+                    interface: i.name.clone(),
+                    side: i.side,
+                    address: own.ip,
+                    transport,
+                    ports: ports.clone(),
+                    from: callers,
+                    what,
+                });
+            }
         };
         for transport in [Transport::Udp, Transport::Tcp] {
             let own = i.listen.iter().filter(|l| l.transport == transport);
             let mut ports: Vec<(u16, u16)> = own.map(|l| (l.port, l.port)).collect();
             ports.sort_unstable();
             if !ports.is_empty() {
-                all.push(opening(transport, ports, callers(c, index, i), "SIP"));
+                open(transport, ports, callers(c, index, i), "SIP");
             }
         }
         // Outside, media may come from wherever an SDP says; inside, from the phones.
         let from = if i.side == Side::Inside { i.networks.clone() } else { Vec::new() };
-        all.push(opening(Transport::Udp, vec![c.media.ports], from, "media"));
+        open(Transport::Udp, vec![c.media.ports], from, "media");
     }
     all
 }
@@ -209,7 +217,7 @@ const MANY: usize = 100;
 
 fn docker_advice(c: &Config) -> String {
     let mut out = String::new();
-    for i in c.interfaces.iter().filter(|i| i.advertise.is_none()) {
+    for i in c.interfaces.iter().filter(|i| i.addresses.iter().all(|a| a.advertise.is_none())) {
         let _ = writeln!(
             out,
             "note: behind published ports, interface \"{}\" must advertise the host's address: \

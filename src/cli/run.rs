@@ -116,7 +116,8 @@ async fn serve(s: Started, levels: log::Levels, service: Service) -> Result<(), 
     let (config, read) = (s.config.clone(), reader(&s));
     let reloader = Reloader::new(handle.asks(), config, source, read, applied, service.clone())?;
     let reloader = Arc::new(reloader);
-    desk.watch(s.config.interfaces.iter().map(|i| i.address).collect());
+    let own = s.config.interfaces.iter().flat_map(|i| i.addresses.iter());
+    desk.watch(own.map(|a| a.ip).collect());
     let control = commands(&s.config, &desk, handle.asks(), &reloader)?;
     header(&s);
     say("ready");
@@ -157,7 +158,7 @@ fn commands(
 /// Variables and flags of a running process stay what they were.
 fn reader(s: &Started) -> Read {
     let (file, args) = (s.file.clone(), s.args.clone());
-    let stands = s.config.interfaces.first().map(|i| i.address);
+    let stands = s.config.interfaces.first().map(|i| i.addresses.first().ip);
     Arc::new(move || {
         let env = surroundings(&args.set, args.data.as_deref());
         let Some(file) = &file else {
@@ -211,7 +212,8 @@ fn header(s: &Started) {
     for i in &c.interfaces {
         let ports: Vec<String> =
             i.listen.iter().map(|l| format!("{} {}", l.transport, l.port)).collect();
-        say(&format!("  {:<8} {:<10} {:<18} {}", i.side, i.name, i.address, ports.join(", ")));
+        let own = i.addresses.listed();
+        say(&format!("  {:<8} {:<10} {own:<18} {}", i.side, i.name, ports.join(", ")));
     }
     for u in &c.upstreams {
         for t in &u.targets {
@@ -222,7 +224,7 @@ fn header(s: &Started) {
     }
     if let (Some(i), true) = (c.interfaces.first(), c.is_site()) {
         let port = i.listen.first().map_or(5060, |l| l.port);
-        let ip = i.advertised();
+        let ip = i.addresses.first().advertised();
         let at = if port == 5060 { ip.to_string() } else { format!("{ip}:{port}") };
         say("  Type into a softphone:");
         say(&format!("    server, outbound proxy   {at}"));

@@ -3,8 +3,8 @@
 //! nothing itself.
 
 use super::{
-    Audit, Bans, Config, Interface, Limits, Log, Media, Numbers, Policy, Registrar, Site, Target,
-    Timers, Upstream,
+    Addresses, Audit, Bans, Config, Interface, Limits, Log, Media, Numbers, Policy, Registrar,
+    Site, Target, Timers, Upstream,
 };
 use serde::Serialize;
 
@@ -126,9 +126,8 @@ fn interfaces(c: &mut Changes, old: &Config, new: &mut Config) {
         let Interface {
             name,
             side: _,
-            address,
+            addresses,
             listen,
-            advertise,
             learn,
             networks,
             allow_loopback,
@@ -139,9 +138,10 @@ fn interfaces(c: &mut Changes, old: &Config, new: &mut Config) {
             dscp_media,
         } = is;
         let key = |k: &str| format!("interface.{name}.{k}");
-        c.keep(&key("address"), &was.address, address);
+        let bound = |all: &Addresses| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let told = bound(&was.addresses) == bound(addresses);
+        c.keep(&key(if told { "advertise" } else { "address" }), &was.addresses, addresses);
         c.keep(&key("listen"), &was.listen, listen);
-        c.keep(&key("advertise"), &was.advertise, advertise);
         c.keep(&key("networks"), &was.networks, networks);
         c.keep(&key("dscp_sip"), &was.dscp_sip, dscp_sip);
         c.later(&key("learn"), &was.learn, learn);

@@ -1,7 +1,7 @@
 //! What sections mean together: names, sockets, ports, references.
 
 use super::reader::{Section, Source, suggestion};
-use super::{Config, RegistrarMode, RuleAction};
+use super::{Config, Interface, RegistrarMode, RuleAction};
 use crate::ground::{self, Side, Transport};
 use crate::wire::addresses::is_within;
 use std::collections::{BTreeSet, HashMap};
@@ -99,10 +99,12 @@ fn ports(config: &Config, span: Range<usize>, src: &mut Source<'_>) {
     let (first, last) = config.media.ports;
     let pairs = (usize::from(last) + 1 - usize::from(first + first % 2)) / 2;
     // Interfaces with addresses of their own have the whole range each.
-    let shared = config
-        .interfaces
-        .iter()
-        .all(|i| Some(i.address) == config.interfaces.first().map(|f| f.address));
+    let shared = config.interfaces.iter().all(|i| {
+        config
+            .interfaces
+            .first()
+            .is_some_and(|f| i.addresses.bound(f.addresses.first().ip).is_some())
+    });
     let calls = if shared { pairs / 2 } else { pairs };
     if calls < config.limits.calls {
         let need = config.limits.calls * if shared { PORTS_PER_CALL } else { PORTS_PER_CALL / 2 };
@@ -138,7 +140,8 @@ fn own_ports(config: &Config, spans: &[Range<usize>], src: &mut Source<'_>) {
     let (first, last) = config.media.ports;
     let all = config.upstreams.iter().enumerate();
     for (index, u, hop) in all.flat_map(|(n, u)| u.fixed().map(move |hop| (n, u, hop))) {
-        let here = config.interfaces.iter().any(|i| i.address == hop.peer.ip());
+        let own = |i: &Interface| i.addresses.bound(hop.peer.ip()).is_some();
+        let here = config.interfaces.iter().any(own);
         let own = if here && (first..=last).contains(&hop.peer.port()) {
             "lies within media.ports of this gateway"
         } else if config.http == Some(hop.peer) && hop.transport == Transport::Tcp {

@@ -28,7 +28,7 @@ impl Config {
     #[must_use]
     pub fn is_loopback_only(&self) -> bool {
         let mut inside = self.interfaces.iter().filter(|i| i.side == Side::Inside);
-        inside.all(|i| i.address.is_loopback())
+        inside.all(|i| i.addresses.iter().all(|a| a.ip.is_loopback()))
     }
 
     fn loopback(&self) -> Option<String> {
@@ -37,7 +37,7 @@ impl Config {
         self.is_loopback_only().then(|| {
             format!(
                 "loopback only ({}): no phone on another machine can reach this; {pick} changes it",
-                inside.address
+                inside.addresses.listed()
             )
         })
     }

@@ -1,10 +1,10 @@
 //! `[[interface]]`: a network the gateway stands in, its sockets and how it treats who comes by
 //! them. One section at a time; what sections mean together stands in `checks`.
 
+use super::address::addresses;
 use super::reader::{Section, Source};
 use super::{Environment, Interface, Learn, Listen, Strangers, Upstream, values};
 use crate::ground::{Side, Transport};
-use std::net::IpAddr;
 
 /// One interface, and whether it says itself what strangers get; `None`: its faults are told.
 pub(super) fn interface(
@@ -14,7 +14,7 @@ pub(super) fn interface(
 ) -> Option<(Interface, bool)> {
     let name = s.string("name", src);
     let side = s.word("side", &[("inside", Side::Inside), ("outside", Side::Outside)], src);
-    let address = where_it_stands(&mut s, env, src);
+    let addresses = addresses(&mut s, env, src);
     let learn = s.word("learn", &[("strict", Learn::Strict), ("same-ip", Learn::SameIp)], src);
     let listen = listen(&mut s, src);
     let mut networks = s.networks("networks", src);
@@ -24,7 +24,6 @@ pub(super) fn interface(
     let strangers = s.word("strangers", &words, src);
     let loopback = s.boolean("allow_loopback", src);
     let keepalive = s.duration("keepalive", src);
-    let advertise = s.address("advertise", src).map(|ip| ip.to_canonical());
     let dscp_sip = s.number("dscp_sip", 0..=63, src).unwrap_or(24);
     let dscp_media = s.number("dscp_media", 0..=63, src).unwrap_or(46);
     if name.is_none() {
@@ -34,12 +33,13 @@ pub(super) fn interface(
         s.missing("side", "side = \"inside\" (phones) or \"outside\" (PBX, trunk)", src);
     }
     values::name(&s, "name", name.as_deref(), src);
-    values::interface(&s, [("address", address), ("advertise", advertise)], &listen, src);
+    values::interface(&s, addresses.as_ref(), &listen, src);
     s.finish(src);
-    let (name, side, address) = (name?, side?, address?);
+    let (name, side, addresses) = (name?, side?, addresses?);
     if networks.is_empty() && side == Side::Inside {
         // The site is what is attached here, unless the file says otherwise.
-        let attached = env.devices.values().flatten().filter(|n| n.addr() == address);
+        let own = |n: &&ipnet::IpNet| addresses.bound(n.addr()).is_some();
+        let attached = env.devices.values().flatten().filter(own);
         networks = attached.map(ipnet::IpNet::trunc).collect();
     }
     // Outside only upstreams have a reason to call, and every one of them is known by its address.
@@ -50,9 +50,8 @@ pub(super) fn interface(
     let interface = Interface {
         name,
         side,
-        address,
+        addresses,
         listen,
-        advertise,
         learn: learn.unwrap_or(learn_default),
         networks,
         allow_loopback: loopback.unwrap_or(false),
@@ -75,42 +74,6 @@ pub(super) fn meet_strangers(interfaces: &mut [Interface], said: &[bool], upstre
         let i = interfaces.get_mut(u.interface).filter(|i| i.side == Side::Outside);
         if let (Some(i), Some(false)) = (i, said.get(u.interface)) {
             i.strangers = Strangers::Answer;
-        }
-    }
-}
-
-/// `address`, or the first address of `device`.
-fn where_it_stands(
-    s: &mut Section<'_, '_>,
-    env: &Environment,
-    src: &mut Source<'_>,
-) -> Option<IpAddr> {
-    let address = s.address("address", src).map(|ip| ip.to_canonical());
-    let device = s.string("device", src);
-    match (address, device) {
-        (Some(_), Some(_)) => {
-            let what = "`address` and `device` exclude each other";
-            src.fault("address", s.span_of("device"), what, None);
-            None
-        }
-        (Some(a), None) => Some(a),
-        (None, Some(d)) => {
-            let nets = env.devices.get(&d);
-            let first = nets.into_iter().flatten().find(|n| n.addr().is_ipv4());
-            let found = first.or_else(|| nets.and_then(|n| n.first())).map(ipnet::IpNet::addr);
-            if found.is_none() {
-                let known: Vec<&str> = env.devices.keys().map(String::as_str).collect();
-                let hint = format!("devices with an address here: {}", known.join(", "));
-                let what = format!("device \"{d}\" has no address on this machine");
-                src.fault("device", s.span_of("device"), what, Some(hint));
-            }
-            found
-        }
-        (None, None) => {
-            if s.get("address").is_none() {
-                s.missing("address", "address = \"10.17.0.1\" or device = \"eth0\"", src);
-            }
-            None
         }
     }
 }

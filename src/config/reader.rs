@@ -218,17 +218,6 @@ impl<'t, 'd> Section<'t, 'd> {
             .collect()
     }
 
-    /// An IP address.
-    pub(super) fn address(&mut self, key: &'static str, src: &mut Source<'_>) -> Option<IpAddr> {
-        let text = self.string(key, src)?;
-        let ip = text.parse().ok();
-        if ip.is_none() {
-            let what = format!("`{key}` is no IP address: \"{text}\"");
-            src.fault("address", self.span_of(key), what, None);
-        }
-        ip
-    }
-
     /// A nested table.
     pub(super) fn table(
         &mut self,

@@ -34,9 +34,11 @@ fn sections(c: &Config, o: &mut String) -> std::fmt::Result {
         let networks: Vec<String> = i.networks.iter().map(|n| format!("\"{n}\"")).collect();
         let learn = if i.learn == Learn::Strict { "strict" } else { "same-ip" };
         writeln!(o, "\n[[interface]]\nname = {:?}\nside = \"{}\"", i.name, i.side)?;
-        writeln!(o, "address = \"{}\"\nlisten = [{}]", i.address, listen.join(", "))?;
-        if let Some(a) = i.advertise {
-            writeln!(o, "advertise = \"{a}\"")?;
+        let own = i.addresses.iter().map(ToString::to_string);
+        writeln!(o, "address = {}\nlisten = [{}]", one_or_both(own), listen.join(", "))?;
+        let told = i.addresses.iter().filter_map(|a| a.advertise).map(|ip| ip.to_string());
+        if i.addresses.iter().any(|a| a.advertise.is_some()) {
+            writeln!(o, "advertise = {}", one_or_both(told))?;
         }
         writeln!(o, "learn = \"{learn}\"\nnetworks = [{}]", networks.join(", "))?;
         writeln!(o, "rport = {}\nallow_loopback = {}", i.force_rport, i.allow_loopback)?;
@@ -70,6 +72,12 @@ fn sections(c: &Config, o: &mut String) -> std::fmt::Result {
         writeln!(o, "password_file = {f:?}")?;
     }
     rest(c, o)
+}
+
+/// A word, or a list of them.
+fn one_or_both(all: impl Iterator<Item = String>) -> String {
+    let all: Vec<String> = all.map(|text| format!("\"{text}\"")).collect();
+    if let [one] = all.as_slice() { one.clone() } else { format!("[{}]", all.join(", ")) }
 }
 
 /// `address` with its transport, or `targets` where there are several.

@@ -2,9 +2,9 @@
 
 use super::overlay::Override;
 use super::{
-    Audit, Bans, Config, DefaultPolicy, Diagnostic, Environment, Hide, Interface, Learn, Limits,
-    Listen, Log, Media, Numbers, Policy, Registrar, RegistrarMode, RemoteControl, Site, Strangers,
-    Timers, UnknownBodies, parse,
+    Address, Audit, Bans, Config, DefaultPolicy, Diagnostic, Environment, Hide, Interface, Learn,
+    Limits, Listen, Log, Media, Numbers, Policy, Registrar, RegistrarMode, RemoteControl, Site,
+    Strangers, Timers, UnknownBodies, parse,
 };
 use crate::ground::{Side, Transport};
 use ipnet::IpNet;
@@ -38,10 +38,13 @@ impl Config {
         let base = base.map(|(path, value)| Override::preset(path, &value)).into();
         let mut config = parse::parse_over("site mode", SITE, base, env)?;
         config.hash.clear();
-        for i in config.interfaces.iter_mut().filter(|i| i.address.is_loopback()) {
+        for i in config.interfaces.iter_mut() {
+            if !i.addresses.iter().all(|a| a.ip.is_loopback()) {
+                continue;
+            }
             i.allow_loopback = true;
             if i.networks.is_empty() {
-                i.networks = vec![IpNet::from(i.address)];
+                i.networks = i.addresses.iter().map(|a| IpNet::from(a.ip)).collect();
             }
         }
         Ok(config)
@@ -62,12 +65,11 @@ impl Config {
             interfaces: vec![Interface {
                 name: "lan".to_owned(),
                 side: Side::Inside,
-                address,
+                addresses: Address::new(address).into(),
                 listen: vec![
                     Listen { transport: Transport::Udp, port },
                     Listen { transport: Transport::Tcp, port },
                 ],
-                advertise: None,
                 learn: Learn::SameIp,
                 networks: networks.to_vec(),
                 allow_loopback: address.is_loopback(),

@@ -4,10 +4,10 @@ mod policy;
 
 pub use policy::*;
 
-use super::{Bans, Hide, Hop, Target};
+use super::{Addresses, Bans, Hide, Hop, Target};
 use crate::ground::{ListenerId, Side, Transport};
 use ipnet::IpNet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// A whole, checked configuration.
@@ -80,12 +80,10 @@ pub struct Interface {
     pub name: String,
     /// Which side it is on.
     pub side: Side,
-    /// Address that SIP and media sockets are bound to.
-    pub address: IpAddr,
+    /// Where SIP and media sockets are bound, and what others are told.
+    pub addresses: Addresses,
     /// SIP sockets.
     pub listen: Vec<Listen>,
-    /// Address written into Via, Contact, SDP (behind a NAT); default: `address`.
-    pub advertise: Option<IpAddr>,
     /// Media sources.
     pub learn: Learn,
     /// Networks whose addresses may appear in SDP besides the signalling source (inside), or
@@ -274,14 +272,17 @@ pub struct Listener {
 }
 
 impl Config {
-    /// Every SIP socket, numbered in file order.
+    /// Every SIP socket, numbered in file order: all of an interface's first address, then all of
+    /// its second.
     #[must_use]
     pub fn listeners(&self) -> Vec<Listener> {
         let mut all = Vec::new();
         for (interface, i) in self.interfaces.iter().enumerate() {
-            for l in &i.listen {
+            for (address, l) in
+                i.addresses.iter().flat_map(|a| i.listen.iter().map(move |l| (a, l)))
+            {
                 let id = ListenerId(u16::try_from(all.len()).unwrap_or(u16::MAX));
-                let bind = SocketAddr::new(i.address, l.port);
+                let bind = SocketAddr::new(address.ip, l.port);
                 all.push(Listener { id, interface, transport: l.transport, bind });
             }
         }
@@ -325,13 +326,5 @@ impl Config {
     #[must_use]
     pub fn is_site(&self) -> bool {
         self.upstreams.is_empty()
-    }
-}
-
-impl Interface {
-    /// The address others are told.
-    #[must_use]
-    pub fn advertised(&self) -> IpAddr {
-        self.advertise.unwrap_or(self.address)
     }
 }

@@ -3,7 +3,7 @@
 //! together stands in `checks`.
 
 use super::reader::{Section, Source};
-use super::{Hop, Interface, Listen, Numbers, Registrar, Timers};
+use super::{Addresses, Hop, Interface, Listen, Numbers, Registrar, Timers};
 use crate::wire::sip::Uri;
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,12 +13,13 @@ const LONGEST: usize = 100;
 /// An interface as read: where it stands, what it tells, what it listens at.
 pub(super) fn interface(
     s: &Section<'_, '_>,
-    ips: [(&'static str, Option<IpAddr>); 2],
+    addresses: Option<&Addresses>,
     listen: &[Listen],
     src: &mut Source<'_>,
 ) {
-    for (key, ip) in ips {
-        if let Some(ip) = ip.filter(|ip| !is_one_host(*ip)) {
+    for address in addresses.into_iter().flat_map(Addresses::iter) {
+        for (key, ip) in [("address", Some(address.ip)), ("advertise", address.advertise)] {
+            let Some(ip) = ip.filter(|ip| !is_one_host(*ip)) else { continue };
             let hint = "write the one address that phones or the PBX use, as 10.17.0.1".to_owned();
             let what = format!("`{key}` {ip} is not the address of one machine");
             src.fault("address", s.span_of(key), what, Some(hint));
@@ -52,8 +53,9 @@ pub(super) fn upstream(
         fault(what, "write the PBX's address, not the gateway's");
     }
     let Some(i) = stands else { return };
-    if i.address.is_ipv4() != at.is_ipv4() {
-        let what = format!("{at} cannot be reached from {} of \"{}\"", i.address, i.name);
+    if i.addresses.towards(at.ip()).is_none() {
+        let own = i.addresses.listed();
+        let what = format!("{at} cannot be reached from {own} of \"{}\"", i.name);
         fault(what, "both must be IPv4, or both IPv6");
     }
     if !i.listen.is_empty() && i.listen.iter().all(|l| l.transport != transport) {
@@ -65,8 +67,7 @@ pub(super) fn upstream(
 /// Whether a request sent there comes back to this gateway: whatever the transport, and also by the
 /// address that others are told.
 fn is_own(i: &Interface, at: SocketAddr) -> bool {
-    let ours = i.address == at.ip() || i.advertise == Some(at.ip());
-    ours && i.listen.iter().any(|l| l.port == at.port())
+    i.addresses.hold(at.ip()) && i.listen.iter().any(|l| l.port == at.port())
 }
 
 /// Names go into logs, records, labels and answers: a line of printable characters.

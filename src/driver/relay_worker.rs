@@ -17,7 +17,7 @@ mod totals;
 
 pub use totals::Totals;
 
-use crate::config::Config;
+use crate::config::{Config, Interface};
 use crate::driver::clock::Clock;
 use crate::ground::{Now, Side};
 use crate::relay::cname::CnameGuard;
@@ -88,8 +88,8 @@ impl Options {
     #[must_use]
     pub fn new(config: &Config, key: [u8; 32]) -> Self {
         let inside = config.interfaces.iter().filter(|i| i.side == Side::Inside);
-        let networks =
-            inside.flat_map(|i| i.networks.iter().copied().chain([i.address.into()])).collect();
+        let own = |i: &Interface| i.addresses.iter().map(|a| a.ip.into()).collect::<Vec<_>>();
+        let networks = inside.flat_map(|i| i.networks.iter().copied().chain(own(i))).collect();
         let domains = config.site.inside_domains.clone();
         let cname = Some(CnameGuard::new(networks, domains, key));
         Self { workers: config.media.workers, cname }

@@ -248,9 +248,9 @@ fn within(
 /// Gives an ACK an answer that refuses every stream, each in its place (RFC 3264 §6); none, where
 /// `description` (the offer, or an answer of as many streams) cannot be read.
 pub(super) fn refuse_all(w: &World, ack: &mut Message, description: &[u8], egress: ListenerId) {
-    let Some(interface) = w.net().interface(egress) else { return };
+    let Some(own) = w.net().address(egress) else { return };
     if let Ok(sdp) = Sdp::parse(description) {
         ack.set(Name::ContentType, "application/sdp");
-        ack.set_body(sdp.rewrite(interface.advertised(), &[]));
+        ack.set_body(sdp.rewrite(own.advertised(), &[]));
     }
 }

@@ -11,7 +11,7 @@ use super::phones::{Binding, Phones};
 use super::streams::Streams;
 use super::upstreams::{Upstreams, are_kin};
 use super::world::{Net, World};
-use crate::config::Strangers;
+use crate::config::{Hop, Strangers};
 use crate::ground::{CallNo, Flow, Side, Transport};
 use crate::policy::quota::{Holder, Source};
 use crate::wire::sip::{Method, NameAddr, Uri};
@@ -116,14 +116,9 @@ pub(crate) fn next_hop(known: Known<'_>, call: Option<CallNo>, leg: &LegState) -
     let Some(ip) = uri.host_ip().map(|ip| ip.to_canonical()) else { return leg.flow };
     let tcp = uri.params.get("transport").is_some_and(|t| t.eq_ignore_ascii_case("tcp"));
     let transport = if tcp { Transport::Tcp } else { Transport::Udp };
-    let Some(listener) = w.net().sibling(leg.flow.listener, transport) else {
-        return leg.flow;
-    };
     let peer = SocketAddr::new(ip, uri.port.unwrap_or(5060));
-    if !may_lead(known, call, leg, (&uri, peer)) {
-        return leg.flow;
-    }
-    Flow { listener, transport, peer, conn: None }
+    let way = w.net().beside(leg.flow.listener, Hop { peer, transport });
+    way.filter(|_| may_lead(known, call, leg, (&uri, peer))).unwrap_or(leg.flow)
 }
 
 /// Whether what an outside party said of itself leads there: judged by its address as media are,
@@ -148,7 +143,7 @@ fn may_lead(
         return false;
     }
     let Some(i) = net.interface(leg.flow.listener) else { return false };
-    ip.is_ipv4() == i.address.is_ipv4()
+    i.addresses.towards(ip).is_some()
         && (is_of_upstream(w, upstreams, leg, ip)
             || Net::judge_kind(ip)
                 .and_then(|()| Net::judge_loopback(i, ip))

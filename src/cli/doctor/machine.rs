@@ -2,12 +2,13 @@
 
 use super::gateway::Running;
 use super::{Check, Line};
-use crate::config::{Config, Interface};
+use crate::config::{Address, Config, Interface};
 use crate::daemon;
 use crate::driver::clock;
 use crate::driver::folder::{View, view};
 use crate::driver::interfaces::{self, Attached, Link};
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 
 /// Less than this on the volume of state or audit is soon none.
@@ -15,20 +16,27 @@ const SMALL: u64 = 256 << 20;
 
 pub(super) fn addresses(c: &Config) -> Vec<Line> {
     let all = interfaces::attached();
-    let line = |i: &Interface| address(i, &all, interfaces::has_carrier);
-    c.interfaces.iter().map(line).collect()
+    let own = |i: &Interface| {
+        let line = |a: &Address| address((&i.name, a.ip), &all, interfaces::has_carrier);
+        i.addresses.iter().map(line).collect::<Vec<_>>()
+    };
+    c.interfaces.iter().flat_map(own).collect()
 }
 
 /// Interfaces, by their place in the file, whose address is one of this machine.
 pub(super) fn has_addresses(c: &Config) -> Vec<usize> {
     let all = interfaces::attached();
-    let here = |i: &Interface| i.address.is_loopback() || all.iter().any(|a| a.ip() == i.address);
+    let is_here = |ip: IpAddr| ip.is_loopback() || all.iter().any(|a| a.ip() == ip);
+    let here = |i: &Interface| i.addresses.iter().any(|a| is_here(a.ip));
     c.interfaces.iter().enumerate().filter(|(_, i)| here(i)).map(|(index, _)| index).collect()
 }
 
-fn address(i: &Interface, all: &[Attached], carrier: impl Fn(&str) -> Option<bool>) -> Line {
+fn address(
+    (name, ip): (&str, IpAddr),
+    all: &[Attached],
+    carrier: impl Fn(&str) -> Option<bool>,
+) -> Line {
     let check = Check::Address;
-    let (name, ip) = (&i.name, i.address);
     let Some(a) = all.iter().find(|a| a.ip() == ip) else {
         // All of 127.0.0.0/8 is here, though one of them is listed.
         if ip.is_loopback() {
@@ -178,12 +186,6 @@ mod tests {
     use super::super::Verdict;
     use super::*;
 
-    fn interface(ip: &str) -> Interface {
-        let mut i = Config::site("10.17.0.1".parse().unwrap(), &[], "x").interfaces.remove(0);
-        i.address = ip.parse().unwrap();
-        i
-    }
-
     #[test]
     fn an_address_is_here_with_a_link_or_it_is_said_what_there_is() {
         let at = |device: &str, net: &str, link| Attached {
@@ -196,7 +198,7 @@ mod tests {
             at("eth0", "10.17.0.1/24", Link::Network),
             at("eth1", "10.99.0.1/24", Link::Down),
         ];
-        let told = |ip: &str, carrier| address(&interface(ip), &all, |_| carrier);
+        let told = |ip: &str, carrier| address(("lan", ip.parse().unwrap()), &all, |_| carrier);
         assert_eq!(told("10.17.0.1", Some(true)).verdict, Verdict::Ok);
         assert_eq!(told("10.17.0.1", None).verdict, Verdict::Ok);
         assert_eq!(told("127.0.0.9", None).verdict, Verdict::Ok);

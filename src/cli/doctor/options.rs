@@ -38,7 +38,7 @@ pub(super) async fn options(c: &Config, found: &[Found], running: &Running) -> V
         let Some(i) = c.interfaces.get(u.interface) else { continue };
         let (first, last) = c.media.ports;
         let way = Way {
-            from: i.address,
+            from: i.addresses.towards(hop.peer.ip()).unwrap_or(i.addresses.first()).ip,
             to: *hop,
             dscp: i.dscp_sip,
             spare: first..=last,
@@ -109,7 +109,10 @@ fn verdict(
     let at = format!("{} ({})", names::hop(hop), u.name);
     let answer = match told {
         Ok(answer) => answer,
-        Err(e) => return vec![silent(&at, i, e, up)],
+        Err(e) => {
+            let own = i.addresses.towards(hop.peer.ip()).unwrap_or(i.addresses.first());
+            return vec![silent(&at, own.advertised(), e, up)];
+        }
     };
     let (status, phrase) = (answer.message.status(), answer.message.phrase());
     let phrase = String::from_utf8_lossy(phrase);
@@ -123,7 +126,7 @@ fn verdict(
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is alike")]
-fn silent(at: &str, i: &Interface, error: &io::Error, up: bool) -> Line {
+fn silent(at: &str, shown: IpAddr, error: &io::Error, up: bool) -> Line {
     let check = Check::Options;
     if up {
         let what = format!("{at} answers the gateway that runs, and not a port of its own");
@@ -143,8 +146,7 @@ fn silent(at: &str, i: &Interface, error: &io::Error, up: bool) -> Line {
             check,
             format!("{at}: no answer in {} s", PATIENCE.as_secs()),
             format!(
-                "is it up, is its address right, does it know {}, does a firewall drop it?",
-                i.advertised()
+                "is it up, is its address right, does it know {shown}, does a firewall drop it?"
             ),
         ),
         _ => Line::todo(
@@ -165,7 +167,8 @@ fn seen(i: &Interface, what: String, answer: &Answer) -> Line {
     let port = via.params.get("rport").and_then(|p| p.parse::<u16>().ok());
     // Who says a port and no address saw what the Via says (RFC 3261 §18.2.1).
     let ip = ip.or(port.map(|_| local.ip()));
-    let advertised = i.advertise.filter(|a| *a != local.ip());
+    let own = i.addresses.towards(local.ip());
+    let advertised = own.and_then(|a| a.advertise).filter(|a| *a != local.ip());
     match (ip.map(|ip: IpAddr| ip.to_canonical()), advertised) {
         (None, None) => Line::ok(check, format!("{what}, and does not say how it sees us")),
         (None, Some(a)) => Line::ok(check, format!("{what}; it does not say whether it sees {a}")),
@@ -240,7 +243,9 @@ mod tests {
         let mut c = Config::parse("x", edge, &Environment::default()).unwrap();
         let u = c.upstreams.remove(0);
         let mut i = c.interfaces.remove(u.interface);
-        i.advertise = advertise.map(|a| a.parse().unwrap());
+        let own = i.addresses.first().clone();
+        let advertise = advertise.map(|a| a.parse().unwrap());
+        i.addresses = crate::config::Address { advertise, ..own }.into();
         let sent = Sent { local: LOCAL.parse().unwrap(), word: "abc".to_owned() };
         let request = request(&sent, hop(), "pbx.test");
         let request = Message::parse(request, Framing::Datagram).unwrap();
@@ -287,8 +292,8 @@ mod tests {
 
     #[test]
     fn nobody_there_silence_and_a_gateway_that_is_answered_are_three_things() {
-        let i = Config::site("10.99.0.1".parse().unwrap(), &[], "x").interfaces.remove(0);
-        let told = |kind: io::ErrorKind, up| silent("x", &i, &kind.into(), up);
+        let own = IpAddr::from([10, 99, 0, 1]);
+        let told = |kind: io::ErrorKind, up| silent("x", own, &kind.into(), up);
         assert!(told(io::ErrorKind::ConnectionRefused, false).what.contains("nothing listens"));
         let silence = told(io::ErrorKind::TimedOut, false);
         assert!(silence.verdict == Verdict::Todo && silence.todo.contains("know 10.99.0.1"));

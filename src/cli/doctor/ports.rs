@@ -29,7 +29,8 @@ pub(super) fn ports(c: &Config, running: &Running) -> Vec<Line> {
     };
     let has = |at, transport| who(at, transport, of(transport), running);
     let sip = c.listeners().into_iter().map(|l| listener(l, &has(l.bind, l.transport)));
-    let mut addresses: Vec<IpAddr> = c.interfaces.iter().map(|i| i.address).collect();
+    let own = c.interfaces.iter().flat_map(|i| i.addresses.iter());
+    let mut addresses: Vec<IpAddr> = own.map(|a| a.ip).collect();
     addresses.sort_unstable();
     addresses.dedup();
     let media = addresses.into_iter().map(|ip| {

@@ -3,7 +3,7 @@
 
 use super::names::Found;
 use super::{Check, Line};
-use crate::config::{Config, Interface};
+use crate::config::{Config, Hop, Interface};
 use crate::driver::interfaces::{self, Attached};
 use crate::driver::reach::{mtu, source};
 use std::io;
@@ -32,15 +32,24 @@ pub(super) fn routes(c: &Config, found: &[Found]) -> Vec<Line> {
     let spare = c.media.ports.0..=c.media.ports.1;
     let line = |(i, (_, hop)): (&Interface, Found)| {
         // From its own address it must be possible; from which address others go says by which way.
-        let told = mtu(i.address, hop.peer, &spare).and_then(|_| source(hop.peer, &spare));
-        route(i, hop.peer.ip(), told, &attached)
+        let told = mtu(own(i, hop), hop.peer, &spare).and_then(|_| source(hop.peer, &spare));
+        route((&i.name, own(i, hop)), hop.peer.ip(), told, &attached)
     };
     machines(c, found).into_iter().map(line).collect()
 }
 
-fn route(i: &Interface, peer: IpAddr, told: io::Result<IpAddr>, all: &[Attached]) -> Line {
+/// The address that an interface reaches it from.
+fn own(i: &Interface, hop: Hop) -> IpAddr {
+    i.addresses.towards(hop.peer.ip()).unwrap_or(i.addresses.first()).ip
+}
+
+fn route(
+    (name, own): (&str, IpAddr),
+    peer: IpAddr,
+    told: io::Result<IpAddr>,
+    all: &[Attached],
+) -> Line {
     let check = Check::Route;
-    let (name, own) = (&i.name, i.address);
     let device = |ip: IpAddr| all.iter().find(|a| a.ip() == ip).map(|a| a.device.as_str());
     match told {
         Ok(ip) if ip == own => {
@@ -70,7 +79,7 @@ pub(super) fn mtus(c: &Config, found: &[Found]) -> Vec<Line> {
     let spare = c.media.ports.0..=c.media.ports.1;
     // Where there is no way, that was told.
     let line = |(i, (_, hop)): (&Interface, Found)| {
-        Some(octets(hop.peer.ip(), mtu(i.address, hop.peer, &spare).ok()?))
+        Some(octets(hop.peer.ip(), mtu(own(i, hop), hop.peer, &spare).ok()?))
     };
     machines(c, found).into_iter().filter_map(line).collect()
 }
@@ -110,7 +119,6 @@ mod tests {
 
     #[test]
     fn another_address_of_the_same_device_is_good_and_another_device_is_not() {
-        let i = Config::site("10.99.0.1".parse().unwrap(), &[], "x").interfaces.remove(0);
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
         let at = |device: &str, net: &str| Attached {
             device: device.to_owned(),
@@ -118,7 +126,8 @@ mod tests {
             link: Link::Network,
         };
         let all = [at("wan", "10.99.0.1/24"), at("wan", "10.99.0.9/24"), at("lan", "10.17.0.1/24")];
-        let told = |by: io::Result<IpAddr>| route(&i, ip("10.99.0.2"), by, &all);
+        let told =
+            |by: io::Result<IpAddr>| route(("wan", ip("10.99.0.1")), ip("10.99.0.2"), by, &all);
         assert_eq!(told(Ok(ip("10.99.0.1"))).verdict, Verdict::Ok);
         assert_eq!(told(Ok(ip("10.99.0.9"))).verdict, Verdict::Ok);
         let wrong = told(Ok(ip("10.17.0.1")));

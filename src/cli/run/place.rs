@@ -137,9 +137,10 @@ fn find(
             .map_err(|all| (exit::CONFIG, config::listed("site mode", &all)))
     };
     let found = |config: Config| {
-        let own = config.interfaces.first().map(|i| i.address);
+        let first = config.interfaces.first();
+        let own = |ip: &IpAddr| first.is_some_and(|i| i.addresses.bound(*ip).is_some());
         let rest = machine.all.iter().filter(|a| is_wanted(a)).map(Attached::ip);
-        Found { others: rest.filter(|ip| Some(*ip) != own).collect(), config }
+        Found { others: rest.filter(|ip| !own(ip)).collect(), config }
     };
     if let Some(text) = listen {
         let (address, port) = wanted(text)?;
@@ -148,7 +149,7 @@ fn find(
     let port = 5060;
     // An address that somebody named is meant.
     let named = built(NOBODY, port)?;
-    if named.interfaces.first().is_some_and(|i| i.address != NOBODY) {
+    if named.interfaces.first().is_some_and(|i| i.addresses.first().ip != NOBODY) {
         return Ok(Ok(found(named)));
     }
     let address = match (choose(machine.default, &machine.all), fallback) {

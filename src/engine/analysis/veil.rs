@@ -194,7 +194,7 @@ impl<'a> Veil<'a> {
         let interfaces = self.w.net().interfaces();
         let outside = interfaces.iter().find(|i| i.side == Side::Outside);
         let any = outside.or_else(|| interfaces.first());
-        any.map(|i| host_text(i.advertised())).unwrap_or_default()
+        any.map(|i| host_text(i.addresses.first().advertised())).unwrap_or_default()
     }
 }
 

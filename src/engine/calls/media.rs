@@ -60,7 +60,7 @@ impl Calls {
         legs: [ListenerId; 2],
         call_ids: [&str; 2],
     ) {
-        let face = |l: ListenerId| w.net().interface(l).map(Face::of);
+        let face = |l: ListenerId| Some(Face::of(w.net().interface(l)?, w.net().address(l)?));
         let (Some(a), Some(b)) = (face(legs[0]), face(legs[1])) else { return };
         let Some(c) = self.table.get(call) else { return };
         let (urgent, emergency) = (c.allow.bypass_limits, c.emergency);
@@ -203,7 +203,8 @@ impl Calls {
         sdp: &Sdp,
     ) -> Result<Vec<Option<Party>>, MediaRefusal> {
         self.judge_private(w, out, call, who, sdp);
-        let Some(interface) = w.net().interface(who.listener) else {
+        let (net, listener) = (w.net(), who.listener);
+        let Some((interface, own)) = net.interface(listener).zip(net.address(listener)) else {
             return Err(MediaRefusal::refused("no such interface".to_owned()));
         };
         let judge = Judge {
@@ -212,6 +213,7 @@ impl Calls {
             calls: &self.table,
             media: &self.media,
             interface,
+            bind: self.media.bind(call, who.leg).unwrap_or(own.ip),
             source: who.source.ip(),
             call,
             leg: who.leg,

@@ -252,7 +252,8 @@ impl Calls {
     ) -> bool {
         let Some(stored) = stored else { return true };
         let interfaces = w.net().interfaces();
-        let face = |bind| interfaces.iter().find(|i| i.address == bind).map(Face::of);
+        let face =
+            |bind| interfaces.iter().find_map(|i| Some(Face::of(i, i.addresses.bound(bind)?)));
         let [caller, callee] = stored.binds.map(face);
         let Some((caller, callee)) = caller.zip(callee) else { return false };
         let (idle, now) = (w.config().media.idle, w.now().mono);

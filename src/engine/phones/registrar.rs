@@ -267,7 +267,9 @@ pub(crate) fn own(w: &World, user: &str) -> Aor {
 fn is_attached(w: &World, flow: &Flow) -> bool {
     let Some(i) = w.net().interface(flow.listener) else { return false };
     let ip = flow.peer.ip();
-    i.networks.is_empty() || ip == i.address || i.networks.iter().any(|n| n.contains(&ip))
+    i.networks.is_empty()
+        || i.addresses.bound(ip).is_some()
+        || i.networks.iter().any(|n| n.contains(&ip))
 }
 
 fn refuse(

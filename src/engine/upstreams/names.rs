@@ -183,7 +183,7 @@ pub(super) fn judge(
     if net.is_our_address(ip) {
         return lie("the gateway's own address");
     }
-    if ip.is_loopback() && !i.address.is_loopback() {
+    if ip.is_loopback() && !i.addresses.iter().any(|a| a.ip.is_loopback()) {
         return lie("a loopback address");
     }
     if net.is_inside(ip) {
@@ -195,7 +195,7 @@ pub(super) fn judge(
     if let Some(owner) = owner.filter(|_| !u.sources.iter().any(|n| n.contains(&ip))) {
         return lie(&format!("the address of upstream {}", owner.name));
     }
-    if ip.is_ipv4() != i.address.is_ipv4() {
+    if i.addresses.towards(ip).is_none() {
         return Err(Unusable::Version);
     }
     if net.towards(u.interface, hop).is_none() {

@@ -1,7 +1,7 @@
 //! Where the gateway stands: its sockets, its names on each of them, and what counts as inside.
 //! Derived from one configuration; it never changes a message.
 
-use crate::config::{Config, Hop, Interface, Listener};
+use crate::config::{Address, Config, Hop, Interface, Listener};
 use crate::ground::{Flow, ListenerId, Side, Transport};
 use crate::wire::addresses::is_local;
 use crate::wire::sip::Uri;
@@ -55,13 +55,18 @@ impl Net {
         self.interface(id).map_or(Side::Outside, |i| i.side)
     }
 
+    /// The address of its interface that a socket is bound to.
+    pub(crate) fn address(&self, id: ListenerId) -> Option<&Address> {
+        self.interface(id)?.addresses.bound(self.listener(id)?.bind.ip())
+    }
+
     /// The address and port others reach this socket by.
     pub(crate) fn advertised(&self, id: ListenerId) -> SocketAddr {
         let Some(l) = self.listener(id) else {
             return SocketAddr::from(([127, 0, 0, 1], 5060));
         };
-        let ip = self.interface(id).map_or(l.bind.ip(), Interface::advertised);
-        SocketAddr::new(ip, l.bind.port())
+        let own = self.address(id).map_or(l.bind.ip(), Address::advertised);
+        SocketAddr::new(own, l.bind.port())
     }
 
     /// Our URI on a socket, with `transport` where it is not UDP.
@@ -78,14 +83,13 @@ impl Net {
     pub(crate) fn is_us(&self, ip: IpAddr, port: u16) -> bool {
         self.listeners.iter().any(|l| {
             l.bind.port() == port
-                && (l.bind.ip() == ip
-                    || self.interfaces.get(l.interface).is_some_and(|i| i.advertised() == ip))
+                && (l.bind.ip() == ip || self.address(l.id).is_some_and(|a| a.advertised() == ip))
         })
     }
 
     /// True for an address of ours on any interface, whatever the port.
     pub(crate) fn is_our_address(&self, ip: IpAddr) -> bool {
-        self.interfaces.iter().any(|i| i.address == ip || i.advertised() == ip)
+        self.interfaces.iter().any(|i| i.addresses.hold(ip))
     }
 
     /// True when a URI names this gateway.
@@ -103,7 +107,8 @@ impl Net {
         if self.is_shown(ip) {
             return false;
         }
-        let own = self.interfaces.iter().any(|i| i.side == Side::Inside && i.address == ip);
+        let bound = |i: &Interface| i.side == Side::Inside && i.addresses.bound(ip).is_some();
+        let own = self.interfaces.iter().any(bound);
         own || self.closest(Side::Inside, ip) > self.closest(Side::Outside, ip)
     }
 
@@ -122,7 +127,7 @@ impl Net {
     /// In one subnet, of the usual length, with an upstream or an outside interface.
     fn is_beside(&self, ip: IpAddr) -> bool {
         let outside = self.interfaces.iter().filter(|i| i.side == Side::Outside);
-        let own = outside.flat_map(|i| [i.address, i.advertised()]);
+        let own = outside.flat_map(|i| i.addresses.iter()).flat_map(|a| [a.ip, a.advertised()]);
         own.chain(self.upstreams.iter().copied()).any(|known| match (known, ip) {
             (IpAddr::V4(a), IpAddr::V4(b)) => a.octets()[..3] == b.octets()[..3],
             (IpAddr::V6(a), IpAddr::V6(b)) => a.segments()[..4] == b.segments()[..4],
@@ -137,7 +142,9 @@ impl Net {
 
     /// True for an address that outsiders know anyway.
     pub(crate) fn is_shown(&self, ip: IpAddr) -> bool {
-        let advertised = |i: &Interface| i.side == Side::Outside && i.advertised() == ip;
+        let advertised = |i: &Interface| {
+            i.side == Side::Outside && i.addresses.iter().any(|a| a.advertised() == ip)
+        };
         self.upstreams.contains(&ip) || self.interfaces.iter().any(advertised)
     }
 
@@ -147,10 +154,14 @@ impl Net {
         nets.filter(|n| n.contains(&ip)).map(|n| u16::from(n.prefix_len()) + 1).max().unwrap_or(0)
     }
 
-    /// The way from an interface to there.
+    /// The way from an interface to there: by a socket of that transport and IP version.
     pub(crate) fn towards(&self, interface: usize, hop: Hop) -> Option<Flow> {
         let Hop { peer, transport } = hop;
-        let fits = |l: &&Listener| l.interface == interface && l.transport == transport;
+        let fits = |l: &&Listener| {
+            l.interface == interface
+                && l.transport == transport
+                && l.bind.is_ipv4() == peer.is_ipv4()
+        };
         let listener = self.listeners.iter().find(fits)?;
         Some(Flow { listener: listener.id, transport, peer, conn: None })
     }
@@ -165,24 +176,21 @@ impl Net {
         self.listeners.iter().find(same).map(|l| l.id)
     }
 
-    /// The socket bound to `local`, or any of that transport on the same side.
+    /// The socket bound to `local`, or any of that transport and IP version inside.
     pub(crate) fn bound_to(&self, local: SocketAddr, transport: Transport) -> Option<ListenerId> {
         let same = |l: &&Listener| l.transport == transport && l.bind == local;
         let other = |l: &&Listener| {
             l.transport == transport
+                && l.bind.is_ipv4() == local.is_ipv4()
                 && self.interfaces.get(l.interface).is_some_and(|i| i.side == Side::Inside)
         };
         let found = self.listeners.iter().find(same);
         found.or_else(|| self.listeners.iter().find(other)).map(|l| l.id)
     }
 
-    /// A socket of the same interface with the given transport.
-    pub(crate) fn sibling(&self, id: ListenerId, transport: Transport) -> Option<ListenerId> {
-        let interface = self.listener(id)?.interface;
-        self.listeners
-            .iter()
-            .find(|l| l.interface == interface && l.transport == transport)
-            .map(|l| l.id)
+    /// The way there from the interface of a socket.
+    pub(crate) fn beside(&self, id: ListenerId, hop: Hop) -> Option<Flow> {
+        self.towards(self.listener(id)?.interface, hop)
     }
 }
 

@@ -69,7 +69,7 @@ fn a_named_address_is_taken_whatever_the_machine_has() {
     let stand = |env: &Environment, listen| {
         let found = find(&nothing(), listen, env, None).unwrap().unwrap();
         let i = found.config.interfaces.first().unwrap().clone();
-        (i.address.to_string(), i.listen.first().unwrap().port)
+        (i.addresses.listed(), i.listen.first().unwrap().port)
     };
     assert_eq!(stand(&env, Some("127.0.0.1")), ("127.0.0.1".to_owned(), 5060));
     assert_eq!(stand(&env, Some("127.0.0.1:5070")), ("127.0.0.1".to_owned(), 5070));
@@ -85,7 +85,7 @@ fn where_the_machine_does_not_tell_the_fallback_counts() {
     let place = |all: Vec<Attached>| {
         let machine = Machine { default: None, all };
         let found = find(&machine, None, &env, Some(stood)).unwrap().unwrap();
-        found.config.interfaces.first().unwrap().address.to_string()
+        found.config.interfaces.first().unwrap().addresses.listed()
     };
     let second = at("eth1", "10.0.0.5/24", Link::Network);
     assert_eq!(place(vec![lo()]), "192.0.2.77");

@@ -5,7 +5,7 @@ use super::claims::Claim;
 use super::watch::{CallWatch, LegWatch};
 use super::{differs, muted};
 use crate::audit::{CallEnd, StreamMedia};
-use crate::config::Interface;
+use crate::config::{Address, Interface};
 use crate::ground::Side;
 use crate::relay::quality::Codecs;
 use crate::relay::{Command, Leg, Party, StreamId};
@@ -59,9 +59,9 @@ impl Stream {
 }
 
 impl Face {
-    /// Of an interface.
-    pub(in crate::engine::calls) fn of(i: &Interface) -> Self {
-        Self { side: i.side, bind: i.address, shown: i.advertised(), dscp: i.dscp_media }
+    /// Of an interface, at one of its addresses.
+    pub(in crate::engine::calls) fn of(i: &Interface, at: &Address) -> Self {
+        Self { side: i.side, bind: at.ip, shown: at.advertised(), dscp: i.dscp_media }
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) struct Judge<'a> {
     pub(super) calls: &'a Table,
     pub(super) media: &'a MediaTable,
     pub(super) interface: &'a Interface,
+    /// Our address towards this leg.
+    pub(super) bind: IpAddr,
     /// Signalling source of the body.
     pub(super) source: IpAddr,
     pub(super) call: CallNo,
@@ -102,8 +104,11 @@ impl Judge<'_> {
         }
         Net::judge_kind(ip).map_err(refused)?;
         let inside = self.interface.side == Side::Inside;
-        let replaced = inside && self.interface.learn == Learn::SameIp;
-        if ip.is_ipv4() != self.interface.address.is_ipv4() && !replaced {
+        // Our socket speaks one IP version.
+        let alike = |ip: IpAddr| ip.is_ipv4() == self.bind.is_ipv4();
+        let replaced =
+            inside && self.interface.learn == Learn::SameIp && alike(self.source.to_canonical());
+        if !alike(ip) && !replaced {
             let why = "an address of another family than this interface's";
             return Err(self.refuse(why, "", port));
         }
@@ -111,12 +116,13 @@ impl Judge<'_> {
         let at = SocketAddr::new(ip, port);
         let owner = self.net.judge_owner(self.interface, ip, self.source, self.phones);
         match owner.and_then(|()| self.is_not_anothers(at)) {
-            Ok(()) => Ok((SocketAddr::new(ip, port), Whose::Theirs)),
+            Ok(()) if alike(ip) => Ok((at, Whose::Theirs)),
             // The phone is behind a NAT: its own idea of its address is replaced by the source.
-            Err(_) if replaced => {
+            Ok(()) | Err(_) if replaced => {
                 self.is_not_ours(self.source, port)?;
                 Ok((SocketAddr::new(self.source, port), Whose::Replaced))
             }
+            Ok(()) => Err(self.refuse("an address of another family", "", port)),
             Err(unfit) => Err(refused(unfit)),
         }
     }

@@ -7,7 +7,7 @@ use crate::engine::world::World;
 use crate::ground::{CallNo, Leg, Mono, Side};
 use crate::policy::quota::{Holder, Quota, Resource, Room, ShareView};
 use crate::relay::ports::{Pool, PortCount};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
 /// Pools of all interfaces.
@@ -24,10 +24,10 @@ pub(super) struct Lent {
     gone: Vec<CallNo>,
 }
 
-/// Streams that the pools can carry: a pair a side each.
-fn capacity(pools: &BTreeMap<IpAddr, (Side, Pool)>) -> usize {
+/// Streams that the pools of these addresses can carry: a pair a side each.
+fn capacity(pools: &BTreeMap<IpAddr, (Side, Pool)>, at: &BTreeSet<IpAddr>) -> usize {
     let pairs = |side: Side| -> usize {
-        let own = pools.values().filter(|(s, _)| *s == side);
+        let own = at.iter().filter_map(|ip| pools.get(ip)).filter(|(s, _)| *s == side);
         own.map(|(_, pool)| pool.count(Mono::default()).free / 2).sum()
     };
     match Side::ALL.map(pairs) {
@@ -45,9 +45,12 @@ impl Lent {
         let pools = config
             .interfaces
             .iter()
-            .map(|i| (i.address, (i.side, Pool::new(i.address, first, last, rest, seed))));
+            .flat_map(|i| i.addresses.iter().map(|a| (a.ip, i.side)))
+            .map(|(ip, side)| (ip, (side, Pool::new(ip, first, last, rest, seed))));
         let pools = pools.collect();
-        let shares = Quota::new(w.shares_of_users(capacity(&pools)));
+        // A second address adds nothing to what is shared out: all may speak one IP version.
+        let firsts = config.interfaces.iter().map(|i| i.addresses.first().ip).collect();
+        let shares = Quota::new(w.shares_of_users(capacity(&pools, &firsts)));
         let (range, owners) = ((first, last), HashMap::new());
         Self { pools, range, owners, shares, gone: Vec::new() }
     }

@@ -110,6 +110,11 @@ impl MediaTable {
         self.lent.binds().find_map(shown)
     }
 
+    /// Our address towards a leg.
+    pub(super) fn bind(&self, call: CallNo, leg: Leg) -> Option<IpAddr> {
+        Some(self.calls.get(&call)?.faces[leg.index()].bind)
+    }
+
     /// First and last port that may be lent.
     pub(super) fn lends(&self) -> (u16, u16) {
         self.lent.range()
