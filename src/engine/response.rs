@@ -1,22 +1,23 @@
 //! Responses on their way back: what the near side sees of them, and what a final answer changes in
 //! the call. It never chooses between answers; `transactions` does.
 
+mod asker;
+
 use super::analysis::body::{BodyRefusal, Carried, Role, Way, drop_body};
 use super::analysis::headers::{foreign_routes, near_head, only_failure, show_contact};
 use super::analysis::strip::{drop_own_challenges, strip};
 use super::analysis::{Leaving, Veil, contact_of, said_of_itself, set_host};
 use super::calls::{Calls, Face, Speaker};
 use super::ids::{PassId, UpstreamId};
-use super::phones::Phones;
 use super::purpose::{InDialog, Purpose};
 use super::referring::Referring;
-use super::transactions::{Answer, Transactions};
-use super::world::World;
+use super::transactions::Answer;
 use super::{Engine, Level};
 use crate::audit::{Outcome, SecurityClass};
 use crate::config::Allow;
 use crate::ground::{CallNo, Flow, Leg, ListenerId, Side};
 use crate::wire::sip::{Message, Method, Name, NameAddr};
+pub(super) use asker::follow_asker;
 
 /// A response as the near side gets it.
 struct Near {
@@ -337,32 +338,6 @@ impl Engine {
             Purpose::Register(pending) => pending.failed(out, status),
             Purpose::Other => {}
         }
-    }
-}
-
-/// Answers go where the asker has registered anew meanwhile.
-pub(super) fn follow_asker(
-    w: &World,
-    calls: &Calls,
-    phones: &Phones,
-    transactions: &mut Transactions,
-    pass: PassId,
-) {
-    let Some(p) = transactions.pass(pass) else { return };
-    let leg = match p.purpose() {
-        Purpose::Invite { call, .. } | Purpose::Subscribe { call, .. } => {
-            calls.get(*call).map(|c| &c.caller)
-        }
-        Purpose::InDialog(d) => calls.get(d.call).and_then(|c| match d.leg {
-            Leg::Caller => Some(&c.caller),
-            Leg::Callee => c.fork(&d.tag).map(|f| &f.callee),
-        }),
-        Purpose::Register(_) | Purpose::Other => None,
-    };
-    let home = leg.and_then(|leg| leg.home.as_ref());
-    if let Some(now) = home.and_then(|home| phones.moved(w, home)) {
-        let server = p.server();
-        transactions.answer_to(server, now.flow());
     }
 }
 
