@@ -83,6 +83,7 @@ mod tidy;
 mod tokens;
 mod torture;
 mod torture_engine;
+mod transports;
 mod two_upstreams;
 #[cfg(feature = "daemon")]
 mod unread_log;

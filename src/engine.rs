@@ -33,6 +33,7 @@ pub mod stats;
 mod strangers;
 mod streams;
 pub mod transactions;
+mod unreached;
 mod upstreams;
 mod watch;
 mod world;

@@ -1,14 +1,15 @@
 //! Whether there is room for a request that may pass, and who gives way for it. What room is,
 //! `policy::quota` says; whose request it is, and whether policy lets it pass, was decided before.
 
-use super::Engine;
 use super::analysis::Incoming;
 use super::analysis::answer::{self, Answer};
 use super::attempt::Attempt;
 use super::calls::Place;
+use super::forking::asker;
 use super::purpose::Purpose;
 use super::stats::Places;
 use super::transactions::Seat;
+use super::{Engine, unreached};
 use crate::audit::{EndedBy, Outcome, SecurityClass};
 use crate::config::Allow;
 use crate::ground::{Flow, Side};
@@ -25,6 +26,13 @@ impl Engine {
         let holder = a.holder(&self.world);
         let invites = a.sender.user.as_ref().filter(|_| a.is_invite());
         let own = invites.map_or(0, |user| self.calls.of_user(&user.to_string()));
+        let asker = || asker(&self.world, &self.phones, a);
+        if let Some(refusal) = unreached::of_attempt(self.known(), a, asker) {
+            unreached::tell(&mut self.out, a.sender.side, a.incoming.flow.peer, &refusal);
+            self.refuse_known(a, &Answer::new(refusal.status, refusal.phrase));
+            self.call_refused(a, refusal.status);
+            return None;
+        }
         self.redialled(a, allow, &holder);
         let found = match self.kept_out(a, allow, &holder, own) {
             Some(answer) => Err((None, answer)),

@@ -2,7 +2,6 @@
 //! relay's failure. The one place that originates requests within a dialog (BYE, and the ACK of an
 //! answer that nobody gets).
 
-use super::Engine;
 use super::analysis::body::BodyRefusal;
 use super::analysis::headers::foreign_routes;
 use super::analysis::{Leaving, Veil, contact_of};
@@ -11,6 +10,7 @@ use super::proxy_client::{find, next_hop};
 use super::purpose::Purpose;
 use super::transactions::Answer;
 use super::world::{World, with_tag};
+use super::{Engine, unreached};
 use crate::audit::{EndedBy, Outcome};
 use crate::ground::{CallNo, Flow, Leg, ListenerId, Side};
 use crate::relay::Event;
@@ -103,7 +103,14 @@ impl Engine {
             Leg::Callee => [caller, callee],
         };
         let w = &self.world;
-        let flow = next_hop(self.known(), Some(call.no), &leg);
+        let flow = match next_hop(self.known(), Some(call.no), &leg) {
+            Ok(flow) => flow,
+            Err(no) => {
+                let refusal = unreached::of_own(&no, &method, call.no);
+                unreached::tell(&mut self.out, leg.side, leg.flow.peer, &refusal);
+                return;
+            }
+        };
         let (mut request, branch) = within(w, &method, seq, &leg, names, flow);
         if leg.side == Side::Outside {
             let near = match to {
@@ -216,7 +223,8 @@ impl Engine {
         };
         let names = [leg.from.clone(), leg.to.clone()];
         let call = pass.and_then(|p| p.purpose().call());
-        let way = next_hop(self.known(), call, &leg);
+        // Who names no way that there is, is told where he was asked.
+        let way = next_hop(self.known(), call, &leg).unwrap_or(leg.flow);
         let (request, branch) = within(w, method, seq, &leg, names, way);
         Some((request, branch, way))
     }

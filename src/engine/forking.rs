@@ -204,19 +204,7 @@ impl Engine {
     }
 
     fn begin_call(&mut self, a: &Attempt, no: CallNo, kind: Kind) {
-        let i = &a.incoming;
-        let (contact, user) = (i.contact(), a.sender.user.as_ref());
-        let caller = LegState {
-            side: a.sender.side,
-            flow: i.way(&self.world, contact.as_ref()),
-            call_id: i.call_id().to_owned(),
-            from: i.message.first(&Name::From).unwrap_or_default().to_vec(),
-            to: i.message.first(&Name::To).unwrap_or_default().to_vec(),
-            contact,
-            routes: foreign_routes(&self.world, &i.message),
-            upstream: a.sender.upstream,
-            home: user.and_then(|user| self.phones.home(&self.world, i, user)),
-        };
+        let caller = asker(&self.world, &self.phones, a);
         let before = spirals_from(&self.world, &self.calls, &self.upstreams, a);
         self.calls.begin(&self.world, a, no, kind, caller, before);
     }
@@ -324,6 +312,23 @@ fn spirals_from(w: &World, calls: &Calls, upstreams: &Upstreams, a: &Attempt) ->
     calls.pass_before(w, i, upstream, |peer| {
         peer == i.flow.peer.ip() || upstream.is_some_and(|id| upstreams.is_source(w, id, peer))
     })
+}
+
+/// The leg of who asks.
+pub(super) fn asker(w: &World, phones: &Phones, a: &Attempt) -> LegState {
+    let i = &a.incoming;
+    let (contact, user) = (i.contact(), a.sender.user.as_ref());
+    LegState {
+        side: a.sender.side,
+        flow: i.way(w, contact.as_ref()),
+        call_id: i.call_id().to_owned(),
+        from: i.message.first(&Name::From).unwrap_or_default().to_vec(),
+        to: i.message.first(&Name::To).unwrap_or_default().to_vec(),
+        contact,
+        routes: foreign_routes(w, &i.message),
+        upstream: a.sender.upstream,
+        home: user.and_then(|user| phones.home(w, i, user)),
+    }
 }
 
 /// The side a request goes to.

@@ -16,7 +16,7 @@ use super::streams::Streams;
 use super::transactions::is_long;
 use super::upstreams::Upstreams;
 use super::world::{World, with_tag};
-use super::{Engine, Level};
+use super::{Engine, Level, unreached};
 use crate::audit::{EndedBy, SecurityClass};
 use crate::ground::{Flow, Leg, Side};
 use crate::wire::sip::{Message, Method, Name, RejectReason};
@@ -31,23 +31,25 @@ impl Engine {
             self.refuse(i, &Answer::new(481, "Call/Transaction Does Not Exist"));
             return;
         };
-        if !is_party(self.known(), &place, &i.flow) {
+        if let Some((does, phrase)) = objection(self.known(), i, &place) {
             self.out.count_rejected(i.side, RejectReason::Source);
-            let detail = format!("{} for call {}", i.method(), place.call);
+            let detail = format!("{} {does} call {}", i.method(), place.call);
             self.out.security(SecurityClass::InDialogSource, i.flow, detail);
-            self.refuse(i, &Answer::new(403, "Not A Party Of This Dialog"));
-            return;
-        }
-        if commands(self.known(), i, &place) {
-            self.out.count_rejected(i.side, RejectReason::Source);
-            let detail = format!("{} commands a phone in call {}", i.method(), place.call);
-            self.out.security(SecurityClass::InDialogSource, i.flow, detail);
-            self.refuse(i, &Answer::new(403, "Remote Control Not Allowed"));
+            self.refuse(i, &Answer::new(403, phrase));
             return;
         }
         let Some(seat) = self.seat_within(i, &place) else { return };
         self.calls.follow(&self.world, &place, i);
         let server = self.transactions.accept(&self.world, &mut self.out, i, seat);
+        if let Err(refusal) = unreached::of_request(self.known(), i, &place) {
+            let pass = self.transactions.open_pass(server, i.flow.listener, Purpose::Other);
+            self.refuse_body(pass, None, &refusal);
+            if i.is(&Method::Bye) {
+                let (w, out) = (&self.world, &mut self.out);
+                self.calls.end_fork(w, out, place.call, &place.tag, refusal.status);
+            }
+            return;
+        }
         let mut request = i.message.clone();
         let (w, out) = (&self.world, &mut self.out);
         let mut refer = Referring::new(w, &self.phones, &self.upstreams, &self.calls, out);
@@ -111,6 +113,12 @@ impl Engine {
         }
         self.calls.acknowledged(place.call);
         self.calls.follow(&self.world, &place, i);
+        if let Err(no) = next_hop(self.known(), Some(place.call), &place.far) {
+            let refusal = unreached::of_own(&no, i.method(), place.call);
+            unreached::tell(&mut self.out, i.side, i.flow.peer, &refusal);
+            self.hang_up(place.call, EndedBy::Error);
+            return;
+        }
         let mut ack = i.message.clone();
         let mut refused = None;
         if self.calls.has_offered(place.call, place.leg.other()) {
@@ -150,7 +158,8 @@ impl Engine {
     ) -> (Message, String, Flow) {
         let [from_value, to_value] = self.far_names(i, p);
         let w = &self.world;
-        let flow = next_hop(self.known(), Some(p.call), &p.far);
+        // Where there is none, that was said before.
+        let flow = next_hop(self.known(), Some(p.call), &p.far).unwrap_or(p.far.flow);
         let near = self.upstreams.domain(w, p.near.upstream);
         let face = Face {
             call: p.call,
@@ -237,6 +246,14 @@ fn place(
         find(w, phones, streams, leg);
     }
     Some(place)
+}
+
+/// What is wrong with a request in this dialog: what it does there, and what its sender is told.
+fn objection(k: Known<'_>, i: &Incoming, place: &Place) -> Option<(&'static str, &'static str)> {
+    if !is_party(k, place, &i.flow) {
+        return Some(("for", "Not A Party Of This Dialog"));
+    }
+    commands(k, i, place).then_some(("commands a phone in", "Remote Control Not Allowed"))
 }
 
 /// A NOTIFY that commands a phone, which did not ask for it, by who is not granted that.

@@ -278,7 +278,7 @@ impl Engine {
     }
 
     /// Known senders get a transaction, so that the answer survives loss; strangers one answer.
-    fn refuse_known(&mut self, a: &Attempt, answer: &Answer<'_>) {
+    pub(super) fn refuse_known(&mut self, a: &Attempt, answer: &Answer<'_>) {
         let holder = a.holder(&self.world);
         let seat = if a.sender.is_stranger() { None } else { self.seat(&a.incoming, holder) };
         let Some(seat) = seat else {

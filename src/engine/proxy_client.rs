@@ -10,9 +10,9 @@ use super::ids::UpstreamId;
 use super::phones::{Binding, Phones};
 use super::streams::Streams;
 use super::upstreams::{Upstreams, are_kin};
-use super::world::{Net, World};
+use super::world::{Net, NoTransport, World};
 use crate::config::{Hop, Strangers};
-use crate::ground::{CallNo, Flow, Side, Transport};
+use crate::ground::{CallNo, Flow, Side};
 use crate::policy::quota::{Holder, Source};
 use crate::wire::sip::{Method, NameAddr, Uri};
 use std::net::{IpAddr, SocketAddr};
@@ -105,20 +105,31 @@ pub(crate) struct Known<'a> {
 
 /// The next hop within a dialog of a call on a leg: outside the route set or remote target decides
 /// when it is an address that may be sent to; else, and for a name, the dialog's peer is meant. A
-/// phone is always where it was last seen.
-pub(crate) fn next_hop(known: Known<'_>, call: Option<CallNo>, leg: &LegState) -> Flow {
+/// phone is always where it was last seen, and so is who is reached by a connection.
+///
+/// # Errors
+/// It names a transport that is not spoken there: it is reached by none.
+pub(crate) fn next_hop(
+    known: Known<'_>,
+    call: Option<CallNo>,
+    leg: &LegState,
+) -> Result<Flow, NoTransport> {
     let w = known.w;
     if leg.side == Side::Inside || leg.flow.conn.is_some() {
-        return leg.flow;
+        return Ok(leg.flow);
     }
     let route = leg.routes.first().and_then(|r| NameAddr::parse(r)).map(|n| n.uri);
-    let Some(uri) = route.or_else(|| leg.contact.clone()) else { return leg.flow };
-    let Some(ip) = uri.host_ip().map(|ip| ip.to_canonical()) else { return leg.flow };
-    let tcp = uri.params.get("transport").is_some_and(|t| t.eq_ignore_ascii_case("tcp"));
-    let transport = if tcp { Transport::Tcp } else { Transport::Udp };
+    let Some(uri) = route.or_else(|| leg.contact.clone()) else { return Ok(leg.flow) };
+    let own = leg.flow.transport;
+    let transport = w.net().spoken(leg.flow.listener, &uri, own)?;
+    let written = uri.host_ip().map(|ip| ip.to_canonical());
+    if written.is_none() && transport == own {
+        return Ok(leg.flow);
+    }
+    let ip = written.unwrap_or(leg.flow.peer.ip());
     let peer = SocketAddr::new(ip, uri.port.unwrap_or(5060));
     let way = w.net().beside(leg.flow.listener, Hop { peer, transport });
-    way.filter(|_| may_lead(known, call, leg, (&uri, peer))).unwrap_or(leg.flow)
+    Ok(way.filter(|_| may_lead(known, call, leg, (&uri, peer))).unwrap_or(leg.flow))
 }
 
 /// Whether what an outside party said of itself leads there: judged by its address as media are,

@@ -12,6 +12,7 @@ use super::ids::{PassId, UpstreamId};
 use super::purpose::{InDialog, Purpose};
 use super::referring::Referring;
 use super::transactions::Answer;
+use super::unreached::{self, refreshes_target};
 use super::{Engine, Level};
 use crate::audit::{Outcome, SecurityClass};
 use crate::config::Allow;
@@ -88,6 +89,7 @@ impl Engine {
     pub(super) fn refused_here(&mut self, pass: PassId, refusal: &BodyRefusal) {
         match refusal.status {
             503 => self.failed_here(pass, 503, "No Relay Ports"),
+            502 => self.failed_here(pass, 502, refusal.phrase),
             _ => self.failed_here(pass, 488, "Not Acceptable Here"),
         }
     }
@@ -161,6 +163,9 @@ impl Engine {
         let trusted = self.upstreams.is_trusted(&self.world, upstream);
         strip(&self.world, &mut near, from, to, &allow, trusted);
         let refused = self.carry_answer(&purpose, to, *flow, &mut near, &allow);
+        let unreached = unreached::of_answer(self.known(), answer, &purpose);
+        unreached.iter().for_each(|r| unreached::tell(&mut self.out, from, flow.peer, r));
+        let refused = refused.or(unreached);
         if to == Side::Outside {
             let veil = Veil::new(&self.world, &self.phones).over(said_of_itself(response));
             let how = Leaving { egress: ingress, near: flow.peer.ip(), theirs: &[] };
@@ -270,8 +275,12 @@ impl Engine {
                     if let Some(contact) = &d.contact {
                         self.calls.refresh_target(d.call, d.leg, &d.tag, contact.clone());
                     }
-                    if let Some(contact) = contact_of(response) {
-                        self.calls.refresh_target(d.call, d.leg.other(), &d.tag, contact);
+                    match unreached::of_target(self.known(), d, response) {
+                        Ok(Some(contact)) => {
+                            self.calls.refresh_target(d.call, d.leg.other(), &d.tag, contact);
+                        }
+                        Ok(None) => {}
+                        Err((by, r)) => unreached::tell(&mut self.out, Side::Outside, by, &r),
                     }
                 }
                 self.after_in_dialog(d, response);
@@ -344,14 +353,6 @@ impl Engine {
 /// Answers whose Contacts are other parties to call (RFC 3261 §21.3, §21.4.23).
 fn redirects(status: u16) -> bool {
     (300..400).contains(&status) || status == 485
-}
-
-/// Target refresh requests (RFC 3261 §12.2, RFC 3311, RFC 6665).
-fn refreshes_target(method: &Method) -> bool {
-    matches!(
-        method,
-        Method::Invite | Method::Update | Method::Subscribe | Method::Notify | Method::Refer
-    )
 }
 
 /// A reliable answer may stand in a 1xx and be repeated in the 2xx; a late offer too.

@@ -5,6 +5,7 @@ use crate::audit::{EndedBy, Finding, Outcome, SecurityClass};
 use crate::ground::{CallDirection, words};
 use crate::policy::quota::{Quota, Resource};
 use crate::relay::ports::PortCount;
+use crate::wire::sip::RejectReason;
 
 /// Methods with a label of their own (`other` is last).
 pub const METHODS: [&str; 15] = [
@@ -95,7 +96,7 @@ pub struct Stats {
     /// `sip_responses_total{side,class}` by first digit 1–6, index 0 = 1xx.
     pub responses: [[u64; 6]; 2],
     /// `sip_rejected_messages_total{side,reason}` by `RejectReason::ALL`.
-    pub rejected: [[u64; 15]; 2],
+    pub rejected: [[u64; RejectReason::ALL.len()]; 2],
     /// `sip_retransmissions_total{side,kind}`; kind 0 request, 1 response (received again).
     pub retransmissions: [[u64; 2]; 2],
     /// `sip_timeouts_total{timer}`: B, C, F, H.

@@ -14,7 +14,7 @@ use super::ids::{ClientId, UpstreamId};
 use super::names::Question;
 use super::outbox::Outbox;
 use super::transactions::TimerTable;
-use super::world::{World, changed_keepalives};
+use super::world::{NoTransport, World, changed_keepalives};
 use crate::config::{self, Config, Hop};
 use crate::ground::{Flow, Moment, Mono, Side, words};
 use crate::wire::sip::Uri;
@@ -74,8 +74,13 @@ pub struct TargetView {
 }
 
 /// Why a request cannot be sent to an upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Unreachable;
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unreachable {
+    /// It is configured no more, or nobody knows where it is.
+    Nowhere,
+    /// Its interface has no socket of the transport that it is reached by.
+    Transport(NoTransport),
+}
 
 /// One upstream, as long as the process runs; its name is the world's.
 #[derive(Debug, Default)]
@@ -253,18 +258,19 @@ impl Upstreams {
     /// and the others, the next one last.
     ///
     /// # Errors
-    /// There is none: it is configured no more, or nobody knows where it is.
+    /// There is none.
     pub(crate) fn ways(
         &self,
         w: &World,
         id: UpstreamId,
         whom: &str,
     ) -> Result<(Flow, Vec<Flow>), Unreachable> {
-        let (state, u) = self.state(id).zip(self.get(w, id)).ok_or(Unreachable)?;
+        let (state, u) = self.state(id).zip(self.get(w, id)).ok_or(Unreachable::Nowhere)?;
         let mut order = state.targets.order(whom, w.now().mono, u.probe.is_some());
         self.homes.prefer(id, whom, w.now().mono, &mut order);
+        let why = order.first().and_then(|hop| w.net().no_socket(u.interface, hop.transport));
         let mut ways = order.into_iter().filter_map(|hop| w.net().towards(u.interface, hop));
-        let first = ways.next().ok_or(Unreachable)?;
+        let first = ways.next().ok_or(why.map_or(Unreachable::Nowhere, Unreachable::Transport))?;
         // The next one is taken from the end.
         let mut spare: Vec<Flow> = ways.collect();
         spare.reverse();

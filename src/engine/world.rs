@@ -5,9 +5,11 @@ pub(crate) mod net;
 mod random;
 pub mod seal;
 mod target;
+mod transport;
 
 pub(crate) use net::{Net, changed_keepalives, host_text};
 pub(crate) use target::{Neighbours, Unfit};
+pub(crate) use transport::{NoTransport, named as named_transport};
 
 use super::digest::Users;
 use super::ids::UpstreamId;

@@ -22,6 +22,7 @@ const REJECTED: &[&str] = &[
     "scheme",
     "extension",
     "media",
+    "transport",
 ];
 pub(super) const FAMILIES: &[Family] = &[
     gauge("portreeve_active_calls", &[("state", Closed(&["early", "confirmed"]))], "Calls now."),

@@ -2,7 +2,7 @@
 //! way known. It is never changed after that.
 
 use crate::engine::transactions::ServerKey;
-use crate::engine::world::World;
+use crate::engine::world::{World, named_transport};
 use crate::ground::{Flow, Side};
 use crate::wire::sip::route_set::loosen;
 use crate::wire::sip::{Message, Method, Name, NameAddr, RawNameAddr, Uri, Via, host_ip};
@@ -98,7 +98,12 @@ impl Incoming {
         if flow.transport.is_reliable() || symmetric {
             return flow;
         }
-        if let Some(uri) = contact.filter(|uri| uri.host_ip() == Some(flow.peer.ip())) {
+        // Who listens by another transport is not written to there by this one.
+        let listens = |uri: &&Uri| {
+            let named = named_transport(uri).map(|t| t.unwrap_or(flow.transport));
+            uri.host_ip() == Some(flow.peer.ip()) && named == Ok(flow.transport)
+        };
+        if let Some(uri) = contact.filter(listens) {
             let port = uri.port.unwrap_or(5060);
             // Nobody listens at a socket of ours but we.
             if !w.net().is_us(flow.peer.ip(), port) {

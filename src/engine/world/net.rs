@@ -35,6 +35,11 @@ impl Net {
         self.upstreams = upstreams.collect();
     }
 
+    /// Every socket, by number.
+    pub(crate) fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
     pub(crate) fn listener(&self, id: ListenerId) -> Option<&Listener> {
         self.listeners.get(usize::from(id.0))
     }

@@ -21,11 +21,13 @@ pub enum RejectReason {
     Scheme,
     Extension,
     Media,
+    /// Its next hop names a transport that is not spoken there.
+    Transport,
 }
 
 impl RejectReason {
     /// Every reason, in metric order.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Malformed,
         Self::TooLarge,
         Self::Framing,
@@ -41,6 +43,7 @@ impl RejectReason {
         Self::Scheme,
         Self::Extension,
         Self::Media,
+        Self::Transport,
     ];
     /// Metric label.
     #[must_use]
@@ -61,6 +64,7 @@ impl RejectReason {
             Self::Scheme => "scheme",
             Self::Extension => "extension",
             Self::Media => "media",
+            Self::Transport => "transport",
         }
     }
 }
