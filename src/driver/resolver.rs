@@ -30,6 +30,9 @@ const NOTHING: Duration = Duration::from_secs(30);
 /// How often it is looked whether somebody else is to be asked.
 const WATCH: Duration = Duration::from_secs(5);
 
+/// Hosts that this machine knows without asking.
+const HOSTS: &str = "/etc/hosts";
+
 /// The event loop's end.
 #[derive(Clone, Debug)]
 pub struct Resolver {
@@ -71,22 +74,31 @@ pub async fn ask_once(conf: &Path, question: &Question, patience: Duration) -> R
     reply.unwrap_or_else(|_| Reply::Failed("nobody answers".to_owned()))
 }
 
-/// Who is asked, and the text that says so.
+/// Who is asked, and the texts that say so.
 struct Servers {
     text: Vec<u8>,
+    hosts: Vec<u8>,
     resolver: Result<Arc<TokioResolver>, String>,
 }
 
 fn servers(conf: &Path) -> Servers {
+    let hosts = std::fs::read(HOSTS).unwrap_or_default();
     match std::fs::read(conf) {
-        Ok(text) => Servers { resolver: resolver(conf, &text).map(Arc::new), text },
+        Ok(text) => Servers { resolver: resolver(conf, &text).map(Arc::new), text, hosts },
         Err(e) => {
             let denied = e.kind() == std::io::ErrorKind::PermissionDenied && sandbox::holds();
             let hint =
                 if denied { ": it was given up at the start, restart the gateway" } else { "" };
             let why = format!("{}: {e}{hint}", conf.display());
-            Servers { resolver: Err(why), text: Vec::new() }
+            Servers { resolver: Err(why), text: Vec::new(), hosts }
         }
+    }
+}
+
+impl Servers {
+    fn are_old(&self, conf: &Path) -> bool {
+        let now = |path: &Path| std::fs::read(path).unwrap_or_default();
+        now(conf) != self.text || now(Path::new(HOSTS)) != self.hosts
     }
 }
 
@@ -99,6 +111,8 @@ fn resolver(conf: &Path, text: &[u8]) -> Result<TokioResolver, String> {
     }
     // What is known, the engine keeps.
     options.cache_size = 0;
+    // A dozen SRV records need more than 512 octets, and TCP to port 53 is often closed (RFC 6891).
+    options.edns0 = true;
     options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
     let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
     builder.with_options(options).build().map_err(|e| told(&e))
@@ -124,7 +138,7 @@ async fn run(conf: PathBuf, mut asked: mpsc::Receiver<Question>, inlet: Inlet) {
                 });
             }
             _ = watch.tick() => {
-                if std::fs::read(&conf).unwrap_or_default() != known.text {
+                if known.are_old(&conf) {
                     known = servers(&conf);
                     inlet.tell(Arrival::ResolverChanged).await;
                 }
@@ -139,9 +153,7 @@ async fn answer(resolver: &TokioResolver, question: &Question) -> Reply {
 }
 
 async fn ask(resolver: &TokioResolver, question: &Question) -> Reply {
-    // A name of several labels is whole; one of a single label may be of the search list.
-    let name = question.name();
-    let name = if name.contains('.') { format!("{name}.") } else { name.to_owned() };
+    let name = asked_for(question.name());
     let one = |kind| {
         let name = name.clone();
         async move { read(resolver.lookup(name.as_str(), kind).await) }
@@ -154,6 +166,14 @@ async fn ask(resolver: &TokioResolver, question: &Question) -> Reply {
             both(v4, v6)
         }
     }
+}
+
+/// A name of several labels is whole; one of a single label may be of the search list, and its
+/// services with it.
+fn asked_for(name: &str) -> String {
+    let mut labels = name.split('.').skip_while(|l| l.starts_with('_'));
+    let whole = labels.next().is_none() || labels.next().is_some();
+    if whole { format!("{name}.") } else { name.to_owned() }
 }
 
 /// What two questions for one host say together: addresses of either family are some.
@@ -173,8 +193,7 @@ fn read(said: Result<Lookup, NetError>) -> Reply {
     match said {
         Ok(lookup) => {
             let holds = lookup.valid_until().saturating_duration_since(Instant::now().into_std());
-            let records = lookup.answers().iter().filter_map(|r| record(&r.data));
-            let records: Vec<Record> = records.take(RECORDS).collect();
+            let records = best(lookup.answers().iter().filter_map(|r| record(&r.data)));
             if records.is_empty() { Reply::Nothing(holds) } else { Reply::Records(records, holds) }
         }
         Err(NetError::Dns(DnsError::NoRecordsFound(none))) => {
@@ -183,6 +202,18 @@ fn read(said: Result<Lookup, NetError>) -> Reply {
         }
         Err(e) => Reply::Failed(e.to_string()),
     }
+}
+
+/// Those that are read: of too many the ones that are tried first, wherever they stand.
+fn best(all: impl Iterator<Item = Record>) -> Vec<Record> {
+    let mut all: Vec<Record> = all.collect();
+    all.sort_by_key(|r| match r {
+        Record::Srv { priority, .. } => (*priority, 0),
+        Record::Naptr { order, preference, .. } => (*order, *preference),
+        Record::Address(_) => (0, 0),
+    });
+    all.truncate(RECORDS);
+    all
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "other kinds of records are not asked for")]
@@ -229,6 +260,38 @@ mod tests {
         }
         assert_eq!(both(Reply::Nothing(ttl(5)), failed()), failed());
         assert_eq!(both(Reply::Nothing(ttl(9)), Reply::Nothing(ttl(5))), Reply::Nothing(ttl(5)));
+    }
+
+    #[test]
+    fn of_too_many_records_those_are_read_that_are_tried_first() {
+        let srv = |n: u16| Record::Srv {
+            priority: n,
+            weight: 1,
+            port: 5060,
+            target: format!("h{n}.example.net"),
+        };
+        let read = best((1..=100).rev().map(srv));
+        assert_eq!(read, (1..=32).map(srv).collect::<Vec<_>>());
+        let naptr = |order: u16| Record::Naptr {
+            order,
+            preference: 1,
+            flags: "s".to_owned(),
+            service: "SIP+D2U".to_owned(),
+            replacement: "_sip._udp.example.net".to_owned(),
+        };
+        assert_eq!(best([naptr(9), naptr(2)].into_iter()), [naptr(2), naptr(9)]);
+        let hosts: Vec<Record> =
+            (1..=40).map(|n| Record::Address([198, 51, 100, n].into())).collect();
+        assert_eq!(best(hosts.iter().cloned()), hosts[..32], "addresses as they came");
+    }
+
+    #[test]
+    fn the_services_of_a_name_of_one_label_are_looked_for_where_the_name_is() {
+        assert_eq!(asked_for("sip.example.net"), "sip.example.net.");
+        assert_eq!(asked_for("_sip._udp.example.net"), "_sip._udp.example.net.");
+        assert_eq!(asked_for("pbx"), "pbx");
+        assert_eq!(asked_for("_sip._udp.pbx"), "_sip._udp.pbx");
+        assert_eq!(asked_for("_sip._udp"), "_sip._udp.");
     }
 
     #[test]
