@@ -716,3 +716,59 @@ fn who_was_left_is_not_asked_again() {
     assert!(lab.take(a).is_empty(), "nothing more is sent to the first");
     lab.end();
 }
+
+#[test]
+fn a_target_that_asks_to_be_spared_is_asked_after_the_others_for_a_while() {
+    let mut lab = named("");
+    Dns::pair().answer(&mut lab);
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    let (a, b) = (lab.outside(A), lab.outside(B));
+    for (round, first) in [(0, a), (1, b), (2, a)] {
+        message(&mut lab, &phone);
+        let got = lab.expect(first, "MESSAGE");
+        if round == 0 {
+            lab.send(a, answer(&got, 503, "m").with("Retry-After", "20 (maintenance)"));
+            let again = lab.expect(b, "MESSAGE");
+            lab.send(b, answer(&again, 200, "m"));
+        } else {
+            lab.send(first, answer(&got, 200, "m"));
+        }
+        lab.expect(phone.at, "200");
+        if round == 1 {
+            lab.advance(s(20));
+        }
+    }
+    lab.end();
+}
+
+#[test]
+fn all_targets_have_their_share_of_the_time_that_a_request_is_waited_for() {
+    let mut lab = named("");
+    let mut dns = Dns::pair();
+    let hosts: Vec<String> = (0..16).map(|n| format!("dead{n}")).collect();
+    let mut records: Vec<(u16, u16, &str)> = hosts.iter().map(|h| (1, 1, h.as_str())).collect();
+    records.push((9, 1, "b"));
+    dns.srv("_sip._udp.sip.example.net", &records);
+    for (n, host) in hosts.iter().enumerate() {
+        dns.host(host, &[&format!("203.0.113.{}:5060", 100 + n)]);
+    }
+    dns.answer(&mut lab);
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    let b = lab.outside(B);
+    message(&mut lab, &phone);
+    let began = lab.now.mono;
+    let got = loop {
+        lab.advance(s(1));
+        if let Some(got) = lab.take(b).pop() {
+            break got;
+        }
+        assert!(lab.now.mono.since(began) < s(32), "its sender has given up");
+    };
+    lab.send(b, answer(&got, 200, "m"));
+    lab.expect(phone.at, "200");
+    for n in 0..16 {
+        let dead = lab.outside(&format!("203.0.113.{}:5060", 100 + n));
+        lab.take(dead);
+    }
+    lab.end();
+}

@@ -230,6 +230,7 @@ impl Engine {
                 Heard::Missed(flow, began) => {
                     self.upstreams.missed(&self.world, &mut self.out, &flow, began);
                 }
+                Heard::Busy(flow, after) => self.upstreams.spare(&self.world, &flow, after),
                 Heard::Own { client, answered } => {
                     self.upstreams.probed(&self.world, &mut self.out, client, answered);
                 }

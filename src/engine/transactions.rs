@@ -61,6 +61,8 @@ pub(crate) enum Heard {
     },
     /// Whoever was asked there, at this time, said nothing to it.
     Missed(Flow, Mono),
+    /// Whoever was asked there asks to be spared for so long (RFC 3261 §21.5.4).
+    Busy(Flow, Duration),
     /// A request of our own was answered, or never will be.
     Own {
         /// Which.

@@ -10,10 +10,10 @@ use crate::engine::ids::{ClientId, PassId, ServerId};
 use crate::engine::outbox::Outbox;
 use crate::engine::purpose::Purpose;
 use crate::engine::world::World;
-use crate::ground::{Flow, ListenerId};
+use crate::ground::{Flow, ListenerId, Mono};
 use crate::wire::sip::{Message, Method};
 pub(crate) use next_way::is_long;
-use next_way::{Why, by_stream, lead_by};
+use next_way::{Why, by_stream, lead_by, patience, spared};
 
 /// Why a branch is cancelled when another answered: no phone shows a missed call (RFC 3326 §2).
 const ELSEWHERE: &[u8] = b"SIP;cause=200;text=\"Call completed elsewhere\"";
@@ -51,6 +51,8 @@ pub(crate) struct Pass {
     ingress: ListenerId,
     purpose: Purpose,
     branches: Vec<Branch>,
+    /// When the first of them was sent.
+    began: Option<Mono>,
     best: Option<Message>,
     done: bool,
     cancelled: bool,
@@ -102,9 +104,9 @@ impl Transactions {
         if let Some(t) = self.servers.get_mut(&server) {
             t.pass = Some(id);
         }
-        let (branches, best) = (Vec::new(), None);
+        let (branches, began, best) = (Vec::new(), None, None);
         let (done, cancelled) = (false, false);
-        let pass = Pass { server, ingress, purpose, branches, best, done, cancelled };
+        let pass = Pass { server, ingress, purpose, branches, began, best, done, cancelled };
         self.passes.insert(id, pass);
         id
     }
@@ -127,11 +129,13 @@ impl Transactions {
         }
         let invite = *request.method() == Method::Invite;
         let client = self.forward(w, out, request, branch, flow, Some(pass));
-        if !spare.is_empty() {
-            let after = w.config().timers.next_target;
-            self.timers.set(Due::NextTarget(client), w.now().mono + after);
-        }
+        let now = w.now().mono;
         if let Some(p) = self.passes.get_mut(&pass) {
+            let began = *p.began.get_or_insert(now);
+            if !spare.is_empty() {
+                let after = patience(w, began, invite, spare.len());
+                self.timers.set(Due::NextTarget(client), now + after);
+            }
             let (state, cancel, given_up) = (BranchState::Pending, None, false);
             let left = false;
             p.branches.push(Branch { client, state, cancel, given_up, leg, spare, left });
@@ -183,6 +187,9 @@ impl Transactions {
                 }
             }
             return;
+        }
+        if let Some(after) = spared(&answer.response) {
+            self.heard.push_back(Heard::Busy(flow, after));
         }
         // RFC 3263 §4.3: who is overloaded sends us to the next.
         if status == 503 && self.try_next(w, out, pass, client, Why::Failed) {

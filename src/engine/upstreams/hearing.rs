@@ -6,6 +6,7 @@ use crate::config::Hop;
 use crate::engine::outbox::Outbox;
 use crate::engine::world::World;
 use crate::ground::{Flow, Mono};
+use std::time::Duration;
 
 impl Upstreams {
     /// Nothing can be sent there: it is not tried for a while.
@@ -26,6 +27,16 @@ impl Upstreams {
             let missed = |u: &mut Upstream| u.targets.missed(w.now(), hop, began);
             if self.all.get_mut(id.index()).is_some_and(missed) {
                 self.told(w, out, *id, hop);
+            }
+        }
+    }
+
+    /// Whoever is there asks to be spared for so long.
+    pub(crate) fn spare(&mut self, w: &World, flow: &Flow, after: Duration) {
+        let hop = Hop { peer: flow.peer, transport: flow.transport };
+        for id in w.upstreams().iter().filter(|id| w.places(**id).contains(&hop)) {
+            if let Some(u) = self.all.get_mut(id.index()) {
+                u.targets.spare(w.now().mono, hop, after);
             }
         }
     }

@@ -13,6 +13,8 @@ use std::time::Duration;
 const MISSES: u32 = 3;
 /// A target that rests and is not probed is tried again after this.
 const REST: Duration = Duration::from_secs(30);
+/// One that asks to be spared is asked after all others for so long at most, whatever it says.
+const SPARED: Duration = Duration::from_secs(30);
 
 /// One of them.
 #[derive(Clone, Debug)]
@@ -31,6 +33,8 @@ pub(super) struct Target {
     misses: u32,
     /// Until when it is not tried, where no probe says more.
     rests: Option<Mono>,
+    /// Until when it asks to be spared: it is tried after others.
+    spared: Option<Mono>,
 }
 
 impl Target {
@@ -46,6 +50,7 @@ impl Target {
             heard: None,
             misses: 0,
             rests: None,
+            spared: None,
         }
     }
 
@@ -60,6 +65,10 @@ impl Target {
         self.since = Some(now.into());
         why.clone_into(&mut self.why);
         true
+    }
+
+    fn is_spared(&self, now: Mono) -> bool {
+        self.spared.is_some_and(|until| now < until)
     }
 
     fn is_resting(&self, now: Mono, probed: bool) -> bool {
@@ -121,16 +130,12 @@ impl Targets {
         if let [only] = self.all.as_slice() {
             return vec![only.hop];
         }
-        let mut all: Vec<(bool, u32, f64, Hop)> = self
-            .all
-            .iter()
-            .map(|t| (t.is_resting(now, probed), t.rank, draw(whom, t), t.hop))
-            .collect();
-        all.sort_by(|a, b| {
-            (a.0, a.1).cmp(&(b.0, b.1)).then(b.2.total_cmp(&a.2)).then(a.3.cmp(&b.3))
-        });
+        let key = |t: &Target| (t.is_resting(now, probed), t.is_spared(now), t.rank);
+        let mut all: Vec<((bool, bool, u32), f64, Hop)> =
+            self.all.iter().map(|t| (key(t), draw(whom, t), t.hop)).collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)).then(a.2.cmp(&b.2)));
         // Who rests is asked only where all do.
-        let awake = all.iter().take_while(|(resting, ..)| !resting).count();
+        let awake = all.iter().take_while(|((resting, ..), ..)| !resting).count();
         let most = if awake == 0 { all.len() } else { awake };
         all.into_iter().take(most).map(|(.., hop)| hop).collect()
     }
@@ -161,6 +166,13 @@ impl Targets {
         let several = self.all.len() > 1;
         let found = self.find(hop).filter(|_| several);
         found.is_some_and(|t| t.turn(now, Health::Down, "it cannot be reached"))
+    }
+
+    /// It asks not to be sent anything for so long.
+    pub(super) fn spare(&mut self, now: Mono, hop: Hop, after: Duration) {
+        if let Some(t) = self.find(hop) {
+            t.spared = Some(now + after.min(SPARED));
+        }
     }
 
     /// Something came from there. True: that is news.
@@ -266,6 +278,22 @@ mod tests {
             "all rest: all are tried"
         );
         assert!(!targets(&[one]).failed(at(1), one.hop), "the only one");
+    }
+
+    #[test]
+    fn who_asks_to_be_spared_is_tried_last_for_a_while_at_most_and_is_not_down() {
+        let (one, other) = (place(1, 1, 1), place(2, 2, 1));
+        let mut all = targets(&[one, other]);
+        all.spare(at(1).mono, one.hop, Duration::from_secs(20));
+        assert_eq!(all.order("x", at(20).mono, true), [other.hop, one.hop]);
+        assert_eq!(all.order("x", at(21).mono, true), [one.hop, other.hop]);
+        all.spare(at(100).mono, one.hop, Duration::from_secs(u64::MAX));
+        assert_eq!(all.order("x", at(129).mono, true), [other.hop, one.hop]);
+        assert_eq!(all.order("x", at(130).mono, true), [one.hop, other.hop]);
+        all.spare(at(300).mono, one.hop, Duration::from_secs(9));
+        all.spare(at(300).mono, other.hop, Duration::from_secs(9));
+        assert_eq!(all.order("x", at(301).mono, true), [one.hop, other.hop], "both: as ever");
+        assert_eq!(all.health(), Health::Unknown);
     }
 
     #[test]

@@ -5,8 +5,9 @@ use super::{BranchState, Due, Heard, Timer, Transactions};
 use crate::engine::ids::{ClientId, PassId};
 use crate::engine::outbox::Outbox;
 use crate::engine::world::World;
-use crate::ground::Flow;
+use crate::ground::{Flow, Mono};
 use crate::wire::sip::{Message, Name, NameAddr};
+use std::time::Duration;
 
 /// The longest request that goes as a datagram where a stream leads to the same host: 200 octets
 /// less than the usual MTU, for the answer may be longer (RFC 3261 §18.1.1).
@@ -84,6 +85,25 @@ impl Transactions {
         self.open_branch(w, out, pass, (request, branch, flow), leg, spare);
         true
     }
+}
+
+/// How long one of several is waited for before the next is asked. Whoever sent a request other
+/// than INVITE waits 64·T1 for all of them together (RFC 4320 §4.2): each has its share.
+pub(super) fn patience(w: &World, began: Mono, invite: bool, others: usize) -> Duration {
+    let timers = &w.config().timers;
+    if invite {
+        return timers.next_target;
+    }
+    let left = (64 * timers.t1).saturating_sub(w.now().mono.since(began));
+    let shares = u32::try_from(others).unwrap_or(u32::MAX).saturating_add(1);
+    timers.next_target.min(left / shares)
+}
+
+/// For how long who answers so asks to be spared (RFC 3261 §21.5.4).
+pub(super) fn spared(response: &Message) -> Option<Duration> {
+    let seconds = response.text(&Name::RetryAfter).filter(|_| response.status() == 503)?;
+    let digits = seconds.trim_start().split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok().map(Duration::from_secs)
 }
 
 /// Too long for a datagram, where there is another way.
