@@ -6,6 +6,7 @@ mod claims;
 mod judge;
 mod lent;
 mod lines;
+mod offers;
 mod table;
 mod targets;
 mod view;
