@@ -14,6 +14,7 @@ mod answering_forks;
 mod answers;
 mod bans;
 mod bodies;
+mod both_families;
 mod call;
 mod cancel;
 mod cancel_reason;

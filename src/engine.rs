@@ -35,6 +35,7 @@ mod streams;
 pub mod transactions;
 mod unreached;
 mod upstreams;
+mod versions;
 mod watch;
 mod world;
 
@@ -56,6 +57,7 @@ pub use world::seal;
 use crate::ground::{CallNo, Flow, Mono, Now, Wall};
 use crate::wire::sip::{Framing, Message};
 use analysis::answer;
+use analysis::body::Carrier;
 use bytes::Bytes;
 use calls::Calls;
 use guard::Guard;
@@ -227,6 +229,14 @@ impl Engine {
                 Heard::Failure(answer) => self.failure(&answer),
                 Heard::Orphan(answer) => self.unheard(&answer),
                 Heard::Failed { purpose, response } => self.after_failure(&purpose, &response),
+                Heard::Turned { pass, client, flow } => {
+                    let (w, phones, out) = (&self.world, &self.phones, &mut self.out);
+                    let own = [None; 2];
+                    let carrier = Carrier { w, phones, calls: &mut self.calls, out, own };
+                    let body = versions::turned(carrier, &self.transactions, pass, &flow);
+                    let (w, out) = (&self.world, &mut self.out);
+                    self.transactions.turn(w, out, (pass, client), body);
+                }
                 Heard::Missed(flow, began) => {
                     self.upstreams.missed(&self.world, &mut self.out, &flow, began);
                 }

@@ -16,6 +16,7 @@ use super::phones::{Home, Phones};
 use super::purpose::Purpose;
 use super::referring::Referring;
 use super::upstreams::Upstreams;
+use super::versions;
 use super::world::World;
 use crate::audit::{Outcome, SecurityClass};
 use crate::config::Allow;
@@ -97,7 +98,14 @@ impl Engine {
         let purpose = Purpose::Invite { call: no, offered };
         let pass = self.transactions.open_pass(server, i.flow.listener, purpose);
         self.calls.set_pass(no, pass);
-        self.fork(a, &request, pass, Some(no), legs);
+        for (index, legs) in versions::by_version(legs).into_iter().enumerate() {
+            let way = legs.first().filter(|_| index > 0).map(|leg| leg.flow);
+            let again = way.and_then(|way| {
+                versions::offer_again(self.carrier(), (no, who), a.incoming.message.clone(), &way)
+            });
+            again.into_iter().for_each(|body| request.set_body(body));
+            self.fork(a, &request, pass, Some(no), legs);
+        }
         self.calls.show(&mut self.out, no);
     }
 

@@ -59,6 +59,15 @@ pub(crate) enum Heard {
         /// As it was sent.
         response: Message,
     },
+    /// A branch waits for a body that means media of this way's IP version, then it is tried.
+    Turned {
+        /// Whose branch.
+        pass: PassId,
+        /// The branch that was tried before.
+        client: ClientId,
+        /// The way.
+        flow: Flow,
+    },
     /// Whoever was asked there, at this time, said nothing to it.
     Missed(Flow, Mono),
     /// Whoever was asked there asks to be spared for so long (RFC 3261 §21.5.4).

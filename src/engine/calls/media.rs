@@ -10,6 +10,7 @@ mod news;
 mod offers;
 mod table;
 mod targets;
+mod versions;
 mod view;
 mod watch;
 mod written;
@@ -62,12 +63,18 @@ impl Calls {
         legs: [ListenerId; 2],
         call_ids: [&str; 2],
     ) {
-        let face = |l: ListenerId| Some(Face::of(w.net().interface(l)?, w.net().address(l)?));
-        let (Some(a), Some(b)) = (face(legs[0]), face(legs[1])) else { return };
+        let [Some(a), Some(b)] = legs.map(|l| face(w, l)) else { return };
         let Some(c) = self.table.get(call) else { return };
         let (urgent, emergency) = (c.allow.bypass_limits, c.emergency);
         let claim = Claim { holder: c.holder.clone(), urgent, emergency };
         self.media.prepare(call, [a, b], call_ids.map(str::to_owned), claim);
+    }
+
+    /// The other party is asked at a socket of this IP version: the next offer is for it.
+    pub(crate) fn speak_from(&mut self, w: &World, call: CallNo, listener: ListenerId) {
+        if let Some(face) = face(w, listener) {
+            self.media.turn(call, Leg::Callee, face);
+        }
     }
 
     /// An offer from one leg; the body for the other.
@@ -80,7 +87,11 @@ impl Calls {
         body: &[u8],
     ) -> Result<Vec<u8>, MediaRefusal> {
         let sdp = Sdp::parse(body).map_err(|e| MediaRefusal::refused(e.to_string()))?;
-        let parties = self.judge_all(w, out, call, (who, phones), &sdp)?;
+        if let Some(face) = face_towards(w, who, sdp.media()) {
+            self.media.turn(call, who.leg, face);
+        }
+        let parties = self.judge_all(w, out, call, (who, phones), &sdp);
+        let parties = parties.inspect_err(|_| self.media.turn_back(call))?;
         let live = sdp.media().iter().any(|m| m.port != 0);
         if live && parties.iter().all(Option::is_none) {
             let why = "no stream of it is carried here: RTP only".to_owned();
@@ -105,9 +116,13 @@ impl Calls {
         body: &[u8],
     ) -> Result<Vec<u8>, MediaRefusal> {
         let sdp = Sdp::parse(body).map_err(|e| MediaRefusal::refused(e.to_string()))?;
+        if let Some(face) = face(w, who.listener).filter(|_| who.counts) {
+            self.media.answered_at(call, who.leg, face);
+        }
         let parties = self.judge_all(w, out, call, (who, phones), &sdp)?;
         if !who.counts {
-            let (address, places) = self.media.shown(call, who.leg, sdp.media(), &parties)?;
+            let at = (who.leg, self.bind(w, call, who)?);
+            let (address, places) = self.media.shown(call, at, sdp.media(), &parties)?;
             return Ok(sdp.rewrite(address, &places));
         }
         let held = is_held(sdp.media());
@@ -205,22 +220,25 @@ impl Calls {
         sdp: &Sdp,
     ) -> Result<Vec<Option<Party>>, MediaRefusal> {
         self.judge_private(w, out, call, who, sdp);
-        let (net, listener) = (w.net(), who.listener);
-        let Some((interface, own)) = net.interface(listener).zip(net.address(listener)) else {
-            return Err(MediaRefusal::refused("no such interface".to_owned()));
-        };
+        let interface = w.net().interface(who.listener).ok_or_else(nowhere)?;
         let judge = Judge {
             net: w.net(),
             phones,
             calls: &self.table,
             media: &self.media,
             interface,
-            bind: self.media.bind(call, who.leg).unwrap_or(own.ip),
+            bind: self.bind(w, call, who)?,
             source: who.source.ip(),
             call,
             leg: who.leg,
         };
         sdp.media().iter().map(|m| judge.party(m)).collect()
+    }
+
+    /// Our address that a party is told: of the streams that were offered to it.
+    fn bind(&self, w: &World, call: CallNo, who: Speaker) -> Result<IpAddr, MediaRefusal> {
+        let own = w.net().address(who.listener).ok_or_else(nowhere)?.ip;
+        Ok(self.media.bind(call, who.leg, own).unwrap_or(own))
     }
 
     /// Whether the call has media here at all.
@@ -232,6 +250,24 @@ impl Calls {
     pub(crate) fn has_offered(&self, call: CallNo, leg: Leg) -> bool {
         self.media.has_pending(call, leg)
     }
+}
+
+fn nowhere() -> MediaRefusal {
+    MediaRefusal::refused("no such interface".to_owned())
+}
+
+/// How a socket's address looks to media.
+fn face(w: &World, listener: ListenerId) -> Option<Face> {
+    Some(Face::of(w.net().interface(listener)?, w.net().address(listener)?))
+}
+
+/// Our face towards who offers these media: of their IP version, which may be another than that of
+/// its signalling. `None`: they say none, or the interface has no address of it.
+fn face_towards(w: &World, who: Speaker, media: &[Media]) -> Option<Face> {
+    let interface = w.net().interface(who.listener)?;
+    let live = media.iter().filter(|m| m.is_rtp());
+    let ip = live.filter_map(Media::rtp_target).next()?.ip().to_canonical();
+    interface.addresses.towards(ip).map(|own| Face::of(interface, own))
 }
 
 /// On hold: no stream flows both ways (RFC 3264 §8.4, and the old 0.0.0.0).

@@ -31,6 +31,8 @@ pub(super) fn binds(faces: &[Face; 2]) -> [IpAddr; 2] {
 pub(super) struct Stream {
     pub(super) id: StreamId,
     pub(super) kind: String,
+    /// Where its ports are bound, by leg.
+    pub(super) faces: [Face; 2],
     pub(super) ports: [u16; 2],
     pub(super) parties: [Party; 2],
     /// Sources of RTP and RTCP that the relay learned, by leg.
@@ -49,12 +51,14 @@ impl Stream {
     pub(super) fn new(
         id: StreamId,
         kind: String,
+        faces: [Face; 2],
         ports: [u16; 2],
         parties: [Party; 2],
         codecs: [Codecs; 2],
     ) -> Self {
         let (pins, off, watch) = ([[None; 2]; 2], [false; 2], Default::default());
-        Self { id, kind, ports, parties, pins, codecs, off, open: true, idle: false, watch }
+        let (open, idle) = (true, false);
+        Self { id, kind, faces, ports, parties, pins, codecs, off, open, idle, watch }
     }
 }
 
@@ -84,12 +88,16 @@ pub(crate) struct CallMedia {
     pub(super) streams: Vec<Option<Stream>>,
     /// Opened by the last offer: they go when it fails (RFC 6141).
     pub(super) fresh: Vec<usize>,
+    /// By line: open, and not in force: of the other IP version of a leg.
+    pub(super) aside: Vec<(usize, Stream)>,
     /// Closed while the call goes on; the relay has not reported them.
     pub(super) leaving: Vec<Stream>,
     pub(super) pending: Option<Pending>,
     /// The leg whose offer came in a response or is otherwise unanswered.
     pub(super) held: [bool; 2],
     pub(super) idle: Option<Duration>,
+    /// The call is answered: nobody else may answer.
+    pub(super) settled: bool,
     pub(super) closing: usize,
     pub(super) ended: bool,
     pub(super) done: Vec<StreamMedia>,
@@ -105,10 +113,12 @@ impl CallMedia {
             claim,
             streams: Vec::new(),
             fresh: Vec::new(),
+            aside: Vec::new(),
             leaving: Vec::new(),
             pending: None,
             held: [false; 2],
             idle: None,
+            settled: false,
             closing: 0,
             ended: false,
             done: Vec::new(),
@@ -123,12 +133,18 @@ impl CallMedia {
 
     /// A stream that is open, or closed and not reported yet, by its place and its number.
     pub(super) fn stream_mut(&mut self, id: StreamId, index: usize) -> Option<&mut Stream> {
+        if self.aside.iter().any(|(_, s)| s.id == id) {
+            return self.aside_mut(id);
+        }
         let current = self.streams.get_mut(index).and_then(Option::as_mut).filter(|s| s.id == id);
         current.or_else(|| self.leaving.iter_mut().find(|s| s.id == id))
     }
 
     /// The stream that the relay has closed.
     pub(super) fn let_go(&mut self, id: StreamId, index: usize) -> Option<Stream> {
+        if let Some(at) = self.aside.iter().position(|(_, s)| s.id == id) {
+            return Some(self.aside.swap_remove(at).1);
+        }
         match self.leaving.iter().position(|s| s.id == id) {
             Some(at) => Some(self.leaving.swap_remove(at)),
             None => self.streams.get_mut(index)?.take_if(|s| s.id == id),

@@ -64,8 +64,8 @@ impl Judge<'_> {
         };
         if nowhere || address.is_unspecified() {
             let expect = match self.interface.learn {
-                Learn::SameIp => self.expected(self.source),
-                Learn::Strict => Expect::Nobody,
+                Learn::SameIp if self.is_spoken_to(self.source) => self.expected(self.source),
+                Learn::SameIp | Learn::Strict => Expect::Nobody,
             };
             return Ok(Some(Party { rtp: None, rtcp: None, expect }));
         }
@@ -83,6 +83,11 @@ impl Judge<'_> {
         Ok(Some(Party { rtp: Some(rtp), rtcp, expect }))
     }
 
+    /// Our socket towards this leg speaks one IP version.
+    fn is_spoken_to(&self, ip: IpAddr) -> bool {
+        ip.to_canonical().is_ipv4() == self.bind.is_ipv4()
+    }
+
     /// From where the party at `ip` is taken.
     fn expected(&self, ip: IpAddr) -> Expect {
         if self.net.is_our_address(ip) {
@@ -95,7 +100,8 @@ impl Judge<'_> {
     fn destination(&self, to: SocketAddr, lane: Lane) -> Result<(SocketAddr, Whose), MediaRefusal> {
         let (ip, port) = (to.ip().to_canonical(), to.port());
         let refused = |unfit: Unfit| self.refuse(unfit.why, unfit.key, port);
-        if let Some(bound) = self.other_pass(ip, port, lane) {
+        let other = self.other_pass(ip, port, lane);
+        if let Some(bound) = other.filter(|bound| self.is_spoken_to(bound.ip())) {
             return Ok((bound, Whose::Ours));
         }
         self.is_not_ours(ip, port)?;
@@ -104,11 +110,9 @@ impl Judge<'_> {
         }
         Net::judge_kind(ip).map_err(refused)?;
         let inside = self.interface.side == Side::Inside;
-        // Our socket speaks one IP version.
-        let alike = |ip: IpAddr| ip.is_ipv4() == self.bind.is_ipv4();
         let replaced =
-            inside && self.interface.learn == Learn::SameIp && alike(self.source.to_canonical());
-        if !alike(ip) && !replaced {
+            inside && self.interface.learn == Learn::SameIp && self.is_spoken_to(self.source);
+        if !self.is_spoken_to(ip) && !replaced {
             let why = "an address of another family than this interface's";
             return Err(self.refuse(why, "", port));
         }
@@ -116,7 +120,7 @@ impl Judge<'_> {
         let at = SocketAddr::new(ip, port);
         let owner = self.net.judge_owner(self.interface, ip, self.source, self.phones);
         match owner.and_then(|()| self.is_not_anothers(at)) {
-            Ok(()) if alike(ip) => Ok((at, Whose::Theirs)),
+            Ok(()) if self.is_spoken_to(ip) => Ok((at, Whose::Theirs)),
             // The phone is behind a NAT: its own idea of its address is replaced by the source.
             Ok(()) | Err(_) if replaced => {
                 self.is_not_ours(self.source, port)?;

@@ -25,6 +25,7 @@ impl MediaTable {
         let Some(c) = self.calls.get_mut(&call) else { return };
         let fresh = std::mem::take(&mut c.fresh);
         self.leave(call, &fresh);
+        self.turn_back(call);
     }
 
     /// What an offer and its answer disable (RFC 3264 §6, §8.2: port 0 of either party) is closed;

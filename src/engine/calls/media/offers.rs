@@ -81,7 +81,7 @@ impl MediaTable {
             c.fresh.push(index);
             let mut taken = [Codecs::default(), Codecs::default()];
             taken[leg.index()] = codecs;
-            *slot = Some(Stream::new(id, kind, ports, parties, taken));
+            *slot = Some(Stream::new(id, kind, faces, ports, parties, taken));
         }
         self.streams.insert(id, (call, index));
         Ok(ports[leg.other().index()])
@@ -132,21 +132,26 @@ impl MediaTable {
             update(&mut self.commands, &mut c.streams, index, leg, *party);
             accept(&mut self.commands, &mut c.streams, index, leg, Codecs::of(m));
         }
+        if c.settled {
+            self.close_aside(call);
+        }
         self.set_idle(call);
-        self.shown(call, leg, media, parties)
+        let bind = self.calls.get(&call).ok_or_else(without_offer)?.faces[leg.index()].bind;
+        self.shown(call, (leg, bind), media, parties)
     }
 
-    /// The address and places for an answer's body towards the leg that offered.
+    /// The address and places for an answer's body towards the leg that offered; `bind`: where the
+    /// one that answers is spoken to from.
     pub(in crate::engine::calls) fn shown(
         &self,
         call: CallNo,
-        leg: Leg,
+        (leg, bind): (Leg, IpAddr),
         media: &[Media],
         parties: &[Option<Party>],
     ) -> Result<(IpAddr, Vec<Place>), MediaRefusal> {
         let c = self.calls.get(&call).ok_or_else(without_offer)?;
         let place = |(index, (m, party)): (usize, (&Media, &Option<Party>))| match (
-            c.streams.get(index).and_then(Option::as_ref),
+            c.line(index, leg, bind),
             m.port,
         ) {
             (Some(s), port) if port != 0 && party.is_some() => {

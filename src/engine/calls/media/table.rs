@@ -101,16 +101,18 @@ impl MediaTable {
         }
         let shown = |bind: &IpAddr| {
             let (call, leg) = self.lent.owner(*bind, even)?;
-            let face = &self.calls.get(&call)?.faces[leg.index()];
-            let here = face.bind == *bind && (face.shown == ip || face.bind == ip);
-            here.then_some((SocketAddr::new(*bind, port), call, leg))
+            let here = |f: &Face| f.bind == *bind && (f.shown == ip || f.bind == ip);
+            let known = self.calls.get(&call)?.faces_of(leg).any(here);
+            known.then_some((SocketAddr::new(*bind, port), call, leg))
         };
         self.lent.binds().find_map(shown)
     }
 
-    /// Our address towards a leg.
-    pub(super) fn bind(&self, call: CallNo, leg: Leg) -> Option<IpAddr> {
-        Some(self.calls.get(&call)?.faces[leg.index()].bind)
+    /// Our address towards a leg; while several may answer, `own`, where it was asked by that.
+    pub(super) fn bind(&self, call: CallNo, leg: Leg, own: IpAddr) -> Option<IpAddr> {
+        let c = self.calls.get(&call)?;
+        let asked = !c.settled && !c.aside.is_empty() && c.faces_of(leg).any(|f| f.bind == own);
+        Some(if asked { own } else { c.faces[leg.index()].bind })
     }
 
     /// First and last port that may be lent.
@@ -119,8 +121,10 @@ impl MediaTable {
     }
 
     pub(in crate::engine::calls) fn supervise(&mut self, call: CallNo, idle: Option<Duration>) {
+        self.close_aside(call);
         if let Some(c) = self.calls.get_mut(&call) {
             c.idle = idle;
+            c.settled = true;
         }
         self.set_idle(call);
     }
@@ -169,7 +173,7 @@ impl MediaTable {
         let s = c.let_go(stream, index)?;
         // Another program has one of them, which is not known: both rest, so that the next calls
         // take others while there are any.
-        self.lent.give(binds(&c.faces), s.ports, [true; 2], now);
+        self.lent.give(binds(&s.faces), s.ports, [true; 2], now);
         if !s.open || leaving {
             c.closing = c.closing.saturating_sub(1);
         }
@@ -184,7 +188,8 @@ impl MediaTable {
             return;
         }
         c.ended = true;
-        for s in c.streams.iter_mut().flatten().filter(|s| s.open) {
+        let aside = c.aside.iter_mut().map(|(_, s)| s);
+        for s in c.streams.iter_mut().flatten().chain(aside).filter(|s| s.open) {
             s.open = false;
             c.closing += 1;
             self.commands.push(close(s.id));
@@ -204,7 +209,7 @@ impl MediaTable {
         let s = c.let_go(id, index)?;
         // What was dropped is nobody's who would be mistaken for the next party.
         let used = [0, 1].map(|leg| counters.legs[leg].packets.iter().any(|n| *n > 0));
-        self.lent.give(binds(&c.faces), s.ports, used, now);
+        self.lent.give(binds(&s.faces), s.ports, used, now);
         let mut sum = stream_media(&s.kind, s.ports, counters, figures);
         let [caller, callee] = s.watch;
         sum.caller.phone_report = caller.phone;

@@ -100,6 +100,7 @@ impl MediaTable {
         self.lent.settle(call);
         let claim = Claim { holder: holder.clone(), urgent: true, emergency: false };
         let mut media = CallMedia::new(faces, stored.call_ids, claim);
+        media.settled = true;
         media.held = stored.held;
         media.idle = idle;
         let idle = idle.filter(|_| !stored.held.contains(&true));
@@ -135,7 +136,7 @@ impl MediaTable {
         }
         self.streams.insert(id, at);
         let StoredStream { media, ports, parties, pins, codecs } = stored;
-        Stream { pins, ..Stream::new(id, media, ports, parties, codecs) }
+        Stream { pins, ..Stream::new(id, media, *faces, ports, parties, codecs) }
     }
 }
 

@@ -64,26 +64,48 @@ impl Transactions {
             return false;
         };
         let Some(b) = p.branch_mut(client).filter(|b| !b.given_up) else { return false };
-        let Some(flow) = b.spare.pop() else { return false };
-        let (mut leg, spare) = (b.leg.clone(), std::mem::take(&mut b.spare));
+        let Some(flow) = b.spare.last().copied() else { return false };
         match why {
             Why::Failed => (b.state, b.given_up) = (BranchState::Final, true),
             Why::Silence => b.left = true,
         }
         let Some(t) = self.clients.get_mut(&client) else { return false };
         t.quiet = true;
+        let turns = t.flow.peer.is_ipv4() != flow.peer.is_ipv4() && !t.request.body().is_empty();
+        if why == Why::Failed {
+            self.timers.stop(Due::Client(client, Timer::C));
+        }
+        self.timers.stop(Due::NextTarget(client));
+        if turns {
+            self.heard.push_back(Heard::Turned { pass, client, flow });
+        } else {
+            self.turn(w, out, (pass, client), None);
+        }
+        true
+    }
+
+    /// Takes the next way of a branch that was left; `body`: in place of the one that it sent.
+    pub(crate) fn turn(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        (pass, client): (PassId, ClientId),
+        body: Option<Vec<u8>>,
+    ) {
+        let Some(b) = self.passes.get_mut(&pass).and_then(|p| p.branch_mut(client)) else { return };
+        let Some(flow) = b.spare.pop() else { return };
+        let (mut leg, spare) = (b.leg.clone(), std::mem::take(&mut b.spare));
+        let Some(t) = self.clients.get(&client) else { return };
         let (mark, mut request) = (t.mark().to_owned(), t.request.clone());
+        if let Some(body) = body {
+            request.set_body(body);
+        }
         let branch = w.branch(&mark);
         lead_by(w, &mut request, &flow, &branch);
         if let Some(leg) = &mut leg {
             leg.flow = flow;
         }
-        if why == Why::Failed {
-            self.timers.stop(Due::Client(client, Timer::C));
-        }
-        self.timers.stop(Due::NextTarget(client));
         self.open_branch(w, out, pass, (request, branch, flow), leg, spare);
-        true
     }
 }
 
