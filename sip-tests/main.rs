@@ -27,6 +27,7 @@ mod credentials;
 mod dialled;
 mod docs;
 mod emergency;
+mod eyeballs;
 mod families;
 mod findings;
 mod flows;

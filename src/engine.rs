@@ -229,13 +229,14 @@ impl Engine {
                 Heard::Failure(answer) => self.failure(&answer),
                 Heard::Orphan(answer) => self.unheard(&answer),
                 Heard::Failed { purpose, response } => self.after_failure(&purpose, &response),
-                Heard::Turned { pass, client, flow } => {
+                Heard::Turned(onward) => {
                     let (w, phones, out) = (&self.world, &self.phones, &mut self.out);
                     let own = [None; 2];
                     let carrier = Carrier { w, phones, calls: &mut self.calls, out, own };
-                    let body = versions::turned(carrier, &self.transactions, pass, &flow);
+                    let body =
+                        versions::turned(carrier, &self.transactions, onward.pass, &onward.flow);
                     let (w, out) = (&self.world, &mut self.out);
-                    self.transactions.turn(w, out, (pass, client), body);
+                    self.transactions.turn(w, out, *onward, body);
                 }
                 Heard::Missed(flow, began) => {
                     self.upstreams.missed(&self.world, &mut self.out, &flow, began);

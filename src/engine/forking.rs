@@ -15,6 +15,7 @@ use super::output::Level;
 use super::phones::{Home, Phones};
 use super::purpose::Purpose;
 use super::referring::Referring;
+use super::transactions::Spare;
 use super::upstreams::Upstreams;
 use super::versions;
 use super::world::World;
@@ -266,7 +267,7 @@ impl Engine {
             let way = (far, branch, leg.flow);
             let spare = match leg.upstream {
                 Some(id) => self.upstreams.ways(w, id, &a.whom()).map(|(_, spare)| spare),
-                None => Ok(Vec::new()),
+                None => Ok(Spare::default()),
             };
             let spare = spare.unwrap_or_default();
             self.transactions.open_branch(w, &mut self.out, pass, way, Some(leg), spare);

@@ -13,7 +13,7 @@ use super::proxy_client::{Known, find, is_party, next_hop};
 use super::purpose::{InDialog, Purpose};
 use super::referring::Referring;
 use super::streams::Streams;
-use super::transactions::is_long;
+use super::transactions::{Spare, is_long};
 use super::upstreams::Upstreams;
 use super::world::{World, with_tag};
 use super::{Engine, Level, unreached};
@@ -277,7 +277,8 @@ fn of_another_fork(offers: bool) -> Result<(), BodyRefusal> {
 }
 
 /// Whoever answers within a dialog is that one host: other ways are for what is too long.
-fn beside(w: &World, upstreams: &Upstreams, way: &(Message, String, Flow)) -> Vec<Flow> {
+fn beside(w: &World, upstreams: &Upstreams, way: &(Message, String, Flow)) -> Spare {
     let streams = upstreams.streams_beside(w, &way.2);
-    if streams.is_empty() || is_long(&way.0) { streams } else { Vec::new() }
+    let wanted = !streams.is_empty() && is_long(&way.0);
+    if wanted { Spare::new(streams, [false; 2]) } else { Spare::default() }
 }

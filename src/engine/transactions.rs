@@ -18,7 +18,7 @@ pub mod timer;
 pub use key::ServerKey;
 pub use timer::{Timer, TimerTable};
 
-pub(crate) use pass::is_long;
+pub(crate) use pass::{Onward, Spare, is_long};
 pub(crate) use seats::Seat;
 pub(crate) use server::CancelFault;
 
@@ -60,14 +60,7 @@ pub(crate) enum Heard {
         response: Message,
     },
     /// A branch waits for a body that means media of this way's IP version, then it is tried.
-    Turned {
-        /// Whose branch.
-        pass: PassId,
-        /// The branch that was tried before.
-        client: ClientId,
-        /// The way.
-        flow: Flow,
-    },
+    Turned(Box<Onward>),
     /// Whoever was asked there, at this time, said nothing to it.
     Missed(Flow, Mono),
     /// Whoever was asked there asks to be spared for so long (RFC 3261 §21.5.4).

@@ -13,7 +13,7 @@ mod targets;
 use super::ids::{ClientId, UpstreamId};
 use super::names::Question;
 use super::outbox::Outbox;
-use super::transactions::TimerTable;
+use super::transactions::{Spare, TimerTable};
 use super::world::{NoTransport, World, changed_keepalives};
 use crate::config::{self, Config, Hop};
 use crate::ground::{Flow, Moment, Mono, Side, words};
@@ -255,7 +255,7 @@ impl Upstreams {
     }
 
     /// The ways to an upstream for a request of `whom`, in the order they are tried: the first,
-    /// and the others, the next one last.
+    /// and the others.
     ///
     /// # Errors
     /// There is none.
@@ -264,17 +264,14 @@ impl Upstreams {
         w: &World,
         id: UpstreamId,
         whom: &str,
-    ) -> Result<(Flow, Vec<Flow>), Unreachable> {
+    ) -> Result<(Flow, Spare), Unreachable> {
         let (state, u) = self.state(id).zip(self.get(w, id)).ok_or(Unreachable::Nowhere)?;
         let mut order = state.targets.order(whom, w.now().mono, u.probe.is_some());
         self.homes.prefer(id, whom, w.now().mono, &mut order);
         let why = order.first().and_then(|hop| w.net().no_socket(u.interface, hop.transport));
         let mut ways = order.into_iter().filter_map(|hop| w.net().towards(u.interface, hop));
         let first = ways.next().ok_or(why.map_or(Unreachable::Nowhere, Unreachable::Transport))?;
-        // The next one is taken from the end.
-        let mut spare: Vec<Flow> = ways.collect();
-        spare.reverse();
-        Ok((first, spare))
+        Ok((first, Spare::new(ways.collect(), state.targets.unheard())))
     }
 
     /// Streams to the host that a dialog's requests go to, where its upstream has any.

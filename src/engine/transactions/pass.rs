@@ -2,6 +2,7 @@
 //! Branches, the best answer, Timer C. It never reads a body, a policy, or what the pass is for.
 
 mod next_way;
+mod spare;
 
 use super::client::Client;
 use super::{Answer, Due, Heard, Timer, Transactions};
@@ -12,8 +13,9 @@ use crate::engine::purpose::Purpose;
 use crate::engine::world::World;
 use crate::ground::{Flow, ListenerId, Mono};
 use crate::wire::sip::{Message, Method};
-pub(crate) use next_way::is_long;
-use next_way::{Why, by_stream, lead_by, patience, spared};
+pub(crate) use next_way::{Onward, is_long};
+use next_way::{Why, by_stream, lead_by, spared};
+pub(crate) use spare::Spare;
 
 /// Why a branch is cancelled when another answered: no phone shows a missed call (RFC 3326 §2).
 const ELSEWHERE: &[u8] = b"SIP;cause=200;text=\"Call completed elsewhere\"";
@@ -38,8 +40,8 @@ struct Branch {
     given_up: bool,
     /// The callee leg as it will be, for dialog-forming requests.
     leg: Option<LegState>,
-    /// Other ways to whom it asks, the next one last.
-    spare: Vec<Flow>,
+    /// Other ways to whom it asks.
+    spare: Spare,
     /// Nothing was heard of it, and another way is tried beside it: it is not waited for.
     left: bool,
 }
@@ -119,7 +121,7 @@ impl Transactions {
         pass: PassId,
         way: (Message, String, Flow),
         mut leg: Option<LegState>,
-        mut spare: Vec<Flow>,
+        mut spare: Spare,
     ) {
         let (mut request, branch, mut flow) = way;
         if let Some(stream) = by_stream(&request, &flow, &mut spare) {
@@ -133,7 +135,8 @@ impl Transactions {
         if let Some(p) = self.passes.get_mut(&pass) {
             let began = *p.began.get_or_insert(now);
             if !spare.is_empty() {
-                let after = patience(w, began, invite, spare.len());
+                let waited = now.since(began);
+                let after = spare.patience(&flow, &w.config().timers, (!invite).then_some(waited));
                 self.timers.set(Due::NextTarget(client), now + after);
             }
             let (state, cancel, given_up) = (BranchState::Pending, None, false);

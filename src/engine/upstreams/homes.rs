@@ -62,7 +62,7 @@ impl Upstreams {
             let Some(u) = self.state(*id).filter(|u| u.targets.iter().count() > 1) else {
                 continue;
             };
-            let first = u.targets.drawn(&whom) == Some(hop);
+            let first = u.targets.drawn(&whom, now) == Some(hop);
             self.homes.granted(*id, &whom, now, hop, first);
         }
     }

@@ -5,6 +5,7 @@ use super::cache::Cache;
 use crate::config::{Hop, Host, Target};
 use crate::engine::names::{Question, Record};
 use crate::ground::Transport;
+use sha2::{Digest as _, Sha256};
 use std::net::SocketAddr;
 
 /// Transports by SRV and NAPTR, in the order that we prefer where a domain says nothing.
@@ -23,6 +24,8 @@ pub(super) struct Place {
     pub(super) rank: u32,
     /// A share among those of one rank.
     pub(super) weight: u16,
+    /// Which host of those that the names lead to: it may have several addresses.
+    pub(super) host: u64,
 }
 
 /// What came of looking.
@@ -100,7 +103,8 @@ impl<'a> Search<'a> {
     fn target(&mut self, target: &Target) {
         if let Some(hop) = target.fixed() {
             self.rank += 1;
-            self.found.places.push(Place { hop, rank: self.rank, weight: 1 });
+            let host = host(&hop.peer.to_string(), hop.peer.port(), hop.transport);
+            self.found.places.push(Place { hop, rank: self.rank, weight: 1, host });
         }
         let Host::Name(name) = &target.host else { return };
         let transport = target.transport.unwrap_or(Transport::Udp);
@@ -199,15 +203,23 @@ impl<'a> Search<'a> {
 
     fn addresses(&mut self, name: &str, port: u16, transport: Transport, weight: u16) {
         let Known::Yes(records) = self.ask(Question::Hosts(name.to_owned())) else { return };
+        let host = host(name, port, transport);
         for record in records {
             let Record::Address(ip) = record else { continue };
             if self.found.places.len() >= 2 * PLACES {
                 return;
             }
             let hop = Hop { peer: SocketAddr::new(ip.to_canonical(), port), transport };
-            self.found.places.push(Place { hop, rank: self.rank, weight });
+            self.found.places.push(Place { hop, rank: self.rank, weight, host });
         }
     }
+}
+
+/// The same for the same, in any process.
+fn host(name: &str, port: u16, transport: Transport) -> u64 {
+    let digest = Sha256::digest(format!("{name}:{port} {transport}"));
+    let octets = digest.iter().take(8);
+    octets.fold(0, |sum, octet| (sum << 8) | u64::from(*octet))
 }
 
 #[cfg(test)]

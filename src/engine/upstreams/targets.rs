@@ -16,12 +16,16 @@ const REST: Duration = Duration::from_secs(30);
 /// One that asks to be spared is asked after all others for so long at most, whatever it says.
 const SPARED: Duration = Duration::from_secs(30);
 
+/// How long an IP version that leads nowhere is tried last.
+const DEAD: Duration = Duration::from_secs(600);
+
 /// One of them.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     pub(super) hop: Hop,
     rank: u32,
     weight: u16,
+    host: u64,
     pub(super) health: Health,
     pub(super) since: Option<Moment>,
     pub(super) why: String,
@@ -29,6 +33,8 @@ pub(super) struct Target {
     pub(super) probes: [u64; 2],
     /// When anything came from it last.
     heard: Option<Mono>,
+    /// When it was asked in vain last.
+    vain: Option<Mono>,
     /// Requests in a row that nobody answered.
     misses: u32,
     /// Until when it is not tried, where no probe says more.
@@ -43,11 +49,13 @@ impl Target {
             hop: place.hop,
             rank: place.rank,
             weight: place.weight,
+            host: place.host,
             health: Health::Unknown,
             since: None,
             why: String::new(),
             probes: [0; 2],
             heard: None,
+            vain: None,
             misses: 0,
             rests: None,
             spared: None,
@@ -71,6 +79,15 @@ impl Target {
         self.spared.is_some_and(|until| now < until)
     }
 
+    fn is_six(&self) -> bool {
+        self.hop.peer.is_ipv6()
+    }
+
+    /// It was asked in vain lately.
+    fn was_vain(&self, now: Mono) -> bool {
+        self.vain.is_some_and(|at| now < at + DEAD)
+    }
+
     fn is_resting(&self, now: Mono, probed: bool) -> bool {
         self.health == Health::Down && (probed || self.rests.is_some_and(|until| now < until))
     }
@@ -89,9 +106,9 @@ impl Targets {
         self.all = places.iter().map(Target::new).collect();
         for new in &mut self.all {
             if let Some(old) = before.iter_mut().find(|old| old.hop == new.hop) {
-                let (rank, weight) = (new.rank, new.weight);
+                let place = (new.rank, new.weight, new.host);
                 std::mem::swap(new, old);
-                (new.rank, new.weight) = (rank, weight);
+                (new.rank, new.weight, new.host) = place;
             }
         }
     }
@@ -122,30 +139,56 @@ impl Targets {
         }
     }
 
-    /// In which order they are tried for `whom`: by rank, within one by weight, always the same for
-    /// the same (a request with credentials goes where it was challenged); those that rest not, but
-    /// where all do.
+    /// In which order they are tried for `whom`: by rank, within one by the hosts' weights, always
+    /// the same for the same (a request with credentials goes where it was challenged), within a
+    /// host by IP version in turns; those that rest not, but where all do. Last is an IP version
+    /// that was asked in vain and never heard, while the other is.
     pub(super) fn order(&self, whom: &str, now: Mono, probed: bool) -> Vec<Hop> {
         // Most upstreams have one, and then nothing is drawn.
         if let [only] = self.all.as_slice() {
             return vec![only.hop];
         }
-        let key = |t: &Target| (t.is_resting(now, probed), t.is_spared(now), t.rank);
-        let mut all: Vec<((bool, bool, u32), f64, Hop)> =
-            self.all.iter().map(|t| (key(t), draw(whom, t), t.hop)).collect();
+        let dead = self.unheard().map(|unheard| unheard && self.unheard() != [true; 2]);
+        let is_dead = |t: &Target| {
+            let of_it = self.all.iter().filter(|o| o.is_six() == t.is_six());
+            dead[usize::from(t.is_six())] && of_it.into_iter().any(|o| o.was_vain(now))
+        };
+        let drawn: Vec<(&Target, f64)> = self.all.iter().map(|t| (t, draw(whom, t.hop))).collect();
+        // IPv6 first, unless IPv4 alone was heard.
+        let first = !dead[1];
+        let turn = |t: &Target, own: f64| {
+            let alike = |o: &&(&Target, f64)| {
+                (o.0.host, o.0.rank, o.0.is_six()) == (t.host, t.rank, t.is_six()) && o.1 > own
+            };
+            2 * drawn.iter().filter(alike).count() + usize::from(t.is_six() != first)
+        };
+        let mut all: Vec<_> = drawn
+            .iter()
+            .map(|(t, own)| {
+                let before = (t.is_resting(now, probed), t.is_spared(now), is_dead(t), t.rank);
+                (before, weigh(whom, t), (t.host, turn(t, *own), t.hop))
+            })
+            .collect();
         all.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)).then(a.2.cmp(&b.2)));
         // Who rests is asked only where all do.
         let awake = all.iter().take_while(|((resting, ..), ..)| !resting).count();
         let most = if awake == 0 { all.len() } else { awake };
-        all.into_iter().take(most).map(|(.., hop)| hop).collect()
+        all.into_iter().take(most).map(|(.., (.., hop))| hop).collect()
+    }
+
+    /// Of which IP version, IPv4 or IPv6, nothing was ever heard.
+    pub(super) fn unheard(&self) -> [bool; 2] {
+        [false, true].map(|six| {
+            let own = |t: &&Target| t.is_six() == six;
+            self.all.iter().filter(own).all(|t| t.heard.is_none())
+        })
     }
 
     /// The one that is tried first for `whom` when none rests.
-    pub(super) fn drawn(&self, whom: &str) -> Option<Hop> {
-        let best = |a: &&Target, b: &&Target| {
-            b.rank.cmp(&a.rank).then(draw(whom, a).total_cmp(&draw(whom, b)))
-        };
-        self.all.iter().max_by(best).map(|t| t.hop)
+    pub(super) fn drawn(&self, whom: &str, now: Mono) -> Option<Hop> {
+        let awake = |t: &Target| Target { health: Health::Unknown, ..t.clone() };
+        let all = Self { all: self.all.iter().map(awake).collect() };
+        all.order(whom, now, true).first().copied()
     }
 
     /// A request of that time got no answer at all there. True: it rests from now on. Whoever has
@@ -156,6 +199,7 @@ impl Targets {
             return false;
         }
         t.misses = t.misses.saturating_add(1);
+        t.vain = Some(now.mono);
         let why = "several requests in a row had no answer";
         t.misses >= MISSES && t.turn(now, Health::Down, why)
     }
@@ -164,8 +208,9 @@ impl Targets {
     /// the same, so nothing is said of it.
     pub(super) fn failed(&mut self, now: Now, hop: Hop) -> bool {
         let several = self.all.len() > 1;
-        let found = self.find(hop).filter(|_| several);
-        found.is_some_and(|t| t.turn(now, Health::Down, "it cannot be reached"))
+        let Some(t) = self.find(hop).filter(|_| several) else { return false };
+        t.vain = Some(now.mono);
+        t.turn(now, Health::Down, "it cannot be reached")
     }
 
     /// It asks not to be sent anything for so long.
@@ -185,21 +230,26 @@ impl Targets {
     }
 }
 
-/// A weighted draw that needs no memory: who has weight w of W wins w of W draws, and whoever is
-/// neither added nor lost keeps what it won.
-fn draw(whom: &str, t: &Target) -> f64 {
-    let digest = Sha256::new()
-        .chain_update(whom.as_bytes())
-        .chain_update(t.hop.peer.to_string().as_bytes())
-        .chain_update(t.hop.transport.as_str().as_bytes())
-        .finalize();
+/// A weighted draw among hosts that needs no memory: who has weight w of W wins w of W draws, and
+/// whoever is neither added nor lost keeps what it won.
+fn weigh(whom: &str, t: &Target) -> f64 {
+    // RFC 2782: weight 0 has a very small chance beside others.
+    let weight = if t.weight == 0 { 0.01 } else { f64::from(t.weight) };
+    weight / -unit(whom, &t.host.to_be_bytes()).ln()
+}
+
+/// A draw among the addresses of one host.
+fn draw(whom: &str, hop: Hop) -> f64 {
+    unit(whom, format!("{}{}", hop.peer, hop.transport).as_bytes())
+}
+
+/// Between 0 and 1, neither of them; the same for the same.
+fn unit(whom: &str, which: &[u8]) -> f64 {
+    let digest = Sha256::new().chain_update(whom.as_bytes()).chain_update(which).finalize();
     let mut octets = [0_u8; 8];
     octets.iter_mut().zip(digest.iter()).for_each(|(to, from)| *to = *from);
     // 53 bits, none of them 0.
-    let unit = ((u64::from_be_bytes(octets) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
-    // RFC 2782: weight 0 has a very small chance beside others.
-    let weight = if t.weight == 0 { 0.01 } else { f64::from(t.weight) };
-    weight / -unit.ln()
+    ((u64::from_be_bytes(octets) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
 }
 
 #[cfg(test)]
@@ -209,7 +259,7 @@ mod tests {
 
     fn place(last: u8, rank: u32, weight: u16) -> Place {
         let peer = std::net::SocketAddr::from(([198, 51, 100, last], 5060));
-        Place { hop: Hop { peer, transport: Transport::Udp }, rank, weight }
+        Place { hop: Hop { peer, transport: Transport::Udp }, rank, weight, host: last.into() }
     }
 
     fn at(seconds: u64) -> Now {
@@ -294,6 +344,41 @@ mod tests {
         all.spare(at(300).mono, other.hop, Duration::from_secs(9));
         assert_eq!(all.order("x", at(301).mono, true), [one.hop, other.hop], "both: as ever");
         assert_eq!(all.health(), Health::Unknown);
+    }
+
+    fn six(last: u8, rank: u32) -> Place {
+        let peer = std::net::SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, last.into()], 5060));
+        Place { hop: Hop { peer, transport: Transport::Udp }, rank, weight: 1, host: 7 }
+    }
+
+    #[test]
+    fn addresses_of_one_host_come_by_ip_version_in_turns() {
+        let four = |last| Place { host: 7, ..place(last, 1, 1) };
+        let mut all = targets(&[four(1), four(2), four(3), six(1, 1), six(2, 1)]);
+        let versions = |all: &Targets| -> Vec<bool> {
+            let order = all.order("x", at(1).mono, true);
+            order.iter().map(|hop| hop.peer.is_ipv6()).collect()
+        };
+        assert_eq!(versions(&all), [true, false, true, false, false]);
+        assert!(!all.heard(at(1), four(2).hop, true));
+        assert_eq!(versions(&all), [false, true, false, true, false], "what was heard comes first");
+        assert!(!all.heard(at(2), six(2, 1).hop, true));
+        assert_eq!(versions(&all), [true, false, true, false, false]);
+    }
+
+    #[test]
+    fn an_ip_version_that_leads_nowhere_is_last_whatever_its_rank() {
+        let mut all = targets(&[six(1, 1), six(2, 2), place(3, 3, 1)]);
+        let first = |all: &Targets, s| all.order("x", at(s).mono, false)[0];
+        assert_eq!(all.unheard(), [true; 2]);
+        assert!(!all.missed(at(1), six(1, 1).hop, at(0).mono));
+        assert_eq!(first(&all, 2), six(1, 1).hop, "the other one may be as dead");
+        assert!(!all.heard(at(2), place(3, 3, 1).hop, false));
+        assert_eq!(first(&all, 2), place(3, 3, 1).hop);
+        assert_eq!(first(&all, 602), six(1, 1).hop, "it is tried again");
+        assert!(!all.heard(at(603), six(2, 2).hop, false));
+        assert!(!all.missed(at(604), six(1, 1).hop, at(603).mono));
+        assert_eq!(first(&all, 605), six(1, 1).hop, "its version is there");
     }
 
     #[test]

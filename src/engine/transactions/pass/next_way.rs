@@ -1,11 +1,11 @@
 //! One request by another way: the next target of who is asked (RFC 3263 §4.3), or the stream for
 //! what is too long for a datagram (RFC 3261 §18.1.1). It knows no upstream: ways are handed to it.
 
-use super::{BranchState, Due, Heard, Timer, Transactions};
+use super::{BranchState, Due, Heard, Spare, Timer, Transactions};
 use crate::engine::ids::{ClientId, PassId};
 use crate::engine::outbox::Outbox;
 use crate::engine::world::World;
-use crate::ground::{Flow, Mono};
+use crate::ground::Flow;
 use crate::wire::sip::{Message, Name, NameAddr};
 use std::time::Duration;
 
@@ -20,6 +20,18 @@ pub(super) enum Why {
     Failed,
     /// Nothing was heard: whoever was asked may still answer, and is a branch as any other.
     Silence,
+}
+
+/// A request that goes on by another way.
+#[derive(Debug)]
+pub(crate) struct Onward {
+    pub(crate) pass: PassId,
+    /// The branch that was tried before.
+    client: ClientId,
+    /// The way.
+    pub(crate) flow: Flow,
+    mark: String,
+    request: Message,
 }
 
 impl Transactions {
@@ -64,7 +76,7 @@ impl Transactions {
             return false;
         };
         let Some(b) = p.branch_mut(client).filter(|b| !b.given_up) else { return false };
-        let Some(flow) = b.spare.last().copied() else { return false };
+        let Some(flow) = b.spare.next() else { return false };
         match why {
             Why::Failed => (b.state, b.given_up) = (BranchState::Final, true),
             Why::Silence => b.left = true,
@@ -72,14 +84,16 @@ impl Transactions {
         let Some(t) = self.clients.get_mut(&client) else { return false };
         t.quiet = true;
         let turns = t.flow.peer.is_ipv4() != flow.peer.is_ipv4() && !t.request.body().is_empty();
+        let (mark, request) = (t.mark().to_owned(), t.request.clone());
+        let onward = Onward { pass, client, flow, mark, request };
         if why == Why::Failed {
             self.timers.stop(Due::Client(client, Timer::C));
         }
         self.timers.stop(Due::NextTarget(client));
         if turns {
-            self.heard.push_back(Heard::Turned { pass, client, flow });
+            self.heard.push_back(Heard::Turned(Box::new(onward)));
         } else {
-            self.turn(w, out, (pass, client), None);
+            self.turn(w, out, onward, None);
         }
         true
     }
@@ -89,14 +103,13 @@ impl Transactions {
         &mut self,
         w: &World,
         out: &mut Outbox,
-        (pass, client): (PassId, ClientId),
+        onward: Onward,
         body: Option<Vec<u8>>,
     ) {
+        let Onward { pass, client, mark, mut request, .. } = onward;
         let Some(b) = self.passes.get_mut(&pass).and_then(|p| p.branch_mut(client)) else { return };
-        let Some(flow) = b.spare.pop() else { return };
+        let Some(flow) = b.spare.take() else { return };
         let (mut leg, spare) = (b.leg.clone(), std::mem::take(&mut b.spare));
-        let Some(t) = self.clients.get(&client) else { return };
-        let (mark, mut request) = (t.mark().to_owned(), t.request.clone());
         if let Some(body) = body {
             request.set_body(body);
         }
@@ -107,18 +120,6 @@ impl Transactions {
         }
         self.open_branch(w, out, pass, (request, branch, flow), leg, spare);
     }
-}
-
-/// How long one of several is waited for before the next is asked. Whoever sent a request other
-/// than INVITE waits 64·T1 for all of them together (RFC 4320 §4.2): each has its share.
-pub(super) fn patience(w: &World, began: Mono, invite: bool, others: usize) -> Duration {
-    let timers = &w.config().timers;
-    if invite {
-        return timers.next_target;
-    }
-    let left = (64 * timers.t1).saturating_sub(w.now().mono.since(began));
-    let shares = u32::try_from(others).unwrap_or(u32::MAX).saturating_add(1);
-    timers.next_target.min(left / shares)
 }
 
 /// For how long who answers so asks to be spared (RFC 3261 §21.5.4).
@@ -135,15 +136,11 @@ pub(crate) fn is_long(request: &Message) -> bool {
 
 /// The stream to the same host by which a request goes that is too long for a datagram (RFC 3261
 /// §18.1.1); where that fails, the datagram is next.
-pub(super) fn by_stream(request: &Message, flow: &Flow, spare: &mut Vec<Flow>) -> Option<Flow> {
-    let leads = |s: &Flow| s.transport.is_reliable() && s.peer.ip() == flow.peer.ip();
-    let at = spare.iter().rposition(leads).filter(|_| !flow.transport.is_reliable())?;
-    if !is_long(request) {
+pub(super) fn by_stream(request: &Message, flow: &Flow, spare: &mut Spare) -> Option<Flow> {
+    if spare.is_empty() || flow.transport.is_reliable() || !is_long(request) {
         return None;
     }
-    let stream = spare.remove(at);
-    spare.push(*flow);
-    Some(stream)
+    spare.swap_for_stream(*flow)
 }
 
 /// What a request says of the way that it goes: our Via, and the sockets in what we wrote.
