@@ -3,7 +3,7 @@
 //! `phones`, `upstreams`, `streams`, `strangers`, `outbox`), each with private fields and timers of
 //! its own, over a `world` that they only read; the coordinators alone know several of them: a
 //! request outside a dialog (`outside_dialog`, `forking`, `registration`), one inside (`in_dialog`,
-//! `reporting`), a response (`response`), an end (`ending`).
+//! `reporting`), a response (`response`), an end (`ending`), what others ask (`questions`).
 
 mod admission;
 mod analysis;
@@ -24,6 +24,7 @@ mod phones;
 mod proxy_client;
 mod proxy_server;
 mod purpose;
+mod questions;
 mod referring;
 mod registration;
 mod reporting;
@@ -54,7 +55,7 @@ pub use stats::Stats;
 pub use upstreams::{Finder, Health, Sought, TargetView, UpstreamView};
 pub use world::seal;
 
-use crate::ground::{CallNo, Flow, Mono, Now, Wall};
+use crate::ground::{Flow, Mono, Now};
 use crate::wire::sip::{Framing, Message};
 use analysis::answer;
 use analysis::body::Carrier;
@@ -342,58 +343,5 @@ impl Engine {
     fn watch(&mut self) -> Watch<'_> {
         let Self { world: w, out, guard, phones, upstreams, .. } = self;
         Watch { w, out, guard, phones, upstreams }
-    }
-
-    /// Counters and gauges.
-    #[must_use]
-    pub fn stats(&self, now: Now) -> Stats {
-        let mut stats = self.out.stats().clone();
-        stats.upstreams = self.upstreams.view(&self.world);
-        stats.now.calls = self.calls.counts().map(|n| n as u64);
-        stats.now.registrations = self.phones.len() as u64;
-        stats.now.transactions = self.transactions.counts();
-        stats.now.bans = self.guard.bans() as u64;
-        stats.now.dialogs = self.calls.len() as u64;
-        stats.now.streams = self.calls.streams() as u64;
-        stats.now.ports = self.calls.ports(now.mono);
-        stats.now.places = self.places();
-        stats.now.draining = self.gate.draining;
-        stats
-    }
-
-    /// Bindings now, oldest first.
-    #[must_use]
-    pub fn bindings(&self, now: Wall) -> Vec<StoredBinding> {
-        self.phones.stored(now)
-    }
-
-    /// The banned, and who is nearest to it.
-    #[must_use]
-    pub fn suspects(&self, now: Mono) -> Vec<SuspectView> {
-        self.guard.suspects(now)
-    }
-
-    /// Answered and early calls.
-    #[must_use]
-    pub fn active_calls(&self) -> usize {
-        self.calls.active()
-    }
-
-    /// Media streams that the relay has not reported as closed.
-    #[must_use]
-    pub fn open_streams(&self) -> usize {
-        self.calls.streams()
-    }
-
-    /// Calls by number, oldest first, at most [`LIST`]; how many were left off.
-    #[must_use]
-    pub fn calls(&self, now: Now) -> (Vec<CallRow>, usize) {
-        self.calls.rows(now, LIST)
-    }
-
-    /// One call; `None`: there is no call of this number.
-    #[must_use]
-    pub fn call(&self, no: CallNo, now: Now) -> Option<CallDetail> {
-        self.calls.detail(&self.world, no, now)
     }
 }

@@ -13,7 +13,7 @@ use super::{Engine, unreached};
 use crate::audit::{EndedBy, Outcome, SecurityClass};
 use crate::config::Allow;
 use crate::ground::{Flow, Side};
-use crate::policy::quota::{Full, Holder, Resource, ShareView};
+use crate::policy::quota::{Full, Holder, Resource};
 use crate::wire::sip::Method;
 
 /// Calls to emergency numbers that a registered user may have beside all his others.
@@ -220,15 +220,6 @@ impl Engine {
         ] {
             all[resource as usize] = places;
         }
-        all
-    }
-
-    /// How the engine's tables are held.
-    #[must_use]
-    pub fn shares(&self) -> Vec<ShareView> {
-        let mut all = Vec::from(self.transactions.share_views());
-        all.extend(self.calls.share_views());
-        all.push(self.phones.share_view());
         all
     }
 }
