@@ -772,3 +772,33 @@ fn all_targets_have_their_share_of_the_time_that_a_request_is_waited_for() {
     }
     lab.end();
 }
+
+#[test]
+fn a_datagram_that_comes_back_leads_to_the_next_target_at_once_and_forged_ones_to_nothing() {
+    let mut lab = named("");
+    Dns::pair().answer(&mut lab);
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    let (a, b) = (lab.outside(A), lab.outside(B));
+    lab.call(&phone, "200", 4000);
+    let first = lab.expect(a, "INVITE");
+    lab.expect(phone.at, "100");
+    let whole = String::from_utf8(first.bytes.clone()).expect("text");
+    let back = |lab: &mut Lab, peer: &str, text: &str| {
+        let flow = portreeve::ground::Flow { peer: peer.parse().unwrap(), ..first.flow };
+        lab.input(Input::Undelivered { flow, quoted: text.to_owned().into() });
+    };
+    let guess = whole.replace(first.branch(), "z9hG4bKguess");
+    for text in ["", "\r\n", "INVITE", "INVITE x SIP/2.0\r\nVia: ", &whole[..40], &guess] {
+        back(&mut lab, A, text);
+    }
+    back(&mut lab, B, &whole);
+    assert!(lab.take(b).is_empty(), "nobody who has not seen the request is believed");
+    back(&mut lab, A, &whole[..200]);
+    let second = lab.expect(b, "INVITE");
+    let far = Ua::new(b, "200");
+    lab.send(b, far.answer(&second, 200, "t").sdp(far.sdp(6000)));
+    lab.expect(phone.at, "200");
+    // Who is asked alone is asked again: he may be starting.
+    back(&mut lab, B, &String::from_utf8(second.bytes).expect("text"));
+    assert!(lab.take(phone.at).is_empty());
+}

@@ -11,6 +11,7 @@ pub mod interfaces;
 pub mod log_lines;
 pub mod media_socket;
 pub mod reach;
+mod recvmsg;
 pub mod relay_worker;
 pub mod resolver;
 pub mod sandbox;
@@ -49,6 +50,13 @@ pub enum Arrival {
     Closed(ConnId),
     /// A connection could not be made.
     Failed(Flow),
+    /// A datagram was not delivered: somebody on the way says so, and quotes it.
+    Undelivered {
+        /// The way it was sent.
+        flow: Flow,
+        /// Its first octets.
+        quoted: Bytes,
+    },
     /// What DNS says.
     Resolved(Question, Reply),
     /// Who is asked for names has changed.

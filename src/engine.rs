@@ -150,6 +150,9 @@ impl Engine {
                 self.transactions.transport_failed(&self.world, &mut self.out, &flow);
                 self.upstreams.failed(&self.world, &mut self.out, &flow);
             }
+            Input::Undelivered { flow, quoted } => {
+                self.transactions.undelivered(&self.world, &mut self.out, &flow, &quoted);
+            }
             Input::Relay(event) => self.relay_event(event),
             Input::Resolved(question, reply) => {
                 self.upstreams.answered(&self.world, &mut self.out, question, reply);

@@ -373,6 +373,7 @@ fn input(arrival: Arrival) -> (Input, Option<Place>) {
         Arrival::Refused { flow, refusal } => (Input::StreamRefused { flow, refusal }, None),
         Arrival::Closed(conn) => (Input::ConnectionClosed(conn), None),
         Arrival::Failed(flow) => (Input::TransportFailed(flow), None),
+        Arrival::Undelivered { flow, quoted } => (Input::Undelivered { flow, quoted }, None),
         Arrival::Resolved(question, reply) => (Input::Resolved(question, reply), None),
         Arrival::ResolverChanged => (Input::ResolverChanged, None),
     }

@@ -115,6 +115,11 @@ impl Inlet {
         self.streams.queue.send(arrival).await.is_ok()
     }
 
+    /// What helps where there is time for it; a full lane loses it.
+    pub fn hint(&self, arrival: Arrival) {
+        let _ = self.datagrams.queue.try_send(arrival);
+    }
+
     /// The event loop has ended.
     #[must_use]
     pub fn is_closed(&self) -> bool {

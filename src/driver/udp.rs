@@ -1,6 +1,9 @@
 //! SIP over UDP: one task a socket reads datagrams into the event loop; sending is a call. It never
 //! looks into a message beyond telling keep-alives from messages.
 
+mod undelivered;
+
+use super::Arrival;
 use super::inlet::{Inlet, NotTaken};
 use crate::config::Listener;
 use crate::ground::Flow;
@@ -42,6 +45,8 @@ impl SipSocket {
         } else {
             let _ = socket.set_tclass_v6(u32::from(dscp) << 2);
         }
+        // Best effort: without it whoever is not there is found out by silence.
+        let _ = undelivered::ask_for(&socket, listener.bind.is_ipv4());
         socket.bind(&SockAddr::from(listener.bind))?;
         let socket = Arc::new(for_reading(socket.into())?);
         Ok(Self { socket, listener, dropped: Arc::new(AtomicU64::new(0)) })
@@ -52,9 +57,18 @@ impl SipSocket {
         let mut buffer = vec![0_u8; 65_536];
         loop {
             // Fails when the runtime ends.
-            let Ok(mut ready) = self.socket.readable().await else { return };
-            // Nothing is there after all, or an ICMP error surfaces: it ends nothing.
+            let Ok(mut ready) = self.socket.ready(Interest::READABLE | Interest::ERROR).await
+            else {
+                return;
+            };
+            // Nothing is there after all, or somebody on the way has something to say of what was
+            // sent: it ends nothing.
+            let mut told = ready.ready().is_error();
             let got = ready.try_io(|socket| socket.get_ref().recv_from(&mut buffer));
+            told |= matches!(got, Ok(Err(_)));
+            if told {
+                self.hear_errors(&inlet);
+            }
             let Ok(Ok((size, peer))) = got else { continue };
             let Some(data) = buffer.get(..size).filter(|d| !is_keepalive(d)) else { continue };
             let flow = Flow {
@@ -74,9 +88,20 @@ impl SipSocket {
         }
     }
 
-    /// Sends one datagram; what the kernel cannot take now is lost, as on any network.
+    /// What was not delivered, as far as the kernel has heard of it.
+    fn hear_errors(&self, inlet: &Inlet) {
+        while let Some((peer, quoted)) = undelivered::next(self.socket.get_ref()) {
+            let Listener { id: listener, transport, .. } = self.listener;
+            let flow = Flow { listener, transport, peer: canonical(peer), conn: None };
+            inlet.hint(Arrival::Undelivered { flow, quoted });
+        }
+    }
+
+    /// Sends one datagram; what the kernel cannot take now is lost, as on any network. An error
+    /// that it tells at first is of a datagram before, and this one was not sent for it.
     pub fn send(&self, to: SocketAddr, bytes: &[u8]) {
-        if self.socket.get_ref().send_to(bytes, to).is_err() {
+        let send = || self.socket.get_ref().send_to(bytes, to);
+        if send().is_err() && send().is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -90,11 +115,56 @@ impl SipSocket {
 
 #[expect(unsafe_code, reason = "no safe way watches for reading only")]
 fn for_reading(socket: UdpSocket) -> io::Result<AsyncFd<UdpSocket>> {
+    let interest = Interest::READABLE | Interest::ERROR;
     // SAFETY: a `UdpSocket` owns its descriptor, names the same one always and closes it when it is
     // dropped, which the `AsyncFd` does.
-    unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }.map_err(Into::into)
+    unsafe { AsyncFd::register_with_interest(socket, interest) }.map_err(Into::into)
 }
 
 pub(crate) fn canonical(peer: SocketAddr) -> SocketAddr {
     SocketAddr::new(peer.ip().to_canonical(), peer.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::inlet::inlet;
+    use crate::ground::{ListenerId, Transport};
+    use std::time::Duration;
+
+    async fn comes_back(host: &str) {
+        let free = |host: &str| UdpSocket::bind((host, 0)).unwrap().local_addr().unwrap();
+        let (bind, nobody) = (free(host), free(host));
+        let id = ListenerId(3);
+        let listener = Listener { id, interface: 0, transport: Transport::Udp, bind };
+        let socket = SipSocket::bind(listener, 24).unwrap();
+        let (inlet, mut arrivals) = inlet();
+        tokio::spawn(socket.clone().read(inlet));
+        socket.send(nobody, b"OPTIONS sip:x SIP/2.0\r\nVia: SIP/2.0/UDP x;branch=z9hG4bKq\r\n");
+        let mut batch = Vec::new();
+        let next = tokio::time::timeout(Duration::from_secs(10), arrivals.next(&mut batch)).await;
+        assert_eq!(next, Ok(1), "it came back");
+        let Some(Arrival::Undelivered { flow, quoted }) = batch.pop() else {
+            panic!("something else came")
+        };
+        assert_eq!((flow.peer, flow.listener), (nobody, id));
+        assert!(quoted.starts_with(b"OPTIONS sip:x SIP/2.0\r\nVia: "), "{quoted:?}");
+        // What was heard of one takes nothing from another.
+        let phone = UdpSocket::bind((host, 0)).unwrap();
+        phone.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        for n in 0..20_u8 {
+            socket.send(nobody, b"x");
+            socket.send(phone.local_addr().unwrap(), &[n; 9]);
+            let mut buffer = [0; 64];
+            let (size, _) = phone.recv_from(&mut buffer).expect("every one comes");
+            assert_eq!(&buffer[..size], [n; 9]);
+        }
+        assert_eq!(socket.dropped(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_takes_comes_back_with_its_first_octets() {
+        comes_back("127.0.0.1").await;
+        comes_back("::1").await;
+    }
 }

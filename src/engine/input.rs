@@ -28,6 +28,14 @@ pub enum Input {
     ConnectionClosed(ConnId),
     /// A message could not be sent (connect failed, ICMP unreachable …).
     TransportFailed(Flow),
+    /// A datagram was not delivered, as somebody on the way says who quotes it (RFC 3261 §18.4).
+    /// Anybody may say so: it is believed of what only its sender and who was asked know.
+    Undelivered {
+        /// The way it was sent.
+        flow: Flow,
+        /// Its first octets.
+        quoted: Bytes,
+    },
     /// News from the relay.
     Relay(relay::Event),
     /// What DNS says.

@@ -1,12 +1,10 @@
 //! Receiving with the kernel's stamp: when a packet came is told by who took it in, not by when a
-//! thread had time for it; else our own delays would be measured as the network's. Two system calls
-//! and the reading of what they wrote; no judgement.
+//! thread had time for it; else our own delays would be measured as the network's. No judgement.
 
+use crate::driver::recvmsg;
 use socket2::Socket;
 use std::io;
-use std::mem::{MaybeUninit, size_of};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::os::fd::AsRawFd;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// One datagram.
@@ -20,76 +18,23 @@ pub struct Received {
     pub stamp: Option<Duration>,
 }
 
-/// Room for a stamp and another message of that size.
-type Control = [u64; 8];
-
 /// Every packet from now on carries its stamp.
 pub(super) fn ask_for_stamps(socket: &Socket) -> io::Result<()> {
     super::set(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)
 }
 
 /// Receives one datagram.
-#[expect(unsafe_code, reason = "no safe wrapper reads a stamp with the packet")]
 #[inline]
 pub(super) fn receive(socket: &Socket, buffer: &mut [u8]) -> io::Result<Received> {
-    let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-    let mut name = MaybeUninit::<libc::sockaddr_in6>::zeroed();
-    let mut control: Control = [0; 8];
-    // SAFETY: a message header of zeros is one without parts; all its fields may be zero.
-    let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
-    message.msg_name = name.as_mut_ptr().cast();
-    message.msg_namelen = size_of::<libc::sockaddr_in6>() as libc::socklen_t;
-    message.msg_iov = &raw mut part;
-    message.msg_iovlen = 1;
-    message.msg_control = control.as_mut_ptr().cast();
-    message.msg_controllen = size_of::<Control>() as _;
-    // SAFETY: every pointer in `message` is to a local or to `buffer`, with its true length; all
-    // outlive the call.
-    let len = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, 0) };
-    let len = usize::try_from(len).map_err(|_| io::Error::last_os_error())?;
-    // SAFETY: all octets of the zeroed name are initialised, and any are a valid value.
-    let name = unsafe { name.assume_init() };
-    let from = address(&name, message.msg_namelen).ok_or(io::ErrorKind::InvalidData)?;
-    Ok(Received { len, from, stamp: stamp(&control, message.msg_controllen) })
+    let told = recvmsg::receive(socket, buffer, 0)?;
+    Ok(Received { len: told.len, from: told.peer, stamp: stamp(&told) })
 }
 
-fn address(name: &libc::sockaddr_in6, len: libc::socklen_t) -> Option<SocketAddr> {
-    match libc::c_int::from(name.sin6_family) {
-        libc::AF_INET if len as usize >= size_of::<libc::sockaddr_in>() => {
-            // `sockaddr_in` has the port in the same place and the address where IPv6 has its flow
-            // label (netinet/in.h).
-            let ip = Ipv4Addr::from(name.sin6_flowinfo.to_ne_bytes());
-            Some(SocketAddrV4::new(ip, u16::from_be(name.sin6_port)).into())
-        }
-        libc::AF_INET6 if len as usize >= size_of::<libc::sockaddr_in6>() => {
-            let ip = Ipv6Addr::from(name.sin6_addr.s6_addr);
-            let (flow, scope) = (name.sin6_flowinfo, name.sin6_scope_id);
-            Some(SocketAddrV6::new(ip, u16::from_be(name.sin6_port), flow, scope).into())
-        }
-        _ => None,
-    }
-}
-
-/// Reads the first control message (`struct cmsghdr`, then a `struct timespec`), if it is a stamp.
-fn stamp(control: &Control, len: usize) -> Option<Duration> {
-    const HEAD: usize = size_of::<libc::cmsghdr>();
-    let mut octets = [0; size_of::<Control>()];
-    for (to, word) in octets.chunks_exact_mut(8).zip(control) {
-        to.copy_from_slice(&word.to_ne_bytes());
-    }
-    let whole = octets.get(..len)?;
-    let int = |at: usize| Some(i32::from_ne_bytes(*whole.get(at..)?.first_chunk()?));
-    let long = |at: usize| {
-        let n = libc::c_long::from_ne_bytes(*whole.get(at..)?.first_chunk()?);
-        u64::try_from(n).ok()
-    };
-    // Length, level, type.
-    let (level, kind) = (int(HEAD - 8)?, int(HEAD - 4)?);
-    if (level, kind) != (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) {
-        return None;
-    }
-    let nanos = long(HEAD + size_of::<libc::c_long>())?;
-    Some(Duration::from_secs(long(HEAD)?) + Duration::from_nanos(nanos))
+/// The first control message, if it is a stamp (`struct timespec`).
+#[inline]
+fn stamp(told: &recvmsg::Told) -> Option<Duration> {
+    let time = told.control(libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS)?;
+    Some(Duration::from_secs(time.long(0)?) + Duration::from_nanos(time.long(1)?))
 }
 
 #[cfg(test)]
@@ -129,13 +74,5 @@ mod tests {
     #[test]
     fn so_does_one_over_ipv6() {
         told("::1");
-    }
-
-    #[test]
-    fn what_is_no_stamp_is_none() {
-        assert_eq!(stamp(&[0; 8], 0), None);
-        assert_eq!(stamp(&[0; 8], 64), None);
-        assert_eq!(stamp(&[0; 8], 65), None);
-        assert_eq!(stamp(&[u64::MAX; 8], 64), None);
     }
 }

@@ -6,7 +6,7 @@ use crate::engine::ids::{ClientId, PassId};
 use crate::engine::outbox::Outbox;
 use crate::engine::world::World;
 use crate::ground::Flow;
-use crate::wire::sip::{Message, Name, NameAddr};
+use crate::wire::sip::{Message, Method, Name, NameAddr};
 use std::time::Duration;
 
 /// The longest request that goes as a datagram where a stream leads to the same host: 200 octets
@@ -46,6 +46,21 @@ impl Transactions {
         let (flow, began, pass) = (t.flow, t.began, t.pass());
         if pass.is_some_and(|pass| self.try_next(w, out, pass, client, Why::Silence)) {
             self.heard.push_back(Heard::Missed(flow, began));
+        }
+    }
+
+    /// A datagram came back: whoever was asked is not there now, and the next is asked at once,
+    /// where there is one. Who is asked alone may be there again for a repetition. The branch, a
+    /// random one, shows that whoever says so has seen the request.
+    pub(crate) fn undelivered(&mut self, w: &World, out: &mut Outbox, flow: &Flow, quoted: &[u8]) {
+        let known = asked_in(quoted).and_then(|key| self.client_keys.get(&key).copied());
+        let there = |id: &ClientId| {
+            self.clients
+                .get(id)
+                .is_some_and(|t| (t.flow.peer, t.flow.listener) == (flow.peer, flow.listener))
+        };
+        if let Some(client) = known.filter(there) {
+            self.next_target(w, out, client);
         }
     }
 
@@ -120,6 +135,16 @@ impl Transactions {
         }
         self.open_branch(w, out, pass, (request, branch, flow), leg, spare);
     }
+}
+
+/// Branch and method of a request of ours, of which there are the first octets: our Via is its
+/// first header.
+fn asked_in(quoted: &[u8]) -> Option<(String, Method)> {
+    let text = quoted.utf8_chunks().next()?.valid();
+    let (first, rest) = text.split_once("\r\n")?;
+    let via = rest.split_once("\r\n").filter(|(via, _)| via.starts_with("Via:"))?.0;
+    let branch = via.split(';').find_map(|p| p.strip_prefix("branch="))?;
+    Some((branch.to_owned(), Method::from_token(first.split(' ').next()?)))
 }
 
 /// For how long who answers so asks to be spared (RFC 3261 §21.5.4).
