@@ -57,7 +57,6 @@ pub use world::seal;
 
 use crate::ground::{Flow, Mono, Now};
 use crate::wire::sip::{Framing, Message};
-use analysis::answer;
 use analysis::body::Carrier;
 use bytes::Bytes;
 use calls::Calls;
@@ -276,34 +275,6 @@ impl Engine {
             }
             Err(refusal) => self.refuse_unread(flow, &refusal, Some(octets)),
         }
-    }
-
-    /// A message that could not be read: answered if that is possible, always counted. `octets`:
-    /// how many came; `None`: at least those of what an answer echoes.
-    fn refuse_unread(
-        &mut self,
-        flow: Flow,
-        refusal: &crate::wire::sip::Refusal,
-        octets: Option<usize>,
-    ) {
-        if refusal.answerable.is_none() {
-            self.watch().accuse(&flow, Signal::NonSip);
-        }
-        let (w, out) = (&self.world, &mut self.out);
-        out.count_rejected(w.side(flow.listener), refusal.reason);
-        let class = crate::audit::SecurityClass::Malformed;
-        out.security(class, flow, refusal.phrase.to_string());
-        if proxy_client::is_silent_to(w, &self.upstreams, &self.phones, &flow) {
-            let method = refusal.answerable.as_ref().map(|r| r.method());
-            self.strangers.silence(w, out, &flow, method);
-            return;
-        }
-        let Some(request) = &refusal.answerable else { return };
-        let octets = octets.unwrap_or_else(|| request.to_bytes().len());
-        let mut request = (**request).clone();
-        let reply = answer::way(w, &mut request, flow);
-        let refused = answer::Answer::new(refusal.status, &refusal.phrase);
-        answer::send(w, out, (&request, octets), reply, &refused);
     }
 
     fn restore(&mut self, entries: Vec<Entry>) {

@@ -18,7 +18,7 @@ use crate::audit::{Outcome, SecurityClass};
 use crate::config::Allow;
 use crate::ground::{CallNo, Flow, Side};
 use crate::policy::Action;
-use crate::wire::sip::{Message, Method, Name, RejectReason};
+use crate::wire::sip::{Message, Method, Name, Refusal, RejectReason};
 
 /// The answer to a caller who writes another's number.
 const FALSE_FROM: Answer<'static> =
@@ -83,6 +83,28 @@ impl Engine {
         } else {
             answer::send(w, out, (&i.message, i.octets), i.reply, answer);
         }
+    }
+
+    /// A message that could not be read: answered if that is possible, always counted. `octets`:
+    /// how many came; `None`: at least those of what an answer echoes.
+    pub(super) fn refuse_unread(&mut self, flow: Flow, refusal: &Refusal, octets: Option<usize>) {
+        if refusal.answerable.is_none() {
+            self.watch().accuse(&flow, Signal::NonSip);
+        }
+        let (w, out) = (&self.world, &mut self.out);
+        out.count_rejected(w.side(flow.listener), refusal.reason);
+        out.security(SecurityClass::Malformed, flow, refusal.phrase.to_string());
+        if is_silent_to(w, &self.upstreams, &self.phones, &flow) {
+            let method = refusal.answerable.as_ref().map(|r| r.method());
+            self.strangers.silence(w, out, &flow, method);
+            return;
+        }
+        let Some(request) = &refusal.answerable else { return };
+        let octets = octets.unwrap_or_else(|| request.to_bytes().len());
+        let mut request = (**request).clone();
+        let reply = answer::way(w, &mut request, flow);
+        let refused = Answer::new(refusal.status, &refusal.phrase);
+        answer::send(w, out, (&request, octets), reply, &refused);
     }
 
     fn receive_cancel(&mut self, i: &Incoming) {
