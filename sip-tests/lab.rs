@@ -75,6 +75,8 @@ pub(crate) struct Lab {
     pub(crate) pings: Vec<SocketAddr>,
     /// Where the PBX is.
     pub(crate) pbx: String,
+    /// What was sent that is no message: blank lines, STUN.
+    pub(crate) packets: Vec<(Flow, Bytes)>,
     /// What must not be read outside, wherever it stands.
     pub(crate) secrets: Vec<&'static str>,
     pub(crate) checks: check::Checks,
@@ -135,6 +137,7 @@ impl Lab {
             lifted: Vec::new(),
             asked: VecDeque::new(),
             pings: Vec::new(),
+            packets: Vec::new(),
             pbx: site::PBX.to_owned(),
             secrets: vec!["10.17."],
             checks: check::Checks::default(),
@@ -286,8 +289,12 @@ impl Lab {
     }
 
     fn transmitted(&mut self, flow: Flow, bytes: Bytes) {
-        if bytes.iter().all(|b| matches!(b, b'\r' | b'\n')) {
+        if bytes == b"\r\n\r\n"[..] {
             self.pings.push(flow.peer);
+            return;
+        }
+        if bytes == b"\r\n"[..] || bytes.first().is_some_and(|b| *b < 4) {
+            self.packets.push((flow, bytes));
             return;
         }
         let msg = Msg::read(flow, &bytes);

@@ -40,6 +40,7 @@ mod hostile;
 mod identity;
 mod identity_families;
 mod ipv6;
+mod keep_alives;
 mod leaks;
 mod limits;
 mod listed;

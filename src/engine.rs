@@ -16,6 +16,7 @@ mod guard;
 mod ids;
 mod in_dialog;
 pub mod input;
+mod keep_alive;
 pub mod names;
 mod outbox;
 pub mod output;
@@ -259,6 +260,10 @@ impl Engine {
             if !self.watch().spares(&flow, &bytes, cries) {
                 return;
             }
+        }
+        if let Some(asked) = keep_alive::read(&flow, &bytes) {
+            self.watch().keep_alive(flow, &asked, bytes.len());
+            return;
         }
         let upstream = |ip| self.upstreams.of_source(&self.world, ip).is_some();
         self.streams.heard(&mut self.out, &flow, self.world.side(flow.listener), upstream);

@@ -8,7 +8,7 @@ use super::catalogue::{self, Family, Type};
 use super::process::{Process, TICKS};
 use crate::audit::{EndedBy, Outcome};
 use crate::daemon::{Observer, Reloaded, Report};
-use crate::engine::stats::{CATEGORIES, METHODS, RegisterResult, SECURITY, UPSTREAM_LABELS};
+use crate::engine::stats::{CATEGORIES, METHODS, Ping, RegisterResult, SECURITY, UPSTREAM_LABELS};
 use crate::engine::{Finding, Health, Signal, UpstreamView};
 use crate::ground::{CallDirection, Side};
 use crate::policy::quota::Resource;
@@ -146,6 +146,8 @@ impl Metrics {
             let name = "portreeve_sip_retransmissions_total";
             self.counts(name, &side, "kind", Row(&["request", "response"], &s.retransmissions[i]));
         }
+        let pings = Ping::ALL.map(Ping::as_str);
+        self.counts("portreeve_sip_keepalives_total", &[], "kind", Row(&pings, &s.pings));
         let timers = ["B", "C", "F", "H"];
         self.counts("portreeve_sip_timeouts_total", &[], "timer", Row(&timers, &s.timeouts));
         let name = "portreeve_registration_requests_total";

@@ -70,7 +70,7 @@ impl SipSocket {
                 self.hear_errors(&inlet);
             }
             let Ok(Ok((size, peer))) = got else { continue };
-            let Some(data) = buffer.get(..size).filter(|d| !is_keepalive(d)) else { continue };
+            let Some(data) = buffer.get(..size).filter(|d| asks(d)) else { continue };
             let flow = Flow {
                 listener: self.listener.id,
                 transport: self.listener.transport,
@@ -111,6 +111,12 @@ impl SipSocket {
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
+}
+
+/// Somebody waits for an answer to it: it is no mere keep-alive, or the one that has an answer
+/// (RFC 5626 §4.4.1).
+fn asks(datagram: &[u8]) -> bool {
+    datagram == b"\r\n\r\n" || !is_keepalive(datagram)
 }
 
 #[expect(unsafe_code, reason = "no safe way watches for reading only")]

@@ -47,6 +47,16 @@ pub const RULE_LABELS: usize = 64;
 pub const UPSTREAM_LABELS: usize = 8;
 
 words! {
+    /// A keep-alive by a datagram.
+    pub enum Ping {
+        /// Two blank lines.
+        Crlf = "crlf",
+        /// A binding request.
+        Stun = "stun",
+    }
+}
+
+words! {
     /// What a REGISTER got.
     pub enum RegisterResult {
         /// A binding.
@@ -99,6 +109,8 @@ pub struct Stats {
     pub rejected: [[u64; RejectReason::ALL.len()]; 2],
     /// `sip_retransmissions_total{side,kind}`; kind 0 request, 1 response (received again).
     pub retransmissions: [[u64; 2]; 2],
+    /// `sip_keepalives_total{kind}`.
+    pub pings: [u64; Ping::ALL.len()],
     /// `sip_timeouts_total{timer}`: B, C, F, H.
     pub timeouts: [u64; 4],
     /// `calls_total{direction,outcome}`.

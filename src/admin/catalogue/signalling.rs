@@ -94,6 +94,11 @@ pub(super) const FAMILIES: &[Family] = &[
         "SIP messages received again and absorbed.",
     ),
     counter(
+        "portreeve_sip_keepalives_total",
+        &[("kind", Closed(&["crlf", "stun"]))],
+        "Keep-alives of others that were answered, by datagrams (RFC 5626 §4.4).",
+    ),
+    counter(
         "portreeve_sip_timeouts_total",
         &[("timer", Closed(&["B", "C", "F", "H"]))],
         "Transaction timers that gave up (RFC 3261 table 4).",
