@@ -142,7 +142,13 @@ fn held() -> usize {
 }
 
 fn udp(listener: u16, peer: SocketAddr) -> Flow {
-    Flow { listener: ListenerId(listener), transport: Transport::Udp, peer, conn: None }
+    Flow {
+        listener: ListenerId(listener),
+        transport: Transport::Udp,
+        peer,
+        conn: None,
+        upstream: None,
+    }
 }
 
 impl Site {

@@ -8,7 +8,15 @@ use portreeve::ground::{ConnId, Flow, ListenerId, Transport};
 
 fn outside(peer: &str, conn: u64) -> Party {
     let (listener, peer) = (ListenerId(4), peer.parse().expect("an address"));
-    Party { flow: Flow { listener, transport: Transport::Tcp, peer, conn: Some(ConnId(conn)) } }
+    Party {
+        flow: Flow {
+            listener,
+            transport: Transport::Tcp,
+            peer,
+            conn: Some(ConnId(conn)),
+            upstream: None,
+        },
+    }
 }
 
 #[test]

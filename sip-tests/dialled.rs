@@ -12,7 +12,7 @@ fn unproved(ip: &str) -> Holder {
 }
 
 fn opened(lab: &mut Lab) -> Vec<(String, Holder)> {
-    lab.opened.drain(..).map(|(at, holder)| (at.to_string(), holder)).collect()
+    lab.opened.drain(..).map(|(at, opens)| (at.to_string(), opens.holder)).collect()
 }
 
 #[test]

@@ -22,12 +22,12 @@ use portreeve::config::{Config, Listener};
 use portreeve::engine::digest::Users;
 use portreeve::engine::names::Question;
 use portreeve::engine::{
-    CallView, Engine, Entry, Input, Key, Level, Lifted, Observation, Output, Seeds, Snapshot,
-    Stats, StoredBinding, UpstreamView,
+    CallView, Engine, Entry, Input, Key, Level, Lifted, Observation, Opens, Output, Seeds,
+    Snapshot, Stats, StoredBinding, UpstreamView,
 };
 use portreeve::ground::{CallNo, ConnId, Flow, ListenerId, Mono, Now, Side, Transport, Wall};
 use portreeve::policy::RuleSet;
-use portreeve::policy::quota::Holder;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _};
 use std::net::SocketAddr;
@@ -65,8 +65,8 @@ pub(crate) struct Lab {
     pub(crate) closed: Vec<ConnId>,
     /// Connections that give way to nobody.
     pub(crate) kept_open: Vec<ConnId>,
-    /// Connections that are to be opened, and who holds each.
-    pub(crate) opened: Vec<(SocketAddr, Holder)>,
+    /// Connections that are to be opened, and what each is.
+    pub(crate) opened: Vec<(SocketAddr, Opens)>,
     /// What the lifting of bans came to.
     pub(crate) lifted: Vec<Lifted>,
     /// What DNS is asked and has not answered.
@@ -205,7 +205,9 @@ impl Lab {
     /// A party that talks to a certain UDP socket.
     pub(crate) fn at(&self, listener: ListenerId, peer: &str) -> Party {
         let peer = peer.parse().expect("an address");
-        Party { flow: Flow { listener, transport: Transport::Udp, peer, conn: None } }
+        Party {
+            flow: Flow { listener, transport: Transport::Udp, peer, conn: None, upstream: None },
+        }
     }
 
     /// A party inside with a TCP connection of its own.
@@ -213,7 +215,15 @@ impl Lab {
         self.next_conn += 1;
         let (listener, transport) = (site::INSIDE_TCP, Transport::Tcp);
         let peer = at.parse().expect("an address");
-        Party { flow: Flow { listener, transport, peer, conn: Some(ConnId(self.next_conn)) } }
+        Party {
+            flow: Flow {
+                listener,
+                transport,
+                peer,
+                conn: Some(ConnId(self.next_conn)),
+                upstream: None,
+            },
+        }
     }
 
     /// Sends a message from a party to the gateway.
@@ -254,7 +264,7 @@ impl Lab {
             }
             match output {
                 Output::Transmit { flow, bytes, opens } => {
-                    self.opened.extend(opens.map(|holder| (flow.peer, holder)));
+                    self.opened.extend(opens.map(|opens| (flow.peer, opens)));
                     self.transmitted(flow, bytes);
                 }
                 Output::CloseConnection(conn) => self.closed.push(conn),

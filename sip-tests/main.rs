@@ -68,6 +68,7 @@ mod renegotiation;
 mod repeated_answers;
 mod restart;
 mod retransmission;
+mod secured;
 mod service_route;
 mod shared_password;
 mod shared_pauses;

@@ -30,7 +30,9 @@ fn scanner(lab: &Lab) -> Ua {
 fn by_tcp(conn: u64) -> Party {
     let peer = "198.51.100.66:40000".parse().expect("an address");
     let conn = Some(ConnId(conn));
-    Party { flow: Flow { listener: OUTSIDE_TCP, transport: Transport::Tcp, peer, conn } }
+    Party {
+        flow: Flow { listener: OUTSIDE_TCP, transport: Transport::Tcp, peer, conn, upstream: None },
+    }
 }
 
 /// What svmap and its kin send.

@@ -18,6 +18,7 @@ mod rules;
 mod show;
 mod site;
 mod target;
+mod tls;
 mod types;
 mod upstream;
 mod values;
@@ -29,6 +30,9 @@ pub use hide::{AgentShown, Hide};
 pub(crate) use rules::minute;
 pub use show::show;
 pub use target::{Hop, Host, Target};
+pub use tls::{
+    Certificate, ClientCertificate, ClientTls, KeyPair, Pin, ServerTls, TlsVersion, Verify,
+};
 pub use types::*;
 
 use std::collections::BTreeMap;

@@ -110,7 +110,7 @@ pub fn files_needed(config: &Config) -> u64 {
 pub fn can_listen(config: &Config) -> bool {
     let can = |l: Listener| match l.transport {
         Transport::Udp => UdpSocket::bind(l.bind).is_ok(),
-        Transport::Tcp => std::net::TcpListener::bind(l.bind).is_ok(),
+        Transport::Tcp | Transport::Tls => std::net::TcpListener::bind(l.bind).is_ok(),
     };
     let http = config.http.is_none_or(|at| std::net::TcpListener::bind(at).is_ok());
     http && config.listeners().into_iter().all(can)
@@ -197,6 +197,7 @@ fn listen(
             tokio::spawn(streams.clone().accept(socket, l.id));
             Ok(None)
         }
+        Transport::Tls => Err(fault(std::io::ErrorKind::Unsupported.into())),
     }
 }
 

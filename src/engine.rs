@@ -49,7 +49,7 @@ pub use calls::{
 pub use entry::{Entry, Key, StoredBinding, StoredHome};
 pub use guard::{Signal, SuspectView};
 pub use input::Input;
-pub use output::{CallState, CallView, Level, Lifted, Observation, Output};
+pub use output::{CallState, CallView, Level, Lifted, Observation, Opens, Output};
 pub use phones::digest;
 pub use snapshot::{Seeds, Snapshot};
 pub use stats::Stats;
@@ -153,6 +153,10 @@ impl Engine {
             Input::Undelivered { flow, quoted } => {
                 self.transactions.undelivered(&self.world, &mut self.out, &flow, &quoted);
             }
+            Input::Secured { flow, names } => self.streams.secured(&mut self.out, &flow, &names),
+            Input::Unproved { flow, why } => {
+                self.upstreams.unproved(&self.world, &mut self.out, &flow, &why);
+            }
             Input::Relay(event) => self.relay_event(event),
             Input::Resolved(question, reply) => {
                 self.upstreams.answered(&self.world, &mut self.out, question, reply);
@@ -181,8 +185,8 @@ impl Engine {
     /// The next effect; `Timeout` when there is none left.
     pub fn poll_output(&mut self) -> Output {
         let (w, upstreams, phones) = (&self.world, &self.upstreams, &self.phones);
-        let holder = |flow: &Flow| proxy_client::holder(w, upstreams, phones, flow);
-        self.out.take(holder).unwrap_or_else(|| Output::Timeout(self.poll_timeout()))
+        let opened = |flow: &Flow| proxy_client::opened(w, upstreams, phones, flow);
+        self.out.take(opened).unwrap_or_else(|| Output::Timeout(self.poll_timeout()))
     }
 
     fn poll_timeout(&self) -> Option<Mono> {

@@ -8,7 +8,7 @@ mod words;
 mod zone;
 
 pub use call::{CallDirection, CallNo, Leg};
-pub use flow::{ConnId, Flow, ListenerId, Transport};
+pub use flow::{ConnId, Flow, ListenerId, Transport, UpstreamId};
 pub use side::Side;
 pub use time::{Moment, Mono, Now, Wall};
 pub(crate) use words::words;

@@ -174,7 +174,7 @@ fuzz_target!(|octets: &[u8]| {
             Err(_) => Bytes::copy_from_slice(text),
         };
         let transport = Transport::Udp;
-        let flow = Flow { listener: ListenerId(listener), transport, peer, conn: None };
+        let flow = Flow { listener: ListenerId(listener), transport, peer, conn: None, upstream: None };
         lab.step(Input::Message { flow, bytes: text });
         lab.now = lab.now.after(Duration::from_millis(u64::from(*first) * 10));
         lab.step(Input::Timeout);

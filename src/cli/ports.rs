@@ -14,7 +14,8 @@ struct Opening {
     interface: String,
     side: Side,
     address: IpAddr,
-    transport: Transport,
+    /// As packet filters call it.
+    protocol: &'static str,
     /// First and last port of each range.
     ports: Vec<(u16, u16)>,
     /// Where it comes from; empty: anywhere.
@@ -48,7 +49,7 @@ pub(super) fn ports(args: &PortsArgs) -> u8 {
 fn openings(c: &Config) -> Vec<Opening> {
     let mut all = Vec::new();
     for (index, i) in c.interfaces.iter().enumerate() {
-        let mut open = |transport, ports: Vec<(u16, u16)>, from: Vec<IpNet>, what| {
+        let mut open = |protocol, ports: Vec<(u16, u16)>, from: Vec<IpNet>, what| {
             let from = IpNet::aggregate(&from);
             for own in i.addresses.iter() {
                 let alike = |n: &&IpNet| n.addr().is_ipv4() == own.ip.is_ipv4();
@@ -61,24 +62,25 @@ fn openings(c: &Config) -> Vec<Opening> {
                     interface: i.name.clone(),
                     side: i.side,
                     address: own.ip,
-                    transport,
+                    protocol,
                     ports: ports.clone(),
                     from: callers,
                     what,
                 });
             }
         };
-        for transport in [Transport::Udp, Transport::Tcp] {
+        for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
             let own = i.listen.iter().filter(|l| l.transport == transport);
             let mut ports: Vec<(u16, u16)> = own.map(|l| (l.port, l.port)).collect();
             ports.sort_unstable();
             if !ports.is_empty() {
-                open(transport, ports, callers(c, index, i), "SIP");
+                let what = if transport.is_secure() { "SIP by TLS" } else { "SIP" };
+                open(transport.carrier(), ports, callers(c, index, i), what);
             }
         }
         // Outside, media may come from wherever an SDP says; inside, from the phones.
         let from = if i.side == Side::Inside { i.networks.clone() } else { Vec::new() };
-        open(Transport::Udp, vec![c.media.ports], from, "media");
+        open("udp", vec![c.media.ports], from, "media");
     }
     all
 }
@@ -119,7 +121,7 @@ fn table(all: &[Opening]) -> String {
             o.interface.clone(),
             o.side.to_string(),
             o.address.to_string(),
-            o.transport.to_string(),
+            o.protocol.to_owned(),
             ranges(&o.ports, '-', ", "),
             o.what.to_owned(),
             from,
@@ -165,8 +167,7 @@ table inet filter {
             let _ = write!(out, "{ip} saddr {{ {} }} ", networks(&o.from));
         }
         let ports = ranges(&o.ports, '-', ", ");
-        let _ =
-            writeln!(out, "{} dport {{ {ports} }} accept comment \"{}\"", o.transport, label(o));
+        let _ = writeln!(out, "{} dport {{ {ports} }} accept comment \"{}\"", o.protocol, label(o));
     }
     out.push_str("    }\n}\n");
     out
@@ -186,7 +187,7 @@ fn ufw(all: &[Opening]) -> String {
             let _ = writeln!(
                 out,
                 "ufw allow proto {} from {source} to {} port {} comment '{}'",
-                o.transport,
+                o.protocol,
                 o.address,
                 ranges(&o.ports, ':', ","),
                 label(o)
@@ -202,10 +203,10 @@ fn docker(all: &[Opening]) -> String {
     let mut seen = Vec::new();
     for o in all {
         for ports in &o.ports {
-            if !seen.contains(&(o.transport, *ports)) {
-                seen.push((o.transport, *ports));
+            if !seen.contains(&(o.protocol, *ports)) {
+                seen.push((o.protocol, *ports));
                 let ports = ranges(&[*ports], '-', "");
-                let _ = writeln!(out, "-p {ports}:{ports}/{}", o.transport);
+                let _ = writeln!(out, "-p {ports}:{ports}/{}", o.protocol);
             }
         }
     }

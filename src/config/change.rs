@@ -128,6 +128,7 @@ fn interfaces(c: &mut Changes, old: &Config, new: &mut Config) {
             side: _,
             addresses,
             listen,
+            tls,
             learn,
             networks,
             allow_loopback,
@@ -141,6 +142,12 @@ fn interfaces(c: &mut Changes, old: &Config, new: &mut Config) {
         let bound = |all: &Addresses| all.iter().map(ToString::to_string).collect::<Vec<_>>();
         let told = bound(&was.addresses) == bound(addresses);
         c.keep(&key(if told { "advertise" } else { "address" }), &was.addresses, addresses);
+        // A socket that was not there has nothing to show, and one that stays has to.
+        if was.listen == *listen {
+            c.later(&key("tls"), &was.tls, tls);
+        } else {
+            c.keep(&key("tls"), &was.tls, tls);
+        }
         c.keep(&key("listen"), &was.listen, listen);
         c.keep(&key("networks"), &was.networks, networks);
         c.keep(&key("dscp_sip"), &was.dscp_sip, dscp_sip);
@@ -165,8 +172,18 @@ fn upstreams(c: &mut Changes, old: &Config, new: &mut Config) {
         }
     }
     for is in &new.upstreams {
-        let Upstream { name, targets, domain, domains, numbers, sources, interface, trust, probe } =
-            is;
+        let Upstream {
+            name,
+            targets,
+            domain,
+            domains,
+            numbers,
+            sources,
+            interface,
+            trust,
+            probe,
+            tls,
+        } = is;
         let Some(was) = old.upstreams.iter().find(|u| u.name == *name) else {
             c.new_calls.push(format!("upstream.{name} (added)"));
             continue;
@@ -179,6 +196,7 @@ fn upstreams(c: &mut Changes, old: &Config, new: &mut Config) {
         c.later(&key("domains"), &was.domains, domains);
         c.later(&key("numbers"), &was.numbers, numbers);
         c.later(&key("interface"), &was.interface, interface);
+        c.later(&key("tls"), &was.tls, tls);
         c.now(&key("sources"), &was.sources, sources);
         c.now(&key("trust"), &was.trust, trust);
         c.now(&key("probe"), &was.probe, probe);

@@ -2,7 +2,7 @@
 
 use super::reader::{Section, Source, suggestion};
 use super::{Config, Interface, RegistrarMode, RuleAction};
-use crate::ground::{self, Side, Transport};
+use crate::ground::{self, Side};
 use crate::wire::addresses::is_within;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -85,7 +85,7 @@ fn registrar(config: &Config, upstreams: usize, src: &mut Source<'_>) {
 fn sockets(config: &Config, spans: &[Range<usize>], src: &mut Source<'_>) {
     let mut seen = HashMap::new();
     for l in config.listeners() {
-        if let Some(other) = seen.insert((l.bind, l.transport), l.interface) {
+        if let Some(other) = seen.insert((l.bind, l.transport.carrier()), l.interface) {
             let name = config.interfaces.get(other).map_or("", |i| i.name.as_str());
             let what =
                 format!("{} {} is listened on twice (also by \"{name}\")", l.transport, l.bind);
@@ -144,7 +144,7 @@ fn own_ports(config: &Config, spans: &[Range<usize>], src: &mut Source<'_>) {
         let here = config.interfaces.iter().any(own);
         let own = if here && (first..=last).contains(&hop.peer.port()) {
             "lies within media.ports of this gateway"
-        } else if config.http == Some(hop.peer) && hop.transport == Transport::Tcp {
+        } else if config.http == Some(hop.peer) && hop.transport.is_reliable() {
             "is this gateway's http.listen"
         } else {
             continue;

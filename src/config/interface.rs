@@ -3,7 +3,7 @@
 
 use super::address::addresses;
 use super::reader::{Section, Source};
-use super::{Environment, Interface, Learn, Listen, Strangers, Upstream, values};
+use super::{Environment, Interface, Learn, Listen, Strangers, Upstream, tls, values};
 use crate::ground::{Side, Transport};
 
 /// One interface, and whether it says itself what strangers get; `None`: its faults are told.
@@ -17,6 +17,7 @@ pub(super) fn interface(
     let addresses = addresses(&mut s, env, src);
     let learn = s.word("learn", &[("strict", Learn::Strict), ("same-ip", Learn::SameIp)], src);
     let listen = listen(&mut s, src);
+    let tls = tls::server(&mut s, &listen, src);
     let mut networks = s.networks("networks", src);
     networks.extend(s.networks("media_networks", src));
     let rport = s.boolean("rport", src);
@@ -52,6 +53,7 @@ pub(super) fn interface(
         side,
         addresses,
         listen,
+        tls,
         learn: learn.unwrap_or(learn_default),
         networks,
         allow_loopback: loopback.unwrap_or(false),
@@ -92,7 +94,7 @@ fn listen(s: &mut Section<'_, '_>, src: &mut Source<'_>) -> Vec<Listen> {
             Some(l) => out.push(l),
             None => {
                 let what = format!("\"{text}\" is no socket");
-                let hint = Some("write \"udp:5060\" or \"tcp:5060\"".to_owned());
+                let hint = Some("write \"udp:5060\", \"tcp:5060\" or \"tls:5061\"".to_owned());
                 src.fault("listen", span, what, hint);
             }
         }
@@ -106,6 +108,7 @@ fn parse_listen(text: &str) -> Option<Listen> {
     let transport = match transport {
         "udp" => Transport::Udp,
         "tcp" => Transport::Tcp,
+        "tls" => Transport::Tls,
         _ => return None,
     };
     let port = port.parse().ok().filter(|p| *p > 0)?;

@@ -1,5 +1,7 @@
 //! `config show`: the values in effect, and the limits that no key changes.
 
+mod tls;
+
 use super::{
     Config, DefaultPolicy, Learn, Numbers, RegistrarMode, RemoteControl, Site, Strangers,
     UnknownBodies, Upstream,
@@ -36,6 +38,9 @@ fn sections(c: &Config, o: &mut String) -> std::fmt::Result {
         writeln!(o, "\n[[interface]]\nname = {:?}\nside = \"{}\"", i.name, i.side)?;
         let own = i.addresses.iter().map(ToString::to_string);
         writeln!(o, "address = {}\nlisten = [{}]", one_or_both(own), listen.join(", "))?;
+        if let Some(tls) = &i.tls {
+            writeln!(o, "tls = {}", tls::server(tls))?;
+        }
         let told = i.addresses.iter().filter_map(|a| a.advertise).map(|ip| ip.to_string());
         if i.addresses.iter().any(|a| a.advertise.is_some()) {
             writeln!(o, "advertise = {}", one_or_both(told))?;
@@ -59,6 +64,9 @@ fn sections(c: &Config, o: &mut String) -> std::fmt::Result {
         writeln!(o, "domains = {:?}\nnumbers = {:?}", u.domains, u.numbers)?;
         writeln!(o, "sources = [{}]\ntrust = {}", sources.join(", "), u.trust)?;
         writeln!(o, "probe = \"{}\"", duration(u.probe.unwrap_or_default()))?;
+        if u.speaks_tls() {
+            writeln!(o, "tls = {}", tls::client(&u.tls))?;
+        }
     }
     let r = &c.registrar;
     let mode = if r.mode == RegistrarMode::Local { "local" } else { "upstream" };

@@ -70,6 +70,7 @@ impl Config {
                     Listen { transport: Transport::Udp, port },
                     Listen { transport: Transport::Tcp, port },
                 ],
+                tls: None,
                 learn: Learn::SameIp,
                 networks: networks.to_vec(),
                 allow_loopback: address.is_loopback(),

@@ -33,20 +33,26 @@ pub struct Target {
     pub host: Host,
     /// Its port; `None`: what SRV says, else the transport's own.
     pub port: Option<u16>,
-    /// Its transport; `None`: what NAPTR or SRV say, else UDP.
+    /// Its transport; `None`: what NAPTR or SRV say, else UDP. A `sips:` URI's is TLS.
     pub transport: Option<Transport>,
 }
 
 impl Target {
-    /// `10.99.0.2:5060`, `sip.example.net` or `sip:sip.example.net:5060;transport=tcp`.
+    /// `10.99.0.2:5060`, `sip.example.net`, `sip:sip.example.net:5060;transport=tcp` or
+    /// `sips:sip.example.net`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let bare = text.strip_prefix("sip:").unwrap_or(text);
+        let (bare, secure) = match text.strip_prefix("sips:") {
+            Some(bare) => (bare, true),
+            None => (text.strip_prefix("sip:").unwrap_or(text), false),
+        };
         let (place, params) = bare.split_once(';').unwrap_or((bare, ""));
-        let transport = match params {
-            "" => None,
-            "transport=udp" => Some(Transport::Udp),
-            "transport=tcp" => Some(Transport::Tcp),
+        let transport = match (params, secure) {
+            ("", false) => None,
+            ("transport=udp", false) => Some(Transport::Udp),
+            ("transport=tcp", false) => Some(Transport::Tcp),
+            // RFC 3261 §26.2.2: in a SIPS URI, TCP is what TLS runs over.
+            ("transport=tls", _) | ("" | "transport=tcp", true) => Some(Transport::Tls),
             _ => return None,
         };
         if let Ok(at) = place.parse::<SocketAddr>() {
@@ -68,8 +74,26 @@ impl Target {
     #[must_use]
     pub fn fixed(&self) -> Option<Hop> {
         let Host::Ip(ip) = &self.host else { return None };
-        let peer = SocketAddr::new(*ip, self.port.unwrap_or(5060));
-        Some(Hop { peer, transport: self.transport.unwrap_or(Transport::Udp) })
+        let transport = self.transport.unwrap_or(Transport::Udp);
+        Some(Hop { peer: SocketAddr::new(*ip, self.port_or_default()), transport })
+    }
+
+    /// Its port, or its transport's own.
+    fn port_or_default(&self) -> u16 {
+        self.port.unwrap_or(self.transport.unwrap_or(Transport::Udp).port())
+    }
+
+    /// It is a host, and says nothing of port and transport.
+    pub(super) fn is_host(&self) -> bool {
+        self.port.is_none() && self.transport.is_none()
+    }
+
+    /// TLS, or what NAPTR says.
+    pub(super) fn may_be_tls(&self) -> bool {
+        match self.transport {
+            Some(transport) => transport == Transport::Tls,
+            None => self.name().is_some() && self.port.is_none(),
+        }
     }
 
     /// Its name, when DNS has to be asked.
@@ -100,7 +124,7 @@ fn is_name(text: &str) -> bool {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.host, self.port) {
-            (Host::Ip(ip), port) => SocketAddr::new(*ip, port.unwrap_or(5060)).fmt(f)?,
+            (Host::Ip(ip), _) => SocketAddr::new(*ip, self.port_or_default()).fmt(f)?,
             (Host::Name(name), Some(port)) => write!(f, "{name}:{port}")?,
             (Host::Name(name), None) => f.write_str(name)?,
         }
@@ -120,6 +144,14 @@ mod tests {
         assert_eq!(hop("::ffff:10.99.0.2").peer, "10.99.0.2:5060".parse().unwrap());
         assert_eq!(hop("[2001:db8::2]:5070").peer, "[2001:db8::2]:5070".parse().unwrap());
         assert_eq!(hop("sip:10.99.0.2;transport=tcp").transport, Transport::Tcp);
+        for tls in ["sips:10.99.0.2", "sip:10.99.0.2;transport=tls", "sips:10.99.0.2;transport=tcp"]
+        {
+            let at = "10.99.0.2:5061".parse().unwrap();
+            assert_eq!(hop(tls), Hop { peer: at, transport: Transport::Tls }, "{tls}");
+            assert_eq!(read(tls).to_string(), "10.99.0.2:5061");
+        }
+        assert_eq!(hop("sips:10.99.0.2:5060").peer.port(), 5060, "as written");
+        assert_eq!(read("sips:pbx.example.net").transport, Some(Transport::Tls));
         let name = read("sip:SIP.Example.net.:5070;transport=tcp");
         assert_eq!((name.name(), name.port), (Some("sip.example.net"), Some(5070)));
         assert_eq!(name.to_string(), "sip.example.net:5070");
@@ -133,7 +165,9 @@ mod tests {
             "-pbx",
             "a..b",
             "sip:pbx;transport=sctp",
-            "sips:pbx",
+            "sips:pbx;transport=udp",
+            "sips:pbx;transport=sctp",
+            "sips:",
             "pbx example",
             "pbx/24",
             &"a.".repeat(130),

@@ -4,7 +4,7 @@ mod policy;
 
 pub use policy::*;
 
-use super::{Addresses, Bans, Hide, Hop, Target};
+use super::{Addresses, Bans, ClientTls, Hide, Hop, ServerTls, Target};
 use crate::ground::{ListenerId, Side, Transport};
 use ipnet::IpNet;
 use std::net::SocketAddr;
@@ -84,6 +84,8 @@ pub struct Interface {
     pub addresses: Addresses,
     /// SIP sockets.
     pub listen: Vec<Listen>,
+    /// What its sockets for TLS show; `None`: it has none.
+    pub tls: Option<ServerTls>,
     /// Media sources.
     pub learn: Learn,
     /// Networks whose addresses may appear in SDP besides the signalling source (inside), or
@@ -139,18 +141,26 @@ pub struct Upstream {
     /// Networks its requests may come from; always contains the addresses of `targets`. Those of
     /// names are the engine's to find.
     pub sources: Vec<IpNet>,
-    /// Name of the outside interface used (index into `interfaces`).
+    /// The outside interface used (index into `interfaces`).
     pub interface: usize,
     /// Identity headers from it are believed.
     pub trust: bool,
     /// OPTIONS every so long; `None`: never.
     pub probe: Option<Duration>,
+    /// Who is believed to be it, where it is reached by TLS.
+    pub tls: ClientTls,
 }
 
 impl Upstream {
     /// Targets whose address is written in the file.
     pub fn fixed(&self) -> impl Iterator<Item = Hop> + '_ {
         self.targets.iter().filter_map(Target::fixed)
+    }
+
+    /// It is reached by TLS, or may be, for its names decide.
+    #[must_use]
+    pub fn speaks_tls(&self) -> bool {
+        self.targets.iter().any(Target::may_be_tls)
     }
 }
 

@@ -2,7 +2,7 @@
 //! section at a time; what sections mean together stands in `checks`.
 
 use super::reader::{Section, Source};
-use super::{Host, Interface, Target, Upstream, values};
+use super::{Host, Interface, Target, Upstream, tls, values};
 use crate::ground::{Side, Transport};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -19,7 +19,8 @@ pub(super) fn upstream(
     src: &mut Source<'_>,
 ) -> Option<Upstream> {
     let name = s.string("name", src);
-    let transport = s.word("transport", &[("udp", Transport::Udp), ("tcp", Transport::Tcp)], src);
+    let words = [("udp", Transport::Udp), ("tcp", Transport::Tcp), ("tls", Transport::Tls)];
+    let transport = s.word("transport", &words, src);
     let targets = targets(&mut s, transport, src);
     let domain = s.string("domain", src);
     let domains = s.list("domains", src);
@@ -29,6 +30,7 @@ pub(super) fn upstream(
     let probe = s.duration("probe", src).unwrap_or(PROBE);
     let probe = Some(probe).filter(|d| !d.is_zero());
     let interface = outside(&mut s, interfaces, src);
+    let tls = tls::client(&mut s, targets.as_deref().unwrap_or_default(), src);
     if name.is_none() {
         s.missing("name", "a short word, used in rules, logs and metrics", src);
     }
@@ -45,7 +47,18 @@ pub(super) fn upstream(
     all.extend(sources);
     let sources = all;
     let domain = domain.or_else(|| targets.first().map(domain_of))?;
-    Some(Upstream { name, targets, domain, domains, numbers, sources, interface, trust, probe })
+    Some(Upstream {
+        name,
+        targets,
+        domain,
+        domains,
+        numbers,
+        sources,
+        interface,
+        trust,
+        probe,
+        tls,
+    })
 }
 
 /// A target's host as a URI has it.

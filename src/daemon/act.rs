@@ -19,7 +19,7 @@ impl EventLoop {
                             socket.send(flow.peer, &bytes);
                         }
                     }
-                    Transport::Tcp => self.streams.send(flow, bytes, opens),
+                    Transport::Tcp | Transport::Tls => self.streams.send(flow, bytes, opens),
                 }
             }
             Output::CloseConnection(conn) => self.streams.close(conn),

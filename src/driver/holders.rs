@@ -40,7 +40,7 @@ pub struct Process {
 /// Every port of a transport that is taken: bound (UDP) or listened at (TCP).
 #[must_use]
 pub fn held(transport: Transport) -> Vec<Held> {
-    let kind = transport.as_str();
+    let kind = transport.carrier();
     let table = |kind: &str| std::fs::read_to_string(format!("/proc/net/{kind}"));
     let tables = [kind.to_owned(), format!("{kind}6")].map(|k| table(&k).unwrap_or_default());
     tables.iter().flat_map(|t| t.lines().skip(1)).filter_map(|l| row(l, transport)).collect()
@@ -49,7 +49,7 @@ pub fn held(transport: Transport) -> Vec<Held> {
 /// Reads a line of /proc/net/udp, tcp, udp6 or tcp6.
 fn row(line: &str, transport: Transport) -> Option<Held> {
     let words: Vec<&str> = line.split_ascii_whitespace().collect();
-    if transport == Transport::Tcp && *words.get(3)? != LISTEN {
+    if transport.is_reliable() && *words.get(3)? != LISTEN {
         return None;
     }
     let (ip, port) = words.get(1)?.split_once(':')?;

@@ -160,7 +160,7 @@ mod tests {
             Some(n) => (Transport::Tcp, Some(ConnId(n))),
             None => (Transport::Udp, None),
         };
-        Flow { listener: ListenerId(0), transport, peer, conn }
+        Flow { listener: ListenerId(0), transport, peer, conn, upstream: None }
     }
 
     async fn streamed(inlet: &Inlet, n: u64, turns: &Arc<Semaphore>, octets: usize) {

@@ -103,6 +103,7 @@ pub async fn ask(
         match way.to.transport {
             Transport::Udp => by_datagram(way, request, is_whole).await,
             Transport::Tcp => by_stream(way, request, is_whole).await,
+            Transport::Tls => Err(io::ErrorKind::Unsupported.into()),
         }
     };
     let told = timeout(way.patience, asked).await;

@@ -5,6 +5,7 @@ mod connection;
 mod lapse;
 mod outlet;
 mod table;
+mod way;
 
 #[cfg(test)]
 mod tests;
@@ -13,7 +14,7 @@ use super::Arrival;
 use super::inlet::Inlet;
 use super::udp::canonical;
 use crate::config::{Config, Limits, Listener};
-use crate::engine::Stats;
+use crate::engine::{Opens, Stats};
 use crate::ground::{ConnId, Flow, ListenerId, Side, Transport};
 use crate::policy::quota::{Holder, ShareView};
 use bytes::Bytes;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use table::Table;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep};
+use way::Way;
 
 /// Connections that the kernel may hold until they are accepted.
 const BACKLOG: u32 = 1_024;
@@ -96,9 +98,9 @@ impl Streams {
         self.listeners.iter().find(|(l, _)| l.id == id).copied()
     }
 
-    /// A listener with its side; one that nobody knows faces strangers.
-    fn sided(&self, id: ListenerId) -> (ListenerId, Side) {
-        (id, self.listener(id).map_or(Side::Outside, |(_, side)| side))
+    /// A listener's side; one that nobody knows faces strangers.
+    fn side(&self, id: ListenerId) -> Side {
+        self.listener(id).map_or(Side::Outside, |(_, side)| side)
     }
 
     /// Accepts until the event loop is gone.
@@ -116,9 +118,11 @@ impl Streams {
     }
 
     fn take(&self, stream: TcpStream, peer: SocketAddr, listener: ListenerId) {
-        let sided = self.sided(listener);
-        let Some((conn, bells)) = self.table().enter(peer, sided, None) else { return };
-        let flow = Flow { listener, transport: Transport::Tcp, peer, conn: Some(conn) };
+        let (conn, upstream) = (None, None);
+        let flow = Flow { listener, transport: Transport::Tcp, peer, conn, upstream };
+        let entered = self.table().enter(Way::of(&flow), self.side(listener), None);
+        let Some((conn, bells)) = entered else { return };
+        let flow = Flow { conn: Some(conn), ..flow };
         tokio::spawn(self.clone().run(stream, flow, bells, true));
     }
 
@@ -136,18 +140,21 @@ impl Streams {
     /// Sends by the flow's connection, another open one to the peer, or a new one. Where the flow's
     /// own has gone, its peer's port was that connection's and nobody listens there: the engine is
     /// told, who knows where the peer does (RFC 3261 §18.2.2). `opens`: who holds a new one.
-    pub fn send(&self, flow: Flow, bytes: Bytes, opens: Option<Holder>) {
+    pub fn send(&self, flow: Flow, bytes: Bytes, opens: Option<Opens>) {
         let mut table = self.table();
         let opens = opens.filter(|_| flow.conn.is_none());
-        if let Some(conn) = table.to_peer(flow.conn, flow.listener, flow.peer) {
-            if let Some(known) = opens.filter(|h| !matches!(h, Holder::Unproved(_))) {
+        if let Some(conn) = table.carrier(&flow) {
+            let known = opens.map(|opens| opens.holder);
+            if let Some(known) = known.filter(|h| !matches!(h, Holder::Unproved(_))) {
                 table.keep(conn, known);
             }
             table.push(conn, bytes);
             return;
         }
-        let sided = self.sided(flow.listener);
-        let new = opens.and_then(|holder| table.enter(flow.peer, sided, Some(holder)));
+        // Nobody speaks TLS from here yet.
+        let opens = opens.filter(|_| !flow.transport.is_secure());
+        let side = self.side(flow.listener);
+        let new = opens.and_then(|o| table.enter(Way::of(&flow), side, Some(o.holder)));
         let Some((conn, bells)) = new else {
             drop(table);
             return self.report(Arrival::Failed(flow));

@@ -76,6 +76,7 @@ impl SipSocket {
                 transport: self.listener.transport,
                 peer: canonical(peer),
                 conn: None,
+                upstream: None,
             };
             match inlet.offer(flow, Bytes::copy_from_slice(data)) {
                 Ok(()) => {}
@@ -92,7 +93,8 @@ impl SipSocket {
     fn hear_errors(&self, inlet: &Inlet) {
         while let Some((peer, quoted)) = undelivered::next(self.socket.get_ref()) {
             let Listener { id: listener, transport, .. } = self.listener;
-            let flow = Flow { listener, transport, peer: canonical(peer), conn: None };
+            let (peer, conn, upstream) = (canonical(peer), None, None);
+            let flow = Flow { listener, transport, peer, conn, upstream };
             inlet.hint(Arrival::Undelivered { flow, quoted });
         }
     }

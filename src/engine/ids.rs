@@ -1,6 +1,8 @@
 //! Names for what the engine counts: each thing its own type, so that none is taken for another.
 //! They are local to a run and never leave it.
 
+pub(crate) use crate::ground::UpstreamId;
+
 /// Makes counters' types.
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
@@ -26,15 +28,6 @@ ids! {
     ClientId,
     /// One crossing of the gateway by one request.
     PassId,
-    /// An upstream, as long as the process runs: the name decides, wherever it stands in the file.
-    UpstreamId,
-}
-
-impl UpstreamId {
-    /// Its place in the table that numbered it.
-    pub(crate) fn index(self) -> usize {
-        usize::try_from(self.0).unwrap_or(usize::MAX)
-    }
 }
 
 /// Hands out numbers from 1.

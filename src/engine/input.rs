@@ -26,6 +26,23 @@ pub enum Input {
     },
     /// A stream connection is gone.
     ConnectionClosed(ConnId),
+    /// Who is at the other end of a TLS connection has proved by a certificate, which an authority
+    /// of the interface's file signed, to be one of these: what its URIs and DNS names say (RFC
+    /// 5922 §7.1), or its common name where there are none. At most 16, none longer than 255
+    /// octets. Comes before the connection's first message.
+    Secured {
+        /// The connection.
+        flow: Flow,
+        /// Names as the certificate has them; at least one.
+        names: Vec<String>,
+    },
+    /// TLS to there came to nothing, so that nobody is heard; `TransportFailed` follows.
+    Unproved {
+        /// The way.
+        flow: Flow,
+        /// Why, in words that say what to do.
+        why: String,
+    },
     /// A message could not be sent (connect failed, ICMP unreachable …).
     TransportFailed(Flow),
     /// A datagram was not delivered, as somebody on the way says who quotes it (RFC 3261 §18.4).

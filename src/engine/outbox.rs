@@ -1,12 +1,12 @@
 //! What the step that runs wants done, in order, and what it counted. Parts put in; the engine's
 //! caller takes out. It decides nothing.
 
-use super::output::{Level, Observation, Output};
+use super::output::{Level, Observation, Opens, Output};
 use super::stats::{METHODS, RULE_LABELS, RegisterResult, Stats};
 use crate::audit::{Outcome, Record, SecurityClass};
 use crate::ground::{CallDirection, Flow, Side};
 use crate::policy::RuleSet;
-use crate::policy::quota::{Full, Holder, Resource};
+use crate::policy::quota::{Full, Resource};
 use crate::wire::sip::{Message, Method, RejectReason};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -20,14 +20,14 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// The oldest effect. `holder` says who holds a connection that may have to be opened.
-    pub(crate) fn take(&mut self, holder: impl Fn(&Flow) -> Holder) -> Option<Output> {
+    /// The oldest effect. `opened` says what a connection is that may have to be opened.
+    pub(crate) fn take(&mut self, opened: impl Fn(&Flow) -> Opens) -> Option<Output> {
         let mut first = self.outputs.pop_front()?;
         if let Output::Transmit { flow, opens, .. } = &mut first
             && flow.transport.is_reliable()
             && flow.conn.is_none()
         {
-            *opens = Some(holder(flow));
+            *opens = Some(opened(flow));
         }
         Some(first)
     }

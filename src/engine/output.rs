@@ -19,8 +19,8 @@ pub enum Output {
         flow: Flow,
         /// The message.
         bytes: Bytes,
-        /// A stream connection that has to be opened for it is held by them; `None`: none has.
-        opens: Option<Holder>,
+        /// What a stream connection is that has to be opened for it; `None`: none has.
+        opens: Option<Opens>,
     },
     /// Close this stream connection after what is queued was sent.
     CloseConnection(crate::ground::ConnId),
@@ -55,6 +55,16 @@ pub enum Output {
     },
     /// Nothing to do before this time (`None`: only on input). Ends every drain.
     Timeout(Option<Mono>),
+}
+
+/// A stream connection that we open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opens {
+    /// Whose place it takes.
+    pub holder: Holder,
+    /// By TLS: the upstream (its name in the file) that has to prove itself at its other end.
+    /// `None`: nobody is known who could, so that no TLS connection may be opened.
+    pub upstream: Option<String>,
 }
 
 /// What the lifting of bans came to.

@@ -254,7 +254,13 @@ impl Phones {
                 key: s.key,
                 aor: s.aor,
                 contact,
-                flow: Flow { listener, transport: s.transport, peer: s.peer, conn: None },
+                flow: Flow {
+                    listener,
+                    transport: s.transport,
+                    peer: s.peer,
+                    conn: None,
+                    upstream: None,
+                },
                 source: from,
                 local: s.local,
                 expires,
@@ -332,7 +338,7 @@ impl Phones {
         let flows: BTreeSet<_> = flows.map(|f| (f.peer, f.listener)).collect();
         for (peer, listener) in flows {
             let transport = crate::ground::Transport::Udp;
-            let flow = Flow { listener, transport, peer, conn: None };
+            let flow = Flow { listener, transport, peer, conn: None, upstream: None };
             out.transmit(flow, bytes::Bytes::from_static(b"\r\n\r\n"));
         }
         self.timers.set(Due::KeepAlive(index), w.now().mono + every);

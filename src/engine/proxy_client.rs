@@ -7,6 +7,7 @@ use super::attempt::{Route, Sender};
 use super::calls::{Calls, LegState, Place};
 use super::guard::Standing;
 use super::ids::UpstreamId;
+use super::output::Opens;
 use super::phones::{Binding, Phones};
 use super::streams::Streams;
 use super::upstreams::{Upstreams, are_kin};
@@ -37,10 +38,16 @@ pub(crate) fn standing(w: &World, upstreams: &Upstreams, phones: &Phones, ip: Ip
     }
 }
 
+/// A connection that we open there: who holds it, and who has to prove himself at its other end.
+pub(crate) fn opened(w: &World, upstreams: &Upstreams, phones: &Phones, flow: &Flow) -> Opens {
+    let upstream = flow.upstream.and_then(|id| w.upstream_name(id)).map(str::to_owned);
+    Opens { holder: holder(w, upstreams, phones, flow), upstream }
+}
+
 /// Who holds a connection that we open there: an upstream at the address of its own, a user where
 /// he is registered; anywhere else whoever is there has proved nothing, though he says in a Via or
 /// a Contact that he is to be called.
-pub(crate) fn holder(w: &World, upstreams: &Upstreams, phones: &Phones, flow: &Flow) -> Holder {
+fn holder(w: &World, upstreams: &Upstreams, phones: &Phones, flow: &Flow) -> Holder {
     if upstreams.is_target(w, flow) {
         return Holder::Upstream;
     }

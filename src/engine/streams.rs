@@ -2,7 +2,7 @@
 //! closed. Numbers only; what goes by one is others' business.
 
 use super::outbox::Outbox;
-use super::output::Output;
+use super::output::{Level, Output};
 use crate::ground::{ConnId, Flow, Side};
 use crate::policy::quota::Holder;
 use std::collections::HashSet;
@@ -25,6 +25,13 @@ impl Streams {
         if let Some(conn) = new.filter(|_| side == Side::Outside && is_upstream(flow.peer.ip())) {
             out.emit(Output::KeepConnection(conn, Holder::Upstream));
         }
+    }
+
+    /// Who is at the other end has proved to be one of these.
+    pub(crate) fn secured(&mut self, out: &mut Outbox, flow: &Flow, names: &[String]) {
+        let who: Vec<String> = names.iter().map(|name| name.escape_debug().collect()).collect();
+        let text = format!("{} has a certificate of {}", flow.peer, who.join(", "));
+        out.notice_of(flow.peer, Level::Debug, text);
     }
 
     /// The flow's connection was there, and is gone.

@@ -269,7 +269,7 @@ impl Upstreams {
         let mut order = state.targets.order(whom, w.now().mono, u.probe.is_some());
         self.homes.prefer(id, whom, w.now().mono, &mut order);
         let why = order.first().and_then(|hop| w.net().no_socket(u.interface, hop.transport));
-        let mut ways = order.into_iter().filter_map(|hop| w.net().towards(u.interface, hop));
+        let mut ways = order.into_iter().filter_map(|hop| w.net().towards(u.interface, id, hop));
         let first = ways.next().ok_or(why.map_or(Unreachable::Nowhere, Unreachable::Transport))?;
         Ok((first, Spare::new(ways.collect(), state.targets.unheard())))
     }
@@ -288,7 +288,7 @@ impl Upstreams {
             .places(*id)
             .iter()
             .filter(|hop| hop.transport.is_reliable() && hop.peer.ip() == flow.peer.ip());
-        hops.filter_map(|hop| w.net().towards(u.interface, *hop)).collect()
+        hops.filter_map(|hop| w.net().towards(u.interface, *id, *hop)).collect()
     }
 
     /// All that are configured, in the file's order.
@@ -343,8 +343,9 @@ impl Upstreams {
         let Some(every) = w.net().interface_at(index).and_then(|i| i.keepalive) else { return };
         let all = w.upstreams().iter().zip(&w.config().upstreams);
         let upstreams = all.filter(|(_, u)| u.interface == index);
-        let hops = upstreams.flat_map(|(id, _)| w.places(*id).iter().copied());
-        let mut flows: Vec<Flow> = hops.filter_map(|hop| w.net().towards(index, hop)).collect();
+        let hops = upstreams.flat_map(|(id, _)| w.places(*id).iter().map(|hop| (*id, *hop)));
+        let towards = |(id, hop)| w.net().towards(index, id, hop);
+        let mut flows: Vec<Flow> = hops.filter_map(towards).collect();
         flows.sort_by_key(|f| f.peer);
         flows.dedup();
         for flow in flows.into_iter().filter(|f| !f.transport.is_reliable()) {

@@ -12,6 +12,8 @@ pub enum Transport {
     Udp,
     /// Streams, framed by Content-Length (RFC 3261 §18.3).
     Tcp,
+    /// The same within TLS 1.2 or 1.3, over TCP (RFC 3261 §26.2.1, RFC 5922).
+    Tls,
 }
 
 impl Transport {
@@ -21,6 +23,7 @@ impl Transport {
         match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
         }
     }
 
@@ -30,13 +33,44 @@ impl Transport {
         match self {
             Self::Udp => "UDP",
             Self::Tcp => "TCP",
+            Self::Tls => "TLS",
         }
     }
 
     /// Whether the transport itself delivers (so that retransmission timers are off).
     #[must_use]
     pub fn is_reliable(self) -> bool {
-        matches!(self, Self::Tcp)
+        match self {
+            Self::Udp => false,
+            Self::Tcp | Self::Tls => true,
+        }
+    }
+
+    /// Whether who is at the other end can be proved, and nobody between reads along.
+    #[must_use]
+    pub fn is_secure(self) -> bool {
+        match self {
+            Self::Udp | Self::Tcp => false,
+            Self::Tls => true,
+        }
+    }
+
+    /// Where it is listened for when nothing says where (RFC 3261 §18.1.1, §19.1.2).
+    #[must_use]
+    pub fn port(self) -> u16 {
+        match self {
+            Self::Udp | Self::Tcp => 5060,
+            Self::Tls => 5061,
+        }
+    }
+
+    /// Protocol of the ports it listens at, as the kernel and packet filters call it.
+    #[must_use]
+    pub fn carrier(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp | Self::Tls => "tcp",
+        }
     }
 }
 
@@ -54,6 +88,25 @@ pub struct ListenerId(pub u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnId(pub u64);
 
+/// An upstream, as long as the process runs: the name decides, wherever it stands in the file.
+/// Local to a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UpstreamId(u64);
+
+impl UpstreamId {
+    /// Numbered by whoever keeps the table.
+    #[must_use]
+    pub fn new(n: u64) -> Self {
+        Self(n)
+    }
+
+    /// Its place in that table.
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
 /// The path of a message: our socket, the peer's address, and for streams the connection.
 ///
 /// In an output a stream flow without `conn` (or with one that is closed) asks the driver to use
@@ -68,4 +121,7 @@ pub struct Flow {
     pub peer: SocketAddr,
     /// The stream connection, when there is one.
     pub conn: Option<ConnId>,
+    /// The upstream that has to prove itself there: a TLS connection that was opened to one is no
+    /// other's, at the same address and port neither. `None`: no upstream, or no TLS.
+    pub upstream: Option<UpstreamId>,
 }

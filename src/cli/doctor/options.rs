@@ -59,7 +59,7 @@ pub(super) async fn options(c: &Config, found: &[Found], running: &Running) -> V
 async fn ask(way: Way, domain: &str) -> io::Result<Answer> {
     let framing = match way.to.transport {
         Transport::Udp => Framing::Datagram,
-        Transport::Tcp => Framing::Stream,
+        Transport::Tcp | Transport::Tls => Framing::Stream,
     };
     let mut word = String::new();
     for octet in state::random::<8>() {

@@ -25,7 +25,7 @@ pub(super) fn ports(c: &Config, running: &Running) -> Vec<Line> {
     let [udp, tcp] = [Transport::Udp, Transport::Tcp].map(held);
     let of = |transport| match transport {
         Transport::Udp => &udp,
-        Transport::Tcp => &tcp,
+        Transport::Tcp | Transport::Tls => &tcp,
     };
     let has = |at, transport| who(at, transport, of(transport), running);
     let sip = c.listeners().into_iter().map(|l| listener(l, &has(l.bind, l.transport)));

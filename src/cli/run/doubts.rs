@@ -37,7 +37,7 @@ fn deserted(
 fn is_free(at: SocketAddr, transport: Transport) -> bool {
     match transport {
         Transport::Udp => UdpSocket::bind(at).is_ok(),
-        Transport::Tcp => TcpListener::bind(at).is_ok(),
+        Transport::Tcp | Transport::Tls => TcpListener::bind(at).is_ok(),
     }
 }
 

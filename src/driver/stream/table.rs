@@ -4,14 +4,14 @@
 
 use super::lapse::Lapse;
 use super::outlet::Outlet;
+use super::way::Way;
 use crate::config::Limits;
 use crate::engine::Stats;
 use crate::engine::stats::{Places, ShareCount};
-use crate::ground::{ConnId, ListenerId, Side};
+use crate::ground::{ConnId, Flow, Side};
 use crate::policy::quota::{Full, Holder, Quota, Resource, Room, ShareView, Shares, Source};
 use bytes::Bytes;
 use std::collections::{BTreeSet, HashMap};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -47,8 +47,7 @@ pub(super) struct Bells {
 
 #[derive(Debug)]
 struct Conn {
-    listener: ListenerId,
-    peer: SocketAddr,
+    way: Way,
     side: Side,
     stage: Stage,
     holder: Holder,
@@ -91,7 +90,7 @@ pub(super) enum Next {
 pub(super) struct Table {
     next: u64,
     open: HashMap<ConnId, Conn>,
-    by_peer: HashMap<(ListenerId, SocketAddr), ConnId>,
+    by_way: HashMap<Way, ConnId>,
     silent: HashMap<Source, BTreeSet<ConnId>>,
     places: Quota<ConnId>,
     octets: Quota<ConnId>,
@@ -110,7 +109,7 @@ impl Table {
         Self {
             next: 0,
             open: HashMap::new(),
-            by_peer: HashMap::new(),
+            by_way: HashMap::new(),
             silent: HashMap::new(),
             places: Quota::new(places(limits)),
             octets: Quota::new(Shares::percent(OCTETS, SHARE)),
@@ -157,11 +156,11 @@ impl Table {
     /// said so has a share as if he had called. `None`: there is none to be made.
     pub(super) fn enter(
         &mut self,
-        peer: SocketAddr,
-        (listener, side): (ListenerId, Side),
+        way: Way,
+        side: Side,
         opens: Option<Holder>,
     ) -> Option<(ConnId, Arc<Bells>)> {
-        let source = Source::of(peer.ip());
+        let source = Source::of(way.peer.ip());
         let ours = opens.is_some();
         let holder = opens.unwrap_or(Holder::Unproved(source));
         let unproved = matches!(holder, Holder::Unproved(_) | Holder::Emergency(_));
@@ -176,12 +175,11 @@ impl Table {
         if stage == Stage::Silent {
             self.silent.entry(source).or_default().insert(conn);
         }
-        self.by_peer.insert((listener, peer), conn);
+        self.by_way.insert(way, conn);
         self.places.enter(conn, holder.clone(), 1);
         let (bells, outlet) = (Arc::new(Bells::default()), Outlet::default());
         let known = Conn {
-            listener,
-            peer,
+            way,
             side,
             stage,
             holder,
@@ -222,7 +220,7 @@ impl Table {
 
     /// Of a source that has to give way: who said nothing goes before who did.
     fn silent_first(&self, oldest: ConnId) -> ConnId {
-        let source = self.open.get(&oldest).map(|c| Source::of(c.peer.ip()));
+        let source = self.open.get(&oldest).map(|c| Source::of(c.way.peer.ip()));
         let silent = source.and_then(|s| self.silent.get(&s)).and_then(|s| s.first().copied());
         silent.unwrap_or(oldest)
     }
@@ -257,9 +255,9 @@ impl Table {
     fn part(&mut self, conn: ConnId) {
         self.heard(conn);
         let Some(known) = self.open.get(&conn) else { return };
-        let way = (known.listener, known.peer);
-        if self.by_peer.get(&way) == Some(&conn) {
-            self.by_peer.remove(&way);
+        let way = known.way;
+        if self.by_way.get(&way) == Some(&conn) {
+            self.by_way.remove(&way);
         }
     }
 
@@ -272,7 +270,7 @@ impl Table {
             return;
         };
         known.stage = Stage::Heard;
-        let source = Source::of(known.peer.ip());
+        let source = Source::of(known.way.peer.ip());
         if let Some(silent) = self.silent.get_mut(&source) {
             silent.remove(&conn);
             if silent.is_empty() {
@@ -299,23 +297,20 @@ impl Table {
 
     fn hold_for(&mut self, conn: ConnId, holder: impl FnOnce(Source) -> Holder) {
         let Some(known) = self.open.get_mut(&conn) else { return };
-        known.holder = holder(Source::of(known.peer.ip()));
+        known.holder = holder(Source::of(known.way.peer.ip()));
         self.places.prove(conn, known.holder.clone());
         self.octets.prove(conn, known.holder.clone());
     }
 
-    /// The connection that carries what goes to this peer: its own, or another open one.
-    pub(super) fn to_peer(
-        &self,
-        conn: Option<ConnId>,
-        listener: ListenerId,
-        peer: SocketAddr,
-    ) -> Option<ConnId> {
+    /// The connection that carries what goes this way: its own, or another open one. One by TLS is
+    /// another's only where it was opened to the same upstream (RFC 5923 §5).
+    pub(super) fn carrier(&self, flow: &Flow) -> Option<ConnId> {
         let is_open = |conn: &ConnId| {
             self.open.get(conn).is_some_and(|c| !matches!(c.stage, Stage::Closing(_)))
         };
-        let other = || self.by_peer.get(&(listener, peer)).copied();
-        conn.filter(is_open).or_else(other)
+        let may_share = flow.upstream.is_some() || !flow.transport.is_secure();
+        let other = || self.by_way.get(&Way::of(flow)).copied().filter(|_| may_share);
+        flow.conn.filter(is_open).or_else(other)
     }
 
     /// Queues a message. A peer that does not read loses messages, not us memory.

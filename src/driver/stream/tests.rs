@@ -6,6 +6,7 @@ use super::*;
 use crate::config::Config;
 use crate::driver::inlet::{Arrivals, inlet};
 use crate::engine::stats::ShareCount;
+use crate::ground::UpstreamId;
 use crate::policy::quota::{Resource, Source};
 use std::net::IpAddr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -36,6 +37,14 @@ fn counts(streams: &Streams) -> [ShareCount; 2] {
     let all = |r: Resource| stats.shares[r as usize];
     // The listener is the inside's.
     [Resource::Connections, Resource::Buffers].map(|r| all(r)[Side::Inside.index()])
+}
+
+fn tcp(peer: SocketAddr, conn: Option<ConnId>) -> Flow {
+    Flow { listener: ListenerId(0), transport: Transport::Tcp, peer, conn, upstream: None }
+}
+
+fn way(peer: SocketAddr) -> Way {
+    Way::of(&tcp(peer, None))
 }
 
 fn user() -> Holder {
@@ -162,7 +171,7 @@ fn a_user_who_opens_connection_after_connection_keeps_his_share_of_them() {
     let mut table = Table::new(&limits);
     let enter = |table: &mut Table, ip: u8| {
         let peer = SocketAddr::from(([192, 0, 2, ip], 5060));
-        table.enter(peer, (ListenerId(0), Side::Inside), None).expect("a place").0
+        table.enter(way(peer), Side::Inside, None).expect("a place").0
     };
     let his: Vec<ConnId> = (1..9)
         .map(|ip| {
@@ -180,7 +189,7 @@ fn a_user_who_opens_connection_after_connection_keeps_his_share_of_them() {
         .collect();
     let held = |conns: &[ConnId]| {
         let nowhere = "192.0.2.99:1".parse().expect("an address");
-        let there = |conn: &&ConnId| table.to_peer(Some(**conn), ListenerId(0), nowhere).is_some();
+        let there = |conn: &&ConnId| table.carrier(&tcp(nowhere, Some(**conn))).is_some();
         conns.iter().filter(there).count()
     };
     assert_eq!(
@@ -191,21 +200,44 @@ fn a_user_who_opens_connection_after_connection_keeps_his_share_of_them() {
 }
 
 #[test]
+fn a_connection_by_tls_is_used_for_the_upstream_it_was_opened_to_and_for_nobody_else() {
+    let mut table = Table::new(&limits());
+    let peer = "192.0.2.1:5061".parse().expect("an address");
+    let tls = |upstream: Option<u64>, conn| {
+        let upstream = upstream.map(UpstreamId::new);
+        Flow { transport: Transport::Tls, upstream, ..tcp(peer, conn) }
+    };
+    let mut enter =
+        |flow: Flow, opens| table.enter(Way::of(&flow), Side::Outside, opens).expect("a place").0;
+    let own = enter(tls(Some(1), None), Some(Holder::Upstream));
+    let theirs = enter(tls(None, None), None);
+    for (flow, carrier) in [
+        (tls(Some(1), None), Some(own)),
+        (tls(Some(2), None), None),
+        (tls(None, None), None),
+        (tls(None, Some(theirs)), Some(theirs)),
+        (tls(None, Some(ConnId(99))), None),
+        (tls(Some(1), Some(ConnId(99))), Some(own)),
+    ] {
+        assert_eq!(table.carrier(&flow), carrier, "{flow:?}");
+    }
+    table.remove(own);
+    assert_eq!(table.carrier(&tls(Some(1), None)), None, "who called from there is somebody else");
+}
+
+#[test]
 fn addresses_of_one_network_of_ipv6_share_a_share() {
     let limits = Limits { connections: 4, connections_per_source: 1, ..limits() };
     let mut table = Table::new(&limits);
     let mut enter = |peer: &str| {
-        table
-            .enter(peer.parse().expect("an address"), (ListenerId(0), Side::Inside), None)
-            .expect("a place")
-            .0
+        table.enter(way(peer.parse().expect("an address")), Side::Inside, None).expect("a place").0
     };
     let other = enter("[2001:db8:0:2::1]:5060");
     let all = [1, 2, 3].map(|n| enter(&format!("[2001:db8:0:1::{n}]:5060")));
     enter("[2001:db8:0:1::4]:5060");
     let there = |table: &Table, conn| {
         let peer = "[2001:db8::ffff]:1".parse().expect("an address");
-        table.to_peer(Some(conn), ListenerId(0), peer).is_some()
+        table.carrier(&tcp(peer, Some(conn))).is_some()
     };
     assert!(there(&table, other));
     assert_eq!(all.map(|conn| there(&table, conn)), [false, true, true]);
@@ -238,7 +270,7 @@ async fn what_a_gone_connection_should_have_carried_is_told_and_nobody_is_called
     drop(phone);
     assert!(matches!(arrivals.recv().await, Some(Arrival::Closed(_))));
     let again = TcpListener::bind(peer).await;
-    let flow = Flow { listener: ListenerId(0), transport: Transport::Tcp, peer, conn: Some(conn) };
+    let flow = tcp(peer, Some(conn));
     streams.send(flow, Bytes::from_static(OPTIONS.as_bytes()), None);
     let told = arrivals.recv().await;
     assert!(matches!(told, Some(Arrival::Failed(f)) if f == flow), "{told:?}");
@@ -252,9 +284,9 @@ async fn a_full_table_leaves_room_for_connections_of_our_own() {
     streams.keep(say(&mut phone, &mut arrivals).await, user());
     let upstream = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let peer = upstream.local_addr().expect("bound");
-    let flow = Flow { listener: ListenerId(0), transport: Transport::Tcp, peer, conn: None };
+    let flow = tcp(peer, None);
     let options = Bytes::from_static(OPTIONS.as_bytes());
-    streams.send(flow, options, Some(Holder::Upstream));
+    streams.send(flow, options, opens(Holder::Upstream));
     let (mut got, _) = upstream.accept().await.expect("it is called");
     let mut buffer = vec![0; OPTIONS.len()];
     got.read_exact(&mut buffer).await.expect("the message");
@@ -272,7 +304,7 @@ async fn who_never_reads_holds_few_octets_and_is_closed() {
     let mut deaf = connect(at, [127, 0, 0, 1]).await;
     let conn = say(&mut deaf, &mut arrivals).await;
     let peer = deaf.local_addr().expect("bound");
-    let flow = Flow { listener: ListenerId(0), transport: Transport::Tcp, peer, conn: Some(conn) };
+    let flow = tcp(peer, Some(conn));
     for n in 0..5_000 {
         streams.send(flow, answer(n), None);
         tokio::task::yield_now().await;
@@ -293,7 +325,7 @@ async fn a_connection_that_is_closed_waits_for_no_peer_that_does_not_read() {
     let mut deaf = connect(at, [127, 0, 0, 1]).await;
     let conn = say(&mut deaf, &mut arrivals).await;
     let peer = deaf.local_addr().expect("bound");
-    let flow = Flow { listener: ListenerId(0), transport: Transport::Tcp, peer, conn: Some(conn) };
+    let flow = tcp(peer, Some(conn));
     for n in 0..2_000 {
         streams.send(flow, answer(n), None);
         tokio::task::yield_now().await;
@@ -314,7 +346,7 @@ fn octets_of_all_connections_have_a_total_and_the_fullest_source_gives_way() {
     let mut table = Table::new(&limits);
     let mut enter = |ip: [u8; 4], port| {
         let peer = SocketAddr::new(IpAddr::from(ip), port);
-        table.enter(peer, (ListenerId(0), Side::Inside), None).expect("a place").0
+        table.enter(way(peer), Side::Inside, None).expect("a place").0
     };
     let victim = enter([192, 0, 2, 1], 1);
     let phone = enter([192, 0, 2, 2], 1);
@@ -323,7 +355,7 @@ fn octets_of_all_connections_have_a_total_and_the_fullest_source_gives_way() {
     let more: Vec<ConnId> = (0..300_u16)
         .map(|n| {
             let peer = SocketAddr::from(([192, 0, 2, 3], 100 + n));
-            let conn = table.enter(peer, (ListenerId(0), Side::Inside), None).expect("a place").0;
+            let conn = table.enter(way(peer), Side::Inside, None).expect("a place").0;
             table.heard(conn);
             conn
         })
@@ -355,8 +387,7 @@ async fn a_crowd_that_has_to_go_is_gone_at_once_though_it_never_reads() {
         let mut stream = connect(at, [127, 0, 0, 1]).await;
         let conn = say(&mut stream, &mut arrivals).await;
         let peer = stream.local_addr().expect("bound");
-        let (listener, transport) = (ListenerId(0), Transport::Tcp);
-        let flow = Flow { listener, transport, peer, conn: Some(conn) };
+        let flow = tcp(peer, Some(conn));
         for n in 0..500 {
             streams.send(flow, answer(n), None);
             tokio::task::yield_now().await;
@@ -374,11 +405,15 @@ async fn a_crowd_that_has_to_go_is_gone_at_once_though_it_never_reads() {
 async fn called() -> (TcpListener, Flow) {
     let there = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let peer = there.local_addr().expect("bound");
-    (there, Flow { listener: ListenerId(0), transport: Transport::Tcp, peer, conn: None })
+    (there, tcp(peer, None))
 }
 
-fn stranger(flow: &Flow) -> Option<Holder> {
-    Some(Holder::Unproved(Source::of(flow.peer.ip())))
+fn opens(holder: Holder) -> Option<Opens> {
+    Some(Opens { holder, upstream: None })
+}
+
+fn stranger(flow: &Flow) -> Option<Opens> {
+    opens(Holder::Unproved(Source::of(flow.peer.ip())))
 }
 
 #[tokio::test]
@@ -440,7 +475,7 @@ async fn who_is_known_and_was_called_stays() {
     for holder in [Holder::Upstream, user()] {
         let (streams, _, _arrivals) = gate(10, 10).await;
         let (there, flow) = called().await;
-        streams.send(flow, answer(0), Some(holder));
+        streams.send(flow, answer(0), opens(holder));
         let (mut got, _) = there.accept().await.expect("he is called");
         got.read_exact(&mut vec![0; answer(0).len()]).await.expect("the message");
         pause();

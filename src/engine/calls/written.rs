@@ -279,7 +279,7 @@ fn leg(w: &World, l: &LegState) -> StoredLeg {
 
 fn state(w: &World, s: StoredLeg) -> Option<LegState> {
     let listener = w.net().bound_exactly(s.local, s.transport)?;
-    let flow = Flow { listener, transport: s.transport, peer: s.peer, conn: None };
+    let flow = Flow { listener, transport: s.transport, peer: s.peer, conn: None, upstream: None };
     Some(LegState {
         side: s.side,
         flow,

@@ -104,8 +104,11 @@ impl Transactions {
         }
         let first = (flow.listener, flow.peer, ClientId::new(0));
         let last = (flow.listener, flow.peer, ClientId::new(u64::MAX));
-        let ids: Vec<ClientId> = self.ways.range(first..=last).map(|(_, _, id)| *id).collect();
-        for id in ids {
+        // Another upstream's connection to the same place is another.
+        let same =
+            |id: &ClientId| self.clients.get(id).is_some_and(|t| t.flow.upstream == flow.upstream);
+        let ids = self.ways.range(first..=last).map(|(_, _, id)| *id).filter(same);
+        for id in ids.collect::<Vec<_>>() {
             self.client_event(w, out, id, Event::TransportError);
         }
     }

@@ -5,16 +5,37 @@ use super::{Upstream, Upstreams};
 use crate::config::Hop;
 use crate::engine::outbox::Outbox;
 use crate::engine::world::World;
-use crate::ground::{Flow, Mono};
+use crate::ground::{Flow, Mono, UpstreamId};
 use std::time::Duration;
+
+/// Upstreams that are there: the one whose connection it is, where that is known.
+fn meant<'a>(w: &'a World, flow: &Flow) -> impl Iterator<Item = &'a UpstreamId> {
+    let hop = Hop { peer: flow.peer, transport: flow.transport };
+    let whose = flow.upstream;
+    let is_meant = move |id: &&UpstreamId| {
+        whose.is_none_or(|whose| whose == **id) && w.places(**id).contains(&hop)
+    };
+    w.upstreams().iter().filter(is_meant)
+}
 
 impl Upstreams {
     /// Nothing can be sent there: it is not tried for a while.
     pub(crate) fn failed(&mut self, w: &World, out: &mut Outbox, flow: &Flow) {
         let hop = Hop { peer: flow.peer, transport: flow.transport };
-        for id in w.upstreams().iter().filter(|id| w.places(**id).contains(&hop)) {
+        for id in meant(w, flow) {
             let failed = |u: &mut Upstream| u.targets.failed(w.now(), hop);
             if self.all.get_mut(id.index()).is_some_and(failed) {
+                self.told(w, out, *id, hop);
+            }
+        }
+    }
+
+    /// TLS to there came to nothing: it is down for that reason.
+    pub(crate) fn unproved(&mut self, w: &World, out: &mut Outbox, flow: &Flow, why: &str) {
+        let hop = Hop { peer: flow.peer, transport: flow.transport };
+        for id in meant(w, flow) {
+            let unproved = |u: &mut Upstream| u.targets.unproved(w.now(), hop, why);
+            if self.all.get_mut(id.index()).is_some_and(unproved) {
                 self.told(w, out, *id, hop);
             }
         }
@@ -23,7 +44,7 @@ impl Upstreams {
     /// A request of that time got no answer at all from there.
     pub(crate) fn missed(&mut self, w: &World, out: &mut Outbox, flow: &Flow, began: Mono) {
         let hop = Hop { peer: flow.peer, transport: flow.transport };
-        for id in w.upstreams().iter().filter(|id| w.places(**id).contains(&hop)) {
+        for id in meant(w, flow) {
             let missed = |u: &mut Upstream| u.targets.missed(w.now(), hop, began);
             if self.all.get_mut(id.index()).is_some_and(missed) {
                 self.told(w, out, *id, hop);
@@ -44,7 +65,7 @@ impl Upstreams {
     /// Something came from there.
     pub(crate) fn heard(&mut self, w: &World, out: &mut Outbox, flow: &Flow) {
         let hop = Hop { peer: flow.peer, transport: flow.transport };
-        for id in w.upstreams().iter().filter(|id| w.places(**id).contains(&hop)) {
+        for id in meant(w, flow) {
             let probed = self.get(w, *id).is_some_and(|u| u.probe.is_some());
             let heard = |u: &mut Upstream| u.targets.heard(w.now(), hop, probed);
             if self.all.get_mut(id.index()).is_some_and(heard) {

@@ -112,7 +112,7 @@ impl<'a> Search<'a> {
             (Some(port), _) => self.host(name, port, transport, 1),
             (None, Some(_)) => {
                 if !self.services(name, &[transport]) {
-                    self.host(name, 5060, transport, 1);
+                    self.host(name, transport.port(), transport, 1);
                 }
             }
             (None, None) => self.domain(name),

@@ -198,7 +198,7 @@ pub(super) fn judge(
     if i.addresses.towards(ip).is_none() {
         return Err(Unusable::Version);
     }
-    if net.towards(u.interface, hop).is_none() {
+    if net.way(u.interface, hop).is_none() {
         return lie("to be reached by a transport that the interface has no socket of");
     }
     Ok(())

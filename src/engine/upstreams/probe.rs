@@ -70,7 +70,8 @@ impl Upstreams {
         let waits = |hop: &Hop| self.asked.values().any(|asked| *asked == (id, *hop));
         let hops = self.state(id).into_iter().flat_map(|s| s.targets.iter().map(|t| t.hop));
         let hops = hops.filter(|hop| !waits(hop));
-        hops.filter_map(|hop| Some(probe(w, u, w.net().towards(u.interface, hop)?, hop))).collect()
+        let towards = |hop| w.net().towards(u.interface, id, hop);
+        hops.filter_map(|hop| Some(probe(w, u, towards(hop)?, hop))).collect()
     }
 
     /// A probe was sent.
@@ -106,6 +107,8 @@ impl Upstreams {
         let before = std::mem::replace(&mut u.health, whole);
         if before != whole {
             u.since = Some(w.now().into());
+        }
+        if before != whole || turned == whole && whole == Health::Down {
             u.why.clone_from(&why);
         }
         let peer = hop.peer;

@@ -220,6 +220,15 @@ impl Targets {
         }
     }
 
+    /// Nobody there proved to be who is asked. True: that is news.
+    pub(super) fn unproved(&mut self, now: Now, hop: Hop, why: &str) -> bool {
+        let Some(t) = self.find(hop) else { return false };
+        let other = t.why != why;
+        let turned = t.turn(now, Health::Down, why);
+        why.clone_into(&mut t.why);
+        turned || other
+    }
+
     /// Something came from there. True: that is news.
     pub(super) fn heard(&mut self, now: Now, hop: Hop, probed: bool) -> bool {
         let Some(t) = self.find(hop) else { return false };

@@ -2,7 +2,7 @@
 //! Derived from one configuration; it never changes a message.
 
 use crate::config::{Address, Config, Hop, Interface, Listener};
-use crate::ground::{Flow, ListenerId, Side, Transport};
+use crate::ground::{Flow, ListenerId, Side, Transport, UpstreamId};
 use crate::wire::addresses::is_local;
 use crate::wire::sip::Uri;
 use ipnet::IpNet;
@@ -78,8 +78,11 @@ impl Net {
     pub(crate) fn uri(&self, id: ListenerId, user: Option<&str>) -> Uri {
         let at = self.advertised(id);
         let mut uri = Uri::sip(user, &host_text(at.ip()), Some(at.port()));
-        if self.listener(id).is_some_and(|l| l.transport == Transport::Tcp) {
-            uri.params.set("transport", Some("tcp"));
+        match self.listener(id).map(|l| l.transport) {
+            None | Some(Transport::Udp) => {}
+            Some(t @ (Transport::Tcp | Transport::Tls)) => {
+                uri.params.set("transport", Some(t.as_str()));
+            }
         }
         uri
     }
@@ -159,8 +162,14 @@ impl Net {
         nets.filter(|n| n.contains(&ip)).map(|n| u16::from(n.prefix_len()) + 1).max().unwrap_or(0)
     }
 
+    /// The way from an interface to a place of an upstream.
+    pub(crate) fn towards(&self, interface: usize, id: UpstreamId, hop: Hop) -> Option<Flow> {
+        let upstream = hop.transport.is_secure().then_some(id);
+        Some(Flow { upstream, ..self.way(interface, hop)? })
+    }
+
     /// The way from an interface to there: by a socket of that transport and IP version.
-    pub(crate) fn towards(&self, interface: usize, hop: Hop) -> Option<Flow> {
+    pub(crate) fn way(&self, interface: usize, hop: Hop) -> Option<Flow> {
         let Hop { peer, transport } = hop;
         let fits = |l: &&Listener| {
             l.interface == interface
@@ -168,7 +177,7 @@ impl Net {
                 && l.bind.is_ipv4() == peer.is_ipv4()
         };
         let listener = self.listeners.iter().find(fits)?;
-        Some(Flow { listener: listener.id, transport, peer, conn: None })
+        Some(Flow { listener: listener.id, transport, peer, conn: None, upstream: None })
     }
 
     /// The socket bound to `local`.
@@ -195,7 +204,7 @@ impl Net {
 
     /// The way there from the interface of a socket.
     pub(crate) fn beside(&self, id: ListenerId, hop: Hop) -> Option<Flow> {
-        self.towards(self.listener(id)?.interface, hop)
+        self.way(self.listener(id)?.interface, hop)
     }
 }
 
