@@ -43,6 +43,7 @@ mod ipv6;
 mod keep_alives;
 mod leaks;
 mod limits;
+mod links;
 mod listed;
 mod lost_flows;
 mod media;

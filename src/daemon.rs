@@ -26,6 +26,7 @@ use crate::driver::service::Service;
 use crate::driver::state::{self, State};
 use crate::driver::stream::{self, Streams};
 use crate::driver::udp::SipSocket;
+use crate::driver::zone::Zones;
 use crate::engine::digest::Users;
 use crate::engine::{Engine, Health, Input, Seeds, Snapshot, Stats};
 use crate::ground::Transport;
@@ -108,9 +109,12 @@ pub fn files_needed(config: &Config) -> u64 {
 /// its port is named by [`start`], as long as other processes can be looked at.
 #[must_use]
 pub fn can_listen(config: &Config) -> bool {
+    let zones = Zones::of(config);
     let can = |l: Listener| match l.transport {
-        Transport::Udp => UdpSocket::bind(l.bind).is_ok(),
-        Transport::Tcp | Transport::Tls => std::net::TcpListener::bind(l.bind).is_ok(),
+        Transport::Udp => UdpSocket::bind(zones.placed(l.bind)).is_ok(),
+        Transport::Tcp | Transport::Tls => {
+            std::net::TcpListener::bind(zones.placed(l.bind)).is_ok()
+        }
     };
     let http = config.http.is_none_or(|at| std::net::TcpListener::bind(at).is_ok());
     http && config.listeners().into_iter().all(can)
@@ -144,7 +148,8 @@ pub fn start(config: Config, observer: Observer, service: Service) -> Result<Han
         sockets.push(listen(*l, &config, &streams, &inlet)?);
     }
     let options = RelayOptions::new(&config, state::random());
-    let relay = Arc::new(Relay::start(&options).map_err(StartError::Relay)?);
+    let relay = Relay::start(&options).map_err(StartError::Relay)?;
+    let relay = Arc::new(relay.at_devices(Zones::of(&config)));
     let stored = state.take_stored();
     let seeds = Seeds { keys: state.keys()?, nonce: state::random(), random: state::random() };
     let snapshot = Arc::new(Snapshot { config: config.clone(), rules, users });
@@ -186,14 +191,15 @@ fn listen(
 ) -> Result<Option<SipSocket>, StartError> {
     let dscp = config.interfaces.get(l.interface).map_or(24, |i| i.dscp_sip);
     let fault = |error| StartError::Bind { listener: l, error };
+    let zones = Zones::of(config);
     match l.transport {
         Transport::Udp => {
-            let socket = SipSocket::bind(l, dscp).map_err(fault)?;
+            let socket = SipSocket::bind(l, dscp, &zones).map_err(fault)?;
             tokio::spawn(socket.clone().read(inlet.clone()));
             Ok(Some(socket))
         }
         Transport::Tcp => {
-            let socket = stream::listen(l.bind).map_err(fault)?;
+            let socket = stream::listen(zones.placed(l.bind)).map_err(fault)?;
             tokio::spawn(streams.clone().accept(socket, l.id));
             Ok(None)
         }
@@ -203,7 +209,7 @@ fn listen(
 
 /// Relay ports that somebody else holds: found by binding each once.
 fn busy_ports(config: &Config) -> Vec<SocketAddr> {
-    let mut busy = Vec::new();
+    let (mut busy, zones) = (Vec::new(), Zones::of(config));
     let mut seen = Vec::new();
     for ip in config.interfaces.iter().flat_map(|i| i.addresses.iter().map(|a| a.ip)) {
         if seen.contains(&ip) {
@@ -212,7 +218,7 @@ fn busy_ports(config: &Config) -> Vec<SocketAddr> {
         seen.push(ip);
         for port in config.media.ports.0..=config.media.ports.1 {
             let at = SocketAddr::new(ip, port);
-            if UdpSocket::bind(at).is_err() {
+            if UdpSocket::bind(zones.placed(at)).is_err() {
                 busy.push(at);
             }
         }

@@ -20,6 +20,7 @@ pub mod service;
 pub mod state;
 pub mod stream;
 pub mod udp;
+pub mod zone;
 
 use crate::engine::names::{Question, Reply};
 use crate::ground::{ConnId, Flow};

@@ -9,6 +9,8 @@ pub(crate) const GATE_INSIDE: &str = "10.17.0.1";
 pub(crate) const GATE_OUTSIDE: &str = "203.0.113.1";
 /// The PBX.
 pub(crate) const PBX: &str = "203.0.113.10:5060";
+/// Its address.
+pub(crate) const PBX_IP: &str = "203.0.113.10";
 /// Its domain.
 pub(crate) const DOMAIN: &str = "pbx.example.com";
 /// Of every extension in site mode.

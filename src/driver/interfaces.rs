@@ -1,5 +1,6 @@
 //! This machine's addresses, and the descriptors it may open.
 
+use super::zone;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -36,11 +37,14 @@ impl Attached {
     }
 }
 
-/// Addresses of every device, with prefix lengths.
+/// Addresses of every device, with prefix lengths; those that stay.
 #[must_use]
 pub fn devices() -> BTreeMap<String, Vec<IpNet>> {
     let mut all: BTreeMap<String, Vec<IpNet>> = BTreeMap::new();
-    for a in attached() {
+    let passing: Vec<Ipv6Addr> =
+        zone::own().into_iter().filter(|own| own.is_passing()).map(|own| own.ip).collect();
+    let stays = |a: &Attached| !matches!(a.ip(), IpAddr::V6(ip) if passing.contains(&ip));
+    for a in attached().into_iter().filter(stays) {
         all.entry(a.device).or_default().push(a.net);
     }
     all

@@ -11,6 +11,7 @@ mod stamped;
 
 pub use stamped::Received;
 
+use super::zone::towards;
 use crate::relay::flow::{Lane, Source};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, sendto};
@@ -58,6 +59,8 @@ pub struct MediaSocket {
     filter: Option<(Source, Sample)>,
     /// The kernel's drop counter when it was last read.
     drops: u32,
+    /// The device that it is at; 0: any.
+    device: u32,
 }
 
 impl MediaSocket {
@@ -89,7 +92,12 @@ impl MediaSocket {
             set(&socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DO)?;
         }
         socket.bind(&addr.into())?;
-        Ok(Self { socket, filter: None, drops: 0 })
+        Ok(Self { socket, filter: None, drops: 0, device: 0 })
+    }
+
+    /// Sends to link-local peers of this device.
+    pub fn at_device(self, device: u32) -> Self {
+        Self { device, ..self }
     }
 
     /// Lets only `source` (and a sample of strangers) through from now on. The kernel swaps a
@@ -138,7 +146,7 @@ impl MediaSocket {
 
     #[inline]
     fn send_once(&self, packet: &[u8], to: SocketAddr) -> rustix::io::Result<()> {
-        match to {
+        match towards(to, self.device) {
             SocketAddr::V4(to) => sendto(&self.socket, packet, SendFlags::empty(), &to)?,
             SocketAddr::V6(to) => sendto(&self.socket, packet, SendFlags::empty(), &to)?,
         };

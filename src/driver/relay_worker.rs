@@ -19,6 +19,7 @@ pub use totals::Totals;
 
 use crate::config::{Config, Interface};
 use crate::driver::clock::Clock;
+use crate::driver::zone::Zones;
 use crate::ground::{Now, Side};
 use crate::relay::cname::CnameGuard;
 use crate::relay::{Command, Event, StreamId};
@@ -101,6 +102,7 @@ impl Options {
 pub struct Relay {
     handles: Vec<Handle>,
     shared: Arc<Shared>,
+    zones: Zones,
 }
 
 impl Relay {
@@ -111,12 +113,20 @@ impl Relay {
             n => n,
         };
         let shared = Arc::new(Shared::new(options.cname.clone()));
-        let mut relay = Self { handles: Vec::with_capacity(workers), shared };
+        let (handles, zones) = (Vec::with_capacity(workers), Zones::default());
+        let mut relay = Self { handles, shared, zones };
         for n in 0..workers {
             let handle = relay.start_thread(n)?;
             relay.handles.push(handle);
         }
         Ok(relay)
+    }
+
+    /// Binds link-local addresses at these devices.
+    #[must_use]
+    pub fn at_devices(mut self, zones: Zones) -> Self {
+        self.zones = zones;
+        self
     }
 
     /// Takes a command: it is in force for every packet that comes after the next
@@ -129,7 +139,7 @@ impl Relay {
         let stream = command.stream();
         let door = &self.handle(stream).door;
         let passed = if let Command::Open { stream, legs, idle } = command {
-            Slot::bind(stream, &legs, idle, self.shared.now().mono)
+            Slot::bind(stream, &legs, &self.zones, idle, self.shared.now().mono)
                 .and_then(|slot| door.open(Box::new(slot), legs.map(|leg| is_guarded(&leg.party))))
         } else {
             door.pass(command)

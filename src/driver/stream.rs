@@ -13,6 +13,7 @@ mod tests;
 use super::Arrival;
 use super::inlet::Inlet;
 use super::udp::canonical;
+use super::zone::Zones;
 use crate::config::{Config, Limits, Listener};
 use crate::engine::{Opens, Stats};
 use crate::ground::{ConnId, Flow, ListenerId, Side, Transport};
@@ -47,6 +48,7 @@ pub fn listen(at: SocketAddr) -> io::Result<TcpListener> {
 pub struct Streams {
     table: Arc<Mutex<Table>>,
     listeners: Arc<Vec<(Listener, Side)>>,
+    zones: Arc<Zones>,
     inlet: Inlet,
 }
 
@@ -58,7 +60,8 @@ impl Streams {
         let sided = |l: Listener| Some((l, side(&l)?));
         let listeners = Arc::new(config.listeners().into_iter().filter_map(sided).collect());
         let table = Arc::new(Mutex::new(Table::new(&config.limits)));
-        Self { table, listeners, inlet }
+        let zones = Arc::new(Zones::of(config));
+        Self { table, listeners, zones, inlet }
     }
 
     /// How many may be open from now on; those that are stay.
@@ -161,7 +164,7 @@ impl Streams {
         };
         table.push(conn, bytes);
         drop(table);
-        let local = self.listener(flow.listener).map(|(l, _)| l.bind.ip());
+        let local = self.listener(flow.listener).map(|(l, _)| SocketAddr::new(l.bind.ip(), 0));
         tokio::spawn(self.clone().connect(Flow { conn: Some(conn), ..flow }, local, bells));
     }
 

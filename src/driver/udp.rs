@@ -5,6 +5,7 @@ mod undelivered;
 
 use super::Arrival;
 use super::inlet::{Inlet, NotTaken};
+use super::zone::{Zones, towards};
 use crate::config::Listener;
 use crate::ground::Flow;
 use crate::wire::sip::is_keepalive;
@@ -27,6 +28,8 @@ pub struct SipSocket {
     /// there is room for another.
     socket: Arc<AsyncFd<UdpSocket>>,
     listener: Listener,
+    /// The device that it is at.
+    device: u32,
     dropped: Arc<AtomicU64>,
 }
 
@@ -35,7 +38,7 @@ impl SipSocket {
     ///
     /// # Errors
     /// What the kernel says: the address is taken, not ours, or not allowed.
-    pub fn bind(listener: Listener, dscp: u8) -> io::Result<Self> {
+    pub fn bind(listener: Listener, dscp: u8, zones: &Zones) -> io::Result<Self> {
         let domain = Domain::for_address(listener.bind);
         let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_nonblocking(true)?;
@@ -47,9 +50,10 @@ impl SipSocket {
         }
         // Best effort: without it whoever is not there is found out by silence.
         let _ = undelivered::ask_for(&socket, listener.bind.is_ipv4());
-        socket.bind(&SockAddr::from(listener.bind))?;
+        socket.bind(&SockAddr::from(zones.placed(listener.bind)))?;
+        let device = zones.of_own(listener.bind.ip());
         let socket = Arc::new(for_reading(socket.into())?);
-        Ok(Self { socket, listener, dropped: Arc::new(AtomicU64::new(0)) })
+        Ok(Self { socket, listener, device, dropped: Arc::new(AtomicU64::new(0)) })
     }
 
     /// Reads until the event loop is gone. A full queue drops what comes: SIP repeats itself.
@@ -102,6 +106,7 @@ impl SipSocket {
     /// Sends one datagram; what the kernel cannot take now is lost, as on any network. An error
     /// that it tells at first is of a datagram before, and this one was not sent for it.
     pub fn send(&self, to: SocketAddr, bytes: &[u8]) {
+        let to = towards(to, self.device);
         let send = || self.socket.get_ref().send_to(bytes, to);
         if send().is_err() && send().is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -129,6 +134,8 @@ fn for_reading(socket: UdpSocket) -> io::Result<AsyncFd<UdpSocket>> {
     unsafe { AsyncFd::register_with_interest(socket, interest) }.map_err(Into::into)
 }
 
+/// A peer as the engine knows it: of which device a link-local one is says the socket that it came
+/// by.
 pub(crate) fn canonical(peer: SocketAddr) -> SocketAddr {
     SocketAddr::new(peer.ip().to_canonical(), peer.port())
 }
@@ -145,7 +152,7 @@ mod tests {
         let (bind, nobody) = (free(host), free(host));
         let id = ListenerId(3);
         let listener = Listener { id, interface: 0, transport: Transport::Udp, bind };
-        let socket = SipSocket::bind(listener, 24).unwrap();
+        let socket = SipSocket::bind(listener, 24, &Zones::default()).unwrap();
         let (inlet, mut arrivals) = inlet();
         tokio::spawn(socket.clone().read(inlet));
         socket.send(nobody, b"OPTIONS sip:x SIP/2.0\r\nVia: SIP/2.0/UDP x;branch=z9hG4bKq\r\n");

@@ -163,7 +163,7 @@ fn may_lead(
     let Some(i) = net.interface(leg.flow.listener) else { return false };
     i.addresses.towards(ip).is_some()
         && (is_of_upstream(w, upstreams, leg, ip)
-            || Net::judge_kind(ip)
+            || Net::judge_kind(i, ip)
                 .and_then(|()| Net::judge_loopback(i, ip))
                 .and_then(|()| net.judge_owner(i, ip, source, phones))
                 .is_ok())

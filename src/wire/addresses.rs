@@ -177,6 +177,17 @@ fn behind_escape(text: &[u8], at: usize) -> bool {
     escape_at(text, at.checked_sub(3))
 }
 
+/// A link-local literal without the link that it is of, which means something to its host alone
+/// (RFC 4007 §11); anything else as it is.
+#[must_use]
+pub fn without_zone(text: &str) -> &str {
+    let Some((ip, zone)) = text.split_once('%') else { return text };
+    let local = ip.parse::<Ipv6Addr>().is_ok_and(|v6| v6.is_unicast_link_local());
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+    // A name of Linux has 15 octets; one that is escaped has `25` before it (RFC 6874).
+    if local && (1..=17).contains(&zone.len()) && zone.bytes().all(plain) { ip } else { text }
+}
+
 /// An IPv4 literal that begins at `at`.
 fn v4_at(text: &[u8], at: usize) -> Option<(Ipv4Addr, usize)> {
     let behind_digit = before(text, at, 1).is_some_and(|b| b.is_ascii_digit());

@@ -4,6 +4,7 @@
 use super::port::Port;
 use super::totals::TotalsTable;
 use crate::driver::media_socket::{MediaSocket, Received, Sample};
+use crate::driver::zone::Zones;
 use crate::ground::{Mono, Now};
 use crate::relay::cname::CnameGuard;
 use crate::relay::flow::Lane;
@@ -39,10 +40,12 @@ impl Slot {
     pub(super) fn bind(
         id: StreamId,
         legs: &[LegConfig; 2],
+        zones: &Zones,
         idle: Option<Duration>,
         now: Mono,
     ) -> Result<Self, String> {
         let [a, b] = legs;
+        let bind = |leg, lane| bind(leg, lane, zones);
         let ports =
             [bind(a, Lane::Rtp)?, bind(a, Lane::Rtcp)?, bind(b, Lane::Rtp)?, bind(b, Lane::Rtcp)?];
         let stream = Stream::new(id, legs, idle, now);
@@ -243,10 +246,12 @@ pub(super) fn age(stamp: Duration, now: Now) -> Option<Duration> {
     now.wall.0.checked_sub(stamp).filter(|age| *age <= FAR)
 }
 
-fn bind(leg: &LegConfig, lane: Lane) -> Result<Port, String> {
+fn bind(leg: &LegConfig, lane: Lane, zones: &Zones) -> Result<Port, String> {
     let offset = u16::from(lane == Lane::Rtcp);
     let addr = SocketAddr::new(leg.bind, leg.port.saturating_add(offset));
-    MediaSocket::bind(addr, leg.dscp, lane).map(Port::Udp).map_err(|e| match e.raw_os_error() {
+    let socket = MediaSocket::bind(zones.placed(addr), leg.dscp, lane);
+    let socket = socket.map(|s| s.at_device(zones.of_own(leg.bind)));
+    socket.map(Port::Udp).map_err(|e| match e.raw_os_error() {
         Some(libc::EMFILE | libc::ENFILE) => {
             format!("cannot open a socket for {addr}: {e} (raise RLIMIT_NOFILE)")
         }

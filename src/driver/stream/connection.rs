@@ -4,12 +4,13 @@
 use super::Streams;
 use super::table::{Bells, Next};
 use crate::driver::Arrival;
+use crate::driver::zone::towards;
 use crate::ground::Flow;
 use crate::wire::sip::{Framed, Framer};
 use bytes::Bytes;
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
@@ -45,17 +46,19 @@ pub(super) fn socket(v4: bool) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
-pub(super) async fn dial(peer: SocketAddr, local: Option<IpAddr>) -> io::Result<TcpStream> {
+pub(super) async fn dial(peer: SocketAddr, local: Option<SocketAddr>) -> io::Result<TcpStream> {
     let socket = socket(peer.is_ipv4())?;
-    if let Some(ip) = local {
-        socket.bind(SocketAddr::new(ip, 0))?;
+    if let Some(at) = local {
+        socket.bind(at)?;
     }
     socket.connect(peer).await
 }
 
 impl Streams {
-    pub(super) async fn connect(self, flow: Flow, local: Option<IpAddr>, bells: Arc<Bells>) {
-        match timeout(CONNECT, dial(flow.peer, local)).await {
+    pub(super) async fn connect(self, flow: Flow, local: Option<SocketAddr>, bells: Arc<Bells>) {
+        let device = local.map_or(0, |at| self.zones.of_own(at.ip()));
+        let local = local.map(|at| towards(at, device));
+        match timeout(CONNECT, dial(towards(flow.peer, device), local)).await {
             Ok(Ok(stream)) => self.run(stream, flow, bells, false).await,
             Ok(Err(_)) | Err(_) => {
                 self.forget(&flow);

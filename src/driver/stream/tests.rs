@@ -73,7 +73,7 @@ fn limits() -> Limits {
 }
 
 async fn connect(at: SocketAddr, from: [u8; 4]) -> TcpStream {
-    dial(at, Some(IpAddr::from(from))).await.expect("connects")
+    dial(at, Some(SocketAddr::new(IpAddr::from(from), 0))).await.expect("connects")
 }
 
 /// Sends and waits until the driver has it.

@@ -177,7 +177,7 @@ pub(super) fn judge(
     let Some(i) = net.interface_at(u.interface).filter(|i| i.side == Side::Outside) else {
         return lie("not to be reached: its interface is no outside one");
     };
-    if let Err(unfit) = Net::judge_kind(ip) {
+    if let Err(unfit) = Net::judge_kind(i, ip) {
         return lie(unfit.why);
     }
     if net.is_our_address(ip) {

@@ -30,10 +30,18 @@ const fn unfit(why: &'static str, key: &'static str) -> Unfit {
 }
 
 impl Net {
-    /// Not to what is no host at all: whoever named it, and from wherever.
-    pub(crate) fn judge_kind(ip: IpAddr) -> Result<(), Unfit> {
-        if ip.is_multicast() || is_link_local(ip) || is_broadcast(ip) {
-            return Err(unfit("a multicast, broadcast or link-local address", ""));
+    /// Not to what is no host at all: whoever named it, and from wherever. Link-local addresses are
+    /// hosts inside, where the interface lists them.
+    pub(crate) fn judge_kind(i: &Interface, ip: IpAddr) -> Result<(), Unfit> {
+        if ip.is_multicast() || is_broadcast(ip) {
+            return Err(unfit("a multicast or broadcast address", ""));
+        }
+        if is_link_local(ip) {
+            return match i.side {
+                Side::Inside if lists(i, ip) => Ok(()),
+                Side::Inside => Err(unfit("a link-local address", "networks")),
+                Side::Outside => Err(unfit("a link-local address", "")),
+            };
         }
         Ok(())
     }

@@ -226,3 +226,21 @@ proptest! {
         prop_assert_eq!(find_written(text.as_bytes()).collect::<Vec<_>>(), literals);
     }
 }
+
+#[test]
+fn the_link_of_a_link_local_literal_is_taken_off_and_nothing_else() {
+    for (text, without) in [
+        ("fe80::1%eth0", "fe80::1"),
+        ("febf::1%25eth0.20", "febf::1"),
+        ("fe80::1%3", "fe80::1"),
+        ("fe80::1", "fe80::1"),
+        ("fe80::1%", "fe80::1%"),
+        ("fe80::1%a b", "fe80::1%a b"),
+        ("fe80::1%aaaaaaaaaaaaaaaaaa", "fe80::1%aaaaaaaaaaaaaaaaaa"),
+        ("2001:db8::1%eth0", "2001:db8::1%eth0"),
+        ("10.17.0.1%eth0", "10.17.0.1%eth0"),
+        ("phone%41", "phone%41"),
+    ] {
+        assert_eq!(without_zone(text), without);
+    }
+}

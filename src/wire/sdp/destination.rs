@@ -1,5 +1,6 @@
 //! Where a body would have media sent, as values for the engine to judge. It judges nothing itself.
 
+use crate::wire::addresses::without_zone;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -15,7 +16,9 @@ pub enum Host {
 impl Host {
     /// Reads a word of a line.
     pub(super) fn read(word: &str) -> Self {
-        word.parse::<IpAddr>().map_or_else(|_| Self::Name(word.to_owned()), Self::from)
+        without_zone(word)
+            .parse::<IpAddr>()
+            .map_or_else(|_| Self::Name(word.to_owned()), Self::from)
     }
 
     /// The address, unless it is a name.

@@ -131,13 +131,13 @@ impl<'a> RawUri<'a> {
         {
             return None;
         }
-        let whole = !Class::PERCENT.is_in(all) || escapes_are_whole(rest);
+        let whole = |uri: &Self| !Class::PERCENT.is_in(all) || escapes_are_whole(rest, uri.host);
         if scheme.eq_ignore_ascii_case("sip") {
-            Self::read_sip(RawScheme::Sip, rest).filter(|_| whole)
+            Self::read_sip(RawScheme::Sip, rest).filter(whole)
         } else if scheme.eq_ignore_ascii_case("sips") {
-            Self::read_sip(RawScheme::Sips, rest).filter(|_| whole)
+            Self::read_sip(RawScheme::Sips, rest).filter(whole)
         } else if scheme.eq_ignore_ascii_case("tel") {
-            Self::read_tel(rest).filter(|_| whole)
+            Self::read_tel(rest).filter(whole)
         } else {
             (!rest.is_empty()).then(|| Self::new(RawScheme::Other(scheme), rest))
         }
@@ -235,7 +235,12 @@ impl<'a> RawUri<'a> {
     }
 }
 
-fn escapes_are_whole(text: &str) -> bool {
+/// But for the one in a host, which names the link of a link-local address.
+fn escapes_are_whole(text: &str, host: &str) -> bool {
+    if host.contains('%') {
+        let around = text.split_once(host);
+        return around.is_some_and(|(a, b)| escapes_are_whole(a, "") && escapes_are_whole(b, ""));
+    }
     let bytes = text.as_bytes();
     bytes.iter().enumerate().filter(|(_, b)| **b == b'%').all(|(i, _)| {
         let hex = |n: usize| bytes.get(i + n).is_some_and(u8::is_ascii_hexdigit);

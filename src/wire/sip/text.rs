@@ -1,5 +1,6 @@
 //! Character classes and list splitting shared by the header readers (RFC 3261 §25.1).
 
+use crate::wire::addresses::without_zone;
 use crate::wire::limits;
 
 /// Trims spaces and tabs.
@@ -102,7 +103,7 @@ pub(crate) fn is_token_char(b: u8) -> bool {
 pub(crate) fn is_host(text: &[u8]) -> bool {
     match text.strip_prefix(b"[") {
         Some(rest) => rest.strip_suffix(b"]").is_some_and(|v6| {
-            let text = std::str::from_utf8(v6).unwrap_or_default();
+            let text = without_zone(std::str::from_utf8(v6).unwrap_or_default());
             text.parse::<std::net::Ipv6Addr>().is_ok() || is_loose_v6(text)
         }),
         None => is_name(text) || is_v4(text),

@@ -3,6 +3,7 @@
 use super::Params;
 use super::raw::{RawUri, STEERING};
 use super::text::split;
+use crate::wire::addresses::without_zone;
 use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 
@@ -204,6 +205,7 @@ pub(crate) fn host_ip(host: &str) -> Option<IpAddr> {
     if !text.starts_with(|c: char| c.is_ascii_hexdigit() || c == ':') {
         return None;
     }
+    let text = without_zone(text);
     let ip: IpAddr = match text.contains(":::") {
         true => text.replacen(":::", "::", 1).parse().ok()?,
         false => text.parse().ok()?,

@@ -108,7 +108,7 @@ impl Judge<'_> {
         if port < 1024 || port == 5060 || port == 5061 {
             return Err(self.refuse("a port that is never media", "", port));
         }
-        Net::judge_kind(ip).map_err(refused)?;
+        Net::judge_kind(self.interface, ip).map_err(refused)?;
         let inside = self.interface.side == Side::Inside;
         let replaced =
             inside && self.interface.learn == Learn::SameIp && self.is_spoken_to(self.source);
