@@ -326,9 +326,10 @@ class Phone:
     """baresip: plays a tone of its own, records what it hears, answers by itself."""
 
     def __init__(self, lab, user, ip, hz, server, password, outbound=None, transport="udp",
-                 domain=None, expires=120):
+                 domain=None, expires=120, ns=None):
         self.lab, self.user, self.ip, self.hz = lab, user, ip, hz
-        self.ns = f"p{int(ip.split('.')[3]) - 20}"
+        self.ns = ns or f"p{int(ip.split('.')[3]) - 20}"
+        at = f"[{ip}]" if ":" in ip else ip
         folder = f"phone-{user}"
         via = f";outbound=\"sip:{outbound};transport={transport}\"" if outbound else ""
         host = domain or server
@@ -339,7 +340,7 @@ class Phone:
         write_tone(tone, hz)
         lab.write(f"{folder}/config", f"""
 poll_method epoll
-sip_listen {ip}:5060
+sip_listen {at}:5060
 audio_source aufile,{tone}
 audio_player aubridge,nil
 audio_alert aubridge,nil
@@ -359,12 +360,12 @@ module sndfile.so
 module_tmp account.so
 module_app menu.so
 module_app ctrl_tcp.so
-ctrl_tcp_listen {ip}:4444
+ctrl_tcp_listen {at}:4444
 snd_path {lab.path(folder)}
 """)
         self.folder = lab.path(folder)
         self.log = f"{folder}.log"
-        self.process = lab.start(self.ns, ["baresip", "-f", self.folder], self.log)
+        self.process = lab.start(self.ns, ["baresip", *(["-6"] if ":" in ip else []), "-f", self.folder], self.log)
 
     def command(self, command, params=""):
         import json
