@@ -2,21 +2,19 @@
 //! of a listed network that is no other phone, and not the very port where another call is heard.
 
 use crate::lab::script::answer;
+use crate::lab::site::Version;
 use crate::lab::{Lab, Leg, Ua, sdp, site};
 use portreeve::config::{Config, Learn};
-use portreeve::engine::digest::Users;
 use portreeve::relay::Leg as Side;
 use std::net::SocketAddr;
 
 /// Emergency numbers pass by themselves; the rest as rules say.
-fn strict(change: impl FnOnce(&mut Config)) -> Lab {
-    let mut config = site::parse(&site::EDGE.replace("\"allow\"", "\"site\""));
-    change(&mut config);
-    Lab::with(config, Users::None)
+fn strict(version: Version, change: impl FnOnce(&mut Config)) -> Lab {
+    Lab::of(version, &site::EDGE.replace("\"allow\"", "\"site\""), change)
 }
 
-fn named(at: &str) -> (SocketAddr, String) {
-    let at: SocketAddr = at.parse().expect("an address");
+fn named(version: Version, at: &str) -> (SocketAddr, String) {
+    let at: SocketAddr = version.at(at).parse().expect("an address");
     (at, sdp(&at.ip().to_string(), at.port()))
 }
 
@@ -46,33 +44,38 @@ fn heard_at(lab: &mut Lab, from: &Ua, number: &str, body: &str) -> Option<Socket
 
 #[test]
 fn another_phone_s_address_is_nobody_s_to_name() {
-    for learn in [Learn::SameIp, Learn::Strict] {
-        let mut lab = strict(|c| c.interfaces[0].learn = learn);
-        let victim = lab.phone("101", "10.17.0.21:5060");
-        let (phone, nobody) =
-            (lab.phone("103", "10.17.0.23:5060"), lab.phone("300", "10.17.0.31:5060"));
-        lab.register(&victim, 600);
-        lab.register(&phone, 600);
-        let pbx = lab.far("200");
-        let (mut a, b) = lab.establish(&victim, &pbx);
-        for (from, number) in [(&phone, "200"), (&nobody, "112")] {
-            for at in ["10.17.0.21:4000", "10.17.0.21:4001", "10.17.0.21:9000"] {
-                let (at, body) = named(at);
-                let own = (learn == Learn::SameIp).then(|| SocketAddr::new(from.ip(), at.port()));
-                assert_eq!(heard_at(&mut lab, from, number, &body), own, "{learn:?} {at}");
-                lab.input(portreeve::engine::Input::HangUp(last_call(&lab)));
-                lab.clear();
-                lab.advance(crate::lab::s(40));
-                lab.clear();
+    for version in Version::ALL {
+        for learn in [Learn::SameIp, Learn::Strict] {
+            let mut lab = strict(version, |c| c.interfaces[0].learn = learn);
+            let victim = lab.phone("101", &version.at("10.17.0.21:5060"));
+            let (phone, nobody) = (
+                lab.phone("103", &version.at("10.17.0.23:5060")),
+                lab.phone("300", &version.at("10.17.0.31:5060")),
+            );
+            lab.register(&victim, 600);
+            lab.register(&phone, 600);
+            let pbx = lab.far("200");
+            let (mut a, b) = lab.establish(&victim, &pbx);
+            for (from, number) in [(&phone, "200"), (&nobody, "112")] {
+                for at in ["10.17.0.21:4000", "10.17.0.21:4001", "10.17.0.21:9000"] {
+                    let (at, body) = named(version, at);
+                    let own =
+                        (learn == Learn::SameIp).then(|| SocketAddr::new(from.ip(), at.port()));
+                    assert_eq!(heard_at(&mut lab, from, number, &body), own, "{learn:?} {at}");
+                    lab.input(portreeve::engine::Input::HangUp(last_call(&lab)));
+                    lab.clear();
+                    lab.advance(crate::lab::s(40));
+                    lab.clear();
+                }
             }
+            // Itself it names, and a host of the listed network that is no phone.
+            let (own, body) = named(version, "10.17.0.23:9000");
+            assert_eq!(heard_at(&mut lab, &phone, "200", &body), Some(own));
+            let (other, body) = named(version, "10.17.0.99:9000");
+            assert_eq!(heard_at(&mut lab, &phone, "200", &body), Some(other));
+            lab.hang_up(&mut a, &b);
+            lab.end();
         }
-        // Itself it names, and a host of the listed network that is no phone.
-        let (own, body) = named("10.17.0.23:9000");
-        assert_eq!(heard_at(&mut lab, &phone, "200", &body), Some(own));
-        let (other, body) = named("10.17.0.99:9000");
-        assert_eq!(heard_at(&mut lab, &phone, "200", &body), Some(other));
-        lab.hang_up(&mut a, &b);
-        lab.end();
     }
 }
 
@@ -84,91 +87,105 @@ fn last_call(lab: &Lab) -> portreeve::ground::CallNo {
 
 #[test]
 fn an_answer_names_no_other_phone_either() {
-    let mut lab = strict(|c| c.interfaces[0].learn = Learn::Strict);
-    let (victim, phone) =
-        (lab.phone("101", "10.17.0.21:5060"), lab.phone("103", "10.17.0.23:5060"));
-    lab.register(&victim, 600);
-    let sealed = lab.register(&phone, 600);
-    let pbx = lab.far("200");
-    let (mut a, b) = lab.establish(&victim, &pbx);
-    let invite = pbx.request_to(&mut lab, "INVITE", &sealed).sdp(pbx.sdp(6000));
-    lab.send(pbx.at, invite.clone());
-    lab.expect(pbx.at, "100");
-    let got = lab.expect(phone.at, "INVITE");
-    lab.send(phone.at, phone.answer(&got, 200, "x").sdp(sdp("10.17.0.21", 4000)));
-    lab.expect(phone.at, "ACK");
-    let bye = lab.expect(phone.at, "BYE");
-    lab.send(phone.at, answer(&bye, 200, ""));
-    let no = lab.expect(pbx.at, "488");
-    lab.send(pbx.at, Leg::calling(&pbx, &invite).ack_refusal(&no));
-    lab.hang_up(&mut a, &b);
-    lab.end();
+    for version in Version::ALL {
+        let mut lab = strict(version, |c| c.interfaces[0].learn = Learn::Strict);
+        let (victim, phone) = (
+            lab.phone("101", &version.at("10.17.0.21:5060")),
+            lab.phone("103", &version.at("10.17.0.23:5060")),
+        );
+        lab.register(&victim, 600);
+        let sealed = lab.register(&phone, 600);
+        let pbx = lab.far("200");
+        let (mut a, b) = lab.establish(&victim, &pbx);
+        let invite = pbx.request_to(&mut lab, "INVITE", &sealed).sdp(pbx.sdp(6000));
+        lab.send(pbx.at, invite.clone());
+        lab.expect(pbx.at, "100");
+        let got = lab.expect(phone.at, "INVITE");
+        lab.send(phone.at, phone.answer(&got, 200, "x").sdp(sdp(&version.ip("10.17.0.21"), 4000)));
+        lab.expect(phone.at, "ACK");
+        let bye = lab.expect(phone.at, "BYE");
+        lab.send(phone.at, answer(&bye, 200, ""));
+        let no = lab.expect(pbx.at, "488");
+        lab.send(pbx.at, Leg::calling(&pbx, &invite).ack_refusal(&no));
+        lab.hang_up(&mut a, &b);
+        lab.end();
+    }
 }
 
 #[test]
 fn where_somebody_not_registered_is_heard_nobody_else_speaks() {
-    let mut lab = strict(|_| {});
-    let (nobody, phone) =
-        (lab.phone("300", "10.17.0.31:5060"), lab.phone("103", "10.17.0.23:5060"));
-    lab.register(&phone, 600);
-    let pbx = lab.far("112");
-    let (mut a, b) = lab.establish(&nobody, &pbx);
-    for at in ["10.17.0.31:4000", "10.17.0.31:4001"] {
-        let (at, body) = named(at);
-        let own = SocketAddr::new(phone.ip(), at.port());
-        assert_eq!(heard_at(&mut lab, &phone, "200", &body), Some(own));
+    for version in Version::ALL {
+        let mut lab = strict(version, |_| {});
+        let (nobody, phone) = (
+            lab.phone("300", &version.at("10.17.0.31:5060")),
+            lab.phone("103", &version.at("10.17.0.23:5060")),
+        );
+        lab.register(&phone, 600);
+        let pbx = lab.far("112");
+        let (mut a, b) = lab.establish(&nobody, &pbx);
+        for at in ["10.17.0.31:4000", "10.17.0.31:4001"] {
+            let (at, body) = named(version, at);
+            let own = SocketAddr::new(phone.ip(), at.port());
+            assert_eq!(heard_at(&mut lab, &phone, "200", &body), Some(own));
+        }
+        lab.hang_up(&mut a, &b);
+        // It is over: the place is nobody's.
+        let (at, body) = named(version, "10.17.0.31:4000");
+        assert_eq!(heard_at(&mut lab, &phone, "200", &body), Some(at));
+        lab.end();
     }
-    lab.hang_up(&mut a, &b);
-    // It is over: the place is nobody's.
-    let (at, body) = named("10.17.0.31:4000");
-    assert_eq!(heard_at(&mut lab, &phone, "200", &body), Some(at));
-    lab.end();
 }
 
 #[test]
 fn devices_of_one_user_and_media_servers_are_named_as_before() {
-    let mut lab = strict(|_| {});
-    let desk = lab.phone("101", "10.17.0.21:5060");
-    let soft = lab.phone("101", "10.17.0.22:5060");
-    lab.register(&desk, 600);
-    lab.register(&soft, 600);
-    let (at, body) = named("10.17.0.22:9000");
-    assert_eq!(heard_at(&mut lab, &desk, "200", &body), Some(at), "his other device");
-    // One source, two calls by one port of a media server: one on hold, or a conference.
-    let (at, body) = named("10.17.0.99:9000");
-    for _ in 0..2 {
-        assert_eq!(heard_at(&mut lab, &desk, "200", &body), Some(at));
+    for version in Version::ALL {
+        let mut lab = strict(version, |_| {});
+        let desk = lab.phone("101", &version.at("10.17.0.21:5060"));
+        let soft = lab.phone("101", &version.at("10.17.0.22:5060"));
+        lab.register(&desk, 600);
+        lab.register(&soft, 600);
+        let (at, body) = named(version, "10.17.0.22:9000");
+        assert_eq!(heard_at(&mut lab, &desk, "200", &body), Some(at), "his other device");
+        // One source, two calls by one port of a media server: one on hold, or a conference.
+        let (at, body) = named(version, "10.17.0.99:9000");
+        for _ in 0..2 {
+            assert_eq!(heard_at(&mut lab, &desk, "200", &body), Some(at));
+        }
+        let other = lab.phone("102", &version.at("10.17.0.24:5060"));
+        lab.register(&other, 600);
+        let own = SocketAddr::new(other.ip(), 9000);
+        assert_eq!(heard_at(&mut lab, &other, "200", &body), Some(own), "another's is not its own");
+        let (at, body) = named(version, "10.17.0.99:9002");
+        assert_eq!(heard_at(&mut lab, &other, "200", &body), Some(at));
+        lab.end();
     }
-    let other = lab.phone("102", "10.17.0.24:5060");
-    lab.register(&other, 600);
-    let own = SocketAddr::new(other.ip(), 9000);
-    assert_eq!(heard_at(&mut lab, &other, "200", &body), Some(own), "another's is not its own");
-    let (at, body) = named("10.17.0.99:9002");
-    assert_eq!(heard_at(&mut lab, &other, "200", &body), Some(at));
-    lab.end();
 }
 
 #[test]
 fn requests_within_a_dialog_reach_no_other_phone_by_a_contact() {
-    let mut lab = strict(|_| {});
-    let (victim, phone) =
-        (lab.phone("101", "10.17.0.21:5060"), lab.phone("103", "10.17.0.23:5060"));
-    lab.register(&victim, 600);
-    lab.register(&phone, 600);
-    let pbx = lab.far("200");
-    let (mut a, mut b) = lab.establish(&phone, &pbx);
-    let update = a.request(&mut lab, "UPDATE").set("Contact", victim.contact());
-    lab.send(phone.at, update);
-    let got = lab.expect(pbx.at, "UPDATE");
-    lab.send(pbx.at, pbx.answer(&got, 200, ""));
-    lab.expect(phone.at, "200");
-    let info = b.request(&mut lab, "INFO");
-    lab.send(pbx.at, info);
-    let got = lab.expect(phone.at, "INFO");
-    lab.send(phone.at, answer(&got, 200, ""));
-    lab.expect(pbx.at, "200");
-    lab.nothing_left();
-    lab.input(portreeve::engine::Input::HangUpAll);
-    lab.clear();
-    lab.end();
+    for version in Version::ALL {
+        let mut lab = strict(version, |_| {});
+        let (victim, phone) = (
+            lab.phone("101", &version.at("10.17.0.21:5060")),
+            lab.phone("103", &version.at("10.17.0.23:5060")),
+        );
+        lab.register(&victim, 600);
+        lab.register(&phone, 600);
+        let pbx = lab.far("200");
+        let (mut a, mut b) = lab.establish(&phone, &pbx);
+        let update = a.request(&mut lab, "UPDATE").set("Contact", victim.contact());
+        lab.send(phone.at, update);
+        let got = lab.expect(pbx.at, "UPDATE");
+        lab.send(pbx.at, pbx.answer(&got, 200, ""));
+        lab.expect(phone.at, "200");
+        let info = b.request(&mut lab, "INFO");
+        lab.send(pbx.at, info);
+        let got = lab.expect(phone.at, "INFO");
+        lab.send(phone.at, answer(&got, 200, ""));
+        lab.expect(pbx.at, "200");
+        lab.nothing_left();
+        lab.input(portreeve::engine::Input::HangUpAll);
+        lab.clear();
+        lab.end();
+    }
 }

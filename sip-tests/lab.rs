@@ -27,7 +27,7 @@ use portreeve::engine::{
 };
 use portreeve::ground::{CallNo, ConnId, Flow, ListenerId, Mono, Now, Side, Transport, Wall};
 use portreeve::policy::RuleSet;
-
+use site::Version;
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _};
 use std::net::SocketAddr;
@@ -109,6 +109,16 @@ impl Lab {
         let mut config = site::site();
         change(&mut config);
         Self::with(config, Users::Shared { password: site::PASSWORD.to_owned() })
+    }
+
+    /// A lab of such a file where everybody speaks this version.
+    pub(crate) fn of(version: Version, file: &str, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = site::parse(&version.file(file));
+        change(&mut config);
+        let mut lab = Self::with(config, Users::None);
+        lab.pbx = version.at(site::PBX);
+        lab.secrets = vec!["10.17.", "2001:db8:17:"];
+        lab
     }
 
     pub(crate) fn with(config: Config, users: Users) -> Self {

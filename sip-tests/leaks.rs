@@ -4,8 +4,9 @@
 
 use crate::lab::message::{param, uri_of};
 use crate::lab::script::{Text, answer};
+use crate::lab::site::Version;
 use crate::lab::{Lab, Leg, Msg, Ua, site};
-use portreeve::config::AgentShown;
+use portreeve::config::{AgentShown, Config};
 
 /// How a phone names the inside: configured, private, special, mapped, by name, in other notations.
 const FORMS: [&str; 17] = [
@@ -28,8 +29,28 @@ const FORMS: [&str; 17] = [
     "10.17.0.1",
 ];
 
+/// The same where the site has IPv6.
+const SIX: [&str; 4] = [
+    "[2001:db8:17::21]",
+    "[2001:0DB8:17:0:0:0:0:21]",
+    "[2001:db8:17::1]",
+    "[2001:db8:17::9.9.9.9]",
+];
+
+/// Every form in a site of either version.
+fn sweep() -> impl Iterator<Item = (Version, &'static str)> {
+    let all = |version: Version| {
+        let six = version == Version::Six;
+        let more = SIX.into_iter().filter(move |_| six);
+        // A number that is no address of the site may be a version of a program.
+        let all = FORMS.into_iter().filter(move |form| !six || !form.starts_with("10.17."));
+        all.chain(more).map(move |form| (version, form))
+    };
+    Version::ALL.into_iter().flat_map(all)
+}
+
 /// What must not be read outside.
-const TRACES: [&str; 16] = [
+const TRACES: [&str; 18] = [
     "10.17.0",
     "192.168.77",
     "172.20.3",
@@ -46,6 +67,8 @@ const TRACES: [&str; 16] = [
     "77.168.192",
     "corp.example",
     "10.17.0.1",
+    "2001:db8:17:",
+    "2001:0db8:17:",
 ];
 
 /// Headers that anybody may write; From, To, Contact, Call-ID, Via and Route have their own values.
@@ -137,10 +160,14 @@ fn bodies(form: &str) -> Vec<(&'static str, String)> {
 }
 
 /// A session description that names the inside in every line where words may stand.
-fn talkative(form: &str) -> String {
+fn talkative(version: Version, form: &str) -> String {
+    let own = match version {
+        Version::Four => "IP4 10.17.0.21",
+        Version::Six => "IP6 2001:db8:17::21",
+    };
     format!(
-        "v=0\r\no=pc-of-{form} 1 1 IN IP4 10.17.0.21\r\ns=at sip:x@{form}\r\ni=sip:x@{form}\r\n\
-         u=http://{form}/\r\ne=alice@{form}\r\np=+1 {form}\r\nc=IN IP4 10.17.0.21\r\n\
+        "v=0\r\no=pc-of-{form} 1 1 IN {own}\r\ns=at sip:x@{form}\r\ni=sip:x@{form}\r\n\
+         u=http://{form}/\r\ne=alice@{form}\r\np=+1 {form}\r\nc=IN {own}\r\n\
          t=0 0\r\na=tool:x sip:x@{form}\r\nm=audio 4000 RTP/AVP 0\r\ni=sip:x@{form}\r\n\
          a=rtpmap:0 PCMU/8000\r\na=ssrc:77 cname:x@{form}\r\na=x-host:sip:x@{form}\r\n"
     )
@@ -202,9 +229,10 @@ fn clean(what: &str, form: &str, got: &Msg) {
     }
 }
 
-fn lab() -> (Lab, Ua, Ua) {
-    let lab = Lab::edge_with(|c| c.site.inside_domains = vec!["corp.example".to_owned()]);
-    let (phone, pbx) = (lab.phone("101", "10.17.0.21:5060"), lab.far("200"));
+fn lab(version: Version) -> (Lab, Ua, Ua) {
+    let inside = |c: &mut Config| c.site.inside_domains = vec!["corp.example".to_owned()];
+    let lab = Lab::of(version, site::EDGE, inside);
+    let (phone, pbx) = (lab.phone("101", &version.at("10.17.0.21:5060")), lab.far("200"));
     (lab, phone, pbx)
 }
 
@@ -229,8 +257,8 @@ fn requests_outside_dialogs_tell_nothing() {
         "REGISTER",
         "PING",
     ];
-    for (turn, form) in FORMS.into_iter().enumerate() {
-        let (mut lab, phone, pbx) = lab();
+    for (turn, (version, form)) in sweep().enumerate() {
+        let (mut lab, phone, pbx) = lab(version);
         let bodies = bodies(form);
         for (n, method) in METHODS.into_iter().enumerate() {
             // Every body in a MESSAGE, every method with some.
@@ -257,11 +285,11 @@ fn requests_outside_dialogs_tell_nothing() {
 
 #[test]
 fn calls_tell_nothing_from_their_invite_to_their_cancel() {
-    for form in FORMS {
+    for (version, form) in sweep() {
         for cancelled in [true, false] {
-            let (mut lab, phone, pbx) = lab();
+            let (mut lab, phone, pbx) = lab(version);
             let invite = named(phone.request(&mut lab, "INVITE", "200"), form, "101");
-            let invite = telling(invite, form).sdp(talkative(form)).without("Event");
+            let invite = telling(invite, form).sdp(talkative(version, form)).without("Event");
             lab.send(phone.at, invite.clone());
             let mut leg = Leg::calling(&phone, &invite);
             let got = arrived(&mut lab, &pbx, "INVITE", form);
@@ -295,9 +323,9 @@ fn calls_tell_nothing_from_their_invite_to_their_cancel() {
 
 #[test]
 fn requests_and_answers_within_a_dialog_tell_nothing() {
-    for form in FORMS {
+    for (version, form) in sweep() {
         for calls in [true, false] {
-            let (mut lab, phone, pbx) = lab();
+            let (mut lab, phone, pbx) = lab(version);
             let (mut own, mut far) = match calls {
                 true => lab.establish(&phone, &pbx),
                 false => incoming(&mut lab, &phone, &pbx),
@@ -307,7 +335,7 @@ fn requests_and_answers_within_a_dialog_tell_nothing() {
             {
                 let mut text = telling(own.request(&mut lab, method), form);
                 text = match method {
-                    "INVITE" | "UPDATE" => text.sdp(talkative(form)),
+                    "INVITE" | "UPDATE" => text.sdp(talkative(version, form)),
                     _ => text.typed("text/plain", format!("sip:x@{form}")),
                 };
                 if method == "REFER" {
@@ -359,8 +387,8 @@ fn incoming(lab: &mut Lab, phone: &Ua, pbx: &Ua) -> (Leg, Leg) {
 
 #[test]
 fn answers_outside_dialogs_tell_nothing() {
-    for form in FORMS {
-        let (mut lab, phone, pbx) = lab();
+    for (version, form) in sweep() {
+        let (mut lab, phone, pbx) = lab(version);
         let sealed = lab.register(&phone, 600);
         for method in ["INVITE", "MESSAGE", "OPTIONS", "SUBSCRIBE", "NOTIFY", "PUBLISH", "REFER"] {
             for status in [180, 200, 302, 404, 415, 486, 603] {
@@ -380,7 +408,7 @@ fn answers_outside_dialogs_tell_nothing() {
                 let moved = format!("<sip:9@{host}>;x=\"{}\", <sip:8@{host}>", said(form));
                 no = no.with("Contact", moved);
                 let no = match (method, status) {
-                    ("INVITE", 180 | 200) => no.sdp(talkative(form)),
+                    ("INVITE", 180 | 200) => no.sdp(talkative(version, form)),
                     _ => no.typed("text/plain", format!("sip:x@{form}")),
                 };
                 lab.send(phone.at, no);
@@ -397,13 +425,14 @@ fn answers_outside_dialogs_tell_nothing() {
 
 #[test]
 fn of_credentials_only_a_digest_uri_that_names_us_may_tell() {
-    for form in FORMS {
-        let (mut lab, phone, pbx) = lab();
+    for (version, form) in sweep() {
+        let (mut lab, phone, pbx) = lab(version);
+        let gate = version.host("10.17.0.1");
         for (uri, stays) in [
-            ("sip:10.17.0.1", true),
+            (format!("sip:{gate}").as_str(), true),
             ("sip:gate.corp.example", true),
             ("sip:pbx.example.com", true),
-            (&format!("sip:x@{form}"), form == "10.17.0.1" || form == "pc7.corp.example"),
+            (&format!("sip:x@{form}"), form == gate || form == "pc7.corp.example"),
         ] {
             let at = said(form);
             let row = format!(
@@ -433,7 +462,7 @@ fn of_credentials_only_a_digest_uri_that_names_us_may_tell() {
 
 #[test]
 fn what_the_outside_wrote_comes_back_as_it_wrote_it() {
-    let (mut lab, phone, _) = lab();
+    let (mut lab, phone, _) = lab(Version::Four);
     let sealed = lab.register(&phone, 600);
     let pbx = lab.far("200");
     let via = "SIP/2.0/UDP 192.168.77.5:5060;branch=z9hG4bKbehind;received=172.20.3.4";
@@ -540,7 +569,7 @@ fn registered(lab: &mut Lab, phone: &Ua, pbx: &Ua) -> Msg {
 
 #[test]
 fn an_instance_id_is_another_one_outside_for_the_life_of_the_phone() {
-    let (mut lab, phone, pbx) = lab();
+    let (mut lab, phone, pbx) = lab(Version::Four);
     let mut seen = Vec::new();
     for restart in [false, true] {
         if restart {
@@ -579,7 +608,7 @@ fn an_instance_id_is_another_one_outside_for_the_life_of_the_phone() {
 #[test]
 fn what_made_a_message_is_told_without_the_one_phone_or_not_at_all() {
     for shown in AgentShown::ALL {
-        let (mut lab, phone, pbx) = lab();
+        let (mut lab, phone, pbx) = lab(Version::Four);
         lab.reload(|c| c.hide.user_agent = shown);
         let sealed = lab.register(&phone, 600);
         for (agent, told) in [
