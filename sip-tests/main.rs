@@ -88,6 +88,7 @@ mod tidy;
 mod tokens;
 mod torture;
 mod torture_engine;
+mod torture_six;
 mod transports;
 mod two_upstreams;
 #[cfg(feature = "daemon")]

@@ -232,7 +232,7 @@ impl Calls {
             call,
             leg: who.leg,
         };
-        sdp.media().iter().map(|m| judge.party(m)).collect()
+        sdp.media().iter().map(|m| judge.party(m, sdp.media())).collect()
     }
 
     /// Our address that a party is told: of the streams that were offered to it.

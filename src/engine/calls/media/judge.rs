@@ -47,9 +47,10 @@ pub(super) struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// The party a section describes; `None` for a disabled one.
-    pub(super) fn party(&self, m: &Media) -> Result<Option<Party>, MediaRefusal> {
-        if m.port == 0 || !m.is_rtp() {
+    /// The party a section describes; `None` for a disabled one, and for one of another IP version
+    /// than others of its body: a leg is spoken to by one.
+    pub(super) fn party(&self, m: &Media, all: &[Media]) -> Result<Option<Party>, MediaRefusal> {
+        if m.port == 0 || !m.is_rtp() || self.is_of_another_version(m, all) {
             return Ok(None);
         }
         // Port 9 is "nowhere": right where nothing is to be sent, and for ICE to replace.
@@ -81,6 +82,12 @@ impl Judge<'_> {
             (Whose::Theirs | Whose::Replaced, Learn::SameIp) => self.expected(rtp.ip()),
         };
         Ok(Some(Party { rtp: Some(rtp), rtcp, expect }))
+    }
+
+    fn is_of_another_version(&self, m: &Media, all: &[Media]) -> bool {
+        let fits = |m: &Media| m.rtp_target().map(|at| self.is_spoken_to(at.ip()));
+        let others = all.iter().filter(|m| m.is_rtp()).filter_map(fits);
+        fits(m) == Some(false) && others.into_iter().any(|fits| fits)
     }
 
     /// Our socket towards this leg speaks one IP version.
