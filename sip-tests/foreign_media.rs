@@ -2,8 +2,7 @@
 //! of a listed network that is no other phone, and not the very port where another call is heard.
 
 use crate::lab::script::answer;
-use crate::lab::site::Version;
-use crate::lab::{Lab, Leg, Ua, sdp, site};
+use crate::lab::{Lab, Leg, Ua, Version, sdp, site};
 use portreeve::config::{Config, Learn};
 use portreeve::relay::Leg as Side;
 use std::net::SocketAddr;

@@ -11,10 +11,12 @@ pub(crate) mod robot;
 pub(crate) mod script;
 pub(crate) mod site;
 pub(crate) mod talker;
+pub(crate) mod version;
 pub(crate) mod world;
 
 pub(crate) use message::Msg;
 pub(crate) use script::{Leg, Ua, sdp};
+pub(crate) use version::Version;
 
 use bytes::Bytes;
 use portreeve::audit::{EndedBy, Record};
@@ -27,7 +29,6 @@ use portreeve::engine::{
 };
 use portreeve::ground::{CallNo, ConnId, Flow, ListenerId, Mono, Now, Side, Transport, Wall};
 use portreeve::policy::RuleSet;
-use site::Version;
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _};
 use std::net::SocketAddr;
@@ -73,6 +74,8 @@ pub(crate) struct Lab {
     pub(crate) asked: VecDeque<Question>,
     /// Whom keep-alives went to.
     pub(crate) pings: Vec<SocketAddr>,
+    /// Of everybody here.
+    version: Version,
     /// Where the PBX is.
     pub(crate) pbx: String,
     /// What was sent that is no message: blank lines, STUN.
@@ -117,7 +120,8 @@ impl Lab {
         change(&mut config);
         let mut lab = Self::with(config, Users::None);
         lab.pbx = version.at(site::PBX);
-        lab.secrets = vec!["10.17.", "2001:db8:17:"];
+        lab.version = version;
+        lab.secrets = vec!["10.17.", "2001:db8:6017:"];
         lab
     }
 
@@ -149,6 +153,7 @@ impl Lab {
             pings: Vec::new(),
             packets: Vec::new(),
             pbx: site::PBX.to_owned(),
+            version: Version::Four,
             secrets: vec!["10.17."],
             checks: check::Checks::default(),
             digest: None,
@@ -190,6 +195,7 @@ impl Lab {
     }
 
     fn by_side(&self, side: Side, usual: ListenerId, at: &str) -> Party {
+        let at = &self.version.at(at);
         let peer: SocketAddr = at.parse().expect("an address");
         let fits = |l: &&Listener| {
             l.transport == Transport::Udp
@@ -238,7 +244,7 @@ impl Lab {
 
     /// Sends a message from a party to the gateway.
     pub(crate) fn send(&mut self, from: Party, text: impl Into<Bytes>) {
-        let bytes = text.into();
+        let bytes = self.version.sent(text.into());
         let asked = self.checks.received(&bytes, self.now.mono);
         let before = asked.is_some().then(|| self.stats().now.transactions);
         self.input(Input::Message { flow: from.flow, bytes });
@@ -321,6 +327,7 @@ impl Lab {
         let leaves = self.is_outside(flow.listener);
         let secrets = if leaves { self.secrets.as_slice() } else { &[] };
         self.checks.sent(secrets, &msg, self.now.mono);
+        let msg = msg.translated(|text| self.version.got(text));
         self.inboxes.entry(flow.peer).or_default().push_back(msg);
     }
 

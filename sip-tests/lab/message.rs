@@ -38,6 +38,12 @@ impl Msg {
         msg
     }
 
+    /// The same in other words; `bytes` stay as sent.
+    pub(crate) fn translated(self, words: impl Fn(&str) -> String) -> Self {
+        let rows = self.rows.iter().map(|(name, value)| (name.clone(), words(value))).collect();
+        Self { start: words(&self.start), rows, body: words(&self.body), ..self }
+    }
+
     pub(crate) fn is_request(&self) -> bool {
         !self.start.starts_with("SIP/2.0 ")
     }

@@ -1,7 +1,7 @@
 //! Text templates for scripts: user agents, their requests and answers, their dialogs.
 
 use super::message::uri_of;
-use super::{Lab, Msg, Party, site};
+use super::{Lab, Msg, Party, Version, site};
 use bytes::Bytes;
 use std::net::IpAddr;
 
@@ -86,7 +86,12 @@ impl Ua {
     /// Its own idea of how it is reached.
     pub(crate) fn contact(&self) -> String {
         let tcp = if self.at.flow.conn.is_some() { ";transport=tcp" } else { "" };
-        format!("<sip:{}@{}{tcp}>", self.user, self.at.addr())
+        format!("<sip:{}@{}{tcp}>", self.user, self.written())
+    }
+
+    /// Its address as tests write it.
+    fn written(&self) -> String {
+        Version::Six.got(&self.at.addr().to_string())
     }
 
     pub(crate) fn aor(&self) -> String {
@@ -95,7 +100,7 @@ impl Ua {
 
     pub(crate) fn via(&self, branch: &str) -> String {
         let transport = self.at.flow.transport.via();
-        format!("SIP/2.0/{transport} {};rport;branch={branch}", self.at.addr())
+        format!("SIP/2.0/{transport} {};rport;branch={branch}", self.written())
     }
 
     /// Audio at this agent's own address.
@@ -121,7 +126,7 @@ impl Ua {
             .with("Max-Forwards", "70")
             .with("From", format!("\"{}\" <{}>;tag=f{n}", self.user, self.aor()))
             .with("To", format!("<{uri}>"))
-            .with("Call-ID", format!("c{n}@{}", self.ip()))
+            .with("Call-ID", format!("c{n}@{}", Version::Six.got(&self.ip().to_string())))
             .with("CSeq", format!("1 {method}"))
             .with("Contact", self.contact())
     }

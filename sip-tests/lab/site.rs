@@ -77,49 +77,6 @@ password_file = "/unread"
 ports = "20000-20999"
 "#;
 
-/// The IP version of everybody in a lab. Tests write addresses as IPv4 has them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Version {
-    Four,
-    Six,
-}
-
-impl Version {
-    pub(crate) const ALL: [Self; 2] = [Self::Four, Self::Six];
-
-    /// `10.17.0.21`, or `203.0.113.10`.
-    pub(crate) fn ip(self, four: &str) -> String {
-        let last = |start: &str| four.strip_prefix(start).filter(|_| self == Self::Six);
-        match (last("10.17.0."), last("203.0.113.")) {
-            (Some(host), _) => format!("2001:db8:17::{host}"),
-            (_, Some(host)) => format!("2001:db8:cafe::{host}"),
-            (None, None) => four.to_owned(),
-        }
-    }
-
-    /// The same, where a URI has its host.
-    pub(crate) fn host(self, four: &str) -> String {
-        let ip = self.ip(four);
-        if ip.contains(':') { format!("[{ip}]") } else { ip }
-    }
-
-    /// `10.17.0.21:5060`.
-    pub(crate) fn at(self, four: &str) -> String {
-        let (ip, port) = four.split_once(':').expect("a port");
-        format!("{}:{port}", self.host(ip))
-    }
-
-    /// A file such as [`EDGE`].
-    pub(crate) fn file(self, text: &str) -> String {
-        let own = |ip: &str| format!("\"{}\"", self.ip(ip));
-        let networks = if self == Self::Six { "2001:db8:17::/64" } else { "10.17.0.0/16" };
-        text.replace("10.17.0.0/16", networks)
-            .replace("\"10.17.0.1\"", &own(GATE_INSIDE))
-            .replace("\"203.0.113.1\"", &own(GATE_OUTSIDE))
-            .replace(PBX, &self.at(PBX))
-    }
-}
-
 /// In front of a PBX; everything that can be routed is allowed.
 pub(crate) fn edge() -> Config {
     parse(EDGE)
