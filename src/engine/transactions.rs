@@ -8,6 +8,7 @@ pub mod invite_client;
 pub mod invite_server;
 pub mod key;
 mod lost;
+mod made;
 mod pass;
 pub mod plain_client;
 pub mod plain_server;

@@ -4,6 +4,7 @@
 use super::invite_client::InviteClient;
 use super::lost::Rider;
 use super::plain_client::PlainClient;
+use super::made::{ack_for, cancel_for};
 use super::{Action, Actions, Answer, Due, Event, Heard, Timer, Transactions};
 use crate::engine::calls::MAX_FORKS;
 use crate::engine::ids::{ClientId, PassId};
@@ -362,38 +363,4 @@ impl Transactions {
             None => {}
         }
     }
-}
-
-fn cancel_for(sent: &Message) -> Message {
-    let mut cancel = Message::request(Method::Cancel, sent.uri());
-    if let Some(via) = sent.list(&Name::Via).next() {
-        cancel.push_back(Name::Via, via);
-    }
-    cancel.push_back(Name::MaxForwards, "70");
-    for name in [Name::Route, Name::From, Name::To, Name::CallId] {
-        for value in sent.rows(&name) {
-            cancel.push_back(name.clone(), value);
-        }
-    }
-    cancel.push_back(Name::CSeq, format!("{} CANCEL", sent.cseq().seq));
-    cancel
-}
-
-/// The ACK for a final answer other than 2xx (RFC 3261 §17.1.1.3).
-fn ack_for(invite: &Message, response: &Message) -> Message {
-    let mut ack = Message::request(Method::Ack, invite.uri());
-    if let Some(via) = invite.list(&Name::Via).next() {
-        ack.push_back(Name::Via, via);
-    }
-    ack.push_back(Name::MaxForwards, "70");
-    for value in invite.rows(&Name::Route) {
-        ack.push_back(Name::Route, value);
-    }
-    for (name, from) in [(Name::From, invite), (Name::To, response), (Name::CallId, invite)] {
-        if let Some(value) = from.first(&name) {
-            ack.push_back(name, value);
-        }
-    }
-    ack.push_back(Name::CSeq, format!("{} ACK", invite.cseq().seq));
-    ack
 }
