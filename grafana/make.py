@@ -225,11 +225,15 @@ def site():
                      NONE_IS_GOOD, none="no rules", decimals=0, spark=False)),
         ]),
         (4, [
-            (12, states("Upstream", "The last OPTIONS probe was answered. A gap: nothing was scraped. "
+            (9, states("Upstream", "The last OPTIONS probe was answered. A gap: nothing was scraped. "
                         "No row: not probed yet, or not at all.",
                         [target(f"max by (upstream) (portreeve_upstream_up{{{ON}}})",
                                 "{{upstream}}")],
                         words((0, "down", RED), (1, "up", GREEN)), "not probed")),
+            (3, stat("Alone for", "No target of an upstream answers: phones of the site call each "
+                     "other. The longest, of all upstreams.", "s",
+                     [target(f"max(portreeve_upstream_alone_seconds{{{ON}}})")], NONE_IS_GOOD,
+                     mappings=words((0, "not alone", GREEN)), decimals=0, spark=False)),
             (3, stat("New calls", "Draining: new calls get 503, those that are up go on.", "none",
                      [target(f"max(portreeve_draining{{{ON}}})")], steps((0, GREEN), (0.5, ORANGE)),
                      mappings=words((0, "admitted", GREEN), (1, "draining", ORANGE)), spark=False)),

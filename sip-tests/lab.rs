@@ -473,7 +473,7 @@ impl Lab {
     pub(crate) fn kept_bindings(&self) -> Vec<StoredBinding> {
         let binding = |e: &Entry| match e {
             Entry::Binding(b) => Some(b.clone()),
-            Entry::Call(_) => None,
+            Entry::Call(_) | Entry::Confirmed(_) => None,
         };
         self.stored.values().filter_map(binding).collect()
     }

@@ -83,6 +83,7 @@ mod strangers;
 mod streams;
 mod strict_routers;
 mod subscription;
+mod survive;
 mod takeovers;
 mod tidy;
 mod tokens;

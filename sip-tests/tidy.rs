@@ -15,7 +15,7 @@ const ROOM: usize = 400;
 /// Lines of code of a function between its braces, blank lines and comments not counted.
 const FUNCTION: usize = 70;
 /// Files that may hold coordinators, and how many methods these may have in all.
-const COORDINATORS: (usize, usize) = (10, 90);
+const COORDINATORS: (usize, usize) = (11, 100);
 fn files() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut out = Vec::new();

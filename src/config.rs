@@ -17,6 +17,7 @@ mod reader;
 mod rules;
 mod show;
 mod site;
+mod survive;
 mod target;
 mod tls;
 mod types;
@@ -29,6 +30,7 @@ pub use change::Changes;
 pub use hide::{AgentShown, Hide};
 pub(crate) use rules::minute;
 pub use show::show;
+pub use survive::{Survive, SurviveAuth};
 pub use target::{Hop, Host, Target};
 pub use tls::{
     Certificate, ClientCertificate, ClientTls, KeyPair, Pin, ServerTls, TlsVersion, Verify,

@@ -16,7 +16,7 @@ pub use session_table::{RegistrationRow, STILL, SessionTable, Standing};
 pub use start_error::StartError;
 
 use crate::audit::Record;
-use crate::config::{Config, Listener};
+use crate::config::{Config, Listener, RegistrarMode, SurviveAuth};
 use crate::driver::audit_log::AuditLog;
 use crate::driver::clock::Clock;
 use crate::driver::inlet::{Inlet, inlet};
@@ -77,6 +77,14 @@ impl Handle {
 /// A file that cannot be read, that others can read, or that was made for another realm.
 pub fn users(config: &Config) -> Result<Users, StartError> {
     let r = &config.registrar;
+    let alone = match (r.mode, config.survive.auth) {
+        (RegistrarMode::Upstream, SurviveAuth::Users) => config.survive.users_file.as_ref(),
+        (RegistrarMode::Upstream, SurviveAuth::Network | SurviveAuth::Off)
+        | (RegistrarMode::Local, _) => None,
+    };
+    if let Some(file) = alone {
+        return Ok(state::users(Path::new(file), &r.realm)?);
+    }
     if let Some(file) = &r.users_file {
         return Ok(state::users(Path::new(file), &r.realm)?);
     }
@@ -92,7 +100,10 @@ fn service_status(stats: &Stats) -> String {
     let mut words =
         vec![n(stats.now.calls.iter().sum(), "call"), n(stats.now.registrations, "phone")];
     let known = stats.upstreams.iter().filter(|u| u.health != Health::Unknown);
-    words.extend(known.map(|u| format!("{} {}", u.name, u.health)));
+    words.extend(known.map(|u| match u.alone {
+        Some(_) => format!("alone without {}", u.name),
+        None => format!("{} {}", u.name, u.health),
+    }));
     if stats.now.draining {
         words.push("draining".to_owned());
     }

@@ -2,10 +2,12 @@
 //! It never reads a clock, a socket or a file. Parts keep its state (`transactions`, `calls`,
 //! `phones`, `upstreams`, `streams`, `strangers`, `outbox`), each with private fields and timers of
 //! its own, over a `world` that they only read; the coordinators alone know several of them: a
-//! request outside a dialog (`outside_dialog`, `forking`, `registration`), one inside (`in_dialog`,
-//! `reporting`), a response (`response`), an end (`ending`), what others ask (`questions`).
+//! request outside a dialog (`outside_dialog`, `forking`, `registration`, `alone`), one inside
+//! (`in_dialog`, `reporting`), a response (`response`), an end (`ending`), what others ask
+//! (`questions`).
 
 mod admission;
+mod alone;
 mod analysis;
 mod attempt;
 mod calls;
@@ -46,7 +48,7 @@ pub use calls::{
     CallDetail, CallRow, LegView, Octets, PartyView, StoredCall, StoredFork, StoredLeg,
     StoredMedia, StoredStream, StreamView,
 };
-pub use entry::{Entry, Key, StoredBinding, StoredHome};
+pub use entry::{Entry, Key, StoredBinding, StoredConfirmation, StoredHome};
 pub use guard::{Signal, SuspectView};
 pub use input::Input;
 pub use output::{CallState, CallView, Level, Lifted, Observation, Opens, Output};
@@ -179,6 +181,7 @@ impl Engine {
         self.hear();
         self.give_way();
         self.hear();
+        self.probe_doubted();
         self.upstreams.tell(&mut self.world);
     }
 
@@ -214,13 +217,8 @@ impl Engine {
             match self.upstreams.handle_timeout(&self.world, &mut self.out) {
                 Wake::Idle => return,
                 Wake::Done => {}
-                Wake::Probe(id) => {
-                    let (w, out) = (&self.world, &mut self.out);
-                    for (ping, branch, flow, hop) in self.upstreams.probes(w, id) {
-                        let client = self.transactions.originate(w, out, ping, branch, flow);
-                        self.upstreams.probing(client, id, hop);
-                    }
-                }
+                Wake::Probe(id) => self.probe(id),
+                Wake::Turned(turned) => self.turned(turned),
             }
         }
     }
@@ -250,6 +248,8 @@ impl Engine {
                     self.upstreams.missed(&self.world, &mut self.out, &flow, began);
                 }
                 Heard::Busy(flow, after) => self.upstreams.spare(&self.world, &flow, after),
+                Heard::Quiet { flow, began, pass } => self.waits(&flow, began, pass),
+                Heard::Answered { flow, own } => self.upstreams.answers(&self.world, &flow, own),
                 Heard::Own { client, answered } => {
                     self.upstreams.probed(&self.world, &mut self.out, client, answered);
                 }
@@ -287,13 +287,15 @@ impl Engine {
     }
 
     fn restore(&mut self, entries: Vec<Entry>) {
-        let (mut bindings, mut calls) = (Vec::new(), Vec::new());
+        let (mut bindings, mut calls, mut confirmed) = (Vec::new(), Vec::new(), Vec::new());
         for entry in entries {
             match entry {
                 Entry::Binding(b) => bindings.push(b),
                 Entry::Call(c) => calls.push(*c),
+                Entry::Confirmed(c) => confirmed.push(c),
             }
         }
+        self.phones.restore_confirmed(&self.world, confirmed);
         let kept = self.phones.restore(&self.world, bindings);
         phones::tell_restored(&mut self.out, kept);
         self.watch().remember_phones();

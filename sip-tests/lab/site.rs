@@ -55,6 +55,9 @@ probe = "0s"
 [media]
 ports = "20000-20999"
 
+[survive]
+auth = "off"
+
 [policy]
 default = "allow"
 "#;

@@ -73,7 +73,7 @@ impl Family {
 }
 
 /// The most series a scrape can have, whatever the configuration and the traffic.
-pub const MOST_SERIES: usize = 720;
+pub const MOST_SERIES: usize = 760;
 
 const fn counter(
     name: &'static str,

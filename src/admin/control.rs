@@ -223,6 +223,36 @@ async fn status(State(shared): State<Arc<Shared>>) -> Response {
     answer(StatusCode::OK, &summary(&shared.table.report(), shared.reloader.source()))
 }
 
+/// One upstream. What was known when the loop last turned is not known now.
+fn upstream(r: &Report, u: &UpstreamView) -> Value {
+    let still = r.standing.is_still();
+    let is_up = |health: Health| match health {
+        Health::Unknown => None,
+        Health::Up => Some(true),
+        Health::Down => Some(false),
+    };
+    let target = |t: &TargetView| {
+        let up = if still { None } else { is_up(t.health) };
+        json!({ "address": t.address, "transport": t.transport, "up": up, "why": t.why })
+    };
+    let (up, since, why) = match still {
+        false => (is_up(u.health), u.since, u.why.as_str()),
+        true => (None, None, "the event loop stands still"),
+    };
+    let alone = u.alone.filter(|_| !still);
+    json!({
+        "name": u.name,
+        "address": u.targets.first().map(|t| t.address),
+        "targets": u.targets.iter().map(target).collect::<Vec<Value>>(),
+        "stale": u.stale,
+        "up": up,
+        "since_ms": since,
+        "for_s": since.map(|s| s.elapsed(r.now).as_secs()),
+        "why": why,
+        "alone_s": alone.map(|s| s.elapsed(r.now).as_secs()),
+    })
+}
+
 /// How things stand, for people and scripts.
 fn summary(r: &Report, source: &str) -> Value {
     let s = &r.stats;
@@ -233,33 +263,7 @@ fn summary(r: &Report, source: &str) -> Value {
         (false, true) => "draining",
         (false, false) => "running",
     };
-    let is_up = |health: Health| match health {
-        Health::Unknown => None,
-        Health::Up => Some(true),
-        Health::Down => Some(false),
-    };
-    let target = |t: &TargetView| {
-        let up = if still { None } else { is_up(t.health) };
-        json!({ "address": t.address, "transport": t.transport, "up": up, "why": t.why })
-    };
-    let upstream = |u: &UpstreamView| {
-        let up = is_up(u.health);
-        // What was known when the loop last turned is not known now.
-        let (up, since, why) = match still {
-            false => (up, u.since, u.why.as_str()),
-            true => (None, None, "the event loop stands still"),
-        };
-        json!({
-            "name": u.name,
-            "address": u.targets.first().map(|t| t.address),
-            "targets": u.targets.iter().map(target).collect::<Vec<Value>>(),
-            "stale": u.stale,
-            "up": up,
-            "since_ms": since,
-            "for_s": since.map(|s| s.elapsed(r.now).as_secs()),
-            "why": why,
-        })
-    };
+    let upstream = |u: &UpstreamView| upstream(r, u);
     let upstreams: Vec<Value> = s.upstreams.iter().map(upstream).collect();
     let ports = |i: usize| {
         let p = s.now.ports[i];

@@ -8,7 +8,9 @@ use super::catalogue::{self, Family, Type};
 use super::process::{Process, TICKS};
 use crate::audit::{EndedBy, Outcome};
 use crate::daemon::{Observer, Reloaded, Report};
-use crate::engine::stats::{CATEGORIES, METHODS, Ping, RegisterResult, SECURITY, UPSTREAM_LABELS};
+use crate::engine::stats::{
+    AloneResult, CATEGORIES, METHODS, Ping, RegisterResult, SECURITY, UPSTREAM_LABELS,
+};
 use crate::engine::{Finding, Health, Signal, UpstreamView};
 use crate::ground::{CallDirection, Side};
 use crate::policy::quota::Resource;
@@ -168,7 +170,11 @@ impl Metrics {
             let words = ["answered", "unanswered"];
             let row = Row(&words, &u.probes);
             self.counts("portreeve_upstream_probes_total", &upstream, "result", row);
+            let alone = u.alone.map_or(0, |since| since.elapsed(r.now).as_secs().max(1));
+            self.set("portreeve_upstream_alone_seconds", &upstream, alone);
         }
+        let name = "portreeve_alone_requests_total";
+        self.counts(name, &[], "result", Row(&AloneResult::NAMES, &s.alone));
     }
 
     fn shares(&self, r: &Report) {

@@ -108,13 +108,17 @@ fn upstream(u: &Value) -> String {
         None if why.is_empty() => "not probed".to_owned(),
         None => format!("not known{lasts}{why}"),
     };
+    let alone = u.get("alone_s").and_then(Value::as_u64);
+    let alone = alone.map_or_else(String::new, |s| {
+        format!("   ALONE for {}: phones of the site call each other", clock(s))
+    });
     let at = match text(u, "/address") {
         "" => "nobody knows where",
         at => at,
     };
     let old = u.get("stale").and_then(Value::as_bool) == Some(true);
     let old = if old { "   (DNS does not answer: its last answer is used)" } else { "" };
-    format!("{}   {at}   {state}{old}", shown(text(u, "/name")))
+    format!("{}   {at}   {state}{alone}{old}", shown(text(u, "/name")))
 }
 
 /// One of several targets.
@@ -181,7 +185,7 @@ mod tests {
             "registrations": 4, "audit": { "records": 5, "full": true },
             "upstreams": [
                 { "name": "pbx", "address": "192.0.2.1:5060", "up": false, "for_s": 65,
-                  "why": "it does not answer OPTIONS" },
+                  "why": "it does not answer OPTIONS", "alone_s": 62 },
                 { "name": "trunk", "address": "192.0.2.2:5060", "up": true, "for_s": 5,
                   "why": "it answers OPTIONS", "stale": true, "targets": [
                     { "address": "192.0.2.2:5060", "transport": "udp", "up": true, "why": "" },
@@ -206,7 +210,7 @@ mod tests {
             "GONE           192.0.2.7 is no address",
             "note           loopback only\n",
             "3 of 9, 1 being set up",
-            "pbx   192.0.2.1:5060   down for 1:05: it does not answer OPTIONS\n",
+            "pbx   192.0.2.1:5060   down for 1:05: it does not answer OPTIONS   ALONE for 1:02",
             "trunk   192.0.2.2:5060   up for 0:05   (DNS does not answer: its last answer is used)\n",
             "  192.0.2.9:5060 tcp   rests: it does not answer OPTIONS\n",
             "lost   nobody knows where   not known for 0:09: its name stands for no address\n",

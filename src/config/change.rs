@@ -4,7 +4,7 @@
 
 use super::{
     Addresses, Audit, Bans, Config, Interface, Limits, Log, Media, Numbers, Policy, Registrar,
-    Site, Target, Timers, Upstream,
+    Site, Survive, Target, Timers, Upstream,
 };
 use serde::Serialize;
 
@@ -67,6 +67,7 @@ impl Config {
             numbers: n,
             policy: p,
             hide: h,
+            survive: v,
             audit: a,
             state_dir,
             http,
@@ -84,6 +85,7 @@ impl Config {
         numbers(c, &running.numbers, n);
         policy(c, &running.policy, p);
         c.now("hide.user_agent", &running.hide.user_agent, &h.user_agent);
+        survive(c, &running.survive, v);
         audit(c, &running.audit, a);
         c.keep("state.dir", &running.state_dir, state_dir);
         c.keep("http.listen", &running.http, http);
@@ -314,6 +316,14 @@ fn policy(c: &mut Changes, old: &Policy, new: &Policy) {
         all.iter().map(|t| (t.event.clone(), t.expect.clone())).collect()
     };
     c.now("rule_test", &said(&old.tests), &said(tests));
+}
+
+fn survive(c: &mut Changes, old: &Survive, new: &Survive) {
+    let Survive { auth, users_file, after, hold } = new;
+    c.now("survive.auth", &old.auth, auth);
+    c.now("survive.users", &old.users_file, users_file);
+    c.now("survive.after", &old.after, after);
+    c.now("survive.hold", &old.hold, hold);
 }
 
 fn audit(c: &mut Changes, old: &Audit, new: &mut Audit) {

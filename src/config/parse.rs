@@ -7,7 +7,7 @@ use super::{
     Policy, Registrar, RegistrarMode, RemoteControl, Site, Timers, UnknownBodies, Upstream, bans,
     checks, control, hide, http,
     interface::{interface, meet_strangers},
-    overlay, rules,
+    overlay, rules, survive,
     upstream::upstream,
     values,
 };
@@ -92,6 +92,7 @@ fn sections(root: &DeTable<'_>, env: &Environment, hash: String, src: &mut Sourc
         numbers: numbers(&mut top, src),
         policy,
         hide: hide::hide(&mut top, src),
+        survive: survive::survive(&mut top, src),
         audit,
         state_dir,
         http: http::http(&mut top, src),

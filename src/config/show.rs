@@ -4,7 +4,7 @@ mod tls;
 
 use super::{
     Config, DefaultPolicy, Learn, Numbers, RegistrarMode, RemoteControl, Site, Strangers,
-    UnknownBodies, Upstream,
+    UnknownBodies, Upstream, survive,
 };
 use crate::wire::limits;
 use std::fmt::Write as _;
@@ -147,6 +147,7 @@ fn rest(c: &Config, o: &mut String) -> std::fmt::Result {
     if let Some(target) = &c.policy.emergency_target {
         writeln!(o, "\n[emergency]\ntarget = {target:?}")?;
     }
+    write!(o, "{}", survive::show(&c.survive))?;
     for r in &c.policy.rules {
         writeln!(o, "# [[rule]] {:?}", r.name)?;
     }

@@ -4,7 +4,7 @@ use super::overlay::Override;
 use super::{
     Address, Audit, Bans, Config, DefaultPolicy, Diagnostic, Environment, Hide, Interface, Learn,
     Limits, Listen, Log, Media, Numbers, Policy, Registrar, RegistrarMode, RemoteControl, Site,
-    Strangers, Timers, UnknownBodies, parse,
+    Strangers, Survive, Timers, UnknownBodies, parse,
 };
 use crate::ground::{Side, Transport};
 use ipnet::IpNet;
@@ -110,6 +110,7 @@ impl Config {
                 tests: Vec::new(),
             },
             hide: Hide::default(),
+            survive: Survive::default(),
             audit: Audit { dir: Some(format!("{data}/audit")), refuse_when_full: true },
             state_dir: data.to_owned(),
             http: Some(SocketAddr::from(([127, 0, 0, 1], 8060))),

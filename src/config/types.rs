@@ -4,7 +4,7 @@ mod policy;
 
 pub use policy::*;
 
-use super::{Addresses, Bans, ClientTls, Hide, Hop, ServerTls, Target};
+use super::{Addresses, Bans, ClientTls, Hide, Hop, ServerTls, Survive, Target};
 use crate::ground::{ListenerId, Side, Transport};
 use ipnet::IpNet;
 use std::net::SocketAddr;
@@ -35,6 +35,8 @@ pub struct Config {
     pub policy: Policy,
     /// What outsiders see of a phone's own words.
     pub hide: Hide,
+    /// What the site does while an upstream does not answer.
+    pub survive: Survive,
     /// Audit log.
     pub audit: Audit,
     /// Folder for bindings, keys, passwords.

@@ -41,6 +41,8 @@ impl EventLoop {
             }
             // Nobody keeps calls yet, so nobody asked for these.
             Output::Store(Entry::Call(_)) | Output::Forget(Key::Call(_)) => {}
+            Output::Store(entry @ Entry::Confirmed(_)) => self.state.store(entry),
+            Output::Forget(key @ Key::Confirmed(_)) => self.state.forget(key),
             Output::Forget(Key::Binding(key)) => {
                 self.table.hide_registration(&key);
                 self.state.forget(Key::Binding(key));

@@ -72,6 +72,8 @@ pub(crate) struct Attempt {
     pub(crate) verdict: Verdict,
     /// Name of where it goes, for records.
     pub(crate) target: String,
+    /// We lead it ourselves, for its upstream does not answer.
+    pub(crate) alone: bool,
 }
 
 impl Attempt {

@@ -6,7 +6,7 @@ use super::calls::StoredCall;
 use crate::ground::{CallNo, Transport};
 use crate::wire::sip::Aor;
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Something to be kept; a later one of the same key replaces it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,8 @@ use std::net::SocketAddr;
 pub enum Entry {
     /// A registration.
     Binding(StoredBinding),
+    /// A phone that its upstream confirmed.
+    Confirmed(StoredConfirmation),
     /// An answered call, where calls are kept ([`super::Input::KeepCalls`]).
     Call(Box<StoredCall>),
 }
@@ -25,6 +27,8 @@ pub enum Entry {
 pub enum Key {
     /// [`StoredBinding::key`].
     Binding(String),
+    /// [`StoredConfirmation::key`].
+    Confirmed(String),
     /// [`StoredCall::call`].
     Call(CallNo),
 }
@@ -35,6 +39,7 @@ impl Entry {
     pub fn key(&self) -> Key {
         match self {
             Self::Binding(b) => Key::Binding(b.key.clone()),
+            Self::Confirmed(c) => Key::Confirmed(c.key.clone()),
             Self::Call(c) => Key::Call(c.call),
         }
     }
@@ -72,6 +77,23 @@ pub struct StoredBinding {
     /// The phone's instance id (RFC 5626 §4.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
+    /// We granted it in the upstream's place, which did not answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub edge: bool,
+}
+
+/// A phone that an upstream's 2xx to its REGISTER confirmed: what it may register as while that
+/// upstream does not answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredConfirmation {
+    /// Key of the binding that was granted: of user, Contact and our socket.
+    pub key: String,
+    /// Where the phone sent from.
+    pub source: IpAddr,
+    /// Upstream that confirmed it.
+    pub upstream: String,
+    /// Wall seconds until which that counts.
+    pub until: u64,
 }
 
 /// The registration that a call's leg is reached by.

@@ -7,13 +7,13 @@ use super::analysis::{ALLOW, Incoming, Leaving, Veil, commands, facts, headers, 
 use super::attempt::{Attempt, Route, Sender, target};
 use super::digest::Check;
 use super::guard::Signal;
-use super::ids::{PassId, UpstreamId};
+use super::ids::{PassId, ServerId};
 use super::phones::{own, tells_false_from};
 use super::proxy_client::is_silent_to;
 use super::response::follow_asker;
-use super::transactions::{CancelFault, Event, Seat};
+use super::transactions::{CancelFault, Event};
 use super::watch::{Entrance, unheard};
-use super::{Engine, Output, proxy_client, proxy_server};
+use super::{Engine, Output, alone, proxy_client, proxy_server};
 use crate::audit::{Outcome, SecurityClass};
 use crate::config::Allow;
 use crate::ground::{CallNo, Flow, Side};
@@ -225,7 +225,7 @@ impl Engine {
         Some(attempt)
     }
 
-    fn judged(&self, incoming: Incoming, sender: Sender) -> Attempt {
+    pub(super) fn judged(&self, incoming: Incoming, sender: Sender) -> Attempt {
         let (w, phones, upstreams) = (&self.world, &self.phones, &self.upstreams);
         let parties = facts::parties(w, phones, &incoming, &sender);
         let route = match sender.side {
@@ -237,31 +237,18 @@ impl Engine {
                 proxy_client::route(w, phones, &incoming, number, upstream)
             }
         };
-        let urgent = incoming.is(&Method::Invite) && parties.to.is_emergency();
-        let lost = |id: &UpstreamId| self.upstreams.ways(w, *id, "").is_err();
-        let route = match route {
-            // Nobody knows where it is: somebody else takes it.
-            Route::Upstream(id) if urgent && sender.side == Side::Inside && lost(&id) => {
-                let other = w.upstreams().iter().find(|id| !lost(id));
-                other.map_or_else(|| proxy_server::emergency(w, phones), |id| Route::Upstream(*id))
-            }
-            Route::Unknown if urgent && sender.side == Side::Inside => {
-                proxy_server::emergency(w, phones)
-            }
-            found @ (Route::Upstream(_) | Route::Bindings(_) | Route::Gateway | Route::Unknown) => {
-                found
-            }
-        };
+        let known = (phones, upstreams);
+        let (route, alone) = alone::choose(w, known, &incoming, (&sender, &parties), route);
         let by = (&sender, upstreams.is_trusted(w, sender.upstream));
         let commands = commands::needs_rule(w, phones, &incoming, by, &route);
         let verdict = facts::judge(w, &incoming, &sender, &parties, &route, commands);
         let target = target(&self.world, &route);
-        Attempt { incoming, sender, parties, route, verdict, target }
+        Attempt { incoming, sender, parties, route, verdict, target, alone }
     }
 
     /// The user whose number stands in From, when it is another's.
     fn borrowed(&self, a: &Attempt) -> Option<String> {
-        self.phones.false_from(&self.world, &a.incoming, &a.sender, &a.route)
+        self.phones.false_from(&self.world, &a.incoming, &a.sender, (&a.route, a.alone))
     }
 
     /// Whom the credentials prove; without proof it is answered here.
@@ -338,12 +325,26 @@ impl Engine {
         } else if a.ends_here(&self.world) && a.sender.is_stranger() {
             self.answer_unknown(&a, None);
         } else if let Some(seat) = self.admit(&a, allow) {
-            self.dispatch(&a, allow, seat);
+            let server = self.transactions.accept(&self.world, &mut self.out, &a.incoming, seat);
+            self.dispatch(&a, allow, server);
         }
     }
 
-    fn dispatch(&mut self, a: &Attempt, allow: &Allow, seat: Seat) {
-        let server = self.transactions.accept(&self.world, &mut self.out, &a.incoming, seat);
+    /// Sends a request on that has its transaction, or answers it.
+    pub(super) fn dispatch(&mut self, a: &Attempt, allow: &Allow, server: ServerId) {
+        match &a.route {
+            Route::Upstream(id) if self.upstreams.is_alone(&self.world, *id) => {
+                self.alone(a, server, *id, allow);
+            }
+            Route::Upstream(_) | Route::Bindings(_) | Route::Gateway | Route::Unknown => {
+                self.go_on(a, server, allow);
+            }
+        }
+    }
+
+    /// By its route, whether anybody answers there or not.
+    pub(super) fn go_on(&mut self, a: &Attempt, server: ServerId, allow: &Allow) {
+        self.count_alone(a);
         let ours = a.sender.side == Side::Inside
             && proxy_server::is_collected(&self.world, &a.incoming.message);
         match (&a.route, a.incoming.method()) {

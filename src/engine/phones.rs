@@ -2,6 +2,7 @@
 //! keeps bindings and the digest's memory; it never talks to an upstream and knows no call.
 
 mod bindings;
+mod confirmed;
 pub mod digest;
 mod home;
 mod identity;
@@ -28,11 +29,13 @@ use crate::ground::{ConnId, Flow, Mono, Wall};
 use crate::policy::quota::{Holder, ShareView};
 use crate::wire::sip::{Aor, Uri};
 use bindings::Bindings;
+use confirmed::Confirmed;
 use digest::{Authenticator, Users};
 use home::Moved;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
+use upstream::Returns;
 
 /// Phones that one request is forked to.
 const MAX_TARGETS: usize = 16;
@@ -72,6 +75,8 @@ pub(crate) struct Phones {
     /// When it was last looked which bindings are over.
     looked: Option<Mono>,
     moves: Vec<Moved>,
+    confirmed: Confirmed,
+    returns: Returns,
 }
 
 impl Phones {
@@ -85,6 +90,8 @@ impl Phones {
             timers: TimerTable::default(),
             looked: None,
             moves: Vec::new(),
+            confirmed: Confirmed::default(),
+            returns: Returns::default(),
         };
         phones.follow_keepalives(w, None);
         phones
@@ -269,6 +276,7 @@ impl Phones {
                 upstream: s.upstream,
                 service_route: s.service_route,
                 instance: s.instance,
+                edge: s.edge,
             };
             binding.lose_connection();
             self.bindings.insert(binding);

@@ -79,6 +79,10 @@ impl Engine {
                 return;
             }
         };
+        if !self.phones.may_return(w, &pending) {
+            self.register_edge(a, server, id);
+            return;
+        }
         let side = w.side(flow.listener);
         let domain = upstream.domain.as_str();
         let veil = Veil::new(w, &self.phones);

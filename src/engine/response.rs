@@ -344,7 +344,7 @@ impl Engine {
                 }
                 self.after_said(d, response);
             }
-            Purpose::Register(pending) => pending.failed(out, status),
+            Purpose::Register(pending) => self.phones.refused(out, pending, status),
             Purpose::Other => {}
         }
     }

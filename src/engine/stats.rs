@@ -72,6 +72,24 @@ words! {
     }
 }
 
+words! {
+    /// What was asked of a site that is alone, and what became of it.
+    pub enum AloneResult {
+        /// A call to another phone.
+        Call = "call",
+        /// Another request to another phone.
+        Request = "request",
+        /// A registration, in the upstream's place.
+        Registered = "registered",
+        /// A phone that the upstream never confirmed from there.
+        UnknownPhone = "unknown_phone",
+        /// What only the outside could have answered.
+        Refused = "refused",
+        /// An emergency call, by another way.
+        Emergency = "emergency",
+    }
+}
+
 /// Places of one table: held, and in all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Places {
@@ -121,6 +139,8 @@ pub struct Stats {
     pub registrations: [u64; RegisterResult::ALL.len()],
     /// `policy_decisions_total{rule,action}`: rule name → [allow, deny].
     pub decisions: std::collections::BTreeMap<std::sync::Arc<str>, [u64; 2]>,
+    /// `alone_requests_total{result}`.
+    pub alone: [u64; AloneResult::ALL.len()],
     /// `media_port_exhausted_total`.
     pub ports_exhausted: u64,
     /// `call_findings_total{finding}` by [`Finding::ALL`].

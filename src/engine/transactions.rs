@@ -12,6 +12,7 @@ mod made;
 mod pass;
 pub mod plain_client;
 pub mod plain_server;
+mod quiet;
 mod seats;
 mod server;
 pub mod timer;
@@ -66,6 +67,11 @@ pub(crate) enum Heard {
     Missed(Flow, Mono),
     /// Whoever was asked there asks to be spared for so long (RFC 3261 §21.5.4).
     Busy(Flow, Duration),
+    /// Whoever was asked there, at this time, has said nothing yet; `pass`: `None` for a request of
+    /// our own.
+    Quiet { flow: Flow, began: Mono, pass: Option<PassId> },
+    /// An answer of any kind came to a request of ours; `own`: it is nobody else's.
+    Answered { flow: Flow, own: bool },
     /// A request of our own was answered, or never will be.
     Own {
         /// Which.
@@ -94,6 +100,8 @@ enum Due {
     CancelWait(ClientId),
     /// A branch that nobody answers, and others could.
     NextTarget(ClientId),
+    /// A request that should be answered by now.
+    Quiet(ClientId),
 }
 
 /// All transactions and response contexts.
@@ -155,6 +163,7 @@ impl Transactions {
             Due::Client(id, timer) => self.client_event(w, out, id, Event::Timer(timer)),
             Due::CancelWait(id) => self.cancel_unanswered(w, out, id),
             Due::NextTarget(id) => self.next_target(w, out, id),
+            Due::Quiet(id) => self.quiet(id),
         }
         true
     }

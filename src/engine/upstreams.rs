@@ -8,6 +8,7 @@ mod homes;
 mod lookup;
 mod names;
 mod probe;
+mod serving;
 mod targets;
 
 use super::ids::{ClientId, UpstreamId};
@@ -23,6 +24,8 @@ pub use finder::{Finder, Sought};
 use homes::Homes;
 use lookup::look_up;
 use serde::Serialize;
+use serving::Serving;
+pub(crate) use serving::Turned;
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use targets::Targets;
@@ -58,6 +61,8 @@ pub struct UpstreamView {
     pub why: String,
     /// Probes answered and unanswered.
     pub probes: [u64; 2],
+    /// The site is alone without it, since then; `None`: it serves.
+    pub alone: Option<Moment>,
 }
 
 /// How one target of an upstream is.
@@ -97,6 +102,7 @@ struct Upstream {
     lost: Option<Mono>,
     /// What is used of DNS is older than it says.
     stale: bool,
+    serving: Serving,
 }
 
 /// What is due.
@@ -109,6 +115,8 @@ enum Due {
     Resolve,
     /// An upstream's places are given up, for its names stand for none.
     Grace(UpstreamId),
+    /// Whether an upstream leaves the site alone, or is back, is to be looked at.
+    Look(UpstreamId),
 }
 
 /// What a due timer asks for.
@@ -120,6 +128,8 @@ pub(crate) enum Wake {
     Done,
     /// This upstream is to be probed.
     Probe(UpstreamId),
+    /// An upstream left the site alone, or came back.
+    Turned(Turned),
 }
 
 impl Upstream {
@@ -150,6 +160,8 @@ pub(crate) struct Upstreams {
     asking: BTreeSet<Question>,
     /// Which target granted a user's registration, where that is not the first of his.
     homes: Homes,
+    /// Who is to be asked at once.
+    doubted: Vec<UpstreamId>,
     /// Where upstreams are from now on; the world is to be told.
     placed: Vec<(UpstreamId, Vec<Hop>)>,
     timers: TimerTable<Due>,
@@ -179,6 +191,7 @@ impl Upstreams {
             self.stand(w, *id);
         }
         self.follow_probes(w, old);
+        self.follow_serving(w);
         self.follow_keepalives(w, old);
     }
 
@@ -303,6 +316,7 @@ impl Upstreams {
                 since: u.since,
                 why: u.why.clone(),
                 probes: u.probes(),
+                alone: self.alone_since(w, *id),
             })
         };
         w.upstreams().iter().filter_map(one).collect()
@@ -321,6 +335,7 @@ impl Upstreams {
                 self.keep_alive(w, out, interface);
                 Wake::Done
             }
+            Some(Due::Look(id)) => self.look(w, out, id).map_or(Wake::Done, Wake::Turned),
             Some(Due::Resolve | Due::Grace(_)) => {
                 self.resolve(w, out);
                 Wake::Done

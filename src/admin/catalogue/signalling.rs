@@ -4,6 +4,7 @@ use super::Values::{Closed, Upstreams};
 use super::{DIRECTION, Family, RESOURCE, SIDE, counter, gauge, histogram};
 use crate::audit::{EndedBy, Outcome};
 use crate::engine::Finding;
+use crate::engine::stats::AloneResult;
 use crate::engine::stats::{METHODS, RegisterResult};
 
 const REJECTED: &[&str] = &[
@@ -142,5 +143,15 @@ pub(super) const FAMILIES: &[Family] = &[
         "portreeve_upstream_probes_total",
         &[("upstream", Upstreams), ("result", Closed(&["answered", "unanswered"]))],
         "OPTIONS probes by result.",
+    ),
+    gauge(
+        "portreeve_upstream_alone_seconds",
+        &[("upstream", Upstreams)],
+        "For so long the site has been alone without this upstream; 0: it serves.",
+    ),
+    counter(
+        "portreeve_alone_requests_total",
+        &[("result", Closed(&AloneResult::NAMES))],
+        "What was asked of the site while it was alone, and what became of it.",
     ),
 ];

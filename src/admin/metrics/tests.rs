@@ -120,6 +120,7 @@ fn an_upstream_that_was_never_probed_is_not_said_to_be_up() {
             since: None,
             why,
             probes,
+            alone: None,
         }]
     };
     report.stats.upstreams = pbx(Health::Unknown, [0; 2]);
@@ -141,8 +142,16 @@ fn a_loop_that_stands_still_is_told_by_its_age_and_no_upstream_is_said_to_be_up(
     let mut report = Report::default();
     let (name, why) = ("pbx".to_owned(), String::new());
     let (targets, health, probes) = (Vec::new(), Health::Up, [1, 0]);
-    report.stats.upstreams =
-        vec![UpstreamView { name, targets, stale: false, health, since: None, why, probes }];
+    report.stats.upstreams = vec![UpstreamView {
+        name,
+        targets,
+        stale: false,
+        health,
+        since: None,
+        why,
+        probes,
+        alone: None,
+    }];
     report.stats.registrations[0] = 7;
     let metrics = Metrics::new();
     let turning = Duration::from_millis(1_250);

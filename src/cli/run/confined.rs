@@ -41,7 +41,8 @@ fn needed(config: &Config, file: Option<&Path>) -> Vec<(PathBuf, Purpose)> {
     // Read again by a reload: an editor puts a new file in the old one's place. And where they
     // really stand, when what is named are links.
     let secret = registrar.password_file.iter().map(|p| (Path::new(p), Purpose::Secret));
-    let read = registrar.users_file.iter().map(Path::new).chain(file).map(|p| (p, Purpose::Read));
+    let users = registrar.users_file.iter().chain(&config.survive.users_file).map(Path::new);
+    let read = users.chain(file).map(|p| (p, Purpose::Read));
     for (path, purpose) in secret.chain(read) {
         all.push((above(path), purpose));
         all.extend(path.canonicalize().ok().map(|path| (above(&path), purpose)));

@@ -37,6 +37,7 @@ fn binding(key: &str, aor: &str, expires: u64) -> StoredBinding {
         upstream: String::new(),
         service_route: Vec::new(),
         instance: None,
+        edge: false,
     }
 }
 

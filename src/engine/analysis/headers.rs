@@ -73,7 +73,7 @@ pub(crate) fn carry(
     } else if *request.method() != Method::Register {
         far.remove(&Name::Contact);
     }
-    drop_own_credentials(w, &mut far);
+    drop_own_credentials(w, &mut far, x.from, x.to);
     let is_kin = |ip| are_kin(w, x.near, ip);
     let by = Asker { side: x.from, at: x.near, is_kin: &is_kin };
     let theirs = translate(w, veil, calls, &mut far, (&by, x.to), x.domain);

@@ -51,10 +51,14 @@ fn asks_for(message: &Message, what: &str) -> bool {
 }
 
 /// Where we are the registrar, credentials are for us (RFC 3261 §22.3): what does not name another
-/// realm goes no further, whoever wrote it.
-pub(crate) fn drop_own_credentials(w: &World, request: &mut Message) {
+/// realm goes no further, whoever wrote it. In front of an upstream they are for that: no phone
+/// gets another's.
+pub(crate) fn drop_own_credentials(w: &World, request: &mut Message, from: Side, to: Side) {
+    let names = [Name::Authorization, Name::ProxyAuthorization];
     if w.is_registrar() {
-        drop_own(w, request, &[Name::Authorization, Name::ProxyAuthorization]);
+        drop_own(w, request, &names);
+    } else if from == Side::Inside && to == Side::Inside {
+        request.retain(|name, _| !names.contains(name));
     }
 }
 

@@ -39,6 +39,8 @@ pub(crate) struct Binding {
     pub(crate) service_route: Vec<String>,
     /// Which phone it is, where that says so (RFC 5626 §4.1).
     pub(crate) instance: Option<String>,
+    /// We granted it in the upstream's place, which did not answer.
+    pub(crate) edge: bool,
     /// Who holds its place.
     pub(crate) holder: Holder,
 }
@@ -84,6 +86,7 @@ impl Binding {
             upstream: self.upstream.clone(),
             service_route: self.service_route.clone(),
             instance: self.instance.clone(),
+            edge: self.edge,
         }
     }
 }
@@ -104,6 +107,8 @@ pub(super) struct Bindings {
     by_expiry: BTreeSet<(Wall, BindingNo)>,
     /// Behind a NAT and reached by datagrams.
     kept_open: BTreeSet<BindingNo>,
+    /// Granted in an upstream's place: how many, by its name.
+    by_edge: HashMap<String, usize>,
     next: u64,
     shares: Quota<BindingNo>,
 }
@@ -124,6 +129,7 @@ impl Bindings {
             by_conn: BTreeSet::new(),
             by_expiry: BTreeSet::new(),
             kept_open: BTreeSet::new(),
+            by_edge: HashMap::new(),
             next: 0,
             shares: Quota::new(shares),
         }
@@ -210,6 +216,11 @@ impl Bindings {
         self.kept_open.iter().filter_map(|no| self.rows.get(no))
     }
 
+    /// How many were granted in this upstream's place.
+    pub(super) fn at_edge(&self, upstream: &str) -> usize {
+        self.by_edge.get(upstream).copied().unwrap_or(0)
+    }
+
     /// When the soonest ends.
     pub(super) fn soonest(&self) -> Option<Wall> {
         self.by_expiry.first().map(|(at, _)| *at)
@@ -250,6 +261,9 @@ impl Bindings {
         if binding.is_natted() && !flow.transport.is_reliable() {
             self.kept_open.insert(no);
         }
+        if binding.edge {
+            *self.by_edge.entry(binding.upstream.clone()).or_default() += 1;
+        }
         self.rows.insert(no, binding);
     }
 
@@ -271,6 +285,9 @@ impl Bindings {
             self.by_conn.remove(&(conn, no));
         }
         self.kept_open.remove(&no);
+        if let Some(n) = self.by_edge.get_mut(&old.upstream).filter(|_| old.edge) {
+            *n = n.saturating_sub(1);
+        }
         Some(old)
     }
 }

@@ -70,7 +70,7 @@ impl Phones {
     }
 
     /// The answer to who may not register as this user; `None`: he may.
-    fn unproved(
+    pub(super) fn unproved(
         &mut self,
         w: &World,
         out: &mut Outbox,
@@ -196,7 +196,7 @@ impl Phones {
 
     /// A REGISTER of the same Call-ID that is no younger than the binding's (RFC 3261 §10.3
     /// step 7). Another Call-ID is a phone that began anew.
-    fn is_overtaken(&self, w: &World, request: &Message, key: &str) -> bool {
+    pub(super) fn is_overtaken(&self, w: &World, request: &Message, key: &str) -> bool {
         let alive = self.bindings.get(key).filter(|b| b.expires > w.wall());
         let same = alive.filter(|b| b.call_id == request.call_id());
         same.is_some_and(|b| request.cseq().seq <= b.cseq)
@@ -240,6 +240,7 @@ impl Phones {
             upstream: String::new(),
             service_route: Vec::new(),
             instance,
+            edge: false,
         };
         self.bind(w, out, binding);
         out.count_register(RegisterResult::Accepted);
@@ -264,7 +265,7 @@ pub(crate) fn own(w: &World, user: &str) -> Aor {
     Aor::new(user, w.config().registrar.realm.as_str())
 }
 
-fn is_attached(w: &World, flow: &Flow) -> bool {
+pub(super) fn is_attached(w: &World, flow: &Flow) -> bool {
     let Some(i) = w.net().interface(flow.listener) else { return false };
     let ip = flow.peer.ip();
     i.networks.is_empty()
@@ -272,7 +273,7 @@ fn is_attached(w: &World, flow: &Flow) -> bool {
         || i.networks.iter().any(|n| n.contains(&ip))
 }
 
-fn refuse(
+pub(super) fn refuse(
     out: &mut Outbox,
     user: &str,
     flow: &Flow,
@@ -293,7 +294,7 @@ pub(super) fn too_many(w: &World, out: &mut Outbox, request: &Message) -> Messag
 }
 
 /// The whole update is aborted (RFC 3261 §10.3 step 8).
-fn out_of_order(w: &World, out: &mut Outbox, i: &Incoming, user: &str) -> Message {
+pub(super) fn out_of_order(w: &World, out: &mut Outbox, i: &Incoming, user: &str) -> Message {
     out.count_register(RegisterResult::Refused);
     record(out, user, &i.flow, BindingEvent::Refused, 500, 0, "local");
     w.answer(&i.message, 500, "CSeq Is Not Higher")

@@ -1,6 +1,8 @@
 //! REGISTER towards an upstream: the phone's Contact is sealed on the way out, and the binding is
 //! made from the 2xx with the expiry that the upstream granted. Digest passes end to end.
 
+mod edge;
+
 use super::newest::{Named, TooMany, instance};
 use super::registrar::{aor_user, binding_key, header_seconds, too_many};
 use super::{Binding, Phones, record};
@@ -16,6 +18,8 @@ use crate::policy::quota::Holder;
 use crate::wire::sip::{Aor, Message, Name, NameAddr, RawNameAddr};
 use std::collections::HashMap;
 use std::time::Duration;
+
+pub(super) use edge::Returns;
 
 /// Life of a binding that neither side named (RFC 3261 §10.3 step 6 leaves it to us).
 const UNSAID: u64 = 3_600;
@@ -269,7 +273,9 @@ impl Phones {
             upstream: pending.upstream.clone(),
             service_route: services.to_vec(),
             instance: instance(&offered.contact).map(str::to_owned),
+            edge: false,
         };
+        self.confirm(w, out, &binding);
         self.bind(w, out, binding);
         out.count_register(RegisterResult::Accepted);
         out.observe(Observation::RegistrationDelay(w.now().mono.since(pending.since)));
@@ -293,6 +299,11 @@ impl Pending {
             contact.uri = w.net().uri(way.listener, Some(&offered.key));
             request.push_back(Name::Contact, contact.to_string());
         }
+    }
+
+    /// Keys of what it asks for.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.contacts.iter().map(|c| c.key.as_str())
     }
 
     /// The registrar said no, or nothing.

@@ -3,14 +3,14 @@
 
 use super::invite_client::InviteClient;
 use super::lost::Rider;
-use super::plain_client::PlainClient;
 use super::made::{ack_for, cancel_for};
+use super::plain_client::PlainClient;
 use super::{Action, Actions, Answer, Due, Event, Heard, Timer, Transactions};
 use crate::engine::calls::MAX_FORKS;
 use crate::engine::ids::{ClientId, PassId};
 use crate::engine::outbox::Outbox;
 use crate::engine::world::World;
-use crate::ground::{ConnId, Flow, Mono};
+use crate::ground::{ConnId, Flow, Mono, Side};
 use crate::wire::sip::{Message, Method, Name, RejectReason, Via};
 use bytes::Bytes;
 use std::fmt;
@@ -140,7 +140,8 @@ impl Transactions {
             let (m, a) = PlainClient::new(timing);
             (Machine::Plain(m), a)
         };
-        let key = (branch, request.method().clone());
+        let method = request.method().clone();
+        let key = (branch, method.clone());
         let bytes = request.to_bytes();
         self.client_keys.insert(key.clone(), id);
         self.ways.insert((flow.listener, flow.peer, id));
@@ -162,6 +163,7 @@ impl Transactions {
         self.clients.insert(id, client);
         self.riders.board(flow.conn, Rider::Client(id));
         self.run_client(w, out, id, actions, None);
+        self.listen_for(w, id, &flow, &method);
         id
     }
 
@@ -196,10 +198,15 @@ impl Transactions {
             t.conn = flow.conn;
         }
         t.proceeding |= response.status() < 200;
-        self.timers.stop(Due::NextTarget(id));
+        let asked_at = t.flow;
+        let own = t.pass.is_none();
         let actions = t.machine.handle(Event::Response(response.status()));
         if !actions.contains(&Action::Up) {
             out.stats_mut().retransmissions[w.side(flow.listener).index()][1] += 1;
+        }
+        self.hears(id);
+        if w.config().survive.is_on() && w.side(flow.listener) == Side::Outside {
+            self.heard.push_back(Heard::Answered { flow: asked_at, own });
         }
         self.run_client(w, out, id, actions, Some(response));
     }
@@ -278,7 +285,8 @@ impl Transactions {
             self.timers.stop(Due::Client(id, *timer));
         }
         self.timers.stop(Due::CancelWait(id));
-        self.timers.stop(Due::NextTarget(id));
+        self.hears(id);
+        self.leave_withdrawn(t.pass);
     }
 
     /// What an answer answers: the request as sent, and its way.

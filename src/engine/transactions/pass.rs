@@ -58,6 +58,8 @@ pub(crate) struct Pass {
     best: Option<Message>,
     done: bool,
     cancelled: bool,
+    /// It was taken back: another stands in its place.
+    withdrawn: bool,
 }
 
 impl Pass {
@@ -77,6 +79,33 @@ impl Pass {
 
     pub(crate) fn purpose(&self) -> &Purpose {
         &self.purpose
+    }
+
+    /// Nobody has answered it, and nobody gave it up.
+    pub(super) fn is_open(&self) -> bool {
+        !self.done && !self.cancelled && !self.branches.is_empty()
+    }
+
+    pub(super) fn is_withdrawn(&self) -> bool {
+        self.withdrawn
+    }
+
+    pub(super) fn clients(&self) -> impl Iterator<Item = ClientId> + '_ {
+        self.branches.iter().map(|b| b.client)
+    }
+
+    /// Nothing that its branches say counts any more; those that may ring yet are to be cancelled
+    /// then. Those that were pending.
+    pub(super) fn withdraw(&mut self, reasons: &[Vec<u8>]) -> Vec<ClientId> {
+        (self.done, self.withdrawn) = (true, true);
+        let mut pending = Vec::new();
+        for b in self.branches.iter_mut().filter(|b| b.state == BranchState::Pending) {
+            (b.state, b.given_up, b.left) = (BranchState::Final, true, true);
+            b.spare = Spare::default();
+            b.cancel = Some(reasons.to_vec());
+            pending.push(b.client);
+        }
+        pending
     }
 
     fn branch_mut(&mut self, client: ClientId) -> Option<&mut Branch> {
@@ -107,8 +136,9 @@ impl Transactions {
             t.pass = Some(id);
         }
         let (branches, began, best) = (Vec::new(), None, None);
-        let (done, cancelled) = (false, false);
-        let pass = Pass { server, ingress, purpose, branches, began, best, done, cancelled };
+        let (done, cancelled, withdrawn) = (false, false, false);
+        let pass =
+            Pass { server, ingress, purpose, branches, began, best, done, cancelled, withdrawn };
         self.passes.insert(id, pass);
         id
     }

@@ -45,6 +45,8 @@ pub(crate) struct Server {
     machine: Machine,
     pub(super) request: Message,
     pub(super) reply: Flow,
+    /// The way it came.
+    came: Flow,
     /// The connection it came by.
     conn: Option<ConnId>,
     pub(super) last: Bytes,
@@ -94,6 +96,11 @@ impl Server {
     /// Where answers go.
     pub(crate) fn reply(&self) -> Flow {
         self.reply
+    }
+
+    /// The way it came.
+    pub(crate) fn came(&self) -> Flow {
+        self.came
     }
 
     /// It has its answer: of a request that is no INVITE only what tells it from others is kept.
@@ -170,6 +177,7 @@ impl Transactions {
                 machine,
                 request: i.message.clone(),
                 reply: i.reply,
+                came: i.flow,
                 conn: i.reply.conn,
                 last: Bytes::new(),
                 pass: None,

@@ -2,6 +2,7 @@
 //! of it: any answer means up (RFC 3261 §11 asks for no particular one). It makes the probes; the
 //! coordinator sends them.
 
+use super::serving::AGAIN;
 use super::{Due, Health, Upstreams};
 use crate::config::{Config, Hop, Upstream};
 use crate::engine::ids::{ClientId, UpstreamId};
@@ -63,7 +64,10 @@ impl Upstreams {
 
     /// The next probes of an upstream, one for each target. Arms those after.
     pub(crate) fn probes(&mut self, w: &World, id: UpstreamId) -> Vec<Probe> {
-        let Some((u, every)) = self.get(w, id).and_then(|u| Some((u, u.probe?))) else {
+        // Who is doubted, or alone, is asked whatever the file says of probes.
+        let watched = w.config().survive.is_on() && self.is_watched(id);
+        let asked = |u: &Upstream| if watched { Some(AGAIN) } else { u.probe };
+        let Some((u, every)) = self.get(w, id).and_then(|u| Some((u, asked(u)?))) else {
             return Vec::new();
         };
         self.timers.set(Due::Probe(id), w.now().mono + every);
@@ -86,6 +90,12 @@ impl Upstreams {
             return;
         };
         t.probes[usize::from(!answered)] += 1;
+        if answered {
+            self.answered_by(w, id, w.now().mono, true);
+        }
+        let Some(t) = self.all.get_mut(id.index()).and_then(|u| u.targets.find(hop)) else {
+            return;
+        };
         let (health, why) = match (answered, t.health) {
             (true, Health::Down) => (Health::Up, "it answers OPTIONS again"),
             (true, Health::Unknown | Health::Up) => (Health::Up, "it answers OPTIONS"),

@@ -31,6 +31,7 @@ fn binding(key: &str, cseq: u32) -> Entry {
         upstream: String::new(),
         service_route: Vec::new(),
         instance: None,
+        edge: false,
     })
 }
 

@@ -1,0 +1,270 @@
+//! The site alone: while no target of an upstream answers, phones that are registered call each
+//! other, register here for a minute at a time, and emergency calls find another way; everything
+//! else is told why not. When the upstream is back, phones go back to it in turn. Whether an
+//! upstream serves, `upstreams` says; who is a phone, `phones`.
+
+use super::Engine;
+use super::analysis::Incoming;
+use super::analysis::answer::Answer;
+use super::attempt::{Attempt, Parties, Route, Sender};
+use super::ids::{PassId, ServerId, UpstreamId};
+use super::output::Level;
+use super::phones::{Binding, Phones, Registered};
+use super::proxy_server;
+use super::purpose::Purpose;
+use super::stats::AloneResult;
+use super::upstreams::{Turned, Upstreams};
+use super::world::World;
+use crate::audit::{Outcome, Record};
+use crate::config::{Allow, Hop};
+use crate::ground::{Flow, Mono, Side};
+use crate::policy::Action;
+use crate::wire::sip::{Method, Name, Scheme};
+
+/// What a person reads who cannot be put through.
+const CUT_OFF: &str = "The Outside Cannot Be Reached, Calls Within The Site Work";
+/// When he may try again, in seconds.
+const LATER: &str = "30";
+
+impl Engine {
+    /// Asks an upstream whether it is there.
+    pub(super) fn probe(&mut self, id: UpstreamId) {
+        let (w, out) = (&self.world, &mut self.out);
+        for (ping, branch, flow, hop) in self.upstreams.probes(w, id) {
+            let client = self.transactions.originate(w, out, ping, branch, flow);
+            self.upstreams.probing(client, id, hop);
+        }
+    }
+
+    /// Asks those that leave something waiting.
+    pub(super) fn probe_doubted(&mut self) {
+        for id in self.upstreams.take_doubted() {
+            self.probe(id);
+        }
+    }
+
+    /// An upstream has left the site alone, or is back.
+    pub(super) fn turned(&mut self, turned: Turned) {
+        let (id, text, event, level) = match turned {
+            Turned::Alone(id) => {
+                let name = self.world.upstream_name(id).unwrap_or_default().to_owned();
+                self.phones.end_return(&name);
+                let text = format!(
+                    "upstream {name} cannot be reached: the site is alone; phones that are \
+                     registered call each other"
+                );
+                (id, text, "alone", Level::Warn)
+            }
+            Turned::Back(id, alone) => {
+                let name = self.world.upstream_name(id).unwrap_or_default().to_owned();
+                let n = self.phones.begin_return(&name);
+                let text = format!(
+                    "upstream {name} serves again, the site was alone for {} s; {n} phones go \
+                     back to it in turn",
+                    alone.as_secs()
+                );
+                (id, text, "serving", Level::Info)
+            }
+        };
+        self.out.record(Record::System { event, detail: text.clone() });
+        self.out.notice(level, text);
+        if let Turned::Alone(_) = turned {
+            let w = &self.world;
+            let there = |flow: &Flow| {
+                w.places(id).contains(&Hop { peer: flow.peer, transport: flow.transport })
+            };
+            for pass in self.transactions.unheard_at(there) {
+                self.lead_anew(pass);
+            }
+        }
+    }
+
+    /// A request waits for its answer longer than it should. A REGISTER that was tried at who is
+    /// alone is answered here.
+    pub(super) fn waits(&mut self, flow: &Flow, began: Mono, pass: Option<PassId>) {
+        let alone = self.upstreams.waits(&self.world, flow, began, pass.is_none());
+        let register = |pass: &PassId| {
+            let p = self.transactions.pass(*pass);
+            p.is_some_and(|p| matches!(p.purpose(), Purpose::Register(_)))
+        };
+        if let Some(pass) = pass.filter(register).filter(|_| alone) {
+            self.lead_anew(pass);
+        }
+    }
+
+    /// A request that waits for who does not answer goes another way, where there is one, or hears
+    /// that there is none.
+    fn lead_anew(&mut self, pass: PassId) {
+        let Some(p) = self.transactions.pass(pass) else { return };
+        let purpose = p.purpose().clone();
+        let call = match &purpose {
+            Purpose::Invite { call, .. } | Purpose::Subscribe { call, .. } => Some(*call),
+            Purpose::Register(_) | Purpose::Other => None,
+            Purpose::InDialog(_) => return,
+        };
+        let Some(t) = self.transactions.server(p.server()) else { return };
+        let (request, came) = (t.request().clone(), t.came());
+        if self.world.side(came.listener) == Side::Outside {
+            return;
+        }
+        let octets = request.octets();
+        let Ok(i) = Incoming::read(&self.world, came, request, octets) else { return };
+        let sender = proxy_server::admit(&self.world, &self.phones, &self.upstreams, &i);
+        let attempt = self.judged(i, sender);
+        // There is no other way for it: it waits on.
+        if attempt.is_emergency() && matches!(attempt.route, Route::Upstream(_)) {
+            return;
+        }
+        let (w, out) = (&self.world, &mut self.out);
+        let Some(server) = self.transactions.take_back(w, out, pass) else { return };
+        if let Some(no) = call {
+            match purpose {
+                Purpose::Invite { .. } => {
+                    self.calls.end_attempt(w, out, no, 408, Outcome::of_status(408));
+                }
+                Purpose::Subscribe { .. }
+                | Purpose::Register(_)
+                | Purpose::InDialog(_)
+                | Purpose::Other => self.calls.forget(no),
+            }
+        }
+        match attempt.verdict.action.clone() {
+            Action::Allow(allow) => self.dispatch(&attempt, &allow, server),
+            Action::Deny { .. } | Action::Drop => self.cut_off(&attempt, server),
+        }
+    }
+
+    /// A request for an upstream that does not answer.
+    pub(super) fn alone(&mut self, a: &Attempt, server: ServerId, id: UpstreamId, allow: &Allow) {
+        let tried = a.incoming.is(&Method::Register) && self.upstreams.takes_trial(&self.world, id);
+        if tried || a.is_emergency() {
+            self.go_on(a, server, allow);
+        } else if a.incoming.is(&Method::Register) {
+            self.register_edge(a, server, id);
+        } else {
+            self.cut_off(a, server);
+        }
+    }
+
+    /// A site that is alone sends something on by itself.
+    pub(super) fn count_alone(&mut self, a: &Attempt) {
+        let result = match &a.route {
+            _ if !a.alone => return,
+            _ if a.is_emergency() => AloneResult::Emergency,
+            Route::Bindings(_) if a.is_invite() => AloneResult::Call,
+            Route::Bindings(_) => AloneResult::Request,
+            Route::Upstream(_) | Route::Gateway | Route::Unknown => return,
+        };
+        self.out.stats_mut().alone[result as usize] += 1;
+    }
+
+    /// 503 in words that a person understands.
+    fn cut_off(&mut self, a: &Attempt, server: ServerId) {
+        let refused = Answer::new(503, CUT_OFF).row(Name::RetryAfter, LATER);
+        let response = refused.to(&self.world, &a.incoming.message);
+        self.transactions.respond(&self.world, &mut self.out, server, &response);
+        self.out.stats_mut().alone[AloneResult::Refused as usize] += 1;
+        if a.is_invite() {
+            let no = self.calls.next_number();
+            a.record_call(&mut self.out, no);
+            a.record_end(&mut self.out, no, 503, Outcome::of_status(503));
+        } else {
+            a.record_refusal(&mut self.out);
+        }
+    }
+
+    /// A REGISTER that is answered in the upstream's place.
+    pub(super) fn register_edge(&mut self, a: &Attempt, server: ServerId, id: UpstreamId) {
+        let i = &a.incoming;
+        let asked = self.phones.asks_for_proof_alone(&self.world, i);
+        let check = asked.then(|| self.watch().check_digest(i, &Name::Authorization));
+        let (w, out) = (&self.world, &mut self.out);
+        let Some(upstream) = self.upstreams.get(w, id) else { return };
+        let pending = match self.phones.pending(w, out, i, upstream) {
+            Ok(pending) => pending,
+            Err(answer) => {
+                self.transactions.respond(w, out, server, &answer);
+                return;
+            }
+        };
+        let response = match self.phones.register_alone(w, out, i, (&pending, upstream), check) {
+            Registered::Refused(refused) => refused.to(w, &i.message),
+            Registered::Answered { response, .. } => *response,
+        };
+        for m in self.phones.take_moves() {
+            self.transactions.moved(&m.old, m.new, &m.contact);
+        }
+        self.transactions.respond(w, out, server, &response);
+    }
+}
+
+/// Where a request goes after all, when its upstream does not answer or nobody knows where it is;
+/// true: for that upstream the site is alone.
+pub(super) fn choose(
+    w: &World,
+    (phones, upstreams): (&Phones, &Upstreams),
+    i: &Incoming,
+    (sender, parties): (&Sender, &Parties),
+    route: Route,
+) -> (Route, bool) {
+    if sender.side == Side::Outside {
+        return (route, false);
+    }
+    let urgent = i.is(&Method::Invite) && parties.to.is_emergency();
+    let cut_off = |id: &UpstreamId| upstreams.is_alone(w, *id);
+    let lost = |id: &UpstreamId| upstreams.ways(w, *id, "").is_err() || cut_off(id);
+    match route {
+        // Nobody knows where it is, or nothing comes from there: somebody else takes it.
+        Route::Upstream(id) if urgent && lost(&id) => {
+            let other = w.upstreams().iter().find(|id| !lost(id));
+            let route = match (other, proxy_server::emergency(w, phones)) {
+                (Some(other), _) => Route::Upstream(*other),
+                // Nobody takes it: what is left is to try.
+                (None, Route::Unknown) if cut_off(&id) => Route::Upstream(id),
+                (None, local) => local,
+            };
+            (route, cut_off(&id))
+        }
+        Route::Upstream(id) if cut_off(&id) => {
+            let local = lead(w, phones, i, sender, parties.to.result(), id);
+            (local.unwrap_or(Route::Upstream(id)), true)
+        }
+        Route::Unknown if urgent => (proxy_server::emergency(w, phones), false),
+        Route::Upstream(_) | Route::Bindings(_) | Route::Gateway | Route::Unknown => (route, false),
+    }
+}
+
+/// Where a request of an inside client goes whose upstream does not answer: to phones that the same
+/// upstream granted, by the extension that is dialled; what is not for them stays as it was.
+fn lead(
+    w: &World,
+    phones: &Phones,
+    i: &Incoming,
+    sender: &Sender,
+    number: &str,
+    id: UpstreamId,
+) -> Option<Route> {
+    if matches!(i.method(), Method::Register | Method::Publish) {
+        return None;
+    }
+    let name = w.upstream_name(id)?;
+    let config = w.config().upstreams.iter().find(|u| u.name == name)?;
+    let host = i.uri.host.as_str();
+    let theirs = |d: &str| d.eq_ignore_ascii_case(host);
+    let domain = theirs(&config.domain) || config.domains.iter().any(|d| theirs(d));
+    let ours = w.is_local_domain(&i.uri) || i.uri.scheme == Scheme::Tel;
+    if !domain && !ours {
+        return None;
+    }
+    let own = |b: &Binding| {
+        let same = sender.user.as_ref() == Some(&b.aor) && b.source == i.flow.peer;
+        same && !i.is(&Method::Invite)
+    };
+    let meant = |b: &Binding| {
+        (b.upstream == name || b.upstream.is_empty())
+            && (!domain || b.aor.domain.eq_ignore_ascii_case(host) || b.upstream.is_empty())
+            && !own(b)
+    };
+    let found = phones.reached_by(w, &i.uri, number, &meant);
+    (!found.is_empty()).then_some(Route::Bindings(found))
+}

@@ -1,0 +1,295 @@
+//! REGISTER answered here in the place of an upstream that does not answer, for a minute at a time;
+//! and the way back to it without a storm: so many a second as spread all of them over a minute,
+//! the others come again in turn. It never says anything about a password of the upstream's.
+
+use super::super::registrar::{aor_user, is_attached, out_of_order, refuse};
+use super::super::{Phones, Registered, record};
+use super::{Offered, Pending};
+use crate::audit::BindingEvent;
+use crate::config::{self, SurviveAuth};
+use crate::engine::analysis::Incoming;
+use crate::engine::analysis::answer::Answer;
+use crate::engine::digest::Check;
+use crate::engine::outbox::Outbox;
+use crate::engine::stats::{AloneResult, RegisterResult};
+use crate::engine::world::World;
+use crate::ground::{Mono, Wall};
+use crate::policy::quota::Holder;
+use crate::wire::sip::{Message, Name};
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+/// What is granted while the upstream does not answer, in seconds.
+const GRANTED: u64 = 60;
+/// The soonest, and the latest, that a phone comes again whose turn it is not yet.
+const TURNS: (u64, u64) = (30, 120);
+/// All phones are back within this, as far as they come.
+const SPREAD: usize = 60;
+/// A phone that was let through may come again with credentials until then.
+const AGAIN: Duration = Duration::from_secs(32);
+
+/// Phones on their way back to one upstream.
+#[derive(Debug, Default)]
+struct Way {
+    /// The most that there were to bring back.
+    peak: usize,
+    /// Of this second so many went.
+    second: u64,
+    went: usize,
+    /// The next second that has room for who waits, and how many come then.
+    turn: u64,
+    come: usize,
+    /// Who was let through, until when he may come again.
+    through: HashMap<String, Mono>,
+}
+
+impl Way {
+    fn rate(&self) -> usize {
+        self.peak.div_ceil(SPREAD).max(1)
+    }
+
+    /// Whether this one goes to the upstream now.
+    fn lets(&mut self, now: Mono, keys: &[&str], left: usize) -> bool {
+        self.peak = self.peak.max(left);
+        let second = now.0.as_secs();
+        if second != self.second {
+            (self.second, self.went) = (second, 0);
+            self.through.retain(|_, until| *until > now);
+        }
+        if keys.iter().any(|key| self.through.contains_key(*key)) {
+            return true;
+        }
+        if self.went >= self.rate() {
+            return false;
+        }
+        self.went += 1;
+        self.through.extend(keys.iter().map(|key| ((*key).to_owned(), now + AGAIN)));
+        true
+    }
+
+    /// Seconds after which one whose turn it is not comes again.
+    fn turn(&mut self, now: Mono) -> u64 {
+        let now = now.0.as_secs();
+        let (soonest, latest) = TURNS;
+        if self.turn < now + soonest {
+            (self.turn, self.come) = (now + soonest, 0);
+        } else if self.come >= self.rate() && self.turn < now + latest {
+            (self.turn, self.come) = (self.turn + 1, 0);
+        }
+        self.come += 1;
+        self.turn.saturating_sub(now)
+    }
+}
+
+/// The way back to each upstream, by its name.
+#[derive(Debug, Default)]
+pub(in crate::engine::phones) struct Returns(BTreeMap<String, Way>);
+
+impl Phones {
+    /// Whether a phone's REGISTER goes to its upstream now: one that was registered there all the
+    /// time does.
+    pub(crate) fn may_return(&mut self, w: &World, pending: &Pending) -> bool {
+        let keys: Vec<&str> = pending.contacts.iter().map(|c| c.key.as_str()).collect();
+        let at_edge = |key: &&str| self.bindings.get(key).is_some_and(|b| b.edge);
+        let left = self.bindings.at_edge(&pending.upstream);
+        if left == 0 {
+            self.returns.0.remove(&pending.upstream);
+            return true;
+        }
+        if !keys.iter().any(at_edge) {
+            return true;
+        }
+        let way = self.returns.0.entry(pending.upstream.clone()).or_default();
+        way.lets(w.now().mono, &keys, left)
+    }
+
+    /// Whether digest is to say who sends this REGISTER while we are alone.
+    pub(crate) fn asks_for_proof_alone(&self, w: &World, i: &Incoming) -> bool {
+        w.config().survive.auth == SurviveAuth::Users
+            && is_attached(w, &i.flow)
+            && aor_user(&i.message).is_some()
+    }
+
+    /// A REGISTER whose upstream does not answer. `check`: what became of its credentials, where
+    /// [`Phones::asks_for_proof_alone`].
+    pub(crate) fn register_alone(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        i: &Incoming,
+        (pending, upstream): (&Pending, &config::Upstream),
+        check: Option<Check>,
+    ) -> Registered {
+        let user = pending.user.clone();
+        let refused = match w.config().survive.auth {
+            SurviveAuth::Users => self.unproved(w, out, i, &user, check),
+            SurviveAuth::Network => self.unconfirmed(w, out, i, pending, upstream),
+            SurviveAuth::Off => Some(refuse(out, &user, &i.flow, 503, "Service Unavailable")),
+        };
+        if let Some(refused) = refused {
+            return Registered::Refused(refused);
+        }
+        let overtaken = |c: &Offered| self.is_overtaken(w, &i.message, &c.key);
+        if pending.contacts.iter().any(overtaken) {
+            let response = Box::new(out_of_order(w, out, i, &user));
+            return Registered::Answered { user, response };
+        }
+        let response = Box::new(self.grant_alone(w, out, i, pending));
+        Registered::Answered { user, response }
+    }
+
+    /// Who is not known by what the upstream confirmed; `None`: he is.
+    fn unconfirmed(
+        &self,
+        w: &World,
+        out: &mut Outbox,
+        i: &Incoming,
+        pending: &Pending,
+        upstream: &config::Upstream,
+    ) -> Option<Answer<'static>> {
+        let from = i.flow.peer.ip();
+        let known = |c: &Offered| self.is_confirmed(w, &c.key, from, &upstream.name);
+        let here = || self.bindings.of_aor(&pending.aor).any(|b| b.source.ip() == from);
+        let all = pending.contacts.iter().all(known);
+        let is_known = if pending.contacts.is_empty() { here() } else { all };
+        if is_known && is_attached(w, &i.flow) {
+            return None;
+        }
+        out.stats_mut().alone[AloneResult::UnknownPhone as usize] += 1;
+        let phrase = "PBX Cannot Be Reached, Only Phones It Knew Here Are Served";
+        let refused = refuse(out, &pending.user, &i.flow, 503, phrase);
+        // Not all of them at once when it is back.
+        let spread = w.derived(&[pending.aor.user.as_bytes(), from.to_string().as_bytes()]);
+        let after = 30 + u64::from(spread.bytes().next().unwrap_or_default()) % 60;
+        Some(refused.row(Name::RetryAfter, after.to_string()))
+    }
+
+    fn grant_alone(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        i: &Incoming,
+        pending: &Pending,
+    ) -> Message {
+        let from = i.flow.peer.ip();
+        let mine = |b: &&super::Binding| b.source.ip() == from;
+        let gone: Vec<String> = if pending.remove_all {
+            self.bindings.of_aor(&pending.aor).filter(mine).map(|b| b.key.clone()).collect()
+        } else {
+            let ends = pending.contacts.iter().filter(|c| c.seconds == Some(0));
+            ends.map(|c| c.key.clone()).collect()
+        };
+        for key in gone {
+            self.unbind(w, out, &key, &i.flow, BindingEvent::Removed);
+        }
+        let named: Vec<_> =
+            pending.contacts.iter().map(|c| c.named(c.seconds != Some(0))).collect();
+        let places = self.places_of(w, &pending.aor, &named).unwrap_or_default();
+        self.replace(w, out, places.gone);
+        let way = self.returns.0.get_mut(&pending.upstream);
+        let granted = way.map_or(GRANTED, |way| way.turn(w.now().mono));
+        for offered in pending.contacts.iter().filter(|c| c.seconds != Some(0)) {
+            let seconds = offered.seconds.map_or(granted, |asked| asked.min(granted));
+            self.bound_alone(w, out, pending, offered, seconds);
+        }
+        let mut ok = w.answer(&i.message, 200, "OK");
+        for b in self.bindings.of_aor(&pending.aor).filter(|b| b.expires > w.wall()) {
+            let left = b.expires.0.saturating_sub(w.wall().0).as_secs();
+            ok.push_back(Name::Contact, format!("<{}>;expires={left}", b.contact));
+        }
+        ok
+    }
+
+    fn bound_alone(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        pending: &Pending,
+        offered: &Offered,
+        seconds: u64,
+    ) {
+        // Where the upstream's services are, it will hardly say anew before it is back.
+        let before = self.bindings.get(&offered.key).map(|b| b.service_route.clone());
+        let binding = super::Binding {
+            holder: Holder::User(pending.aor.to_string()),
+            key: offered.key.clone(),
+            aor: pending.aor.clone(),
+            contact: offered.contact.uri.clone(),
+            flow: offered.way,
+            source: pending.flow.peer,
+            local: w.net().listener(pending.flow.listener).map_or(pending.flow.peer, |l| l.bind),
+            expires: Wall(w.wall().0 + Duration::from_secs(seconds)),
+            call_id: pending.call_id.clone(),
+            cseq: pending.cseq,
+            upstream: pending.upstream.clone(),
+            service_route: before.unwrap_or_default(),
+            instance: super::instance(&offered.contact).map(str::to_owned),
+            edge: true,
+        };
+        self.bind(w, out, binding);
+        out.count_register(RegisterResult::Accepted);
+        out.stats_mut().alone[AloneResult::Registered as usize] += 1;
+        let expires = u32::try_from(seconds).unwrap_or(u32::MAX);
+        let (user, flow) = (&pending.user, &pending.flow);
+        record(out, user, flow, BindingEvent::Accepted, 200, expires, "edge");
+    }
+
+    /// The registrar said no, or nothing. Whom it will not have is known no more.
+    pub(crate) fn refused(&mut self, out: &mut Outbox, pending: &Pending, status: u16) {
+        if matches!(status, 403 | 404 | 410) {
+            for key in pending.keys() {
+                self.forget_confirmed(out, key);
+            }
+        }
+        pending.failed(out, status);
+    }
+
+    /// The upstream answers again: all that were registered here go back in turn.
+    pub(crate) fn begin_return(&mut self, upstream: &str) -> usize {
+        let left = self.bindings.at_edge(upstream);
+        if left > 0 {
+            let way = self.returns.0.entry(upstream.to_owned()).or_default();
+            way.peak = way.peak.max(left);
+        }
+        left
+    }
+
+    /// The site is alone: nobody goes back for now.
+    pub(crate) fn end_return(&mut self, upstream: &str) {
+        self.returns.0.remove(upstream);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(s: u64) -> Mono {
+        Mono(Duration::from_secs(s))
+    }
+
+    #[test]
+    fn phones_go_back_in_turn_and_come_again_with_credentials() {
+        let mut way = Way { peak: 600, ..Way::default() };
+        let keys: Vec<String> = (0..600).map(|n| n.to_string()).collect();
+        let went = keys.iter().filter(|key| way.lets(at(1), &[key.as_str()], 600)).count();
+        assert_eq!(went, 10, "a minute for all");
+        assert!(way.lets(at(1), &["3"], 600), "the same one with credentials");
+        assert!(!way.lets(at(1), &["11"], 600));
+        assert!(way.lets(at(2), &["11"], 590));
+        // The others come again, as many a second, from half a minute later on.
+        let turns: Vec<u64> = (0..590).map(|_| way.turn(at(1))).collect();
+        assert_eq!((turns[0], turns[9], turns[10], turns[589]), (30, 30, 31, 88));
+        let many: Vec<u64> = (0..2_000).map(|_| way.turn(at(2))).collect();
+        assert!(many.iter().all(|t| (30..=120).contains(t)), "bounded");
+    }
+
+    #[test]
+    fn a_small_site_goes_back_one_a_second() {
+        let mut way = Way::default();
+        assert!(way.lets(at(1), &["a"], 3));
+        assert!(!way.lets(at(1), &["b"], 2));
+        assert!(way.lets(at(2), &["b"], 2));
+        assert!(way.lets(at(40), &["a"], 2), "its time is over: it waits its turn as any");
+    }
+}

@@ -1,0 +1,87 @@
+//! Requests that wait for whoever says nothing: that is told early, and what waits can be taken
+//! back to be sent elsewhere. It knows no upstream and chooses no other way.
+
+use super::pass::Pass;
+use super::{Due, Heard, Timer, Transactions};
+use crate::engine::ids::{ClientId, PassId, ServerId};
+use crate::engine::outbox::Outbox;
+use crate::engine::world::World;
+use crate::ground::{Flow, Side};
+use crate::wire::sip::Method;
+
+/// Why a request is cancelled that went elsewhere meanwhile (RFC 3326).
+const ELSEWHERE: &[u8] = b"SIP;cause=408;text=\"Sent Elsewhere\"";
+
+impl Transactions {
+    /// A request goes outside: after T1 without any answer that is told, where it matters.
+    pub(super) fn listen_for(&mut self, w: &World, id: ClientId, flow: &Flow, method: &Method) {
+        let asked = w.config().survive.is_on() && w.side(flow.listener) == Side::Outside;
+        if asked && *method != Method::Cancel {
+            self.timers.set(Due::Quiet(id), w.now().mono + w.config().timers.t1);
+        }
+    }
+
+    /// It was answered, or is over.
+    pub(super) fn hears(&mut self, id: ClientId) {
+        self.timers.stop(Due::NextTarget(id));
+        self.timers.stop(Due::Quiet(id));
+    }
+
+    pub(super) fn quiet(&mut self, id: ClientId) {
+        let Some(t) = self.clients.get(&id).filter(|t| !t.is_proceeding()) else { return };
+        let (flow, began, pass) = (t.flow, t.began, t.pass());
+        self.heard.push_back(Heard::Quiet { flow, began, pass });
+    }
+
+    /// Passes of which no branch was ever answered, while all of them wait for whom `there` means;
+    /// oldest first.
+    pub(crate) fn unheard_at(&self, there: impl Fn(&Flow) -> bool) -> Vec<PassId> {
+        let waits = |p: &Pass| {
+            p.is_open()
+                && p.clients().all(|id| {
+                    self.clients.get(&id).is_some_and(|t| !t.is_proceeding() && there(&t.flow))
+                })
+        };
+        let mut all: Vec<PassId> =
+            self.passes.iter().filter(|(_, p)| waits(p)).map(|(id, _)| *id).collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// Takes a pass back: its branches are sent no more, and whoever answers one after all is
+    /// cancelled or sent away. The server transaction waits for another pass; `None`: it is over.
+    pub(crate) fn take_back(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        pass: PassId,
+    ) -> Option<ServerId> {
+        let p = self.passes.get_mut(&pass).filter(|p| p.is_open())?;
+        let server = p.server();
+        let rings = p.withdraw(&[ELSEWHERE.to_vec()]);
+        for client in rings {
+            self.hears(client);
+            self.timers.stop(Due::Client(client, Timer::C));
+            let proceeding = self.clients.get_mut(&client).map(|t| {
+                t.quiet = true;
+                t.is_proceeding() && t.is_invite()
+            });
+            if proceeding == Some(true) {
+                self.cancel_client(w, out, client, &[ELSEWHERE.to_vec()]);
+            }
+        }
+        self.servers.get_mut(&server).filter(|t| t.is_open())?.pass = None;
+        Some(server)
+    }
+
+    /// A branch is over: a pass that was taken back ends with its last one.
+    pub(super) fn leave_withdrawn(&mut self, pass: Option<PassId>) {
+        let Some(id) = pass else { return };
+        let over = self.passes.get(&id).is_some_and(|p| {
+            p.is_withdrawn() && p.clients().all(|client| !self.clients.contains_key(&client))
+        });
+        if over {
+            self.passes.remove(&id);
+        }
+    }
+}
