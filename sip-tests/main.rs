@@ -75,8 +75,9 @@ mod shared_password;
 mod shared_pauses;
 mod simulate;
 mod small_answers;
-mod stale_bindings;
 #[cfg(feature = "daemon")]
+mod sources_six;
+mod stale_bindings;
 mod standstill;
 mod steering;
 mod strangers;

@@ -45,12 +45,14 @@ impl Watch<'_> {
         self.guard.accuse(self.w, self.out, (flow, standing), signal);
     }
 
-    /// Whether what a banned source of the inside sends is read all the same: a phone in need that
-    /// shares an address with who is guilty dials an emergency number, or has dialled one and talks
-    /// (`cries`). Nothing else is: a stream is closed.
+    /// Whether what a banned source sends is read all the same: an upstream or a phone at an address
+    /// of its own is not its neighbours of a /64; a phone in need inside that shares an address with
+    /// who is guilty dials an emergency number, or has dialled one and talks (`cries`). Nothing else
+    /// is: a stream is closed.
     pub(super) fn spares(&mut self, flow: &Flow, bytes: &[u8], cries: bool) -> bool {
         let inside = self.w.side(flow.listener) == Side::Inside;
-        if inside && (cries || facts::begins_urgent(self.w, bytes)) {
+        let known = self.standing(flow.peer.ip()).is_known();
+        if known || inside && (cries || facts::begins_urgent(self.w, bytes)) {
             return true;
         }
         self.guard.bars(self.out, flow);
@@ -65,11 +67,12 @@ impl Watch<'_> {
         if agent.is_some_and(|a| is_scanner(a, &self.w.config().bans.agents)) {
             self.accuse(&i.flow, Signal::Scanner);
         }
-        if self.guard.is_banned(&i.flow) && !facts::is_urgent(self.w, i) {
+        let standing = self.standing(i.flow.peer.ip());
+        let barred = self.guard.is_banned(&i.flow) && !standing.is_known();
+        if barred && !facts::is_urgent(self.w, i) {
             self.guard.bars(self.out, &i.flow);
             return Entrance::Shut;
         }
-        let standing = self.standing(i.flow.peer.ip());
         let urgent = || facts::is_urgent(self.w, i);
         let room = self.guard.has_room(self.w, self.out, (&i.flow, standing), urgent);
         match (room, standing) {

@@ -1,0 +1,97 @@
+//! Who is one source where an interface has both IP versions: a /64 of IPv6, an address of IPv4.
+//! Neither stands for the other, and nobody known pays for a neighbour.
+
+use crate::lab::{Lab, Party, Ua, site};
+use portreeve::config::Strangers;
+use portreeve::engine::digest::Users;
+
+const PBX6: &str = "[2001:db8:cafe::10]:5060";
+
+fn lab(more: &str) -> Lab {
+    let text = site::EDGE
+        .replace("\"10.17.0.1\"", "[\"10.17.0.1\", \"2001:db8:17::1\"]")
+        .replace("[\"10.17.0.0/16\"]", "[\"10.17.0.0/16\", \"2001:db8:17::/64\"]")
+        .replace("\"203.0.113.1\"", "[\"203.0.113.1\", \"2001:db8:cafe::1\"]")
+        .replace("\"allow\"", "\"site\"")
+        .replace("address = \"203.0.113.10:5060\"", &format!("targets = [\"{PBX6}\"]"));
+    let mut config = site::parse(&(text + more));
+    config.interfaces.iter_mut().for_each(|i| i.strangers = Strangers::Answer);
+    config.bans.enabled = true;
+    Lab::with(config, Users::None)
+}
+
+fn scan(lab: &mut Lab, at: Party) -> usize {
+    let scanner = Ua::new(at, "100");
+    let text = scanner.request_to(lab, "OPTIONS", "sip:203.0.113.1");
+    lab.send(at, text.with("User-Agent", "friendly-scanner"));
+    lab.take(at).len()
+}
+
+#[test]
+fn a_64_is_banned_as_one_and_its_ipv4_neighbour_is_somebody_else() {
+    let mut lab = lab("");
+    let heard: usize = (1..40)
+        .map(|n| {
+            let at = lab.outside(&format!("[2001:db8:bad:1::{n:x}]:5060"));
+            scan(&mut lab, at)
+        })
+        .sum();
+    assert_eq!((heard, lab.stats().now.bans), (2, 1), "as one address would have been");
+    let suspects = lab.engine.suspects(lab.now.mono);
+    assert_eq!(suspects[0].source, "2001:db8:bad:1::/64");
+    for other in ["[2001:db8:bad:2::1]:5060", "198.51.100.66:5060"] {
+        let at = lab.outside(other);
+        assert_eq!(scan(&mut lab, at), 1, "{other}");
+    }
+    let four = lab.outside("198.51.100.66:5060");
+    for _ in 0..3 {
+        scan(&mut lab, four);
+    }
+    assert_eq!(lab.stats().now.bans, 2);
+    lab.end();
+}
+
+#[test]
+fn an_upstream_is_served_though_its_64_is_banned() {
+    let mut lab = lab("");
+    let neighbour = lab.outside("[2001:db8:cafe::66]:5060");
+    for _ in 0..4 {
+        scan(&mut lab, neighbour);
+    }
+    assert_eq!(lab.stats().now.bans, 1);
+    let phone = lab.phone("101", "[2001:db8:17::21]:5060");
+    lab.pbx = PBX6.to_owned();
+    let sealed = lab.register(&phone, 600);
+    let pbx = lab.far("200");
+    let message = pbx.request_to(&mut lab, "MESSAGE", &sealed).typed("text/plain", "x");
+    lab.send(pbx.at, message);
+    let got = lab.expect(phone.at, "MESSAGE");
+    lab.send(phone.at, phone.answer(&got, 200, "m"));
+    lab.expect(pbx.at, "200");
+    assert_eq!(scan(&mut lab, neighbour), 0, "its neighbour is not");
+    lab.end();
+}
+
+#[test]
+fn transactions_of_a_64_are_one_source_s_share() {
+    let mut lab = lab("[limits]\ntransactions = 100\ntransactions_per_source = 10\n");
+    lab.checks.forgetful = true;
+    let pbx = {
+        lab.pbx = PBX6.to_owned();
+        lab.pbx()
+    };
+    // Unproved phones of one /64 fill the table; the oldest of theirs give way to a newcomer's.
+    let mut asked = 0;
+    for n in 1..300 {
+        let phone = lab.phone("900", &format!("[2001:db8:17::{n:x}]:5060"));
+        let register = phone.request(&mut lab, "REGISTER", "900");
+        lab.send(phone.at, register.set("To", "<sip:900@pbx.example.com>"));
+        asked += lab.take(pbx).len();
+    }
+    assert!(asked >= 90, "{asked} came through while there was room");
+    let other = lab.phone("101", "10.17.0.21:5060");
+    let register = other.request(&mut lab, "REGISTER", "101");
+    lab.send(other.at, register.set("To", "<sip:101@pbx.example.com>"));
+    assert_eq!(lab.take(pbx).len(), 1, "who is alone has a place");
+    lab.clear();
+}
