@@ -45,10 +45,10 @@ impl Watch<'_> {
         self.guard.accuse(self.w, self.out, (flow, standing), signal);
     }
 
-    /// Whether what a banned source sends is read all the same: an upstream or a phone at an address
-    /// of its own is not its neighbours of a /64; a phone in need inside that shares an address with
-    /// who is guilty dials an emergency number, or has dialled one and talks (`cries`). Nothing else
-    /// is: a stream is closed.
+    /// Whether what a banned source sends is read all the same: an upstream or a phone at an
+    /// address of its own is not its neighbours of a /64; a phone in need inside that shares an
+    /// address with who is guilty dials an emergency number, or has dialled one and talks
+    /// (`cries`). Nothing else is: a stream is closed.
     pub(super) fn spares(&mut self, flow: &Flow, bytes: &[u8], cries: bool) -> bool {
         let inside = self.w.side(flow.listener) == Side::Inside;
         let known = self.standing(flow.peer.ip()).is_known();
