@@ -25,6 +25,7 @@ use crate::driver::resolver::{RESOLV_CONF, Resolver};
 use crate::driver::service::Service;
 use crate::driver::state::{self, State};
 use crate::driver::stream::{self, Streams};
+use crate::driver::tls::Tls;
 use crate::driver::udp::SipSocket;
 use crate::driver::zone::Zones;
 use crate::engine::digest::Users;
@@ -152,7 +153,9 @@ pub fn start(config: Config, observer: Observer, service: Service) -> Result<Han
     };
     let listeners = config.listeners();
     let (inlet, arrivals) = inlet();
-    let streams = Streams::new(&config, inlet.clone());
+    let tls = Tls::open(&config).map_err(StartError::Tls)?;
+    tokio::spawn(tls.clone().watch());
+    let streams = Streams::new(&config, inlet.clone(), tls);
     let resolver = Resolver::new(Path::new(RESOLV_CONF), inlet.clone());
     let mut sockets = Vec::new();
     for l in &listeners {
@@ -209,12 +212,11 @@ fn listen(
             tokio::spawn(socket.clone().read(inlet.clone()));
             Ok(Some(socket))
         }
-        Transport::Tcp => {
+        Transport::Tcp | Transport::Tls => {
             let socket = stream::listen(zones.placed(l.bind)).map_err(fault)?;
             tokio::spawn(streams.clone().accept(socket, l.id));
             Ok(None)
         }
-        Transport::Tls => Err(fault(std::io::ErrorKind::Unsupported.into())),
     }
 }
 

@@ -19,6 +19,7 @@ pub mod scribe;
 pub mod service;
 pub mod state;
 pub mod stream;
+pub mod tls;
 pub mod udp;
 pub mod zone;
 
@@ -51,6 +52,20 @@ pub enum Arrival {
     Closed(ConnId),
     /// A connection could not be made.
     Failed(Flow),
+    /// Nobody proved himself at the other end of one by TLS.
+    Unproved {
+        /// The way.
+        flow: Flow,
+        /// Why, in words.
+        why: String,
+    },
+    /// Who opened a connection by TLS has proved to be one of these.
+    Secured {
+        /// The connection.
+        flow: Flow,
+        /// Names of his certificate.
+        names: Vec<String>,
+    },
     /// A datagram was not delivered: somebody on the way says so, and quotes it.
     Undelivered {
         /// The way it was sent.

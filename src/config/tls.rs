@@ -2,7 +2,7 @@
 //! opens no file and knows no cryptography; there is no way to believe everybody.
 
 use super::reader::{Section, Source};
-use super::{Listen, Target};
+use super::{Config, Listen, Target};
 use crate::ground::Transport;
 use std::fmt;
 use toml::de::DeValue;
@@ -96,6 +96,33 @@ impl Default for ClientTls {
     fn default() -> Self {
         let (name, certificate) = (None, None);
         Self { verify: Verify::System, name, certificate, min_version: TlsVersion::V12 }
+    }
+}
+
+impl Config {
+    /// Files of certificates, keys and authorities, in the order of the file.
+    pub fn tls_files(&self) -> impl Iterator<Item = &str> {
+        let servers = self.interfaces.iter().filter_map(|i| i.tls.as_ref()).flat_map(|tls| {
+            let pair = match &tls.certificate {
+                Certificate::SelfSigned => None,
+                Certificate::Files(pair) => Some(pair),
+            };
+            pair.into_iter().flat_map(KeyPair::files).chain(tls.client_ca.as_deref())
+        });
+        let clients = self.upstreams.iter().flat_map(|u| {
+            let ca = match &u.tls.verify {
+                Verify::CaFile(file) => Some(file.as_str()),
+                Verify::System | Verify::Pinned(_) => None,
+            };
+            u.tls.certificate.iter().flat_map(KeyPair::files).chain(ca)
+        });
+        servers.chain(clients)
+    }
+}
+
+impl KeyPair {
+    fn files(&self) -> [&str; 2] {
+        [&self.certificate, &self.key]
     }
 }
 

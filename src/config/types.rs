@@ -159,6 +159,12 @@ impl Upstream {
         self.targets.iter().filter_map(Target::fixed)
     }
 
+    /// A target of it is reached by TLS alone.
+    #[must_use]
+    pub fn needs_tls(&self) -> bool {
+        self.targets.iter().any(|t| t.transport == Some(Transport::Tls))
+    }
+
     /// It is reached by TLS, or may be, for its names decide.
     #[must_use]
     pub fn speaks_tls(&self) -> bool {

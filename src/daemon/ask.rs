@@ -234,6 +234,8 @@ impl EventLoop {
         if let Some(snapshot) = r.snapshot {
             self.config = snapshot.config.clone();
             self.streams.set_limits(&self.config.limits);
+            let (tls, config) = (self.streams.tls().clone(), self.config.clone());
+            tokio::task::spawn_blocking(move || tls.follow(&config));
             self.step(Input::Reload(snapshot));
             self.step(Input::AuditFull(self.audit_full && self.config.audit.refuse_when_full));
         }

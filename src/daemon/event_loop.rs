@@ -374,6 +374,8 @@ fn input(arrival: Arrival) -> (Input, Option<Place>) {
         Arrival::Closed(conn) => (Input::ConnectionClosed(conn), None),
         Arrival::Failed(flow) => (Input::TransportFailed(flow), None),
         Arrival::Undelivered { flow, quoted } => (Input::Undelivered { flow, quoted }, None),
+        Arrival::Unproved { flow, why } => (Input::Unproved { flow, why }, None),
+        Arrival::Secured { flow, names } => (Input::Secured { flow, names }, None),
         Arrival::Resolved(question, reply) => (Input::Resolved(question, reply), None),
         Arrival::ResolverChanged => (Input::ResolverChanged, None),
     }

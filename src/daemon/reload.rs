@@ -6,6 +6,7 @@ use crate::audit::Record;
 use crate::config::{Changes, Config};
 use crate::driver::interfaces::raise_open_files;
 use crate::driver::service::Service;
+use crate::driver::tls::Tls;
 use crate::engine::Snapshot;
 use crate::engine::digest::Users;
 use crate::policy::RuleSet;
@@ -183,6 +184,7 @@ fn prepare(read: &Read, before: Running) -> Result<Prepared, Refusal> {
     if users != before.users && !changes.now.iter().any(|k| k.starts_with("registrar.")) {
         changes.now.push("registrar.users (contents)".to_owned());
     }
+    Tls::check(&config).map_err(|e| refused(format!("error: {}\n", StartError::Tls(e))))?;
     let need = files_needed(&config);
     if need > files_needed(&before.config) {
         let have = raise_open_files(need);

@@ -30,6 +30,8 @@ pub enum StartError {
     Http(SocketAddr, io::Error),
     /// The control socket.
     Control(String, io::Error),
+    /// Certificates, keys and authorities; a line each.
+    Tls(String),
     /// A rule or its test.
     Rules(Vec<Diagnostic>),
     /// Too few open files for `limits.calls`.
@@ -66,7 +68,7 @@ impl StartError {
             | Self::Files { .. } => 69,
             Self::State(e) if e.busy => 69,
             Self::State(_) | Self::Audit(_) => 74,
-            Self::Rules(_) => 78,
+            Self::Rules(_) | Self::Tls(_) => 78,
         }
     }
 }
@@ -85,6 +87,7 @@ impl fmt::Display for StartError {
                 write!(f, "\n  choose another port: --set http.listen=127.0.0.1:PORT, or \"off\"")
             }
             Self::Control(path, e) => control(f, path, e),
+            Self::Tls(what) => write!(f, "TLS: {what}"),
             Self::Rules(all) => all.iter().try_for_each(|d| write!(f, "{d}")),
             Self::Files { need, have } => write!(
                 f,

@@ -1,7 +1,8 @@
-//! SIP over TCP: accepts, connects, frames, writes. Bounded in connections, time and octets; it
-//! never looks into a message beyond its length, and whether it is an answer.
+//! SIP over TCP and over TLS: accepts, connects, frames, writes. Bounded in connections, time and
+//! octets; it never looks into a message beyond its length, and whether it is an answer.
 
 mod connection;
+mod handshake;
 mod lapse;
 mod outlet;
 mod table;
@@ -12,6 +13,7 @@ mod tests;
 
 use super::Arrival;
 use super::inlet::Inlet;
+use super::tls::Tls;
 use super::udp::canonical;
 use super::zone::Zones;
 use crate::config::{Config, Limits, Listener};
@@ -50,18 +52,25 @@ pub struct Streams {
     listeners: Arc<Vec<(Listener, Side)>>,
     zones: Arc<Zones>,
     inlet: Inlet,
+    tls: Tls,
 }
 
 impl Streams {
     /// None open yet.
     #[must_use]
-    pub fn new(config: &Config, inlet: Inlet) -> Self {
+    pub fn new(config: &Config, inlet: Inlet, tls: Tls) -> Self {
         let side = |l: &Listener| config.interfaces.get(l.interface).map(|i| i.side);
         let sided = |l: Listener| Some((l, side(&l)?));
         let listeners = Arc::new(config.listeners().into_iter().filter_map(sided).collect());
         let table = Arc::new(Mutex::new(Table::new(&config.limits)));
         let zones = Arc::new(Zones::of(config));
-        Self { table, listeners, zones, inlet }
+        Self { table, listeners, zones, inlet, tls }
+    }
+
+    /// What TLS has in force.
+    #[must_use]
+    pub fn tls(&self) -> &Tls {
+        &self.tls
     }
 
     /// How many may be open from now on; those that are stay.
@@ -95,6 +104,7 @@ impl Streams {
     /// The same for the metrics, with what was done for want of room.
     pub fn count_into(&self, stats: &mut Stats) {
         self.table().count_into(stats);
+        self.tls.count_into(stats);
     }
 
     fn listener(&self, id: ListenerId) -> Option<(Listener, Side)> {
@@ -122,11 +132,17 @@ impl Streams {
 
     fn take(&self, stream: TcpStream, peer: SocketAddr, listener: ListenerId) {
         let (conn, upstream) = (None, None);
-        let flow = Flow { listener, transport: Transport::Tcp, peer, conn, upstream };
+        let secure = self.listener(listener).is_some_and(|(l, _)| l.transport.is_secure());
+        let transport = if secure { Transport::Tls } else { Transport::Tcp };
+        let flow = Flow { listener, transport, peer, conn, upstream };
         let entered = self.table().enter(Way::of(&flow), self.side(listener), None);
         let Some((conn, bells)) = entered else { return };
         let flow = Flow { conn: Some(conn), ..flow };
-        tokio::spawn(self.clone().run(stream, flow, bells, true));
+        if secure {
+            tokio::spawn(self.clone().welcome(stream, flow, bells));
+        } else {
+            tokio::spawn(self.clone().run(stream, flow, bells, true));
+        }
     }
 
     fn heard(&self, flow: &Flow) {
@@ -154,10 +170,11 @@ impl Streams {
             table.push(conn, bytes);
             return;
         }
-        // Nobody speaks TLS from here yet.
-        let opens = opens.filter(|_| !flow.transport.is_secure());
         let side = self.side(flow.listener);
-        let new = opens.and_then(|o| table.enter(Way::of(&flow), side, Some(o.holder)));
+        let dial = opens.as_ref().and_then(|o| self.tls.dial(o.upstream.as_deref()?));
+        // Where nobody is known who could prove himself there, nobody is called.
+        let may = opens.filter(|_| dial.is_some() || !flow.transport.is_secure());
+        let new = may.and_then(|o| table.enter(Way::of(&flow), side, Some(o.holder)));
         let Some((conn, bells)) = new else {
             drop(table);
             return self.report(Arrival::Failed(flow));
@@ -165,7 +182,9 @@ impl Streams {
         table.push(conn, bytes);
         drop(table);
         let local = self.listener(flow.listener).map(|(l, _)| SocketAddr::new(l.bind.ip(), 0));
-        tokio::spawn(self.clone().connect(Flow { conn: Some(conn), ..flow }, local, bells));
+        let flow = Flow { conn: Some(conn), ..flow };
+        let dial = dial.filter(|_| flow.transport.is_secure());
+        tokio::spawn(self.clone().connect(flow, local, bells, dial));
     }
 
     /// Closes after what is queued was written.

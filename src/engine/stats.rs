@@ -1,4 +1,9 @@
 //! Plain numbers the daemon turns into metrics. Counters only grow; gauges are read when asked.
+
+mod tls;
+
+pub use tls::{CertificateOf, CertificateView, TlsFailure};
+
 use super::guard::Signal;
 use super::upstreams::UpstreamView;
 use crate::audit::{EndedBy, Finding, Outcome, SecurityClass};
@@ -171,6 +176,10 @@ pub struct Stats {
     pub unheard: u64,
     /// `slowed_requests_total`.
     pub slowed: u64,
+    /// `tls_failures_total{side,reason}`: theirs to fill who keep connections.
+    pub tls_failures: [[u64; TlsFailure::ALL.len()]; 2],
+    /// Certificates in use; likewise.
+    pub certificates: Vec<CertificateView>,
     /// Those that are configured, in the file's order.
     pub upstreams: Vec<UpstreamView>,
     /// `share_refusals_total{resource,side}`, `displaced_total{resource,side}`: by

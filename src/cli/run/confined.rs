@@ -1,12 +1,22 @@
 //! What the running gateway needs of the file system, and nothing else. It is given up before any
 //! other thread is begun, and before anybody is heard.
 
-use crate::config::Config;
+use crate::config::{Config, Upstream, Verify};
 use crate::daemon::can_listen;
 use crate::driver::folder::{Folder, make_place};
 use crate::driver::resolver::RESOLV_CONF;
 use crate::driver::sandbox::{Hold, Purpose, confine_process};
 use std::path::{Path, PathBuf};
+
+/// Where distributions keep the authorities of a machine, and what those folders link to.
+const AUTHORITIES: [&str; 6] = [
+    "/etc/ssl",
+    "/etc/pki",
+    "/etc/ca-certificates",
+    "/usr/share/ca-certificates",
+    "/usr/share/pki",
+    "/usr/local/share/ca-certificates",
+];
 
 /// Gives up everything else; `None`: a folder or a socket cannot be had, and the start fails. It
 /// tells why, and who holds the port.
@@ -46,6 +56,15 @@ fn needed(config: &Config, file: Option<&Path>) -> Vec<(PathBuf, Purpose)> {
     for (path, purpose) in secret.chain(read) {
         all.push((above(path), purpose));
         all.extend(path.canonicalize().ok().map(|path| (above(&path), purpose)));
+    }
+    // Certificates are renewed while we run; some stand in folders of their own, by links.
+    for path in config.tls_files().map(Path::new) {
+        all.push((above(path), Purpose::Read));
+        all.extend(path.canonicalize().ok().map(|path| (above(&path), Purpose::Read)));
+    }
+    let system = |u: &Upstream| u.speaks_tls() && u.tls.verify == Verify::System;
+    if config.upstreams.iter().any(system) {
+        all.extend(AUTHORITIES.map(|path| (PathBuf::from(path), Purpose::Read)));
     }
     // Whom to ask for names, and which need no asking; both are replaced while we run.
     if config.upstreams.iter().flat_map(|u| &u.targets).any(|t| t.name().is_some()) {

@@ -4,17 +4,20 @@
 use super::Streams;
 use super::table::{Bells, Next};
 use crate::driver::Arrival;
+use crate::driver::tls::Dial;
 use crate::driver::zone::towards;
 use crate::ground::Flow;
 use crate::wire::sip::{Framed, Framer};
 use bytes::Bytes;
 use socket2::{SockRef, TcpKeepalive};
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -27,6 +30,8 @@ pub(super) const WRITTEN: Duration = Duration::from_secs(10);
 const QUIET: Duration = Duration::from_secs(60);
 /// Connecting takes at most this.
 const CONNECT: Duration = Duration::from_secs(5);
+/// Saying good-bye takes at most this.
+const FAREWELL: Duration = Duration::from_millis(500);
 /// A peer that is gone without a word is noticed after about two minutes.
 const PROBE: Duration = Duration::from_secs(30);
 /// Messages of one connection that wait for the event loop; it reads on when that has done one.
@@ -54,13 +59,27 @@ pub(super) async fn dial(peer: SocketAddr, local: Option<SocketAddr>) -> io::Res
     socket.connect(peer).await
 }
 
+/// What the kernel does with it.
+pub(super) fn set_up(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let probes = TcpKeepalive::new().with_time(PROBE).with_interval(PROBE).with_retries(3);
+    let _ = SockRef::from(stream).set_tcp_keepalive(&probes);
+}
+
 impl Streams {
-    pub(super) async fn connect(self, flow: Flow, local: Option<SocketAddr>, bells: Arc<Bells>) {
+    pub(super) async fn connect(
+        self,
+        flow: Flow,
+        local: Option<SocketAddr>,
+        bells: Arc<Bells>,
+        dial_tls: Option<Dial>,
+    ) {
         let device = local.map_or(0, |at| self.zones.of_own(at.ip()));
         let local = local.map(|at| towards(at, device));
-        match timeout(CONNECT, dial(towards(flow.peer, device), local)).await {
-            Ok(Ok(stream)) => self.run(stream, flow, bells, false).await,
-            Ok(Err(_)) | Err(_) => {
+        match (timeout(CONNECT, dial(towards(flow.peer, device), local)).await, dial_tls) {
+            (Ok(Ok(stream)), None) => self.run(stream, flow, bells, false).await,
+            (Ok(Ok(stream)), Some(dial)) => self.introduce(stream, flow, bells, dial).await,
+            (Ok(Err(_)) | Err(_), _) => {
                 self.forget(&flow);
                 self.inlet.tell(Arrival::Failed(flow)).await;
             }
@@ -68,16 +87,33 @@ impl Streams {
     }
 
     pub(super) async fn run(self, stream: TcpStream, flow: Flow, bells: Arc<Bells>, new: bool) {
-        let _ = stream.set_nodelay(true);
-        let probes = TcpKeepalive::new().with_time(PROBE).with_interval(PROBE).with_retries(3);
-        let _ = SockRef::from(&stream).set_tcp_keepalive(&probes);
+        set_up(&stream);
         let (read, write) = stream.into_split();
+        self.serve(read, write, flow, bells, new).await;
+    }
+
+    /// Reads and writes until one of the two ends, or its place is taken.
+    pub(super) async fn serve<R, W>(
+        self,
+        read: R,
+        write: W,
+        flow: Flow,
+        bells: Arc<Bells>,
+        new: bool,
+    ) where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
         tokio::select! {
             () = self.read(read, flow, new) => {}
             () = self.write(write, flow, &bells) => {}
             () = bells.gone.notified() => {}
         }
-        // What was not written any more is not lost without a word.
+        self.over(flow).await;
+    }
+
+    /// It is gone. What was not written any more is not lost without a word.
+    pub(super) async fn over(&self, flow: Flow) {
         if self.forget(&flow) {
             self.inlet.tell(Arrival::Failed(flow)).await;
         }
@@ -87,24 +123,19 @@ impl Streams {
     }
 
     /// `new`: the peer has opened it, and has to say something.
-    async fn read(&self, read: OwnedReadHalf, flow: Flow, new: bool) {
+    async fn read<R: AsyncRead + Unpin>(&self, mut read: R, flow: Flow, new: bool) {
         let mut framer = Framer::default();
         let turns = Arc::new(Semaphore::new(AHEAD));
         let (mut half, mut deadline, mut counted) = (true, None, 0);
         loop {
             let quiet = (new && half).then(|| Instant::now() + QUIET);
-            let ready = match deadline.or(quiet) {
-                Some(until) => timeout_at(until, read.readable()).await,
-                None => Ok(read.readable().await),
+            let receive = poll_fn(|cx| receive(Pin::new(&mut read), cx, &mut framer));
+            let received = match deadline.or(quiet) {
+                Some(until) => timeout_at(until, receive).await,
+                None => Ok(receive.await),
             };
-            if !matches!(ready, Ok(Ok(()))) {
+            if !matches!(received, Ok(Ok(1..))) {
                 return;
-            }
-            match receive(&read, &mut framer) {
-                Ok(0) => return,
-                Ok(_) => {}
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => continue,
-                Err(_) => return,
             }
             while let Some(item) = framer.next() {
                 match item {
@@ -166,7 +197,7 @@ impl Streams {
     }
 
     /// Writes what waits, until the connection is to be closed, or its peer does not read.
-    async fn write(&self, mut write: OwnedWriteHalf, flow: Flow, bells: &Bells) {
+    async fn write<W: AsyncWrite + Unpin>(&self, mut write: W, flow: Flow, bells: &Bells) {
         let Some(conn) = flow.conn else { return };
         loop {
             let next = self.table().take(conn);
@@ -174,23 +205,41 @@ impl Streams {
                 Next::Write(bytes, until) => {
                     let own = Instant::now() + WRITTEN;
                     let until = until.map_or(own, |until| until.min(own));
-                    let written = timeout_at(until, write.write_all(&bytes)).await;
+                    let all = async {
+                        write.write_all(&bytes).await?;
+                        write.flush().await
+                    };
+                    let written = timeout_at(until, all).await;
                     if !matches!(written, Ok(Ok(()))) {
                         return;
                     }
                 }
                 Next::Wait(None) => bells.news.notified().await,
                 Next::Wait(Some(until)) => drop(timeout_at(until, bells.news.notified()).await),
-                Next::End => return,
+                Next::End => {
+                    // By TLS this says that nothing was cut off (RFC 8446 §6.1).
+                    let _ = timeout(FAREWELL, write.shutdown()).await;
+                    return;
+                }
             }
         }
     }
 }
 
 /// Reads once what is there. No memory is kept for a connection that says nothing.
-fn receive(read: &OwnedReadHalf, framer: &mut Framer) -> io::Result<usize> {
+fn receive<R: AsyncRead>(
+    read: Pin<&mut R>,
+    cx: &mut Context<'_>,
+    framer: &mut Framer,
+) -> Poll<io::Result<usize>> {
     let mut chunk = [0_u8; CHUNK];
-    let size = read.try_read(&mut chunk)?;
-    framer.push(chunk.get(..size).unwrap_or_default());
-    Ok(size)
+    let mut chunk = ReadBuf::new(&mut chunk);
+    match read.poll_read(cx, &mut chunk) {
+        Poll::Pending => Poll::Pending,
+        Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
+        Poll::Ready(Ok(())) => {
+            framer.push(chunk.filled());
+            Poll::Ready(Ok(chunk.filled().len()))
+        }
+    }
 }

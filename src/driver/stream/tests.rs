@@ -63,7 +63,7 @@ async fn gate(total: usize, per_source: usize) -> (Streams, SocketAddr, Inbox) {
     let (inlet, arrivals) = inlet();
     let socket = listen("127.0.0.1:0".parse().expect("an address")).expect("a port");
     let at = socket.local_addr().expect("bound");
-    let streams = Streams::new(&config, inlet);
+    let streams = Streams::new(&config, inlet, Tls::open(&config).expect("no TLS here"));
     tokio::spawn(streams.clone().accept(socket, ListenerId(0)));
     (streams, at, Inbox(arrivals, Vec::new()))
 }

@@ -1,0 +1,117 @@
+//! What a certificate says: names, dates, the key's pin. It believes nothing of it.
+
+use crate::config::Pin;
+use crate::ground::Wall;
+use sha2::{Digest as _, Sha256};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::prelude::FromDer as _;
+
+/// Names of one kind that are read.
+const NAMES: usize = 16;
+/// Octets of a name.
+const NAME: usize = 255;
+
+/// Of one certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// URIs of its subjectAltName.
+    pub uris: Vec<String>,
+    /// DNS names.
+    pub dns: Vec<String>,
+    /// Addresses.
+    pub ips: Vec<IpAddr>,
+    /// Common name of its subject.
+    pub common: Option<String>,
+    /// When it begins to hold.
+    pub from: Wall,
+    /// When it ends to.
+    pub until: Wall,
+    /// SHA-256 of its public key.
+    pub pin: Option<Pin>,
+    /// SHA-256 of all of it.
+    pub fingerprint: [u8; 32],
+}
+
+impl Facts {
+    /// Reads a certificate (DER); `None`: it is none.
+    #[must_use]
+    pub fn of(der: &[u8]) -> Option<Self> {
+        let (_, read) = X509Certificate::from_der(der).ok()?;
+        let time = |t: i64| Wall(Duration::from_secs(u64::try_from(t).unwrap_or(0)));
+        let validity = read.validity();
+        let mut facts = Self {
+            from: time(validity.not_before.timestamp()),
+            until: time(validity.not_after.timestamp()),
+            pin: Some(Pin(Sha256::digest(read.public_key().raw).into())),
+            fingerprint: Sha256::digest(der).into(),
+            ..Self::default()
+        };
+        let common = read.subject().iter_common_name().next().and_then(|n| n.as_str().ok());
+        facts.common = common.filter(|n| n.len() <= NAME).map(str::to_owned);
+        for extension in read.extensions() {
+            if let ParsedExtension::SubjectAlternativeName(all) = extension.parsed_extension() {
+                all.general_names.iter().for_each(|name| facts.add(name));
+            }
+        }
+        Some(facts)
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "no name of a host")]
+    fn add(&mut self, name: &GeneralName<'_>) {
+        let put = |all: &mut Vec<String>, text: &str| {
+            if all.len() < NAMES && text.len() <= NAME {
+                all.push(text.to_owned());
+            }
+        };
+        match name {
+            GeneralName::DNSName(text) => put(&mut self.dns, text),
+            GeneralName::URI(text) => put(&mut self.uris, text),
+            GeneralName::IPAddress(octets) if self.ips.len() < NAMES => {
+                let v4 = <[u8; 4]>::try_from(*octets).map(|o| IpAddr::from(Ipv4Addr::from(o)));
+                let v6 = <[u8; 16]>::try_from(*octets).map(|o| IpAddr::from(Ipv6Addr::from(o)));
+                self.ips.extend(v4.or(v6).ok());
+            }
+            _ => {}
+        }
+    }
+
+    /// Hosts that its SIP URIs name (RFC 5922 §7.1): those that name no user.
+    pub fn domains(&self) -> impl Iterator<Item = String> {
+        let domain = |uri: &'_ String| {
+            let (scheme, rest) = uri.split_once(':')?;
+            let is_domain = scheme.eq_ignore_ascii_case("sip") && !rest.contains('@');
+            is_domain.then(|| rest.split([';', '?', ':']).next().unwrap_or_default().to_owned())
+        };
+        self.uris.iter().filter_map(domain)
+    }
+
+    /// Whom it names, for rules: URIs and DNS names, or the common name where it says nothing else.
+    #[must_use]
+    pub fn subjects(&self) -> Vec<String> {
+        let mut all: Vec<String> = self.uris.iter().chain(&self.dns).cloned().collect();
+        if all.is_empty() && self.ips.is_empty() {
+            all.extend(self.common.clone());
+        }
+        all.truncate(NAMES);
+        all
+    }
+
+    /// The same with its addresses, for people.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let mut all = self.subjects();
+        all.extend(self.ips.iter().map(ToString::to_string));
+        let all: Vec<String> = all.iter().map(|n| n.escape_debug().collect()).collect();
+        if all.is_empty() { "nobody".to_owned() } else { all.join(", ") }
+    }
+
+    /// Whole days since it ended; negative: until it does.
+    #[must_use]
+    pub fn days_over(&self, now: Wall) -> i64 {
+        let seconds = |w: Wall| i64::try_from(w.0.as_secs()).unwrap_or(i64::MAX);
+        seconds(now).saturating_sub(seconds(self.until)).div_euclid(86_400)
+    }
+}

@@ -1,0 +1,161 @@
+//! Why TLS came to nothing, in words that say what to do.
+
+use super::facts::Facts;
+use crate::engine::stats::TlsFailure;
+use crate::ground::Wall;
+use rustls::{AlertDescription, CertificateError, Error};
+use std::fmt;
+use std::io;
+
+/// One reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// For counters.
+    pub kind: TlsFailure,
+    /// For people; it begins as a sentence goes on ("its certificate expired …").
+    pub text: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl Failure {
+    pub(super) fn new(kind: TlsFailure, text: impl Into<String>) -> Self {
+        Self { kind, text: text.into() }
+    }
+
+    /// As rustls carries it.
+    pub(super) fn wrapped(self) -> Error {
+        let other = rustls::OtherError(std::sync::Arc::new(self));
+        Error::InvalidCertificate(CertificateError::Other(other))
+    }
+
+    /// Time ran out in a handshake.
+    #[must_use]
+    pub fn late() -> Self {
+        let text = "it does not finish the handshake: is TLS spoken at this port?";
+        Self::new(TlsFailure::Timeout, text)
+    }
+
+    /// What a handshake failed with.
+    #[must_use]
+    pub fn of(error: &io::Error) -> Self {
+        let inner = error.get_ref().and_then(|e| e.downcast_ref::<Error>());
+        let Some(tls) = inner else {
+            let text = format!("it ends the handshake ({error}): is TLS spoken at this port?");
+            return Self::new(TlsFailure::Closed, text);
+        };
+        Self::of_tls(tls)
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "another crate's, which may grow")]
+    fn of_tls(error: &Error) -> Self {
+        match error {
+            Error::InvalidCertificate(CertificateError::Other(other)) => {
+                let own = other.0.downcast_ref::<Self>();
+                own.cloned().unwrap_or_else(|| Self::certificate(error))
+            }
+            Error::InvalidCertificate(
+                CertificateError::UnknownIssuer | CertificateError::BadSignature,
+            ) => Self::new(
+                TlsFailure::UnknownAuthority,
+                "an authority that is not among ours signed its certificate: add it to client_ca",
+            ),
+            Error::InvalidCertificate(
+                CertificateError::Expired | CertificateError::ExpiredContext { .. },
+            ) => Self::new(TlsFailure::Expired, "its certificate has expired: renew it there"),
+            Error::InvalidCertificate(
+                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
+            ) => Self::new(
+                TlsFailure::NotYetValid,
+                "its certificate does not hold yet: are the clocks right?",
+            ),
+            Error::InvalidCertificate(_) => Self::certificate(error),
+            Error::NoCertificatesPresented => Self::new(
+                TlsFailure::NoCertificate,
+                "it shows no certificate, and client = \"require\" asks for one",
+            ),
+            Error::PeerIncompatible(what) => Self::new(
+                TlsFailure::Version,
+                format!("no version or cipher is common ({what:?}): TLS 1.2 with AEAD, or 1.3"),
+            ),
+            Error::AlertReceived(alert) => Self::alert(*alert),
+            Error::InvalidMessage(_) => Self::new(
+                TlsFailure::NoTls,
+                "what it sends is no TLS: plain SIP belongs to a tcp port",
+            ),
+            other => Self::new(TlsFailure::Other, format!("TLS fails: {other}")),
+        }
+    }
+
+    fn certificate(error: &Error) -> Self {
+        let text = format!("its certificate is not accepted: {error}");
+        Self::new(TlsFailure::Certificate, text)
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "another crate's, which may grow")]
+    fn alert(alert: AlertDescription) -> Self {
+        let kind = TlsFailure::Refused;
+        match alert {
+            AlertDescription::ProtocolVersion => {
+                Self::new(TlsFailure::Version, "it speaks no version of TLS that we allow")
+            }
+            AlertDescription::CertificateRequired => Self::new(
+                kind,
+                "it wants a certificate of ours: set `certificate` and `key` of its tls",
+            ),
+            AlertDescription::UnknownCA
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::UnsupportedCertificate => Self::new(
+                kind,
+                format!("it does not accept our certificate ({alert:?}): does it know who signed?"),
+            ),
+            other => Self::new(kind, format!("it refuses the handshake ({other:?})")),
+        }
+    }
+}
+
+/// What is wrong with the chain of a certificate that an upstream shows.
+#[expect(clippy::wildcard_enum_match_arm, reason = "another crate's, which may grow")]
+pub(super) fn of_chain(error: &Error, facts: &Facts, now: Wall) -> Failure {
+    let Error::InvalidCertificate(what) = error else {
+        return Failure::new(TlsFailure::Certificate, format!("its certificate: {error}"));
+    };
+    match what {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            let days = facts.days_over(now);
+            let text = match days {
+                ..0 => "a certificate of its chain has expired: renew it there".to_owned(),
+                0 => "its certificate expired within the last day: renew it there".to_owned(),
+                _ => format!("its certificate expired {days} days ago: renew it there"),
+            };
+            Failure::new(TlsFailure::Expired, text)
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            let text = "its certificate does not hold yet: is this machine's clock right?";
+            Failure::new(TlsFailure::NotYetValid, text)
+        }
+        // Who has only the name of an authority signs otherwise.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            let pin = facts.pin.map(|pin| pin.to_string()).unwrap_or_default();
+            let text = format!(
+                "nobody who is trusted signed its certificate (of {}): verify = \"ca-file\" with \
+                 its authority, or verify = \"pinned\" with {pin} if that is its key",
+                facts.told()
+            );
+            Failure::new(TlsFailure::UnknownAuthority, text)
+        }
+        other => {
+            let text = format!("its certificate (of {}) is not accepted: {other}", facts.told());
+            Failure::new(TlsFailure::Certificate, text)
+        }
+    }
+}

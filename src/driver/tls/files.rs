@@ -1,0 +1,89 @@
+//! Certificates, keys and authorities from files in PEM form, each bounded in size; a key that
+//! others may read is refused. Faults name the file and never its contents.
+
+use crate::config::KeyPair;
+use crate::driver::folder::secret;
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::io::Read as _;
+use std::path::Path;
+use std::time::SystemTime;
+
+/// Octets of a file.
+const LONGEST: u64 = 1 << 20;
+/// Certificates of a chain that we show.
+const CHAIN: usize = 8;
+
+/// A certificate's chain and its key.
+pub(super) type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+/// What can be seen of a file without reading it; `None`: it is not there.
+pub(super) type Mark = Option<(SystemTime, u64)>;
+
+pub(super) fn mark(path: &str) -> Mark {
+    let about = std::fs::metadata(path).ok()?;
+    Some((about.modified().ok()?, about.len()))
+}
+
+fn read(path: &str) -> Result<Vec<u8>, String> {
+    let told = |e: std::io::Error| format!("{path}: {e}");
+    let file = std::fs::File::open(path).map_err(told)?;
+    let mut octets = Vec::new();
+    file.take(LONGEST + 1).read_to_end(&mut octets).map_err(told)?;
+    if octets.len() as u64 > LONGEST {
+        return Err(format!("{path}: it is longer than 1 MiB"));
+    }
+    Ok(octets)
+}
+
+pub(super) fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    chain(&read(path)?).map_err(|what| format!("{path}: {what}"))
+}
+
+pub(super) fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let all = all.map_err(|e| format!("it is no PEM: {e}"))?;
+    if all.is_empty() {
+        return Err("it holds no certificate (-----BEGIN CERTIFICATE-----)".to_owned());
+    }
+    Ok(all)
+}
+
+pub(super) fn key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
+    // What the reader says could quote the key.
+    PrivateKeyDer::from_pem_slice(pem)
+        .map_err(|_| "it holds no private key in PEM form, or an encrypted one".to_owned())
+}
+
+/// Both files of a pair.
+pub(super) fn identity(pair: &KeyPair) -> Result<Identity, String> {
+    let chain = certificates(&pair.certificate)?;
+    if chain.len() > CHAIN {
+        return Err(format!("{}: it holds more than {CHAIN} certificates", pair.certificate));
+    }
+    let text = secret(Path::new(&pair.key)).map_err(|e| format!("{}: {e}", pair.key))?;
+    let key = key(text.as_bytes()).map_err(|what| format!("{}: {what}", pair.key))?;
+    Ok((chain, key))
+}
+
+/// Authorities of a file.
+pub(super) fn authorities(path: &str) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate).map_err(|e| format!("{path}: {e}"))?;
+    }
+    Ok(roots)
+}
+
+/// This machine's authorities.
+pub(super) fn system() -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        return Err("this machine knows no authorities: install the package ca-certificates, or \
+                    set verify = \"ca-file\" and ca_file"
+            .to_owned());
+    }
+    Ok(roots)
+}

@@ -1,0 +1,120 @@
+//! A certificate of our own making: for sites that have none. Its key is made once and stays, so
+//! that who pinned it or said yes to it once need not again; the certificate is made anew when
+//! names change or it ends soon. It shows nothing to anybody.
+
+use super::facts::Facts;
+use super::files::{self, Identity};
+use crate::driver::folder::Folder;
+use crate::ground::Wall;
+use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair};
+use std::io::{self, Write as _};
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+/// Years that it holds.
+const YEARS: u64 = 10;
+/// Seconds of a year, with its share of a leap day.
+const YEAR: u64 = 31_556_952;
+/// Made anew when it ends within this.
+const SOON: Duration = Duration::from_secs(30 * 86_400);
+
+/// What it is for.
+#[derive(Debug)]
+pub(super) struct Wanted<'a> {
+    /// The interface; tells files apart.
+    pub(super) interface: &'a str,
+    /// Addresses that phones may have written down.
+    pub(super) ips: Vec<IpAddr>,
+    /// The site's domain.
+    pub(super) domain: Option<&'a str>,
+}
+
+/// The certificate and its key, from the state folder, or made and kept there.
+///
+/// # Errors
+/// In words: the folder cannot be read or written, or its file is broken.
+pub(super) fn identity(dir: &Path, wanted: &Wanted<'_>, now: Wall) -> Result<Identity, String> {
+    let folder = Folder::open(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+    let name = |end: &str| format!("tls-{}.{end}", word(wanted.interface));
+    let told = |end: &str, what: String| format!("{}: {what}", dir.join(name(end)).display());
+    let key = key(&folder, &name("key")).map_err(|what| told("key", what))?;
+    let kept = folder.read(&name("pem")).map_err(|e| told("pem", e.to_string()))?;
+    let chain = kept.and_then(|pem| files::chain(&pem).ok()).filter(|all| {
+        let facts = all.first().and_then(|first| Facts::of(first));
+        facts.is_some_and(|facts| is_right(&facts, &key, wanted, now))
+    });
+    let chain = match chain {
+        Some(chain) => chain,
+        None => {
+            let made = make(&key, wanted, now).map_err(|e| told("pem", e.to_string()))?;
+            let put = replace(&folder, &name("pem"), made.pem().as_bytes());
+            put.map_err(|e| told("pem", e.to_string()))?;
+            vec![made.der().clone()]
+        }
+    };
+    let key = files::key(key.serialize_pem().as_bytes()).map_err(|what| told("key", what))?;
+    Ok((chain, key))
+}
+
+/// An interface's name as part of a file's.
+fn word(name: &str) -> String {
+    let mut word = String::new();
+    for octet in name.bytes() {
+        if octet.is_ascii_alphanumeric() || octet == b'-' {
+            word.push(char::from(octet));
+        } else {
+            word.push_str(&format!("_{octet:02x}"));
+        }
+    }
+    word
+}
+
+fn key(folder: &Folder, name: &str) -> Result<KeyPair, String> {
+    if let Some(pem) = folder.read(name).map_err(|e| e.to_string())? {
+        let text = String::from_utf8_lossy(&pem);
+        let broken = "it holds no key: remove it, and another is made (its pin changes)";
+        return KeyPair::from_pem(&text).map_err(|_| broken.to_owned());
+    }
+    let key = KeyPair::generate().map_err(|e| e.to_string())?;
+    replace(folder, name, key.serialize_pem().as_bytes()).map_err(|e| e.to_string())?;
+    Ok(key)
+}
+
+/// Whole or not at all.
+fn replace(folder: &Folder, name: &str, octets: &[u8]) -> io::Result<()> {
+    let new = format!("{name}.new");
+    folder.remove(&new)?;
+    let mut file = folder.new_file(&new)?;
+    file.write_all(octets)?;
+    file.sync_all()?;
+    folder.rename(&new, name)?;
+    folder.sync()
+}
+
+fn is_right(facts: &Facts, key: &KeyPair, wanted: &Wanted<'_>, now: Wall) -> bool {
+    use rcgen::PublicKeyData as _;
+    use sha2::Digest as _;
+    let pin: [u8; 32] = sha2::Sha256::digest(key.subject_public_key_info()).into();
+    facts.pin.is_some_and(|shown| shown.0 == pin)
+        && facts.until.0 > now.0 + SOON
+        && facts.ips == wanted.ips
+        && facts.dns.iter().map(String::as_str).eq(wanted.domain)
+}
+
+fn make(key: &KeyPair, wanted: &Wanted<'_>, now: Wall) -> Result<rcgen::Certificate, rcgen::Error> {
+    let mut names: Vec<String> = wanted.domain.map(str::to_owned).into_iter().collect();
+    names.extend(wanted.ips.iter().map(ToString::to_string));
+    let mut params = CertificateParams::new(names)?;
+    params.distinguished_name = DistinguishedName::new();
+    let first = wanted.domain.map(str::to_owned);
+    let first = first.or_else(|| wanted.ips.first().map(ToString::to_string));
+    params.distinguished_name.push(DnType::CommonName, first.unwrap_or_default());
+    params.distinguished_name.push(DnType::OrganizationName, "portreeve");
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    // Phones begin with a clock of their own.
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    let year = 1970 + now.0.as_secs() / YEAR + YEARS;
+    params.not_after = rcgen::date_time_ymd(i32::try_from(year).unwrap_or(9_999), 1, 1);
+    params.self_signed(key)
+}

@@ -1,0 +1,140 @@
+//! Whether who is at the other end is the upstream that is meant: by its key, or by who signed and
+//! which domain is named (RFC 5922 §7). There is no way to skip it.
+
+use super::facts::Facts;
+use super::failure::{Failure, of_chain};
+use super::seen::Seen;
+use crate::config::{Host, Pin};
+use crate::engine::stats::TlsFailure;
+use crate::ground::Wall;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use std::sync::Arc;
+
+/// Who is believed.
+#[derive(Debug)]
+pub(super) enum Trust {
+    /// Whom these signed for.
+    Roots(Arc<RootCertStore>),
+    /// Who has one of these keys.
+    Pins(Vec<Pin>),
+}
+
+/// The proof of one upstream.
+#[derive(Debug)]
+pub(super) struct Proof {
+    pub(super) upstream: String,
+    pub(super) trust: Trust,
+    /// Names of which its certificate must have one.
+    pub(super) names: Vec<Host>,
+    pub(super) algorithms: WebPkiSupportedAlgorithms,
+    pub(super) seen: Seen,
+}
+
+/// A name as a certificate is asked for it.
+pub(super) fn server_name(host: &Host) -> Option<ServerName<'static>> {
+    match host {
+        Host::Ip(ip) => Some(ServerName::from(*ip)),
+        Host::Name(name) => ServerName::try_from(name.clone()).ok(),
+    }
+}
+
+impl Proof {
+    fn check(
+        &self,
+        end: &CertificateDer<'_>,
+        rest: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Failure> {
+        let unread = || Failure::new(TlsFailure::Certificate, "its certificate cannot be read");
+        let facts = Facts::of(end).ok_or_else(unread)?;
+        self.seen.shown(&self.upstream, &facts);
+        let roots = match &self.trust {
+            Trust::Roots(roots) => roots,
+            Trust::Pins(pins) => {
+                let shown = facts.pin.ok_or_else(unread)?;
+                let is_known = pins.contains(&shown);
+                return is_known.then_some(()).ok_or_else(|| Failure::new(
+                    TlsFailure::Pin,
+                    format!("its key is {shown}, which is none of `pins`: write it there if it is right"),
+                ));
+            }
+        };
+        let wall = Wall(std::time::Duration::from_secs(now.as_secs()));
+        let parsed = ParsedCertificate::try_from(end).map_err(|e| of_chain(&e, &facts, wall))?;
+        verify_server_cert_signed_by_trust_anchor(&parsed, roots, rest, now, self.algorithms.all)
+            .map_err(|e| of_chain(&e, &facts, wall))?;
+        let named = self.names.iter().any(|name| is_of(&facts, &parsed, name));
+        named.then_some(()).ok_or_else(|| {
+            let wanted: Vec<String> = self.names.iter().map(host_text).collect();
+            let text = format!(
+                "its certificate is of {}, not of {}: if that is right, set `name` of its tls",
+                facts.told(),
+                wanted.join(" or ")
+            );
+            Failure::new(TlsFailure::Name, text)
+        })
+    }
+}
+
+fn host_text(host: &Host) -> String {
+    match host {
+        Host::Ip(ip) => ip.to_string(),
+        Host::Name(name) => name.clone(),
+    }
+}
+
+/// Whether a certificate is of this host (RFC 5922 §7.2): SIP domains of its URIs decide where it
+/// has any, else DNS names. A name whose left-most label is a star counts, which §7.2 would not
+/// have: hosted providers live by it.
+fn is_of(facts: &Facts, parsed: &ParsedCertificate<'_>, host: &Host) -> bool {
+    match host {
+        Host::Ip(ip) => facts.ips.contains(ip),
+        Host::Name(name) if facts.domains().next().is_some() => {
+            facts.domains().any(|domain| domain.eq_ignore_ascii_case(name))
+        }
+        Host::Name(_) => {
+            server_name(host).is_some_and(|name| verify_server_name(parsed, &name).is_ok())
+        }
+    }
+}
+
+impl ServerCertVerifier for Proof {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let checked = self.check(end_entity, intermediates, now);
+        checked.map_err(Failure::wrapped).map(|()| ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,238 @@
+//! What the file says of TLS, with its files read: made whole, and swapped whole.
+
+use super::Dial;
+use super::facts::Facts;
+use super::files::{self, Identity, Mark, mark};
+use super::own::{self, Wanted};
+use super::proof::{Proof, Trust, server_name};
+use super::seen::Seen;
+use crate::config::{
+    Certificate, ClientCertificate, ClientTls, Config, Host, Interface, ServerTls, TlsVersion,
+    Upstream, Verify,
+};
+use crate::driver::clock::Clock;
+use crate::engine::stats::CertificateOf;
+use crate::ground::Wall;
+use rustls::client::Resumption;
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::ring::default_provider;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// One configuration's.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) config: Config,
+    /// By interface's name.
+    servers: BTreeMap<String, Arc<ServerConfig>>,
+    /// By upstream's name.
+    dials: BTreeMap<String, Dial>,
+    /// Files that it was made of, as they were.
+    files: BTreeMap<String, Mark>,
+    /// What could not be used.
+    pub(super) faults: Vec<String>,
+}
+
+/// Who is there to be read for.
+struct Reader<'a> {
+    config: &'a Config,
+    provider: Arc<CryptoProvider>,
+    seen: &'a Seen,
+    system: Option<Result<Arc<RootCertStore>, String>>,
+    now: Wall,
+}
+
+impl Settings {
+    /// Reads it all. Where something cannot be used, that of `before` is kept.
+    pub(super) fn read(config: &Config, seen: &Seen, before: Option<&Self>) -> Self {
+        let mut new = Self {
+            config: config.clone(),
+            servers: BTreeMap::new(),
+            dials: BTreeMap::new(),
+            files: named(config).into_iter().map(|f| (f.to_owned(), mark(f))).collect(),
+            faults: Vec::new(),
+        };
+        let provider = Arc::new(default_provider());
+        let mut reader =
+            Reader { config, provider, seen, system: None, now: Clock::start().now().wall };
+        for i in &config.interfaces {
+            let Some(tls) = &i.tls else { continue };
+            match reader.server(i, tls) {
+                Ok(made) => drop(new.servers.insert(i.name.clone(), made)),
+                Err(what) => {
+                    new.faults.push(format!("interface \"{}\": {what}", i.name));
+                    let old = before.and_then(|b| b.servers.get(&i.name));
+                    new.servers.extend(old.map(|old| (i.name.clone(), old.clone())));
+                }
+            }
+        }
+        let here = |u: &&Upstream| {
+            let i = config.interfaces.get(u.interface);
+            u.speaks_tls() && i.is_some_and(|i| i.tls.is_some())
+        };
+        for u in config.upstreams.iter().filter(here) {
+            match reader.dial(u) {
+                Ok(made) => drop(new.dials.insert(u.name.clone(), made)),
+                // What NAPTR may name is no reason not to start.
+                Err(_) if !u.needs_tls() && u.tls == ClientTls::default() => {}
+                Err(what) => {
+                    new.faults.push(format!("upstream \"{}\": {what}", u.name));
+                    let old = before.and_then(|b| b.dials.get(&u.name));
+                    new.dials.extend(old.map(|old| (u.name.clone(), old.clone())));
+                }
+            }
+        }
+        seen.keep(|of, name| match of {
+            CertificateOf::Interface => new.servers.contains_key(name),
+            CertificateOf::Upstream => new.dials.contains_key(name),
+            CertificateOf::Client => {
+                config.upstreams.iter().any(|u| u.name == name && u.tls.certificate.is_some())
+            }
+        });
+        new
+    }
+
+    /// A file is another than it was.
+    pub(super) fn is_old(&self) -> bool {
+        self.files.iter().any(|(file, was)| mark(file) != *was)
+    }
+
+    pub(super) fn server(&self, interface: usize) -> Option<Arc<ServerConfig>> {
+        let name = &self.config.interfaces.get(interface)?.name;
+        self.servers.get(name).cloned()
+    }
+
+    pub(super) fn dial(&self, upstream: &str) -> Option<Dial> {
+        self.dials.get(upstream).cloned()
+    }
+}
+
+/// Files that a configuration names.
+fn named(config: &Config) -> Vec<&str> {
+    config.tls_files().collect()
+}
+
+const FROM_12: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
+const FROM_13: &[&SupportedProtocolVersion] = &[&TLS13];
+
+fn versions(oldest: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
+    match oldest {
+        TlsVersion::V12 => FROM_12,
+        TlsVersion::V13 => FROM_13,
+    }
+}
+
+impl Reader<'_> {
+    fn server(&self, i: &Interface, tls: &ServerTls) -> Result<Arc<ServerConfig>, String> {
+        let (chain, key) = self.shown(i, tls)?;
+        let first = chain.first().and_then(|first| Facts::of(first));
+        let facts = first.ok_or_else(|| "its certificate cannot be read".to_owned())?;
+        let made = ServerConfig::builder_with_provider(self.provider.clone())
+            .with_protocol_versions(versions(tls.min_version))
+            .map_err(|e| e.to_string())?;
+        let asks = match (tls.client, &tls.client_ca) {
+            (ClientCertificate::Off, _) | (_, None) => None,
+            (ClientCertificate::Ask | ClientCertificate::Require, Some(file)) => {
+                Some(Arc::new(files::authorities(file)?))
+            }
+        };
+        let asked = asks.is_some();
+        let made = match asks {
+            None => made.with_no_client_auth(),
+            Some(roots) => {
+                let provider = self.provider.clone();
+                let mut asks = WebPkiClientVerifier::builder_with_provider(roots, provider);
+                if tls.client == ClientCertificate::Ask {
+                    asks = asks.allow_unauthenticated();
+                }
+                made.with_client_cert_verifier(asks.build().map_err(|e| e.to_string())?)
+            }
+        };
+        let mut made = made.with_single_cert(chain, key).map_err(|e| unfit(&e))?;
+        if asked {
+            // Who proved himself once proves himself anew: what an authority took back, or what has
+            // expired meanwhile, is not believed for having been.
+            made.session_storage = Arc::new(NoServerSessionStorage {});
+            made.send_tls13_tickets = 0;
+        }
+        self.seen.put(CertificateOf::Interface, &i.name, &facts);
+        Ok(Arc::new(made))
+    }
+
+    fn shown(&self, i: &Interface, tls: &ServerTls) -> Result<Identity, String> {
+        match &tls.certificate {
+            Certificate::Files(pair) => files::identity(pair),
+            Certificate::SelfSigned => {
+                let mut ips = Vec::new();
+                for own in i.addresses.iter() {
+                    ips.extend([Some(own.ip), own.advertise].into_iter().flatten());
+                }
+                ips.dedup();
+                let domain = self.config.site.domain.as_deref();
+                let wanted = Wanted { interface: &i.name, ips, domain };
+                own::identity(Path::new(&self.config.state_dir), &wanted, self.now)
+            }
+        }
+    }
+
+    fn dial(&mut self, u: &Upstream) -> Result<Dial, String> {
+        let tls = &u.tls;
+        let trust = match &tls.verify {
+            Verify::System => Trust::Roots(self.system()?),
+            Verify::CaFile(file) => Trust::Roots(Arc::new(files::authorities(file)?)),
+            Verify::Pinned(pins) => Trust::Pins(pins.clone()),
+        };
+        let names = names(u);
+        let first = names.iter().find(|n| matches!(n, Host::Name(_))).or(names.first());
+        let name = first.and_then(server_name).ok_or("it has no name that can be asked for")?;
+        let proof = Proof {
+            upstream: u.name.clone(),
+            trust,
+            names,
+            algorithms: self.provider.signature_verification_algorithms,
+            seen: self.seen.clone(),
+        };
+        let made = ClientConfig::builder_with_provider(self.provider.clone())
+            .with_protocol_versions(versions(tls.min_version))
+            .map_err(|e| e.to_string())?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(proof));
+        let mut made = match &tls.certificate {
+            None => made.with_no_client_auth(),
+            Some(pair) => {
+                let (chain, key) = files::identity(pair)?;
+                if let Some(facts) = chain.first().and_then(|first| Facts::of(first)) {
+                    self.seen.put(CertificateOf::Client, &u.name, &facts);
+                }
+                made.with_client_auth_cert(chain, key).map_err(|e| unfit(&e))?
+            }
+        };
+        // Each connection proves anew who is there.
+        made.resumption = Resumption::disabled();
+        Ok(Dial { config: Arc::new(made), name })
+    }
+
+    /// Read once, where anybody asks.
+    fn system(&mut self) -> Result<Arc<RootCertStore>, String> {
+        self.system.get_or_insert_with(|| files::system().map(Arc::new)).clone()
+    }
+}
+
+/// Names of which an upstream's certificate must have one: its targets' hosts, or what the file
+/// says.
+fn names(u: &Upstream) -> Vec<Host> {
+    if let Some(name) = &u.tls.name {
+        return crate::config::Target::parse(name).map(|t| t.host).into_iter().collect();
+    }
+    let mut names: Vec<Host> = u.targets.iter().map(|t| t.host.clone()).collect();
+    names.dedup();
+    names
+}
+
+fn unfit(error: &rustls::Error) -> String {
+    format!("its certificate and its key do not fit: {error}")
+}
