@@ -36,6 +36,8 @@ pub struct Facts<'a> {
     pub domain: &'a str,
     /// Upstream it came from or would go to.
     pub upstream: Option<&'a str>,
+    /// Names that the client certificate of the TLS connection it came by proved; empty: none.
+    pub tls_subjects: &'a [String],
     /// User-Agent value.
     pub user_agent: &'a str,
     /// What the gateway would do with it.

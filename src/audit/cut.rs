@@ -29,8 +29,8 @@ impl Record {
     pub(crate) fn cut(&mut self) {
         match self {
             Self::Registration { user, registrar, .. } => cut_all([user, registrar], NAME),
-            Self::CallAttempt { call_id, from, to, rule, target, .. } => {
-                cut(call_id, LONG);
+            Self::CallAttempt { call_id, from, to, rule, target, tls_subject, .. } => {
+                cut_all([call_id, tls_subject], LONG);
                 cut_all([from, to, rule, target], NAME);
             }
             Self::CallEnd(CallEnd { call_id, from, to, media, .. }) => {
@@ -50,8 +50,9 @@ impl Record {
                 cut(user, NAME);
                 report(r);
             }
-            Self::Verdict { method, from, to, rule, .. } => {
+            Self::Verdict { method, from, to, rule, tls_subject, .. } => {
                 cut(method, WORD);
+                cut(tls_subject, LONG);
                 cut_all([from, to, rule], NAME);
             }
             Self::Reference { call_id, from, to, rule, .. } => {

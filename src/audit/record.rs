@@ -62,6 +62,9 @@ pub enum Record {
         verdict: Ruling,
         /// Where it goes: upstream's name, `phone`, empty.
         target: String,
+        /// Names that its sender's TLS certificate proved; empty (not written): none.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        tls_subject: String,
         /// Who sent it. Not written.
         #[serde(skip)]
         sender: Standing,
@@ -115,6 +118,9 @@ pub enum Record {
         rule: String,
         /// `deny` or `drop`.
         verdict: Ruling,
+        /// Names that its sender's TLS certificate proved; empty (not written): none.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        tls_subject: String,
         /// Who sent it. Not written.
         #[serde(skip)]
         sender: Standing,

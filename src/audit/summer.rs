@@ -304,8 +304,10 @@ fn cost(record: &Record) -> u64 {
     /// Of a stream, and of a quality report.
     const FIGURES: usize = 900;
     let octets = match record {
-        Record::CallAttempt { call_id, from, to, rule, .. }
-        | Record::Reference { call_id, from, to, rule, .. } => {
+        Record::CallAttempt { call_id, from, to, rule, tls_subject, .. } => {
+            call_id.len() + from.len() + to.len() + rule.len() + tls_subject.len()
+        }
+        Record::Reference { call_id, from, to, rule, .. } => {
             call_id.len() + from.len() + to.len() + rule.len()
         }
         Record::CallEnd(CallEnd { call_id, from, to, media, .. }) => {
@@ -314,7 +316,9 @@ fn cost(record: &Record) -> u64 {
         Record::Registration { user, .. } => user.len(),
         Record::Finding { call_id, evidence, .. } => call_id.len() + evidence.len(),
         Record::QualityReport { call_id, user, .. } => call_id.len() + user.len() + FIGURES,
-        Record::Verdict { from, to, rule, .. } => from.len() + to.len() + rule.len(),
+        Record::Verdict { from, to, rule, tls_subject, .. } => {
+            from.len() + to.len() + rule.len() + tls_subject.len()
+        }
         Record::Security { detail, .. }
         | Record::Admin { detail, .. }
         | Record::System { detail, .. } => detail.len(),

@@ -75,6 +75,7 @@ fn attempt(n: u16, sender: Standing, verdict: Ruling) -> Record {
         rule: "default:deny".into(),
         verdict,
         target: String::new(),
+        tls_subject: String::new(),
         sender,
         emergency: false,
     }
@@ -104,6 +105,7 @@ fn from(record: Record, port: u16, call: u64, to_emergency: bool) -> Record {
         rule,
         verdict,
         target,
+        tls_subject: String::new(),
         sender,
         emergency,
     }

@@ -24,6 +24,8 @@ pub(crate) struct Sender {
     pub(crate) user: Option<Aor>,
     /// The upstream it is.
     pub(crate) upstream: Option<UpstreamId>,
+    /// Names that the client certificate of its connection proved.
+    pub(crate) subjects: Arc<[String]>,
 }
 
 impl Sender {
@@ -190,6 +192,7 @@ impl Attempt {
             rule: self.verdict.rule.to_string(),
             verdict: ruling,
             target: if ruling == Ruling::Deny { String::new() } else { self.target.clone() },
+            tls_subject: self.sender.subjects.join(" "),
             sender: self.sender.standing(),
             emergency: self.is_emergency(),
         });
@@ -205,6 +208,7 @@ impl Attempt {
             to: self.parties.to.result().to_owned(),
             rule: self.verdict.rule.to_string(),
             verdict: self.ruling(),
+            tls_subject: self.sender.subjects.join(" "),
             sender: self.sender.standing(),
         });
     }

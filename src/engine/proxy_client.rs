@@ -17,11 +17,12 @@ use crate::ground::{CallNo, Flow, Side};
 use crate::policy::quota::{Holder, Source};
 use crate::wire::sip::{Method, NameAddr, Uri};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// Which upstream an outside request came from, if any.
 pub(crate) fn admit(w: &World, upstreams: &Upstreams, i: &Incoming) -> Sender {
     let upstream = upstreams.of_source(w, i.flow.peer.ip());
-    Sender { side: Side::Outside, user: None, upstream }
+    Sender { side: Side::Outside, user: None, upstream, subjects: Arc::default() }
 }
 
 /// Nobody that is known sends by this flow, and its interface answers no others.

@@ -303,6 +303,7 @@ impl<'a> Referring<'a> {
             to: number,
             domain: &uri.host.to_ascii_lowercase(),
             upstream: upstream.and_then(|id| w.upstream_name(id)),
+            tls_subjects: &[],
             user_agent: &by.user_agent,
             target,
             commands: false,

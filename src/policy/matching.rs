@@ -74,6 +74,7 @@ pub(super) struct Conditions {
     to: Vec<Pattern>,
     domain: Vec<Pattern>,
     upstream: Vec<Pattern>,
+    tls_subject: Vec<Pattern>,
     user_agent: Vec<Pattern>,
 }
 
@@ -89,6 +90,7 @@ impl Conditions {
             to: patterns(&rule.to),
             domain: patterns(&rule.domain),
             upstream: patterns(&rule.upstream),
+            tls_subject: patterns(&rule.tls_subject),
             user_agent: patterns(&rule.user_agent),
             rule: rule.clone(),
         }
@@ -118,6 +120,7 @@ impl Conditions {
                 "upstream",
                 self.upstream.is_empty() || f.upstream.is_some_and(|u| any(&self.upstream, u)),
             ),
+            ("tls_subject", self.is_proved(f.tls_subjects)),
             ("user_agent", self.user_agent.is_empty() || any(&self.user_agent, f.user_agent)),
             ("hours", r.hours.is_none_or(|h| clock.is_some_and(|c| within(h, c.0)))),
             ("days", r.days.is_empty() || clock.is_some_and(|c| r.days.contains(&c.1))),
@@ -155,6 +158,11 @@ impl Conditions {
             RuleAction::Allow(_) => true,
             RuleAction::Deny { .. } | RuleAction::Drop => self.to.iter().any(named),
         }
+    }
+
+    /// One of the names that a certificate proved is meant; `*` means any, but not none.
+    fn is_proved(&self, names: &[String]) -> bool {
+        self.tls_subject.is_empty() || names.iter().any(|name| any(&self.tls_subject, name))
     }
 
     /// What may not be, may not be in any form; what may be, is what the number means.

@@ -40,6 +40,7 @@ fn judge(set: &RuleSet, config: &Config, event: &[(String, String)]) -> Result<S
         "number",
         "domain",
         "upstream",
+        "tls_subject",
         "user_agent",
         "time",
         "day",
@@ -75,6 +76,7 @@ fn judge(set: &RuleSet, config: &Config, event: &[(String, String)]) -> Result<S
         }
     };
     let user = get("user").map(Aor::from);
+    let names: Vec<String> = get("tls_subject").map(str::to_owned).into_iter().collect();
     let method = get("method").unwrap_or("INVITE");
     let facts = Facts {
         side,
@@ -85,6 +87,7 @@ fn judge(set: &RuleSet, config: &Config, event: &[(String, String)]) -> Result<S
         to: &to,
         domain: get("domain").unwrap_or_default(),
         upstream: get("upstream"),
+        tls_subjects: &names,
         user_agent: get("user_agent").unwrap_or_default(),
         target,
         commands: target == Target::Binding && matches!(method, "REFER" | "INFO"),

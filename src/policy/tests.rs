@@ -42,6 +42,7 @@ fn facts<'a>(side: Side, user: Option<&'a str>, to: &str) -> Facts<'a> {
         to: number(to),
         domain: "pbx",
         upstream: (side == Side::Inside).then_some("pbx"),
+        tls_subjects: &[],
         user_agent: "SMT-i5220",
         target: Target::Upstream,
         commands: false,
@@ -64,6 +65,45 @@ fn the_default_lets_the_site_work_and_nothing_else() {
     let mut up = facts(Side::Outside, None, "101");
     up.upstream = Some("pbx");
     assert_eq!(said(&set, &up), ("default:upstream".into(), true));
+}
+
+#[test]
+fn a_rule_may_ask_for_a_name_that_a_certificate_proved() {
+    let set = rules(
+        r#"
+        [[rule]]
+        name = "branch"
+        side = "outside"
+        tls_subject = ["branch-*", "sip:branch.example.net"]
+        allow = {}
+        [[rule]]
+        name = "any certificate"
+        side = "outside"
+        tls_subject = ["*"]
+        deny = { code = 480 }
+        [[rule_test]]
+        event = { side = "outside", tls_subject = "branch-7.example.net" }
+        expect = "allow: branch"
+        [[rule_test]]
+        event = { side = "outside" }
+        expect = "deny: default:deny"
+        "#,
+    )
+    .unwrap();
+    for (names, rule) in [
+        (&["branch-7.example.net"][..], "branch"),
+        (&["BRANCH-7.example.net"], "branch"),
+        (&["other.example.net", "sip:branch.example.net"], "branch"),
+        (&["xbranch-7.example.net"], "any certificate"),
+        (&["branch"], "any certificate"),
+        (&["sip:branch.example.net.evil"], "any certificate"),
+        (&["\u{0}branch-7", "*"], "any certificate"),
+        (&[], "default:deny"),
+    ] {
+        let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
+        let f = Facts { tls_subjects: &names, ..facts(Side::Outside, None, "101") };
+        assert_eq!(said(&set, &f).0, rule, "{names:?}");
+    }
 }
 
 #[test]

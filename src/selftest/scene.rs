@@ -84,6 +84,7 @@ fn config(folder: &Path) -> Step<Config> {
         to: vec!["+1900*".to_owned()],
         domain: Vec::new(),
         upstream: Vec::new(),
+        tls_subject: Vec::new(),
         user_agent: Vec::new(),
         hours: None,
         days: Vec::new(),

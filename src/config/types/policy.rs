@@ -100,6 +100,9 @@ pub struct Rule {
     pub domain: Vec<String>,
     /// Upstream it would go to or came from.
     pub upstream: Vec<String>,
+    /// Names that a TLS client certificate proved (patterns): its URIs and DNS names, the common
+    /// name only where it has neither.
+    pub tls_subject: Vec<String>,
     /// User-Agent patterns.
     pub user_agent: Vec<String>,
     /// Minutes of the day `[from, to)`, site time; may wrap midnight.
@@ -146,8 +149,8 @@ pub struct Allow {
 /// `[[rule_test]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleTest {
-    /// Facts by name: side, method, source, user, from, to, number, domain, upstream, user_agent,
-    /// time.
+    /// Facts by name: side, method, source, user, from, to, number, domain, upstream,
+    /// tls_subject, user_agent, time.
     pub event: Vec<(String, String)>,
     /// `allow: NAME` or `deny: NAME`.
     pub expect: String,

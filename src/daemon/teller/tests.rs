@@ -29,6 +29,7 @@ fn denied(from: &str) -> Record {
         rule: "no premium".to_owned(),
         verdict: Ruling::Deny,
         target: String::new(),
+        tls_subject: String::new(),
         sender: crate::audit::Standing::Phone,
         emergency: false,
     }

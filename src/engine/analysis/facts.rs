@@ -71,6 +71,7 @@ pub(crate) fn judge(
         to: &parties.to,
         domain: &parties.domain,
         upstream: upstream.and_then(|id| w.upstream_name(id)),
+        tls_subjects: &sender.subjects,
         user_agent: i.message.text(&Name::UserAgent).unwrap_or_default(),
         target,
         commands,
