@@ -242,6 +242,14 @@ impl Lab {
         }
     }
 
+    /// A party with a TLS connection of its own to a socket.
+    pub(crate) fn tls(&mut self, listener: ListenerId, at: &str) -> Party {
+        self.next_conn += 1;
+        let (transport, conn) = (Transport::Tls, Some(ConnId(self.next_conn)));
+        let peer = at.parse().expect("an address");
+        Party { flow: Flow { listener, transport, peer, conn, upstream: None } }
+    }
+
     /// Sends a message from a party to the gateway.
     pub(crate) fn send(&mut self, from: Party, text: impl Into<Bytes>) {
         let bytes = self.version.sent(text.into());
@@ -386,6 +394,14 @@ impl Lab {
         assert_eq!(got, what, "at {}:\n{msg}\n{}", party.addr(), self.situation());
         assert_eq!(msg.flow.listener, party.flow.listener, "the wrong socket sent\n{msg}");
         assert_eq!(msg.flow.conn, party.flow.conn, "the wrong connection carries\n{msg}");
+        msg
+    }
+
+    /// The next message for a party's address, by whatever connection.
+    #[track_caller]
+    pub(crate) fn expect_at(&mut self, party: Party, method: &str) -> Msg {
+        let msg = self.next(party).expect("a message");
+        assert_eq!(msg.method(), method, "{msg}");
         msg
     }
 

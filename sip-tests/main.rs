@@ -87,6 +87,8 @@ mod subscription;
 mod survive;
 mod takeovers;
 mod tidy;
+mod tls_calls;
+mod tls_identity;
 mod tokens;
 mod torture;
 mod torture_engine;

@@ -144,16 +144,20 @@ fn within_a_dialog_a_new_contact_that_names_one_is_not_taken() {
 
 #[test]
 fn a_phone_is_where_it_was_last_seen_whatever_its_contact_says() {
-    for bad in unspoken("10.17.0.21") {
+    // A `sips:` Contact asks for TLS (RFC 5630).
+    for bad in unspoken("10.17.0.21").iter().filter(|c| !c.contains("sips:")) {
         let mut lab = Lab::edge();
         let (phone, pbx) = (lab.phone("101", "10.17.0.21:5060"), lab.far("200"));
-        let sealed = crate::flows::register(&mut lab, &phone, &bad, 1);
+        let sealed = crate::flows::register(&mut lab, &phone, bad, 1);
         let invite = pbx.request_to(&mut lab, "INVITE", &sealed).sdp(pbx.sdp(6000));
         lab.send(pbx.at, invite.clone());
         lab.expect(pbx.at, "100");
         let mut a = Leg::calling(&pbx, &invite);
         let got = lab.expect(phone.at, "INVITE");
-        lab.send(phone.at, phone.answer(&got, 200, "p").set("Contact", &bad).sdp(phone.sdp(4000)));
+        lab.send(
+            phone.at,
+            phone.answer(&got, 200, "p").set("Contact", bad.as_str()).sdp(phone.sdp(4000)),
+        );
         let ok = lab.expect(pbx.at, "200");
         a.learn(&ok);
         let ack = a.ack(&mut lab);

@@ -19,6 +19,7 @@ mod ids;
 mod in_dialog;
 pub mod input;
 mod keep_alive;
+mod legs;
 pub mod names;
 mod outbox;
 pub mod output;
@@ -145,6 +146,7 @@ impl Engine {
             }
             Input::ConnectionClosed(conn) => {
                 self.streams.closed(conn);
+                self.upstreams.closed(conn);
                 self.phones.connection_closed(conn);
                 self.transactions.connection_closed(conn);
             }
@@ -155,7 +157,10 @@ impl Engine {
             Input::Undelivered { flow, quoted } => {
                 self.transactions.undelivered(&self.world, &mut self.out, &flow, &quoted);
             }
-            Input::Secured { flow, names } => self.streams.secured(&mut self.out, &flow, &names),
+            Input::Secured { flow, names } => {
+                self.streams.secured(&mut self.out, &flow, &names);
+                self.upstreams.secured(&self.world, &mut self.out, flow, names);
+            }
             Input::Unproved { flow, why } => {
                 self.upstreams.unproved(&self.world, &mut self.out, &flow, &why);
             }
@@ -259,7 +264,7 @@ impl Engine {
 
     /// One datagram or framed message.
     fn receive(&mut self, flow: Flow, bytes: Bytes) {
-        if self.guard.is_banned(&flow) {
+        if self.guard.is_banned(&flow) && !self.upstreams.is_proved(&flow) {
             let cries = self.calls.has_cried(flow.peer.ip());
             if !self.watch().spares(&flow, &bytes, cries) {
                 return;
@@ -269,7 +274,7 @@ impl Engine {
             self.watch().keep_alive(flow, &asked, bytes.len());
             return;
         }
-        let upstream = |ip| self.upstreams.of_source(&self.world, ip).is_some();
+        let upstream = |flow: &Flow| self.upstreams.of_flow(&self.world, flow).is_some();
         self.streams.heard(&mut self.out, &flow, self.world.side(flow.listener), upstream);
         let framing =
             if flow.transport.is_reliable() { Framing::Stream } else { Framing::Datagram };

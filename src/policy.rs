@@ -8,6 +8,7 @@ pub mod quota;
 mod selftest;
 
 pub use compile::RuleSet;
+pub(crate) use matching::Globs;
 pub use number::Number;
 
 use crate::config::Allow;

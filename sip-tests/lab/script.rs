@@ -3,6 +3,7 @@
 use super::message::uri_of;
 use super::{Lab, Msg, Party, Version, site};
 use bytes::Bytes;
+use portreeve::ground::Transport;
 use std::net::IpAddr;
 
 /// A message being written.
@@ -85,8 +86,12 @@ impl Ua {
 
     /// Its own idea of how it is reached.
     pub(crate) fn contact(&self) -> String {
-        let tcp = if self.at.flow.conn.is_some() { ";transport=tcp" } else { "" };
-        format!("<sip:{}@{}{tcp}>", self.user, self.written())
+        let by = match self.at.flow.transport {
+            Transport::Udp => "",
+            Transport::Tcp => ";transport=tcp",
+            Transport::Tls => ";transport=tls",
+        };
+        format!("<sip:{}@{}{by}>", self.user, self.written())
     }
 
     /// Its address as tests write it.

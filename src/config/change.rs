@@ -181,6 +181,7 @@ fn upstreams(c: &mut Changes, old: &Config, new: &mut Config) {
             domains,
             numbers,
             sources,
+            tls_subject,
             interface,
             trust,
             probe,
@@ -200,6 +201,7 @@ fn upstreams(c: &mut Changes, old: &Config, new: &mut Config) {
         c.later(&key("interface"), &was.interface, interface);
         c.later(&key("tls"), &was.tls, tls);
         c.now(&key("sources"), &was.sources, sources);
+        c.now(&key("tls_subject"), &was.tls_subject, tls_subject);
         c.now(&key("trust"), &was.trust, trust);
         c.now(&key("probe"), &was.probe, probe);
     }

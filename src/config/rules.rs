@@ -31,7 +31,7 @@ fn rule(mut s: Section<'_, '_>, src: &mut Source<'_>) -> Option<Rule> {
         to,
         domain: s.list("domain", src),
         upstream: s.list("upstream", src),
-        tls_subject: s.list("tls_subject", src),
+        tls_subject: values::subjects(&mut s, "tls_subject", src),
         user_agent: s.list("user_agent", src),
         hours,
         days,

@@ -63,6 +63,7 @@ fn sections(c: &Config, o: &mut String) -> std::fmt::Result {
         writeln!(o, "domain = {:?}", u.domain)?;
         writeln!(o, "domains = {:?}\nnumbers = {:?}", u.domains, u.numbers)?;
         writeln!(o, "sources = [{}]\ntrust = {}", sources.join(", "), u.trust)?;
+        writeln!(o, "tls_subject = {:?}", u.tls_subject)?;
         writeln!(o, "probe = \"{}\"", duration(u.probe.unwrap_or_default()))?;
         if u.speaks_tls() {
             writeln!(o, "tls = {}", tls::client(&u.tls))?;

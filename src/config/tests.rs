@@ -453,3 +453,44 @@ fn the_phone_for_emergency_calls_is_one_word_and_no_emergency_number() {
         assert!(with(target).contains(want), "{target}: {}", with(target));
     }
 }
+
+#[test]
+fn names_of_certificates_have_a_star_at_one_end_at_most() {
+    for (key, wrong) in [
+        ("*.example.net", false),
+        ("branch-*", false),
+        ("*", false),
+        ("sip:trunk.example.net", false),
+        ("branch-*.example.net", true),
+        ("*branch*", true),
+        ("**", true),
+        ("", true),
+    ] {
+        let upstream =
+            MINIMAL.replace("[[upstream]]", &format!("[[upstream]]\ntls_subject = [{key:?}]"));
+        let rule = format!("[[rule]]\nname = \"x\"\ntls_subject = [{key:?}]\nallow = {{}}\n");
+        for text in [upstream, format!("{MINIMAL}\n{rule}")] {
+            let told = faults(&text);
+            assert_eq!(told.contains("is no name of a certificate"), wrong, "{key}: {told}");
+            assert_eq!(told.is_empty(), !wrong, "{key}: {told}");
+        }
+    }
+}
+
+#[test]
+fn a_name_by_a_transport_without_a_socket_is_told_at_once() {
+    let listen = "side = \"outside\"\nlisten = [\"udp:5060\"]";
+    let udp = MINIMAL.replace("side = \"outside\"", listen);
+    let line = MINIMAL.lines().rfind(|l| l.starts_with("address = ")).unwrap();
+    let at = udp.rfind(line).unwrap();
+    for (target, told) in [
+        ("sip:pbx.example.net;transport=tcp", "is reached by tcp"),
+        ("sips:pbx.example.net", "is reached by tls"),
+        ("sip:pbx.example.net;transport=udp", ""),
+        ("pbx.example.net", ""),
+    ] {
+        let text = format!("{}address = \"{target}\"{}", &udp[..at], &udp[at + line.len()..]);
+        let said = faults(&text);
+        assert!(said.contains(told) && said.is_empty() == told.is_empty(), "{target}: {said}");
+    }
+}

@@ -143,6 +143,9 @@ pub struct Upstream {
     /// Networks its requests may come from; always contains the addresses of `targets`. Those of
     /// names are the engine's to find.
     pub sources: Vec<IpNet>,
+    /// Names (patterns) of a client certificate that prove a connection to be this upstream's,
+    /// from whatever address.
+    pub tls_subject: Vec<String>,
     /// The outside interface used (index into `interfaces`).
     pub interface: usize,
     /// Identity headers from it are believed.

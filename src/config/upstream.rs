@@ -26,6 +26,7 @@ pub(super) fn upstream(
     let domains = s.list("domains", src);
     let numbers = s.list("numbers", src);
     let sources = s.networks("sources", src);
+    let tls_subject = values::subjects(&mut s, "tls_subject", src);
     let trust = s.boolean("trust", src).unwrap_or(true);
     let probe = s.duration("probe", src).unwrap_or(PROBE);
     let probe = Some(probe).filter(|d| !d.is_zero());
@@ -38,6 +39,8 @@ pub(super) fn upstream(
     let stands = interface.and_then(|i| interfaces.get(i));
     let fixed = targets.iter().flatten().filter_map(Target::fixed);
     fixed.for_each(|hop| values::upstream(&s, hop, stands, interfaces, src));
+    let named = targets.iter().flatten().filter(|t| t.name().is_some());
+    named.for_each(|t| values::named_upstream(&s, t, stands, src));
     domain.iter().for_each(|d| values::domain(&s, "domain", d, src));
     domains.iter().for_each(|d| values::domain(&s, "domains", d, src));
     s.finish(src);
@@ -54,6 +57,7 @@ pub(super) fn upstream(
         domains,
         numbers,
         sources,
+        tls_subject,
         interface,
         trust,
         probe,

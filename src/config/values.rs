@@ -3,7 +3,7 @@
 //! together stands in `checks`.
 
 use super::reader::{Section, Source};
-use super::{Addresses, Hop, Interface, Listen, Numbers, Registrar, Timers};
+use super::{Addresses, Hop, Interface, Listen, Numbers, Registrar, Target, Timers};
 use crate::wire::sip::Uri;
 use std::net::{IpAddr, SocketAddr};
 
@@ -61,6 +61,23 @@ pub(super) fn upstream(
     if !i.listen.is_empty() && i.listen.iter().all(|l| l.transport != transport) {
         let what = format!("{at} is reached by {transport}, and \"{}\" has no such socket", i.name);
         fault(what, "add it to that interface's `listen`, or change the upstream's `transport`");
+    }
+}
+
+/// The same of a target by name, whose transport is written.
+pub(super) fn named_upstream(
+    s: &Section<'_, '_>,
+    target: &Target,
+    stands: Option<&Interface>,
+    src: &mut Source<'_>,
+) {
+    let Some((i, transport)) = stands.zip(target.transport) else { return };
+    if !i.listen.is_empty() && i.listen.iter().all(|l| l.transport != transport) {
+        let key = if s.has("address") { "address" } else { "targets" };
+        let what =
+            format!("{target} is reached by {transport}, and \"{}\" has no such socket", i.name);
+        let hint = "add it to that interface's `listen`, or change the upstream's `transport`";
+        src.fault("upstream-address", s.span_of(key), what, Some(hint.to_owned()));
     }
 }
 
@@ -150,6 +167,26 @@ pub(super) fn numbers(s: &Section<'_, '_>, n: &Numbers, src: &mut Source<'_>) {
         let what = "`country` must be a plus and 1 to 3 digits";
         src.fault("number", s.span_of("country"), what, Some("as \"+49\"".to_owned()));
     }
+}
+
+/// Names of certificates: a star elsewhere than at an end would be one of the name's own.
+pub(super) fn subjects(
+    s: &mut Section<'_, '_>,
+    key: &'static str,
+    src: &mut Source<'_>,
+) -> Vec<String> {
+    let all = s.strings(key, src).unwrap_or_default();
+    for (text, span) in &all {
+        let middle = text.strip_prefix('*').unwrap_or(text);
+        let middle = middle.strip_suffix('*').unwrap_or(middle);
+        let stars = text.len() - middle.len();
+        if text.is_empty() || middle.contains('*') || stars == 2 {
+            let what = format!("{text:?} is no name of a certificate");
+            let hint = "a DNS name or a URI, with a star before or behind it: *.example.net";
+            src.fault("tls-subject", span.clone(), what, Some(hint.to_owned()));
+        }
+    }
+    all.into_iter().map(|(text, _)| text).collect()
 }
 
 /// A timer of no length would fire for ever.

@@ -5,7 +5,7 @@ use super::analysis::Incoming;
 use super::analysis::answer::{self, Answer};
 use super::attempt::Attempt;
 use super::calls::Place;
-use super::forking::asker;
+use super::legs::asker;
 use super::purpose::Purpose;
 use super::stats::Places;
 use super::transactions::Seat;
@@ -14,7 +14,7 @@ use crate::audit::{EndedBy, Outcome, SecurityClass};
 use crate::config::Allow;
 use crate::ground::{Flow, Side};
 use crate::policy::quota::{Full, Holder, Resource};
-use crate::wire::sip::Method;
+use crate::wire::sip::{Method, Name};
 
 /// Calls to emergency numbers that a registered user may have beside all his others.
 const EMERGENCIES: usize = 4;
@@ -27,9 +27,11 @@ impl Engine {
         let invites = a.sender.user.as_ref().filter(|_| a.is_invite());
         let own = invites.map_or(0, |user| self.calls.of_user(&user.to_string()));
         let asker = || asker(&self.world, &self.phones, a);
-        if let Some(refusal) = unreached::of_attempt(self.known(), a, asker) {
+        if let Some((refusal, warning)) = unreached::of_attempt(self.known(), a, asker) {
             unreached::tell(&mut self.out, a.sender.side, a.incoming.flow.peer, &refusal);
-            self.refuse_known(a, &Answer::new(refusal.status, refusal.phrase));
+            let answer = Answer::new(refusal.status, refusal.phrase);
+            let warning = warning.map(|text| (Name::parse("Warning"), text.to_owned()));
+            self.refuse_known(a, &Answer { rows: Vec::from_iter(warning), ..answer });
             self.call_refused(a, refusal.status);
             return None;
         }
@@ -159,7 +161,7 @@ impl Engine {
     /// The place of a CANCEL: there is one for each INVITE that has its own.
     pub(super) fn seat_cancel(&self, i: &Incoming) -> Seat {
         let from = i.flow.peer.ip();
-        let upstream = self.upstreams.of_source(&self.world, from).is_some();
+        let upstream = self.upstreams.of_flow(&self.world, &i.flow).is_some();
         let holder = self.world.holder(None, upstream && i.side == Side::Outside, from);
         Seat { holder, within: true, urgent: true, octets: i.octets }
     }

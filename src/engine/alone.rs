@@ -212,7 +212,7 @@ pub(super) fn choose(
     }
     let urgent = i.is(&Method::Invite) && parties.to.is_emergency();
     let cut_off = |id: &UpstreamId| upstreams.is_alone(w, *id);
-    let lost = |id: &UpstreamId| upstreams.ways(w, *id, "").is_err() || cut_off(id);
+    let lost = |id: &UpstreamId| upstreams.is_lost(w, *id) || cut_off(id);
     match route {
         // Nobody knows where it is, or nothing comes from there: somebody else takes it.
         Route::Upstream(id) if urgent && lost(&id) => {

@@ -12,7 +12,7 @@ use crate::config::Allow;
 use crate::ground::{CallDirection, CallNo, Side};
 use crate::policy::quota::Holder;
 use crate::policy::{Action, Number, Verdict};
-use crate::wire::sip::{Aor, Method};
+use crate::wire::sip::{Aor, Method, Scheme};
 use std::sync::Arc;
 
 /// Who sent a request outside a dialog.
@@ -26,6 +26,8 @@ pub(crate) struct Sender {
     pub(crate) upstream: Option<UpstreamId>,
     /// Names that the client certificate of its connection proved.
     pub(crate) subjects: Arc<[String]>,
+    /// Who holds what it sends for such a name, where the file knows it.
+    pub(crate) proved: Option<Holder>,
 }
 
 impl Sender {
@@ -38,9 +40,9 @@ impl Sender {
         }
     }
 
-    /// Neither a registered phone nor an upstream.
+    /// Neither a registered phone nor an upstream, nor by a certificate anybody the file knows.
     pub(crate) fn is_stranger(&self) -> bool {
-        self.user.is_none() && self.upstream.is_none()
+        self.user.is_none() && self.upstream.is_none() && self.proved.is_none()
     }
 }
 
@@ -92,6 +94,10 @@ impl Attempt {
     pub(crate) fn holder(&self, w: &World) -> Holder {
         let (sender, from) = (&self.sender, self.incoming.flow.peer.ip());
         let holder = w.holder(sender.user.as_ref(), sender.upstream.is_some(), from);
+        let holder = match (holder, &sender.proved) {
+            (Holder::Unproved(_), Some(proved)) => proved.clone(),
+            (holder, _) => holder,
+        };
         match holder {
             Holder::Unproved(source) if self.is_urgent() => Holder::Emergency(source),
             // A party of the outside is not its upstream.
@@ -106,6 +112,17 @@ impl Attempt {
             | Holder::Shared(..)
             | Holder::Brought(_) => holder,
         }
+    }
+
+    /// It goes by TLS alone, hop by hop (RFC 5630): its Request-URI is `sips:`. Who calls for help
+    /// is not asked for that.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.is_sips() && !self.is_emergency()
+    }
+
+    /// Its Request-URI is `sips:`.
+    pub(crate) fn is_sips(&self) -> bool {
+        self.incoming.uri.scheme == Scheme::Sips
     }
 
     /// An emergency call that passes every cap.

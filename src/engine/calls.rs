@@ -193,6 +193,7 @@ impl Calls {
             refused_ack: None,
             reports: [0; 2],
             expected: Vec::new(),
+            secure: a.is_sips(),
             usages: Usages::default(),
             outlived: false,
         });

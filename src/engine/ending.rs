@@ -218,7 +218,7 @@ impl Engine {
             to: row(response, Name::To),
             contact: contact_of(response).or_else(|| Uri::parse(asked.uri().as_bytes())),
             routes,
-            upstream: self.upstreams.of_source(w, flow.peer.ip()),
+            upstream: self.upstreams.of_flow(w, &flow),
             home: None,
         };
         let names = [leg.from.clone(), leg.to.clone()];

@@ -2,20 +2,20 @@
 //! it is sent on by. Whether it may pass was decided before.
 
 use super::Engine;
+use super::analysis::Veil;
 use super::analysis::answer::{self, Answer};
 use super::analysis::body::{BodyRefusal, Carrier, Role, Way};
 use super::analysis::commands::is_granted;
-use super::analysis::headers::{Crossing, carry, foreign_routes};
-use super::analysis::{Veil, said_of_itself};
+use super::analysis::headers::{Crossing, carry};
 use super::attempt::{Attempt, Route};
 use super::calls::{Calls, Face, Kind, LegState, Said, Speaker};
 use super::ids::{PassId, ServerId};
+use super::legs::{asker, legs, spare};
 use super::outbox::Outbox;
 use super::output::Level;
-use super::phones::{Home, Phones};
+use super::phones::Phones;
 use super::purpose::Purpose;
 use super::referring::Referring;
-use super::transactions::Spare;
 use super::upstreams::Upstreams;
 use super::versions;
 use super::world::World;
@@ -23,7 +23,7 @@ use crate::audit::{Outcome, SecurityClass};
 use crate::config::Allow;
 use crate::ground::{CallNo, Leg, Side};
 use crate::policy::quota::{Full, Resource};
-use crate::wire::sip::{Message, Method, Name, RejectReason, Uri};
+use crate::wire::sip::{Message, Method, Name, RejectReason, Scheme, Uri};
 
 impl Engine {
     /// Nobody here is meant, or we are, by a request that is not for a proxy.
@@ -70,7 +70,7 @@ impl Engine {
             a.record_call(&mut self.out, no);
             no
         });
-        let Some(legs) = self.legs(a, allow) else {
+        let Some(legs) = legs(self.known(), a, allow) else {
             let answer = self.world.answer(&i.message, 480, "Temporarily Unavailable");
             self.transactions.respond(&self.world, &mut self.out, server, &answer);
             a.record_end(&mut self.out, no, 480, Outcome::of_status(480));
@@ -113,7 +113,7 @@ impl Engine {
     /// SUBSCRIBE or REFER outside a dialog.
     pub(super) fn subscribe(&mut self, a: &Attempt, server: ServerId, allow: &Allow) {
         let no = self.calls.next_number();
-        let Some(legs) = self.legs(a, allow) else {
+        let Some(legs) = legs(self.known(), a, allow) else {
             self.answer_unknown(a, Some(server));
             return;
         };
@@ -142,7 +142,7 @@ impl Engine {
 
     /// Any other request outside a dialog.
     pub(super) fn plain(&mut self, a: &Attempt, server: ServerId, allow: &Allow) {
-        let Some(legs) = self.legs(a, allow) else {
+        let Some(legs) = legs(self.known(), a, allow) else {
             self.answer_unknown(a, Some(server));
             return;
         };
@@ -165,51 +165,6 @@ impl Engine {
         let (w, phones) = (&self.world, &self.phones);
         let own = [None; 2];
         Carrier { w, phones, calls: &mut self.calls, out: &mut self.out, own }
-    }
-
-    /// The callee legs a request goes to.
-    fn legs(&self, a: &Attempt, allow: &Allow) -> Option<Vec<LegState>> {
-        let i = &a.incoming;
-        let from = i.message.first(&Name::From)?;
-        let to = i.message.first(&Name::To)?;
-        match &a.route {
-            Route::Upstream(id) => {
-                let (flow, _) = self.upstreams.ways(&self.world, *id, &a.whom()).ok()?;
-                let side = self.world.side(flow.listener);
-                let domain = self.upstreams.domain(&self.world, Some(*id));
-                let veil = Veil::new(&self.world, &self.phones).over(said_of_itself(&i.message));
-                Some(vec![LegState {
-                    side,
-                    flow,
-                    call_id: veil.far_call_id(i.call_id(), a.sender.side, side),
-                    from: veil.far_name(from, side, domain),
-                    to: veil.far_name(to, side, domain),
-                    contact: Some(outward_uri(veil, a, allow, domain?)),
-                    routes: services(&self.world, &self.phones, a, self.world.upstream_name(*id)),
-                    upstream: Some(*id),
-                    home: None,
-                }])
-            }
-            Route::Bindings(keys) => {
-                let leg = |key: &String| {
-                    let b = self.phones.binding(key)?;
-                    Some(LegState {
-                        side: self.world.side(b.flow.listener),
-                        flow: b.flow,
-                        call_id: i.call_id().to_owned(),
-                        from: from.to_vec(),
-                        to: to.to_vec(),
-                        contact: Some(b.contact.clone()),
-                        routes: Vec::new(),
-                        upstream: None,
-                        home: Some(Home::of(b)),
-                    })
-                };
-                let legs: Vec<LegState> = keys.iter().filter_map(leg).collect();
-                (!legs.is_empty()).then_some(legs)
-            }
-            Route::Gateway | Route::Unknown => None,
-        }
     }
 
     fn begin_call(&mut self, a: &Attempt, no: CallNo, kind: Kind) {
@@ -238,7 +193,7 @@ impl Engine {
             let face = |call| Face { call, leg: Leg::Caller, tag: None, peer: shown_to, egress };
             let contact = match no {
                 Some(no) => Some(self.calls.leg_contact(w, face(no), near)),
-                None => request.has(&Name::Contact).then(|| w.net().uri(egress, None)),
+                None => request.has(&Name::Contact).then(|| plain_contact(w, &leg)),
             };
             let route = |no| self.calls.leg_route(w, face(no));
             let x = Crossing {
@@ -265,11 +220,7 @@ impl Engine {
                 self.calls.asks(no, &leg);
             }
             let way = (far, branch, leg.flow);
-            let spare = match leg.upstream {
-                Some(id) => self.upstreams.ways(w, id, &a.whom()).map(|(_, spare)| spare),
-                None => Ok(Spare::default()),
-            };
-            let spare = spare.unwrap_or_default();
+            let spare = spare(self.known(), a, &leg);
             self.transactions.open_branch(w, &mut self.out, pass, way, Some(leg), spare);
         }
     }
@@ -323,32 +274,16 @@ fn spirals_from(w: &World, calls: &Calls, upstreams: &Upstreams, a: &Attempt) ->
     })
 }
 
-/// The leg of who asks.
-pub(super) fn asker(w: &World, phones: &Phones, a: &Attempt) -> LegState {
-    let i = &a.incoming;
-    let (contact, user) = (i.contact(), a.sender.user.as_ref());
-    LegState {
-        side: a.sender.side,
-        flow: i.way(w, contact.as_ref()),
-        call_id: i.call_id().to_owned(),
-        from: i.message.first(&Name::From).unwrap_or_default().to_vec(),
-        to: i.message.first(&Name::To).unwrap_or_default().to_vec(),
-        contact,
-        routes: foreign_routes(w, &i.message),
-        upstream: a.sender.upstream,
-        home: user.and_then(|user| phones.home(w, i, user)),
-    }
+/// Our Contact in a request that begins nothing, by the scheme of its Request-URI.
+fn plain_contact(w: &World, leg: &LegState) -> Uri {
+    let uri = w.net().uri(leg.listener(), None);
+    let sips = leg.contact.as_ref().is_some_and(|c| c.scheme == Scheme::Sips);
+    if sips { uri.secured() } else { uri }
 }
 
 /// The side a request goes to.
 fn side_of(legs: &[LegState]) -> Side {
     legs.first().map_or(Side::Outside, |l| l.side)
-}
-
-/// The way to an upstream's services that it told the sender when he registered (RFC 3608).
-fn services(w: &World, phones: &Phones, a: &Attempt, upstream: Option<&str>) -> Vec<Vec<u8>> {
-    let Some((user, name)) = a.sender.user.as_ref().zip(upstream) else { return Vec::new() };
-    phones.service_route(w, &a.incoming.flow, &user.user, name)
 }
 
 /// An emergency call reaches nobody: said each time, whatever else is summed.
@@ -364,8 +299,6 @@ fn tell_unrouted(w: &World, out: &mut Outbox, a: &Attempt) {
     out.notice_of(a.incoming.flow.peer, Level::Error, text);
 }
 
-/// The Request-URI towards an upstream: as it came, but our name becomes its domain, and the
-/// number changes where the file says so.
 /// What would make more of an emergency call of nobody known than a call is taken out.
 fn only_call(request: &mut Message) {
     let others = [Name::Replaces, Name::TargetDialog, Name::ReferTo, Name::parse("Join")];
@@ -377,18 +310,4 @@ fn only_call(request: &mut Message) {
         let asks = *name == Name::Require && value.split(|b| *b == b',').any(takes_over);
         !others.contains(name) && !asks
     });
-}
-
-fn outward_uri(veil: Veil<'_>, a: &Attempt, allow: &Allow, domain: &str) -> Uri {
-    let service = a.incoming.uri.is_emergency_service();
-    if a.is_cry() && !service {
-        return Uri::sip(Some(a.parties.to.result()), domain, None);
-    }
-    let mut uri = veil.far_uri(&a.incoming.uri, domain);
-    // It would lead to another host than the one that was judged.
-    uri.params.remove("maddr");
-    if let Some(number) = a.parties.to.rewritten().filter(|_| !allow.keep_number) {
-        uri.set_number(number);
-    }
-    uri
 }

@@ -43,7 +43,7 @@ impl Watch<'_> {
             KeepAlive::Mute => return,
         };
         let (w, upstreams, phones) = (self.w, self.upstreams, &*self.phones);
-        let known = phones.is_known(w, &flow) || upstreams.of_source(w, flow.peer.ip()).is_some();
+        let known = phones.is_known(w, &flow) || upstreams.of_flow(w, &flow).is_some();
         if !known {
             // His address may be another's: no answer is much longer than what came.
             let long = answer.len() * 2 > octets.saturating_mul(3);

@@ -45,6 +45,7 @@ impl Engine {
                 return;
             }
         };
+        self.upstreams.hear_alias(&incoming);
         let known = self.transactions.find(&incoming.key);
         let (w, out) = (&self.world, &mut self.out);
         match (incoming.method(), known) {

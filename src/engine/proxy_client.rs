@@ -17,18 +17,34 @@ use crate::ground::{CallNo, Flow, Side};
 use crate::policy::quota::{Holder, Source};
 use crate::wire::sip::{Method, NameAddr, Uri};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 /// Which upstream an outside request came from, if any.
 pub(crate) fn admit(w: &World, upstreams: &Upstreams, i: &Incoming) -> Sender {
-    let upstream = upstreams.of_source(w, i.flow.peer.ip());
-    Sender { side: Side::Outside, user: None, upstream, subjects: Arc::default() }
+    let upstream = upstreams.of_flow(w, &i.flow);
+    let (subjects, proved) = (upstreams.names(&i.flow), upstreams.proved_holder(&i.flow));
+    Sender { side: Side::Outside, user: None, upstream, subjects, proved }
 }
 
 /// Nobody that is known sends by this flow, and its interface answers no others.
 pub(crate) fn is_silent_to(w: &World, upstreams: &Upstreams, phones: &Phones, flow: &Flow) -> bool {
     let silent = w.net().interface(flow.listener).is_some_and(|i| i.strangers == Strangers::Silent);
-    silent && upstreams.of_source(w, flow.peer.ip()).is_none() && !phones.is_known(w, flow)
+    silent
+        && upstreams.of_flow(w, flow).is_none()
+        && !upstreams.is_proved(flow)
+        && !phones.is_known(w, flow)
+}
+
+/// What who sends by this flow is to us.
+pub(crate) fn standing_of(
+    w: &World,
+    upstreams: &Upstreams,
+    phones: &Phones,
+    flow: &Flow,
+) -> Standing {
+    match upstreams.of_flow(w, flow) {
+        Some(_) => Standing::Friend,
+        None => standing(w, upstreams, phones, flow.peer.ip()),
+    }
 }
 
 /// What who sends from this address is to us.
@@ -93,7 +109,7 @@ pub(crate) fn find(w: &World, phones: &Phones, streams: &Streams, leg: &mut LegS
         leg.flow.conn = None;
         let own = leg.contact.as_ref().filter(|c| c.host_ip() == Some(leg.flow.peer.ip()));
         if let Some(contact) = own {
-            let port = contact.port.unwrap_or(5060);
+            let port = contact.port.unwrap_or(leg.flow.transport.port());
             // Nobody listens at a socket of ours but we.
             if !w.net().is_us(leg.flow.peer.ip(), port) {
                 leg.flow.peer.set_port(port);
@@ -126,6 +142,12 @@ pub(crate) fn next_hop(
     if leg.side == Side::Inside || leg.flow.conn.is_some() {
         return Ok(leg.flow);
     }
+    // Who came by TLS himself, and is gone from there, may have come again (RFC 5923).
+    let came = leg.flow.transport.is_secure() && leg.flow.upstream.is_none();
+    let again = leg.upstream.filter(|_| came).and_then(|id| known.upstreams.alias(id));
+    if let Some(flow) = again {
+        return Ok(flow);
+    }
     let route = leg.routes.first().and_then(|r| NameAddr::parse(r)).map(|n| n.uri);
     let Some(uri) = route.or_else(|| leg.contact.clone()) else { return Ok(leg.flow) };
     let own = leg.flow.transport;
@@ -135,8 +157,11 @@ pub(crate) fn next_hop(
         return Ok(leg.flow);
     }
     let ip = written.unwrap_or(leg.flow.peer.ip());
-    let peer = SocketAddr::new(ip, uri.port.unwrap_or(5060));
+    let peer = SocketAddr::new(ip, uri.port.unwrap_or(transport.port()));
     let way = w.net().beside(leg.flow.listener, Hop { peer, transport });
+    // By TLS it is the leg's own upstream that has to prove itself there.
+    let upstream = leg.upstream.filter(|_| transport.is_secure());
+    let way = way.map(|way| Flow { upstream, ..way });
     Ok(way.filter(|_| may_lead(known, call, leg, (&uri, peer))).unwrap_or(leg.flow))
 }
 
@@ -202,7 +227,10 @@ pub(crate) fn may_speak(w: &World, upstreams: &Upstreams, near: &LegState, flow:
     }
     match near.side {
         Side::Inside => false,
-        Side::Outside => is_of_upstream(w, upstreams, near, ip),
+        Side::Outside => {
+            let proved = upstreams.of_flow(w, flow).is_some_and(|id| near.upstream == Some(id));
+            proved || is_of_upstream(w, upstreams, near, ip)
+        }
     }
 }
 

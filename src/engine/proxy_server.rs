@@ -12,14 +12,14 @@ use super::world::World;
 use crate::ground::Side;
 use crate::policy::Action;
 use crate::wire::sip::{Message, Method, Scheme, Uri};
-use std::sync::Arc;
 
 /// Whose flow an inside request came by; in front of a PBX that authenticates, and is not known to
 /// be down, whose address.
 pub(crate) fn admit(w: &World, phones: &Phones, upstreams: &Upstreams, i: &Incoming) -> Sender {
     let vouches = |name: &str| !w.is_registrar() && !upstreams.is_down(w, name);
-    let (user, subjects) = (phones.sender(w, i, vouches), Arc::default());
-    Sender { side: Side::Inside, user, upstream: None, subjects }
+    let (user, subjects) = (phones.sender(w, i, vouches), upstreams.names(&i.flow));
+    let proved = upstreams.proved_holder(&i.flow);
+    Sender { side: Side::Inside, user, upstream: None, subjects, proved }
 }
 
 /// Whether a request for this site's domain is our collector's: every PUBLISH (there is no other

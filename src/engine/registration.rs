@@ -66,7 +66,7 @@ impl Engine {
             return;
         }
         let (w, out) = (&self.world, &mut self.out);
-        let ways = self.upstreams.ways(w, id, &a.whom()).ok();
+        let ways = self.upstreams.ways(w, id, a).ok();
         let Some((upstream, (flow, spare))) = self.upstreams.get(w, id).zip(ways) else {
             let answer = w.answer(&i.message, 480, "Temporarily Unavailable");
             self.transactions.respond(w, out, server, &answer);

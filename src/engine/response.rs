@@ -111,7 +111,7 @@ impl Engine {
         let p = self.transactions.pass(*pass)?;
         let (ingress, purpose) = (p.ingress(), p.purpose().clone());
         let asking = self.transactions.server(p.server())?;
-        let (request, asker) = (asking.request().clone(), asking.reply().peer.ip());
+        let (request, asker) = (asking.request().clone(), asking.reply());
         let mut near = near_head(&request, response);
         if drop_own_challenges(&self.world, &mut near) {
             let detail = format!("{} to {} in our realm", near.status(), near.method());
@@ -147,14 +147,14 @@ impl Engine {
                 }
             }
         }
-        let upstream = self.upstreams.of_source(&self.world, flow.peer.ip());
+        let upstream = self.upstreams.of_flow(&self.world, flow);
         if redirects(status) && !matches!(purpose, Purpose::Register(_)) {
             let (w, out) = (&self.world, &mut self.out);
             let mut refer = Referring::new(w, &self.phones, &self.upstreams, &self.calls, out);
             refer.answered(&self.transactions, answer, &purpose, &mut near);
             let by = match to {
                 Side::Inside => upstream,
-                Side::Outside => self.upstreams.of_source(&self.world, asker),
+                Side::Outside => self.upstreams.of_flow(&self.world, &asker),
             };
             self.translate_redirect(&mut near, by);
         }

@@ -6,7 +6,6 @@ use super::output::{Level, Output};
 use crate::ground::{ConnId, Flow, Side};
 use crate::policy::quota::Holder;
 use std::collections::HashSet;
-use std::net::IpAddr;
 
 /// Connections that are there; as many as the driver lets be open.
 #[derive(Debug, Default)]
@@ -19,10 +18,10 @@ impl Streams {
         out: &mut Outbox,
         flow: &Flow,
         side: Side,
-        is_upstream: impl Fn(IpAddr) -> bool,
+        is_upstream: impl Fn(&Flow) -> bool,
     ) {
         let new = flow.conn.filter(|conn| self.0.insert(*conn));
-        if let Some(conn) = new.filter(|_| side == Side::Outside && is_upstream(flow.peer.ip())) {
+        if let Some(conn) = new.filter(|_| side == Side::Outside && is_upstream(flow)) {
             out.emit(Output::KeepConnection(conn, Holder::Upstream));
         }
     }

@@ -5,6 +5,7 @@ use super::analysis::body::BodyRefusal;
 use super::analysis::{Incoming, contact_of};
 use super::attempt::{Attempt, Route};
 use super::calls::{LegState, Place};
+use super::legs::{Unasked, unasked};
 use super::outbox::Outbox;
 use super::output::Level;
 use super::proxy_client::{Known, next_hop};
@@ -40,20 +41,44 @@ pub(super) fn of_attempt(
     k: Known<'_>,
     a: &Attempt,
     asker: impl FnOnce() -> LegState,
-) -> Option<BodyRefusal> {
+) -> Option<(BodyRefusal, Option<&'static str>)> {
     let i = &a.incoming;
     let begins = a.is_invite() || i.is(&Method::Subscribe) || i.is(&Method::Refer);
-    if begins && a.sender.side == Side::Outside && i.contact().is_some() {
-        let no = next_hop(k, None, &asker()).err()?;
-        return Some(fault(&no, i.method()));
+    let named = begins && a.sender.side == Side::Outside && i.contact().is_some();
+    if let Some(no) = named.then(|| next_hop(k, None, &asker()).err()).flatten() {
+        return Some((fault(&no, i.method()), None));
+    }
+    let what = format!("{} to {}", i.method(), a.target);
+    if let Some(why) = unasked(k, a) {
+        return Some(of_phone(why, &what));
     }
     let Route::Upstream(id) = &a.route else { return None };
-    match k.upstreams.ways(k.w, *id, "").err()? {
-        Unreachable::Transport(no) => {
-            Some(refusal(&no, &format!("{} to {}", i.method(), a.target)))
-        }
+    match k.upstreams.ways(k.w, *id, a).err()? {
+        Unreachable::Transport(no) => Some((refusal(&no, &what), None)),
+        Unreachable::Insecure => Some(of_phone(Unasked::NoSips, &what)),
         Unreachable::Nowhere => None,
     }
+}
+
+/// Whom nothing that is spoken here reaches; with it, the Warning of RFC 5630 §6.
+fn of_phone(why: Unasked, what: &str) -> (BodyRefusal, Option<&'static str>) {
+    let (phrase, warning, told) = match why {
+        Unasked::Gone => {
+            ("TLS Connection Is Gone", None, "its TLS connection is gone: it has to come back")
+        }
+        Unasked::NoSips => (
+            "No TLS To There",
+            Some("380 portreeve \"SIPS Not Allowed\""),
+            "a sips: request goes by TLS alone, and there is none to whom it is for",
+        ),
+        Unasked::SipsAlone => (
+            "TLS Required There",
+            Some("381 portreeve \"SIPS Required\""),
+            "its Contact is sips: and it did not register by TLS",
+        ),
+    };
+    let (reason, why) = (RejectReason::Transport, format!("{what}: {told}"));
+    (BodyRefusal { status: 480, phrase, why, reason, session: true }, warning)
 }
 
 /// A request within a dialog: who is asked by what he said of himself, who asks by what he says

@@ -8,13 +8,15 @@ mod homes;
 mod lookup;
 mod names;
 mod probe;
+mod proved;
 mod serving;
 mod targets;
+mod ways;
 
 use super::ids::{ClientId, UpstreamId};
 use super::names::Question;
 use super::outbox::Outbox;
-use super::transactions::{Spare, TimerTable};
+use super::transactions::TimerTable;
 use super::world::{NoTransport, World, changed_keepalives};
 use crate::config::{self, Config, Hop};
 use crate::ground::{Flow, Moment, Mono, Side, words};
@@ -23,6 +25,7 @@ use cache::Cache;
 pub use finder::{Finder, Sought};
 use homes::Homes;
 use lookup::look_up;
+use proved::Proved;
 use serde::Serialize;
 use serving::Serving;
 pub(crate) use serving::Turned;
@@ -85,6 +88,8 @@ pub(crate) enum Unreachable {
     Nowhere,
     /// Its interface has no socket of the transport that it is reached by.
     Transport(NoTransport),
+    /// None of its targets is reached by TLS, and nothing else will do.
+    Insecure,
 }
 
 /// One upstream, as long as the process runs; its name is the world's.
@@ -158,6 +163,8 @@ pub(crate) struct Upstreams {
     cache: Cache,
     /// What it is asked now.
     asking: BTreeSet<Question>,
+    /// Who proved himself by a certificate.
+    proved: Proved,
     /// Which target granted a user's registration, where that is not the first of his.
     homes: Homes,
     /// Who is to be asked at once.
@@ -190,6 +197,7 @@ impl Upstreams {
         for id in w.upstreams() {
             self.stand(w, *id);
         }
+        self.proved.follow(w);
         self.follow_probes(w, old);
         self.follow_serving(w);
         self.follow_keepalives(w, old);
@@ -201,7 +209,7 @@ impl Upstreams {
         else {
             return;
         };
-        let found = look_up(&u.targets, &self.cache);
+        let found = look_up(&u.targets, &w.net().spoken_at(u.interface), &self.cache);
         if let Some(state) = self.all.get_mut(id.index()) {
             state.targets.follow(&found.places);
         }
@@ -224,6 +232,13 @@ impl Upstreams {
     /// What it says of identities is believed.
     pub(crate) fn is_trusted(&self, w: &World, id: Option<UpstreamId>) -> bool {
         id.and_then(|id| self.get(w, id)).is_some_and(|u| u.trust)
+    }
+
+    /// The upstream that something came from: it was asked by this connection, it proved itself
+    /// there by a certificate, or its `sources` hold the address.
+    pub(crate) fn of_flow(&self, w: &World, flow: &Flow) -> Option<UpstreamId> {
+        let asked = flow.upstream.filter(|id| self.get(w, *id).is_some());
+        asked.or_else(|| self.proved.upstream(flow)).or_else(|| self.of_source(w, flow.peer.ip()))
     }
 
     /// The upstream whose `sources` hold this address.
@@ -265,43 +280,6 @@ impl Upstreams {
             .or_else(|| all.iter().position(prefix))
             .or_else(|| all.iter().position(|u| u.numbers.is_empty()));
         place(w, found.or(if all.is_empty() { None } else { Some(0) }))
-    }
-
-    /// The ways to an upstream for a request of `whom`, in the order they are tried: the first,
-    /// and the others.
-    ///
-    /// # Errors
-    /// There is none.
-    pub(crate) fn ways(
-        &self,
-        w: &World,
-        id: UpstreamId,
-        whom: &str,
-    ) -> Result<(Flow, Spare), Unreachable> {
-        let (state, u) = self.state(id).zip(self.get(w, id)).ok_or(Unreachable::Nowhere)?;
-        let mut order = state.targets.order(whom, w.now().mono, u.probe.is_some());
-        self.homes.prefer(id, whom, w.now().mono, &mut order);
-        let why = order.first().and_then(|hop| w.net().no_socket(u.interface, hop.transport));
-        let mut ways = order.into_iter().filter_map(|hop| w.net().towards(u.interface, id, hop));
-        let first = ways.next().ok_or(why.map_or(Unreachable::Nowhere, Unreachable::Transport))?;
-        Ok((first, Spare::new(ways.collect(), state.targets.unheard())))
-    }
-
-    /// Streams to the host that a dialog's requests go to, where its upstream has any.
-    pub(crate) fn streams_beside(&self, w: &World, flow: &Flow) -> Vec<Flow> {
-        let known = w.upstreams().iter().find(|id| {
-            w.places(**id)
-                .iter()
-                .any(|hop| hop.peer == flow.peer && hop.transport == flow.transport)
-        });
-        let Some((id, u)) = known.and_then(|id| Some((id, self.get(w, *id)?))) else {
-            return Vec::new();
-        };
-        let hops = w
-            .places(*id)
-            .iter()
-            .filter(|hop| hop.transport.is_reliable() && hop.peer.ip() == flow.peer.ip());
-        hops.filter_map(|hop| w.net().towards(u.interface, *id, *hop)).collect()
     }
 
     /// All that are configured, in the file's order.

@@ -7,12 +7,11 @@ use super::digest::{Check, Claim};
 use super::guard::{Guard, Signal, Standing, is_scanner};
 use super::outbox::Outbox;
 use super::phones::Phones;
-use super::proxy_client::standing;
+use super::proxy_client::{standing, standing_of};
 use super::upstreams::Upstreams;
 use super::world::World;
 use crate::ground::{Flow, Side};
 use crate::wire::sip::Name;
-use std::net::IpAddr;
 
 /// The guard among the parts that it is asked by.
 pub(super) struct Watch<'a> {
@@ -35,13 +34,13 @@ pub(super) enum Entrance {
 }
 
 impl Watch<'_> {
-    fn standing(&self, ip: IpAddr) -> Standing {
-        standing(self.w, self.upstreams, self.phones, ip)
+    fn standing(&self, flow: &Flow) -> Standing {
+        standing_of(self.w, self.upstreams, self.phones, flow)
     }
 
     /// A source did something suspect.
     pub(super) fn accuse(&mut self, flow: &Flow, signal: Signal) {
-        let standing = self.standing(flow.peer.ip());
+        let standing = self.standing(flow);
         self.guard.accuse(self.w, self.out, (flow, standing), signal);
     }
 
@@ -51,7 +50,7 @@ impl Watch<'_> {
     /// (`cries`). Nothing else is: a stream is closed.
     pub(super) fn spares(&mut self, flow: &Flow, bytes: &[u8], cries: bool) -> bool {
         let inside = self.w.side(flow.listener) == Side::Inside;
-        let known = self.standing(flow.peer.ip()).is_known();
+        let known = self.standing(flow).is_known();
         if known || inside && (cries || facts::begins_urgent(self.w, bytes)) {
             return true;
         }
@@ -67,7 +66,7 @@ impl Watch<'_> {
         if agent.is_some_and(|a| is_scanner(a, &self.w.config().bans.agents)) {
             self.accuse(&i.flow, Signal::Scanner);
         }
-        let standing = self.standing(i.flow.peer.ip());
+        let standing = self.standing(&i.flow);
         let barred = self.guard.is_banned(&i.flow) && !standing.is_known();
         if barred && !facts::is_urgent(self.w, i) {
             self.guard.bars(self.out, &i.flow);
@@ -95,7 +94,7 @@ impl Watch<'_> {
                 return self.phones.judge(self.w, i, claim);
             }
         };
-        let by = (&i.flow, self.standing(i.flow.peer.ip()));
+        let by = (&i.flow, self.standing(&i.flow));
         if !self.guard.hears(self.w, self.out, by, &user) {
             return Check::Paused;
         }
@@ -111,7 +110,8 @@ impl Watch<'_> {
         }
         for b in self.phones.stored(self.w.wall()) {
             let peer = b.source.unwrap_or(b.peer);
-            let known = self.standing(peer.ip()).is_known();
+            let at = standing(self.w, self.upstreams, self.phones, peer.ip());
+            let known = at.is_known();
             self.guard.proved(self.w, peer, &b.aor.user, known);
         }
     }

@@ -76,6 +76,11 @@ impl RuleSet {
         self.rules.iter().any(|r| r.conditions.reads_number())
     }
 
+    /// Whether a rule allows one of these names of a certificate something.
+    pub(crate) fn knows(&self, names: &[String]) -> bool {
+        self.rules.iter().any(|r| r.conditions.knows(names))
+    }
+
     /// The first match; the default policy at the end.
     #[must_use]
     pub fn evaluate(&self, facts: &Facts<'_>, now: Wall) -> Verdict {

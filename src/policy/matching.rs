@@ -43,6 +43,21 @@ impl Pattern {
     }
 }
 
+/// Patterns for names.
+#[derive(Clone, Debug)]
+pub(crate) struct Globs(Vec<Pattern>);
+
+impl Globs {
+    pub(crate) fn new(all: &[String]) -> Self {
+        Self(all.iter().map(|p| Pattern::new(p)).collect())
+    }
+
+    /// Any of the names is any of these.
+    pub(crate) fn meet(&self, names: &[String]) -> bool {
+        names.iter().any(|name| any(&self.0, name))
+    }
+}
+
 /// A pattern of users: by name, or by name and domain where it has an `@`; an `@` of the name is
 /// written `%40` then, as in a URI.
 #[derive(Clone, Debug)]
@@ -74,7 +89,7 @@ pub(super) struct Conditions {
     to: Vec<Pattern>,
     domain: Vec<Pattern>,
     upstream: Vec<Pattern>,
-    tls_subject: Vec<Pattern>,
+    tls_subject: Globs,
     user_agent: Vec<Pattern>,
 }
 
@@ -90,7 +105,7 @@ impl Conditions {
             to: patterns(&rule.to),
             domain: patterns(&rule.domain),
             upstream: patterns(&rule.upstream),
-            tls_subject: patterns(&rule.tls_subject),
+            tls_subject: Globs::new(&rule.tls_subject),
             user_agent: patterns(&rule.user_agent),
             rule: rule.clone(),
         }
@@ -130,6 +145,12 @@ impl Conditions {
 }
 
 impl Conditions {
+    /// The rule allows one of these names something.
+    pub(super) fn knows(&self, names: &[String]) -> bool {
+        let allows = matches!(self.rule.action, RuleAction::Allow(_));
+        allows && self.tls_subject.meet(names)
+    }
+
     /// True when the rule asks what is dialled.
     pub(super) fn reads_number(&self) -> bool {
         !self.to.is_empty()
@@ -162,7 +183,7 @@ impl Conditions {
 
     /// One of the names that a certificate proved is meant; `*` means any, but not none.
     fn is_proved(&self, names: &[String]) -> bool {
-        self.tls_subject.is_empty() || names.iter().any(|name| any(&self.tls_subject, name))
+        self.rule.tls_subject.is_empty() || self.tls_subject.meet(names)
     }
 
     /// What may not be, may not be in any form; what may be, is what the number means.

@@ -3,6 +3,7 @@
 
 use super::Incoming;
 use super::answer::Answer;
+use super::facts::is_urgent;
 use crate::engine::world::World;
 use crate::wire::sip::{Message, Method, Name, RawVia, RejectReason, Scheme, Uri};
 
@@ -26,10 +27,11 @@ pub(crate) fn unroutable() -> Objection {
 pub(crate) fn check(w: &World, i: &Incoming) -> Option<Objection> {
     match i.uri.scheme {
         Scheme::Sip | Scheme::Tel => {}
+        // sips asks for TLS on every hop, this one too (RFC 5630 §5.3); not of who calls for help.
+        Scheme::Sips if i.flow.transport.is_secure() || is_urgent(w, i) => {}
         // Whoever dials an emergency service means whom the site sends such calls to (RFC 5031);
         // other services would have to be resolved, and this gateway resolves none.
         Scheme::Other(_) if i.uri.is_emergency_service() => {}
-        // sips asks for TLS on every hop (RFC 5630), which this gateway does not speak yet.
         Scheme::Sips | Scheme::Other(_) => return Some(unroutable()),
     }
     // A URI with headers may stand in a Contact, never in a start line (RFC 3261 §19.1.1).

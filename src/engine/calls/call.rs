@@ -132,6 +132,8 @@ pub(crate) struct Call {
     pub(super) expected: Vec<LegState>,
     /// Subscriptions within its dialogs.
     pub(super) usages: Usages,
+    /// It began by `sips:`: what we write of ourselves where TLS is spoken is, too.
+    pub(super) secure: bool,
     /// It was a call; its subscriptions are what is left of it.
     pub(super) outlived: bool,
 }

@@ -112,18 +112,28 @@ impl Calls {
     /// inside address in it would travel outside where nobody can overwrite it.
     pub(crate) fn leg_contact(&self, w: &World, face: Face<'_>, domain: Option<&str>) -> Uri {
         let user = self.token(face).seal(w.sealer(), Role::Contact);
-        match (w.side(face.egress), domain) {
+        let uri = match (w.side(face.egress), domain) {
             (Side::Inside, Some(domain)) => Uri::sip(Some(&user), domain, None),
             (Side::Inside | Side::Outside, _) => w.net().uri(face.egress, Some(&user)),
-        }
+        };
+        if self.is_secure(w, face) { uri.secured() } else { uri }
     }
 
     /// Our Record-Route for a call on a socket.
     pub(crate) fn leg_route(&self, w: &World, face: Face<'_>) -> Uri {
         let user = self.token(face).seal(w.sealer(), Role::Route);
         let mut uri = w.net().uri(face.egress, Some(&user));
+        if self.is_secure(w, face) {
+            uri = uri.secured();
+        }
         uri.params.set("lr", None);
         uri
+    }
+
+    /// The call began by `sips:`, and TLS is spoken there (RFC 5630 §5.1.1, §5.3).
+    fn is_secure(&self, w: &World, face: Face<'_>) -> bool {
+        let tls = w.net().listener(face.egress).is_some_and(|l| l.transport.is_secure());
+        tls && self.table.get(face.call).is_some_and(|c| c.secure)
     }
 
     fn token(&self, face: Face<'_>) -> Token {

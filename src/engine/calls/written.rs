@@ -26,6 +26,9 @@ pub struct StoredCall {
     pub call: CallNo,
     /// What our Contacts and Record-Routes of it seal.
     pub token: u64,
+    /// It began by `sips:`.
+    #[serde(default)]
+    pub secure: bool,
     /// The token of the call whose other pass it is.
     #[serde(default)]
     pub before: Option<u64>,
@@ -161,6 +164,7 @@ impl Calls {
         Some(StoredCall {
             call: no,
             token: c.token,
+            secure: c.secure,
             before: c.before,
             caller: leg(w, &c.caller),
             caller_tag: c.caller_tag.clone(),
@@ -225,6 +229,7 @@ impl Calls {
             reports: [0; 2],
             expected: Vec::new(),
             usages: Usages::default(),
+            secure: s.secure,
             outlived: false,
         });
         for (tag, answered, callee) in forks {

@@ -62,10 +62,12 @@ impl Binding {
     }
 
     /// Its stream connection is gone: a phone that is not behind a NAT can be reached anew where
-    /// its Contact listens; another must come back by itself.
+    /// its Contact listens; another must come back by itself, and so
+    /// must one that speaks by TLS: nobody would know who answers there.
     pub(super) fn lose_connection(&mut self) {
         self.flow.conn = None;
-        if self.flow.transport.is_reliable() && !self.is_natted() {
+        let dialled = self.flow.transport == Transport::Tcp;
+        if dialled && !self.is_natted() {
             self.flow.peer.set_port(self.contact.port.unwrap_or(5060));
             self.source = self.flow.peer;
         }

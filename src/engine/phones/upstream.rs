@@ -15,7 +15,7 @@ use crate::engine::stats::RegisterResult;
 use crate::engine::world::World;
 use crate::ground::{Flow, Mono, Wall};
 use crate::policy::quota::Holder;
-use crate::wire::sip::{Aor, Message, Name, NameAddr, RawNameAddr};
+use crate::wire::sip::{Aor, Message, Name, NameAddr, RawNameAddr, Scheme};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -296,7 +296,9 @@ impl Pending {
         request.remove(&Name::Contact);
         for offered in &self.contacts {
             let mut contact = offered.contact.clone();
-            contact.uri = w.net().uri(way.listener, Some(&offered.key));
+            let secure = contact.uri.scheme == Scheme::Sips && way.transport.is_secure();
+            let uri = w.net().uri(way.listener, Some(&offered.key));
+            contact.uri = if secure { uri.secured() } else { uri };
             request.push_back(Name::Contact, contact.to_string());
         }
     }

@@ -55,7 +55,8 @@ impl Transactions {
         let Some(t) = self.servers.get_mut(&id) else { return };
         if t.reply.conn.take().is_some() {
             let via = t.request.list(&Name::Via).next().and_then(Via::parse);
-            t.reply.peer.set_port(via.and_then(|via| via.port).unwrap_or(5060));
+            let own = t.reply.transport.port();
+            t.reply.peer.set_port(via.and_then(|via| via.port).unwrap_or(own));
         }
     }
 
@@ -65,7 +66,7 @@ impl Transactions {
         let mut flow = Flow { conn: None, ..t.flow };
         let uri = Uri::parse(t.request.uri().as_bytes());
         if let Some(uri) = uri.filter(|uri| uri.host_ip() == Some(flow.peer.ip())) {
-            flow.peer.set_port(uri.port.unwrap_or(5060));
+            flow.peer.set_port(uri.port.unwrap_or(flow.transport.port()));
         }
         self.lead(id, flow);
     }

@@ -41,7 +41,7 @@ impl Finder {
     /// What is to be asked next; none: all is known that can be.
     #[must_use]
     pub fn missing(&self, upstream: &Upstream) -> Vec<Question> {
-        look_up(&upstream.targets, &self.cache).missing
+        look_up(&upstream.targets, &self.net.spoken_at(upstream.interface), &self.cache).missing
     }
 
     /// A question was answered.
@@ -52,7 +52,8 @@ impl Finder {
     /// Where an upstream is, as far as is known.
     #[must_use]
     pub fn found(&self, upstream: &Upstream) -> Sought {
-        let found = look_up(&upstream.targets, &self.cache);
+        let found =
+            look_up(&upstream.targets, &self.net.spoken_at(upstream.interface), &self.cache);
         let mut sought = Sought::default();
         for place in found.places {
             match judge(&self.net, &self.all, upstream, place.hop) {

@@ -9,8 +9,11 @@ use sha2::{Digest as _, Sha256};
 use std::net::SocketAddr;
 
 /// Transports by SRV and NAPTR, in the order that we prefer where a domain says nothing.
-const TRANSPORTS: [(Transport, &str, &str); 2] =
-    [(Transport::Udp, "_sip._udp.", "SIP+D2U"), (Transport::Tcp, "_sip._tcp.", "SIP+D2T")];
+const SERVICES: [(Transport, &str, &str); 3] = [
+    (Transport::Udp, "_sip._udp.", "SIP+D2U"),
+    (Transport::Tcp, "_sip._tcp.", "SIP+D2T"),
+    (Transport::Tls, "_sips._tcp.", "SIPS+D2T"),
+];
 /// Places of one upstream.
 pub(super) const PLACES: usize = 32;
 /// Questions that one upstream may cost: a zone could name thousands.
@@ -49,9 +52,10 @@ enum Known<'a> {
     Missing,
 }
 
-/// All targets of an upstream, one after the other.
-pub(super) fn look_up(targets: &[Target], cache: &Cache) -> Found {
-    let mut search = Search { cache, found: Found::default(), rank: 0 };
+/// All targets of an upstream, one after the other; `spoken`: transports of the interface that they
+/// are reached from.
+pub(super) fn look_up(targets: &[Target], spoken: &[Transport], cache: &Cache) -> Found {
+    let mut search = Search { cache, spoken, found: Found::default(), rank: 0 };
     for target in targets {
         search.target(target);
     }
@@ -70,6 +74,7 @@ pub(super) fn look_up(targets: &[Target], cache: &Cache) -> Found {
 
 struct Search<'a> {
     cache: &'a Cache,
+    spoken: &'a [Transport],
     found: Found,
     rank: u32,
 }
@@ -107,7 +112,7 @@ impl<'a> Search<'a> {
             self.found.places.push(Place { hop, rank: self.rank, weight: 1, host });
         }
         let Host::Name(name) = &target.host else { return };
-        let transport = target.transport.unwrap_or(Transport::Udp);
+        let transport = target.transport.unwrap_or(self.plain());
         match (target.port, target.transport) {
             (Some(port), _) => self.host(name, port, transport, 1),
             (None, Some(_)) => {
@@ -117,6 +122,13 @@ impl<'a> Search<'a> {
             }
             (None, None) => self.domain(name),
         }
+    }
+
+    /// How a name is reached that says nothing: by UDP (RFC 3263 §4.1), where that is spoken.
+    fn plain(&self) -> Transport {
+        let udp = self.spoken.is_empty() || self.spoken.contains(&Transport::Udp);
+        let first = self.spoken.first().copied().filter(|_| !udp);
+        first.unwrap_or(Transport::Udp)
     }
 
     /// A domain that says itself how it is served: by NAPTR, else by SRV, else at its own address.
@@ -131,36 +143,49 @@ impl<'a> Search<'a> {
             // Servers that know no NAPTR say nothing to it.
             Known::No | Known::Failed => {}
         }
-        if !self.services(name, &TRANSPORTS.map(|(t, ..)| t)) {
-            self.host(name, 5060, Transport::Udp, 1);
+        if !self.services(name, self.spoken) {
+            self.host(name, self.plain().port(), self.plain(), 1);
         }
     }
 
-    /// False: none of them is a service of ours.
+    /// False: they say nothing of SIP. A domain that offers it by transports alone which are not
+    /// spoken here is served by no other.
     fn naptr(&mut self, records: &[Record]) -> bool {
-        let mut all: Vec<(u16, u16, &str, Transport)> = records
+        let offered: Vec<(u16, u16, &str, &str)> = records
             .iter()
             .filter_map(|r| {
                 let Record::Naptr { order, preference, flags, service, replacement } = r else {
                     return None;
                 };
-                let ours = |(.., s): &&(Transport, &str, &str)| s.eq_ignore_ascii_case(service);
-                let (transport, ..) = TRANSPORTS.iter().find(ours)?;
-                let terminal = flags.eq_ignore_ascii_case("s");
-                terminal.then_some((*order, *preference, replacement.as_str(), *transport))
+                let sip = flags.eq_ignore_ascii_case("s") && is_sip(service);
+                sip.then_some((*order, *preference, replacement.as_str(), service.as_str()))
             })
             .collect();
-        all.sort_unstable();
-        for (_, _, name, transport) in &all {
+        let spoken = |(order, preference, name, service): &(u16, u16, _, &str)| {
+            let fits = |(t, _, s): &&(Transport, &str, &str)| {
+                self.spoken.contains(t) && s.eq_ignore_ascii_case(service)
+            };
+            let (transport, ..) = SERVICES.iter().find(fits)?;
+            Some((*order, *preference, *name, *transport))
+        };
+        let mut ours: Vec<(u16, u16, &str, Transport)> =
+            offered.iter().filter_map(spoken).collect();
+        ours.sort_unstable();
+        for (_, _, name, transport) in &ours {
             self.service(name, *transport);
         }
-        !all.is_empty()
+        if ours.is_empty() && !offered.is_empty() {
+            let all: Vec<&str> = offered.iter().map(|(.., service)| *service).collect();
+            let why = format!("it is served by {} alone, not spoken here", all.join(", "));
+            self.found.failed.get_or_insert(why.chars().filter(|c| !c.is_control()).collect());
+        }
+        !offered.is_empty()
     }
 
     /// A name's services by these transports. False: it has none, or it is not known yet.
     fn services(&mut self, name: &str, transports: &[Transport]) -> bool {
         let mut any = false;
-        for (transport, prefix, _) in TRANSPORTS.iter().filter(|(t, ..)| transports.contains(t)) {
+        for (transport, prefix, _) in SERVICES.iter().filter(|(t, ..)| transports.contains(t)) {
             any |= self.service(&format!("{prefix}{name}"), *transport);
         }
         any
@@ -213,6 +238,12 @@ impl<'a> Search<'a> {
             self.found.places.push(Place { hop, rank: self.rank, weight, host });
         }
     }
+}
+
+/// `SIP+D2U`, `SIPS+D2T` and their like, whatever the transport (RFC 3263 §4.1).
+fn is_sip(service: &str) -> bool {
+    let protocol = service.split('+').next().unwrap_or_default();
+    protocol.eq_ignore_ascii_case("sip") || protocol.eq_ignore_ascii_case("sips")
 }
 
 /// The same for the same, in any process.

@@ -45,7 +45,7 @@ impl Upstreams {
         let mut next: Option<Mono> = None;
         for id in w.upstreams() {
             let Some(u) = self.get(w, *id) else { continue };
-            let found = look_up(&u.targets, &self.cache);
+            let found = look_up(&u.targets, &w.net().spoken_at(u.interface), &self.cache);
             let old = |q: &&Question| self.cache.until(q).is_none_or(|until| until <= now);
             let due: Vec<Question> = found.asked.iter().filter(old).cloned().collect();
             for question in due {

@@ -32,14 +32,17 @@ impl fmt::Display for NoTransport {
 pub(crate) fn named(uri: &Uri) -> Result<Option<Transport>, String> {
     let secure = uri.scheme == Scheme::Sips;
     let Some(text) = uri.params.get("transport") else {
-        return if secure { Err("tls".to_owned()) } else { Ok(None) };
+        return Ok(secure.then_some(Transport::Tls));
     };
-    let known = [Transport::Udp, Transport::Tcp];
+    let known = [Transport::Udp, Transport::Tcp, Transport::Tls];
     let found = known.into_iter().find(|t| text.eq_ignore_ascii_case(t.as_str()));
-    match found.filter(|_| !secure) {
-        Some(transport) => Ok(Some(transport)),
-        None if secure => Err("tls".to_owned()),
-        None => Err(text.chars().take(SHOWN).flat_map(char::escape_debug).collect()),
+    match (found, secure) {
+        // RFC 3261 §26.2.2: in a SIPS URI, TCP is what TLS runs over.
+        (Some(Transport::Tcp | Transport::Tls), true) => Ok(Some(Transport::Tls)),
+        (Some(transport), false) => Ok(Some(transport)),
+        (Some(Transport::Udp) | None, _) => {
+            Err(text.chars().take(SHOWN).flat_map(char::escape_debug).collect())
+        }
     }
 }
 
@@ -64,6 +67,12 @@ impl Net {
         let none = !own.any(|l| l.transport == transport);
         let (named, interface) = (transport.to_string(), self.name_of(interface));
         none.then_some(NoTransport { named, interface })
+    }
+
+    /// Transports that an interface has sockets of, in the order that we prefer.
+    pub(crate) fn spoken_at(&self, interface: usize) -> Vec<Transport> {
+        let all = [Transport::Udp, Transport::Tcp, Transport::Tls];
+        all.into_iter().filter(|t| self.no_socket(interface, *t).is_none()).collect()
     }
 
     fn name_of(&self, interface: usize) -> String {

@@ -58,6 +58,14 @@ impl Uri {
         }
     }
 
+    /// The same by TLS on every hop: SIPS knows no other way (RFC 5630 §3.1.3).
+    #[must_use]
+    pub fn secured(mut self) -> Self {
+        self.scheme = Scheme::Sips;
+        self.params.remove("transport");
+        self
+    }
+
     /// The host as an address when it is a literal (IPv6 brackets taken off, mapped unmapped).
     #[must_use]
     pub fn host_ip(&self) -> Option<IpAddr> {

@@ -6,7 +6,7 @@ use crate::engine::ids::{ClientId, PassId};
 use crate::engine::outbox::Outbox;
 use crate::engine::world::World;
 use crate::ground::Flow;
-use crate::wire::sip::{Message, Method, Name, NameAddr};
+use crate::wire::sip::{Message, Method, Name, NameAddr, Scheme};
 use std::time::Duration;
 
 /// The longest request that goes as a datagram where a stream leads to the same host: 200 octets
@@ -183,7 +183,9 @@ pub(super) fn lead_by(w: &World, request: &mut Message, flow: &Flow, branch: &st
         at.uri.host.clone_from(&here.host);
         at.uri.port = here.port;
         at.uri.params.remove("transport");
-        if let Some(transport) = here.params.get("transport") {
+        // SIPS says it all.
+        let transport = here.params.get("transport").filter(|_| at.uri.scheme != Scheme::Sips);
+        if let Some(transport) = transport {
             at.uri.params.set("transport", Some(transport));
         }
         *own = at.to_string().into_bytes();

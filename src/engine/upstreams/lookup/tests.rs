@@ -4,6 +4,9 @@ use crate::ground::Mono;
 use proptest::prelude::*;
 use std::time::Duration;
 
+const ALL: [Transport; 3] = [Transport::Udp, Transport::Tcp, Transport::Tls];
+const PLAIN: [Transport; 2] = [Transport::Udp, Transport::Tcp];
+
 /// `NAPTR name order preference flags service replacement`, `SRV name priority weight port target`,
 /// `A name address`, one a line.
 fn zone(text: &str) -> Cache {
@@ -48,13 +51,22 @@ fn nothing(cache: &mut Cache, questions: &[Question]) {
 
 /// Asks until nothing is missing; what the zone has not is not there.
 fn found(targets: &[&str], cache: &mut Cache) -> Vec<String> {
+    found_by(&ALL, targets, cache).0
+}
+
+/// The same by some transports alone, with what could not be.
+fn found_by(
+    spoken: &[Transport],
+    targets: &[&str],
+    cache: &mut Cache,
+) -> (Vec<String>, Option<String>) {
     let targets: Vec<Target> = targets.iter().map(|t| Target::parse(t).unwrap()).collect();
     for _ in 0..10 {
-        let found = look_up(&targets, cache);
+        let found = look_up(&targets, spoken, cache);
         if found.missing.is_empty() {
             let one =
                 |p: &Place| format!("{} {} {} {}", p.rank, p.weight, p.hop.peer, p.hop.transport);
-            return found.places.iter().map(one).collect();
+            return (found.places.iter().map(one).collect(), found.failed);
         }
         nothing(cache, &found.missing);
     }
@@ -74,7 +86,10 @@ fn a_domain_says_by_naptr_which_transports_it_prefers() {
          A b.example.net 198.51.100.2",
     );
     let want = ["1 0 198.51.100.2:5070 tcp", "2 0 198.51.100.1:5060 udp"];
-    assert_eq!(found(&["example.net"], &mut dns), want);
+    assert_eq!(
+        found_by(&PLAIN, &["example.net"], &mut dns),
+        (want.map(String::from).to_vec(), None)
+    );
 }
 
 #[test]
@@ -140,16 +155,16 @@ fn targets_of_a_file_come_one_after_the_other_each_place_once() {
 fn what_is_missing_is_asked_step_by_step_and_why_it_failed_is_told() {
     let target = [Target::parse("example.net").unwrap()];
     let mut dns = zone("SRV _sip._udp.example.net 10 0 5060 a.example.net");
-    let first = look_up(&target, &dns);
+    let first = look_up(&target, &PLAIN, &dns);
     assert_eq!(first.missing, [Question::Naptr("example.net".to_owned())]);
     nothing(&mut dns, &first.missing);
-    let second = look_up(&target, &dns);
+    let second = look_up(&target, &PLAIN, &dns);
     let host = Question::Hosts("a.example.net".to_owned());
     let tcp = Question::Srv("_sip._tcp.example.net".to_owned());
     assert_eq!(second.missing, [host.clone(), tcp.clone()]);
     nothing(&mut dns, &[tcp]);
     dns.answered(Mono::default(), host, Reply::Failed("no server answers".to_owned()));
-    let last = look_up(&target, &dns);
+    let last = look_up(&target, &PLAIN, &dns);
     assert_eq!(last.failed.as_deref(), Some("A/AAAA a.example.net: no server answers"));
     assert!(last.places.is_empty() && last.missing.is_empty() && last.asked.len() == 4);
 }
@@ -189,7 +204,7 @@ proptest! {
         let mut dns = Cache::default();
         let mut asked = 0;
         loop {
-            let found = look_up(&targets, &dns);
+            let found = look_up(&targets, &ALL, &dns);
             prop_assert!(found.places.len() <= PLACES && found.asked.len() <= QUESTIONS);
             let mut hops: Vec<Hop> = found.places.iter().map(|p| p.hop).collect();
             hops.sort_unstable();
@@ -205,5 +220,65 @@ proptest! {
                 dns.answered(Mono::default(), q, reply);
             }
         }
+    }
+}
+
+#[test]
+fn tls_is_found_by_its_own_records_and_by_no_others() {
+    let mut dns = zone(
+        "NAPTR example.net 10 10 s SIP+D2U _sip._udp.example.net
+         NAPTR example.net 5 10 s SIPS+D2T _sips._tcp.example.net
+         SRV _sips._tcp.example.net 10 0 5071 a.example.net
+         SRV _sip._udp.example.net 10 0 5060 b.example.net
+         SRV _sip._tcp.other.example 10 0 5060 b.example.net
+         SRV _sips._tcp.other.example 10 0 5061 a.example.net
+         A other.example 198.51.100.9
+         A a.example.net 198.51.100.1
+         A b.example.net 198.51.100.2",
+    );
+    let want = ["1 0 198.51.100.1:5071 tls", "2 0 198.51.100.2:5060 udp"];
+    assert_eq!(found(&["example.net"], &mut dns), want, "as the domain prefers");
+    let secure = ["1 0 198.51.100.1:5071 tls"];
+    for target in ["sips:example.net", "sip:example.net;transport=tls"] {
+        assert_eq!(found(&[target], &mut dns), secure, "{target}");
+    }
+    let plain_first = ["1 0 198.51.100.2:5060 tcp", "2 0 198.51.100.1:5061 tls"];
+    assert_eq!(found(&["other.example"], &mut dns), plain_first, "it prefers nothing");
+    assert_eq!(found(&["sips:a.example.net"], &mut dns), ["1 1 198.51.100.1:5061 tls"]);
+    assert_eq!(found(&["sips:a.example.net:5070"], &mut dns), ["1 1 198.51.100.1:5070 tls"]);
+}
+
+#[test]
+fn a_domain_that_is_served_by_other_transports_alone_is_not_served_by_ours() {
+    for service in ["SIPS+D2T", "SIP+D2S", "sips+d2s", "SIP+D2W"] {
+        let mut dns = zone(&format!(
+            "NAPTR example.net 10 10 s {service} _x._tcp.example.net
+             SRV _sip._udp.example.net 10 0 5060 a.example.net
+             SRV _x._tcp.example.net 10 0 5060 a.example.net
+             A a.example.net 198.51.100.1
+             A example.net 198.51.100.1"
+        ));
+        let (places, why) = found_by(&PLAIN, &["example.net"], &mut dns);
+        assert_eq!(places, [""; 0], "{service}");
+        assert!(why.is_some_and(|why| why.contains(service)), "{service}");
+    }
+    // What is no SIP at all says nothing of it.
+    let mut dns = zone(
+        "NAPTR example.net 10 10 u E2U+sip !x!y!
+         SRV _sip._udp.example.net 10 0 5060 a.example.net
+         A a.example.net 198.51.100.1",
+    );
+    assert_eq!(found_by(&PLAIN, &["example.net"], &mut dns).0, ["1 0 198.51.100.1:5060 udp"]);
+}
+
+#[test]
+fn a_name_that_says_nothing_is_reached_by_what_is_spoken() {
+    let mut dns = zone("A pbx.example.net 198.51.100.7");
+    for (spoken, want) in [
+        (&[Transport::Tcp][..], "1 1 198.51.100.7:5060 tcp"),
+        (&[Transport::Tls], "1 1 198.51.100.7:5061 tls"),
+        (&[Transport::Tcp, Transport::Udp], "1 1 198.51.100.7:5060 udp"),
+    ] {
+        assert_eq!(found_by(spoken, &["pbx.example.net"], &mut dns).0, [want]);
     }
 }

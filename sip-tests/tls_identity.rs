@@ -1,0 +1,230 @@
+//! Who proved himself by a client certificate: an upstream from whatever address, whom a rule knows,
+//! and nobody who did not. The driver judges certificates; here are the names that it tells.
+
+use crate::lab::script::answer;
+use crate::lab::{Lab, Party, Ua, s, site};
+use crate::tls_calls::{OUTSIDE_TLS, config};
+use portreeve::audit::Record;
+use portreeve::engine::Input;
+use portreeve::engine::digest::Users;
+use portreeve::ground::ConnId;
+
+const WAN: &str = "198.51.100.77:40001";
+const NAMES: &[&str] = &["sip:trunk.example.net", "trunk.example.net"];
+
+/// An upstream behind an address that changes, known by its certificate.
+fn lab(more: &str) -> Lab {
+    let pbx = "address = \"203.0.113.10\"\ntls_subject = [\"trunk.example.net\"]";
+    let text = config(pbx, more).replace("default = \"allow\"", "default = \"site\"");
+    let mut lab = Lab::with(site::parse(&text), Users::None);
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    lab.register(&phone, 3_600);
+    lab
+}
+
+fn prove(lab: &mut Lab, party: Party, names: &[&str]) {
+    let names = names.iter().map(|n| (*n).to_owned()).collect();
+    lab.input(Input::Secured { flow: party.flow, names });
+}
+
+/// Whether a call of this party to the phone rings there, and what the party hears else.
+fn rings(lab: &mut Lab, party: Party) -> bool {
+    let (ua, phone) = (Ua::new(party, "200"), lab.phone("101", "10.17.0.21:5060"));
+    let invite = ua.request_to(lab, "INVITE", "sip:101@203.0.113.1").sdp(ua.sdp(6000));
+    lab.send(party, invite);
+    let rung = lab.next(phone.at);
+    if let Some(rung) = &rung {
+        lab.send(phone.at, answer(rung, 486, "p"));
+    }
+    lab.clear();
+    rung.is_some()
+}
+
+#[test]
+fn an_upstream_is_known_by_its_certificate_whatever_its_address() {
+    let mut lab = lab("");
+    let peer = lab.tls(OUTSIDE_TLS, WAN);
+    assert!(!rings(&mut lab, peer), "nobody knows the address");
+    prove(&mut lab, peer, NAMES);
+    assert!(lab.kept_open.contains(&peer.flow.conn.expect("it has one")));
+    assert!(rings(&mut lab, peer));
+    // Another connection of the same address proves nothing.
+    let other = lab.tls(OUTSIDE_TLS, "198.51.100.77:40002");
+    assert!(!rings(&mut lab, other));
+    lab.input(Input::ConnectionClosed(peer.flow.conn.expect("it has one")));
+    assert!(!rings(&mut lab, peer), "what was proved went with the connection");
+    lab.advance(s(40));
+    lab.clear();
+    lab.end();
+}
+
+#[test]
+fn other_names_are_other_people() {
+    for names in [
+        &["trunk.example.net.evil.example"][..],
+        &["xtrunk.example.net"],
+        &["trunk.example.net\u{0}"],
+        &["trunk.example.net\r\nX"],
+        &["*.example.net"],
+        &["*"],
+        &[""],
+        &["sip:trunk.example.net"],
+        &["CN=trunk.example.net"],
+        &["trunk。example。net"],
+    ] {
+        let mut lab = lab("");
+        let peer = lab.tls(OUTSIDE_TLS, WAN);
+        prove(&mut lab, peer, names);
+        assert!(!rings(&mut lab, peer), "{names:?}");
+        lab.end();
+    }
+}
+
+#[test]
+fn a_phone_that_proves_the_trunks_name_is_no_trunk() {
+    let mut lab = lab("");
+    let phone = lab.tls(crate::tls_calls::INSIDE_TLS, "10.17.0.66:40001");
+    prove(&mut lab, phone, NAMES);
+    assert!(!rings(&mut lab, phone));
+    lab.end();
+}
+
+const RULE: &str = r#"
+[[rule]]
+name = "branch"
+side = "outside"
+tls_subject = ["branch-*"]
+allow = {}
+[[rule]]
+name = "stolen"
+side = "outside"
+tls_subject = ["stolen.example.net"]
+deny = { code = 480 }
+"#;
+
+#[test]
+fn a_rule_lets_in_who_proved_its_name_and_the_record_says_who_it_was() {
+    let mut lab = lab(RULE);
+    let peer = lab.tls(OUTSIDE_TLS, WAN);
+    prove(&mut lab, peer, &["branch-7.example.net", "second.example.net"]);
+    assert!(rings(&mut lab, peer));
+    let told = lab.records.iter().rev().find_map(|r| match r {
+        Record::CallAttempt { rule, tls_subject, .. } => Some((rule.clone(), tls_subject.clone())),
+        _ => None,
+    });
+    let want = ("branch".to_owned(), "branch-7.example.net second.example.net".to_owned());
+    assert_eq!(told, Some(want));
+    // Whom a rule only denies is a stranger as any other: nothing is said to him.
+    let thief = lab.tls(OUTSIDE_TLS, "198.51.100.78:40001");
+    prove(&mut lab, thief, &["stolen.example.net"]);
+    let before = lab.closed.len();
+    assert!(!rings(&mut lab, thief));
+    assert_eq!(lab.closed.len(), before + 1, "strangers are silenced here");
+    lab.advance(s(40));
+    lab.clear();
+    lab.end();
+}
+
+#[test]
+fn a_new_file_says_anew_who_is_meant() {
+    let mut lab = lab("");
+    let peer = lab.tls(OUTSIDE_TLS, WAN);
+    prove(&mut lab, peer, NAMES);
+    assert!(rings(&mut lab, peer));
+    lab.reload(|c| c.upstreams[0].tls_subject = vec!["other.example.net".to_owned()]);
+    assert!(!rings(&mut lab, peer));
+    lab.reload(|c| c.upstreams[0].tls_subject = vec!["trunk.*".to_owned()]);
+    assert!(rings(&mut lab, peer));
+    lab.advance(s(40));
+    lab.clear();
+    lab.end();
+}
+
+/// A request of the phone's, and by which connection it goes to the upstream.
+fn asked_by(lab: &mut Lab) -> Option<ConnId> {
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    let text = phone.request(lab, "MESSAGE", "200").typed("text/plain", "x");
+    lab.send(phone.at, text);
+    let got = lab.take_all().into_iter().find(|m| m.method() == "MESSAGE").expect("it goes");
+    lab.send(Party { flow: got.flow }, answer(&got, 200, "m"));
+    lab.clear();
+    got.flow.conn
+}
+
+/// OPTIONS with `alias` in its Via.
+fn says_alias(lab: &mut Lab, party: Party) {
+    let ua = Ua::new(party, "200");
+    let text = ua.request_to(lab, "OPTIONS", "sip:203.0.113.1");
+    let via = format!("{};alias", text.header("Via"));
+    lab.send(party, text.set("Via", via));
+    lab.clear();
+}
+
+#[test]
+fn an_alias_of_who_proved_himself_is_used_and_nobody_elses() {
+    let mut lab = lab("");
+    let peer = lab.tls(OUTSIDE_TLS, WAN);
+    says_alias(&mut lab, peer);
+    assert_eq!(asked_by(&mut lab), None, "who proved nothing");
+    prove(&mut lab, peer, &["other.example.net"]);
+    says_alias(&mut lab, peer);
+    assert_eq!(asked_by(&mut lab), None, "who proved another name");
+    prove(&mut lab, peer, NAMES);
+    assert_eq!(asked_by(&mut lab), None, "he has not asked for it");
+    says_alias(&mut lab, peer);
+    assert_eq!(asked_by(&mut lab), peer.flow.conn);
+    lab.input(Input::ConnectionClosed(peer.flow.conn.expect("it has one")));
+    assert_eq!(asked_by(&mut lab), None, "it is gone");
+    // He comes again from elsewhere.
+    let again = lab.tls(OUTSIDE_TLS, "198.51.100.99:40001");
+    prove(&mut lab, again, NAMES);
+    says_alias(&mut lab, again);
+    assert_eq!(asked_by(&mut lab), again.flow.conn);
+    lab.advance(s(40));
+    lab.clear();
+    lab.end();
+}
+
+#[test]
+fn a_call_of_an_upstream_goes_on_by_its_next_connection() {
+    let mut lab = lab("");
+    let peer = lab.tls(OUTSIDE_TLS, WAN);
+    prove(&mut lab, peer, NAMES);
+    says_alias(&mut lab, peer);
+    let (ua, phone) = (Ua::new(peer, "200"), lab.phone("101", "10.17.0.21:5060"));
+    let invite = ua.request_to(&mut lab, "INVITE", "sip:101@203.0.113.1").sdp(ua.sdp(6000));
+    lab.send(peer, invite.clone());
+    lab.expect(peer, "100");
+    let rung = lab.expect(phone.at, "INVITE");
+    let mut near = crate::lab::Leg::called(&phone, &rung, "p");
+    lab.send(phone.at, phone.answer(&rung, 200, "p").sdp(phone.sdp(4000)));
+    let ok = lab.expect(peer, "200");
+    let mut far = crate::lab::Leg::calling(&ua, &invite);
+    far.learn(&ok);
+    let ack = far.ack(&mut lab);
+    lab.send(peer, ack);
+    lab.expect(phone.at, "ACK");
+    // The WAN has another address now.
+    lab.input(Input::ConnectionClosed(peer.flow.conn.expect("it has one")));
+    let again = lab.tls(OUTSIDE_TLS, "198.51.100.99:40001");
+    let thief = lab.tls(OUTSIDE_TLS, "198.51.100.98:40001");
+    prove(&mut lab, again, NAMES);
+    says_alias(&mut lab, again);
+    far.ua.at = thief;
+    let info = far.request(&mut lab, "INFO");
+    lab.send(thief, info);
+    assert!(lab.take(phone.at).is_empty(), "who did not prove himself is no party");
+    lab.clear();
+    far.ua.at = again;
+    let info = far.request(&mut lab, "INFO");
+    lab.send(again, info);
+    let got = lab.expect(phone.at, "INFO");
+    lab.send(phone.at, answer(&got, 200, ""));
+    lab.expect(again, "200");
+    let bye = near.request(&mut lab, "BYE");
+    lab.send(phone.at, bye);
+    let got = lab.expect(again, "BYE");
+    lab.send(again, answer(&got, 200, ""));
+    lab.expect(phone.at, "200");
+    lab.end();
+}

@@ -1,0 +1,137 @@
+//! Who proved himself by a TLS client certificate, by connection: under which names, which upstream
+//! that is, and by which connection an upstream asked to be asked itself (RFC 5923). The driver has
+//! judged the certificate; here nothing but its names is known.
+
+use super::Upstreams;
+use crate::engine::analysis::Incoming;
+use crate::engine::ids::UpstreamId;
+use crate::engine::outbox::Outbox;
+use crate::engine::output::Output;
+use crate::engine::world::World;
+use crate::ground::{ConnId, Flow, Side};
+use crate::policy::Globs;
+use crate::policy::quota::Holder;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// One connection.
+#[derive(Debug)]
+struct Proof {
+    names: Arc<[String]>,
+    /// The way to whoever is there.
+    flow: Flow,
+    /// The upstream whose `tls_subject` one of the names is.
+    upstream: Option<UpstreamId>,
+    /// A rule asks for one of them.
+    known: bool,
+}
+
+/// All of them; as many as the driver lets be open.
+#[derive(Debug, Default)]
+pub(super) struct Proved {
+    all: HashMap<ConnId, Proof>,
+    /// Where an upstream wants to be asked: its newest connection that says so.
+    aliases: BTreeMap<UpstreamId, Flow>,
+}
+
+impl Proof {
+    fn judge(&mut self, w: &World) {
+        let is_of = |(_, u): &(&UpstreamId, &crate::config::Upstream)| {
+            let here = w.net().listener(self.flow.listener).map(|l| l.interface);
+            here == Some(u.interface) && Globs::new(&u.tls_subject).meet(&self.names)
+        };
+        let outside = w.side(self.flow.listener) == Side::Outside;
+        let mut all = w.upstreams().iter().zip(&w.config().upstreams).filter(|_| outside);
+        self.upstream = all.find(is_of).map(|(id, _)| *id);
+        self.known = w.rules().knows(&self.names);
+    }
+
+    /// Who holds the places of what it sends; `None`: nobody that anything here knows.
+    fn holder(&self) -> Option<Holder> {
+        let name = self.names.first().filter(|_| self.known);
+        let known = name.map(|name| Holder::User(format!("certificate {name}")));
+        self.upstream.map(|_| Holder::Upstream).or(known)
+    }
+}
+
+impl Proved {
+    fn of(&self, flow: &Flow) -> Option<&Proof> {
+        self.all.get(&flow.conn?)
+    }
+
+    pub(super) fn upstream(&self, flow: &Flow) -> Option<UpstreamId> {
+        self.of(flow)?.upstream
+    }
+
+    /// The configuration in force says who is meant.
+    pub(super) fn follow(&mut self, w: &World) {
+        self.all.values_mut().for_each(|proof| proof.judge(w));
+        let all = &self.all;
+        self.aliases.retain(|id, flow| {
+            flow.conn.and_then(|conn| all.get(&conn)).is_some_and(|p| p.upstream == Some(*id))
+        });
+    }
+
+    /// The connection by which an upstream asked to be asked comes before the places that it was
+    /// last known at; in the place of that which it leads to.
+    pub(super) fn prefer(&self, id: UpstreamId, ways: &mut Vec<Flow>) {
+        let Some(flow) = self.aliases.get(&id) else { return };
+        let same =
+            |way: &&mut Flow| way.transport == flow.transport && way.peer.ip() == flow.peer.ip();
+        match ways.iter_mut().find(same) {
+            Some(way) => *way = *flow,
+            None => ways.insert(0, *flow),
+        }
+    }
+}
+
+impl Upstreams {
+    /// Who is at the other end of a connection proved to have these names.
+    pub(crate) fn secured(&mut self, w: &World, out: &mut Outbox, flow: Flow, names: Vec<String>) {
+        let Some(conn) = flow.conn else { return };
+        let (upstream, known) = (None, false);
+        let mut proof = Proof { names: names.into(), flow, upstream, known };
+        proof.judge(w);
+        if let Some(holder) = proof.holder() {
+            out.emit(Output::KeepConnection(conn, holder));
+        }
+        self.proved.all.insert(conn, proof);
+    }
+
+    /// A connection is gone, and with it what was proved there.
+    pub(crate) fn closed(&mut self, conn: ConnId) {
+        self.proved.all.remove(&conn);
+        self.proved.aliases.retain(|_, flow| flow.conn != Some(conn));
+    }
+
+    /// The connection by which an upstream asked to be asked.
+    pub(crate) fn alias(&self, id: UpstreamId) -> Option<Flow> {
+        self.proved.aliases.get(&id).copied()
+    }
+
+    /// Names that the certificate of a connection proved.
+    pub(crate) fn names(&self, flow: &Flow) -> Arc<[String]> {
+        self.proved.of(flow).map(|proof| proof.names.clone()).unwrap_or_default()
+    }
+
+    /// Who speaks by it proved a name that an upstream or a rule of the file knows.
+    pub(crate) fn is_proved(&self, flow: &Flow) -> bool {
+        self.proved.of(flow).is_some_and(|proof| proof.holder().is_some())
+    }
+
+    /// Who holds the places of who proved such a name; `None`: he did not.
+    pub(crate) fn proved_holder(&self, flow: &Flow) -> Option<Holder> {
+        self.proved.of(flow)?.holder()
+    }
+
+    /// An upstream that proved itself says by `alias` in its Via that it is to be asked by the same
+    /// connection (RFC 5923 §5); of nobody else that is believed.
+    pub(crate) fn hear_alias(&mut self, i: &Incoming) {
+        if i.via.params.get("alias").is_none() {
+            return;
+        }
+        if let Some(id) = self.proved.upstream(&i.flow) {
+            self.proved.aliases.insert(id, i.flow);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The ways to an upstream, in the order they are tried: those of its targets that its interface
+//! has a socket for, and the connection by which it asked to be asked. It sends nothing.
+
+use super::{Unreachable, Upstreams};
+use crate::engine::attempt::Attempt;
+use crate::engine::ids::UpstreamId;
+use crate::engine::transactions::Spare;
+use crate::engine::world::World;
+use crate::ground::Flow;
+
+impl Upstreams {
+    /// The ways to an upstream for a request, in the order they are tried: the first, and the
+    /// others. One by `sips:` goes by TLS alone; who calls for help by such a URI is put through.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn ways(
+        &self,
+        w: &World,
+        id: UpstreamId,
+        a: &Attempt,
+    ) -> Result<(Flow, Spare), Unreachable> {
+        let mut all = self.all_ways(w, id, &a.whom())?;
+        if a.is_sips() {
+            let secure = |way: &Flow| way.transport.is_secure();
+            match (all.iter().any(secure), a.is_secure()) {
+                (true, _) => all.retain(secure),
+                (false, true) => return Err(Unreachable::Insecure),
+                (false, false) => {}
+            }
+        }
+        let unheard = self.state(id).map_or([false; 2], |state| state.targets.unheard());
+        let first = all.remove(0);
+        Ok((first, Spare::new(all, unheard)))
+    }
+
+    /// Whether there is any way to an upstream.
+    pub(crate) fn is_lost(&self, w: &World, id: UpstreamId) -> bool {
+        self.all_ways(w, id, "").is_err()
+    }
+
+    /// At least one.
+    fn all_ways(&self, w: &World, id: UpstreamId, whom: &str) -> Result<Vec<Flow>, Unreachable> {
+        let (state, u) = self.state(id).zip(self.get(w, id)).ok_or(Unreachable::Nowhere)?;
+        let mut order = state.targets.order(whom, w.now().mono, u.probe.is_some());
+        self.homes.prefer(id, whom, w.now().mono, &mut order);
+        let why = order.first().and_then(|hop| w.net().no_socket(u.interface, hop.transport));
+        let ways = order.into_iter().filter_map(|hop| w.net().towards(u.interface, id, hop));
+        let mut ways: Vec<Flow> = ways.collect();
+        self.proved.prefer(id, &mut ways);
+        if ways.is_empty() {
+            return Err(why.map_or(Unreachable::Nowhere, Unreachable::Transport));
+        }
+        Ok(ways)
+    }
+
+    /// Streams to the host that a dialog's requests go to, where its upstream has any.
+    pub(crate) fn streams_beside(&self, w: &World, flow: &Flow) -> Vec<Flow> {
+        let known = w.upstreams().iter().find(|id| {
+            w.places(**id)
+                .iter()
+                .any(|hop| hop.peer == flow.peer && hop.transport == flow.transport)
+        });
+        let Some((id, u)) = known.and_then(|id| Some((id, self.get(w, *id)?))) else {
+            return Vec::new();
+        };
+        let hops = w
+            .places(*id)
+            .iter()
+            .filter(|hop| hop.transport.is_reliable() && hop.peer.ip() == flow.peer.ip());
+        hops.filter_map(|hop| w.net().towards(u.interface, *id, *hop)).collect()
+    }
+}
