@@ -44,6 +44,7 @@ use tokio::task::JoinHandle;
 pub struct Handle {
     asks: mpsc::Sender<Ask>,
     table: Arc<SessionTable>,
+    tls: Tls,
     task: JoinHandle<()>,
 }
 
@@ -52,6 +53,12 @@ impl Handle {
     #[must_use]
     pub fn asks(&self) -> mpsc::Sender<Ask> {
         self.asks.clone()
+    }
+
+    /// What TLS has in force.
+    #[must_use]
+    pub fn tls(&self) -> &Tls {
+        &self.tls
     }
 
     /// What is seen of the gateway without asking the event loop.
@@ -155,7 +162,7 @@ pub fn start(config: Config, observer: Observer, service: Service) -> Result<Han
     let (inlet, arrivals) = inlet();
     let tls = Tls::open(&config).map_err(StartError::Tls)?;
     tokio::spawn(tls.clone().watch());
-    let streams = Streams::new(&config, inlet.clone(), tls);
+    let streams = Streams::new(&config, inlet.clone(), tls.clone());
     let resolver = Resolver::new(Path::new(RESOLV_CONF), inlet.clone());
     let mut sockets = Vec::new();
     for l in &listeners {
@@ -193,7 +200,7 @@ pub fn start(config: Config, observer: Observer, service: Service) -> Result<Han
     event_loop.open();
     let table = event_loop.table.clone();
     let task = tokio::spawn(event_loop.run(arrivals, questions));
-    Ok(Handle { asks, table, task })
+    Ok(Handle { asks, table, tls, task })
 }
 
 /// Binds one SIP socket and starts its reader. UDP sockets are kept for sending.

@@ -30,6 +30,8 @@ pub enum Values {
     Rules,
     /// Names of upstreams, at most [`stats::UPSTREAM_LABELS`].
     Upstreams,
+    /// Names of interfaces and upstreams, at most [`stats::UPSTREAM_LABELS`] of a kind.
+    Names,
     /// One value that the build decides.
     Build,
 }
@@ -41,7 +43,7 @@ impl Values {
         match self {
             Self::Closed(all) => all.len(),
             Self::Rules => stats::RULE_LABELS,
-            Self::Upstreams => stats::UPSTREAM_LABELS,
+            Self::Upstreams | Self::Names => stats::UPSTREAM_LABELS,
             Self::Build => 1,
         }
     }
@@ -73,7 +75,7 @@ impl Family {
 }
 
 /// The most series a scrape can have, whatever the configuration and the traffic.
-pub const MOST_SERIES: usize = 760;
+pub const MOST_SERIES: usize = 820;
 
 const fn counter(
     name: &'static str,

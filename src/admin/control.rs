@@ -3,6 +3,7 @@
 //! table, tells the event loop and reloads; it decides nothing.
 
 mod bans;
+mod certificates;
 mod reload;
 mod shares;
 
@@ -269,7 +270,6 @@ fn summary(r: &Report, source: &str) -> Value {
         let p = s.now.ports[i];
         json!({ "used": p.used, "quarantined": p.quarantined, "free": p.free })
     };
-    let [records, failures, suppressed, full] = r.audit;
     let [applied, unchanged, refused] = r.reloads.counts;
     json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -283,14 +283,13 @@ fn summary(r: &Report, source: &str) -> Value {
         "calls": { "early": early, "confirmed": confirmed, "limit": r.calls_limit },
         "registrations": s.now.registrations,
         "upstreams": upstreams,
+        "certificates": certificates::certificates(r),
         "bans": s.now.bans,
         "silenced": { "invites": s.silenced[0], "others": s.silenced[1] },
         "media_streams": s.now.streams,
         "media_ports": { "inside": ports(0), "outside": ports(1) },
         "connections": r.connections,
-        "audit": {
-            "records": records, "failures": failures, "suppressed": suppressed, "full": full == 1,
-        },
+        "audit": audit(r.audit),
         "configuration": {
             "source": source,
             "hash": r.hash,
@@ -300,6 +299,11 @@ fn summary(r: &Report, source: &str) -> Value {
             "restart_pending": r.reloads.pending,
         },
     })
+}
+
+fn audit([records, failures, suppressed, full]: [u64; 4]) -> Value {
+    let full = full == 1;
+    json!({ "records": records, "failures": failures, "suppressed": suppressed, "full": full })
 }
 
 async fn calls(State(shared): State<Arc<Shared>>) -> Response {

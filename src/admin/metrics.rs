@@ -9,7 +9,8 @@ use super::process::{Process, TICKS};
 use crate::audit::{EndedBy, Outcome};
 use crate::daemon::{Observer, Reloaded, Report};
 use crate::engine::stats::{
-    AloneResult, CATEGORIES, METHODS, Ping, RegisterResult, SECURITY, UPSTREAM_LABELS,
+    AloneResult, CATEGORIES, CertificateOf, CertificateView, METHODS, Ping, RegisterResult,
+    SECURITY, TlsFailure, UPSTREAM_LABELS,
 };
 use crate::engine::{Finding, Health, Signal, UpstreamView};
 use crate::ground::{CallDirection, Side};
@@ -115,6 +116,7 @@ impl Metrics {
     #[must_use]
     pub fn render(&self, r: &Report) -> String {
         self.sip(r);
+        self.certificates(r);
         self.calls(r);
         self.shares(r);
         self.media(r);
@@ -147,6 +149,8 @@ impl Metrics {
             self.counts(name, &side, "reason", Row(&reasons, &s.rejected[i]));
             let name = "portreeve_sip_retransmissions_total";
             self.counts(name, &side, "kind", Row(&["request", "response"], &s.retransmissions[i]));
+            let failures = Row(&TlsFailure::NAMES, &s.tls_failures[i]);
+            self.counts("portreeve_tls_failures_total", &side, "reason", failures);
         }
         let pings = Ping::ALL.map(Ping::as_str);
         self.counts("portreeve_sip_keepalives_total", &[], "kind", Row(&pings, &s.pings));
@@ -175,6 +179,15 @@ impl Metrics {
         }
         let name = "portreeve_alone_requests_total";
         self.counts(name, &[], "result", Row(&AloneResult::NAMES, &s.alone));
+    }
+
+    /// As many of a kind as there are labels: `status` tells of all.
+    fn certificates(&self, r: &Report) {
+        for c in certificates(r) {
+            let labels = [("of", c.of.as_str()), ("name", c.name.as_str())];
+            let days = self.recorder.register_gauge(&Self::key(CERTIFICATE, &labels), &META);
+            days.set(c.days(r.now.wall.seconds()) as f64);
+        }
     }
 
     fn shares(&self, r: &Report) {
@@ -318,6 +331,7 @@ impl Metrics {
 }
 
 const CPU: &str = "process_cpu_seconds_total";
+const CERTIFICATE: &str = "portreeve_certificate_expiry_days";
 const AGE: &str = "portreeve_event_loop_age_seconds";
 
 /// The exporter counts in whole numbers only: CPU time is counted in ticks and written in seconds.
@@ -331,6 +345,14 @@ fn with_cpu_in_seconds(text: String) -> String {
         }
         Some((_, Err(_), _)) | None => text,
     }
+}
+
+/// Those that have labels.
+fn certificates(r: &Report) -> impl Iterator<Item = &CertificateView> {
+    let of = |of: CertificateOf| {
+        r.stats.certificates.iter().filter(move |c| c.of == of).take(UPSTREAM_LABELS)
+    };
+    CertificateOf::ALL.into_iter().flat_map(of)
 }
 
 /// Whether an upstream answers; `None`: not known.
@@ -349,7 +371,13 @@ fn without_unknown(text: String, r: &Report) -> String {
     let is_known = |up: Option<bool>| up.is_some() && !r.standing.is_still();
     let up: Vec<String> =
         r.stats.upstreams.iter().filter(|u| is_known(is_up(u))).map(|u| written(&u.name)).collect();
+    let shown: Vec<String> = certificates(r)
+        .map(|c| format!("{CERTIFICATE}{{of=\"{}\",name=\"{}\"}} ", c.of, written(&c.name)))
+        .collect();
     let known = |line: &str| {
+        if line.starts_with(CERTIFICATE) {
+            return Some(shown.iter().any(|s| line.starts_with(s.as_str())));
+        }
         let name = line.strip_prefix("portreeve_upstream_up{upstream=\"")?.rsplit_once("\"}")?.0;
         Some(up.iter().any(|n| n == name))
     };

@@ -1,7 +1,8 @@
 //! `config check | show | init`.
 
-use super::{exit, run};
+use super::{doctor, exit, run};
 use crate::config::{self, Config, Diagnostic, Environment};
+use crate::driver::clock::Clock;
 use crate::policy::RuleSet;
 use std::path::{Path, PathBuf};
 
@@ -38,6 +39,8 @@ pub(super) fn check(file: &Path) -> u8 {
         Ok(c) => {
             let rules = c.policy.rules.len();
             c.warnings().iter().for_each(|w| eprintln!("warning: {w}"));
+            let now = Clock::start().now().wall;
+            doctor::warnings(&c, now).iter().for_each(|w| eprintln!("warning: {w}"));
             println!(
                 "{}: good: {} interfaces, {} upstreams, {rules} rules, {} rule tests passed",
                 file.display(),

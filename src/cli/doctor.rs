@@ -2,6 +2,7 @@
 //! changes nothing, takes no port that the gateway may want, and ends within 20 s, whether one runs
 //! or not. What is seen and what that means are two functions; the second is tested.
 
+mod certificates;
 mod gateway;
 mod machine;
 mod names;
@@ -9,8 +10,12 @@ mod options;
 mod ports;
 mod ways;
 
+pub(super) use certificates::warnings;
+
 use super::{DoctorArgs, config, exit, gateway as place, run, table};
 use crate::config::{Config, Environment};
+use crate::driver::clock::Clock;
+use crate::driver::tls::Tls;
 use crate::ground::words;
 use crate::policy::RuleSet;
 use serde::{Serialize, Serializer};
@@ -26,6 +31,8 @@ words! {
     enum Check {
         /// The file, or what stands in its place.
         Configuration = "configuration",
+        /// Ours, and files that they stand in.
+        Certificates = "certificates",
         /// Addresses of interfaces.
         Address = "address",
         /// Ports for SIP and media.
@@ -167,6 +174,9 @@ pub(super) fn doctor(args: &DoctorArgs) -> u8 {
         }
     };
     report.tell(configuration(&name, &c));
+    let (tls, faults) = Tls::look(&c);
+    let now = Clock::start().now().wall;
+    report.tell(certificates::own(&c, &tls, &faults, now));
     let running = gateway::look(&name, &text, &c, &env);
     report.tell(machine::addresses(&c));
     report.tell(ports::ports(&c, &running));
@@ -178,7 +188,8 @@ pub(super) fn doctor(args: &DoctorArgs) -> u8 {
     let is_here = |(index, _): &names::Found| through(*index).is_some_and(|i| here.contains(&i));
     let upstreams: Vec<names::Found> = upstreams.into_iter().filter(is_here).collect();
     report.tell(ways::routes(&c, &upstreams));
-    report.tell(runtime.block_on(options::options(&c, &upstreams, &running)));
+    report.tell(runtime.block_on(options::options(&c, &upstreams, &running, &tls)));
+    report.tell(certificates::theirs(&tls, now));
     report.tell(ways::mtus(&c, &upstreams));
     report.tell(ways::dscp(&c));
     report.tell([machine::clock(), machine::files(&c, &running)]);

@@ -14,6 +14,7 @@ use crate::daemon::reload::{Read, Refusal, Reloader};
 use crate::daemon::{self, Ask, StartError};
 use crate::driver::interfaces;
 use crate::driver::service::Service;
+use crate::engine::stats::{CertificateOf, CertificateView};
 use crate::policy::RuleSet;
 use std::io::{IsTerminal as _, Write as _};
 use std::net::IpAddr;
@@ -119,7 +120,7 @@ async fn serve(s: Started, levels: log::Levels, service: Service) -> Result<(), 
     let own = s.config.interfaces.iter().flat_map(|i| i.addresses.iter());
     desk.watch(own.map(|a| a.ip).collect());
     let control = commands(&s.config, &desk, handle.asks(), &reloader)?;
-    header(&s);
+    header(&s, &handle.tls().certificates());
     say("ready");
     service.ready();
     signals(handle.asks(), &reloader).await;
@@ -199,7 +200,7 @@ fn say(line: &str) {
 }
 
 /// What the installer needs to know.
-fn header(s: &Started) {
+fn header(s: &Started, certificates: &[CertificateView]) {
     let c = &s.config;
     let version = env!("CARGO_PKG_VERSION");
     match &s.file {
@@ -221,6 +222,10 @@ fn header(s: &Started) {
             let transport = transport.map_or("as DNS says".to_owned(), |t| t.to_string());
             say(&format!("  upstream {:<10} {:<18} {transport}", u.name, t.to_string()));
         }
+    }
+    for v in certificates.iter().filter(|v| v.of == CertificateOf::Interface) {
+        say(&format!("  tls      {:<10} {}", v.name, v.fingerprint));
+        say(&format!("  {:<8} {:<10} as a pin: {}", "", "", v.pin));
     }
     if let (Some(i), true) = (c.interfaces.first(), c.is_site()) {
         let port = i.listen.first().map_or(5060, |l| l.port);

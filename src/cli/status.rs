@@ -70,6 +70,9 @@ fn screen(v: &Value) -> String {
             let _ = writeln!(out, "                 {}", target(t));
         }
     }
+    for c in list(v, "/certificates") {
+        let _ = writeln!(out, "  certificate    {}", certificate(c));
+    }
     let [invites, others] = ["invites", "others"].map(|k| number(v, &format!("/silenced/{k}")));
     if invites + others > 0 {
         let hint = if invites > 0 { "   is one your provider? the log has addresses" } else { "" };
@@ -92,6 +95,27 @@ fn screen(v: &Value) -> String {
     let _ = writeln!(out, "  audit          {} records{trouble}", number(v, "/audit/records"));
     configuration(v, &mut out);
     out
+}
+
+/// Whose it is, how long it holds, and what a phone or a pin is to be told of ours.
+fn certificate(c: &Value) -> String {
+    let whose = match text(c, "/of") {
+        "interface" => "",
+        "client" => "shown to ",
+        _ => "of ",
+    };
+    let lasts = match c.get("days").and_then(Value::as_i64) {
+        None => "not known for how long".to_owned(),
+        Some(days @ ..0) => format!("EXPIRED {} days ago: renew it", -days),
+        Some(days @ 0..14) => format!("{days} days left: renew it"),
+        Some(days) => format!("{days} days left"),
+    };
+    let print = match text(c, "/of") {
+        "interface" => format!("   {}", shown(text(c, "/fingerprint"))),
+        _ => String::new(),
+    };
+    let (name, names) = (shown(text(c, "/name")), shown(text(c, "/names")));
+    format!("{whose}{name} ({names})   {lasts}{print}")
 }
 
 /// Where it is, whether it answers, for how long, and why.
@@ -197,6 +221,12 @@ mod tests {
                 { "name": "new", "address": "192.0.2.4:5060", "up": null, "for_s": 9,
                   "why": "the configuration changed" },
             ],
+            "certificates": [
+                { "of": "interface", "name": "lan", "names": "10.0.0.1", "days": 3649,
+                  "fingerprint": "sha-256:ab" },
+                { "of": "client", "name": "trunk", "names": "site.example", "days": 13 },
+                { "of": "upstream", "name": "trunk", "names": "a\u{1b}", "days": -3 },
+            ],
             "silenced": { "invites": 3, "others": 17 },
             "bans": 2,
             "configuration": {
@@ -216,6 +246,9 @@ mod tests {
             "lost   nobody knows where   not known for 0:09: its name stands for no address\n",
             "other   192.0.2.3:5060   not probed\n",
             "new   192.0.2.4:5060   not known for 0:09: the configuration changed\n",
+            "certificate    lan (10.0.0.1)   3649 days left   sha-256:ab\n",
+            "certificate    shown to trunk (site.example)   13 days left: renew it\n",
+            "certificate    of trunk (a\\u{1b})   EXPIRED 3 days ago: renew it\n",
             "strangers      3 INVITEs, 17 others unanswered   is one your provider?",
             "bans           2 sources are not read   `portreeve bans` says why\n",
             "FULL",

@@ -3,6 +3,7 @@
 
 use crate::config::Hop;
 use crate::driver::clock::Clock;
+use crate::driver::tls::{Dial, Failure};
 use crate::ground::Transport;
 use bytes::Bytes;
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -11,8 +12,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
 use std::os::fd::AsRawFd as _;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{timeout, timeout_at};
+use tokio_rustls::TlsConnector;
 
 /// A datagram is sent again so long after the one before it, and twice that after the next (RFC
 /// 3261 §17.1.2.2).
@@ -85,6 +87,8 @@ pub struct Way {
     pub spare: RangeInclusive<u16>,
     /// Longest wait.
     pub patience: Duration,
+    /// By TLS: whom we ask for, and who is believed.
+    pub dial: Option<Dial>,
 }
 
 /// Sends a request from a port of its own, and again if it is a datagram; what comes back first.
@@ -102,8 +106,7 @@ pub async fn ask(
     let asked = async {
         match way.to.transport {
             Transport::Udp => by_datagram(way, request, is_whole).await,
-            Transport::Tcp => by_stream(way, request, is_whole).await,
-            Transport::Tls => Err(io::ErrorKind::Unsupported.into()),
+            Transport::Tcp | Transport::Tls => by_stream(way, request, is_whole).await,
         }
     };
     let told = timeout(way.patience, asked).await;
@@ -173,9 +176,29 @@ async fn by_stream(
     is_whole: impl Fn(&Bytes) -> bool,
 ) -> io::Result<(SocketAddr, Bytes)> {
     let socket: std::net::TcpStream = socket(way, Type::STREAM)?.into();
-    let mut stream = tokio::net::TcpSocket::from_std_stream(socket).connect(way.to.peer).await?;
+    let stream = tokio::net::TcpSocket::from_std_stream(socket).connect(way.to.peer).await?;
     let local = stream.local_addr()?;
-    stream.write_all(&request(local)).await?;
+    let request = request(local);
+    let bytes = match (way.to.transport, &way.dial) {
+        (Transport::Udp | Transport::Tcp, _) => exchange(stream, &request, is_whole).await?,
+        (Transport::Tls, None) => return Err(io::ErrorKind::Unsupported.into()),
+        (Transport::Tls, Some(Dial { config, name })) => {
+            let shaken = TlsConnector::from(config.clone()).connect(name.clone(), stream).await;
+            let stream = shaken.map_err(|e| io::Error::other(Failure::of(&e)))?;
+            exchange(stream, &request, is_whole).await?
+        }
+    };
+    Ok((local, bytes))
+}
+
+/// One request and what comes back on a stream.
+async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    request: &Bytes,
+    is_whole: impl Fn(&Bytes) -> bool,
+) -> io::Result<Bytes> {
+    stream.write_all(request).await?;
+    stream.flush().await?;
     let mut all = Vec::new();
     let mut chunk = vec![0; 4_096];
     loop {
@@ -186,7 +209,7 @@ async fn by_stream(
         all.extend_from_slice(chunk.get(..got).unwrap_or_default());
         let answer = Bytes::copy_from_slice(&all);
         if is_whole(&answer) {
-            return Ok((local, answer));
+            return Ok(answer);
         }
     }
 }
@@ -199,6 +222,7 @@ mod tests {
         Way {
             from: [127, 0, 0, 1].into(),
             to: Hop { peer: to, transport },
+            dial: None,
             dscp: 24,
             spare: 1..=2,
             patience: Duration::from_millis(patience),

@@ -24,7 +24,7 @@ use arc_swap::ArcSwap;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 use seen::Seen;
-use settings::Settings;
+use settings::{Own, Settings};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -66,16 +66,29 @@ impl Tls {
     /// Every file that cannot be used, and why; a line each.
     pub fn open(config: &Config) -> Result<Self, String> {
         let seen = Seen::default();
-        let settings = Settings::read(config, &seen, None);
+        let settings = Settings::read(config, &seen, None, Own::Made);
         if !settings.faults.is_empty() {
             return Err(settings.faults.join("\n  "));
         }
-        Ok(Self(Arc::new(Inner {
+        Ok(Self::of(settings, seen))
+    }
+
+    /// Reads what can be read, and makes nothing; what cannot be used is told beside it.
+    #[must_use]
+    pub fn look(config: &Config) -> (Self, Vec<String>) {
+        let seen = Seen::default();
+        let settings = Settings::read(config, &seen, None, Own::LeftOut);
+        let faults = settings.faults.clone();
+        (Self::of(settings, seen), faults)
+    }
+
+    fn of(settings: Settings, seen: Seen) -> Self {
+        Self(Arc::new(Inner {
             settings: ArcSwap::from_pointee(settings),
             seen,
             failures: Default::default(),
             lines: Mutex::default(),
-        })))
+        }))
     }
 
     /// Whether what a configuration names can be used.
@@ -90,7 +103,7 @@ impl Tls {
     /// it held before stays.
     pub fn follow(&self, config: &Config) {
         let before = self.0.settings.load_full();
-        let settings = Settings::read(config, &self.0.seen, Some(&before));
+        let settings = Settings::read(config, &self.0.seen, Some(&before), Own::Made);
         settings.faults.iter().for_each(|what| {
             tracing::error!("TLS: {what}; what was read before stays");
         });

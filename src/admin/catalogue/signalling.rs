@@ -1,11 +1,10 @@
 //! SIP, calls, registrations, upstreams.
 
-use super::Values::{Closed, Upstreams};
+use super::Values::{Closed, Names, Upstreams};
 use super::{DIRECTION, Family, RESOURCE, SIDE, counter, gauge, histogram};
 use crate::audit::{EndedBy, Outcome};
 use crate::engine::Finding;
-use crate::engine::stats::AloneResult;
-use crate::engine::stats::{METHODS, RegisterResult};
+use crate::engine::stats::{AloneResult, CertificateOf, METHODS, RegisterResult, TlsFailure};
 
 const REJECTED: &[&str] = &[
     "malformed",
@@ -134,6 +133,16 @@ pub(super) const FAMILIES: &[Family] = &[
         "What gave way: unproved entries of the fullest source.",
     ),
     gauge("portreeve_active_connections", &[], "SIP stream connections now open."),
+    counter(
+        "portreeve_tls_failures_total",
+        &[SIDE, ("reason", Closed(&TlsFailure::NAMES))],
+        "TLS handshakes that came to nothing (docs/TLS.md says what to do for each reason).",
+    ),
+    gauge(
+        "portreeve_certificate_expiry_days",
+        &[("of", Closed(&CertificateOf::NAMES)), ("name", Names)],
+        "Days that a certificate still holds, negative since it has expired: of an interface, of us as an upstream's client, of the upstream as it was seen last. Absent: not seen.",
+    ),
     gauge(
         "portreeve_upstream_up",
         &[("upstream", Upstreams)],

@@ -7,6 +7,7 @@ use super::{Check, Line, PATIENCE};
 use crate::config::{Config, Hop, Interface, Upstream};
 use crate::driver::reach::{self, Way};
 use crate::driver::state;
+use crate::driver::tls::{Failure, Tls};
 use crate::ground::Transport;
 use crate::wire::sip::{Framing, Message, Method, Name, Via};
 use bytes::Bytes;
@@ -31,7 +32,12 @@ struct Answer {
     after: Duration,
 }
 
-pub(super) async fn options(c: &Config, found: &[Found], running: &Running) -> Vec<Line> {
+pub(super) async fn options(
+    c: &Config,
+    found: &[Found],
+    running: &Running,
+    tls: &Tls,
+) -> Vec<Line> {
     let mut asked = JoinSet::new();
     for (order, (index, hop)) in found.iter().enumerate() {
         let Some(u) = c.upstreams.get(*index) else { continue };
@@ -43,6 +49,7 @@ pub(super) async fn options(c: &Config, found: &[Found], running: &Running) -> V
             dscp: i.dscp_sip,
             spare: first..=last,
             patience: PATIENCE,
+            dial: tls.dial(&u.name),
         };
         let domain = u.domain.clone();
         let (u, i) = (u.clone(), i.clone());
@@ -135,6 +142,9 @@ fn silent(at: &str, shown: IpAddr, error: &io::Error, up: bool) -> Line {
             what,
             "nothing, unless calls fail: some answer known ports alone",
         );
+    }
+    if let Some(failure) = error.get_ref().and_then(|e| e.downcast_ref::<Failure>()) {
+        return Line::todo(check, format!("{at}: TLS: {failure}"), "");
     }
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Line::todo(

@@ -37,6 +37,15 @@ pub(super) struct Settings {
     pub(super) faults: Vec<String>,
 }
 
+/// What is done where a certificate of our own making is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Own {
+    /// It is read, or made and kept.
+    Made,
+    /// Nothing: somebody only looks.
+    LeftOut,
+}
+
 /// Who is there to be read for.
 struct Reader<'a> {
     config: &'a Config,
@@ -48,7 +57,7 @@ struct Reader<'a> {
 
 impl Settings {
     /// Reads it all. Where something cannot be used, that of `before` is kept.
-    pub(super) fn read(config: &Config, seen: &Seen, before: Option<&Self>) -> Self {
+    pub(super) fn read(config: &Config, seen: &Seen, before: Option<&Self>, own: Own) -> Self {
         let mut new = Self {
             config: config.clone(),
             servers: BTreeMap::new(),
@@ -61,6 +70,9 @@ impl Settings {
             Reader { config, provider, seen, system: None, now: Clock::start().now().wall };
         for i in &config.interfaces {
             let Some(tls) = &i.tls else { continue };
+            if own == Own::LeftOut && tls.certificate == Certificate::SelfSigned {
+                continue;
+            }
             match reader.server(i, tls) {
                 Ok(made) => drop(new.servers.insert(i.name.clone(), made)),
                 Err(what) => {
