@@ -26,6 +26,7 @@ mod credentials;
 #[cfg(feature = "daemon")]
 mod dialled;
 mod docs;
+mod dying_targets;
 mod emergency;
 mod eyeballs;
 mod families;

@@ -256,7 +256,10 @@ impl Engine {
                 Heard::Quiet { flow, began, pass } => self.waits(&flow, began, pass),
                 Heard::Answered { flow, own } => self.upstreams.answers(&self.world, &flow, own),
                 Heard::Own { client, answered } => {
-                    self.upstreams.probed(&self.world, &mut self.out, client, answered);
+                    let (w, out) = (&self.world, &mut self.out);
+                    if let Some(gone) = self.upstreams.probed(w, out, client, answered) {
+                        self.transactions.gone(w, out, &gone);
+                    }
                 }
             }
         }

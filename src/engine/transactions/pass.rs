@@ -44,6 +44,8 @@ struct Branch {
     spare: Spare,
     /// Nothing was heard of it, and another way is tried beside it: it is not waited for.
     left: bool,
+    /// It has said more than 100: somebody rings.
+    rang: bool,
 }
 
 /// One crossing.
@@ -170,8 +172,8 @@ impl Transactions {
                 self.timers.set(Due::NextTarget(client), now + after);
             }
             let (state, cancel, given_up) = (BranchState::Pending, None, false);
-            let left = false;
-            p.branches.push(Branch { client, state, cancel, given_up, leg, spare, left });
+            let (left, rang) = (false, false);
+            p.branches.push(Branch { client, state, cancel, given_up, leg, spare, left, rang });
         }
         if invite {
             self.arm_timer_c(w, client);
@@ -212,6 +214,7 @@ impl Transactions {
             if let Some(reasons) = branch.cancel.take() {
                 self.cancel_client(w, out, client, &reasons);
             } else if status > 100 && invite {
+                branch.rang = true;
                 // §16.7 step 2: 101–199 restart Timer C; 100 goes no further. RFC 4320: no
                 // provisional answers for other requests.
                 self.arm_timer_c(w, client);

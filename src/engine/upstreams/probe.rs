@@ -83,19 +83,22 @@ impl Upstreams {
         self.asked.insert(client, (id, hop));
     }
 
-    /// A request of our own had an answer, or none will come. Not a probe: nothing.
-    pub(crate) fn probed(&mut self, w: &World, out: &mut Outbox, client: ClientId, answered: bool) {
-        let Some((id, hop)) = self.asked.remove(&client) else { return };
-        let Some(t) = self.all.get_mut(id.index()).and_then(|u| u.targets.find(hop)) else {
-            return;
-        };
+    /// A request of our own had an answer, or none will come. Not a probe: nothing. The way to a
+    /// target that is there no more.
+    pub(crate) fn probed(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        client: ClientId,
+        answered: bool,
+    ) -> Option<Flow> {
+        let (id, hop) = self.asked.remove(&client)?;
+        let t = self.all.get_mut(id.index())?.targets.find(hop)?;
         t.probes[usize::from(!answered)] += 1;
         if answered {
             self.answered_by(w, id, w.now().mono, true);
         }
-        let Some(t) = self.all.get_mut(id.index()).and_then(|u| u.targets.find(hop)) else {
-            return;
-        };
+        let t = self.all.get_mut(id.index())?.targets.find(hop)?;
         let (health, why) = match (answered, t.health) {
             (true, Health::Down) => (Health::Up, "it answers OPTIONS again"),
             (true, Health::Unknown | Health::Up) => (Health::Up, "it answers OPTIONS"),
@@ -104,6 +107,8 @@ impl Upstreams {
         if t.turn(w.now(), health, why) {
             self.told(w, out, id, hop);
         }
+        let interface = self.get(w, id).filter(|_| !answered)?.interface;
+        w.net().towards(interface, id, hop)
     }
 
     /// One target of an upstream turned: what that means for all of it, and for whoever reads logs.

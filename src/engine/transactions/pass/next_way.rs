@@ -64,6 +64,24 @@ impl Transactions {
         }
     }
 
+    /// Whoever is asked there is gone, as its probe says: of INVITEs that it took and that ring
+    /// nowhere another is asked (RFC 3263 §4.3). It stays a branch: it may have been slow alone.
+    pub(crate) fn gone(&mut self, w: &World, out: &mut Outbox, flow: &Flow) {
+        let at = |id| (flow.listener, flow.peer, ClientId::new(id));
+        let all = self.ways.range(at(0)..=at(u64::MAX));
+        let ids: Vec<ClientId> = all.map(|(_, _, id)| *id).collect();
+        for client in ids {
+            let took =
+                |t: &&super::Client| t.is_proceeding() && *t.request.method() == Method::Invite;
+            let pass = self.clients.get(&client).filter(took).and_then(|t| t.pass());
+            let Some(id) = pass else { continue };
+            let branch = self.passes.get_mut(&id).and_then(|p| p.branch_mut(client));
+            if branch.is_some_and(|b| !b.rang && !b.left) {
+                self.try_next(w, out, id, client, Why::Silence);
+            }
+        }
+    }
+
     /// One that was left, and that nobody waits for, rings after all: it is cancelled now.
     pub(super) fn cancel_left(
         &mut self,
