@@ -121,7 +121,10 @@ fn service_status(stats: &Stats) -> String {
 /// Files that may have to be open: four sockets a call, connections, and our own.
 #[must_use]
 pub fn files_needed(config: &Config) -> u64 {
-    config.limits.calls as u64 * 4 + config.limits.connections as u64 + 256
+    // While a call rings, its media are offered once for each IP version that it is asked by.
+    let both = config.interfaces.iter().any(|i| i.addresses.iter().count() > 1);
+    let sockets = if both { 8 } else { 4 };
+    config.limits.calls as u64 * sockets + config.limits.connections as u64 + 256
 }
 
 /// Whether each socket can be had: it is opened once and let go. Where one cannot, whoever holds
@@ -244,4 +247,21 @@ fn busy_ports(config: &Config) -> Vec<SocketAddr> {
         }
     }
     busy
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_rings_by_both_ip_versions_has_its_sockets_twice() {
+        let edge = include_str!("../configs/minimal.toml");
+        let need = |own: &str| {
+            let text = edge.replacen("\"10.17.0.1\"", own, 1);
+            let config = Config::parse("t", &text, &crate::config::Environment::default()).unwrap();
+            (files_needed(&config), config.limits.calls as u64 * 4)
+        };
+        let (one, calls) = need("\"10.17.0.1\"");
+        assert_eq!(need("[\"10.17.0.1\", \"2001:db8:17::1\"]"), (one + calls, calls));
+    }
 }
