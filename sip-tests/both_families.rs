@@ -278,3 +278,53 @@ fn a_call_of_both_versions_outlives_a_restart() {
     lab.hang_up(&mut near, &callee);
     assert!(phone.ip().is_ipv6() && far.ip().is_ipv6());
 }
+
+#[test]
+fn a_phone_that_registers_by_the_other_version_is_offered_media_of_that() {
+    let mut lab = edge();
+    let six = lab.phone("101", "[2001:db8:17::21]:5060");
+    let (four, pbx) = (lab.phone("101", "10.17.0.21:5060"), Ua::new(lab.outside(FAR6), "200"));
+    let register = |lab: &mut Lab, phone: &Ua, n: u32| {
+        let text = phone
+            .request_to(lab, "REGISTER", &format!("sip:{}", phone.domain))
+            .set("To", format!("<{}>", phone.aor()))
+            .set("Call-ID", "one-phone")
+            .set("CSeq", format!("{n} REGISTER"))
+            .with("Expires", "600");
+        lab.send(phone.at, text);
+        let got = lab.expect(pbx.at, "REGISTER");
+        let sealed = got.contact().to_owned();
+        let ok = pbx.answer(&got, 200, "r").set("Contact", format!("<{sealed}>;expires=600"));
+        lab.send(pbx.at, ok);
+        lab.expect(phone.at, "200");
+        sealed
+    };
+    let sealed = register(&mut lab, &six, 1);
+    let invite = pbx.request_to(&mut lab, "INVITE", &sealed).sdp(pbx.sdp(6000));
+    lab.send(pbx.at, invite.clone());
+    lab.expect(pbx.at, "100");
+    let got = lab.expect(six.at, "INVITE");
+    offers(&got, "IP6");
+    lab.send(six.at, six.answer(&got, 200, "ph").sdp(six.sdp(4000)));
+    let mut far = Leg::calling(&pbx, &invite);
+    far.learn(&lab.expect(pbx.at, "200"));
+    let ack = far.ack(&mut lab);
+    lab.send(pbx.at, ack);
+    lab.expect(six.at, "ACK");
+    // It leaves the house, say.
+    register(&mut lab, &four, 2);
+    let again = far.request(&mut lab, "INVITE").sdp(pbx.sdp(6002));
+    lab.send(pbx.at, again);
+    lab.expect(pbx.at, "100");
+    let got = lab.expect(four.at, "INVITE");
+    assert!(got.body.contains("c=IN IP4 10.17.0.1\r\n"), "{got}");
+    lab.send(four.at, four.answer(&got, 200, "").sdp(four.sdp(4002)));
+    lab.expect(pbx.at, "200");
+    let ack = far.ack(&mut lab);
+    lab.send(pbx.at, ack);
+    lab.expect(four.at, "ACK");
+    joined(&lab, [("2001:db8:cafe::10", 6002), ("10.17.0.21", 4002)]);
+    lab.input(portreeve::engine::Input::HangUpAll);
+    lab.clear();
+    lab.end();
+}

@@ -77,6 +77,13 @@ impl Calls {
         }
     }
 
+    /// An offer within a call is for who is reached by this socket.
+    pub(crate) fn reaches(&mut self, w: &World, call: CallNo, leg: Leg, listener: ListenerId) {
+        if let Some(face) = face(w, listener) {
+            self.media.reaches(call, leg, face);
+        }
+    }
+
     /// An offer from one leg; the body for the other.
     pub(crate) fn offer(
         &mut self,
@@ -87,6 +94,10 @@ impl Calls {
         body: &[u8],
     ) -> Result<Vec<u8>, MediaRefusal> {
         let sdp = Sdp::parse(body).map_err(|e| MediaRefusal::refused(e.to_string()))?;
+        if let Some(face) = face(w, who.listener) {
+            self.media.signals(call, who.leg, face);
+        }
+        self.media.turn_after(call, who.leg.other());
         if let Some(face) = face_towards(w, who, sdp.media()) {
             self.media.turn(call, who.leg, face);
         }
@@ -118,6 +129,7 @@ impl Calls {
         let sdp = Sdp::parse(body).map_err(|e| MediaRefusal::refused(e.to_string()))?;
         if let Some(face) = face(w, who.listener).filter(|_| who.counts) {
             self.media.answered_at(call, who.leg, face);
+            self.media.signals(call, who.leg, face);
         }
         let parties = self.judge_all(w, out, call, (who, phones), &sdp)?;
         if !who.counts {

@@ -98,8 +98,10 @@ impl Calls {
         self.table.get(place.call).is_some_and(|c| c.cseq[place.leg.index()] >= seq)
     }
 
-    /// The leg follows its party: a phone's new port or connection, its CSeq, a NOTIFY's new fork.
+    /// The leg follows its party: a phone's new port or connection, its CSeq, a NOTIFY's new fork;
+    /// its media know by which IP version the other one is reached.
     pub(crate) fn follow(&mut self, w: &World, place: &Place, i: &Incoming) {
+        self.reaches(w, place.call, place.leg.other(), place.far.flow.listener);
         let new = self.table.get(place.call).is_some_and(|c| c.fork(&place.tag).is_none());
         if new {
             let near = LegState { flow: i.flow, ..place.near.clone() };

@@ -82,6 +82,10 @@ pub(super) struct Pending {
 #[derive(Debug)]
 pub(crate) struct CallMedia {
     pub(super) faces: [Face; 2],
+    /// Where each party's signalling came by last.
+    pub(super) signals: [IpAddr; 2],
+    /// By which face each is reached, for the next offer.
+    pub(super) reached: [Option<Face>; 2],
     pub(super) call_ids: [String; 2],
     /// Who takes its ports.
     pub(super) claim: Claim,
@@ -109,6 +113,8 @@ impl CallMedia {
     pub(super) fn new(faces: [Face; 2], call_ids: [String; 2], claim: Claim) -> Self {
         Self {
             faces,
+            signals: [faces[0].bind, faces[1].bind],
+            reached: [None; 2],
             call_ids,
             claim,
             streams: Vec::new(),

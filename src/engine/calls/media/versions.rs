@@ -79,6 +79,31 @@ impl MediaTable {
         }
     }
 
+    /// A party has signalled by this face.
+    pub(super) fn signals(&mut self, call: CallNo, leg: Leg, face: Face) {
+        if let Some(c) = self.calls.get_mut(&call) {
+            c.signals[leg.index()] = face.bind;
+        }
+    }
+
+    /// A party is reached by this face now.
+    pub(super) fn reaches(&mut self, call: CallNo, leg: Leg, face: Face) {
+        if let Some(c) = self.calls.get_mut(&call) {
+            c.reached[leg.index()] = Some(face);
+        }
+    }
+
+    /// Before an offer to a party: where it is reached by another face than it signalled by, it has
+    /// moved to the other IP version, and is offered media of that.
+    pub(super) fn turn_after(&mut self, call: CallNo, leg: Leg) {
+        let Some(c) = self.calls.get_mut(&call) else { return };
+        let signals = &mut c.signals[leg.index()];
+        if let Some(face) = c.reached[leg.index()].take().filter(|face| face.bind != *signals) {
+            *signals = face.bind;
+            self.turn(call, leg, face);
+        }
+    }
+
     /// An answer comes from who is spoken to from this face: what was offered to it is in force.
     pub(super) fn answered_at(&mut self, call: CallNo, leg: Leg, face: Face) {
         let waits = |c: &&mut CallMedia| !c.settled && !c.aside.is_empty();
