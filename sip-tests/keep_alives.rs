@@ -130,3 +130,46 @@ fn a_banned_source_hears_nothing() {
     assert!(say(&mut lab, phone, PING).is_some(), "others are heard");
     lab.end();
 }
+
+#[test]
+fn ways_to_upstreams_are_kept_open_by_streams_too() {
+    for by in ["sips:203.0.113.10", "sip:203.0.113.10:5061;transport=udp"] {
+        let text = crate::tls_calls::config(&format!("address = \"{by}\""), "");
+        let mut lab = Lab::with(site::parse(&text), portreeve::engine::digest::Users::None);
+        lab.reload(|c| c.interfaces[1].keepalive = Some(s(25)));
+        lab.advance(s(80));
+        let at: SocketAddr = "203.0.113.10:5061".parse().expect("an address");
+        assert_eq!(lab.pings, [at; 3], "{by}");
+        lab.end();
+    }
+}
+
+#[test]
+fn a_registrars_flow_timer_is_heeded() {
+    let text = crate::tls_calls::config("address = \"sips:203.0.113.10\"", "");
+    for (timer, pings) in [("20", 6), ("100", 1), ("5", 0), ("x", 0), ("99999", 0)] {
+        let mut lab = Lab::with(site::parse(&text), portreeve::engine::digest::Users::None);
+        let phone = lab.phone("101", "10.17.0.21:5060");
+        // A phone that speaks RFC 5626 itself.
+        let contact = "<sip:101@10.17.0.21;ob>;reg-id=1;+sip.instance=\"<urn:uuid:0-1>\"";
+        let register = phone
+            .request_to(&mut lab, "REGISTER", "sip:pbx.example.com")
+            .set("To", format!("<{}>", phone.aor()))
+            .set("Contact", contact)
+            .with("Supported", "path, outbound")
+            .with("Expires", "600");
+        lab.send(phone.at, register);
+        let pbx = lab.take_all().pop().expect("it goes on");
+        assert!(pbx.contact().contains('@') && pbx.header("Contact").contains("reg-id=1"), "{pbx}");
+        let ok = crate::lab::script::answer(&pbx, 200, "r")
+            .with("Contact", format!("{};expires=600", pbx.header("Contact")))
+            .with("Require", "outbound")
+            .with("Flow-Timer", timer);
+        lab.send(Party { flow: pbx.flow }, ok);
+        let told = lab.expect(phone.at, "200");
+        assert!(told.header("Contact").contains("sip:101@10.17.0.21;ob"), "{told}");
+        lab.advance(s(100));
+        assert_eq!(lab.pings.len(), pings, "{timer}");
+        lab.end();
+    }
+}

@@ -1,6 +1,7 @@
 //! SIP over TCP and over TLS: accepts, connects, frames, writes. Bounded in connections, time and
 //! octets; it never looks into a message beyond its length, and whether it is an answer.
 
+mod beat;
 mod connection;
 mod handshake;
 mod lapse;

@@ -5,6 +5,7 @@ mod cache;
 mod finder;
 mod hearing;
 mod homes;
+mod keepalive;
 mod lookup;
 mod names;
 mod probe;
@@ -17,7 +18,7 @@ use super::ids::{ClientId, UpstreamId};
 use super::names::Question;
 use super::outbox::Outbox;
 use super::transactions::TimerTable;
-use super::world::{NoTransport, World, changed_keepalives};
+use super::world::{NoTransport, World};
 use crate::config::{self, Config, Hop};
 use crate::ground::{Flow, Moment, Mono, Side, words};
 use crate::wire::sip::Uri;
@@ -29,8 +30,9 @@ use proved::Proved;
 use serde::Serialize;
 use serving::Serving;
 pub(crate) use serving::Turned;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 use targets::Targets;
 
 words! {
@@ -116,6 +118,8 @@ enum Due {
     Probe(UpstreamId),
     /// Keep-alives of an outside interface.
     KeepAlive(usize),
+    /// The flow to a target is to be kept open, as it asked.
+    Flow(UpstreamId, Hop),
     /// A name is to be asked for again.
     Resolve,
     /// An upstream's places are given up, for its names stand for none.
@@ -169,6 +173,8 @@ pub(crate) struct Upstreams {
     homes: Homes,
     /// Who is to be asked at once.
     doubted: Vec<UpstreamId>,
+    /// How often flows to targets are kept open, as they asked.
+    flows: BTreeMap<(UpstreamId, Hop), Duration>,
     /// Where upstreams are from now on; the world is to be told.
     placed: Vec<(UpstreamId, Vec<Hop>)>,
     timers: TimerTable<Due>,
@@ -314,37 +320,16 @@ impl Upstreams {
                 Wake::Done
             }
             Some(Due::Look(id)) => self.look(w, out, id).map_or(Wake::Done, Wake::Turned),
+            Some(Due::Flow(id, hop)) => {
+                self.keep_flow(w, out, id, hop);
+                Wake::Done
+            }
             Some(Due::Resolve | Due::Grace(_)) => {
                 self.resolve(w, out);
                 Wake::Done
             }
             None => Wake::Idle,
         }
-    }
-
-    fn follow_keepalives(&mut self, w: &World, old: Option<&Config>) {
-        for (index, every) in changed_keepalives(old, w.config()) {
-            match every {
-                Some(every) => self.timers.set(Due::KeepAlive(index), w.now().mono + every),
-                None => self.timers.stop(Due::KeepAlive(index)),
-            }
-        }
-    }
-
-    /// CRLF CRLF to the upstreams of an interface keeps our own NAT open.
-    fn keep_alive(&mut self, w: &World, out: &mut Outbox, index: usize) {
-        let Some(every) = w.net().interface_at(index).and_then(|i| i.keepalive) else { return };
-        let all = w.upstreams().iter().zip(&w.config().upstreams);
-        let upstreams = all.filter(|(_, u)| u.interface == index);
-        let hops = upstreams.flat_map(|(id, _)| w.places(*id).iter().map(|hop| (*id, *hop)));
-        let towards = |(id, hop)| w.net().towards(index, id, hop);
-        let mut flows: Vec<Flow> = hops.filter_map(towards).collect();
-        flows.sort_by_key(|f| f.peer);
-        flows.dedup();
-        for flow in flows.into_iter().filter(|f| !f.transport.is_reliable()) {
-            out.transmit(flow, bytes::Bytes::from_static(b"\r\n\r\n"));
-        }
-        self.timers.set(Due::KeepAlive(index), w.now().mono + every);
     }
 }
 

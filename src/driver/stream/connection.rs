@@ -2,6 +2,7 @@
 //! its place is taken. It never decides who gives way.
 
 use super::Streams;
+use super::beat::Beat;
 use super::table::{Bells, Next};
 use crate::driver::Arrival;
 use crate::driver::tls::Dial;
@@ -104,10 +105,14 @@ impl Streams {
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
     {
-        tokio::select! {
-            () = self.read(read, flow, new) => {}
-            () = self.write(write, flow, &bells) => {}
-            () = bells.gone.notified() => {}
+        let silent = tokio::select! {
+            () = self.read(read, flow, (new, &bells.beat)) => false,
+            () = self.write(write, flow, &bells) => false,
+            () = bells.gone.notified() => false,
+            () = bells.beat.missed() => true,
+        };
+        if silent {
+            self.inlet.tell(Arrival::Failed(flow)).await;
         }
         self.over(flow).await;
     }
@@ -123,7 +128,12 @@ impl Streams {
     }
 
     /// `new`: the peer has opened it, and has to say something.
-    async fn read<R: AsyncRead + Unpin>(&self, mut read: R, flow: Flow, new: bool) {
+    async fn read<R: AsyncRead + Unpin>(
+        &self,
+        mut read: R,
+        flow: Flow,
+        (new, beat): (bool, &Beat),
+    ) {
         let mut framer = Framer::default();
         let turns = Arc::new(Semaphore::new(AHEAD));
         let (mut half, mut deadline, mut counted) = (true, None, 0);
@@ -137,6 +147,7 @@ impl Streams {
             if !matches!(received, Ok(Ok(1..))) {
                 return;
             }
+            beat.heard();
             while let Some(item) = framer.next() {
                 match item {
                     Framed::Message(bytes) => {
@@ -213,6 +224,7 @@ impl Streams {
                     if !matches!(written, Ok(Ok(()))) {
                         return;
                     }
+                    bells.beat.wrote(&bytes);
                 }
                 Next::Wait(None) => bells.news.notified().await,
                 Next::Wait(Some(until)) => drop(timeout_at(until, bells.news.notified()).await),

@@ -2,6 +2,7 @@
 //! source (`policy::quota`): the oldest unproved of the fullest source goes first, a proved one
 //! never. It reads no message and touches no socket; whoever has to go is told by a bell.
 
+use super::beat::Beat;
 use super::lapse::Lapse;
 use super::outlet::Outlet;
 use super::way::Way;
@@ -43,6 +44,8 @@ pub(super) struct Bells {
     pub(super) news: Notify,
     /// It has to go at once.
     pub(super) gone: Notify,
+    /// Whether its peer answers pings.
+    pub(super) beat: Beat,
 }
 
 #[derive(Debug)]

@@ -513,3 +513,28 @@ async fn what_waits_for_the_event_loop_is_counted() {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test]
+async fn a_peer_that_answers_no_ping_is_left_and_one_that_says_anything_is_not() {
+    for answer in ["\r\n", OPTIONS, ""] {
+        let (streams, _, mut arrivals) = gate(10, 10).await;
+        let socket = listen("127.0.0.1:0".parse().expect("an address")).expect("a port");
+        let at = socket.local_addr().expect("bound");
+        let opens = Opens { holder: Holder::Upstream, upstream: None };
+        streams.send(tcp(at, None), Bytes::from_static(b"\r\n\r\n"), Some(opens));
+        let (mut far, _) = socket.accept().await.expect("it connects");
+        let mut ping = [0; 4];
+        far.read_exact(&mut ping).await.expect("a ping");
+        far.write_all(answer.as_bytes()).await.expect("it writes");
+        sleep(Duration::from_millis(50)).await;
+        pause();
+        let mut got = Vec::new();
+        while let Ok(Some(arrival)) = timeout(Duration::from_secs(60), arrivals.recv()).await {
+            got.push(arrival);
+        }
+        resume();
+        let failed = |a: &Arrival| matches!(a, Arrival::Failed(flow) if flow.peer == at);
+        assert_eq!(got.iter().any(failed), answer.is_empty(), "{answer:?}: {got:?}");
+        assert_eq!(streams.len(), usize::from(!answer.is_empty()));
+    }
+}

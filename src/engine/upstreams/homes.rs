@@ -59,6 +59,7 @@ impl Upstreams {
         let from = answer.first(&Name::From).and_then(NameAddr::parse);
         let whom = from.and_then(|from| from.uri.user).unwrap_or_default();
         for id in w.upstreams().iter().filter(|id| w.places(**id).contains(&hop)) {
+            self.heed(w, *id, hop, answer);
             let Some(u) = self.state(*id).filter(|u| u.targets.iter().count() > 1) else {
                 continue;
             };
