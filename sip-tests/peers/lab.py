@@ -326,7 +326,7 @@ class Phone:
     """baresip: plays a tone of its own, records what it hears, answers by itself."""
 
     def __init__(self, lab, user, ip, hz, server, password, outbound=None, transport="udp",
-                 domain=None, expires=120, ns=None):
+                 domain=None, expires=120, ns=None, more=""):
         self.lab, self.user, self.ip, self.hz = lab, user, ip, hz
         self.ns = ns or f"p{int(ip.split('.')[3]) - 20}"
         at = f"[{ip}]" if ":" in ip else ip
@@ -362,6 +362,7 @@ module_app menu.so
 module_app ctrl_tcp.so
 ctrl_tcp_listen {at}:4444
 snd_path {lab.path(folder)}
+{more}
 """)
         self.folder = lab.path(folder)
         self.log = f"{folder}.log"
