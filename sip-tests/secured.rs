@@ -69,6 +69,10 @@ fn who_does_not_prove_himself_is_down_and_the_reason_is_told_of_him_alone() {
     let why = "its certificate is of old.example.net".to_owned();
     lab.input(Input::Unproved { flow: ways[0], why: why.clone() });
     assert_eq!(lab.upstream("pbx").why, why);
+    assert!(told(&lab, "upstream pbx by TLS: its certificate is of old"), "{:?}", lab.notices);
+    let notices = lab.notices.len();
+    lab.input(Input::Unproved { flow: ways[0], why });
+    assert_eq!(lab.notices.len(), notices, "the same again is no news");
 }
 
 #[test]

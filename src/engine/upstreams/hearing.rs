@@ -1,9 +1,10 @@
 //! What is heard of targets without asking them: answers, silence, a transport that fails. Which of
 //! them rest for it, `targets` says.
 
-use super::{Upstream, Upstreams};
+use super::{Health, Upstream, Upstreams};
 use crate::config::Hop;
 use crate::engine::outbox::Outbox;
+use crate::engine::output::Level;
 use crate::engine::world::World;
 use crate::ground::{Flow, Mono, UpstreamId};
 use std::time::Duration;
@@ -34,9 +35,16 @@ impl Upstreams {
     pub(crate) fn unproved(&mut self, w: &World, out: &mut Outbox, flow: &Flow, why: &str) {
         let hop = Hop { peer: flow.peer, transport: flow.transport };
         for id in meant(w, flow) {
+            let before = self.all.get(id.index()).map(|u| u.health);
             let unproved = |u: &mut Upstream| u.targets.unproved(w.now(), hop, why);
-            if self.all.get_mut(id.index()).is_some_and(unproved) {
-                self.told(w, out, *id, hop);
+            if !self.all.get_mut(id.index()).is_some_and(unproved) {
+                continue;
+            }
+            self.told(w, out, *id, hop);
+            // It was down for another reason: this one says what to do.
+            if before == Some(Health::Down) {
+                let name = w.upstream_name(*id).unwrap_or_default();
+                out.notice(Level::Warn, format!("upstream {name} by TLS: {why}"));
             }
         }
     }
