@@ -186,7 +186,9 @@ impl Engine {
         self.hear();
         self.give_way();
         self.hear();
-        self.probe_doubted();
+        for id in self.upstreams.take_doubted() {
+            self.probe(id);
+        }
         self.upstreams.tell(&mut self.world);
     }
 
@@ -254,6 +256,11 @@ impl Engine {
                 }
                 Heard::Busy(flow, after) => self.upstreams.spare(&self.world, &flow, after),
                 Heard::Quiet { flow, began, pass } => self.waits(&flow, began, pass),
+                Heard::Exhausted(pass) => {
+                    if !self.insist(pass) {
+                        self.transactions.give_in(&self.world, &mut self.out, pass);
+                    }
+                }
                 Heard::Answered { flow, own } => self.upstreams.answers(&self.world, &flow, own),
                 Heard::Own { client, answered } => {
                     let (w, out) = (&self.world, &mut self.out);

@@ -11,7 +11,7 @@ pub use compile::RuleSet;
 pub(crate) use matching::Globs;
 pub use number::Number;
 
-use crate::config::Allow;
+use crate::config::{Allow, ServingFact};
 use crate::ground::Side;
 use crate::wire::sip::Aor;
 use std::net::IpAddr;
@@ -39,6 +39,8 @@ pub struct Facts<'a> {
     pub upstream: Option<&'a str>,
     /// Names that the client certificate of the TLS connection it came by proved; empty: none.
     pub tls_subjects: &'a [String],
+    /// Whether the upstream that it would go to serves.
+    pub serving: ServingFact,
     /// User-Agent value.
     pub user_agent: &'a str,
     /// What the gateway would do with it.

@@ -302,6 +302,7 @@ fn policy(c: &mut Changes, old: &Policy, new: &Policy) {
         default,
         emergency,
         emergency_target,
+        emergency_upstream,
         unknown_bodies,
         remote_control,
         rules,
@@ -310,6 +311,7 @@ fn policy(c: &mut Changes, old: &Policy, new: &Policy) {
     c.now("policy.default", &old.default, default);
     c.now("policy.emergency", &old.emergency, emergency);
     c.now("emergency.target", &old.emergency_target, emergency_target);
+    c.now("emergency.upstream", &old.emergency_upstream, emergency_upstream);
     c.now("policy.unknown_bodies", &old.unknown_bodies, unknown_bodies);
     c.now("policy.remote_control", &old.remote_control, remote_control);
     c.now("rule", &old.rules, rules);

@@ -127,6 +127,13 @@ fn ports(config: &Config, span: Range<usize>, src: &mut Source<'_>) {
 
 /// Who gets emergency calls is a phone, not the next emergency number.
 fn emergency(config: &Config, src: &mut Source<'_>) {
+    let known = || config.upstreams.iter().map(|u| u.name.as_str());
+    if let Some(name) = &config.policy.emergency_upstream
+        && !known().any(|k| k == name)
+    {
+        let what = format!("emergency.upstream names \"{name}\", which is not there");
+        src.fault("unknown-upstream", 0..1, what, suggestion(name, known()));
+    }
     let Some(target) = &config.policy.emergency_target else { return };
     if config.policy.emergency.contains(target) {
         let what = format!("emergency.target \"{target}\" is itself an emergency number");

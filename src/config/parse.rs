@@ -290,10 +290,12 @@ fn numbers(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Numbers {
 
 /// `[policy]`, with the rules and their tests.
 fn policy(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Policy {
+    let (emergency_target, emergency_upstream) = emergency(top, src);
     let mut p = Policy {
         default: DefaultPolicy::Site,
         emergency: ["112", "911", "999", "110"].map(str::to_owned).to_vec(),
-        emergency_target: emergency_target(top, src),
+        emergency_target,
+        emergency_upstream,
         unknown_bodies: UnknownBodies::Scrub,
         remote_control: RemoteControl::Registrar,
         rules: rules::rules(top, src),
@@ -322,13 +324,13 @@ fn policy(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Policy {
 }
 
 /// `[emergency]`.
-fn emergency_target(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Option<String> {
+fn emergency(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> (Option<String>, Option<String>) {
     let read = section(top, "emergency", "[emergency]", src, |s, src| {
         let target = s.string("target", src);
         values::extension(s, "target", target.as_deref(), src);
-        target
+        (target, s.string("upstream", src))
     });
-    read.flatten()
+    read.unwrap_or_default()
 }
 
 fn audit(top: &mut Section<'_, '_>, data: &str, src: &mut Source<'_>) -> Audit {

@@ -1,7 +1,7 @@
 //! `[[rule]]` and `[[rule_test]]`: from text to checked conditions. `policy` compiles them.
 
 use super::reader::{Section, Source};
-use super::{Allow, Rule, RuleAction, RuleTest, values};
+use super::{Allow, Rule, RuleAction, RuleTest, ServingFact, values};
 use crate::ground::Side;
 use crate::wire::sip::Method;
 
@@ -33,6 +33,7 @@ fn rule(mut s: Section<'_, '_>, src: &mut Source<'_>) -> Option<Rule> {
         upstream: s.list("upstream", src),
         tls_subject: values::subjects(&mut s, "tls_subject", src),
         user_agent: s.list("user_agent", src),
+        serving: s.word("serving", &ServingFact::ALL.map(|w| (w.as_str(), w)), src),
         hours,
         days,
         action: action.clone().unwrap_or(RuleAction::Drop),

@@ -145,8 +145,12 @@ fn rest(c: &Config, o: &mut String) -> std::fmt::Result {
     };
     writeln!(o, "unknown_bodies = \"{bodies}\"\nremote_control = \"{commands}\"")?;
     writeln!(o, "\n[hide]\nuser_agent = \"{}\"", c.hide.user_agent)?;
+    writeln!(o, "\n[emergency]")?;
     if let Some(target) = &c.policy.emergency_target {
-        writeln!(o, "\n[emergency]\ntarget = {target:?}")?;
+        writeln!(o, "target = {target:?}")?;
+    }
+    if let Some(upstream) = &c.policy.emergency_upstream {
+        writeln!(o, "upstream = {upstream:?}")?;
     }
     write!(o, "{}", survive::show(&c.survive))?;
     for r in &c.policy.rules {

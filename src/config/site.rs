@@ -103,6 +103,7 @@ impl Config {
             policy: Policy {
                 default: DefaultPolicy::Site,
                 emergency_target: None,
+                emergency_upstream: None,
                 emergency: ["112", "911", "999", "110"].map(str::to_owned).to_vec(),
                 unknown_bodies: UnknownBodies::Scrub,
                 remote_control: RemoteControl::Registrar,

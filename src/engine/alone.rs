@@ -6,8 +6,9 @@
 use super::Engine;
 use super::analysis::Incoming;
 use super::analysis::answer::Answer;
-use super::attempt::{Attempt, Parties, Route, Sender};
+use super::attempt::{Attempt, Parties, Route, Sender, target};
 use super::ids::{PassId, ServerId, UpstreamId};
+use super::outbox::Outbox;
 use super::output::Level;
 use super::phones::{Binding, Phones, Registered};
 use super::proxy_server;
@@ -16,7 +17,7 @@ use super::stats::AloneResult;
 use super::upstreams::{Turned, Upstreams};
 use super::world::World;
 use crate::audit::{Outcome, Record};
-use crate::config::{Allow, Hop};
+use crate::config::Hop;
 use crate::ground::{Flow, Mono, Side};
 use crate::policy::Action;
 use crate::wire::sip::{Method, Name, Scheme};
@@ -33,13 +34,6 @@ impl Engine {
         for (ping, branch, flow, hop) in self.upstreams.probes(w, id) {
             let client = self.transactions.originate(w, out, ping, branch, flow);
             self.upstreams.probing(client, id, hop);
-        }
-    }
-
-    /// Asks those that leave something waiting.
-    pub(super) fn probe_doubted(&mut self) {
-        for id in self.upstreams.take_doubted() {
-            self.probe(id);
         }
     }
 
@@ -95,71 +89,71 @@ impl Engine {
     /// A request that waits for who does not answer goes another way, where there is one, or hears
     /// that there is none.
     fn lead_anew(&mut self, pass: PassId) {
-        let Some(p) = self.transactions.pass(pass) else { return };
-        let purpose = p.purpose().clone();
-        let call = match &purpose {
-            Purpose::Invite { call, .. } | Purpose::Subscribe { call, .. } => Some(*call),
-            Purpose::Register(_) | Purpose::Other => None,
-            Purpose::InDialog(_) => return,
-        };
-        let Some(t) = self.transactions.server(p.server()) else { return };
+        let Some(mut attempt) = self.again(pass) else { return };
+        if attempt.is_emergency() {
+            let tried = self.transactions.pass(pass).map_or(&[][..], |p| p.purpose().tried());
+            // There is no other way for it: it waits on.
+            if tried.contains(&attempt.route) {
+                self.insist(pass);
+                return;
+            }
+            attempt.before = tried.to_vec();
+        }
+        self.replace(pass, &attempt);
+    }
+
+    /// An emergency call that failed everywhere, or is not heard, tries the next way; false: there
+    /// is none, or it is another call.
+    pub(super) fn insist(&mut self, pass: PassId) -> bool {
+        let purpose = self.transactions.pass(pass).map(|p| p.purpose().clone());
+        let Some(Purpose::Invite { tried: Some(tried), .. }) = purpose else { return false };
+        let Some(mut attempt) = self.again(pass) else { return false };
+        let next = next_way(&self.world, (&self.phones, &self.upstreams), &tried);
+        let Some(next) = next.filter(|_| attempt.allow().is_some()) else { return false };
+        attempt.route = next;
+        attempt.target = target(&self.world, &attempt.route);
+        attempt.before = tried.to_vec();
+        self.replace(pass, &attempt);
+        true
+    }
+
+    /// The request of a pass from inside that nobody has answered, as it would be judged now.
+    fn again(&self, pass: PassId) -> Option<Attempt> {
+        let p = self.transactions.pass(pass)?;
+        if matches!(p.purpose(), Purpose::InDialog(_)) {
+            return None;
+        }
+        let t = self.transactions.server(p.server())?;
         let (request, came) = (t.request().clone(), t.came());
         if self.world.side(came.listener) == Side::Outside {
-            return;
+            return None;
         }
         let octets = request.octets();
-        let Ok(i) = Incoming::read(&self.world, came, request, octets) else { return };
+        let i = Incoming::read(&self.world, came, request, octets).ok()?;
         let sender = proxy_server::admit(&self.world, &self.phones, &self.upstreams, &i);
-        let attempt = self.judged(i, sender);
-        // There is no other way for it: it waits on.
-        if attempt.is_emergency() && matches!(attempt.route, Route::Upstream(_)) {
-            return;
-        }
+        Some(self.judged(i, sender))
+    }
+
+    /// Takes a pass back, and sends its request by another way.
+    fn replace(&mut self, pass: PassId, attempt: &Attempt) {
+        let purpose = self.transactions.pass(pass).map(|p| p.purpose().clone());
         let (w, out) = (&self.world, &mut self.out);
         let Some(server) = self.transactions.take_back(w, out, pass) else { return };
-        if let Some(no) = call {
-            match purpose {
-                Purpose::Invite { .. } => {
-                    self.calls.end_attempt(w, out, no, 408, Outcome::of_status(408));
-                }
-                Purpose::Subscribe { .. }
-                | Purpose::Register(_)
-                | Purpose::InDialog(_)
-                | Purpose::Other => self.calls.forget(no),
+        match purpose {
+            Some(Purpose::Invite { call, .. }) => {
+                self.calls.end_attempt(w, out, call, 408, Outcome::of_status(408));
             }
+            Some(Purpose::Subscribe { call, .. }) => self.calls.forget(call),
+            Some(Purpose::Register(_) | Purpose::InDialog(_) | Purpose::Other) | None => {}
         }
         match attempt.verdict.action.clone() {
-            Action::Allow(allow) => self.dispatch(&attempt, &allow, server),
-            Action::Deny { .. } | Action::Drop => self.cut_off(&attempt, server),
+            Action::Allow(allow) => self.dispatch(attempt, &allow, server),
+            Action::Deny { .. } | Action::Drop => self.cut_off(attempt, server),
         }
-    }
-
-    /// A request for an upstream that does not answer.
-    pub(super) fn alone(&mut self, a: &Attempt, server: ServerId, id: UpstreamId, allow: &Allow) {
-        let tried = a.incoming.is(&Method::Register) && self.upstreams.takes_trial(&self.world, id);
-        if tried || a.is_emergency() {
-            self.go_on(a, server, allow);
-        } else if a.incoming.is(&Method::Register) {
-            self.register_edge(a, server, id);
-        } else {
-            self.cut_off(a, server);
-        }
-    }
-
-    /// A site that is alone sends something on by itself.
-    pub(super) fn count_alone(&mut self, a: &Attempt) {
-        let result = match &a.route {
-            _ if !a.alone => return,
-            _ if a.is_emergency() => AloneResult::Emergency,
-            Route::Bindings(_) if a.is_invite() => AloneResult::Call,
-            Route::Bindings(_) => AloneResult::Request,
-            Route::Upstream(_) | Route::Gateway | Route::Unknown => return,
-        };
-        self.out.stats_mut().alone[result as usize] += 1;
     }
 
     /// 503 in words that a person understands.
-    fn cut_off(&mut self, a: &Attempt, server: ServerId) {
+    pub(super) fn cut_off(&mut self, a: &Attempt, server: ServerId) {
         let refused = Answer::new(503, CUT_OFF).row(Name::RetryAfter, LATER);
         let response = refused.to(&self.world, &a.incoming.message);
         self.transactions.respond(&self.world, &mut self.out, server, &response);
@@ -198,6 +192,26 @@ impl Engine {
     }
 }
 
+/// A site that is alone sends something on by itself.
+pub(super) fn count(out: &mut Outbox, a: &Attempt) {
+    let result = match &a.route {
+        _ if !a.alone => return,
+        _ if a.is_emergency() => AloneResult::Emergency,
+        Route::Bindings(_) if a.is_invite() => AloneResult::Call,
+        Route::Bindings(_) => AloneResult::Request,
+        Route::Upstream(_) | Route::Gateway | Route::Unknown => return,
+    };
+    out.stats_mut().alone[result as usize] += 1;
+}
+
+/// Another takes what was for an upstream of ours: its domain means nothing to that one.
+pub(super) fn is_taken_over(w: &World, a: &Attempt) -> bool {
+    let host = a.incoming.uri.host.as_str();
+    let is = |d: &str| d.eq_ignore_ascii_case(host);
+    (a.alone || !a.before.is_empty())
+        && w.config().upstreams.iter().any(|u| is(&u.domain) || u.domains.iter().any(|d| is(d)))
+}
+
 /// Where a request goes after all, when its upstream does not answer or nobody knows where it is;
 /// true: for that upstream the site is alone.
 pub(super) fn choose(
@@ -212,26 +226,58 @@ pub(super) fn choose(
     }
     let urgent = i.is(&Method::Invite) && parties.to.is_emergency();
     let cut_off = |id: &UpstreamId| upstreams.is_alone(w, *id);
-    let lost = |id: &UpstreamId| upstreams.is_lost(w, *id) || cut_off(id);
+    let lost = |id: &UpstreamId| is_lost(w, upstreams, *id);
     match route {
         // Nobody knows where it is, or nothing comes from there: somebody else takes it.
         Route::Upstream(id) if urgent && lost(&id) => {
-            let other = w.upstreams().iter().find(|id| !lost(id));
-            let route = match (other, proxy_server::emergency(w, phones)) {
-                (Some(other), _) => Route::Upstream(*other),
-                // Nobody takes it: what is left is to try.
-                (None, Route::Unknown) if cut_off(&id) => Route::Upstream(id),
-                (None, local) => local,
-            };
+            // Where nobody takes it, what is left is to try.
+            let last = if cut_off(&id) { Route::Upstream(id) } else { Route::Unknown };
+            let route = ways(w, (phones, upstreams)).into_iter().next().unwrap_or(last);
             (route, cut_off(&id))
         }
         Route::Upstream(id) if cut_off(&id) => {
             let local = lead(w, phones, i, sender, parties.to.result(), id);
             (local.unwrap_or(Route::Upstream(id)), true)
         }
-        Route::Unknown if urgent => (proxy_server::emergency(w, phones), false),
+        Route::Unknown if urgent => {
+            (ways(w, (phones, upstreams)).into_iter().next().unwrap_or(route), false)
+        }
         Route::Upstream(_) | Route::Bindings(_) | Route::Gateway | Route::Unknown => (route, false),
     }
+}
+
+/// Nobody knows where it is, or nothing comes from there.
+fn is_lost(w: &World, upstreams: &Upstreams, id: UpstreamId) -> bool {
+    upstreams.is_lost(w, id) || upstreams.is_alone(w, id)
+}
+
+/// Ways of an emergency call besides the one that its number leads by, which the file names: an
+/// upstream that serves, a phone.
+fn named_ways(w: &World, (phones, upstreams): (&Phones, &Upstreams)) -> Vec<Route> {
+    let named = w.config().policy.emergency_upstream.as_deref();
+    let named = named.and_then(|name| w.upstream_named(name));
+    let named = named.filter(|id| !is_lost(w, upstreams, *id)).map(Route::Upstream);
+    let phone = match proxy_server::emergency(w, phones) {
+        found @ Route::Bindings(_) => Some(found),
+        Route::Upstream(_) | Route::Gateway | Route::Unknown => None,
+    };
+    named.into_iter().chain(phone).collect()
+}
+
+/// Where an emergency call goes while its own upstream is out of reach: what the file names first,
+/// and any other upstream that serves before a phone.
+fn ways(w: &World, known: (&Phones, &Upstreams)) -> Vec<Route> {
+    let named = named_ways(w, known);
+    let is_phone = |way: &Route| matches!(way, Route::Bindings(_));
+    let (phones, upstreams): (Vec<Route>, Vec<Route>) = named.into_iter().partition(is_phone);
+    let serving = w.upstreams().iter().filter(|id| !is_lost(w, known.1, **id));
+    let serving = serving.map(|id| Route::Upstream(*id));
+    upstreams.into_iter().chain(serving).chain(phones).collect()
+}
+
+/// The next of them that was not tried.
+fn next_way(w: &World, known: (&Phones, &Upstreams), tried: &[Route]) -> Option<Route> {
+    named_ways(w, known).into_iter().find(|way| !tried.contains(way))
 }
 
 /// Where a request of an inside client goes whose upstream does not answer: to phones that the same

@@ -78,6 +78,8 @@ pub(crate) struct Attempt {
     pub(crate) target: String,
     /// We lead it ourselves, for its upstream does not answer.
     pub(crate) alone: bool,
+    /// Ways that an emergency call has tried before.
+    pub(crate) before: Vec<Route>,
 }
 
 impl Attempt {
@@ -88,6 +90,12 @@ impl Attempt {
     /// A call from inside to an emergency number.
     pub(crate) fn is_emergency(&self) -> bool {
         self.is_invite() && self.sender.side == Side::Inside && self.parties.to.is_emergency()
+    }
+
+    /// The ways that an emergency call has tried when this one fails, too; `None`: it is none.
+    pub(crate) fn tried(&self) -> Option<Arc<[Route]>> {
+        let all = || self.before.iter().cloned().chain([self.route.clone()]).collect();
+        self.is_emergency().then(all)
     }
 
     /// Who holds what it takes.

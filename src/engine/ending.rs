@@ -129,7 +129,7 @@ impl Engine {
     /// the call (§13.2.2.4). Who offered is told 488; the session stays as it was (RFC 6141).
     pub(super) fn answer_refused(&mut self, answer: &Answer, purpose: &Purpose, r: &BodyRefusal) {
         match purpose {
-            Purpose::Invite { call, offered } => {
+            Purpose::Invite { call, offered, .. } => {
                 self.let_go(answer, !offered);
                 self.calls.drop_fork(*call, answer.response.to_tag().unwrap_or_default());
                 self.refused_here(answer.pass, r);

@@ -96,8 +96,13 @@ impl Engine {
                 return;
             }
         };
-        let purpose = Purpose::Invite { call: no, offered };
+        let tried = a.tried();
+        let insists = tried.is_some();
+        let purpose = Purpose::Invite { call: no, offered, tried };
         let pass = self.transactions.open_pass(server, i.flow.listener, purpose);
+        if insists {
+            self.transactions.insist(pass);
+        }
         self.calls.set_pass(no, pass);
         for (index, legs) in versions::by_version(legs).into_iter().enumerate() {
             let way = legs.first().filter(|_| index > 0).map(|leg| leg.flow);

@@ -1,6 +1,7 @@
 //! The legs of a request outside a dialog: of who asks, and of whom it goes to. A `sips:` request
 //! goes by TLS alone, and no further where there is none (RFC 5630 §5.3). It sends nothing.
 
+use super::alone::is_taken_over;
 use super::analysis::headers::foreign_routes;
 use super::analysis::{Veil, said_of_itself};
 use super::attempt::{Attempt, Route};
@@ -52,7 +53,7 @@ pub(super) fn legs(k: Known<'_>, a: &Attempt, allow: &Allow) -> Option<Vec<LegSt
             let side = w.side(flow.listener);
             let domain = upstreams.domain(w, Some(*id));
             let veil = Veil::new(w, phones).over(said_of_itself(&i.message));
-            let mut contact = outward_uri(veil, a, allow, domain?);
+            let mut contact = outward_uri((w, veil), a, allow, domain?);
             // An emergency call is put through without TLS where there is none.
             if contact.scheme == Scheme::Sips && !flow.transport.is_secure() {
                 contact.scheme = Scheme::Sip;
@@ -132,12 +133,17 @@ fn services(w: &World, phones: &Phones, a: &Attempt, upstream: Option<&str>) -> 
 
 /// The Request-URI towards an upstream: as it came, but our name becomes its domain, and the
 /// number changes where the file says so.
-fn outward_uri(veil: Veil<'_>, a: &Attempt, allow: &Allow, domain: &str) -> Uri {
+fn outward_uri((w, veil): (&World, Veil<'_>), a: &Attempt, allow: &Allow, domain: &str) -> Uri {
     let service = a.incoming.uri.is_emergency_service();
     if a.is_cry() && !service {
         return Uri::sip(Some(a.parties.to.result()), domain, None);
     }
     let mut uri = veil.far_uri(&a.incoming.uri, domain);
+    // A call that another takes over: the domain of one upstream means nothing to the next.
+    if is_taken_over(w, a) && !service {
+        domain.clone_into(&mut uri.host);
+        uri.port = None;
+    }
     // It would lead to another host than the one that was judged.
     uri.params.remove("maddr");
     if let Some(number) = a.parties.to.rewritten().filter(|_| !allow.keep_number) {

@@ -242,9 +242,9 @@ impl Engine {
         let (route, alone) = alone::choose(w, known, &incoming, (&sender, &parties), route);
         let by = (&sender, upstreams.is_trusted(w, sender.upstream));
         let commands = commands::needs_rule(w, phones, &incoming, by, &route);
-        let verdict = facts::judge(w, &incoming, &sender, &parties, &route, commands);
+        let verdict = facts::judge(w, &incoming, &sender, &parties, &route, (commands, alone));
         let target = target(&self.world, &route);
-        Attempt { incoming, sender, parties, route, verdict, target, alone }
+        Attempt { incoming, sender, parties, route, verdict, target, alone, before: Vec::new() }
     }
 
     /// The user whose number stands in From, when it is another's.
@@ -335,7 +335,14 @@ impl Engine {
     pub(super) fn dispatch(&mut self, a: &Attempt, allow: &Allow, server: ServerId) {
         match &a.route {
             Route::Upstream(id) if self.upstreams.is_alone(&self.world, *id) => {
-                self.alone(a, server, *id, allow);
+                let register = a.incoming.is(&Method::Register);
+                if a.is_emergency() || register && self.upstreams.takes_trial(&self.world, *id) {
+                    self.go_on(a, server, allow);
+                } else if register {
+                    self.register_edge(a, server, *id);
+                } else {
+                    self.cut_off(a, server);
+                }
             }
             Route::Upstream(_) | Route::Bindings(_) | Route::Gateway | Route::Unknown => {
                 self.go_on(a, server, allow);
@@ -345,7 +352,7 @@ impl Engine {
 
     /// By its route, whether anybody answers there or not.
     pub(super) fn go_on(&mut self, a: &Attempt, server: ServerId, allow: &Allow) {
-        self.count_alone(a);
+        alone::count(&mut self.out, a);
         let ours = a.sender.side == Side::Inside
             && proxy_server::is_collected(&self.world, &a.incoming.message);
         match (&a.route, a.incoming.method()) {

@@ -1,6 +1,7 @@
 //! What a pass is for: said when a request is sent on, read when its answer comes back. Values
 //! only; transactions carry them and never look inside.
 
+use super::attempt::Route;
 use super::calls::Said;
 use super::phones::Pending;
 use crate::ground::{CallNo, Leg};
@@ -15,6 +16,8 @@ pub(crate) enum Purpose {
         call: CallNo,
         /// It carried an offer: SDP in answers is the answer.
         offered: bool,
+        /// An emergency call: the ways that were tried, this one last.
+        tried: Option<Arc<[Route]>>,
     },
     /// SUBSCRIBE or REFER outside a dialog.
     Subscribe { call: CallNo, said: Option<Said> },
@@ -43,6 +46,18 @@ pub(crate) struct InDialog {
 }
 
 impl Purpose {
+    /// The ways that an emergency call has tried.
+    pub(crate) fn tried(&self) -> &[Route] {
+        match self {
+            Self::Invite { tried: Some(tried), .. } => tried,
+            Self::Invite { .. }
+            | Self::Subscribe { .. }
+            | Self::Register(_)
+            | Self::InDialog(_)
+            | Self::Other => &[],
+        }
+    }
+
     /// The call it belongs to.
     pub(crate) fn call(&self) -> Option<CallNo> {
         match self {

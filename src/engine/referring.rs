@@ -18,6 +18,7 @@ use super::transactions::{Answer, Transactions};
 use super::upstreams::{Upstreams, are_kin};
 use super::world::World;
 use crate::audit::{Asked, Record};
+use crate::config::ServingFact;
 use crate::ground::{CallNo, Flow, Leg, Side};
 use crate::policy::number::Plan;
 use crate::policy::{Action, Facts, Number, Verdict};
@@ -304,6 +305,10 @@ impl<'a> Referring<'a> {
             domain: &uri.host.to_ascii_lowercase(),
             upstream: upstream.and_then(|id| w.upstream_name(id)),
             tls_subjects: &[],
+            serving: match upstream {
+                Some(id) if self.upstreams.is_alone(w, id) => ServingFact::Alone,
+                Some(_) | None => ServingFact::Upstream,
+            },
             user_agent: &by.user_agent,
             target,
             commands: false,

@@ -359,7 +359,7 @@ fn redirects(status: u16) -> bool {
 fn role_of_answer(calls: &Calls, purpose: &Purpose, flow: Flow, near: &Message) -> Option<Role> {
     let (call, leg, offers) = match purpose {
         _ if near.status() >= 300 => return None,
-        Purpose::Invite { call, offered } => (*call, Leg::Callee, !offered),
+        Purpose::Invite { call, offered, .. } => (*call, Leg::Callee, !offered),
         Purpose::InDialog(d) if d.offered || *near.method() == Method::Invite => {
             (d.call, d.leg.other(), !d.offered)
         }

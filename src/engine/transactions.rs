@@ -70,6 +70,8 @@ pub(crate) enum Heard {
     /// Whoever was asked there, at this time, has said nothing yet; `pass`: `None` for a request of
     /// our own.
     Quiet { flow: Flow, began: Mono, pass: Option<PassId> },
+    /// All branches of a pass that has other ways failed, or one says nothing.
+    Exhausted(PassId),
     /// An answer of any kind came to a request of ours; `own`: it is nobody else's.
     Answered { flow: Flow, own: bool },
     /// A request of our own was answered, or never will be.

@@ -41,7 +41,7 @@ pub(super) fn turned(
     way: &Flow,
 ) -> Option<Vec<u8>> {
     let pass = transactions.pass(pass)?;
-    let Purpose::Invite { call, offered: true } = pass.purpose() else { return None };
+    let Purpose::Invite { call, offered: true, .. } = pass.purpose() else { return None };
     let server = transactions.server(pass.server())?;
     let who = Speaker::new(Leg::Caller, &server.reply());
     offer_again(carrier, (*call, who), server.request().clone(), way)

@@ -136,6 +136,7 @@ impl Conditions {
                 self.upstream.is_empty() || f.upstream.is_some_and(|u| any(&self.upstream, u)),
             ),
             ("tls_subject", self.is_proved(f.tls_subjects)),
+            ("serving", r.serving.is_none_or(|s| s == f.serving)),
             ("user_agent", self.user_agent.is_empty() || any(&self.user_agent, f.user_agent)),
             ("hours", r.hours.is_none_or(|h| clock.is_some_and(|c| within(h, c.0)))),
             ("days", r.days.is_empty() || clock.is_some_and(|c| r.days.contains(&c.1))),

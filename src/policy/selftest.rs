@@ -4,7 +4,7 @@ use super::compile::RuleSet;
 use super::matching::Clock;
 use super::number::Plan;
 use super::{Action, Facts, Number, Target};
-use crate::config::{Config, Diagnostic, minute};
+use crate::config::{Config, Diagnostic, ServingFact, minute};
 use crate::ground::Side;
 use crate::wire::sip::{Aor, Uri};
 use std::net::{IpAddr, Ipv4Addr};
@@ -29,25 +29,28 @@ fn matches(got: &str, expect: &str) -> bool {
     got == expect || got.split_once(':').is_some_and(|(verdict, _)| verdict == expect)
 }
 
+/// What an event may say.
+const KNOWN: [&str; 15] = [
+    "side",
+    "method",
+    "source",
+    "user",
+    "from",
+    "to",
+    "number",
+    "domain",
+    "upstream",
+    "tls_subject",
+    "serving",
+    "user_agent",
+    "time",
+    "day",
+    "target",
+];
+
 fn judge(set: &RuleSet, config: &Config, event: &[(String, String)]) -> Result<String, String> {
-    let known = [
-        "side",
-        "method",
-        "source",
-        "user",
-        "from",
-        "to",
-        "number",
-        "domain",
-        "upstream",
-        "tls_subject",
-        "user_agent",
-        "time",
-        "day",
-        "target",
-    ];
-    if let Some((key, _)) = event.iter().find(|(k, _)| !known.contains(&k.as_str())) {
-        return Err(format!("a rule test's event has no `{key}`; known: {}", known.join(", ")));
+    if let Some((key, _)) = event.iter().find(|(k, _)| !KNOWN.contains(&k.as_str())) {
+        return Err(format!("a rule test's event has no `{key}`; known: {}", KNOWN.join(", ")));
     }
     let get = |key: &str| event.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str());
     let side = match get("side") {
@@ -75,6 +78,7 @@ fn judge(set: &RuleSet, config: &Config, event: &[(String, String)]) -> Result<S
             return Err(format!("\"{other}\" is no target: {known}"));
         }
     };
+    let serving = serving(get("serving"))?;
     let user = get("user").map(Aor::from);
     let names: Vec<String> = get("tls_subject").map(str::to_owned).into_iter().collect();
     let method = get("method").unwrap_or("INVITE");
@@ -88,6 +92,7 @@ fn judge(set: &RuleSet, config: &Config, event: &[(String, String)]) -> Result<S
         domain: get("domain").unwrap_or_default(),
         upstream: get("upstream"),
         tls_subjects: &names,
+        serving,
         user_agent: get("user_agent").unwrap_or_default(),
         target,
         commands: target == Target::Binding && matches!(method, "REFER" | "INFO"),
@@ -99,6 +104,13 @@ fn judge(set: &RuleSet, config: &Config, event: &[(String, String)]) -> Result<S
         Action::Drop => "drop",
     };
     Ok(format!("{word}: {}", verdict.rule))
+}
+
+/// `serving = "alone"`; it serves when not given.
+fn serving(text: Option<&str>) -> Result<ServingFact, String> {
+    let Some(text) = text else { return Ok(ServingFact::Upstream) };
+    let known = ServingFact::ALL.into_iter().find(|w| w.as_str() == text);
+    known.ok_or_else(|| format!("\"{text}\" is neither upstream nor alone"))
 }
 
 /// A whole URI, or what would stand as its user part.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{Config, Environment};
+use crate::config::{Config, Environment, ServingFact};
 use crate::ground::Wall;
 use crate::wire::sip::Uri;
 use std::time::Duration;
@@ -43,6 +43,7 @@ fn facts<'a>(side: Side, user: Option<&'a str>, to: &str) -> Facts<'a> {
         domain: "pbx",
         upstream: (side == Side::Inside).then_some("pbx"),
         tls_subjects: &[],
+        serving: ServingFact::Upstream,
         user_agent: "SMT-i5220",
         target: Target::Upstream,
         commands: false,

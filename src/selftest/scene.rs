@@ -86,6 +86,7 @@ fn config(folder: &Path) -> Step<Config> {
         upstream: Vec::new(),
         tls_subject: Vec::new(),
         user_agent: Vec::new(),
+        serving: None,
         hours: None,
         days: Vec::new(),
         action: RuleAction::Deny { code: 403, reason: Some("Premium".to_owned()) },

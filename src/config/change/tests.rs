@@ -20,6 +20,8 @@ fn only(list: &[&str]) -> Vec<String> {
     list.iter().map(|s| (*s).to_owned()).collect()
 }
 
+const EMERGENCY: &str = "# emergency = { target = \"101\", upstream = \"pbx\" }";
+
 #[test]
 fn what_counts_at_once() {
     for (from, to, key) in [
@@ -56,7 +58,8 @@ fn what_counts_at_once() {
         ("# country", "country", "numbers.country"),
         ("default = \"site\"", "default = \"deny\"", "policy.default"),
         ("\"999\", ", "", "policy.emergency"),
-        ("# emergency = {", "emergency = {", "emergency.target"),
+        (EMERGENCY, "emergency = { target = \"101\" }", "emergency.target"),
+        (EMERGENCY, "emergency = { upstream = \"pbx\" }", "emergency.upstream"),
         ("agent = \"pass\"", "agent = \"remove\"", "hide.user_agent"),
         ("auth = \"network\"", "auth = \"off\"", "survive.auth"),
         (

@@ -1,7 +1,7 @@
 //! What policy is made from: numbers, rules, their tests. Checked, not yet compiled.
 
 use crate::config::Diagnostic;
-use crate::ground::Side;
+use crate::ground::{Side, words};
 use ipnet::IpNet;
 
 /// The site's dial plan: what a dialled number means, and what goes out in its place.
@@ -69,6 +69,8 @@ pub struct Policy {
     pub emergency: Vec<String>,
     /// `emergency.target`: the user of this site who gets them where no upstream takes them.
     pub emergency_target: Option<String>,
+    /// `emergency.upstream`: the upstream that gets them next where the usual one does not.
+    pub emergency_upstream: Option<String>,
     /// Bodies outwards of a type that the gateway does not read.
     pub unknown_bodies: UnknownBodies,
     /// Who may command phones.
@@ -77,6 +79,16 @@ pub struct Policy {
     pub rules: Vec<Rule>,
     /// Run at every load.
     pub tests: Vec<RuleTest>,
+}
+
+words! {
+    /// Whether an upstream serves, for a rule to ask.
+    pub enum ServingFact {
+        /// It serves.
+        Upstream = "upstream",
+        /// Nothing comes from it: the site is alone.
+        Alone = "alone",
+    }
 }
 
 /// `[[rule]]`. An absent condition matches everything; patterns may end in `*` (or begin with it).
@@ -105,6 +117,8 @@ pub struct Rule {
     pub tls_subject: Vec<String>,
     /// User-Agent patterns.
     pub user_agent: Vec<String>,
+    /// Whether the upstream that it would go to serves, or the site is alone.
+    pub serving: Option<ServingFact>,
     /// Minutes of the day `[from, to)`, site time; may wrap midnight.
     pub hours: Option<(u16, u16)>,
     /// Days of the week, Monday = 0; empty: all.

@@ -3,6 +3,7 @@
 
 use super::Incoming;
 use super::lists::names_many;
+use crate::config::ServingFact;
 use crate::engine::attempt::{Attempt, Parties, Route, Sender};
 use crate::engine::ids::UpstreamId;
 use crate::engine::phones::Phones;
@@ -52,14 +53,14 @@ pub(crate) fn begins_urgent(w: &World, bytes: &[u8]) -> bool {
     uri.is_some_and(|uri| Number::called(&uri, &Plan::from(w.config())).is_emergency())
 }
 
-/// Asks policy. `commands`: the request commands phones.
+/// Asks policy. `commands`: the request commands phones; `alone`: its upstream does not answer.
 pub(crate) fn judge(
     w: &World,
     i: &Incoming,
     sender: &Sender,
     parties: &Parties,
     route: &Route,
-    commands: bool,
+    (commands, alone): (bool, bool),
 ) -> Verdict {
     let (target, upstream) = destination(route, sender.upstream);
     let facts = Facts {
@@ -72,6 +73,7 @@ pub(crate) fn judge(
         domain: &parties.domain,
         upstream: upstream.and_then(|id| w.upstream_name(id)),
         tls_subjects: &sender.subjects,
+        serving: if alone { ServingFact::Alone } else { ServingFact::Upstream },
         user_agent: i.message.text(&Name::UserAgent).unwrap_or_default(),
         target,
         commands,

@@ -3,6 +3,7 @@
 
 mod next_way;
 mod spare;
+mod withdrawn;
 
 use super::client::Client;
 use super::{Answer, Due, Heard, Timer, Transactions};
@@ -62,6 +63,8 @@ pub(crate) struct Pass {
     cancelled: bool,
     /// It was taken back: another stands in its place.
     withdrawn: bool,
+    /// The core has other ways where all branches fail, or one says nothing.
+    insists: bool,
 }
 
 impl Pass {
@@ -81,33 +84,6 @@ impl Pass {
 
     pub(crate) fn purpose(&self) -> &Purpose {
         &self.purpose
-    }
-
-    /// Nobody has answered it, and nobody gave it up.
-    pub(super) fn is_open(&self) -> bool {
-        !self.done && !self.cancelled && !self.branches.is_empty()
-    }
-
-    pub(super) fn is_withdrawn(&self) -> bool {
-        self.withdrawn
-    }
-
-    pub(super) fn clients(&self) -> impl Iterator<Item = ClientId> + '_ {
-        self.branches.iter().map(|b| b.client)
-    }
-
-    /// Nothing that its branches say counts any more; those that may ring yet are to be cancelled
-    /// then. Those that were pending.
-    pub(super) fn withdraw(&mut self, reasons: &[Vec<u8>]) -> Vec<ClientId> {
-        (self.done, self.withdrawn) = (true, true);
-        let mut pending = Vec::new();
-        for b in self.branches.iter_mut().filter(|b| b.state == BranchState::Pending) {
-            (b.state, b.given_up, b.left) = (BranchState::Final, true, true);
-            b.spare = Spare::default();
-            b.cancel = Some(reasons.to_vec());
-            pending.push(b.client);
-        }
-        pending
     }
 
     fn branch_mut(&mut self, client: ClientId) -> Option<&mut Branch> {
@@ -139,8 +115,18 @@ impl Transactions {
         }
         let (branches, began, best) = (Vec::new(), None, None);
         let (done, cancelled, withdrawn) = (false, false, false);
-        let pass =
-            Pass { server, ingress, purpose, branches, began, best, done, cancelled, withdrawn };
+        let pass = Pass {
+            server,
+            ingress,
+            purpose,
+            branches,
+            began,
+            best,
+            done,
+            cancelled,
+            withdrawn,
+            insists: false,
+        };
         self.passes.insert(id, pass);
         id
     }
@@ -166,7 +152,7 @@ impl Transactions {
         let now = w.now().mono;
         if let Some(p) = self.passes.get_mut(&pass) {
             let began = *p.began.get_or_insert(now);
-            if !spare.is_empty() {
+            if !spare.is_empty() || p.insists {
                 let waited = now.since(began);
                 let after = spare.patience(&flow, &w.config().timers, (!invite).then_some(waited));
                 self.timers.set(Due::NextTarget(client), now + after);
@@ -304,6 +290,16 @@ impl Transactions {
         if waiting || p.done {
             return;
         }
+        if p.wants_more() {
+            self.heard.push_back(Heard::Exhausted(pass));
+            return;
+        }
+        self.conclude(w, out, pass);
+    }
+
+    /// No other branch will answer: the best failure goes back.
+    pub(super) fn conclude(&mut self, w: &World, out: &mut Outbox, pass: PassId) {
+        let Some(p) = self.passes.get_mut(&pass) else { return };
         p.done = true;
         let (server, purpose) = (p.server, p.purpose.clone());
         let best = p.best.take();

@@ -70,8 +70,27 @@ impl Transactions {
                 self.cancel_client(w, out, client, &[ELSEWHERE.to_vec()]);
             }
         }
+        self.leave_withdrawn(Some(pass));
         self.servers.get_mut(&server).filter(|t| t.is_open())?.pass = None;
         Some(server)
+    }
+
+    /// Where nobody answers this pass, or all who do refuse, the core has other ways to try.
+    pub(crate) fn insist(&mut self, pass: PassId) {
+        self.passes.get_mut(&pass).into_iter().for_each(Pass::insist);
+    }
+
+    /// Whoever is asked says nothing; who has other ways is told, once.
+    pub(super) fn silent_for(&mut self, pass: Option<PassId>) {
+        let insists = pass.and_then(|id| self.passes.get(&id)).is_some_and(Pass::insists);
+        self.heard.extend(pass.filter(|_| insists).map(Heard::Exhausted));
+    }
+
+    /// There is no other way: what was answered goes back; what may be answered yet is waited for.
+    pub(crate) fn give_in(&mut self, w: &World, out: &mut Outbox, pass: PassId) {
+        if self.passes.get(&pass).is_some_and(Pass::has_failed) {
+            self.conclude(w, out, pass);
+        }
     }
 
     /// A branch is over: a pass that was taken back ends with its last one.

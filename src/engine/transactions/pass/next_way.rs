@@ -46,6 +46,8 @@ impl Transactions {
         let (flow, began, pass) = (t.flow, t.began, t.pass());
         if pass.is_some_and(|pass| self.try_next(w, out, pass, client, Why::Silence)) {
             self.heard.push_back(Heard::Missed(flow, began));
+        } else {
+            self.silent_for(pass);
         }
     }
 
