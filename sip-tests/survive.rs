@@ -1,5 +1,6 @@
 //! The site alone: no target of an upstream answers, and phones on one table call each other.
 
+mod attacks;
 mod emergencies;
 mod registers;
 mod serving;

@@ -10,11 +10,13 @@ use super::attempt::{Attempt, Parties, Route, Sender, target};
 use super::ids::{PassId, ServerId, UpstreamId};
 use super::outbox::Outbox;
 use super::output::Level;
-use super::phones::{Binding, Phones, Registered};
+use super::outside_dialog::{FALSE_FROM, follow_rule};
+use super::phones::{Binding, Phones, Registered, tells_false_from};
 use super::proxy_server;
 use super::purpose::Purpose;
 use super::stats::AloneResult;
-use super::upstreams::{Turned, Upstreams};
+use super::transactions::Transactions;
+use super::upstreams::{Asker, Turned, Upstreams};
 use super::world::World;
 use crate::audit::{Outcome, Record};
 use crate::config::Hop;
@@ -76,7 +78,10 @@ impl Engine {
     /// A request waits for its answer longer than it should. A REGISTER that was tried at who is
     /// alone is answered here.
     pub(super) fn waits(&mut self, flow: &Flow, began: Mono, pass: Option<PassId>) {
-        let alone = self.upstreams.waits(&self.world, flow, began, pass.is_none());
+        let known = (&self.world, &self.transactions, &self.phones);
+        let by = pass.map_or(Asker::Us, |pass| asker(known, pass));
+        let phones = self.phones.len();
+        let alone = self.upstreams.waits(&self.world, (flow, began), by, phones);
         let register = |pass: &PassId| {
             let p = self.transactions.pass(*pass);
             p.is_some_and(|p| matches!(p.purpose(), Purpose::Register(_)))
@@ -131,7 +136,11 @@ impl Engine {
         let octets = request.octets();
         let i = Incoming::read(&self.world, came, request, octets).ok()?;
         let sender = proxy_server::admit(&self.world, &self.phones, &self.upstreams, &i);
-        Some(self.judged(i, sender))
+        let mut attempt = self.judged(i, sender);
+        if let Some(allow) = attempt.allow() {
+            follow_rule(&self.world, &mut attempt, &allow);
+        }
+        Some(attempt)
     }
 
     /// Takes a pass back, and sends its request by another way.
@@ -145,6 +154,14 @@ impl Engine {
             }
             Some(Purpose::Subscribe { call, .. }) => self.calls.forget(call),
             Some(Purpose::Register(_) | Purpose::InDialog(_) | Purpose::Other) | None => {}
+        }
+        // Alone, nobody is sent on in another's name: what waited is looked at as what comes then.
+        let borrowed = self.borrowed(attempt).filter(|_| tells_false_from(&attempt.verdict));
+        if let Some(claimed) = borrowed {
+            self.tell_false_from(attempt, &claimed);
+            let response = FALSE_FROM.to(&self.world, &attempt.incoming.message);
+            self.transactions.respond(&self.world, &mut self.out, server, &response);
+            return;
         }
         match attempt.verdict.action.clone() {
             Action::Allow(allow) => self.dispatch(attempt, &allow, server),
@@ -190,6 +207,14 @@ impl Engine {
         }
         self.transactions.respond(w, out, server, &response);
     }
+}
+
+/// Who sent the request of a pass.
+fn asker((w, passes, phones): (&World, &Transactions, &Phones), pass: PassId) -> Asker {
+    let server = passes.pass(pass).map(|p| p.server());
+    let came = server.and_then(|id| passes.server(id)).map(|t| t.came());
+    let known = came.filter(|flow| phones.is_known(w, flow));
+    known.map_or(Asker::Other, |flow| Asker::Phone(flow.peer.ip()))
 }
 
 /// A site that is alone sends something on by itself.

@@ -13,6 +13,7 @@ use super::proxy_client::is_silent_to;
 use super::response::follow_asker;
 use super::transactions::{CancelFault, Event};
 use super::watch::{Entrance, unheard};
+use super::world::World;
 use super::{Engine, Output, alone, proxy_client, proxy_server};
 use crate::audit::{Outcome, SecurityClass};
 use crate::config::Allow;
@@ -21,7 +22,7 @@ use crate::policy::Action;
 use crate::wire::sip::{Message, Method, Name, Refusal, RejectReason};
 
 /// The answer to a caller who writes another's number.
-const FALSE_FROM: Answer<'static> =
+pub(super) const FALSE_FROM: Answer<'static> =
     Answer { status: 403, phrase: "From Names Another User", rows: Vec::new() };
 /// Characters of a written name that a record shows.
 const SHOWN: usize = 64;
@@ -248,7 +249,7 @@ impl Engine {
     }
 
     /// The user whose number stands in From, when it is another's.
-    fn borrowed(&self, a: &Attempt) -> Option<String> {
+    pub(super) fn borrowed(&self, a: &Attempt) -> Option<String> {
         self.phones.false_from(&self.world, &a.incoming, &a.sender, (&a.route, a.alone))
     }
 
@@ -277,6 +278,11 @@ impl Engine {
 
     /// 403 to a caller who writes another's number.
     fn refuse_false_from(&mut self, a: &Attempt, claimed: &str) {
+        self.tell_false_from(a, claimed);
+        self.refuse_known(a, &FALSE_FROM);
+    }
+
+    pub(super) fn tell_false_from(&mut self, a: &Attempt, claimed: &str) {
         let i = &a.incoming;
         let at = self.phones.user_at(&self.world, &i.flow).unwrap_or_default();
         let who = a.sender.user.as_ref().map_or(at, |aor| &aor.user);
@@ -284,7 +290,6 @@ impl Engine {
         let detail = format!("{who} wrote {written} in the From of {}", i.method());
         self.out.security(SecurityClass::FalseFrom, i.flow, detail);
         self.watch().accuse(&i.flow, Signal::FalseFrom);
-        self.refuse_known(a, &FALSE_FROM);
     }
 
     /// Known senders get a transaction, so that the answer survives loss; strangers one answer.
@@ -311,13 +316,7 @@ impl Engine {
     }
 
     fn admitted(&mut self, mut a: Attempt, allow: &Allow) {
-        if let Some(name) = &allow.upstream
-            && let Some(named) = self.world.upstream_named(name)
-            && !matches!(a.route, Route::Bindings(_) | Route::Gateway)
-        {
-            a.route = Route::Upstream(named);
-            a.target = target(&self.world, &a.route);
-        }
+        follow_rule(&self.world, &mut a, allow);
         if a.incoming.is(&Method::Register) && self.world.is_registrar() {
             self.register_here(&a.incoming);
         } else if a.is_strangers_ping() {
@@ -336,7 +335,12 @@ impl Engine {
         match &a.route {
             Route::Upstream(id) if self.upstreams.is_alone(&self.world, *id) => {
                 let register = a.incoming.is(&Method::Register);
-                if a.is_emergency() || register && self.upstreams.takes_trial(&self.world, *id) {
+                // Tried there is what a phone sends that is known, where any is.
+                let known =
+                    self.phones.len() == 0 || self.phones.is_known(&self.world, &a.incoming.flow);
+                if a.is_emergency()
+                    || register && known && self.upstreams.takes_trial(&self.world, *id)
+                {
                     self.go_on(a, server, allow);
                 } else if register {
                     self.register_edge(a, server, *id);
@@ -377,4 +381,15 @@ impl Engine {
 /// The answer to OPTIONS for us (RFC 3261 §11.2).
 fn pong() -> Answer<'static> {
     Answer::new(200, "OK").row(Name::Allow, ALLOW).row(Name::Accept, "application/sdp")
+}
+
+/// By the upstream that the rule names, whichever the number leads by.
+pub(super) fn follow_rule(w: &World, a: &mut Attempt, allow: &Allow) {
+    if let Some(name) = &allow.upstream
+        && let Some(named) = w.upstream_named(name)
+        && !matches!(a.route, Route::Bindings(_) | Route::Gateway)
+    {
+        a.route = Route::Upstream(named);
+        a.target = target(w, &a.route);
+    }
 }

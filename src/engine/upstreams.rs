@@ -29,7 +29,7 @@ use lookup::look_up;
 use proved::Proved;
 use serde::Serialize;
 use serving::Serving;
-pub(crate) use serving::Turned;
+pub(crate) use serving::{Asker, Turned};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

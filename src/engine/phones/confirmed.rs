@@ -8,7 +8,7 @@ use crate::engine::entry::{Entry, Key, StoredConfirmation};
 use crate::engine::outbox::Outbox;
 use crate::engine::output::Output;
 use crate::engine::world::World;
-use crate::ground::Wall;
+use crate::ground::{Flow, Wall};
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -84,9 +84,12 @@ impl Phones {
         }
     }
 
-    /// The upstream will not have it: it is confirmed no more.
-    pub(super) fn forget_confirmed(&mut self, out: &mut Outbox, key: &str) {
-        if self.confirmed.remove(key) {
+    /// The upstream will not have it, which sends from there: it is confirmed no more.
+    pub(super) fn forget_confirmed(&mut self, out: &mut Outbox, key: &str, from: &Flow) {
+        let bound = self.bindings.get(key).map(|b| b.source);
+        let known = self.confirmed.all.get(key).map(|k| k.source);
+        let own = known == Some(from.peer.ip()) && bound.is_none_or(|at| at == from.peer);
+        if own && self.confirmed.remove(key) {
             out.emit(Output::Forget(Key::Confirmed(key.to_owned())));
         }
     }

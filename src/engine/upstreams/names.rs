@@ -2,7 +2,7 @@
 //! place that may not be is never used: a name can lie.
 
 use super::lookup::{Found, Place, look_up};
-use super::{Due, Upstreams};
+use super::{Asker, Due, Upstreams};
 use crate::config::{self, Hop};
 use crate::engine::ids::UpstreamId;
 use crate::engine::names::{Question, Reply};
@@ -59,6 +59,10 @@ impl Upstreams {
             // What is known is used before all is.
             if found.missing.is_empty() || !found.places.is_empty() {
                 self.settle(w, out, *id, u, found);
+                // Nobody knows where it is, nor did when we started: as good as no answer.
+                if self.state(*id).is_some_and(|u| u.targets.iter().next().is_none()) {
+                    self.doubt(w, (*id, now), Asker::Nowhere, 0);
+                }
             }
         }
         match next {

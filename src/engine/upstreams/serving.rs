@@ -11,6 +11,8 @@ use crate::engine::ids::UpstreamId;
 use crate::engine::outbox::Outbox;
 use crate::engine::world::World;
 use crate::ground::{Flow, Moment, Mono, Now};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// An upstream that is alone, or doubted, is asked again after this.
@@ -22,8 +24,25 @@ const SOON: Duration = Duration::from_secs(60);
 /// The longest that anybody has to stay.
 const LONGEST: Duration = Duration::from_secs(600);
 /// Who answers no OPTIONS but everything else is alone when so many requests in a row had no
-/// answer.
+/// answer, all of phones that are known …
 const SEVERAL: u32 = 3;
+/// An answer to OPTIONS that takes longer than this comes no more.
+const LATE: Duration = Duration::from_secs(5);
+/// … and of so many of them, where there are as many: what one sends may be such as nobody answers.
+const PHONES: usize = 2;
+
+/// Who sent what waits for its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// We: it is a probe.
+    Us,
+    /// Anybody might: nobody knows where it is.
+    Nowhere,
+    /// A phone that is registered.
+    Phone(IpAddr),
+    /// Anybody else.
+    Other,
+}
 
 /// How it stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +56,18 @@ enum State {
     Alone,
     /// It answers again, since then, and is not relied on yet.
     Returns(Mono),
+}
+
+/// Whether it answers OPTIONS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Ear {
+    /// It was not asked yet, or nothing at all came from it since.
+    #[default]
+    Unknown,
+    /// It does.
+    Hears,
+    /// It answers everything else.
+    Deaf,
 }
 
 /// What a look at it came to.
@@ -56,10 +87,13 @@ pub(super) struct Serving {
     state: State,
     /// When anything was answered last.
     heard: Option<Mono>,
-    /// Requests of others since then that wait, or waited in vain.
+    /// Requests of phones since then that wait, or waited in vain, and where some of these are.
     quiet: u32,
-    /// It answers, but no OPTIONS.
-    deaf: bool,
+    askers: BTreeSet<IpAddr>,
+    /// It answers OPTIONS, as far as is known.
+    ear: Ear,
+    /// Since when one of them waits.
+    unheard: Option<Mono>,
     /// Alone since then.
     since: Option<(Mono, Moment)>,
     /// When it came back last.
@@ -83,13 +117,27 @@ impl Serving {
         self.state == State::Serves
     }
 
-    /// A request that was sent then has no answer yet; `own`: it is a probe. True: that is a doubt.
-    fn missed(&mut self, began: Mono, own: bool) -> bool {
+    /// A request that was sent then has no answer yet; of so many phones. True: that is a doubt.
+    fn missed(&mut self, began: Mono, by: Asker, phones: usize) -> bool {
         if self.heard.is_some_and(|heard| heard > began) {
             return false;
         }
-        self.quiet = self.quiet.saturating_add(u32::from(!own));
-        let counts = if self.deaf { self.quiet >= SEVERAL } else { true };
+        if let Asker::Phone(ip) = by {
+            self.quiet = self.quiet.saturating_add(1);
+            if self.askers.len() < PHONES {
+                self.askers.insert(ip);
+            }
+        }
+        if by == Asker::Us {
+            self.unheard.get_or_insert(began);
+        }
+        let several = self.quiet >= SEVERAL && self.askers.len() >= PHONES.min(phones).max(1);
+        let counts = match (self.ear, by) {
+            (_, Asker::Nowhere) | (Ear::Hears, _) => true,
+            // Providers there are who answer no OPTIONS.
+            (Ear::Unknown, by) => by != Asker::Us,
+            (Ear::Deaf, _) => several,
+        };
         if self.state != State::Serves || !counts {
             return false;
         }
@@ -101,7 +149,16 @@ impl Serving {
     fn answered(&mut self, now: Mono, own: bool) -> bool {
         self.heard = Some(now);
         self.quiet = 0;
-        self.deaf &= !own;
+        self.askers.clear();
+        let unheard = self.unheard.is_some_and(|asked| now.since(asked) > LATE);
+        self.ear = match (own, unheard) {
+            (true, _) => Ear::Hears,
+            (false, true) => Ear::Deaf,
+            (false, false) => self.ear,
+        };
+        if own {
+            self.unheard = None;
+        }
         match self.state {
             State::Serves | State::Returns(_) => false,
             State::Doubted => {
@@ -110,7 +167,9 @@ impl Serving {
             }
             State::Alone => {
                 // It is there, and said nothing to all the probes.
-                self.deaf |= !own;
+                if !own {
+                    self.ear = Ear::Deaf;
+                }
                 self.state = State::Returns(now);
                 true
             }
@@ -132,12 +191,14 @@ impl Serving {
                 self.since = Some((now.mono, now.into()));
                 self.trial = if self.heard.is_none() { now.mono } else { now.mono + TRIAL };
                 let soon = self.back.is_some_and(|back| now.mono.since(back) < SOON);
-                self.flaps = if soon { self.flaps.saturating_add(1) } else { 0 };
+                // Of who is deaf the phones decide: what they send brings nobody more of it.
+                self.flaps =
+                    if soon && self.ear != Ear::Deaf { self.flaps.saturating_add(1) } else { 0 };
                 Look::Leaves
             }
             State::Returns(_) => {
                 let fresh = self.heard.is_some_and(|at| now.mono.since(at) <= survive.after);
-                if !fresh && !self.deaf {
+                if !fresh && self.ear != Ear::Deaf {
                     self.state = State::Alone;
                     return Look::Stays;
                 }
@@ -181,7 +242,9 @@ impl Upstreams {
     pub(crate) fn takes_trial(&mut self, w: &World, id: UpstreamId) -> bool {
         let now = w.now().mono;
         // Who has answered OPTIONS will do so again.
-        let due = |u: &&mut super::Upstream| u.probes()[0] == 0 && now >= u.serving.trial;
+        let due = |u: &&mut super::Upstream| {
+            u.probes()[0] == 0 && now >= u.serving.trial && u.targets.iter().next().is_some()
+        };
         let Some(u) = self.all.get_mut(id.index()).filter(due) else { return false };
         u.serving.trial = now + TRIAL;
         true
@@ -189,21 +252,33 @@ impl Upstreams {
 
     /// A request of that time waits there for its answer longer than it should. Upstreams that
     /// leave it waiting, and are alone already.
-    pub(crate) fn waits(&mut self, w: &World, flow: &Flow, began: Mono, own: bool) -> bool {
+    pub(crate) fn waits(
+        &mut self,
+        w: &World,
+        (flow, began): (&Flow, Mono),
+        by: Asker,
+        phones: usize,
+    ) -> bool {
         let hop = Hop { peer: flow.peer, transport: flow.transport };
         let mut alone = false;
         for id in w.upstreams().iter().filter(|id| w.places(**id).contains(&hop)) {
-            self.doubt(w, *id, began, own);
+            self.doubt(w, (*id, began), by, phones);
             alone |= self.is_alone(w, *id);
         }
         alone
     }
 
     /// Something of an upstream that was asked then should have come by now.
-    pub(crate) fn doubt(&mut self, w: &World, id: UpstreamId, began: Mono, own: bool) {
+    pub(super) fn doubt(
+        &mut self,
+        w: &World,
+        (id, began): (UpstreamId, Mono),
+        by: Asker,
+        phones: usize,
+    ) {
         let survive = &w.config().survive;
         let Some(u) = self.all.get_mut(id.index()).filter(|_| survive.is_on()) else { return };
-        if u.serving.missed(began, own) {
+        if u.serving.missed(began, by, phones) {
             self.timers.set(Due::Look(id), (began + survive.after).max(w.now().mono + AGAIN));
             self.doubted.push(id);
         }
@@ -277,72 +352,4 @@ impl Upstreams {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ground::Wall;
-
-    fn at(ms: u64) -> Now {
-        let d = Duration::from_millis(ms);
-        Now { mono: Mono(d), wall: Wall(d) }
-    }
-
-    fn mono(ms: u64) -> Mono {
-        at(ms).mono
-    }
-
-    #[test]
-    fn a_doubt_ends_with_any_answer_and_silence_leaves_the_site_alone() {
-        let survive = Survive::default();
-        let mut s = Serving::default();
-        assert!(s.missed(mono(0), false), "a doubt");
-        assert!(!s.missed(mono(100), true), "one is enough");
-        assert!(s.answered(mono(900), false));
-        assert!(!s.missed(mono(500), false), "it answered since");
-        assert!(!s.is_alone());
-        assert!(s.missed(mono(1_000), false));
-        assert_eq!(s.look(at(3_000), &survive), Look::Leaves);
-        assert!(s.is_alone());
-        assert!(s.answered(mono(5_000), true));
-        assert!(s.is_alone(), "not relied on yet");
-        s.answered(mono(9_500), true);
-        assert_eq!(s.look(at(10_000), &survive), Look::Back(Duration::from_secs(7)));
-        assert!(!s.is_alone());
-    }
-
-    #[test]
-    fn who_comes_and_goes_has_to_stay_longer_each_time() {
-        let survive = Survive::default();
-        let mut s = Serving::default();
-        let mut now = 0;
-        for want in [5, 10, 20, 40] {
-            assert!(s.missed(mono(now), false));
-            assert_eq!(s.look(at(now + 2_000), &survive), Look::Leaves);
-            assert_eq!(s.hold(&survive), Duration::from_secs(want));
-            s.answered(mono(now + 3_000), true);
-            assert!(matches!(s.look(at(now + 4_000), &survive), Look::Back(_)));
-            now += 5_000;
-        }
-        // It stayed for long: forgiven.
-        now += 100_000;
-        assert!(s.missed(mono(now), false));
-        s.look(at(now + 2_000), &survive);
-        assert_eq!(s.hold(&survive), survive.hold);
-        s.answered(mono(now + 3_000), true);
-        assert_eq!(s.look(at(now + 8_000), &survive), Look::Stays, "silent again since");
-        assert!(s.is_alone());
-    }
-
-    #[test]
-    fn who_answers_no_options_is_doubted_for_several_requests_only() {
-        let survive = Survive::default();
-        let mut s = Serving::default();
-        assert!(s.missed(mono(0), true));
-        assert_eq!(s.look(at(2_000), &survive), Look::Leaves);
-        assert!(s.answered(mono(4_000), false), "a phone's REGISTER was tried");
-        assert!(matches!(s.look(at(9_000), &survive), Look::Back(_)));
-        assert!(!s.missed(mono(10_000), true), "a probe says nothing any more");
-        assert!(!s.missed(mono(11_000), false));
-        assert!(!s.missed(mono(11_000), false));
-        assert!(s.missed(mono(11_000), false));
-    }
-}
+mod tests;

@@ -234,11 +234,12 @@ impl Phones {
         record(out, user, flow, BindingEvent::Accepted, 200, expires, "edge");
     }
 
-    /// The registrar said no, or nothing. Whom it will not have is known no more.
+    /// The registrar said no, or nothing. Whom it will not have is known no more, if it was he who
+    /// asked: what somebody else says of himself is nothing about the phone.
     pub(crate) fn refused(&mut self, out: &mut Outbox, pending: &Pending, status: u16) {
         if matches!(status, 403 | 404 | 410) {
             for key in pending.keys() {
-                self.forget_confirmed(out, key);
+                self.forget_confirmed(out, key, &pending.flow);
             }
         }
         pending.failed(out, status);
