@@ -1,7 +1,7 @@
 //! Two IP versions: phones of either at one interface, in front of a PBX of the other. Each side
 //! sees names, addresses and media of its own version alone.
 
-use crate::lab::{Lab, Leg, Msg, Ua, site};
+use crate::lab::{Lab, Leg, Msg, Ua, sdp, site};
 use portreeve::engine::digest::Users;
 
 const GATE6: &str = "2001:db8:17::1";
@@ -116,4 +116,71 @@ fn a_pbx_of_one_version_calls_a_phone_of_the_other() {
     let (phone, pbx) = (lab.phone("101", "10.17.0.21:5060"), lab.far("200"));
     let sealed = lab.register(&phone, 600);
     talk(&mut lab, &pbx, &phone, &sealed);
+}
+
+/// A party holds the old way, and takes it back.
+fn hold(lab: &mut Lab, holds: &mut Leg, other: &Leg, null: &str) {
+    let six = other.ua.ip().is_ipv6();
+    for (ip, held) in [(null.to_owned(), true), (holds.ua.ip().to_string(), false)] {
+        let again = holds.request(lab, "INVITE").sdp(sdp(&ip, 4000));
+        lab.send(holds.ua.at, again);
+        lab.expect(holds.ua.at, "100");
+        let got = lab.expect(other.ua.at, "INVITE");
+        speaks(&got, six);
+        let nowhere = if six { "c=IN IP6 ::\r\n" } else { "c=IN IP4 0.0.0.0\r\n" };
+        assert_eq!(got.body.contains(nowhere), held, "{got}");
+        lab.send(other.ua.at, other.ua.answer(&got, 200, "").sdp(other.ua.sdp(6000)));
+        let ok = lab.expect(holds.ua.at, "200");
+        speaks(&ok, holds.ua.ip().is_ipv6());
+        let ack = holds.ack(lab);
+        lab.send(holds.ua.at, ack);
+        lab.expect(other.ua.at, "ACK");
+    }
+}
+
+#[test]
+fn a_hold_of_the_old_way_reaches_the_other_side_in_its_own_version() {
+    for six_inside in [true, false] {
+        let mut lab = if six_inside { by4() } else { by6() };
+        let near =
+            if six_inside { phone6(&lab, "101", 21) } else { lab.phone("101", "10.17.0.21:5060") };
+        let far = lab.far("200");
+        let [null, other] = if six_inside { ["::", "0.0.0.0"] } else { ["0.0.0.0", "::"] };
+        let (mut a, mut b) = lab.establish(&near, &far);
+        hold(&mut lab, &mut a, &b, null);
+        hold(&mut lab, &mut b, &a, other);
+        lab.hang_up(&mut a, &b);
+        lab.end();
+    }
+}
+
+#[test]
+fn zones_and_dashes_tell_nothing_of_the_inside() {
+    let mut lab = by4();
+    lab.secrets.extend(["2001-db8", "2001%3A", "fe80", "eth0", "literal"]);
+    let (phone, far) = (phone6(&lab, "101", 21), lab.far("200"));
+    for form in [
+        "fe80::21%eth0",
+        "[fe80::21%25eth0]",
+        "[2001:db8:17::23%eth0.20]",
+        "2001-db8-17--23",
+        "2001-db8-17-0-0-0-0-23",
+        "2001-DB8-17--23.ipv6-literal.net",
+        "fe80--23s4.ipv6-literal.net",
+        "2001%3Adb8%3A17%3A%3A23",
+    ] {
+        let message = phone
+            .request(&mut lab, "MESSAGE", "200")
+            .set("From", format!("\"at {form}\" <sip:101@pbx.example.com>;tag=f"))
+            .with("Subject", format!("at {form} now"))
+            .with("X-Source", format!("<sip:x@{form};y>"))
+            .typed("text/plain", format!("call x@{form}, please"));
+        lab.send(phone.at, message);
+        let got = lab.expect(far.at, "MESSAGE");
+        assert_eq!(got.header("Subject"), "at 203.0.113.1 now", "{form}");
+        assert_eq!(got.body, "call x@203.0.113.1, please", "{form}");
+        lab.send(far.at, far.answer(&got, 200, "m"));
+        lab.expect(phone.at, "200");
+    }
+    lab.end();
 }

@@ -156,8 +156,8 @@ impl Sdp {
     /// Writes the body anew: every address becomes `address` (o= c= a=rtcp), ports by `places`
     /// (one an `m=` line, missing ones `Refuse`; port 0 stays 0), lines of ICE, rtcp-mux and BUNDLE
     /// removed, keys (k=) and anything else that can carry an address removed (s= becomes `-`), all
-    /// else kept byte for byte. A c= of 0.0.0.0 (hold) stays 0.0.0.0. The o= line's user, session
-    /// and version are kept.
+    /// else kept byte for byte. A c= of 0.0.0.0 or :: (hold) stays so, in the version of
+    /// `address`. The o= line's user, session and version are kept.
     #[must_use]
     pub fn rewrite(&self, address: IpAddr, places: &[Place]) -> Vec<u8> {
         rewrite::rewrite(self, address, places)

@@ -29,6 +29,8 @@ pub(super) enum Fate {
     Origin(Vec<u8>),
     /// `c=` with our address.
     Connection,
+    /// `c=` with the address that means nowhere, of our address's version.
+    Nowhere,
     /// The `m=` line of the next section, with our port.
     Media,
     /// `a=rtcp` with our port, and what kind of address.
@@ -42,7 +44,7 @@ pub(super) enum RtcpForm {
     Bare,
     /// An address: ours takes its place.
     Addressed,
-    /// 0.0.0.0: it stays.
+    /// 0.0.0.0 or ::, which stays so, in the version of ours.
     Held,
 }
 
@@ -136,8 +138,7 @@ pub(super) fn connection(text: &str) -> Result<Host, &'static str> {
 /// What becomes of a `c=` line of this host.
 pub(super) fn connection_fate(host: &Host) -> Fate {
     match host {
-        Host::Ip(IpAddr::V4(v4)) if v4.is_unspecified() => Fate::Replace("c=IN IP4 0.0.0.0"),
-        Host::Ip(IpAddr::V6(v6)) if v6.is_unspecified() => Fate::Replace("c=IN IP6 ::"),
+        Host::Ip(ip) if ip.is_unspecified() => Fate::Nowhere,
         Host::Ip(_) | Host::Name(_) => Fate::Connection,
     }
 }

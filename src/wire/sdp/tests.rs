@@ -138,7 +138,6 @@ fn hold_in_all_dialects_is_seen_and_kept() {
         (normal, "a=inactive", true, true),
         ("IN IP4 0.0.0.0", "a=sendrecv", true, false),
         ("IN IP4 0.0.0.0", "a=inactive", true, false),
-        ("IN IP6 ::", "a=sendonly", true, false),
     ] {
         let body = bodies::hold(c, a);
         let sdp = read(&body);
@@ -158,6 +157,32 @@ fn hold_in_all_dialects_is_seen_and_kept() {
     let bare = bodies::hold("IN IP4 0.0.0.0", "a=rtcp:4001");
     assert!(ours(&bare).ends_with("\r\na=rtcp:30001\r\n"));
     assert!(!read("v=0\nm=audio 0 RTP/AVP 0").is_held(), "nothing is on hold where nothing lives");
+}
+
+#[test]
+fn a_hold_of_the_old_way_is_written_in_the_version_of_who_reads_it() {
+    let (four, six) = ("203.0.113.7", "2001:db8::7");
+    let nulls = ["IP4 0.0.0.0", "IP6 ::", "IP6 0:0:0:0:0:0:0:0", "IP6 ::ffff:0.0.0.0"];
+    for (null, to) in nulls.iter().flat_map(|n| [four, six].map(|to| (n, to))) {
+        let text = format!(
+            "v=0\no=- 1 2 IN {null}\ns=-\nc=IN {null}\nt=0 0\nm=audio 4000 RTP/AVP 0\n\
+             a=rtcp:4001 IN {null}\na=sendonly\nm=video 0 RTP/AVP 31\nc=IN {null}\n\
+             a=rtcp:9 IN {null}\nm=audio 4004 RTP/AVP 0\nc=IN {null}\na=rtcp:4005\n\
+             m=audio 4006 RTP/AVP 0\nc=IN IP4 10.1.1.1\na=rtcp:4007 IN {null}\n"
+        );
+        let sdp = read(&text);
+        let places = [30_000, 30_002, 30_004, 30_006].map(|port| Place::Anchor { port });
+        let out = String::from_utf8(sdp.rewrite(to.parse().unwrap(), &places)).unwrap();
+        let (v, no) = if to == six { ("IP6", "::") } else { ("IP4", "0.0.0.0") };
+        let want = format!(
+            "v=0\no=- 1 2 IN {v} {to}\ns=-\nc=IN {v} {no}\nt=0 0\nm=audio 30000 RTP/AVP 0\n\
+             a=rtcp:30001 IN {v} {no}\na=sendonly\nm=video 0 RTP/AVP 31\nc=IN {v} {no}\n\
+             m=audio 30004 RTP/AVP 0\nc=IN {v} {no}\na=rtcp:30005\n\
+             m=audio 30006 RTP/AVP 0\nc=IN {v} {to}\na=rtcp:30007 IN {v} {no}\n"
+        );
+        assert_eq!(out.replace("\r\n", "\n"), want, "{null} to {to}");
+        assert!(sdp.media()[0].is_held() && sdp.media()[2].is_held(), "{null}");
+    }
 }
 
 #[test]
