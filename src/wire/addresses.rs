@@ -4,9 +4,10 @@
 //! A literal counts also within a word (`host-10.0.0.5`, `a10.0.0.5b`), behind a URI escape
 //! (`Replaces=77%4010.0.0.5`) and with leading zeros, for a reader outside would know it. Of more
 //! than four numbers in a chain (`1.2.3.4.5`) every four are tried, and `%201.2.3.4` is read both
-//! ways: IPv4 literals may overlap. [`find_written`] sees other notations, too. Not seen: escaped
-//! digits, letters or colons, other escapes than those of URIs (`&#46;`, `\u002e`), encodings of a
-//! whole text (base64), and names that tell nothing of the address.
+//! ways: IPv4 literals may overlap. A zone (`%eth0`) is part of its IPv6 literal. [`find_written`]
+//! sees other notations, too. Not seen: escaped digits or letters, other escapes than those of URIs
+//! (`&#46;`, `\u002e`), encodings of a whole text (base64), and names that tell nothing of the
+//! address.
 
 mod forms;
 mod special;
@@ -26,7 +27,7 @@ pub fn find_addresses(text: &[u8]) -> impl Iterator<Item = (Range<usize>, IpAddr
 }
 
 /// As [`find_addresses`], and every address that is written otherwise (`10-1-2-3`, `0x0a010203`,
-/// `3.2.1.10.in-addr.arpa`, `@167838211`). Linear time, no allocation.
+/// `3.2.1.10.in-addr.arpa`, `@167838211`, `fd00--1.ipv6-literal.net`). Linear time, no allocation.
 pub fn find_written(text: &[u8]) -> impl Iterator<Item = (Range<usize>, IpAddr)> + '_ {
     find(text, true)
 }
@@ -52,8 +53,10 @@ fn find(text: &[u8], others: bool) -> impl Iterator<Item = (Range<usize>, IpAddr
                     None => continue,
                 }
             }
-            // Each of them begins with a digit, or is of single digits with dots between them.
-            let may = byte.is_ascii_digit() || text.get(at) == Some(&b'.');
+            // Each of them begins with a digit, is of single digits with dots between them, or
+            // begins with the four digits of a group.
+            let group = matches!(text.get(start + 4), Some(b'-' | b'_' | b'%'));
+            let may = byte.is_ascii_digit() || text.get(at) == Some(&b'.') || group;
             let other = if others && may { forms::other_at(text, start) } else { None };
             if let Some((ip, len)) = other {
                 // `@010.1.2.3` is read in both ways.
@@ -65,6 +68,7 @@ fn find(text: &[u8], others: bool) -> impl Iterator<Item = (Range<usize>, IpAddr
             let colon = text.iter().skip(start).take(5).any(|b| *b == b':');
             if let Some((ip, len)) = colon.then(|| v6_at(text, start)).flatten() {
                 at = start + len;
+                at += zone_length(text.get(at..).unwrap_or_default());
                 return Some((start..at, unwrapped(ip)));
             }
             if byte.is_ascii_digit()
@@ -186,6 +190,29 @@ pub fn without_zone(text: &str) -> &str {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
     // A name of Linux has 15 octets; one that is escaped has `25` before it (RFC 6874).
     if local && (1..=17).contains(&zone.len()) && zone.bytes().all(plain) { ip } else { text }
+}
+
+/// Octets of the zone that `text` begins with (`%eth0`, in a URI `%25eth0`), behind an IPv6
+/// literal. What may be an escape of a mark (`%3B`) is none.
+fn zone_length(text: &[u8]) -> usize {
+    let Some(zone) = text.strip_prefix(b"%") else { return 0 };
+    let escaped = zone.strip_prefix(b"25").unwrap_or_default();
+    let of_name = |b: &&u8| b.is_ascii_alphanumeric() || b"-._".contains(b);
+    let (skipped, name) = match zone {
+        _ if escaped.first().is_some_and(u8::is_ascii_alphanumeric) => (3, escaped),
+        [high, low, ..] if escape_at(text, Some(0)) => {
+            let value = [*high, *low].map(|b| char::from(b).to_digit(16).unwrap_or_default());
+            let mark = u8::try_from(value[0] * 16 + value[1]).unwrap_or_default();
+            if mark == b' ' || mark.is_ascii_punctuation() {
+                return 0;
+            }
+            (1, zone)
+        }
+        _ => (1, zone),
+    };
+    let name = name.get(..name.iter().take_while(of_name).count()).unwrap_or_default();
+    let len = name.iter().rposition(u8::is_ascii_alphanumeric).map_or(0, |last| last + 1);
+    if len == 0 { 0 } else { skipped + len }
 }
 
 /// An IPv4 literal that begins at `at`.

@@ -1,6 +1,7 @@
-//! Addresses written otherwise than as literals: with dashes or escaped dots (`host-10-1-2-3`), in
-//! hexadecimal (`0x0a010203`), as a name of reverse DNS (`3.2.1.10.in-addr.arpa`), and, where a
-//! host stands, in any form that `inet_aton` reads (`@167838211`, `@10.66051`, `@012.1.2.3`).
+//! Addresses written otherwise than as literals: with dashes or escaped marks (`host-10-1-2-3`,
+//! `fd00--1`, `fd00%3A%3A1`), in hexadecimal (`0x0a010203`), as a name of reverse DNS
+//! (`3.2.1.10.in-addr.arpa`), and, where a host stands, in any form that `inet_aton` reads
+//! (`@167838211`, `@10.66051`, `@012.1.2.3`).
 
 use super::{before, scan_v4};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -11,6 +12,12 @@ const V6_ZONE: &[u8] = b".ip6.arpa";
 
 /// What stands between the four numbers instead of dots: of one kind, escaped or not.
 const SEPARATORS: [[&[u8]; 2]; 3] = [[b".", b"%2E"], [b"-", b"%2D"], [b"_", b"%5F"]];
+
+/// What stands between the groups of an IPv6 address instead of colons.
+const COLONS: [[&[u8]; 2]; 3] = [[b"-", b"%2D"], [b"_", b"%5F"], [b"%3A", b"%3a"]];
+
+/// The zone in which a colon is a dash, and a zone's `%` an `s`.
+const LITERAL_ZONE: &[u8] = b".ipv6-literal.net";
 
 /// An address in another form that begins at `at`, and the octets it takes.
 pub(super) fn other_at(text: &[u8], at: usize) -> Option<(IpAddr, usize)> {
@@ -23,6 +30,9 @@ pub(super) fn other_at(text: &[u8], at: usize) -> Option<(IpAddr, usize)> {
     let dotted = rest.iter().skip(1).take(3).any(|b| *b == b'.');
     if let Some(found) = dotted.then(|| reverse(rest)).flatten() {
         return Some(found);
+    }
+    if let Some((ip, len)) = grouped(rest) {
+        return Some((super::unwrapped(ip), len));
     }
     if !rest.first()?.is_ascii_digit() {
         return None;
@@ -83,6 +93,61 @@ fn separated(text: &[u8]) -> Option<(Ipv4Addr, usize)> {
     }
     // A literal is no other form.
     (!plain_dots).then_some((Ipv4Addr::from(octets), len))
+}
+
+/// Groups of an IPv6 address with the same mark between them, two of which stand for the zeros. The
+/// first group has four digits, as those of all addresses of a site: many a word has fewer.
+fn grouped(text: &[u8]) -> Option<(Ipv6Addr, usize)> {
+    let kind = COLONS.iter().find(|kind| text.get(4..).is_some_and(|t| mark(t, kind).is_some()))?;
+    let mut groups = [0_u16; 8];
+    let (mut count, mut gap, mut len) = (0, None, 0);
+    while let Some(group) = groups.get_mut(count) {
+        let rest = text.get(len..)?;
+        let digits = rest.iter().take(5).take_while(|b| b.is_ascii_hexdigit()).count();
+        if digits == 0 || digits > 4 || count == 0 && digits < 4 {
+            return None;
+        }
+        *group = u16::from_str_radix(std::str::from_utf8(rest.get(..digits)?).ok()?, 16).ok()?;
+        count += 1;
+        len += digits;
+        let goes_on = |at: usize| text.get(at).is_some_and(u8::is_ascii_hexdigit);
+        let Some(one) = mark(text.get(len..)?, kind).map(<[u8]>::len) else { break };
+        match mark(text.get(len + one..)?, kind).map(<[u8]>::len) {
+            None if goes_on(len + one) && count < 8 => len += one,
+            Some(two) if goes_on(len + one + two) && count < 8 && gap.is_none() => {
+                gap = Some(count);
+                len += one + two;
+            }
+            None | Some(_) => break,
+        }
+    }
+    match gap {
+        Some(gap) if count < 8 => {
+            groups.get_mut(gap..)?.rotate_right(8 - count);
+        }
+        None if count == 8 => {}
+        None | Some(_) => return None,
+    }
+    let len = len + literal_zone(text.get(len..)?)?;
+    Some((Ipv6Addr::from(groups), len))
+}
+
+/// Octets of the zone of literals behind a group, with the link's (`s4`) before it; `None`: what
+/// goes on is a word.
+fn literal_zone(text: &[u8]) -> Option<usize> {
+    let link = text.strip_prefix(b"s").or_else(|| text.strip_prefix(b"S"));
+    let named = |t: &[u8]| t.iter().take(16).take_while(|b| b.is_ascii_alphanumeric()).count();
+    let link = link.map(|t| 1 + named(t));
+    let zoned = |from: usize| {
+        let zone = text.get(from..from + LITERAL_ZONE.len());
+        zone.is_some_and(|zone| zone.eq_ignore_ascii_case(LITERAL_ZONE))
+    };
+    let from = link.unwrap_or_default();
+    if zoned(from) {
+        return Some(from + LITERAL_ZONE.len());
+    }
+    let open = text.first().is_some_and(u8::is_ascii_alphanumeric);
+    (!open).then_some(0)
 }
 
 /// The mark of this kind that `text` begins with.

@@ -61,6 +61,28 @@ fn v6_literals_are_found_where_they_hide() {
 }
 
 #[test]
+fn a_zone_goes_with_its_literal_and_an_escape_does_not() {
+    for (text, literal) in [
+        ("fe80::21%eth0; x", "fe80::21%eth0"),
+        ("[fe80::21%25eth0.20]", "fe80::21%25eth0.20"),
+        ("fd17::23%eth0.", "fd17::23%eth0"),
+        ("fe80::21%3, ", "fe80::21%3"),
+        ("fe80::21%12]", "fe80::21%12"),
+        ("fe80::21%wlp3s0%3Bto-tag", "fe80::21%wlp3s0"),
+        ("fe80::21%3Bto-tag=1", "fe80::21"),
+        ("fe80::21%20x", "fe80::21"),
+        ("fe80::21%40host", "fe80::21"),
+        ("fe80::21%25", "fe80::21"),
+        ("fe80::21%", "fe80::21"),
+        ("fe80::21% eth0", "fe80::21"),
+    ] {
+        let all = found(text);
+        assert_eq!(all.first().map(|(l, _)| l.as_str()), Some(literal), "{text}");
+        assert_eq!(find_written(text.as_bytes()).count(), 1, "{text}");
+    }
+}
+
+#[test]
 fn a_chain_of_numbers_hides_nothing() {
     assert_eq!(ips("12.10.0.0.1"), ["12.10.0.0", "10.0.0.1"]);
     assert_eq!(ips("1.2.3.4.5"), ["1.2.3.4", "2.3.4.5"]);
@@ -94,6 +116,15 @@ fn other_notations_are_found_where_they_hide() {
         ("2001:db8::5efe:10.17.0.21", "2001:db8::5efe:10.17.0.21=10.17.0.21"),
         ("10.17.0.21", "10.17.0.21=10.17.0.21"),
         ("fd00::1", "fd00::1=fd00::1"),
+        ("pc-fd17--23.lan", "fd17--23=fd17::23"),
+        ("fd17-1-2--8%2D9", "fd17-1-2--8%2D9=fd17:1:2::8:9"),
+        ("fe80--21s4.IPv6-Literal.net.", "fe80--21s4.IPv6-Literal.net=fe80::21"),
+        ("@fd17--23.ipv6-literal.net:5060", "fd17--23.ipv6-literal.net=fd17::23"),
+        ("fd17--23.ipv6", "fd17--23=fd17::23"),
+        ("fd17-2--3--4", "fd17-2--3=fd17:2::3"),
+        ("fd17__23", "fd17__23=fd17::23"),
+        ("x%40fd17%3A%3a23%3Bx", "fd17%3A%3a23=fd17::23"),
+        ("2002-a11-15--1", "2002-a11-15--1=10.17.0.21"),
     ] {
         assert_eq!(written(text), [found], "{text}");
     }
@@ -101,6 +132,11 @@ fn other_notations_are_found_where_they_hide() {
     assert_eq!(written(&zone)[0], format!("{zone}=fd00::1"));
     let both = ["010.017.0.021=8.15.0.17", "010.017.0.021=10.17.0.21"];
     assert_eq!(written("x@010.017.0.021"), both);
+    // Their numbers are read as IPv4 addresses as well.
+    assert_eq!(written("FD17-0-0-0-0-0-0-23")[0], "FD17-0-0-0-0-0-0-23=fd17::23");
+    let nine = "fd17-1-2-3-4-5-6-7-8";
+    assert_eq!(written(nine)[0], "fd17-1-2-3-4-5-6-7=fd17:1:2:3:4:5:6:7");
+    assert_eq!(written("a000-fd17--23")[1], "fd17--23=fd17::23");
     assert_eq!(written("7-10-17-0-21"), ["7-10-17-0=7.10.17.0", "10-17-0-21=10.17.0.21"]);
 }
 
@@ -120,6 +156,14 @@ fn what_is_no_address_in_another_notation_is_left_alone() {
         "sip:101@0x",
         "sip:101@10-gate.example",
         "a10-17-0-21",
+        "fd17ab12-7dec-11d0-a765-00a0c91e6bf6",
+        "fd17-7dec-11d0-a765",
+        "feed--back",
+        "fd17--",
+        "fd17---1",
+        "fd17-1_2--3",
+        "fd1--23",
+        "xfd17--23",
     ] {
         assert_eq!(written(text), Vec::<String>::new(), "{text}");
     }
@@ -153,9 +197,25 @@ fn what_is_no_literal_is_left_alone() {
 
 #[test]
 fn time_grows_no_faster_than_the_text() {
-    for unit in
-        ["1:", "a", "1.", ":", "::", "%40", "1.2.3.4.", "ab:cd:", "fd00::", "1-", "0x", "1%2E"]
-    {
+    for unit in [
+        "1:",
+        "a",
+        "1.",
+        ":",
+        "::",
+        "%40",
+        "1.2.3.4.",
+        "ab:cd:",
+        "fd00::",
+        "1-",
+        "0x",
+        "1%2E",
+        "fd17-",
+        "fd17--",
+        "1234%3A",
+        "fd00::1%a",
+        "fd00::1%",
+    ] {
         let text = unit.repeat(60_000 / unit.len());
         // Quadratic work would take minutes here.
         assert!(find_addresses(text.as_bytes()).count() <= text.len());

@@ -121,7 +121,8 @@ mod tests {
 
     #[test]
     fn a_user_part_is_read_as_any_text_but_for_dashes_in_numbers() {
-        let inside = |ip: IpAddr| ip.to_string().starts_with("10.17.");
+        let inside =
+            |ip: IpAddr| ["10.17.", "fd17:"].iter().any(|net| ip.to_string().starts_with(net));
         for (user, want) in [
             ("10.17.0.23", "S"),
             ("10%2E17%2e0%2E23", "S"),
@@ -132,6 +133,9 @@ mod tests {
             ("23.0.17.10.in-addr.arpa", "S"),
             ("pc-10-17-0-23", "pc-S"),
             ("x%4010-17-0-23", "x%40S"),
+            ("x@fd17--23.ipv6-literal.net", "x@S"),
+            ("fd17-0-0-0-0-0-0-23", "S"),
+            ("x@[fd17::23%25eth0]", "x@S"),
             // A telephone number, and what else is no address of the inside.
             ("10-17-0-23", "10-17-0-23"),
             ("+10-17-0-23;phone-context=a", "+10-17-0-23;phone-context=a"),
