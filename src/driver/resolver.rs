@@ -12,10 +12,11 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::rr::{RData, RecordType};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{Instant, interval, timeout};
+use tokio::time::{Instant, interval, timeout, timeout_at};
 
 /// Where this machine says whom to ask.
 pub const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -25,6 +26,8 @@ const WAITING: usize = 256;
 const AT_ONCE: usize = 16;
 /// A question is answered within this, or nobody knows.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// Where a host's addresses of one IP version are known, those of the other have so long.
+const VERSION: Duration = Duration::from_secs(5);
 /// How long nothing holds where a server does not say.
 const NOTHING: Duration = Duration::from_secs(30);
 /// How often it is looked whether somebody else is to be asked.
@@ -67,11 +70,10 @@ impl Resolver {
 
 /// Asks one question, whoever runs: what this file's servers say within `patience`.
 pub async fn ask_once(conf: &Path, question: &Question, patience: Duration) -> Reply {
-    let reply = match servers(conf).resolver {
-        Ok(resolver) => timeout(patience, ask(&resolver, question)).await,
-        Err(why) => return Reply::Failed(why),
-    };
-    reply.unwrap_or_else(|_| Reply::Failed("nobody answers".to_owned()))
+    match servers(conf).resolver {
+        Ok(resolver) => ask(&resolver, question, patience).await,
+        Err(why) => Reply::Failed(why),
+    }
 }
 
 /// Who is asked, and the texts that say so.
@@ -131,7 +133,7 @@ async fn run(conf: PathBuf, mut asked: mpsc::Receiver<Question>, inlet: Inlet) {
                 tokio::spawn(async move {
                     let _turn = turns.acquire_owned().await;
                     let reply = match resolver {
-                        Ok(resolver) => answer(&resolver, &question).await,
+                        Ok(resolver) => ask(&resolver, &question, PATIENCE).await,
                         Err(why) => Reply::Failed(why),
                     };
                     inlet.tell(Arrival::Resolved(question, reply)).await
@@ -147,23 +149,18 @@ async fn run(conf: PathBuf, mut asked: mpsc::Receiver<Question>, inlet: Inlet) {
     }
 }
 
-async fn answer(resolver: &TokioResolver, question: &Question) -> Reply {
-    let reply = timeout(PATIENCE, ask(resolver, question)).await;
-    reply.unwrap_or_else(|_| Reply::Failed("nobody answers".to_owned()))
-}
-
-async fn ask(resolver: &TokioResolver, question: &Question) -> Reply {
+async fn ask(resolver: &TokioResolver, question: &Question, patience: Duration) -> Reply {
     let name = asked_for(question.name());
     let one = |kind| {
         let name = name.clone();
         async move { read(resolver.lookup(name.as_str(), kind).await) }
     };
+    let in_time = |kind| timeout(patience, one(kind));
     match question {
-        Question::Naptr(_) => one(RecordType::NAPTR).await,
-        Question::Srv(_) => one(RecordType::SRV).await,
+        Question::Naptr(_) => in_time(RecordType::NAPTR).await.unwrap_or_else(|_| nobody_answers()),
+        Question::Srv(_) => in_time(RecordType::SRV).await.unwrap_or_else(|_| nobody_answers()),
         Question::Hosts(_) => {
-            let (v4, v6) = tokio::join!(one(RecordType::A), one(RecordType::AAAA));
-            both(v4, v6)
+            each_in_time(one(RecordType::A), one(RecordType::AAAA), patience).await
         }
     }
 }
@@ -174,6 +171,32 @@ fn asked_for(name: &str) -> String {
     let mut labels = name.split('.').skip_while(|l| l.starts_with('_'));
     let whole = labels.next().is_none() || labels.next().is_some();
     if whole { format!("{name}.") } else { name.to_owned() }
+}
+
+/// What two questions for one host say: who drops those of one version holds back the other's
+/// addresses for a while, and never beyond `patience`.
+async fn each_in_time(
+    one: impl Future<Output = Reply>,
+    other: impl Future<Output = Reply>,
+    patience: Duration,
+) -> Reply {
+    let end = Instant::now() + patience;
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    let first = timeout_at(end, async {
+        tokio::select! {
+            said = &mut one => (said, true),
+            said = &mut other => (said, false),
+        }
+    });
+    let Ok((said, of_one)) = first.await else { return nobody_answers() };
+    let known = matches!(said, Reply::Records(..));
+    let end = if known { end.min(Instant::now() + VERSION) } else { end };
+    let left = if of_one { timeout_at(end, other).await } else { timeout_at(end, one).await };
+    both(said, left.unwrap_or_else(|_| nobody_answers()))
+}
+
+fn nobody_answers() -> Reply {
+    Reply::Failed("nobody answers".to_owned())
 }
 
 /// What two questions for one host say together: addresses of either family are some.
@@ -260,6 +283,43 @@ mod tests {
         }
         assert_eq!(both(Reply::Nothing(ttl(5)), failed()), failed());
         assert_eq!(both(Reply::Nothing(ttl(9)), Reply::Nothing(ttl(5))), Reply::Nothing(ttl(5)));
+    }
+
+    /// What both say, and how long that took.
+    fn timed(one: (u64, Reply), other: (u64, Reply)) -> (Reply, Duration) {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_all().start_paused(true).build().unwrap();
+        let after = |(secs, reply): (u64, Reply)| async move {
+            tokio::time::sleep(Duration::from_secs(secs)).await;
+            reply
+        };
+        runtime.block_on(async {
+            let begun = Instant::now();
+            (each_in_time(after(one), after(other), PATIENCE).await, begun.elapsed())
+        })
+    }
+
+    #[test]
+    fn a_version_that_nobody_answers_for_does_not_hold_back_the_other() {
+        let never = PATIENCE.as_secs() * 9;
+        let some = || Reply::Records(vec![Record::Address([198, 51, 100, 1].into())], NOTHING);
+        let two = || both(some(), some());
+        let none = || Reply::Nothing(NOTHING);
+        // When the first is answered, when the second, and what comes of it when.
+        for (one, other, want, at) in [
+            ((0, some()), (never, some()), some(), 5),
+            ((12, some()), (never, some()), some(), 15),
+            ((0, some()), (3, some()), two(), 3),
+            ((7, some()), (11, some()), two(), 11),
+            ((0, none()), (9, some()), some(), 9),
+            ((0, nobody_answers()), (9, some()), some(), 9),
+            ((0, none()), (never, some()), nobody_answers(), 15),
+            ((never, some()), (never, some()), nobody_answers(), 15),
+        ] {
+            let want = (want, Duration::from_secs(at));
+            assert_eq!(timed(one.clone(), other.clone()), want, "{one:?} {other:?}");
+            assert_eq!(timed(other, one), want, "the other way round");
+        }
     }
 
     #[test]
