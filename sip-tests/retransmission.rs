@@ -211,3 +211,42 @@ fn a_late_answer_without_a_transaction_is_dropped_and_counted() {
     assert_eq!(lab.stats().rejected[1][at.expect("a label")], 1);
     lab.end();
 }
+
+#[test]
+fn whoever_copies_a_request_and_is_sooner_takes_nobodys_answer() {
+    let mut lab = Lab::edge();
+    let (phone, far) = (lab.phone("101", "10.17.0.21:5060"), lab.far("200"));
+    let thief = lab.phone("166", "10.17.0.66:5060");
+    let invite = phone.request(&mut lab, "INVITE", "200").sdp(phone.sdp(4000));
+    lab.send(thief.at, invite.clone());
+    let stolen = lab.expect(far.at, "INVITE");
+    lab.expect(thief.at, "100");
+    lab.send(phone.at, invite.clone());
+    lab.expect(phone.at, "100");
+    let got = lab.expect(far.at, "INVITE");
+    assert_ne!(got.branch(), stolen.branch());
+    // Each repetition is of its own.
+    for party in [phone.at, thief.at] {
+        lab.send(party, invite.clone());
+        lab.expect(party, "100");
+        lab.nothing_left();
+    }
+    lab.send(far.at, answer(&stolen, 486, "t"));
+    lab.expect(far.at, "ACK");
+    let busy = lab.expect(thief.at, "486");
+    // His ACK and his CANCEL are for his own.
+    let mut call = Leg::calling(&phone, &invite);
+    lab.send(thief.at, call.ack_refusal(&busy));
+    lab.send(thief.at, call.cancel());
+    lab.expect(thief.at, "200");
+    lab.nothing_left();
+    lab.send(far.at, far.answer(&got, 200, "u").sdp(far.sdp(6000)));
+    let ok = lab.expect(phone.at, "200");
+    call.learn(&ok);
+    let ack = call.ack(&mut lab);
+    lab.send(phone.at, ack);
+    lab.expect(far.at, "ACK");
+    let other = Leg::called(&far, &got, "u");
+    lab.hang_up(&mut call, &other);
+    lab.end();
+}

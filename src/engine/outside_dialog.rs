@@ -47,7 +47,7 @@ impl Engine {
             }
         };
         self.upstreams.hear_alias(&incoming);
-        let known = self.transactions.find(&incoming.key);
+        let known = self.transactions.find(&incoming.key, incoming.reply.peer.ip());
         let (w, out) = (&self.world, &mut self.out);
         match (incoming.method(), known) {
             (Method::Ack, Some(id)) if self.transactions.was_refused(id) => {

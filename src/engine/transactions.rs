@@ -40,7 +40,7 @@ use seats::Seats;
 use server::Server;
 use smallvec::SmallVec;
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// What the core hears of transactions.
@@ -111,6 +111,8 @@ enum Due {
 pub(crate) struct Transactions {
     servers: HashMap<ServerId, Server>,
     server_keys: HashMap<ServerKey, ServerId>,
+    /// Those of a key that another address has used first.
+    twins: HashMap<(ServerKey, IpAddr), ServerId>,
     invites: usize,
     seats: Seats,
     clients: HashMap<ClientId, Client>,
@@ -128,6 +130,7 @@ impl Transactions {
         Self {
             servers: HashMap::new(),
             server_keys: HashMap::new(),
+            twins: HashMap::new(),
             invites: 0,
             seats: Seats::new(w),
             clients: HashMap::new(),

@@ -13,7 +13,9 @@ use crate::ground::{ConnId, Flow, Side};
 use crate::policy::quota::Holder;
 use crate::wire::sip::{Message, Method};
 use bytes::Bytes;
+use std::collections::hash_map::Entry;
 use std::fmt;
+use std::net::IpAddr;
 
 #[derive(Debug)]
 enum Machine {
@@ -42,6 +44,8 @@ impl Machine {
 #[derive(Debug)]
 pub(crate) struct Server {
     key: ServerKey,
+    /// Where it came from.
+    from: IpAddr,
     machine: Machine,
     pub(super) request: Message,
     pub(super) reply: Flow,
@@ -131,9 +135,14 @@ pub(crate) enum CancelFault {
 }
 
 impl Transactions {
-    /// The transaction that a request belongs to.
-    pub(crate) fn find(&self, key: &ServerKey) -> Option<ServerId> {
-        self.server_keys.get(key).copied()
+    /// The transaction that a request from this address belongs to. Whoever has seen a request can
+    /// send its like, and sooner: that makes a transaction of its own, and takes nobody's answer.
+    pub(crate) fn find(&self, key: &ServerKey, from: IpAddr) -> Option<ServerId> {
+        let is_his = |t: &Server| t.from == from || t.reply.peer.ip() == from;
+        let theirs = |id: &&ServerId| self.server(**id).is_some_and(is_his);
+        let first = self.server_keys.get(key).filter(theirs).copied();
+        let is_twin = || (!self.twins.is_empty()).then(|| (key.clone(), from));
+        first.or_else(|| self.twins.get(&is_twin()?).copied())
     }
 
     pub(crate) fn server(&self, id: ServerId) -> Option<&Server> {
@@ -167,13 +176,18 @@ impl Transactions {
         let purse = Purse { came: i.octets, sent: 0 };
         let purse = (unproved && !i.reply.transport.is_reliable()).then_some(purse);
         self.seats.enter(id, seat);
-        self.server_keys.insert(i.key.clone(), id);
+        let from = i.reply.peer.ip();
+        match self.server_keys.entry(i.key.clone()) {
+            Entry::Vacant(free) => drop(free.insert(id)),
+            Entry::Occupied(_) => drop(self.twins.insert((i.key.clone(), from), id)),
+        }
         self.riders.board(i.reply.conn, Rider::Server(id));
         self.invites += usize::from(invite);
         self.servers.insert(
             id,
             Server {
                 key: i.key.clone(),
+                from,
                 machine,
                 request: i.message.clone(),
                 reply: i.reply,
@@ -286,7 +300,11 @@ impl Transactions {
     /// The transaction is over, and with it its response context.
     pub(super) fn forget_server(&mut self, id: ServerId) {
         let Some(t) = self.servers.remove(&id) else { return };
-        self.server_keys.remove(&t.key);
+        if self.server_keys.get(&t.key) == Some(&id) {
+            self.server_keys.remove(&t.key);
+        } else {
+            self.twins.remove(&(t.key, t.from));
+        }
         self.riders.leave(t.conn, Rider::Server(id));
         self.invites -= usize::from(matches!(t.machine, Machine::Invite(_)));
         for timer in t.machine.timers() {
@@ -300,7 +318,9 @@ impl Transactions {
 
     /// The pass of the INVITE that a CANCEL means.
     pub(crate) fn cancelled_by(&self, i: &Incoming) -> Option<PassId> {
-        let invite = self.find(&ServerKey::cancelled_by(&i.message, &i.via))?;
+        let key = ServerKey::cancelled_by(&i.message, &i.via);
+        let known = self.find(&key, i.reply.peer.ip());
+        let invite = known.or_else(|| self.server_keys.get(&key).copied())?;
         self.servers.get(&invite)?.pass
     }
 
@@ -312,12 +332,12 @@ impl Transactions {
         i: &Incoming,
         seat: Seat,
     ) -> Result<Option<PassId>, CancelFault> {
-        let invite = self.find(&ServerKey::cancelled_by(&i.message, &i.via));
-        let invite = invite.ok_or(CancelFault::Unknown)?;
+        let key = ServerKey::cancelled_by(&i.message, &i.via);
+        let Some(invite) = self.find(&key, i.reply.peer.ip()) else {
+            let known = self.server_keys.contains_key(&key);
+            return Err(if known { CancelFault::Foreign } else { CancelFault::Unknown });
+        };
         let Some(t) = self.servers.get(&invite) else { return Err(CancelFault::Unknown) };
-        if t.reply.peer.ip() != i.reply.peer.ip() {
-            return Err(CancelFault::Foreign);
-        }
         let pass = t.pass;
         self.answer(w, out, i, seat, &w.answer(&i.message, 200, "OK"));
         Ok(pass)
