@@ -128,3 +128,41 @@ fn a_call_whose_port_or_socket_is_gone_is_told_and_no_half_of_it_is_left() {
     let used: usize = lab.stats().now.ports.iter().map(|p| p.used).sum();
     assert_eq!(used, 0);
 }
+
+#[test]
+fn what_is_over_is_not_kept_though_nobody_keeps_calls_any_more() {
+    let mut lab = Lab::edge();
+    let (mut a, b) = up(&mut lab);
+    lab.input(Input::KeepCalls(false));
+    assert!(kept(&lab).is_empty(), "forgotten when nobody keeps it");
+    lab.hang_up(&mut a, &b);
+    lab.end();
+    // Read back, and over before anybody says that calls are kept.
+    let mut lab = Lab::edge();
+    let (mut a, b) = up(&mut lab);
+    lab.restart();
+    lab.hang_up(&mut a, &b);
+    assert!(kept(&lab).is_empty());
+    lab.end();
+    // What cannot go on is forgotten, too.
+    let mut lab = Lab::edge();
+    up(&mut lab);
+    lab.config.interfaces[1].listen.remove(0);
+    lab.restart();
+    assert!(kept(&lab).is_empty(), "its socket is gone");
+}
+
+#[test]
+fn a_registration_that_is_over_by_then_is_not_kept_for_ever() {
+    let mut lab = Lab::edge();
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    lab.register(&phone, 60);
+    let stored = lab.stored.clone();
+    lab.advance(s(61));
+    assert!(lab.stored.is_empty());
+    // It was down when the registration ended.
+    lab.stored = stored;
+    lab.restart();
+    assert!(lab.stored.is_empty(), "{:?}", lab.stored);
+    lab.end();
+}

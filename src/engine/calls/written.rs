@@ -133,9 +133,13 @@ impl From<Octets> for Vec<u8> {
 impl Calls {
     /// Somebody keeps calls from now on (or no longer): those that are up are told at once.
     pub(crate) fn keep_all(&mut self, w: &World, out: &mut Outbox, keep: bool) {
-        self.kept = keep;
+        let before = std::mem::replace(&mut self.kept, keep);
         for no in self.table.numbers() {
-            self.keep(w, out, no);
+            match keep {
+                true => self.keep(w, out, no),
+                false if before => out.emit(Output::Forget(Key::Call(no))),
+                false => {}
+            }
         }
     }
 
@@ -198,6 +202,8 @@ impl Calls {
         if self.table.get(s.call).is_some() || !self.media_back(w, s.call, &holder, s.media) {
             return false;
         }
+        // It is written down somewhere, and must be forgotten there when it is over.
+        self.kept = true;
         self.numbers.pass(s.call.0);
         self.table.insert(Call {
             no: s.call,
