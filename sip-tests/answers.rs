@@ -363,7 +363,7 @@ fn answers_to_other_requests_outside_a_dialog_go_on_without_their_body() {
             }
             answered(&mut lab, &phone, pbx, text, body);
             let bound = usize::from(method == "REGISTER");
-            assert_eq!(lab.engine.bindings(lab.now.wall).len(), bound, "{method}");
+            assert_eq!(lab.engine.bindings(lab.now).len(), bound, "{method}");
             lab.end();
         }
         for method in ["OPTIONS", "MESSAGE", "NOTIFY", "PING"] {

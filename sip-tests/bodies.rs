@@ -287,7 +287,7 @@ fn a_document_in_the_200_to_a_register_reaches_the_phone() {
         lab.send(pbx.at, ok);
         let ok = lab.expect(phone.at, "200");
         assert_eq!((ok.header("Content-Type"), ok.body.as_str()), (kind, "document"));
-        assert_eq!(lab.engine.bindings(lab.now.wall).len(), 1);
+        assert_eq!(lab.engine.bindings(lab.now).len(), 1);
         lab.end();
     }
 }

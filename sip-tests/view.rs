@@ -139,7 +139,7 @@ fn bindings_are_told_while_they_last() {
     }
     lab.advance(s(10));
     let told = |lab: &Lab| {
-        let mut all = lab.engine.bindings(lab.now.wall);
+        let mut all = lab.engine.bindings(lab.now);
         all.sort_by_key(|b| b.aor.to_string());
         all
     };

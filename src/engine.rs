@@ -311,7 +311,7 @@ impl Engine {
             }
         }
         self.phones.restore_confirmed(&self.world, confirmed);
-        let kept = self.phones.restore(&self.world, bindings);
+        let kept = self.phones.restore(&self.world, &mut self.out, bindings);
         phones::tell_restored(&mut self.out, kept);
         self.watch().remember_phones();
         for call in calls {
@@ -319,6 +319,9 @@ impl Engine {
             if !self.calls.read_back(&self.world, &mut self.out, call) {
                 let text = format!("call {no} of before the restart cannot go on: other sockets");
                 self.out.notice(Level::Warn, text);
+                if self.calls.get(no).is_none() {
+                    self.out.emit(Output::Forget(Key::Call(no)));
+                }
             }
         }
     }

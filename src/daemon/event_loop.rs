@@ -158,7 +158,7 @@ impl EventLoop {
     /// Readers see what there is before the first arrival.
     pub(super) fn open(&mut self) {
         let now = self.clock.now();
-        for binding in self.engine.bindings(now.wall) {
+        for binding in self.engine.bindings(now) {
             let from = binding.source.unwrap_or(binding.peer);
             self.teller.know(&binding.aor.user, from);
             self.table.show_registration(&binding);

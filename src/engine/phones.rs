@@ -45,6 +45,8 @@ const SHARED: usize = 64;
 
 /// Bindings that end in one step.
 const AT_ONCE: usize = 64;
+/// A binding of before a restart lasts at most so long, however the clock was set meanwhile.
+const LONGEST: Duration = Duration::from_secs(86_400);
 /// Between two such steps, for others.
 const BREATH: Duration = Duration::from_millis(5);
 
@@ -138,7 +140,7 @@ impl Phones {
         number: &str,
         is_meant: &dyn Fn(&Binding) -> bool,
     ) -> Vec<String> {
-        let alive = |b: &&Binding| b.expires > w.wall();
+        let alive = |b: &&Binding| b.expires > w.steady();
         if let Some(b) = uri.user.as_deref().and_then(|u| self.bindings.get(u)).filter(alive) {
             return vec![b.key.clone()];
         }
@@ -157,7 +159,7 @@ impl Phones {
         user: &str,
         is_meant: &dyn Fn(&Binding) -> bool,
     ) -> Vec<String> {
-        let alive = |b: &&Binding| b.expires > w.wall() && is_meant(b);
+        let alive = |b: &&Binding| b.expires > w.steady() && is_meant(b);
         let mut found: Vec<&Binding> = self.bindings.of_user(user).filter(alive).collect();
         found.sort_by_key(|b| std::cmp::Reverse(b.expires));
         let interface = |b: &Binding| w.net().listener(b.flow.listener).map(|l| l.interface);
@@ -178,12 +180,12 @@ impl Phones {
 
     /// Somebody registered by this flow.
     pub(crate) fn is_known(&self, w: &World, flow: &Flow) -> bool {
-        self.bindings.of_flow(flow).any(|b| b.expires > w.wall())
+        self.bindings.of_flow(flow).any(|b| b.expires > w.steady())
     }
 
     /// Who holds the registration that was made by this flow; `None`: nobody did.
     pub(crate) fn holder_at(&self, w: &World, flow: &Flow) -> Option<Holder> {
-        let mut theirs = self.bindings.of_flow(flow).filter(|b| b.expires > w.wall());
+        let mut theirs = self.bindings.of_flow(flow).filter(|b| b.expires > w.steady());
         theirs.next().map(|b| b.holder.clone())
     }
 
@@ -195,7 +197,7 @@ impl Phones {
     }
 
     fn bind(&mut self, w: &World, out: &mut Outbox, binding: Binding) {
-        out.emit(Output::Store(Entry::Binding(binding.stored())));
+        out.emit(Output::Store(Entry::Binding(binding.stored(w, w.now()))));
         if let Some(conn) = binding.flow.conn {
             let holder = match &binding.holder {
                 shared @ Holder::Shared(..) => shared.clone(),
@@ -241,19 +243,23 @@ impl Phones {
         self.arm_expiry(w);
     }
 
-    /// Bindings as they were before a restart.
-    pub(crate) fn restore(&mut self, w: &World, stored: Vec<StoredBinding>) -> usize {
+    /// Bindings as they were before a restart; those that are none any more are forgotten.
+    pub(crate) fn restore(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        stored: Vec<StoredBinding>,
+    ) -> usize {
         let mut kept = 0;
         for s in stored {
-            let expires = Wall(Duration::from_secs(s.expires));
+            let expires = Wall(Duration::from_secs(s.expires)).min(w.steady_after(LONGEST));
             let listener = w.net().bound_to(s.local, s.transport);
-            let (Some(contact), Some(listener)) = (Uri::parse(s.contact.as_bytes()), listener)
-            else {
+            let room = expires > w.steady() && self.bindings.len() < w.config().limits.bindings;
+            let contact = Uri::parse(s.contact.as_bytes()).filter(|_| room);
+            let Some((contact, listener)) = contact.zip(listener) else {
+                out.emit(Output::Forget(Key::Binding(s.key)));
                 continue;
             };
-            if expires <= w.wall() || self.bindings.len() >= w.config().limits.bindings {
-                continue;
-            }
             let from = s.source.unwrap_or(s.peer);
             let holder = w.holder(Some(&s.aor), false, from.ip());
             let mut binding = Binding {
@@ -306,7 +312,7 @@ impl Phones {
             self.timers.stop(Due::Expiry);
             return;
         };
-        let due = w.now().mono + at.0.saturating_sub(w.wall().0);
+        let due = w.now().mono + at.0.saturating_sub(w.steady().0);
         // A look a second at most, so that a storm of short bindings costs little; counted from the
         // last look, so that none is put off by who registers meanwhile.
         let next = self.looked.map_or(due, |looked| looked + Duration::from_secs(1));
@@ -314,7 +320,7 @@ impl Phones {
     }
 
     fn expire(&mut self, w: &World, out: &mut Outbox) {
-        let over = self.bindings.over(w.wall(), AT_ONCE);
+        let over = self.bindings.over(w.steady(), AT_ONCE);
         let more = over.len() == AT_ONCE;
         // Where some are left, nobody who registers meanwhile puts them off.
         self.looked = (!more).then(|| w.now().mono);

@@ -4,7 +4,7 @@ use super::calls::{CallDetail, CallRow};
 use super::guard::SuspectView;
 use super::stats::Stats;
 use super::{Engine, LIST, StoredBinding};
-use crate::ground::{CallNo, Mono, Now, Wall};
+use crate::ground::{CallNo, Mono, Now};
 use crate::policy::quota::ShareView;
 
 impl Engine {
@@ -27,8 +27,8 @@ impl Engine {
 
     /// Bindings now, oldest first.
     #[must_use]
-    pub fn bindings(&self, now: Wall) -> Vec<StoredBinding> {
-        self.phones.stored(now)
+    pub fn bindings(&self, now: Now) -> Vec<StoredBinding> {
+        self.phones.stored(&self.world, now)
     }
 
     /// The banned, and who is nearest to it.

@@ -108,7 +108,7 @@ impl Watch<'_> {
         if !self.w.is_registrar() {
             return;
         }
-        for b in self.phones.stored(self.w.wall()) {
+        for b in self.phones.stored(self.w, self.w.now()) {
             let peer = b.source.unwrap_or(b.peer);
             let at = standing(self.w, self.upstreams, self.phones, peer.ip());
             let known = at.is_known();

@@ -40,6 +40,8 @@ pub(crate) struct World {
     snap: Arc<Snapshot>,
     net: Net,
     now: Now,
+    /// Both clocks at the start.
+    began: Now,
     random: Random,
     sealer: Sealer,
     /// Names of upstreams that were ever configured in this run, by id.
@@ -58,7 +60,9 @@ impl World {
         let (random, sealer) = (Random::new(seeds.random), Sealer::new(&seeds.keys));
         let (names, upstreams) = (Vec::new(), Vec::new());
         let (places, former) = (Vec::new(), Vec::new());
-        let mut world = Self { snap, net, now, random, sealer, names, upstreams, places, former };
+        let began = now;
+        let mut world =
+            Self { snap, net, now, began, random, sealer, names, upstreams, places, former };
         world.name_upstreams();
         world
     }
@@ -152,6 +156,20 @@ impl World {
 
     pub(crate) fn wall(&self) -> Wall {
         self.now.wall
+    }
+
+    /// The wall clock as it would stand if nobody had set it since the start: what was granted for
+    /// an hour lasts an hour, though a gateway without a battery learns the year later.
+    pub(crate) fn steady(&self) -> Wall {
+        self.steady_at(self.now)
+    }
+
+    pub(crate) fn steady_at(&self, now: Now) -> Wall {
+        Wall(self.began.wall.0 + now.mono.since(self.began.mono))
+    }
+
+    pub(crate) fn steady_after(&self, wait: Duration) -> Wall {
+        Wall(self.steady().0 + wait)
     }
 
     pub(crate) fn config(&self) -> &Config {

@@ -18,7 +18,7 @@ pub struct Wall(pub Duration);
 pub struct Now {
     /// Drives every timer.
     pub mono: Mono,
-    /// Goes into records, expiry that outlives a restart, and rules with hours.
+    /// Goes into records, what is kept over a restart, and rules with hours: somebody may set it.
     pub wall: Wall,
 }
 

@@ -3,7 +3,8 @@
 
 use crate::engine::entry::StoredBinding;
 use crate::engine::stats::Places;
-use crate::ground::{ConnId, Flow, Transport, Wall};
+use crate::engine::world::World;
+use crate::ground::{ConnId, Flow, Now, Transport, Wall};
 use crate::policy::quota::{Full, Holder, Quota, Resource, ShareView, Shares};
 use crate::wire::sip::{Aor, Uri};
 use smallvec::SmallVec;
@@ -27,7 +28,7 @@ pub(crate) struct Binding {
     pub(crate) source: SocketAddr,
     /// The socket it registered at.
     pub(crate) local: SocketAddr,
-    /// When it ends.
+    /// When it ends, by the clock that nobody sets ([`World::steady`]).
     pub(crate) expires: Wall,
     /// Call-ID and CSeq of the REGISTER that made it (RFC 3261 §10.3 step 7).
     pub(crate) call_id: String,
@@ -73,7 +74,9 @@ impl Binding {
         }
     }
 
-    pub(crate) fn stored(&self) -> StoredBinding {
+    /// As it is kept: its end by the wall clock as it stands `now`.
+    pub(crate) fn stored(&self, w: &World, now: Now) -> StoredBinding {
+        let left = self.expires.0.saturating_sub(w.steady_at(now).0);
         StoredBinding {
             key: self.key.clone(),
             aor: self.aor.clone(),
@@ -82,7 +85,7 @@ impl Binding {
             transport: self.flow.transport,
             peer: self.flow.peer,
             source: Some(self.source).filter(|at| *at != self.flow.peer),
-            expires: self.expires.seconds(),
+            expires: (now.wall.0 + left).as_secs(),
             call_id: self.call_id.clone(),
             cseq: self.cseq,
             upstream: self.upstream.clone(),

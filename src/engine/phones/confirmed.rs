@@ -65,7 +65,7 @@ impl Phones {
         if w.config().survive.auth != SurviveAuth::Network || b.upstream.is_empty() {
             return;
         }
-        let (now, source) = (w.wall(), b.source.ip());
+        let (now, source) = (w.steady(), b.source.ip());
         let fresh = |k: &&Known| {
             k.source == source
                 && k.upstream == b.upstream
@@ -74,10 +74,11 @@ impl Phones {
         if self.confirmed.all.get(&b.key).is_some_and(|k| fresh(&k)) {
             return;
         }
-        let until = Wall(now.0 + LASTS);
+        let until = w.steady_after(LASTS);
         let (key, upstream) = (b.key.clone(), b.upstream.clone());
         self.confirmed.insert(&b.key, Known { source, upstream: upstream.clone(), until });
-        let stored = StoredConfirmation { key, source, upstream, until: until.seconds() };
+        let kept = Wall(w.wall().0 + LASTS).seconds();
+        let stored = StoredConfirmation { key, source, upstream, until: kept };
         out.emit(Output::Store(Entry::Confirmed(stored)));
         for key in self.confirmed.give_way(now, w.config().limits.bindings) {
             out.emit(Output::Forget(Key::Confirmed(key)));
@@ -97,16 +98,17 @@ impl Phones {
     /// This upstream confirmed that user and Contact from this address.
     pub(super) fn is_confirmed(&self, w: &World, key: &str, from: IpAddr, upstream: &str) -> bool {
         let known = self.confirmed.all.get(key);
-        known.is_some_and(|k| k.source == from && k.upstream == upstream && k.until > w.wall())
+        known.is_some_and(|k| k.source == from && k.upstream == upstream && k.until > w.steady())
     }
 
     /// Confirmations as they were before a restart.
     pub(crate) fn restore_confirmed(&mut self, w: &World, stored: Vec<StoredConfirmation>) {
         for s in stored {
-            let until = Wall(Duration::from_secs(s.until).min(w.wall().0 + LASTS));
+            let left = Duration::from_secs(s.until).saturating_sub(w.wall().0);
+            let until = w.steady_after(left.min(LASTS));
             let known = Known { source: s.source, upstream: s.upstream, until };
             self.confirmed.insert(&s.key, known);
         }
-        self.confirmed.give_way(w.wall(), w.config().limits.bindings);
+        self.confirmed.give_way(w.steady(), w.config().limits.bindings);
     }
 }

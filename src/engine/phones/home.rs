@@ -60,7 +60,7 @@ impl Home {
 impl Phones {
     /// The registration of this user that a request comes from.
     pub(crate) fn home(&self, w: &World, i: &Incoming, user: &Aor) -> Option<Home> {
-        let alive = |b: &&Binding| b.expires > w.wall();
+        let alive = |b: &&Binding| b.expires > w.steady();
         let contact = i.contact();
         let near = |b: &&Binding| b.flow.peer.ip() == i.flow.peer.ip();
         let fits = |b: &&Binding| {
@@ -72,7 +72,7 @@ impl Phones {
 
     /// The way to a home that has moved since the leg heard of it, and that home as it is now.
     pub(crate) fn moved(&self, w: &World, home: &Home) -> Option<Home> {
-        let alive = |b: &&Binding| b.expires > w.wall();
+        let alive = |b: &&Binding| b.expires > w.steady();
         let own = self.bindings.get(&home.key).filter(alive);
         let call_id = own.map_or(home.call_id.as_str(), |b| b.call_id.as_str());
         let theirs = self.bindings.of_aor(&home.aor).filter(alive);

@@ -22,7 +22,7 @@ impl Phones {
         i: &Incoming,
         vouches: impl Fn(&str) -> bool,
     ) -> Option<Aor> {
-        let alive = |b: &&Binding| b.expires > w.wall();
+        let alive = |b: &&Binding| b.expires > w.steady();
         let claimed = i.from.uri.user_decoded().unwrap_or_default();
         let domain = i.from.uri.host.as_str();
         let named = |b: &&Binding| b.aor.domain.eq_ignore_ascii_case(domain);
@@ -71,7 +71,7 @@ impl Phones {
             return (user.user != claimed).then_some(claimed);
         }
         self.user_at(w, &i.flow)?;
-        let alive = |b: &&Binding| b.expires > w.wall();
+        let alive = |b: &&Binding| b.expires > w.steady();
         let mut theirs = self.bindings.of_user(&claimed).filter(alive);
         let known = theirs.any(|b| b.flow.peer.ip() == i.flow.peer.ip());
         (!known).then_some(claimed)
@@ -84,26 +84,26 @@ impl Phones {
             return true;
         }
         let Some(claimed) = claimed(&i.from) else { return true };
-        let alive = |b: &&Binding| b.expires > w.wall();
+        let alive = |b: &&Binding| b.expires > w.steady();
         let mut theirs = self.bindings.of_user(&claimed).filter(alive);
         theirs.any(|b| b.flow.peer.ip() == i.flow.peer.ip())
     }
 
     /// A user registered by this flow.
     pub(crate) fn user_of_flow(&self, w: &World, flow: &Flow) -> Option<&Aor> {
-        let alive = |b: &&Binding| b.expires > w.wall();
+        let alive = |b: &&Binding| b.expires > w.steady();
         self.bindings.of_flow(flow).find(alive).map(|b| &b.aor)
     }
 
     /// A user registered from the flow's address, by whatever port.
     pub(crate) fn user_at(&self, w: &World, flow: &Flow) -> Option<&str> {
-        let alive = |b: &&Binding| b.expires > w.wall();
+        let alive = |b: &&Binding| b.expires > w.steady();
         self.bindings.of_address(flow.peer.ip()).find(alive).map(Binding::user)
     }
 
     /// Somebody is registered from this address.
     pub(crate) fn is_at(&self, w: &World, ip: IpAddr) -> bool {
-        self.bindings.of_address(ip).any(|b| b.expires > w.wall())
+        self.bindings.of_address(ip).any(|b| b.expires > w.steady())
     }
 
     /// The credentials of a request, compared with nothing.
@@ -113,7 +113,7 @@ impl Phones {
 
     /// Judges them, and whether they were made for this request (RFC 3261 §22.4).
     pub(crate) fn judge(&mut self, w: &World, i: &Incoming, claim: Claim) -> Check {
-        match self.auth.judge(i.method().as_str(), claim, w.wall()) {
+        match self.auth.judge(i.method().as_str(), claim, w.steady()) {
             Check::Proved { uri, .. } if !is_made_for(w, &uri, i) => Check::Wrong(Fault::Uri),
             check @ (Check::Proved { .. }
             | Check::Challenge { .. }
@@ -124,7 +124,7 @@ impl Phones {
 
     /// Values of a challenge of who sent this, strongest first.
     pub(crate) fn challenge(&mut self, w: &World, i: &Incoming, stale: bool) -> Vec<String> {
-        self.auth.challenge(w.wall(), stale, Source::of(i.flow.peer.ip()))
+        self.auth.challenge(w.steady(), stale, Source::of(i.flow.peer.ip()))
     }
 }
 

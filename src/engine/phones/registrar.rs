@@ -10,7 +10,7 @@ use crate::engine::outbox::Outbox;
 use crate::engine::seal::Role;
 use crate::engine::stats::RegisterResult;
 use crate::engine::world::World;
-use crate::ground::{Flow, Wall};
+use crate::ground::Flow;
 use crate::policy::quota::{Full, Resource};
 use crate::wire::sip::{Aor, Message, Name, NameAddr, RawNameAddr, Uri};
 use std::time::Duration;
@@ -197,7 +197,7 @@ impl Phones {
     /// A REGISTER of the same Call-ID that is no younger than the binding's (RFC 3261 §10.3
     /// step 7). Another Call-ID is a phone that began anew.
     pub(super) fn is_overtaken(&self, w: &World, request: &Message, key: &str) -> bool {
-        let alive = self.bindings.get(key).filter(|b| b.expires > w.wall());
+        let alive = self.bindings.get(key).filter(|b| b.expires > w.steady());
         let same = alive.filter(|b| b.call_id == request.call_id());
         same.is_some_and(|b| request.cseq().seq <= b.cseq)
     }
@@ -234,7 +234,7 @@ impl Phones {
             source: i.flow.peer,
             contact,
             local: w.net().listener(i.flow.listener).map_or(i.flow.peer, |l| l.bind),
-            expires: Wall(w.wall().0 + Duration::from_secs(seconds)),
+            expires: w.steady_after(Duration::from_secs(seconds)),
             call_id: i.call_id().to_owned(),
             cseq: i.message.cseq().seq,
             upstream: String::new(),
@@ -252,8 +252,8 @@ impl Phones {
     fn listing(&self, w: &World, request: &Message, user: &str) -> Message {
         let mut ok = w.answer(request, 200, "OK");
         let aor = own(w, user);
-        for b in self.bindings.of_aor(&aor).filter(|b| b.expires > w.wall()) {
-            let left = b.expires.0.saturating_sub(w.wall().0).as_secs();
+        for b in self.bindings.of_aor(&aor).filter(|b| b.expires > w.steady()) {
+            let left = b.expires.0.saturating_sub(w.steady().0).as_secs();
             ok.push_back(Name::Contact, format!("<{}>;expires={left}", b.contact));
         }
         ok

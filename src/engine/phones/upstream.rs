@@ -13,7 +13,7 @@ use crate::engine::outbox::Outbox;
 use crate::engine::output::Observation;
 use crate::engine::stats::RegisterResult;
 use crate::engine::world::World;
-use crate::ground::{Flow, Mono, Wall};
+use crate::ground::{Flow, Mono};
 use crate::policy::quota::Holder;
 use crate::wire::sip::{Aor, Message, Name, NameAddr, RawNameAddr, Scheme};
 use std::collections::HashMap;
@@ -226,7 +226,7 @@ impl Phones {
     /// name of ours that stands for nobody any more.
     fn listed(&self, w: &World, pending: &Pending, mut contact: NameAddr) -> Option<NameAddr> {
         let known = contact.uri.user.as_deref().and_then(|key| self.bindings.get(key));
-        if let Some(b) = known.filter(|b| b.aor == pending.aor && b.expires > w.wall()) {
+        if let Some(b) = known.filter(|b| b.aor == pending.aor && b.expires > w.steady()) {
             contact.uri = b.contact.clone();
             return Some(contact);
         }
@@ -243,7 +243,7 @@ impl Phones {
         upstream: &str,
     ) -> Vec<Vec<u8>> {
         let theirs = self.bindings.of_user(user).filter(|b| {
-            b.upstream == upstream && b.flow.peer.ip() == flow.peer.ip() && b.expires > w.wall()
+            b.upstream == upstream && b.flow.peer.ip() == flow.peer.ip() && b.expires > w.steady()
         });
         let last = theirs.last().map(|b| &b.service_route);
         last.into_iter().flatten().map(|route| route.clone().into_bytes()).collect()
@@ -267,7 +267,7 @@ impl Phones {
             flow: offered.way,
             source: flow.peer,
             local: w.net().listener(flow.listener).map_or(flow.peer, |l| l.bind),
-            expires: Wall(w.wall().0 + Duration::from_secs(seconds)),
+            expires: w.steady_after(Duration::from_secs(seconds)),
             call_id: pending.call_id.clone(),
             cseq: pending.cseq,
             upstream: pending.upstream.clone(),

@@ -13,7 +13,7 @@ use crate::engine::digest::Check;
 use crate::engine::outbox::Outbox;
 use crate::engine::stats::{AloneResult, RegisterResult};
 use crate::engine::world::World;
-use crate::ground::{Mono, Wall};
+use crate::ground::Mono;
 use crate::policy::quota::Holder;
 use crate::wire::sip::{Message, Name};
 use std::collections::{BTreeMap, HashMap};
@@ -193,8 +193,8 @@ impl Phones {
             self.bound_alone(w, out, pending, offered, seconds);
         }
         let mut ok = w.answer(&i.message, 200, "OK");
-        for b in self.bindings.of_aor(&pending.aor).filter(|b| b.expires > w.wall()) {
-            let left = b.expires.0.saturating_sub(w.wall().0).as_secs();
+        for b in self.bindings.of_aor(&pending.aor).filter(|b| b.expires > w.steady()) {
+            let left = b.expires.0.saturating_sub(w.steady().0).as_secs();
             ok.push_back(Name::Contact, format!("<{}>;expires={left}", b.contact));
         }
         ok
@@ -218,7 +218,7 @@ impl Phones {
             flow: offered.way,
             source: pending.flow.peer,
             local: w.net().listener(pending.flow.listener).map_or(pending.flow.peer, |l| l.bind),
-            expires: Wall(w.wall().0 + Duration::from_secs(seconds)),
+            expires: w.steady_after(Duration::from_secs(seconds)),
             call_id: pending.call_id.clone(),
             cseq: pending.cseq,
             upstream: pending.upstream.clone(),
