@@ -802,3 +802,26 @@ fn a_datagram_that_comes_back_leads_to_the_next_target_at_once_and_forged_ones_t
     back(&mut lab, B, &String::from_utf8(second.bytes).expect("text"));
     assert!(lab.take(phone.at).is_empty());
 }
+
+#[test]
+fn what_is_no_call_is_answered_in_its_time_however_many_are_asked() {
+    let mut lab = named("");
+    let mut dns = Dns::pair();
+    dns.srv("_sip._udp.sip.example.net", &[(1, 1, "a"), (2, 1, "b"), (3, 1, "c")]);
+    dns.host("c", &["203.0.113.33"]);
+    dns.answer(&mut lab);
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    message(&mut lab, &phone);
+    lab.advance(s(31));
+    let asked = [A, B, "203.0.113.33:5060"].map(|host| lab.outside(host));
+    for host in asked {
+        assert!(!lab.take(host).is_empty(), "{} is asked", host.addr());
+    }
+    assert!(lab.take(phone.at).is_empty());
+    lab.advance(s(1));
+    assert_eq!(lab.take(phone.at).last().map(Msg::status), Some(408), "he waits no longer");
+    for host in asked {
+        lab.take(host);
+    }
+    lab.end();
+}

@@ -152,6 +152,11 @@ impl Transactions {
         let now = w.now().mono;
         if let Some(p) = self.passes.get_mut(&pass) {
             let began = *p.began.get_or_insert(now);
+            if !invite && began < now {
+                // All end when the first would (RFC 4320 §4.2): its sender waits no longer.
+                let over = began + w.timing(&flow).give_up();
+                self.timers.set(Due::Client(client, Timer::F), over);
+            }
             if !spare.is_empty() || p.insists {
                 let waited = now.since(began);
                 let after = spare.patience(&flow, &w.config().timers, (!invite).then_some(waited));

@@ -5,7 +5,7 @@ use super::{BranchState, Due, Heard, Spare, Timer, Transactions};
 use crate::engine::ids::{ClientId, PassId};
 use crate::engine::outbox::Outbox;
 use crate::engine::world::World;
-use crate::ground::Flow;
+use crate::ground::{Flow, Mono};
 use crate::wire::sip::{Message, Method, Name, NameAddr, Scheme};
 use std::time::Duration;
 
@@ -110,8 +110,14 @@ impl Transactions {
         let Some(p) = self.passes.get_mut(&pass).filter(|p| !p.done && !p.cancelled) else {
             return false;
         };
+        let began = p.began;
         let Some(b) = p.branch_mut(client).filter(|b| !b.given_up) else { return false };
         let Some(flow) = b.spare.next() else { return false };
+        let plain = self.clients.get(&client).is_some_and(|t| !t.is_invite());
+        let over = |began: Mono| began + w.timing(&flow).give_up() <= w.now().mono;
+        if plain && began.is_some_and(over) {
+            return false;
+        }
         match why {
             Why::Failed => (b.state, b.given_up) = (BranchState::Final, true),
             Why::Silence => b.left = true,
