@@ -64,7 +64,8 @@ fn a_registration_is_kept_by_the_clock_of_its_time_and_for_a_day_at_most() {
 fn a_phone_is_proved_by_the_challenge_that_it_got_before_the_clock_was_set() {
     for by in JUMPS {
         let mut lab = Lab::site();
-        let phone = Ua { domain: site::GATE_INSIDE.to_owned(), ..lab.phone("101", "10.17.0.21:5060") };
+        let phone =
+            Ua { domain: site::GATE_INSIDE.to_owned(), ..lab.phone("101", "10.17.0.21:5060") };
         let register = lab.local_register(&phone, 600);
         lab.send(phone.at, register.clone());
         let challenged = lab.expect(phone.at, "401");

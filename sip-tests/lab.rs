@@ -9,8 +9,12 @@ pub(crate) mod message;
 pub(crate) mod relay;
 pub(crate) mod robot;
 pub(crate) mod script;
+pub(crate) mod seeds;
+pub(crate) mod siege;
 pub(crate) mod site;
+pub(crate) mod storm;
 pub(crate) mod talker;
+pub(crate) mod trace;
 pub(crate) mod version;
 pub(crate) mod world;
 
@@ -85,6 +89,7 @@ pub(crate) struct Lab {
     pub(crate) checks: check::Checks,
     /// Of every effect so far, where somebody asks for it.
     pub(crate) digest: Option<DefaultHasher>,
+    restarts: u8,
     next_conn: u64,
     next_id: u64,
 }
@@ -157,6 +162,7 @@ impl Lab {
             secrets: vec!["10.17."],
             checks: check::Checks::default(),
             digest: None,
+            restarts: 0,
             next_conn: 0,
             next_id: 0,
         };
@@ -171,7 +177,11 @@ impl Lab {
         let lines: Vec<String> = self.stored.values().map(text).collect();
         let read = |l: &String| serde_json::from_str(l).expect("what was written can be read");
         let stored: Vec<Entry> = lines.iter().map(read).collect();
-        let seeds = Seeds { keys: vec![(7, [7; 64])], nonce: [8; 32], random: [19; 32] };
+        self.restarts = self.restarts.wrapping_add(1);
+        let random = [18_u8.wrapping_add(self.restarts); 32];
+        let seeds = Seeds { keys: vec![(7, [7; 64])], nonce: [8; 32], random };
+        self.asked.clear();
+        self.checks.crashed();
         self.engine = Engine::new(snapshot(&self.config, &self.users), seeds, self.now);
         self.relay = relay::Relay::default();
         self.shown.clear();
@@ -260,12 +270,13 @@ impl Lab {
         if let (Some(asked), Some(before)) = (asked, before)
             && total(self.stats().now.transactions) <= total(before)
         {
-            self.checks.not_taken(&asked);
+            self.checks.not_taken(&asked, from.addr());
         }
     }
 
     /// Any input, then everything it causes.
     pub(crate) fn input(&mut self, input: Input) {
+        trace::input(self.now, &input);
         self.engine.handle_input(self.now, input);
         self.drain();
         self.settle();
@@ -296,9 +307,11 @@ impl Lab {
                 Output::Relay(command) => self.relay.obey(command, self.now.mono),
                 Output::Record(record) => self.records.push(record),
                 Output::Store(entry) => {
+                    trace::note(self.now, |_| format!("keeps {:?}", entry.key()));
                     self.stored.insert(entry.key(), entry);
                 }
                 Output::Forget(key) => {
+                    trace::note(self.now, |_| format!("forgets {key:?}"));
                     self.stored.remove(&key);
                 }
                 Output::Observe(observation) => self.observed.push(observation),
@@ -310,7 +323,10 @@ impl Lab {
                     self.shown.remove(&no);
                 }
                 Output::Lifted(lifted) => self.lifted.push(lifted),
-                Output::Notice { level, text, .. } => self.notices.push((level, text)),
+                Output::Notice { level, text, .. } => {
+                    trace::note(self.now, |_| format!("says {text}"));
+                    self.notices.push((level, text));
+                }
                 Output::Timeout(at) => {
                     self.deadline = at;
                     break;
@@ -332,8 +348,10 @@ impl Lab {
             return;
         }
         let msg = Msg::read(flow, &bytes);
+        trace::sent(self.now, &msg);
         let leaves = self.is_outside(flow.listener);
         let secrets = if leaves { self.secrets.as_slice() } else { &[] };
+        self.checks.goes_where_it_may(&msg, leaves);
         self.checks.sent(secrets, &msg, self.now.mono);
         let msg = msg.translated(|text| self.version.got(text));
         self.inboxes.entry(flow.peer).or_default().push_back(msg);

@@ -15,10 +15,10 @@ const B: &str = "203.0.113.32:5060";
 
 /// What DNS knows; what it does not know is not there.
 #[derive(Default)]
-struct Dns {
-    records: BTreeMap<Question, Vec<Record>>,
-    ttl: u64,
-    gone: bool,
+pub(crate) struct Dns {
+    pub(crate) records: BTreeMap<Question, Vec<Record>>,
+    pub(crate) ttl: u64,
+    pub(crate) gone: bool,
 }
 
 impl Dns {
@@ -31,7 +31,7 @@ impl Dns {
         dns
     }
 
-    fn srv(&mut self, name: &str, all: &[(u16, u16, &str)]) {
+    pub(crate) fn srv(&mut self, name: &str, all: &[(u16, u16, &str)]) {
         let one = |(priority, weight, target): &(u16, u16, &str)| Record::Srv {
             priority: *priority,
             weight: *weight,
@@ -41,7 +41,7 @@ impl Dns {
         self.records.insert(Question::Srv(name.to_owned()), all.iter().map(one).collect());
     }
 
-    fn host(&mut self, name: &str, all: &[&str]) {
+    pub(crate) fn host(&mut self, name: &str, all: &[&str]) {
         let one = |at: &&str| {
             let ip = if at.contains('.') { at.split(':').next().unwrap_or(at) } else { at };
             Record::Address(ip.parse().expect("an address"))
@@ -55,15 +55,20 @@ impl Dns {
         while let Some(question) = lab.asked.pop_front() {
             n += 1;
             assert!(n < 100, "it never stops asking: {question}");
-            let ttl = Duration::from_secs(self.ttl);
-            let reply = match self.records.get(&question) {
-                _ if self.gone => Reply::Failed("nobody answers".to_owned()),
-                Some(records) => Reply::Records(records.clone(), ttl),
-                None => Reply::Nothing(ttl),
-            };
+            let reply = self.reply(&question);
             lab.input(Input::Resolved(question, reply));
         }
         n
+    }
+
+    /// What it says to a question.
+    pub(crate) fn reply(&self, question: &Question) -> Reply {
+        let ttl = Duration::from_secs(self.ttl);
+        match self.records.get(question) {
+            _ if self.gone => Reply::Failed("nobody answers".to_owned()),
+            Some(records) => Reply::Records(records.clone(), ttl),
+            None => Reply::Nothing(ttl),
+        }
     }
 }
 

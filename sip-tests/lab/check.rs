@@ -3,9 +3,11 @@
 use super::{Lab, Msg, message};
 use portreeve::audit::Record;
 use portreeve::audit::Ruling;
+use portreeve::engine::{Key, Stats};
 use portreeve::ground::Mono;
+use portreeve::policy::quota::Resource;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// A transaction at somebody's end: whom the answer goes to, branch, CSeq and Call-ID.
@@ -27,7 +29,10 @@ pub(crate) struct Checks {
     pub(crate) forgetful: bool,
     /// Every request outside a dialog that is sent on needs a verdict of the same step.
     pub(crate) judged: bool,
+    /// Hosts that anything may be sent to; none: all.
+    pub(crate) allowed: BTreeSet<IpAddr>,
     verdicts: Verdicts,
+    before: Before,
     steps: usize,
 }
 
@@ -45,8 +50,8 @@ struct Verdicts {
 impl Verdicts {
     fn sent(&mut self, msg: &Msg) {
         let within = msg.all("To").iter().any(|to| message::param(to, "tag").is_some());
-        // The gateway's own BYE ends what policy let begin.
-        let own = msg.method() == "BYE" && msg.branch().ends_with(".own");
+        // The gateway's own BYE ends what policy let begin, its OPTIONS asks who is there.
+        let own = matches!(msg.method(), "BYE" | "OPTIONS") && msg.branch().ends_with(".own");
         if within || own || !msg.is_request() || matches!(msg.method(), "ACK" | "CANCEL") {
             return;
         }
@@ -76,9 +81,30 @@ impl Checks {
         Some(asked)
     }
 
-    /// It got no transaction: nothing need answer it.
-    pub(crate) fn not_taken(&mut self, asked: &Asked) {
+    /// It got no transaction: nothing need answer it, and what does may be otherwise next time.
+    pub(crate) fn not_taken(&mut self, asked: &Asked, by: SocketAddr) {
         self.waiting.remove(asked);
+        let (call_id, branch, cseq) = asked;
+        self.finals.remove(&(by, branch.clone(), format!("{cseq} {call_id}")));
+    }
+
+    /// Nothing is sent across the gate to the wrong side, to ourselves, or to a host that nobody is.
+    pub(crate) fn goes_where_it_may(&self, msg: &Msg, leaves: bool) {
+        if self.allowed.is_empty() {
+            return;
+        }
+        let ip = msg.flow.peer.ip();
+        assert!(self.allowed.contains(&ip), "to {ip}, which nobody is:\n{msg}");
+        let inside = matches!(ip, IpAddr::V4(v4) if v4.octets()[..2] == [10, 17]);
+        assert_ne!(inside, leaves, "to {ip} on the wrong side:\n{msg}");
+    }
+
+    /// The gateway begins anew: what it owed nobody gets.
+    pub(crate) fn crashed(&mut self) {
+        self.finals.clear();
+        self.waiting.clear();
+        self.verdicts.allowed = 0;
+        self.before = Before::default();
     }
 
     /// `secrets`: of what leaves the site.
@@ -143,12 +169,13 @@ fn asked(bytes: &[u8]) -> Option<Asked> {
 }
 
 /// Every server transaction ends in bounded time: an INVITE by timer C and the wait for a cancelled
-/// branch, counted from its last provisional answer (RFC 3261 §16.7, §16.8), all others by timer F.
+/// branch, counted from its last provisional answer (RFC 3261 §16.7, §16.8), of the last target that
+/// is asked, all others by timer F.
 fn all_end(lab: &Lab) {
     let timers = &lab.config.timers;
     let plain = timers.t1 * 64 + Duration::from_secs(1);
     for (asked, since) in &lab.checks.waiting {
-        let bound = if asked.2.ends_with("INVITE") { timers.c + plain } else { plain };
+        let bound = if asked.2.ends_with("INVITE") { timers.c + plain * 2 } else { plain };
         let waits = lab.now.mono.since(*since);
         assert!(waits <= bound, "{asked:?} waits for an answer since {waits:?}");
     }
@@ -201,6 +228,54 @@ fn nothing_circles(lab: &Lab) {
     }
 }
 
+/// How it was a step before.
+#[derive(Debug, Default)]
+struct Before {
+    counters: Vec<u64>,
+    used: Vec<u64>,
+}
+
+/// Counters only grow, and none has run below zero.
+fn counters_only_grow(before: &mut Before, stats: &Stats) {
+    let now = counters(stats);
+    assert!(now.iter().all(|n| *n < 1 << 40), "a counter below zero: {stats:?}");
+    let grown = before.counters.iter().zip(&now).all(|(was, is)| was <= is);
+    assert!(grown, "a counter is less than it was: {stats:?}");
+    before.counters = now;
+}
+
+fn counters(s: &Stats) -> Vec<u64> {
+    let mut all: Vec<u64> = Vec::new();
+    all.extend(s.requests.as_flattened());
+    all.extend(s.responses.as_flattened());
+    all.extend(s.rejected.as_flattened());
+    all.extend(s.retransmissions.as_flattened());
+    all.extend(s.calls.as_flattened());
+    all.extend(s.timeouts);
+    all.extend(s.call_ends);
+    all.extend(s.registrations);
+    all.push(s.decisions.values().flatten().sum());
+    all.extend(s.findings);
+    all.extend(s.security);
+    all.extend(s.silenced);
+    all.extend(s.signals);
+    all.extend([s.ports_exhausted, s.emergency_unrouted, s.bans, s.banned, s.back_offs]);
+    all.extend([s.unheard, s.slowed]);
+    all.extend(s.shares.as_flattened().iter().flat_map(|c| [c.refused, c.displaced]));
+    all
+}
+
+/// No table grows beyond its places; where a new file has fewer, those that are taken stay.
+fn tables_keep_to_their_places(before: &mut Before, stats: &Stats) {
+    let places = stats.now.places;
+    for (n, p) in places.iter().enumerate() {
+        let was = before.used.get(n).copied().unwrap_or_default();
+        assert!(p.used <= p.total || p.used <= was, "{:?} holds {p:?}", Resource::ALL[n]);
+    }
+    before.used = places.iter().map(|p| p.used).collect();
+    assert!(stats.now.dialogs <= 1 << 40 && stats.now.registrations <= 1 << 40, "{:?}", stats.now);
+}
+
 /// After every step: the ports in use are those of the open streams.
 pub(crate) fn after_step(lab: &mut Lab) {
     let every = lab.checks.every.max(1);
@@ -215,13 +290,40 @@ pub(crate) fn after_step(lab: &mut Lab) {
     all_end(lab);
     nothing_circles(lab);
     let stats = lab.stats();
+    counters_only_grow(&mut lab.checks.before, &stats);
+    // Emergency calls go beyond: none are made where it is looked.
+    if !lab.checks.allowed.is_empty() {
+        tables_keep_to_their_places(&mut lab.checks.before, &stats);
+    }
     let used: usize = stats.now.ports.iter().map(|p| p.used).sum();
     assert_eq!(used, lab.relay.open.len() * 4, "ports in use, four a stream");
     assert_eq!(stats.now.streams, lab.relay.open.len() as u64, "streams of engine and relay");
+    ports_add_up(lab);
     let (rows, _) = lab.engine.calls(lab.now);
     let calls: Vec<_> = rows.into_iter().map(|r| r.view).collect();
     let shown: Vec<_> = lab.shown.values().cloned().collect();
     assert_eq!(calls, shown, "readers see the calls that there are, as they are");
+}
+
+/// Every stream is a call's, or closing.
+fn ports_add_up(lab: &Lab) {
+    let calls = lab.shown.keys().filter_map(|no| lab.engine.call(*no, lab.now));
+    let streams: usize = calls.map(|c| c.streams.len()).sum();
+    assert!(streams <= lab.relay.open.len(), "streams of calls, and open ones");
+}
+
+/// Long after everybody has left: every table is empty, and nothing is kept for a restart.
+#[track_caller]
+pub(crate) fn nothing_is_left(lab: &Lab) {
+    let now = lab.stats().now;
+    assert_eq!((now.dialogs, now.registrations, now.bans), (0, 0, 0), "dialogs, bindings, bans");
+    for (n, p) in now.places.iter().enumerate() {
+        assert_eq!(p.used, 0, "{:?}", Resource::ALL[n]);
+    }
+    assert_eq!(lab.shown.len(), 0, "calls that readers see");
+    // Whom an upstream confirmed is known for weeks.
+    let kept: Vec<_> = lab.stored.keys().filter(|key| !matches!(key, Key::Confirmed(_))).collect();
+    assert!(kept.is_empty(), "kept for a restart: {kept:?}");
 }
 
 /// After everything has ended: nothing is kept, and every call that was let in has one end.

@@ -43,6 +43,8 @@ pub(crate) struct Honest {
     calls: Vec<Call>,
     /// Addresses of adversaries.
     pub(crate) foes: BTreeSet<SocketAddr>,
+    /// The gateway itself ends calls and gives up branches: it fares badly, or is told to.
+    pub(crate) stormy: bool,
     /// What was sent to them.
     pub(crate) foreign: Vec<Msg>,
     /// What honest parties have sent of late: adversaries may know it all.
@@ -123,6 +125,9 @@ impl Honest {
         let call = self.calls[own.call];
         let right = match (msg.is_request(), msg.is_request().then(|| msg.method())) {
             // Hop by hop: of a caller who gave up, or of one who waited too long (timer C).
+            (true, Some("CANCEL" | "BYE")) if self.stormy && subject.is_empty() => true,
+            // Whom an adversary has called in another's name speaks to that other.
+            (true, _) if self.stormy && subject == "nobody" => true,
             (true, Some("CANCEL")) => call.impatient || now.since(call.began) > s(170),
             (true, Some("ACK")) => subject.is_empty() || subject == theirs,
             (true, _) => subject == theirs,

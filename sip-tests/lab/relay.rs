@@ -44,11 +44,23 @@ pub(crate) struct Relay {
     pub(crate) refuse: usize,
 }
 
+/// It says that this stream could not be opened.
+fn is_failure(event: &Event, id: StreamId) -> bool {
+    matches!(event, Event::OpenFailed { stream, .. } if *stream == id)
+}
+
 impl Relay {
     /// Does what the engine asks.
     pub(crate) fn obey(&mut self, command: Command, now: Mono) {
         if !self.quiet {
             self.log.push(command.clone());
+        }
+        // Of a stream that could not be opened the engine has not heard yet.
+        let lost = |id: &StreamId| self.events.iter().any(|e| is_failure(e, *id));
+        if matches!(&command, Command::Update { stream, .. } | Command::SetIdle { stream, .. }
+            | Command::Measure { stream } | Command::Close { stream } if lost(stream))
+        {
+            return;
         }
         match command {
             Command::Open { stream, legs, idle } => self.open(stream, legs, idle, now),

@@ -282,6 +282,11 @@ impl Callee {
         self.leg.ua.at
     }
 
+    /// It is reached by another connection.
+    pub(crate) fn moves(&mut self, at: Party) {
+        self.leg.ua.at = at;
+    }
+
     pub(crate) fn hear(&mut self, lab: &mut Lab, msg: &Msg) -> Vec<Wish> {
         if !msg.is_request() {
             return self.talker.answered(lab, &self.leg, msg);

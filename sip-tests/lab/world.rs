@@ -7,8 +7,9 @@ use super::script::answer;
 use super::talker::{Dice, Talker};
 use super::{Lab, Leg, Msg, Party, Ua, message, ms};
 use bytes::Bytes;
-use portreeve::ground::{Flow, Mono};
-use std::collections::BTreeMap;
+use portreeve::engine::Input;
+use portreeve::ground::{ConnId, Flow, Mono};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -19,6 +20,20 @@ pub(crate) struct Weather {
     pub(crate) twice: u64,
     pub(crate) delay: u64,
 }
+
+/// What is gone of the network outside.
+#[derive(Debug, Default)]
+pub(crate) struct Outage {
+    /// All of it.
+    pub(crate) wan: bool,
+    /// These hosts.
+    pub(crate) dead: BTreeSet<SocketAddr>,
+    /// Whoever sends to a host that is gone is told so.
+    pub(crate) told: bool,
+}
+
+/// What a phone that registers writes into its Subject: the PBX knows it by that.
+pub(crate) const REGISTERS: &str = "registers";
 
 /// Something on its way.
 pub(crate) enum Parcel {
@@ -41,6 +56,11 @@ pub(crate) struct World {
     /// What each registered as, as the PBX knows it; none: no calls come in.
     pub(crate) sealed: Vec<String>,
     pub(crate) pbx: Ua,
+    /// Other hosts of the outside.
+    pub(crate) others: Vec<Ua>,
+    pub(crate) outage: Outage,
+    /// The connection that each party by a stream has now.
+    pub(crate) conns: BTreeMap<SocketAddr, ConnId>,
     /// Adversaries are about: what honest parties say is marked.
     pub(crate) honest: Option<Honest>,
 }
@@ -62,14 +82,20 @@ impl World {
     }
 
     /// Four phones and a PBX around this gateway.
-    pub(crate) fn of(mut lab: Lab, seed: u64, weather: Weather, unruly: bool) -> Self {
+    pub(crate) fn of(lab: Lab, seed: u64, weather: Weather, unruly: bool) -> Self {
+        let mut world = Self::about(lab, seed, weather, unruly);
+        let known = world.phones.clone().into_iter().filter(|_| unruly);
+        world.sealed = known.map(|p| world.lab.register(&p, 3600)).collect();
+        world
+    }
+
+    /// The same, of whom nobody is registered yet.
+    pub(crate) fn about(mut lab: Lab, seed: u64, weather: Weather, unruly: bool) -> Self {
         let at = |n: usize| format!("10.17.0.{}:5060", 20 + n);
         let mut phones: Vec<Ua> = (0..4).map(|n| lab.phone(&format!("10{n}"), &at(n))).collect();
         if unruly {
             phones.push(Ua::new(lab.inside_tcp("10.17.0.24:40000"), "104"));
         }
-        let known = phones.iter().filter(|_| unruly);
-        let sealed = known.map(|p| lab.register(p, 3600)).collect();
         let pbx = lab.far("200");
         let dice = Dice::new(seed);
         let (on_way, callers, callees) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
@@ -83,8 +109,11 @@ impl World {
             callers,
             callees,
             phones,
-            sealed,
+            sealed: Vec::new(),
             pbx,
+            others: Vec::new(),
+            outage: Outage::default(),
+            conns: BTreeMap::new(),
             honest: None,
         }
     }
@@ -127,9 +156,19 @@ impl World {
 
     pub(crate) fn new_call(&mut self) {
         let n = self.dice.roll(self.phones.len() as u64) as usize;
-        let inwards = self.sealed.get(n).filter(|_| self.dice.percent(40)).cloned();
-        let ua = if inwards.is_some() { self.pbx.clone() } else { self.phones[n].clone() };
-        let help = self.honest.is_some() && self.dice.percent(15);
+        let known = self.sealed.get(n).filter(|sealed| !sealed.is_empty());
+        let inwards = known.filter(|_| self.dice.percent(40)).cloned();
+        let ua = match (&inwards, self.others.len() as u64) {
+            (None, _) => self.phones[n].clone(),
+            (Some(_), 0) => self.pbx.clone(),
+            (Some(_), more) => match self.dice.roll(more + 1) as usize {
+                0 => self.pbx.clone(),
+                n => self.others[n - 1].clone(),
+            },
+        };
+        // While nobody knows where the PBX is, emergencies go elsewhere.
+        let siege = self.honest.as_ref().is_some_and(|h| !h.stormy);
+        let help = siege && self.dice.percent(15);
         let number = if help { "112" } else { "200" };
         let to = inwards.unwrap_or_else(|| format!("sip:{number}@{}", ua.domain));
         let invite = ua.request_to(&mut self.lab, "INVITE", &to);
@@ -149,9 +188,46 @@ impl World {
         self.grant(ua.at, &id, wishes);
     }
 
+    /// It never arrives: its host, its connection or the whole outside is gone.
+    fn is_lost(&self, flow: &Flow) -> bool {
+        let gone = self.outage.wan || self.outage.dead.contains(&flow.peer);
+        let cut =
+            flow.conn.is_some_and(|c| self.conns.get(&flow.peer).is_some_and(|now| *now != c));
+        gone && self.lab.is_outside(flow.listener) || cut
+    }
+
+    /// All connections are gone, or this one; whoever had one makes another.
+    pub(crate) fn reconnect(&mut self, which: Option<ConnId>) {
+        let mut moved = Vec::new();
+        for phone in &mut self.phones {
+            let old = phone.at.flow.conn;
+            if old.is_some() && (which.is_none() || which == old) {
+                let conn = self.lab.inside_tcp(&phone.at.addr().to_string()).flow.conn;
+                phone.at.flow.conn = conn;
+                self.conns.extend(conn.map(|c| (phone.at.addr(), c)));
+                moved.push(phone.at);
+            }
+        }
+        for at in moved {
+            let theirs = |had: &Party| had.addr() == at.addr();
+            self.callers
+                .values_mut()
+                .map(|c| &mut c.leg.ua.at)
+                .filter(|a| theirs(a))
+                .for_each(|a| *a = at);
+            self.callees.values_mut().filter(|c| theirs(&c.at())).for_each(|c| c.moves(at));
+        }
+    }
+
     fn arrive(&mut self, parcel: Parcel) {
         match parcel {
+            Parcel::In(from, _) if self.is_lost(&from.flow) => {}
             Parcel::In(from, bytes) => self.lab.send(from, bytes),
+            Parcel::Out(msg) if self.is_lost(&msg.flow) => {
+                if self.outage.told {
+                    self.lab.input(Input::TransportFailed(msg.flow));
+                }
+            }
             Parcel::Out(msg) => self.deliver(&msg),
             Parcel::Alarm(id, alarm) => {
                 if let Some(caller) = self.callers.get_mut(&id) {
@@ -193,7 +269,7 @@ impl World {
             self.grant(at, &id, wishes);
             return;
         }
-        let everybody = self.phones.iter().chain(std::iter::once(&self.pbx));
+        let everybody = self.phones.iter().chain([&self.pbx]).chain(&self.others);
         let ua = everybody.into_iter().find(|ua| ua.at.addr() == msg.flow.peer);
         let ua = ua.unwrap_or_else(|| panic!("to nobody: {msg}")).clone();
         let wishes = match self.callees.get_mut(&id) {
@@ -212,25 +288,39 @@ impl World {
                 wishes
             }
             None if msg.method() == "REGISTER" => self.registrar(msg),
+            None if msg.method() == "OPTIONS" => vec![Wish::Send(answer(msg, 200, "up").into())],
             None => Vec::new(),
         };
         self.grant(ua.at, &id, wishes);
     }
 
     /// The PBX believes whoever registers as himself, and nobody who registers as another.
-    fn registrar(&self, msg: &Msg) -> Vec<Wish> {
-        let as_himself = msg.header("To").contains("sip:166@");
-        let text = answer(msg, if as_himself { 200 } else { 403 }, "registrar");
-        let contacts = msg.list("Contact").into_iter().filter(|_| as_himself);
-        let text = contacts.fold(text, |t, c| t.with("Contact", format!("{c};expires=600")));
+    fn registrar(&mut self, msg: &Msg) -> Vec<Wish> {
+        let as_himself = msg.all("Subject").contains(&REGISTERS);
+        let believed = as_himself || msg.header("To").contains("sip:166@");
+        let text = answer(msg, if believed { 200 } else { 403 }, "registrar");
+        let contacts = msg.list("Contact");
+        let theirs = |ua: &Ua| msg.header("To").contains(&format!("sip:{}@", ua.user));
+        let known = self.phones.iter().position(theirs).filter(|_| as_himself);
+        if let Some(known) = known.and_then(|n| self.sealed.get_mut(n)) {
+            let uri = contacts.first().map(|c| message::uri_of(c).to_owned());
+            *known = uri.unwrap_or_default();
+        }
+        let granted = contacts.into_iter().filter(|_| believed);
+        let expires = msg.all("Expires").first().map_or(600, |e| e.parse().unwrap_or(600));
+        let text = granted.fold(text, |t, c| t.with("Contact", format!("{c};expires={expires}")));
         vec![Wish::Send(text.into())]
+    }
+
+    /// When the next thing happens.
+    pub(crate) fn next(&self) -> Option<Mono> {
+        let due = self.on_way.keys().next().map(|(at, _)| *at);
+        due.into_iter().chain(self.lab.next_deadline()).min()
     }
 
     /// Runs to the next thing that happens.
     pub(crate) fn step(&mut self) {
-        let due = self.on_way.keys().next().map(|(at, _)| *at);
-        let next = due.into_iter().chain(self.lab.next_deadline()).min();
-        let next = next.expect("somebody waits, and nothing will happen");
+        let next = self.next().expect("somebody waits, and nothing will happen");
         self.lab.advance(next.since(self.lab.now.mono));
         while let Some(entry) = self.on_way.first_entry() {
             if entry.key().0 > self.lab.now.mono {
