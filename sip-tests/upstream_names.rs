@@ -663,6 +663,116 @@ fn one_upstreams_zone_takes_no_address_of_another() {
     lab.end();
 }
 
+const ALPHA: &str = r#"
+[[upstream]]
+name = "alpha"
+address = "alpha.example.org:5060"
+domain = "alpha.example.org"
+numbers = ["+4999"]
+probe = "0s"
+"#;
+
+/// Two upstreams by names, `alpha` before `pbx`: where each is.
+fn two_named(trust: [bool; 2]) -> (Lab, Dns) {
+    let text = site::EDGE
+        .replace("address = \"203.0.113.10:5060\"", "address = \"sip.example.net:5060\"")
+        .replace("[[upstream]]", &format!("{ALPHA}\n[[upstream]]"));
+    let mut config = site::parse(&text);
+    for (u, trust) in config.upstreams.iter_mut().zip(trust) {
+        u.trust = trust;
+    }
+    assert_eq!(config.upstreams[0].name, "alpha");
+    let mut dns = Dns { ttl: 60, ..Dns::default() };
+    dns.host("alpha.example.org", &[B]);
+    dns.host("sip.example.net", &[A]);
+    (Lab::with(config, Users::None), dns)
+}
+
+/// A phone registers at an upstream that is at `at`, in its domain; who calls from there.
+fn bound(lab: &mut Lab, at: &str, user: &str, host: u8, domain: &str) -> (Ua, Ua) {
+    let mut phone = lab.phone(user, &format!("10.17.0.{host}:5060"));
+    let mut pbx = Ua::new(lab.outside(at), "200");
+    domain.clone_into(&mut phone.domain);
+    domain.clone_into(&mut pbx.domain);
+    let register = phone
+        .request_to(lab, "REGISTER", &format!("sip:{domain}"))
+        .set("To", format!("<{}>", phone.aor()))
+        .with("Expires", "36000");
+    lab.send(phone.at, register);
+    let got = lab.expect(pbx.at, "REGISTER");
+    let contact = format!("<{}>;expires=36000", got.contact());
+    lab.send(pbx.at, answer(&got, 200, "r").with("Contact", contact));
+    lab.expect(phone.at, "200");
+    (phone, pbx)
+}
+
+/// What a call of a user by name comes to, and what the phone sees of who calls.
+#[track_caller]
+fn rings(lab: &mut Lab, pbx: &Ua, phone: &Ua, from: &str) -> bool {
+    let invite = pbx
+        .request_to(lab, "INVITE", &format!("sip:{}@203.0.113.1", phone.user))
+        .set("From", format!("<sip:200@{from}>;tag=f"))
+        .set("To", format!("<sip:{}@203.0.113.1>", phone.user))
+        .with("P-Asserted-Identity", "<sip:boss@example.org>")
+        .sdp(pbx.sdp(6000));
+    lab.send(pbx.at, invite.clone());
+    lab.expect(pbx.at, "100");
+    let got = lab.expect(phone.at, "INVITE");
+    lab.send(phone.at, answer(&got, 486, "t"));
+    lab.expect(phone.at, "ACK");
+    let busy = lab.expect(pbx.at, "486");
+    lab.send(pbx.at, Leg::calling(pbx, &invite).ack_refusal(&busy));
+    got.has("P-Asserted-Identity")
+}
+
+#[test]
+fn a_zone_that_names_a_neighbours_address_takes_nothing_from_it() {
+    // Who is believed what: the one that lies, the one that is lied of.
+    for (trust, before, after) in
+        [([true, false], false, false), ([false, true], true, false), ([true, true], true, true)]
+    {
+        for first in [true, false] {
+            let (mut lab, mut dns) = two_named(trust);
+            if !first {
+                // After a start both may be told at once.
+                dns.host("alpha.example.org", &[B, A]);
+            }
+            dns.answer(&mut lab);
+            let (phone, pbx) = bound(&mut lab, A, "101", 21, "pbx.example.com");
+            if first {
+                for from in ["pbx.example.com", "far.example", "203.0.113.10"] {
+                    assert_eq!(rings(&mut lab, &pbx, &phone, from), before, "{trust:?}");
+                }
+                dns.host("alpha.example.org", &[B, A]);
+                lab.advance(s(61));
+                dns.answer(&mut lab);
+            }
+            let told = |(_, t): &(_, String)| t.contains("where upstream") && t.contains("too");
+            assert!(lab.notices.iter().any(told), "{:?}", lab.notices);
+            for from in ["pbx.example.com", "far.example", "alpha.example.org"] {
+                assert_eq!(rings(&mut lab, &pbx, &phone, from), after, "{trust:?} {from}");
+            }
+            lab.end();
+        }
+    }
+}
+
+#[test]
+fn two_trunks_of_one_provider_share_an_address_and_each_calls_its_own_users() {
+    let (mut lab, mut dns) = two_named([false, false]);
+    dns.host("alpha.example.org", &[A]);
+    dns.answer(&mut lab);
+    let (one, pbx) = bound(&mut lab, A, "101", 21, "pbx.example.com");
+    let (namesake, alpha) = bound(&mut lab, A, "101", 22, "alpha.example.org");
+    let (other, _) = bound(&mut lab, A, "102", 23, "alpha.example.org");
+    rings(&mut lab, &pbx, &one, "pbx.example.com");
+    rings(&mut lab, &alpha, &namesake, "alpha.example.org");
+    for from in ["alpha.example.org", "pbx.example.com", "far.example"] {
+        rings(&mut lab, &pbx, &other, from);
+    }
+    lab.end();
+}
+
 #[test]
 fn an_address_of_the_file_waits_for_nobodys_dns_and_a_new_file_forgets_old_ones() {
     let mut lab = named("");

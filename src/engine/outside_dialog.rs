@@ -199,7 +199,7 @@ impl Engine {
     fn attempt(&mut self, i: Incoming) -> Option<Attempt> {
         let sender = match i.side {
             Side::Inside => proxy_server::admit(&self.world, &self.phones, &self.upstreams, &i),
-            Side::Outside => proxy_client::admit(&self.world, &self.upstreams, &i),
+            Side::Outside => proxy_client::admit(&self.world, &self.upstreams, &self.phones, &i),
         };
         let mut attempt = self.judged(i, sender);
         if let Some(phrase) = facts::cannot_be_judged(&self.world, &attempt) {
@@ -236,7 +236,7 @@ impl Engine {
             }
             Side::Outside => {
                 let (number, upstream) = (parties.to.result(), sender.upstream);
-                proxy_client::route(w, phones, &incoming, number, upstream)
+                proxy_client::route(w, (upstreams, phones), &incoming, number, upstream)
             }
         };
         let known = (phones, upstreams);

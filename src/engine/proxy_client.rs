@@ -15,14 +15,33 @@ use super::world::{Net, NoTransport, World};
 use crate::config::{Hop, Strangers};
 use crate::ground::{CallNo, Flow, Side};
 use crate::policy::quota::{Holder, Source};
-use crate::wire::sip::{Method, NameAddr, Uri};
+use crate::wire::sip::{Method, Name, NameAddr, Uri};
 use std::net::{IpAddr, SocketAddr};
 
 /// Which upstream an outside request came from, if any.
-pub(crate) fn admit(w: &World, upstreams: &Upstreams, i: &Incoming) -> Sender {
-    let upstream = upstreams.of_flow(w, &i.flow);
+pub(crate) fn admit(w: &World, upstreams: &Upstreams, phones: &Phones, i: &Incoming) -> Sender {
+    let upstream = asking(w, upstreams, phones, i);
     let (subjects, proved) = (upstreams.names(&i.flow), upstreams.proved_holder(&i.flow));
     Sender { side: Side::Outside, user: None, upstream, subjects, proved }
+}
+
+/// Of several upstreams at one address the one that granted the registration which is asked for,
+/// else the one whose domain is named.
+fn asking(w: &World, upstreams: &Upstreams, phones: &Phones, i: &Incoming) -> Option<UpstreamId> {
+    let all = upstreams.all_of_flow(w, &i.flow);
+    if all.len() < 2 {
+        return all.first().copied();
+    }
+    let to = i.message.first(&Name::To).and_then(NameAddr::parse);
+    let hosts = [Some(&i.uri), to.as_ref().map(|to| &to.uri), Some(&i.from.uri)];
+    let mut named = hosts.into_iter().flatten().map(|uri| upstreams.of_domain(w, &all, &uri.host));
+    let named = named.find(|these| !these.is_empty()).unwrap_or_else(|| all.clone());
+    let granted = |these: &[UpstreamId]| {
+        let found = phones.reached_by(w, &i.uri, "", &|b| is_of(w, b, these));
+        let by = found.first().and_then(|key| phones.binding(key)).map(|b| b.upstream.as_str());
+        by.and_then(|name| w.upstream_named(name)).filter(|id| all.contains(id))
+    };
+    granted(&named).or_else(|| named.first().copied())
 }
 
 /// Nobody that is known sends by this flow, and its interface answers no others.
@@ -75,7 +94,7 @@ fn holder(w: &World, upstreams: &Upstreams, phones: &Phones, flow: &Flow) -> Hol
 /// Where a request from outside goes; never where its Route says.
 pub(crate) fn route(
     w: &World,
-    phones: &Phones,
+    (upstreams, phones): (&Upstreams, &Phones),
     i: &Incoming,
     number: &str,
     upstream: Option<UpstreamId>,
@@ -86,15 +105,22 @@ pub(crate) fn route(
     if i.uri.user.is_none() && w.is_local_domain(&i.uri) {
         return Route::Gateway;
     }
-    let found = phones.reached_by(w, &i.uri, number, &|b| is_theirs(w, b, upstream));
+    let theirs = |these: &[UpstreamId]| {
+        phones.reached_by(w, &i.uri, number, &|b| upstream.is_none() || is_of(w, b, these))
+    };
+    let mut found = theirs(upstream.as_slice());
+    if found.is_empty() {
+        // Which one it is of those at one address is a guess, where no domain says it.
+        found = theirs(&upstreams.all_of_flow(w, &i.flow));
+    }
     if found.is_empty() { Route::Unknown } else { Route::Bindings(found) }
 }
 
-/// Whether who calls from outside means this registration by its user's name: those of our own
-/// users, and those that the same upstream granted. Another's may be a namesake.
-fn is_theirs(w: &World, b: &Binding, upstream: Option<UpstreamId>) -> bool {
-    b.upstream.is_empty()
-        || upstream.and_then(|id| w.upstream_name(id)).is_none_or(|name| name == b.upstream)
+/// Whether one of these upstreams means this registration by its user's name: those of our own
+/// users, and those that it granted. Another's may be a namesake.
+fn is_of(w: &World, b: &Binding, these: &[UpstreamId]) -> bool {
+    let granted = |id: &UpstreamId| w.upstream_name(*id).is_some_and(|name| name == b.upstream);
+    b.upstream.is_empty() || these.iter().any(granted)
 }
 
 /// Brings a leg to where its party is now: where the phone registered anew; else, where its

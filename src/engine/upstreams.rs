@@ -11,6 +11,7 @@ mod names;
 mod probe;
 mod proved;
 mod serving;
+mod sharing;
 mod targets;
 mod ways;
 
@@ -235,21 +236,11 @@ impl Upstreams {
         id.and_then(|id| self.get(w, id)).map(|u| u.domain.as_str())
     }
 
-    /// What it says of identities is believed.
-    pub(crate) fn is_trusted(&self, w: &World, id: Option<UpstreamId>) -> bool {
-        id.and_then(|id| self.get(w, id)).is_some_and(|u| u.trust)
-    }
-
     /// The upstream that something came from: it was asked by this connection, it proved itself
     /// there by a certificate, or its `sources` hold the address.
     pub(crate) fn of_flow(&self, w: &World, flow: &Flow) -> Option<UpstreamId> {
         let asked = flow.upstream.filter(|id| self.get(w, *id).is_some());
         asked.or_else(|| self.proved.upstream(flow)).or_else(|| self.of_source(w, flow.peer.ip()))
-    }
-
-    /// The upstream whose `sources` hold this address.
-    pub(crate) fn of_source(&self, w: &World, ip: IpAddr) -> Option<UpstreamId> {
-        place(w, w.upstreams().iter().position(|id| holds(w, *id, ip)))
     }
 
     /// Whether this upstream's `sources` hold the address.
@@ -274,10 +265,7 @@ impl Upstreams {
     pub(crate) fn choose(&self, w: &World, uri: &Uri, number: &str) -> Option<UpstreamId> {
         let all = &w.config().upstreams;
         let host = uri.host.as_str();
-        let domain = |u: &config::Upstream| {
-            u.domain.eq_ignore_ascii_case(host)
-                || u.domains.iter().any(|d| d.eq_ignore_ascii_case(host))
-        };
+        let domain = |u: &config::Upstream| sharing::is_of_domain(u, host);
         let prefix =
             |u: &config::Upstream| u.numbers.iter().any(|n| number.starts_with(n.as_str()));
         let found = all

@@ -52,6 +52,8 @@ pub(crate) struct World {
     places: Vec<Vec<Hop>>,
     /// Where each was by its names until then: what was begun there may come from there.
     former: Vec<Vec<(IpAddr, Mono)>>,
+    /// Which upstream is at which address, who came first before who came later.
+    claims: Vec<(IpAddr, UpstreamId)>,
 }
 
 impl World {
@@ -59,10 +61,10 @@ impl World {
         let net = Net::new(&snap.config);
         let (random, sealer) = (Random::new(seeds.random), Sealer::new(&seeds.keys));
         let (names, upstreams) = (Vec::new(), Vec::new());
-        let (places, former) = (Vec::new(), Vec::new());
+        let (places, former, claims) = (Vec::new(), Vec::new(), Vec::new());
         let began = now;
         let mut world =
-            Self { snap, net, now, began, random, sealer, names, upstreams, places, former };
+            Self { snap, net, now, began, random, sealer, names, upstreams, places, former, claims };
         world.name_upstreams();
         world
     }
@@ -85,7 +87,35 @@ impl World {
                 places.extend(u.fixed());
             }
         }
+        // Who has a name is placed anew in a moment, and was there before.
+        let ids = self.upstreams.iter().zip(&self.snap.config.upstreams);
+        let named = ids.filter(|(_, u)| u.targets.iter().any(|t| t.name().is_some()));
+        let named: Vec<UpstreamId> = named.map(|(id, _)| *id).collect();
+        let (mut claims, ids) = (std::mem::take(&mut self.claims), self.upstreams.clone());
+        claims.retain(|(ip, id)| ids.contains(id) && (named.contains(id) || self.is_at(*id, *ip)));
+        self.claims = claims;
+        ids.iter().for_each(|id| self.claim(*id));
         self.tell_net();
+    }
+
+    fn is_at(&self, id: UpstreamId, ip: IpAddr) -> bool {
+        has(self.places(id), ip)
+    }
+
+    /// Adds where an upstream is behind whoever was there before.
+    fn claim(&mut self, id: UpstreamId) {
+        let new: Vec<IpAddr> = self.places(id).iter().map(|hop| hop.peer.ip()).collect();
+        for ip in new {
+            if !self.claims.contains(&(ip, id)) {
+                self.claims.push((ip, id));
+            }
+        }
+    }
+
+    /// How early an upstream came to where it is, among all; `None`: it is not there.
+    pub(crate) fn came(&self, id: UpstreamId, ip: IpAddr) -> Option<usize> {
+        let there = self.is_at(id, ip);
+        self.claims.iter().position(|claim| *claim == (ip, id)).filter(|_| there)
     }
 
     fn tell_net(&mut self) {
@@ -119,6 +149,10 @@ impl World {
         if let Some(places) = self.places.get_mut(id.index()) {
             *places = at;
         }
+        let mut claims = std::mem::take(&mut self.claims);
+        claims.retain(|(ip, of)| *of != id || self.is_at(id, *ip));
+        self.claims = claims;
+        self.claim(id);
         self.tell_net();
     }
 

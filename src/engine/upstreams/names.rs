@@ -139,11 +139,26 @@ impl Upstreams {
         after.sort_unstable();
         if before != after {
             if named && !hops.is_empty() {
-                let list: Vec<String> = hops.iter().map(|h| h.peer.to_string()).collect();
-                out.notice(Level::Info, format!("upstream {} is at {}", u.name, list.join(", ")));
+                tell_places(w, out, id, &hops);
             }
             self.placed.push((id, hops));
             self.probe_soon(w, id);
+        }
+    }
+}
+
+/// Where an upstream is from now on, and who else is there: two trunks of one provider are at one
+/// address; where they are not, a name lies.
+fn tell_places(w: &World, out: &mut Outbox, id: UpstreamId, hops: &[Hop]) {
+    let name = w.upstream_name(id).unwrap_or_default();
+    let list: Vec<String> = hops.iter().map(|h| h.peer.to_string()).collect();
+    out.notice(Level::Info, format!("upstream {name} is at {}", list.join(", ")));
+    let there = |other: UpstreamId, ip| w.places(other).iter().any(|hop| hop.peer.ip() == ip);
+    for other in w.upstreams().iter().copied().filter(|other| *other != id) {
+        let shared = hops.iter().map(|hop| hop.peer.ip()).find(|ip| there(other, *ip));
+        if let Some((ip, other)) = shared.zip(w.upstream_name(other)) {
+            let told = format!("upstream {name} is at {ip}, where upstream {other} is, too");
+            out.notice(Level::Warn, told);
         }
     }
 }
