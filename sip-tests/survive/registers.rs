@@ -188,11 +188,42 @@ fn a_phone_that_comes_back_is_challenged_and_comes_again_at_once() {
     lab.end();
 }
 
-#[test]
-fn with_users_of_its_own_the_site_asks_for_a_password() {
+/// It has users of its own, who have one password.
+fn with_users(digest: bool) -> Lab {
     let text = site::EDGE.replace("auth = \"off\"", "auth = \"users\"\nusers = \"/unread\"");
     let users = Users::Shared { password: site::PASSWORD.to_owned() };
-    let mut lab = Lab::with(site::parse(&text), users);
+    let mut config = site::parse(&text);
+    config.registrar.digest = digest;
+    Lab::with(config, users)
+}
+
+#[test]
+fn with_users_of_its_own_the_site_asks_for_a_password() {
+    for digest in [true, false] {
+        asks_for_a_password(with_users(digest));
+    }
+}
+
+/// `registrar.digest` is of a site that is its own registrar.
+#[test]
+fn without_digest_in_local_mode_nobody_is_any_phone_while_the_site_is_alone() {
+    let mut lab = with_users(false);
+    let (a, b) = phones(&mut lab);
+    pull(&mut lab, &a);
+    for (user, at) in [("101", "10.17.0.66:5060"), ("999", "10.17.0.66:5060")] {
+        let stranger = lab.phone(user, at);
+        let told = register(&mut lab, &stranger, |t| t).expect("an answer");
+        assert_eq!(told.status(), 401, "{told}");
+        let gone = register(&mut lab, &stranger, |t| t.set("Expires", "0"));
+        assert_eq!(gone.map(|m| m.status()), Some(401), "nor does it take one away");
+        assert!(lab.take(stranger.at).is_empty());
+    }
+    converse(&mut lab, &b, &a);
+    lab.end();
+}
+
+#[track_caller]
+fn asks_for_a_password(mut lab: Lab) {
     let (a, _) = phones(&mut lab);
     pull(&mut lab, &a);
     let asked = register(&mut lab, &a, |t| t).expect("an answer");

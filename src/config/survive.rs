@@ -16,7 +16,7 @@ words! {
     pub enum SurviveAuth {
         /// By the network: only an address, Contact and user that the upstream confirmed before.
         Network = "network",
-        /// By digest, against a file of users.
+        /// By digest, against a file of users, whatever `registrar.digest` says.
         Users = "users",
         /// No phone is: the site does not survive alone.
         Off = "off",

@@ -62,14 +62,19 @@ impl Phones {
         let Some(user) = aor_user(&i.message) else {
             return Registered::Refused(Answer::new(400, "To Names No User"));
         };
-        if let Some(refused) = self.unproved(w, out, i, &user, check) {
+        let refused = if w.config().registrar.digest {
+            self.unproved(w, out, i, &user, check)
+        } else {
+            detached(w, out, i, &user)
+        };
+        if let Some(refused) = refused {
             return Registered::Refused(refused);
         }
         let response = Box::new(self.update(w, out, i, &user));
         Registered::Answered { user, response }
     }
 
-    /// The answer to who may not register as this user; `None`: he may.
+    /// The answer to who has not proved by digest that he is this user; `None`: he has.
     pub(super) fn unproved(
         &mut self,
         w: &World,
@@ -78,12 +83,8 @@ impl Phones {
         user: &str,
         check: Option<Check>,
     ) -> Option<Answer<'static>> {
-        if !is_attached(w, &i.flow) {
-            let phrase = "Register From The Site's Own Network";
-            return Some(refuse(out, user, &i.flow, 403, phrase));
-        }
-        if !w.config().registrar.digest {
-            return None;
+        if let Some(refused) = detached(w, out, i, user) {
+            return Some(refused);
         }
         match check.unwrap_or(Check::Challenge { stale: false }) {
             Check::Proved { user: proved, .. } if proved == user => None,
@@ -271,6 +272,12 @@ pub(super) fn is_attached(w: &World, flow: &Flow) -> bool {
     i.networks.is_empty()
         || i.addresses.bound(ip).is_some()
         || i.networks.iter().any(|n| n.contains(&ip))
+}
+
+/// The answer to who registers from elsewhere; `None`: he is of the site.
+fn detached(w: &World, out: &mut Outbox, i: &Incoming, user: &str) -> Option<Answer<'static>> {
+    let phrase = "Register From The Site's Own Network";
+    (!is_attached(w, &i.flow)).then(|| refuse(out, user, &i.flow, 403, phrase))
 }
 
 pub(super) fn refuse(
