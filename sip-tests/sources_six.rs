@@ -1,4 +1,5 @@
-//! Who is one source where an interface has both IP versions: a /64 of IPv6, an address of IPv4.
+//! Who is one source where an interface has both IP versions: a /64 of IPv6, an address of IPv4, and
+//! of either one address in an emergency.
 //! Neither stands for the other, and nobody known pays for a neighbour.
 
 use crate::lab::{Lab, Party, Ua, site};
@@ -93,5 +94,44 @@ fn transactions_of_a_64_are_one_source_s_share() {
     let register = other.request(&mut lab, "REGISTER", "101");
     lab.send(other.at, register.set("To", "<sip:101@pbx.example.com>"));
     assert_eq!(lab.take(pbx).len(), 1, "who is alone has a place");
+    lab.clear();
+}
+
+/// A whole local network is one /64.
+#[test]
+fn who_dials_112_again_and_again_takes_no_call_for_help_of_a_neighbour() {
+    let mut lab = lab("");
+    lab.checks.forgetful = true;
+    lab.pbx = PBX6.to_owned();
+    let pbx = lab.far("112");
+    let rings = |lab: &mut Lab, at: &str| {
+        let phone = lab.phone("199", at);
+        lab.call(&phone, "112", 4000);
+        let told: Vec<u16> = lab.take(phone.at).iter().map(|m| m.status()).collect();
+        let got = lab.take(pbx.at).into_iter().rfind(|m| m.is_request() && m.method() == "INVITE");
+        if let Some(got) = got {
+            lab.send(pbx.at, pbx.answer(&got, 180, "r"));
+            lab.take(phone.at);
+        }
+        (phone.at, told)
+    };
+    let flood = |lab: &mut Lab, from: u16| {
+        let all = (from..from + 8).map(|port| {
+            lab.advance(std::time::Duration::from_millis(700));
+            rings(lab, &format!("[2001:db8:17::66]:{port}")).1
+        });
+        all.filter(|told| told.contains(&503)).count()
+    };
+    assert!(flood(&mut lab, 7000) > 0, "he has two at a time");
+    let mut victims = Vec::new();
+    for n in 0x77..0x7b_u16 {
+        let (at, told) = rings(&mut lab, &format!("[2001:db8:17::{n:x}]:5060"));
+        assert_eq!(told, [100], "{n:x}");
+        victims.push(at);
+    }
+    flood(&mut lab, 8000);
+    for at in victims {
+        assert!(lab.take(at).iter().all(|m| m.status() < 200), "it rings on");
+    }
     lab.clear();
 }

@@ -10,7 +10,7 @@ use super::world::World;
 use crate::audit::{CallEnd, Outcome, Record, Ruling, Standing, UpstreamNo};
 use crate::config::Allow;
 use crate::ground::{CallDirection, CallNo, Side};
-use crate::policy::quota::Holder;
+use crate::policy::quota::{Holder, Source};
 use crate::policy::{Action, Number, Verdict};
 use crate::wire::sip::{Aor, Method, Scheme};
 use std::sync::Arc;
@@ -107,7 +107,7 @@ impl Attempt {
             (holder, _) => holder,
         };
         match holder {
-            Holder::Unproved(source) if self.is_urgent() => Holder::Emergency(source),
+            Holder::Unproved(_) if self.is_urgent() => Holder::Emergency(Source::host(from)),
             // A party of the outside is not its upstream.
             Holder::Upstream => match self.route {
                 Route::Bindings(_) => Holder::Brought(format!("to {}", self.parties.to.result())),

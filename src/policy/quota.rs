@@ -2,7 +2,7 @@
 //! value: it owns no entry, ends nothing and reads no clock; whoever keeps the table asks it, then
 //! does what it says.
 //!
-//! One rule for every table. A source (an address; a /64 of IPv6) has a share that counts what it
+//! One rule for every table. A source (an address; a /64 of IPv6, but in an emergency) has a share that counts what it
 //! has not proved; a proved user has one of his own. A source's share binds when the table is full:
 //! then its own oldest entry gives way to its newest, and whoever is within his share finds room by
 //! the oldest entry of the fullest source. What is proved never gives way; so a user's share binds
@@ -283,7 +283,7 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
         let Some(Holder::Emergency(source)) = self.held.get(&key).map(|held| &held.holder) else {
             return;
         };
-        self.prove(key, Holder::Unproved(*source));
+        self.prove(key, Holder::Unproved(source.whole()));
     }
 
     /// What an unproved entry stands for has come about (an answered call): it gives way only to

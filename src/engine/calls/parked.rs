@@ -75,7 +75,7 @@ impl Calls {
         self.media.drop_pending(no);
         // Whoever was challenged holds up nobody, be it an emergency.
         if let Holder::Emergency(source) = call.holder {
-            call.holder = Holder::Unproved(source);
+            call.holder = Holder::Unproved(source.whole());
         }
         self.media.held_by(no, &call.holder, false);
         let mut gone = Vec::new();

@@ -181,14 +181,14 @@ impl Calls {
 
     /// Whether an emergency call is up, or rings, of who is not registered at this address.
     pub(crate) fn has_cried(&self, ip: IpAddr) -> bool {
-        self.table.shares().calls.emergencies(Source::of(ip)) > 0
+        self.table.shares().calls.emergencies(Source::host(ip)) > 0
     }
 
     /// Its caller gave a call up: whatever it was, it is no emergency any more.
     pub(crate) fn calm(&mut self, no: CallNo) {
         let Some(call) = self.table.get_mut(no) else { return };
         let Holder::Emergency(source) = call.holder else { return };
-        call.holder = Holder::Unproved(source);
+        call.holder = Holder::Unproved(source.whole());
         let holder = call.holder.clone();
         self.table.shares_mut().calm(no);
         self.media.held_by(no, &holder, false);

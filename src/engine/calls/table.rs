@@ -249,7 +249,7 @@ impl Table {
         call.outlived = true;
         // What is left of an emergency is none.
         if let Holder::Emergency(source) = call.holder {
-            call.holder = Holder::Unproved(source);
+            call.holder = Holder::Unproved(source.whole());
         }
         self.shares.outlived(no);
         let user = call.user.take();

@@ -8,30 +8,45 @@ const RESERVE: usize = 10;
 /// The part of a table that emergencies of nobody known may hold together.
 const EMERGENCIES: usize = 4;
 /// Whose unproved entries are counted together: one IPv4 address, or one /64 of IPv6 (whoever has
-/// an IPv6 address has all of its /64).
+/// an IPv6 address has all of its /64). In an emergency one address of either: a /64 is all of a
+/// local network, where nobody's call for help may cost a neighbour his.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Source(IpAddr);
+pub struct Source {
+    first: IpAddr,
+    /// It is this address alone, not its network.
+    host: bool,
+}
 
 impl Source {
     /// The source of an address; mapped IPv4 is IPv4.
     #[must_use]
     pub fn of(ip: IpAddr) -> Self {
         match ip.to_canonical() {
-            IpAddr::V4(ip) => Self(ip.into()),
+            ip @ IpAddr::V4(_) => Self { first: ip, host: true },
             IpAddr::V6(ip) => {
                 let net = u128::from(ip) & !u128::from(u64::MAX);
-                Self(Ipv6Addr::from(net).into())
+                Self { first: Ipv6Addr::from(net).into(), host: false }
             }
         }
+    }
+
+    /// One address alone, of either version: whose emergency it is.
+    #[must_use]
+    pub fn host(ip: IpAddr) -> Self {
+        Self { first: ip.to_canonical(), host: true }
+    }
+
+    /// The source that it is counted with otherwise.
+    #[must_use]
+    pub fn whole(self) -> Self {
+        Self::of(self.first)
     }
 }
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            IpAddr::V4(ip) => write!(f, "{ip}"),
-            IpAddr::V6(ip) => write!(f, "{ip}/64"),
-        }
+        let Self { first, host } = self;
+        if *host { write!(f, "{first}") } else { write!(f, "{first}/64") }
     }
 }
 
@@ -40,7 +55,8 @@ impl fmt::Display for Source {
 pub enum Holder {
     /// Nobody who has proved himself.
     Unproved(Source),
-    /// Nobody who has proved himself, in an emergency: gives way to other emergencies only.
+    /// Nobody who has proved himself, in an emergency: gives way to other emergencies only. The
+    /// source is his address alone ([`Source::host`]).
     Emergency(Source),
     /// A proved user.
     User(String),

@@ -27,6 +27,26 @@ fn a_source_is_an_address_or_a_64_of_ipv6() {
     assert_ne!(of("2001:db8:0:1::1"), of("2001:db8::1"));
     assert_eq!(of("::ffff:192.0.2.7"), of("192.0.2.7"));
     assert_eq!(of("2001:db8::1").to_string(), "2001:db8::/64");
+    assert_eq!(of("2001:db8::").to_string(), "2001:db8::/64");
+}
+
+#[test]
+fn in_an_emergency_a_source_is_one_address() {
+    let host = |text: &str| Source::host(text.parse().expect("an address"));
+    assert_ne!(host("2001:db8::1"), host("2001:db8::2"));
+    assert_ne!(host("2001:db8::"), Source::of("2001:db8::".parse().expect("an address")));
+    assert_eq!(host("2001:db8::1").whole(), host("2001:db8::2").whole());
+    assert_eq!(host("2001:db8::1").to_string(), "2001:db8::1");
+    assert_eq!(host("::ffff:192.0.2.7"), at(7), "and of IPv4 it always is");
+    assert_eq!(at(7).whole(), at(7));
+    // Over, it counts with its neighbours again.
+    let mut q = table(10, 1, 10);
+    for n in 1..=3 {
+        q.enter(n, Holder::Emergency(host(&format!("2001:db8::{n}"))), 1);
+    }
+    assert_eq!(q.emergencies(host("2001:db8::1")), 1);
+    (1..=3).for_each(|n| q.calm(n));
+    assert_eq!(q.fullest(), Some(("2001:db8::/64".to_owned(), 3)));
 }
 
 #[test]
