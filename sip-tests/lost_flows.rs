@@ -5,6 +5,7 @@ use crate::flows::{PRIVATE, gone, listening, natted, register};
 use crate::lab::script::{Leg, answer};
 use crate::lab::{Lab, Ua, s};
 use portreeve::engine::Input;
+use portreeve::ground::{ConnId, Flow};
 
 /// A TCP phone calls; its leg and the PBX's INVITE.
 fn dialled(lab: &mut Lab, phone: &Ua, via: &str) -> (Leg, crate::lab::Msg) {
@@ -171,4 +172,79 @@ fn a_cancel_from_where_nobody_registered_cancels_nothing() {
     assert!(no.iter().all(|m| m.status() == 481), "{no:?}");
     lab.nothing_left();
     lab.end();
+}
+
+/// The edge, with its upstream reached by streams.
+fn streams(upstream: &str) -> Lab {
+    let text = crate::lab::site::EDGE
+        .replace("address = \"203.0.113.10:5060\"", &format!("address = \"{upstream}\""))
+        .replace(
+            "listen = [\"udp:5060\", \"tcp:5060\"]",
+            "listen = [\"udp:5060\", \"tcp:5060\", \"tls:5061\"]\ntls = \"self-signed\"",
+        );
+    Lab::with(crate::lab::site::parse(&text), portreeve::engine::digest::Users::None)
+}
+
+/// Requests that went out of us towards the PBX, by a stream.
+fn asked(lab: &mut Lab, transport: &str, method: &str) -> Vec<crate::lab::Msg> {
+    let port = if transport == "tls" { 5061 } else { 5060 };
+    let peer = format!("203.0.113.10:{port}").parse().expect("an address");
+    let at = crate::lab::Party { flow: Flow { peer, ..lab.pbx().flow } };
+    lab.take(at).into_iter().filter(|m| m.method() == method).collect()
+}
+
+#[test]
+fn a_request_whose_connection_ends_before_an_answer_goes_once_more_and_then_fails() {
+    for (upstream, transport) in
+        [("sips:203.0.113.10", "tls"), ("sip:203.0.113.10:5060;transport=tcp", "tcp")]
+    {
+        for method in ["INVITE", "REGISTER", "MESSAGE"] {
+            let mut lab = streams(upstream);
+            let phone = lab.phone("101", "10.17.0.21:5060");
+            let request = match method {
+                "REGISTER" => {
+                    let domain = format!("sip:{}", phone.domain);
+                    let request = phone.request_to(&mut lab, method, &domain);
+                    request.set("To", format!("<{}>", phone.aor())).with("Expires", "600")
+                }
+                "INVITE" => phone.request(&mut lab, method, "200").sdp(phone.sdp(4000)),
+                _ => phone.request(&mut lab, method, "200"),
+            };
+            lab.send(phone.at, request);
+            let first = asked(&mut lab, transport, method);
+            assert_eq!(first.len(), 1, "{transport} {method}");
+            let ended = |n| Flow { conn: Some(ConnId(n)), ..first[0].flow };
+            lab.input(Input::ConnectionBroken(ended(900)));
+            lab.input(Input::ConnectionClosed(ConnId(900)));
+            let again = asked(&mut lab, transport, method);
+            assert_eq!(again.len(), 1, "{transport} {method}");
+            assert_eq!(again[0].bytes, first[0].bytes, "the same transaction");
+            assert!(again[0].flow.conn.is_none(), "by a new one");
+            lab.input(Input::ConnectionBroken(ended(901)));
+            lab.input(Input::ConnectionClosed(ConnId(901)));
+            assert!(asked(&mut lab, transport, method).is_empty(), "{transport} {method}: once");
+            let told = lab.take(phone.at);
+            let last = told.last().expect("an answer");
+            assert_eq!(last.status(), 503, "{transport} {method}");
+        }
+    }
+}
+
+#[test]
+fn who_has_answered_or_is_asked_by_another_connection_is_not_asked_again() {
+    let mut lab = streams("sip:203.0.113.10:5060;transport=tcp");
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    let invite = phone.request(&mut lab, "INVITE", "200").sdp(phone.sdp(4000));
+    lab.send(phone.at, invite);
+    let first = asked(&mut lab, "tcp", "INVITE");
+    let by = Flow { conn: Some(ConnId(900)), ..first[0].flow };
+    let peer = crate::lab::Party { flow: by };
+    lab.send(peer, answer(&first[0], 180, "p"));
+    lab.input(Input::ConnectionBroken(by));
+    lab.input(Input::ConnectionClosed(ConnId(900)));
+    assert!(asked(&mut lab, "tcp", "INVITE").is_empty(), "it rings there");
+    let back = crate::lab::Party { flow: Flow { conn: Some(ConnId(901)), ..by } };
+    lab.send(back, answer(&first[0], 486, "p"));
+    let told = lab.take(phone.at);
+    assert_eq!(told.last().expect("an answer").status(), 486);
 }

@@ -50,6 +50,8 @@ pub enum Arrival {
     },
     /// A connection is gone.
     Closed(ConnId),
+    /// A connection that we opened ended, and not because we closed it; `Closed` follows.
+    Broken(Flow),
     /// A connection could not be made.
     Failed(Flow),
     /// Nobody proved himself at the other end of one by TLS.

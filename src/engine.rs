@@ -148,7 +148,10 @@ impl Engine {
                 self.streams.closed(conn);
                 self.upstreams.closed(conn);
                 self.phones.connection_closed(conn);
-                self.transactions.connection_closed(conn);
+                self.transactions.connection_closed(&self.world, &mut self.out, conn);
+            }
+            Input::ConnectionBroken(flow) => {
+                self.transactions.connection_broken(&self.world, &mut self.out, &flow);
             }
             Input::TransportFailed(flow) => {
                 self.transactions.transport_failed(&self.world, &mut self.out, &flow);

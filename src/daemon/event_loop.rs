@@ -372,6 +372,7 @@ fn input(arrival: Arrival) -> (Input, Option<Place>) {
         Arrival::Message { flow, bytes, place } => (Input::Message { flow, bytes }, Some(place)),
         Arrival::Refused { flow, refusal } => (Input::StreamRefused { flow, refusal }, None),
         Arrival::Closed(conn) => (Input::ConnectionClosed(conn), None),
+        Arrival::Broken(flow) => (Input::ConnectionBroken(flow), None),
         Arrival::Failed(flow) => (Input::TransportFailed(flow), None),
         Arrival::Undelivered { flow, quoted } => (Input::Undelivered { flow, quoted }, None),
         Arrival::Unproved { flow, why } => (Input::Unproved { flow, why }, None),

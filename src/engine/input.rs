@@ -26,6 +26,8 @@ pub enum Input {
     },
     /// A stream connection is gone.
     ConnectionClosed(ConnId),
+    /// A connection that we opened ended, and not because we closed it; `ConnectionClosed` follows.
+    ConnectionBroken(Flow),
     /// Who is at the other end of a TLS connection has proved by a certificate, which an authority
     /// of the interface's file signed, to be one of these: what its URIs and DNS names say (RFC
     /// 5922 §7.1), or its common name where there are none. At most 16, none longer than 255

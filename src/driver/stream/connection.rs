@@ -114,12 +114,23 @@ impl Streams {
         if silent {
             self.inlet.tell(Arrival::Failed(flow)).await;
         }
-        self.over(flow).await;
+        self.ended(flow, !new && !silent).await;
     }
 
-    /// It is gone. What was not written any more is not lost without a word.
+    /// It came to nothing.
     pub(super) async fn over(&self, flow: Flow) {
-        if self.forget(&flow) {
+        self.ended(flow, false).await;
+    }
+
+    /// It is gone. What was not written any more is not lost without a word, nor what was written
+    /// by one that we opened (`ours`), for who was to read it may never have.
+    async fn ended(&self, flow: Flow, ours: bool) {
+        let broken = ours && self.table().carrier(&flow) == flow.conn;
+        let unwritten = self.forget(&flow);
+        if broken {
+            self.inlet.tell(Arrival::Broken(flow)).await;
+        }
+        if unwritten {
             self.inlet.tell(Arrival::Failed(flow)).await;
         }
         if let Some(conn) = flow.conn {

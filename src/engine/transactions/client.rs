@@ -54,6 +54,8 @@ pub(super) struct Client {
     pub(super) flow: Flow,
     /// Where it went before its party moved.
     pub(super) left: Option<Flow>,
+    /// The connection that ended under it, for which it was sent again.
+    pub(super) broken: Option<ConnId>,
     /// The connection it is known to ride.
     conn: Option<ConnId>,
     /// The pass it belongs to; `None`: it is our own.
@@ -75,6 +77,15 @@ impl Client {
 
     pub(super) fn is_proceeding(&self) -> bool {
         self.proceeding
+    }
+
+    /// Nobody has answered it, and somebody waits for that.
+    pub(super) fn is_unheard(&self) -> bool {
+        let is_calling = match &self.machine {
+            Machine::Invite(m) => m.is_calling(),
+            Machine::Plain(m) => m.is_trying(),
+        };
+        is_calling && !self.quiet
     }
 
     pub(super) fn pass(&self) -> Option<PassId> {
@@ -153,6 +164,7 @@ impl Transactions {
             ack: Bytes::new(),
             flow,
             left: None,
+            broken: None,
             conn: flow.conn,
             pass,
             quiet: false,

@@ -40,14 +40,63 @@ impl Riders {
 }
 
 impl Transactions {
-    /// A connection is gone: what would go by it goes another way.
-    pub(crate) fn connection_closed(&mut self, conn: ConnId) {
+    /// A connection is gone: what would go by it goes another way. A request that had no answer
+    /// goes that way at once, or has failed where it is none.
+    pub(crate) fn connection_closed(&mut self, w: &World, out: &mut Outbox, conn: ConnId) {
+        for rider in self.riders.of(conn) {
+            let Rider::Client(id) = rider else { continue };
+            let was_there = |t: &super::Client| t.flow.conn == Some(conn) && t.is_unheard();
+            let unheard = self.clients.get(&id).is_some_and(was_there);
+            let known = self.ask_anew(id, conn);
+            if unheard && known {
+                self.ask_again(w, out, id, conn);
+            } else if unheard {
+                self.client_event(w, out, id, Event::TransportError);
+            }
+        }
+        self.leave_connection(conn);
+    }
+
+    fn leave_connection(&mut self, conn: ConnId) {
         for rider in self.riders.of(conn) {
             match rider {
                 Rider::Server(id) => self.answer_anew(id),
-                Rider::Client(id) => self.ask_anew(id, conn),
+                Rider::Client(id) => drop(self.ask_anew(id, conn)),
             }
         }
+    }
+
+    /// A connection that we opened has ended: whoever was asked by it and said nothing may never
+    /// have heard (RFC 3261 §17.1.4, §18.4). He is asked again by a new one, in the same
+    /// transaction: to who did hear that is a repetition.
+    pub(crate) fn connection_broken(&mut self, w: &World, out: &mut Outbox, flow: &Flow) {
+        let Some(conn) = flow.conn else { return };
+        for id in self.waiting_at(flow) {
+            let Some(t) = self.clients.get_mut(&id).filter(|t| t.is_unheard()) else { continue };
+            if t.flow.conn.is_none_or(|other| other == conn) {
+                t.flow.conn = None;
+                self.ask_again(w, out, id, conn);
+            }
+        }
+    }
+
+    /// Once: what ends a second connection could end any.
+    fn ask_again(&mut self, w: &World, out: &mut Outbox, id: ClientId, conn: ConnId) {
+        let Some(t) = self.clients.get_mut(&id) else { return };
+        if t.broken.replace(conn).is_some() {
+            return self.client_event(w, out, id, Event::TransportError);
+        }
+        out.transmit(t.flow, t.bytes.clone());
+    }
+
+    /// Who waits for answers from there. Another upstream's connection to the same place is
+    /// another.
+    fn waiting_at(&self, flow: &Flow) -> Vec<ClientId> {
+        let first = (flow.listener, flow.peer, ClientId::new(0));
+        let last = (flow.listener, flow.peer, ClientId::new(u64::MAX));
+        let same =
+            |id: &ClientId| self.clients.get(id).is_some_and(|t| t.flow.upstream == flow.upstream);
+        self.ways.range(first..=last).map(|(_, _, id)| *id).filter(same).collect()
     }
 
     /// To the address of the request's source, at the port that its sender listens on.
@@ -61,14 +110,20 @@ impl Transactions {
     }
 
     /// To the address it went to, at the port of its Request-URI, when that is the same host's.
-    fn ask_anew(&mut self, id: ClientId, conn: ConnId) {
-        let Some(t) = self.clients.get(&id).filter(|t| t.flow.conn == Some(conn)) else { return };
+    /// True: somebody listens there, as far as is known; by TLS phones do not.
+    fn ask_anew(&mut self, id: ClientId, conn: ConnId) -> bool {
+        let Some(t) = self.clients.get(&id).filter(|t| t.flow.conn == Some(conn)) else {
+            return false;
+        };
         let mut flow = Flow { conn: None, ..t.flow };
         let uri = Uri::parse(t.request.uri().as_bytes());
-        if let Some(uri) = uri.filter(|uri| uri.host_ip() == Some(flow.peer.ip())) {
+        let own = uri.filter(|uri| uri.host_ip() == Some(flow.peer.ip()));
+        let known = own.is_some() && (flow.upstream.is_some() || !flow.transport.is_secure());
+        if let Some(uri) = own {
             flow.peer.set_port(uri.port.unwrap_or(flow.transport.port()));
         }
         self.lead(id, flow);
+        known
     }
 
     fn lead(&mut self, id: ClientId, flow: Flow) {
@@ -84,7 +139,7 @@ impl Transactions {
     pub(crate) fn transport_failed(&mut self, w: &World, out: &mut Outbox, flow: &Flow) {
         let riders = flow.conn.map(|conn| self.riders.of(conn)).unwrap_or_default();
         if let Some(conn) = flow.conn {
-            self.connection_closed(conn);
+            self.leave_connection(conn);
         }
         for rider in riders {
             match rider {
@@ -103,13 +158,12 @@ impl Transactions {
                 }
             }
         }
-        let first = (flow.listener, flow.peer, ClientId::new(0));
-        let last = (flow.listener, flow.peer, ClientId::new(u64::MAX));
-        // Another upstream's connection to the same place is another.
-        let same =
-            |id: &ClientId| self.clients.get(id).is_some_and(|t| t.flow.upstream == flow.upstream);
-        let ids = self.ways.range(first..=last).map(|(_, _, id)| *id).filter(same);
-        for id in ids.collect::<Vec<_>>() {
+        for id in self.waiting_at(flow) {
+            // It waits for another connection already.
+            let moved = |t: &super::Client| flow.conn.is_some() && t.broken == flow.conn;
+            if self.clients.get(&id).is_some_and(moved) {
+                continue;
+            }
             self.client_event(w, out, id, Event::TransportError);
         }
     }

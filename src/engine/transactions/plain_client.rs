@@ -44,6 +44,12 @@ impl PlainClient {
         }
     }
 
+    /// True before any answer.
+    #[must_use]
+    pub fn is_trying(&self) -> bool {
+        matches!(self.state, State::Trying { .. })
+    }
+
     fn trying(&mut self, interval: Duration, event: Event) -> Actions {
         match event {
             // "If timer E fires while still in this state, the timer is reset, but this time with a
