@@ -2,6 +2,7 @@
 //! came of it. Files are read again when they change; connections that are open keep what they were
 //! made with. It reads no SIP.
 
+mod chain;
 mod facts;
 mod failure;
 mod files;
@@ -102,12 +103,19 @@ impl Tls {
     /// From now on this configuration holds, for new connections. Where a file cannot be used, what
     /// it held before stays.
     pub fn follow(&self, config: &Config) {
+        self.read_again(config);
+    }
+
+    /// False: something could not be used.
+    fn read_again(&self, config: &Config) -> bool {
         let before = self.0.settings.load_full();
         let settings = Settings::read(config, &self.0.seen, Some(&before), Own::Made);
         settings.faults.iter().for_each(|what| {
             tracing::error!("TLS: {what}; what was read before stays");
         });
+        let whole = settings.faults.is_empty();
         self.0.settings.store(Arc::new(settings));
+        whole
     }
 
     /// Reads files again when they change, for as long as the runtime is there.
@@ -118,8 +126,7 @@ impl Tls {
             let tls = self.clone();
             let look = move || {
                 let now = tls.0.settings.load_full();
-                if now.is_old() {
-                    tls.follow(&now.config);
+                if now.is_old() && tls.read_again(&now.config) {
                     tracing::info!("TLS: certificates were read again; new connections get them");
                 }
             };

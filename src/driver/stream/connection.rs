@@ -155,6 +155,12 @@ impl Streams {
                 Some(until) => timeout_at(until, receive).await,
                 None => Ok(receive.await),
             };
+            if let Ok(Err(e)) = &received
+                && half
+                && !new
+            {
+                self.refused(flow, e).await;
+            }
             if !matches!(received, Ok(Ok(1..))) {
                 return;
             }

@@ -55,6 +55,14 @@ impl Streams {
         self.serve(read, write, flow, bells, true).await;
     }
 
+    /// Who is called refuses us after our handshake is done.
+    pub(super) async fn refused(&self, flow: Flow, error: &io::Error) {
+        let Some(failure) = Failure::belated(error) else { return };
+        self.tls.failed(self.side(flow.listener), &failure, None);
+        self.inlet.tell(Arrival::Unproved { flow, why: failure.text }).await;
+        self.inlet.tell(Arrival::Failed(flow)).await;
+    }
+
     /// We call an upstream.
     pub(super) async fn introduce(
         self,

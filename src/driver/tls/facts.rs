@@ -8,6 +8,7 @@ use std::time::Duration;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer as _;
+use x509_parser::x509::X509Version;
 
 /// Names of one kind that are read.
 const NAMES: usize = 16;
@@ -31,8 +32,40 @@ pub struct Facts {
     pub until: Wall,
     /// SHA-256 of its public key.
     pub pin: Option<Pin>,
+    /// It is of version 1: it says nothing of purposes, and no name of a host.
+    pub is_old: bool,
+    /// It is an authority's own.
+    pub is_authority: bool,
     /// SHA-256 of all of it.
     pub fingerprint: [u8; 32],
+}
+
+/// A certificate's key (SubjectPublicKeyInfo), as DER has it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key<'a> {
+    pub(super) whole: &'a [u8],
+    /// Of which algorithm, without tag and length.
+    pub(super) algorithm: &'a [u8],
+    /// The key itself.
+    pub(super) octets: &'a [u8],
+}
+
+/// Reads a certificate's key, whatever else it says; `None`: it is no certificate.
+pub(super) fn key<'a>(der: &'a [u8]) -> Option<Key<'a>> {
+    let (_, read) = X509Certificate::from_der(der).ok()?;
+    let spki = &read.tbs_certificate.subject_pki;
+    let whole: &'a [u8] = spki.raw;
+    // SEQUENCE { SEQUENCE { algorithm }, BIT STRING }, with lengths of one octet or more.
+    let head = match whole.get(1)? {
+        more @ 0x80.. => 2 + usize::from(more & 0x7f),
+        _ => 2,
+    };
+    let inner = whole.get(head..)?;
+    let length = usize::from(*inner.get(1).filter(|length| **length < 0x80)?);
+    let algorithm = inner.get(2..2 + length)?;
+    // What is left is the key's BIT STRING, whose octets stand at its end.
+    let octets = whole.get(whole.len().checked_sub(spki.subject_public_key.data.len())?..)?;
+    Some(Key { whole, algorithm, octets })
 }
 
 impl Facts {
@@ -46,6 +79,8 @@ impl Facts {
             from: time(validity.not_before.timestamp()),
             until: time(validity.not_after.timestamp()),
             pin: Some(Pin(Sha256::digest(read.public_key().raw).into())),
+            is_old: read.version() == X509Version::V1,
+            is_authority: read.is_ca(),
             fingerprint: Sha256::digest(der).into(),
             ..Self::default()
         };

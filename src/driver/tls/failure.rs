@@ -3,7 +3,7 @@
 use super::facts::Facts;
 use crate::engine::stats::TlsFailure;
 use crate::ground::Wall;
-use rustls::{AlertDescription, CertificateError, Error};
+use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 use std::fmt;
 use std::io;
 
@@ -40,6 +40,16 @@ impl Failure {
     pub fn late() -> Self {
         let text = "it does not finish the handshake: is TLS spoken at this port?";
         Self::new(TlsFailure::Timeout, text)
+    }
+
+    /// A refusal that comes when our handshake is done, as it may by TLS 1.3 (RFC 8446 §4.4.2.4).
+    #[must_use]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "another crate's, which may grow")]
+    pub fn belated(error: &io::Error) -> Option<Self> {
+        match error.get_ref()?.downcast_ref::<Error>()? {
+            Error::AlertReceived(alert) => Some(Self::alert(*alert)),
+            _ => None,
+        }
     }
 
     /// What a handshake failed with.
@@ -80,10 +90,7 @@ impl Failure {
                 TlsFailure::NoCertificate,
                 "it shows no certificate, and client = \"require\" asks for one",
             ),
-            Error::PeerIncompatible(what) => Self::new(
-                TlsFailure::Version,
-                format!("no version or cipher is common ({what:?}): TLS 1.2 with AEAD, or 1.3"),
-            ),
+            Error::PeerIncompatible(what) => Self::new(TlsFailure::Version, incompatible(what)),
             Error::AlertReceived(alert) => Self::alert(*alert),
             Error::InvalidMessage(_) => Self::new(
                 TlsFailure::NoTls,
@@ -123,6 +130,33 @@ impl Failure {
     }
 }
 
+/// What is not common, and what to do.
+#[expect(clippy::wildcard_enum_match_arm, reason = "another crate's, which may grow")]
+fn incompatible(what: &PeerIncompatible) -> String {
+    use PeerIncompatible as Is;
+    match what {
+        Is::SignatureAlgorithmsExtensionRequired
+        | Is::SupportedVersionsExtensionRequired
+        | Is::ServerDoesNotSupportTls12Or13
+        | Is::Tls12NotOffered => "it speaks no version of TLS but 1.0 or 1.1: set it to 1.2 or 1.3",
+        Is::Tls12NotOfferedOrEnabled | Is::ServerTlsVersionIsDisabledByOurConfig => {
+            "no version of TLS is common: set it to 1.2 or 1.3, and see `min_version`"
+        }
+        Is::NoKxGroupsInCommon
+        | Is::NamedGroupsExtensionRequired
+        | Is::EcPointsExtensionRequired
+        | Is::KeyShareExtensionRequired => {
+            "it has no key exchange that we have: ECDHE (forward secrecy) by X25519, P-256 or P-384"
+        }
+        Is::NoCipherSuitesInCommon | Is::NoSignatureSchemesInCommon => {
+            "no cipher is common that fits our certificate's key: it wants one with an RSA key (the \
+             self-signed one has an EC key; name another in `tls`), or has no cipher with AEAD"
+        }
+        other => return format!("TLS is not to be agreed on with it ({other:?})"),
+    }
+    .to_owned()
+}
+
 /// What is wrong with the chain of a certificate that an upstream shows.
 #[expect(clippy::wildcard_enum_match_arm, reason = "another crate's, which may grow")]
 pub(super) fn of_chain(error: &Error, facts: &Facts, now: Wall) -> Failure {
@@ -154,7 +188,21 @@ pub(super) fn of_chain(error: &Error, facts: &Facts, now: Wall) -> Failure {
             Failure::new(TlsFailure::UnknownAuthority, text)
         }
         other => {
-            let text = format!("its certificate (of {}) is not accepted: {other}", facts.told());
+            let pin = facts.pin.map(|pin| pin.to_string()).unwrap_or_default();
+            let what = match other {
+                _ if facts.is_old => "it is an old one (version 1)".to_owned(),
+                CertificateError::InvalidPurpose
+                | CertificateError::InvalidPurposeContext { .. } => {
+                    "it is for another purpose than a server's".to_owned()
+                }
+                _ if facts.is_authority => "it is an authority's own".to_owned(),
+                _ => other.to_string(),
+            };
+            let text = format!(
+                "its certificate (of {}) is not accepted, {what}: verify = \"pinned\" with {pin} if \
+                 that is its key",
+                facts.told()
+            );
             Failure::new(TlsFailure::Certificate, text)
         }
     }

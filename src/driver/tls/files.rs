@@ -4,7 +4,7 @@
 use crate::config::KeyPair;
 use crate::driver::folder::secret;
 use rustls::RootCertStore;
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::io::Read as _;
 use std::path::Path;
@@ -43,11 +43,24 @@ pub(super) fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, S
 
 pub(super) fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let all = all.map_err(|e| format!("it is no PEM: {e}"))?;
+    let all = all.map_err(|e| format!("it is no whole PEM: {}", told(&e)))?;
     if all.is_empty() {
         return Err("it holds no certificate (-----BEGIN CERTIFICATE-----)".to_owned());
     }
     Ok(all)
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "another crate's, which may grow")]
+fn told(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { end_marker } => {
+            let name = String::from_utf8_lossy(end_marker);
+            format!("-----END {}----- is missing", name.escape_debug())
+        }
+        pem::Error::IllegalSectionStart { .. } => "a -----BEGIN line is broken".to_owned(),
+        pem::Error::Base64Decode(_) => "what stands in it is no base64".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 pub(super) fn key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {

@@ -1,7 +1,8 @@
 //! Whether who is at the other end is the upstream that is meant: by its key, or by who signed and
 //! which domain is named (RFC 5922 §7). There is no way to skip it.
 
-use super::facts::Facts;
+use super::chain::bounded;
+use super::facts::{self, Facts};
 use super::failure::{Failure, of_chain};
 use super::seen::Seen;
 use crate::config::{Host, Pin};
@@ -9,10 +10,13 @@ use crate::engine::stats::TlsFailure;
 use crate::ground::Wall;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
-use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::crypto::{
+    WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+    verify_tls13_signature_with_raw_key,
+};
+use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use std::sync::Arc;
 
 /// Who is believed.
@@ -50,6 +54,7 @@ impl Proof {
         rest: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<(), Failure> {
+        bounded(end, rest)?;
         let unread = || Failure::new(TlsFailure::Certificate, "its certificate cannot be read");
         let facts = Facts::of(end).ok_or_else(unread)?;
         self.seen.shown(&self.upstream, &facts);
@@ -103,6 +108,27 @@ fn is_of(facts: &Facts, parsed: &ParsedCertificate<'_>, host: &Host) -> bool {
     }
 }
 
+const BAD: Error = Error::InvalidCertificate(CertificateError::BadEncoding);
+
+/// A signature of TLS 1.2, by the key alone: with a pin it does not matter what else a certificate
+/// says, nor of which version it is.
+fn signed_by_key(
+    message: &[u8],
+    cert: &CertificateDer<'_>,
+    dss: &DigitallySignedStruct,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> Result<HandshakeSignatureValid, Error> {
+    let key = facts::key(cert).ok_or(BAD)?;
+    let known = algorithms.mapping.iter().find(|(scheme, _)| *scheme == dss.scheme);
+    let mut those = known.iter().flat_map(|(_, those)| those.iter());
+    let signed = those.any(|one| {
+        one.public_key_alg_id().as_ref() == key.algorithm
+            && one.verify_signature(key.octets, message, dss.signature()).is_ok()
+    });
+    let bad = Error::InvalidCertificate(CertificateError::BadSignature);
+    signed.then(HandshakeSignatureValid::assertion).ok_or(bad)
+}
+
 impl ServerCertVerifier for Proof {
     fn verify_server_cert(
         &self,
@@ -122,7 +148,10 @@ impl ServerCertVerifier for Proof {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.algorithms)
+        match self.trust {
+            Trust::Roots(_) => verify_tls12_signature(message, cert, dss, &self.algorithms),
+            Trust::Pins(_) => signed_by_key(message, cert, dss, &self.algorithms),
+        }
     }
 
     fn verify_tls13_signature(
@@ -131,7 +160,14 @@ impl ServerCertVerifier for Proof {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.algorithms)
+        match self.trust {
+            Trust::Roots(_) => verify_tls13_signature(message, cert, dss, &self.algorithms),
+            Trust::Pins(_) => {
+                let key = facts::key(cert).ok_or(BAD)?;
+                let key = SubjectPublicKeyInfoDer::from(key.whole);
+                verify_tls13_signature_with_raw_key(message, &key, dss, &self.algorithms)
+            }
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -1,6 +1,7 @@
 //! What the file says of TLS, with its files read: made whole, and swapped whole.
 
 use super::Dial;
+use super::chain::Bounded;
 use super::facts::Facts;
 use super::files::{self, Identity, Mark, mark};
 use super::own::{self, Wanted};
@@ -161,7 +162,8 @@ impl Reader<'_> {
                 if tls.client == ClientCertificate::Ask {
                     asks = asks.allow_unauthenticated();
                 }
-                made.with_client_cert_verifier(asks.build().map_err(|e| e.to_string())?)
+                let asks = asks.build().map_err(|e| e.to_string())?;
+                made.with_client_cert_verifier(Arc::new(Bounded(asks)))
             }
         };
         let mut made = made.with_single_cert(chain, key).map_err(|e| unfit(&e))?;

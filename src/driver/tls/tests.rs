@@ -150,15 +150,15 @@ async fn upstream(
     versions: &[&'static rustls::SupportedProtocolVersion],
 ) -> (SocketAddr, tokio::task::JoinHandle<Option<Vec<u8>>>) {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = files::key(key.as_bytes()).unwrap();
+    let key = provider.key_provider.load_private_key(key).unwrap();
+    // Whatever it is: others show certificates that we would not.
+    let shown = rustls::sign::CertifiedKey::new(files::chain(certificate.as_bytes()).unwrap(), key);
     let config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(
-            files::chain(certificate.as_bytes()).unwrap(),
-            files::key(key.as_bytes()).unwrap(),
-        )
-        .unwrap();
+        .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(shown)));
     let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = socket.local_addr().unwrap();
     let task = tokio::spawn(async move {
@@ -491,4 +491,148 @@ async fn who_never_ends_a_handshake_is_bounded_in_time_and_in_number() {
     }
     assert_eq!(g.failures(Side::Inside), [(TlsFailure::Timeout, 32)]);
     assert!(phone(g.at, None).await.is_ok());
+}
+
+/// A certificate of version 1, as `openssl x509 -req` makes it, and its key.
+const OLD: (&str, &str) = (
+    "-----BEGIN CERTIFICATE-----\n\
+     MIIBLzCB1wIUK1gMy3IDdeO4cI55+YswF4X4888wCgYIKoZIzj0EAwIwGjEYMBYG\n\
+     A1UEAwwPcGJ4LmV4YW1wbGUubmV0MCAXDTI2MTEyNzEyNTY1MloYDzIxMDAxMDMw\n\
+     MTI1NjUyWjAaMRgwFgYDVQQDDA9wYnguZXhhbXBsZS5uZXQwWTATBgcqhkjOPQIB\n\
+     BggqhkjOPQMBBwNCAAS70Z6qcQhIBPtlt8NT0GLySj2y+slSw1XsVZ8ro5uixBuB\n\
+     0rM/Cw4MF7o0W4ZV6LdefglfRzWDGpjaDUhhyN54MAoGCCqGSM49BAMCA0cAMEQC\n\
+     IDd1TGDhQQdywQITqP1fiM39GN38uG4Y+I8VLUNpgq2wAiAYPNF9fsv35KfsE8+V\n\
+     NbYI4CA2mXpbSapW6NwyxnSe2A==\n\
+     -----END CERTIFICATE-----\n",
+    "-----BEGIN PRIVATE KEY-----\n\
+     MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg5Qv/Coxx85ekCMEK\n\
+     vl/goQppbjXAtjH/HGlvjZpRESShRANCAAS70Z6qcQhIBPtlt8NT0GLySj2y+slS\n\
+     w1XsVZ8ro5uixBuB0rM/Cw4MF7o0W4ZV6LdefglfRzWDGpjaDUhhyN54\n\
+     -----END PRIVATE KEY-----\n",
+);
+
+/// A certificate of another's making, and its key.
+fn made(params: CertificateParams, key: &KeyPair, by: Option<&Authority>) -> (String, String) {
+    let shown = match by {
+        None => params.self_signed(key).unwrap(),
+        Some(by) => params.signed_by(key, &by.0).unwrap(),
+    };
+    (shown.pem(), key.serialize_pem())
+}
+
+#[tokio::test]
+async fn what_is_pinned_is_a_key_whatever_its_certificate_says() {
+    let place = Place::new("pinned");
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["sip.example.net".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = made(params, &key, None);
+    let mut params = CertificateParams::new(vec!["sip.example.net".to_owned()]).unwrap();
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    let ours = Authority::new();
+    let client = made(params, &key, Some(&ours));
+    let old = (OLD.0.to_owned(), OLD.1.to_owned());
+    for (shown, words) in [
+        (&old, "it is an old one (version 1): verify = \"pinned\" with sha-256:"),
+        (&authority, "it is an authority's own: verify = \"pinned\" with sha-256:"),
+        (&client, "for another purpose than a server's: verify = \"pinned\" with sha-256:"),
+    ] {
+        let pem = if std::ptr::eq(shown, &client) { &ours.1 } else { &shown.0 };
+        place.write("ca.pem", pem);
+        let ca = format!("{{ verify = \"ca-file\", ca_file = \"{}\" }}", place.at("ca.pem"));
+        let (kind, why) = verdict(&place, &ca, shown).await.expect("it is not believed");
+        assert!(kind == TlsFailure::Certificate && why.contains(words), "{why}");
+        let facts = Facts::of(&files::chain(shown.0.as_bytes()).unwrap()[0]).unwrap();
+        let pbx = format!("{{ verify = \"pinned\", pins = [\"{}\"] }}", facts.pin.unwrap());
+        for version in [&[&rustls::version::TLS12][..], &[&rustls::version::TLS13]] {
+            let g = gateway(&config(&place, "\"self-signed\"", &pbx)).await;
+            let (at, there) = upstream(shown, version).await;
+            g.call(at);
+            let got = tokio::time::timeout(Duration::from_secs(20), there).await.unwrap();
+            assert_eq!(got.unwrap().as_deref(), Some(OPTIONS), "{words}");
+        }
+    }
+}
+
+#[test]
+fn a_chain_that_is_longer_than_anybody_needs_is_not_looked_at() {
+    let one = |n: usize| rustls::pki_types::CertificateDer::from(vec![0; n]);
+    assert_eq!(chain::bounded(&one(1000), &vec![one(1000); 4]), Ok(()));
+    for rest in [vec![one(100); 5], vec![one(8000); 2]] {
+        let told = chain::bounded(&one(1000), &rest).unwrap_err();
+        assert_eq!(told.kind, TlsFailure::Certificate);
+        assert!(told.text.contains("it should show its own"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_phone_that_shows_a_crowd_of_authorities_is_refused_before_they_are_looked_at() {
+    let place = Place::new("crowd");
+    let ours = Authority::new();
+    place.write("phones.pem", &ours.1);
+    let lan = format!(
+        "{{ certificate = \"self-signed\", client = \"ask\", client_ca = \"{}\" }}",
+        place.at("phones.pem")
+    );
+    let mut g = gateway(&config(&place, &lan, "{}")).await;
+    let (mut shown, key) = ours.signs(&["phone.example"], 2100);
+    for _ in 0..5 {
+        shown.push_str(&Authority::new().1);
+    }
+    assert!(phone(g.at, Some(&(shown, key))).await.is_err());
+    assert!(matches!(g.next().await, Arrival::Closed(_)));
+    assert_eq!(g.failures(Side::Inside), [(TlsFailure::Certificate, 1)]);
+}
+
+#[tokio::test]
+async fn who_wants_a_certificate_of_ours_is_heard_though_he_says_so_late() {
+    let place = Place::new("wants");
+    let ours = Authority::new();
+    place.write("ca.pem", &ours.1);
+    let pbx = format!("{{ verify = \"ca-file\", ca_file = \"{}\" }}", place.at("ca.pem"));
+    let shown = ours.signs(&["sip.example.net"], 2100);
+    let mut g = gateway(&config(&place, "\"self-signed\"", &pbx)).await;
+    let roots = Arc::new(files::authorities(&place.at("ca.pem")).unwrap());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let asks = rustls::server::WebPkiClientVerifier::builder_with_provider(roots, provider.clone());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_client_cert_verifier(asks.build().unwrap())
+        .with_single_cert(
+            files::chain(shown.0.as_bytes()).unwrap(),
+            files::key(shown.1.as_bytes()).unwrap(),
+        )
+        .unwrap();
+    let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = socket.accept().await.unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        assert!(acceptor.accept(stream).await.is_err());
+    });
+    g.call(at);
+    let Arrival::Unproved { why, .. } = g.next().await else { panic!("it is told") };
+    assert!(why.contains("set `certificate` and `key` of its tls"), "{why}");
+    assert!(matches!(g.next().await, Arrival::Failed(f) if f.peer == at));
+    assert_eq!(g.failures(Side::Outside), [(TlsFailure::Refused, 1)]);
+}
+
+#[test]
+fn what_is_not_common_is_told_by_its_cause_and_what_is_no_pem_in_words() {
+    use rustls::PeerIncompatible as Is;
+    for (what, words) in [
+        (Is::NoCipherSuitesInCommon, "a certificate's key"),
+        (Is::NoSignatureSchemesInCommon, "an RSA key"),
+        (Is::SignatureAlgorithmsExtensionRequired, "but 1.0 or 1.1"),
+        (Is::NoKxGroupsInCommon, "ECDHE"),
+    ] {
+        let error = std::io::Error::other(rustls::Error::PeerIncompatible(what));
+        let told = Failure::of(&error);
+        let words = words.replace("a certificate's", "our certificate's");
+        assert!(told.kind == TlsFailure::Version && told.text.contains(&words), "{told}");
+    }
+    let half = "-----BEGIN CERTIFICATE-----\nMIIB\n";
+    let told = files::chain(half.as_bytes()).unwrap_err();
+    assert_eq!(told, "it is no whole PEM: -----END CERTIFICATE----- is missing");
 }

@@ -131,7 +131,12 @@ impl Upstreams {
             (_, Health::Down) if before != whole => {
                 let what =
                     why.strip_prefix("it ").map_or_else(|| format!(": {why}"), |w| format!(" {w}"));
-                let text = format!("upstream {name}{what}: is its address right, is it up?");
+                // A reason of TLS says itself what to do.
+                let text = if why.contains(": ") {
+                    format!("upstream {name}{what}")
+                } else {
+                    format!("upstream {name}{what}: is its address right, is it up?")
+                };
                 out.notice(Level::Warn, text);
             }
             (Health::Down, Health::Up) => {
