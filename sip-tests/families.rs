@@ -184,3 +184,32 @@ fn zones_and_dashes_tell_nothing_of_the_inside() {
     }
     lab.end();
 }
+
+#[test]
+fn an_ipv6_address_that_wraps_an_inside_one_is_no_place_for_media() {
+    let cases = [
+        ("64:ff9b::10.17.0.21", 488),
+        ("64:ff9b:1::10.17.0.21", 488),
+        ("2002:a11:15::1", 488),
+        ("::10.17.0.21", 488),
+        ("::ffff:0:10.17.0.21", 488),
+        ("64:ff9b::127.0.0.1", 488),
+        ("64:ff9b::224.0.0.1", 488),
+        ("fec0::21", 488),
+        ("64:ff9b::198.51.100.7", 180),
+        ("2002:c633:6407::1", 180),
+    ];
+    for (address, status) in cases {
+        let mut lab = by6();
+        let phone = lab.phone("101", "10.17.0.21:5060");
+        let sealed = lab.register(&phone, 600);
+        let pbx = lab.far("900");
+        let invite = pbx.request_to(&mut lab, "INVITE", &sealed).sdp(sdp(address, 6000));
+        lab.send(pbx.at, invite);
+        if let Some(rung) = lab.take(phone.at).iter().find(|m| m.is_request()) {
+            lab.send(phone.at, phone.answer(rung, 180, "t"));
+        }
+        let told = lab.take(pbx.at).pop().map(|m| m.status());
+        assert_eq!(told, Some(status), "{address}");
+    }
+}

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod emergencies;
+mod inheritance;
 mod registers;
 mod serving;
 

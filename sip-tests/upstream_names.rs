@@ -257,6 +257,10 @@ fn records_that_change_are_followed_and_calls_stay() {
 fn a_name_that_lies_is_not_believed() {
     for (lie, why) in [
         ("10.17.0.9", "an inside address"),
+        ("64:ff9b::a11:9", "an inside address"),
+        ("2002:a11:9::1", "an inside address"),
+        ("::ffff:0:a11:1", "the gateway's own address"),
+        ("64:ff9b::7f00:1", "a loopback address"),
         ("10.17.0.1", "the gateway's own address"),
         ("203.0.113.1", "the gateway's own address"),
         ("127.0.0.1", "a loopback address"),

@@ -88,6 +88,9 @@ pub struct StoredBinding {
 pub struct StoredConfirmation {
     /// Key of the binding that was granted: of user, Contact and our socket.
     pub key: String,
+    /// The address of record; empty: it was kept by an older version.
+    #[serde(default)]
+    pub user: String,
     /// Where the phone sent from.
     pub source: IpAddr,
     /// Upstream that confirmed it.

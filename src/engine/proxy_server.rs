@@ -5,8 +5,7 @@
 use super::analysis::Incoming;
 use super::attempt::{Attempt, Route, Sender};
 use super::calls::is_report;
-use super::phones::Phones;
-use super::phones::tells_false_from;
+use super::phones::{Binding, Phones, tells_false_from};
 use super::upstreams::Upstreams;
 use super::world::World;
 use crate::ground::Side;
@@ -32,11 +31,14 @@ pub(crate) fn is_collected(w: &World, request: &Message) -> bool {
 
 /// Where an emergency call goes that no upstream takes: to the phone that the file names.
 pub(crate) fn emergency(w: &World, phones: &Phones) -> Route {
-    let target = w.config().policy.emergency_target.as_deref();
-    match target.map(|user| phones.of_user(w, user, &|_| true)) {
-        Some(found) if !found.is_empty() => Route::Bindings(found),
-        Some(_) | None => Route::Unknown,
-    }
+    let Some(user) = w.config().policy.emergency_target.as_deref() else { return Route::Unknown };
+    // Ours, else the first upstream's that has such a phone here: another's namesake is another.
+    let upstreams = w.config().upstreams.iter().map(|u| u.name.as_str());
+    let mut found = std::iter::once("").chain(upstreams).map(|name| {
+        let theirs = |b: &Binding| b.upstream == name;
+        phones.of_user(w, user, &theirs)
+    });
+    found.find(|found| !found.is_empty()).map_or(Route::Unknown, Route::Bindings)
 }
 
 /// Where a request of an inside client goes; never where its Route says.

@@ -12,7 +12,7 @@
 mod forms;
 mod special;
 
-pub use special::is_local;
+pub use special::{is_local, unwrapped as unwrapped_address};
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -355,7 +355,9 @@ fn unwrapped(ip: Ipv6Addr) -> IpAddr {
     let compatible = [a, b, c, d, e, f] == [0; 6] && high != 0;
     // ISATAP (RFC 5214 §6.1), whatever the prefix.
     let isatap = matches!(e, 0 | 0x200) && f == 0x5efe;
-    if well_known || compatible || isatap {
+    // Translated (RFC 2765 §2.1).
+    let translated = [a, b, c, d, e, f] == [0, 0, 0, 0, 0xffff, 0];
+    if well_known || compatible || isatap || translated {
         return v4(high, low);
     }
     // 6to4 (RFC 3056 §2).

@@ -92,25 +92,26 @@ impl Incoming {
     /// The way to its sender, who is asked for by this Contact: back as it came. A phone that asks
     /// for no rport, at an interface that forces none, listens where it writes that it does.
     pub(crate) fn way(&self, w: &World, contact: Option<&Uri>) -> Flow {
-        let mut flow = self.flow;
+        let flow = self.flow;
         let forced = w.net().interface(flow.listener).is_some_and(|i| i.force_rport);
         let symmetric = forced || self.via.params.get("rport").is_some();
         if flow.transport.is_reliable() || symmetric {
             return flow;
         }
+        contact.and_then(|uri| self.listens(w, uri)).unwrap_or(flow)
+    }
+
+    /// Where its sender listens, when the Contact says so of the address that this came from.
+    pub(crate) fn listens(&self, w: &World, contact: &Uri) -> Option<Flow> {
+        let mut flow = self.flow;
         // Who listens by another transport is not written to there by this one.
-        let listens = |uri: &&Uri| {
-            let named = named_transport(uri).map(|t| t.unwrap_or(flow.transport));
-            uri.host_ip() == Some(flow.peer.ip()) && named == Ok(flow.transport)
-        };
-        if let Some(uri) = contact.filter(listens) {
-            let port = uri.port.unwrap_or(5060);
-            // Nobody listens at a socket of ours but we.
-            if !w.net().is_us(flow.peer.ip(), port) {
-                flow.peer.set_port(port);
-            }
+        let named = named_transport(contact).map(|t| t.unwrap_or(flow.transport));
+        if contact.host_ip() != Some(flow.peer.ip()) || named != Ok(flow.transport) {
+            return None;
         }
-        flow
+        flow.peer.set_port(contact.port.unwrap_or(5060));
+        // Nobody listens at a socket of ours but we.
+        (!w.net().is_us(flow.peer.ip(), flow.peer.port())).then_some(flow)
     }
 
     /// The sender's own Contact.

@@ -34,9 +34,10 @@ pub(crate) fn strip(
             return false;
         }
         let kept = allow.keep.iter().any(|p| matches(p, text));
-        // Where we are the registrar, a phone asserts nothing towards another one; that it forwards
-        // a call it may say.
-        let asserted = w.is_registrar() && of.is_some_and(|f| f != Family::Forwarded);
+        // Nobody but us stands between two phones where we are the registrar, nor while an upstream
+        // does not answer: one asserts nothing towards another; that it forwards a call it may say.
+        let between = w.is_registrar() || from == Side::Inside && to == Side::Inside;
+        let asserted = between && of.is_some_and(|f| f != Family::Forwarded);
         // What a phone says to its PBX by headers of their own passes; a stranger's does not.
         let private = from == Side::Outside && (is_private(name) || is_of_networks(name));
         !((of.is_some() || private) && crossing || asserted) || trusted || kept

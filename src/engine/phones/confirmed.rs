@@ -9,6 +9,7 @@ use crate::engine::outbox::Outbox;
 use crate::engine::output::Output;
 use crate::engine::world::World;
 use crate::ground::{Flow, Wall};
+use crate::wire::sip::Aor;
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -19,39 +20,84 @@ const LASTS: Duration = Duration::from_secs(7 * 24 * 3_600);
 const RENEWED: Duration = Duration::from_secs(24 * 3_600);
 
 /// What is known of one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Known {
+    /// The address of record.
+    user: String,
     source: IpAddr,
     upstream: String,
     until: Wall,
+    /// The same, as it was last kept in the state folder.
+    kept: Wall,
 }
 
-/// All of them, by their bindings' keys.
+/// All of them, by their bindings' keys. A user has so many, and of all the oldest of who has most
+/// goes first: nobody's phones push out another's.
 #[derive(Debug, Default)]
 pub(super) struct Confirmed {
     all: HashMap<String, Known>,
     by_end: BTreeSet<(Wall, String)>,
+    by_user: HashMap<String, BTreeSet<(Wall, String)>>,
+    by_count: BTreeSet<(usize, String)>,
 }
 
 impl Confirmed {
     fn insert(&mut self, key: &str, known: Known) {
         self.remove(key);
-        self.by_end.insert((known.until, key.to_owned()));
+        let place = (known.until, key.to_owned());
+        self.by_end.insert(place.clone());
+        let theirs = self.by_user.entry(known.user.clone()).or_default();
+        self.by_count.remove(&(theirs.len(), known.user.clone()));
+        theirs.insert(place);
+        self.by_count.insert((theirs.len(), known.user.clone()));
         self.all.insert(key.to_owned(), known);
     }
 
     fn remove(&mut self, key: &str) -> bool {
         let Some(old) = self.all.remove(key) else { return false };
-        self.by_end.remove(&(old.until, key.to_owned()))
+        let place = (old.until, key.to_owned());
+        if let Some(theirs) = self.by_user.get_mut(&old.user) {
+            self.by_count.remove(&(theirs.len(), old.user.clone()));
+            theirs.remove(&place);
+            if theirs.is_empty() {
+                self.by_user.remove(&old.user);
+            } else {
+                self.by_count.insert((theirs.len(), old.user));
+            }
+        }
+        self.by_end.remove(&place)
     }
 
-    /// Whose time is over, or who is one too many.
-    fn give_way(&mut self, now: Wall, most: usize) -> Vec<String> {
+    /// Keys of a user's own.
+    fn of_user(&self, user: &str) -> Vec<String> {
+        let theirs = self.by_user.get(user).into_iter().flatten();
+        theirs.map(|(_, key)| key.clone()).collect()
+    }
+
+    /// Whose time is over.
+    fn over(&self, now: Wall) -> Option<String> {
+        self.by_end.first().filter(|(until, _)| *until <= now).map(|(_, key)| key.clone())
+    }
+
+    /// Who is one too many: of a user who has more than `each`, else where all are more than
+    /// `most`; the oldest of who has most, and of all where nobody has more than the others.
+    fn too_many(&self, most: usize, each: usize) -> Option<String> {
+        let (count, user) = self.by_count.last()?;
+        if *count <= each && self.all.len() <= most {
+            return None;
+        }
+        let oldest = match self.by_user.get(user) {
+            Some(theirs) if *count > 1 => theirs.first(),
+            Some(_) | None => self.by_end.first(),
+        };
+        oldest.map(|(_, key)| key.clone())
+    }
+
+    fn give_way(&mut self, w: &World) -> Vec<String> {
+        let limits = &w.config().limits;
+        let (most, each) = (limits.bindings, limits.bindings_per_user);
         let mut gone = Vec::new();
-        while let Some((until, key)) = self.by_end.first().cloned() {
-            if until > now && self.all.len() <= most {
-                break;
-            }
+        while let Some(key) = self.over(w.steady()).or_else(|| self.too_many(most, each)) {
             self.remove(&key);
             gone.push(key);
         }
@@ -66,22 +112,41 @@ impl Phones {
             return;
         }
         let (now, source) = (w.steady(), b.source.ip());
+        let user = b.aor.to_string();
         let fresh = |k: &&Known| {
             k.source == source
                 && k.upstream == b.upstream
-                && k.until.0 > now.0 + LASTS.saturating_sub(RENEWED)
+                && k.user == user
+                && k.kept.0 > now.0 + LASTS.saturating_sub(RENEWED)
         };
-        if self.confirmed.all.get(&b.key).is_some_and(|k| fresh(&k)) {
-            return;
-        }
         let until = w.steady_after(LASTS);
+        let kept = self.confirmed.all.get(&b.key).filter(fresh).map(|k| k.kept);
         let (key, upstream) = (b.key.clone(), b.upstream.clone());
-        self.confirmed.insert(&b.key, Known { source, upstream: upstream.clone(), until });
-        let kept = Wall(w.wall().0 + LASTS).seconds();
-        let stored = StoredConfirmation { key, source, upstream, until: kept };
-        out.emit(Output::Store(Entry::Confirmed(stored)));
-        for key in self.confirmed.give_way(now, w.config().limits.bindings) {
+        let known = Known { user, source, upstream, until, kept: kept.unwrap_or(until) };
+        self.confirmed.insert(&b.key, known.clone());
+        if kept.is_none() {
+            let Known { user, upstream, .. } = known;
+            let until = Wall(w.wall().0 + LASTS).seconds();
+            let stored = StoredConfirmation { key, user, source, upstream, until };
+            out.emit(Output::Store(Entry::Confirmed(stored)));
+        }
+        for key in self.confirmed.give_way(w) {
             out.emit(Output::Forget(Key::Confirmed(key)));
+        }
+    }
+
+    /// The upstream ended it, as who sends from there asked: who has his place next is not he.
+    pub(super) fn end_confirmed(&mut self, out: &mut Outbox, key: &str, from: IpAddr) {
+        let own = self.confirmed.all.get(key).is_some_and(|k| k.source == from);
+        if own && self.confirmed.remove(key) {
+            out.emit(Output::Forget(Key::Confirmed(key.to_owned())));
+        }
+    }
+
+    /// So it did with all that a user had there.
+    pub(super) fn end_all_confirmed(&mut self, out: &mut Outbox, user: &Aor, from: IpAddr) {
+        for key in self.confirmed.of_user(&user.to_string()) {
+            self.end_confirmed(out, &key, from);
         }
     }
 
@@ -106,9 +171,12 @@ impl Phones {
         for s in stored {
             let left = Duration::from_secs(s.until).saturating_sub(w.wall().0);
             let until = w.steady_after(left.min(LASTS));
-            let known = Known { source: s.source, upstream: s.upstream, until };
+            // Whose it is was not always kept: each counts alone until it is confirmed anew.
+            let user = if s.user.is_empty() { s.key.clone() } else { s.user };
+            let (source, upstream) = (s.source, s.upstream);
+            let known = Known { user, source, upstream, until, kept: until };
             self.confirmed.insert(&s.key, known);
         }
-        self.confirmed.give_way(w.steady(), w.config().limits.bindings);
+        self.confirmed.give_way(w);
     }
 }

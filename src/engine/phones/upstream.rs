@@ -33,6 +33,8 @@ struct Offered {
     contact: NameAddr,
     /// The way to the phone, if it is bound.
     way: Flow,
+    /// Where it listens, when its Contact says that of the address that it sends from.
+    listens: Option<Flow>,
     /// Seconds the phone asked for.
     seconds: Option<u64>,
 }
@@ -131,7 +133,8 @@ impl Phones {
             let key = binding_key(w, &aor, &contact.uri, &i.flow);
             let seconds = header_seconds(contact.params.get("expires")).or(expires);
             let way = i.way(w, Some(&contact.uri));
-            contacts.push(Offered { key, contact, way, seconds });
+            let listens = i.listens(w, &contact.uri);
+            contacts.push(Offered { key, contact, way, listens, seconds });
         }
         // RFC 3261 §10.3 step 6: all of them, or some; never both.
         if remove_all && (!contacts.is_empty() || expires != Some(0)) {
@@ -193,10 +196,12 @@ impl Phones {
                 self.bound(w, out, pending, offered, seconds, &services);
                 granted.insert(offered.key.as_str(), (offered, seconds));
             } else {
+                self.end_confirmed(out, &offered.key, pending.flow.peer.ip());
                 self.unbind(w, out, &offered.key, &pending.flow, BindingEvent::Removed);
             }
         }
         if pending.remove_all {
+            self.end_all_confirmed(out, &pending.aor, pending.flow.peer.ip());
             let theirs = self.bindings.of_aor(&pending.aor);
             let keys: Vec<String> = theirs.map(|b| b.key.clone()).collect();
             for key in keys {

@@ -10,6 +10,7 @@ use crate::engine::outbox::Outbox;
 use crate::engine::output::{Level, Output};
 use crate::engine::world::{Net, World};
 use crate::ground::{Mono, Side};
+use crate::wire::addresses::unwrapped_address;
 use std::fmt;
 use std::time::Duration;
 
@@ -196,17 +197,20 @@ pub(super) fn judge(
     let Some(i) = net.interface_at(u.interface).filter(|i| i.side == Side::Outside) else {
         return lie("not to be reached: its interface is no outside one");
     };
-    if let Err(unfit) = Net::judge_kind(i, ip) {
-        return lie(unfit.why);
-    }
-    if net.is_our_address(ip) {
-        return lie("the gateway's own address");
-    }
-    if ip.is_loopback() && !i.addresses.iter().any(|a| a.ip.is_loopback()) {
-        return lie("a loopback address");
-    }
-    if net.is_inside(ip) {
-        return lie("an inside address");
+    // And where a translator on the way would send it.
+    for ip in [ip, unwrapped_address(ip)] {
+        if let Err(unfit) = Net::judge_kind(i, ip) {
+            return lie(unfit.why);
+        }
+        if net.is_our_address(ip) {
+            return lie("the gateway's own address");
+        }
+        if ip.is_loopback() && !i.addresses.iter().any(|a| a.ip.is_loopback()) {
+            return lie("a loopback address");
+        }
+        if net.is_inside(ip) {
+            return lie("an inside address");
+        }
     }
     // Who runs one upstream's zone is not to take another's calls.
     let mut others = all.iter().filter(|other| other.name != u.name);

@@ -5,6 +5,7 @@
 use super::Net;
 use crate::config::Interface;
 use crate::ground::Side;
+use crate::wire::addresses::unwrapped_address;
 use std::net::IpAddr;
 
 /// Why nothing is sent there.
@@ -43,6 +44,9 @@ impl Net {
                 Side::Outside => Err(unfit("a link-local address", "")),
             };
         }
+        if i.side == Side::Outside && is_site_local(ip) && !lists(i, ip) {
+            return Err(unfit("a site-local address", "networks"));
+        }
         Ok(())
     }
 
@@ -64,6 +68,9 @@ impl Net {
         source: IpAddr,
         phones: &dyn Neighbours,
     ) -> Result<(), Unfit> {
+        if ip != source && !lists(i, ip) {
+            self.judge_wrapped(i, unwrapped_address(ip), ip, phones)?;
+        }
         match i.side {
             Side::Inside if ip != source && phones.are_others_at(ip, source) => {
                 Err(unfit("the address of another phone", ""))
@@ -83,6 +90,26 @@ impl Net {
             Side::Outside => Err(unfit("not in this interface's networks", "networks")),
         }
     }
+
+    /// A translator or a tunnel's end on the way sends to the IPv4 address that an IPv6 one wraps.
+    fn judge_wrapped(
+        &self,
+        i: &Interface,
+        within: IpAddr,
+        ip: IpAddr,
+        phones: &dyn Neighbours,
+    ) -> Result<(), Unfit> {
+        if within == ip {
+            return Ok(());
+        }
+        Self::judge_kind(i, within)?;
+        Self::judge_loopback(i, within)?;
+        let hidden = self.is_inside(within) || !self.is_shown(within) && phones.are_at(within);
+        if hidden || self.is_our_address(within) {
+            return Err(unfit("an IPv6 address that wraps an inside one or ours", ""));
+        }
+        Ok(())
+    }
 }
 
 fn lists(i: &Interface, ip: IpAddr) -> bool {
@@ -94,6 +121,11 @@ fn is_link_local(ip: IpAddr) -> bool {
         IpAddr::V4(v4) => v4.is_link_local(),
         IpAddr::V6(v6) => (v6.segments()[0] & 0xffc0) == 0xfe80,
     }
+}
+
+/// RFC 3879: of a site, whichever, and of no other use.
+fn is_site_local(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(v6) if (v6.segments()[0] & 0xffc0) == 0xfec0)
 }
 
 /// Or the unspecified one: the kernel takes that for loopback.

@@ -23,6 +23,16 @@ pub fn is_local(ip: IpAddr) -> bool {
     }
 }
 
+/// The IPv4 address that an IPv6 one wraps for a translator or a tunnel on the way (NAT64, 6to4,
+/// ISATAP, mapped, compatible, RFC 2765), or itself.
+#[must_use]
+pub fn unwrapped(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => ip,
+        IpAddr::V6(v6) => super::unwrapped(v6),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 //! the others come again in turn. It never says anything about a password of the upstream's.
 
 use super::super::registrar::{aor_user, is_attached, out_of_order, refuse};
-use super::super::{Phones, Registered, record};
+use super::super::{Binding, Phones, Registered, record};
 use super::{Offered, Pending};
 use crate::audit::BindingEvent;
 use crate::config::{self, SurviveAuth};
@@ -13,10 +13,11 @@ use crate::engine::digest::Check;
 use crate::engine::outbox::Outbox;
 use crate::engine::stats::{AloneResult, RegisterResult};
 use crate::engine::world::World;
-use crate::ground::Mono;
+use crate::ground::{Flow, Mono};
 use crate::policy::quota::Holder;
 use crate::wire::sip::{Message, Name};
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// What is granted while the upstream does not answer, in seconds.
@@ -78,6 +79,34 @@ impl Way {
         }
         self.come += 1;
         self.turn.saturating_sub(now)
+    }
+}
+
+/// What a binding that is granted here is reached by, and what orders its REGISTERs.
+struct Led {
+    way: Flow,
+    source: SocketAddr,
+    call_id: String,
+    cseq: u32,
+}
+
+/// What the upstream confirmed is an address: a port of it is whoever's sends from there, or says
+/// so. Calls go where the phone listens by its Contact, or was before; whoever sends from another
+/// port makes it last longer, and no more.
+fn led(w: &World, before: Option<&Binding>, pending: &Pending, offered: &Offered) -> Led {
+    let (flow, source) = (pending.flow, pending.flow.peer);
+    let (call_id, cseq) = (pending.call_id.clone(), pending.cseq);
+    let alive = before.filter(|b| b.expires > w.steady() && !b.is_cut_off());
+    let same = |b: &Binding| b.source == source && b.flow.transport == flow.transport;
+    match alive {
+        _ if flow.transport.is_reliable() => Led { way: offered.way, source, call_id, cseq },
+        Some(b) if same(b) => Led { way: offered.way, source, call_id, cseq },
+        Some(b) => {
+            let listens = offered.listens.filter(|_| b.flow.transport == flow.transport);
+            let way = listens.unwrap_or(b.flow);
+            Led { way, source: b.source, call_id: b.call_id.clone(), cseq: b.cseq }
+        }
+        None => Led { way: offered.listens.unwrap_or(offered.way), source, call_id, cseq },
     }
 }
 
@@ -172,7 +201,7 @@ impl Phones {
         pending: &Pending,
     ) -> Message {
         let from = i.flow.peer.ip();
-        let mine = |b: &&super::Binding| b.source.ip() == from;
+        let mine = |b: &&Binding| b.source.ip() == from;
         let gone: Vec<String> = if pending.remove_all {
             self.bindings.of_aor(&pending.aor).filter(mine).map(|b| b.key.clone()).collect()
         } else {
@@ -208,19 +237,21 @@ impl Phones {
         offered: &Offered,
         seconds: u64,
     ) {
+        let before = self.bindings.get(&offered.key);
+        let led = led(w, before, pending, offered);
         // Where the upstream's services are, it will hardly say anew before it is back.
-        let before = self.bindings.get(&offered.key).map(|b| b.service_route.clone());
-        let binding = super::Binding {
+        let before = before.map(|b| b.service_route.clone());
+        let binding = Binding {
             holder: Holder::User(pending.aor.to_string()),
             key: offered.key.clone(),
             aor: pending.aor.clone(),
             contact: offered.contact.uri.clone(),
-            flow: offered.way,
-            source: pending.flow.peer,
+            flow: led.way,
+            source: led.source,
             local: w.net().listener(pending.flow.listener).map_or(pending.flow.peer, |l| l.bind),
             expires: w.steady_after(Duration::from_secs(seconds)),
-            call_id: pending.call_id.clone(),
-            cseq: pending.cseq,
+            call_id: led.call_id,
+            cseq: led.cseq,
             upstream: pending.upstream.clone(),
             service_route: before.unwrap_or_default(),
             instance: super::instance(&offered.contact).map(str::to_owned),
