@@ -11,7 +11,6 @@ use std::net::{IpAddr, SocketAddr};
 /// Something to be kept; a later one of the same key replaces it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "bindings are the many, and each is moved once")]
 pub enum Entry {
     /// A registration.
     Binding(StoredBinding),

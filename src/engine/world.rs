@@ -63,8 +63,19 @@ impl World {
         let (names, upstreams) = (Vec::new(), Vec::new());
         let (places, former, claims) = (Vec::new(), Vec::new(), Vec::new());
         let began = now;
-        let mut world =
-            Self { snap, net, now, began, random, sealer, names, upstreams, places, former, claims };
+        let mut world = Self {
+            snap,
+            net,
+            now,
+            began,
+            random,
+            sealer,
+            names,
+            upstreams,
+            places,
+            former,
+            claims,
+        };
         world.name_upstreams();
         world
     }
