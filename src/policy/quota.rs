@@ -2,16 +2,17 @@
 //! value: it owns no entry, ends nothing and reads no clock; whoever keeps the table asks it, then
 //! does what it says.
 //!
-//! One rule for every table. A source (an address; a /64 of IPv6, but in an emergency) has a share that counts what it
-//! has not proved; a proved user has one of his own. A source's share binds when the table is full:
-//! then its own oldest entry gives way to its newest, and whoever is within his share finds room by
-//! the oldest entry of the fullest source. What is proved never gives way; so a user's share binds
-//! from half of the table on, before his entries could keep out all others. A tenth is reserve:
-//! proved users reach half of it, the rest is for emergency calls and established dialogs. What an
-//! outside party brings by way of an upstream is known, but has the share of a user for each phone
-//! or call that it is for, or gives way to others who are known, while it waits.
-//! Emergencies of nobody known hold a quarter together, and the last of the reserve is never
-//! theirs; the oldest that waits gives way to another, and to the emergency of somebody known.
+//! One rule for every table. A source (an address; a /64 of IPv6, but in an
+//! emergency) has a share that counts what it has not proved; a proved user has one of his own. A
+//! source's share binds when the table is full: then its own oldest entry gives way to its newest,
+//! and whoever is within his share finds room by the oldest entry of the fullest source. What is
+//! proved never gives way; so a user's share binds from half of the table on, before his entries
+//! could keep out all others. A tenth is reserve: proved users reach half of it, the rest is for
+//! emergency calls and established dialogs. What an outside party brings by way of an upstream is
+//! known, but has the share of a user for each phone or call that it is for, or gives way to others
+//! who are known, while it waits. Emergencies of nobody known hold a quarter together, and the last
+//! of the reserve is never theirs; the oldest that waits gives way to another, and to the emergency
+//! of somebody known.
 
 mod holder;
 mod shelf;
