@@ -51,6 +51,8 @@ pub(crate) struct Honest {
     pub(crate) overheard: VecDeque<Msg>,
     /// Branches of requests that adversaries began: their CANCEL and ACK bear no Subject.
     theirs: BTreeSet<String>,
+    /// Branches of requests in calls of adversaries: a phone cannot know whose call it takes.
+    taken: BTreeSet<String>,
 }
 
 impl Honest {
@@ -108,7 +110,9 @@ impl Honest {
         let mark = self.marks.get(id).map_or("nobody".to_owned(), |m| m.text());
         let text =
             String::from_utf8_lossy(bytes).replacen("\r\n", &format!("\r\nSubject: {mark}\r\n"), 1);
-        if self.marks.contains_key(id) {
+        if !self.marks.contains_key(id) {
+            self.taken.insert(Msg::read(flow, text.as_bytes()).branch().to_owned());
+        } else {
             self.overheard.push_back(Msg::read(flow, text.as_bytes()));
             if self.overheard.len() > OVERHEARD {
                 self.overheard.pop_front();
@@ -122,6 +126,9 @@ impl Honest {
     pub(crate) fn hears(&self, id: &str, msg: &Msg, now: Mono) {
         let Some(own) = self.marks.get(id) else { return };
         let (subject, theirs) = (subject(msg), own.of_the_other().text());
+        if !msg.is_request() && self.taken.contains(msg.branch()) {
+            return;
+        }
         let call = self.calls[own.call];
         let right = match (msg.is_request(), msg.is_request().then(|| msg.method())) {
             // Hop by hop: of a caller who gave up, or of one who waited too long (timer C).

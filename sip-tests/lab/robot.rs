@@ -181,6 +181,10 @@ impl Caller {
 
     fn asked(&mut self, msg: &Msg) -> Vec<Wish> {
         if msg.method() == "BYE" {
+            // One that overtakes the 2xx tells him, too.
+            if self.outcome == 0 {
+                self.outcome = 487;
+            }
             self.state = State::Done;
             self.unanswered.answered();
             self.talker.leave();
