@@ -17,6 +17,8 @@ import draw  # noqa: E402  (the reader of the dashboards)
 SHORT = {"30m": "90s", "15m": "60s", "10m": "40s", "5m": "20s", "2m": "10s", "1h:1m": "90s:5s"}
 # What stays zero or empty in this run, and why.
 ZERO = {
+    "PortreeveAlone": "the PBX answers",
+    "site: Alone for": "the PBX answers",
     "PortreeveRestarting": "it is started once",
     "PortreeveCallsCut": "every call is ended by one of its parties",
     "PortreeveNoCapacity": "no limit is reached",
@@ -238,6 +240,9 @@ def ask_everything(prometheus, start, end):
     """Asks every query; those that answer nothing or zero only must be on the list."""
     empty, zero, asked = [], [], 0
     for name, expr, instant in queries():
+        # There is no certificate here; the unit test of the rules has some.
+        if "portreeve_certificate_" in expr:
+            continue
         asked += 1
         if instant:
             values = [v for _, v in prometheus.instant(expr, end)]
