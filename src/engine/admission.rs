@@ -100,7 +100,7 @@ impl Engine {
             return;
         }
         let due = self.world.config().limits.emergency_per_source;
-        let own = self.calls.superseded(&self.world, holder, a.incoming.flow.peer);
+        let own = self.calls.superseded(&self.world, holder, &a.incoming.flow);
         let older = own.or_else(|| self.calls.emergency(&self.world, holder, due).ok().flatten());
         let Some(no) = older else { return };
         if let Some(by) = self.calls.get(no).map(|c| c.caller.flow) {

@@ -328,8 +328,8 @@ fn lead(
         return None;
     }
     let own = |b: &Binding| {
-        let same = sender.user.as_ref() == Some(&b.aor) && b.source == i.flow.peer;
-        same && !i.is(&Method::Invite)
+        let same = b.host == w.net().host(&i.flow) && b.source == i.flow.peer;
+        same && sender.user.as_ref() == Some(&b.aor) && !i.is(&Method::Invite)
     };
     let meant = |b: &Binding| {
         (b.upstream == name || b.upstream.is_empty())

@@ -2,7 +2,7 @@
 //! Who is known is answered; a stranger where strangers are, as seldom and as shortly as else. They
 //! prove nothing and change nothing.
 
-use super::proxy_client::{is_silent_to, standing};
+use super::proxy_client::{is_silent_to, standing_of};
 use super::stats::Ping;
 use super::watch::Watch;
 use crate::ground::Flow;
@@ -48,7 +48,7 @@ impl Watch<'_> {
             // His address may be another's: no answer is much longer than what came.
             let long = answer.len() * 2 > octets.saturating_mul(3);
             let silent = is_silent_to(w, upstreams, phones, &flow);
-            let by = (&flow, standing(w, upstreams, phones, flow.peer.ip()));
+            let by = (&flow, standing_of(w, upstreams, phones, &flow));
             if long || silent || !self.guard.has_room(w, self.out, by, || false) {
                 return;
             }

@@ -47,7 +47,7 @@ impl Engine {
             }
         };
         self.upstreams.hear_alias(&incoming);
-        let known = self.transactions.find(&incoming.key, incoming.reply.peer.ip());
+        let known = self.transactions.find(&self.world, &incoming.key, &incoming.reply);
         let (w, out) = (&self.world, &mut self.out);
         match (incoming.method(), known) {
             (Method::Ack, Some(id)) if self.transactions.was_refused(id) => {
@@ -110,7 +110,7 @@ impl Engine {
     }
 
     fn receive_cancel(&mut self, i: &Incoming) {
-        if let Some(pass) = self.transactions.cancelled_by(i) {
+        if let Some(pass) = self.transactions.cancelled_by(&self.world, i) {
             let (calls, phones) = (&self.calls, &self.phones);
             follow_asker(&self.world, calls, phones, &mut self.transactions, pass);
         }

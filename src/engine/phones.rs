@@ -22,7 +22,7 @@ use super::outbox::Outbox;
 use super::output::{Level, Output};
 use super::stats::Places;
 use super::transactions::TimerTable;
-use super::world::{Neighbours, World, changed_keepalives};
+use super::world::{Neighbours, World, changed_keepalives, is_link_local};
 use crate::audit::{BindingEvent, Record};
 use crate::config::Config;
 use crate::ground::{ConnId, Flow, Mono, Wall};
@@ -180,18 +180,18 @@ impl Phones {
 
     /// Somebody registered by this flow.
     pub(crate) fn is_known(&self, w: &World, flow: &Flow) -> bool {
-        self.bindings.of_flow(flow).any(|b| b.expires > w.steady())
+        self.bindings.of_flow(w.net(), flow).any(|b| b.expires > w.steady())
     }
 
     /// Who holds the registration that was made by this flow; `None`: nobody did.
     pub(crate) fn holder_at(&self, w: &World, flow: &Flow) -> Option<Holder> {
-        let mut theirs = self.bindings.of_flow(flow).filter(|b| b.expires > w.steady());
+        let mut theirs = self.bindings.of_flow(w.net(), flow).filter(|b| b.expires > w.steady());
         theirs.next().map(|b| b.holder.clone())
     }
 
     /// Whether a user registered by this flow; `None`: nobody did.
-    pub(crate) fn is_of_flow(&self, flow: &Flow, user: &Aor) -> Option<bool> {
-        let mut theirs = self.bindings.of_flow(flow).peekable();
+    pub(crate) fn is_of_flow(&self, w: &World, flow: &Flow, user: &Aor) -> Option<bool> {
+        let mut theirs = self.bindings.of_flow(w.net(), flow).peekable();
         theirs.peek()?;
         Some(theirs.any(|b| b.aor == *user))
     }
@@ -211,7 +211,7 @@ impl Phones {
         }
         let (new, contact) = (binding.flow, &binding.contact);
         let before = self.bindings.get(&binding.key).map(|b| b.flow);
-        if let Some(old) = before.filter(|old| *old != new && !self.is_shared(old, &binding)) {
+        if let Some(old) = before.filter(|old| *old != new && !self.is_shared(w, old, &binding)) {
             self.moves.push(Moved { old, new, contact: contact.to_string() });
         }
         self.bindings.insert(binding);
@@ -220,8 +220,8 @@ impl Phones {
 
     /// Whether somebody else is reached by this flow and Contact, too: then what is under way there
     /// may be his, and follows nobody. Where too many share it to be told apart, so it is.
-    fn is_shared(&self, old: &Flow, moving: &Binding) -> bool {
-        let mut there = self.bindings.of_flow(old).take(SHARED + 1).enumerate();
+    fn is_shared(&self, w: &World, old: &Flow, moving: &Binding) -> bool {
+        let mut there = self.bindings.of_flow(w.net(), old).take(SHARED + 1).enumerate();
         let same = |b: &Binding| b.contact.equivalent(&moving.contact);
         there.any(|(n, b)| n == SHARED || b.aor != moving.aor && same(b))
     }
@@ -253,7 +253,11 @@ impl Phones {
         let mut kept = 0;
         for s in stored {
             let expires = Wall(Duration::from_secs(s.expires)).min(w.steady_after(LONGEST));
-            let listener = w.net().bound_to(s.local, s.transport);
+            // On another link a link-local address is another host's.
+            let listener = match is_link_local(s.peer.ip()) {
+                true => w.net().bound_exactly(s.local, s.transport),
+                false => w.net().bound_to(s.local, s.transport),
+            };
             let room = expires > w.steady() && self.bindings.len() < w.config().limits.bindings;
             let contact = Uri::parse(s.contact.as_bytes()).filter(|_| room);
             let Some((contact, listener)) = contact.zip(listener) else {
@@ -262,19 +266,16 @@ impl Phones {
             };
             let from = s.source.unwrap_or(s.peer);
             let holder = w.holder(Some(&s.aor), false, from.ip());
+            let flow =
+                Flow { listener, transport: s.transport, peer: s.peer, conn: None, upstream: None };
             let mut binding = Binding {
                 holder,
                 key: s.key,
                 aor: s.aor,
                 contact,
-                flow: Flow {
-                    listener,
-                    transport: s.transport,
-                    peer: s.peer,
-                    conn: None,
-                    upstream: None,
-                },
+                flow,
                 source: from,
+                host: w.net().host(&flow),
                 local: s.local,
                 expires,
                 call_id: s.call_id,

@@ -60,13 +60,17 @@ pub(crate) fn standing_of(
     phones: &Phones,
     flow: &Flow,
 ) -> Standing {
-    match upstreams.of_flow(w, flow) {
-        Some(_) => Standing::Friend,
-        None => standing(w, upstreams, phones, flow.peer.ip()),
+    if upstreams.of_flow(w, flow).is_some() {
+        return Standing::Friend;
+    }
+    let ip = flow.peer.ip();
+    match Standing::of(w, ip, upstreams.of_source(w, ip).is_some()) {
+        Standing::Stranger if phones.user_at(w, flow).is_some() => Standing::Phone,
+        of @ (Standing::Stranger | Standing::Phone | Standing::Friend) => of,
     }
 }
 
-/// What who sends from this address is to us.
+/// What who sends from this address is to us, on whatever link.
 pub(crate) fn standing(w: &World, upstreams: &Upstreams, phones: &Phones, ip: IpAddr) -> Standing {
     match Standing::of(w, ip, upstreams.of_source(w, ip).is_some()) {
         Standing::Stranger if phones.is_at(w, ip) => Standing::Phone,
@@ -247,15 +251,15 @@ pub(crate) fn is_asked(w: &World, asked: &Flow, from: &Flow) -> bool {
 /// In-dialog requests come from the sources of the dialog's own upstream, or from the phone's own
 /// address.
 pub(crate) fn may_speak(w: &World, upstreams: &Upstreams, near: &LegState, flow: &Flow) -> bool {
-    let ip = flow.peer.ip();
-    if near.flow.conn.is_some() && near.flow.conn == flow.conn || near.flow.peer.ip() == ip {
+    let same = near.flow.conn.is_some() && near.flow.conn == flow.conn;
+    if same || w.net().is_same_host(&near.flow, flow) {
         return true;
     }
     match near.side {
         Side::Inside => false,
         Side::Outside => {
             let proved = upstreams.of_flow(w, flow).is_some_and(|id| near.upstream == Some(id));
-            proved || is_of_upstream(w, upstreams, near, ip)
+            proved || is_of_upstream(w, upstreams, near, flow.peer.ip())
         }
     }
 }

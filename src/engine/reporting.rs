@@ -83,7 +83,7 @@ impl Engine {
                 return None;
             }
             // Phones that share an address are told apart by what they registered.
-            match sender.as_ref().and_then(|user| phones.is_of_flow(&near.flow, user)) {
+            match sender.as_ref().and_then(|user| phones.is_of_flow(w, &near.flow, user)) {
                 Some(theirs) => theirs.then_some(1),
                 None => Some(0),
             }

@@ -30,7 +30,7 @@ mod testing;
 use super::ids::{ClientId, Counter, PassId, ServerId};
 use super::outbox::Outbox;
 use super::purpose::Purpose;
-use super::world::World;
+use super::world::{Host, World};
 use crate::ground::{Flow, ListenerId, Mono};
 use crate::wire::sip::{Message, Method};
 use client::Client;
@@ -40,7 +40,7 @@ use seats::Seats;
 use server::Server;
 use smallvec::SmallVec;
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// What the core hears of transactions.
@@ -112,7 +112,7 @@ pub(crate) struct Transactions {
     servers: HashMap<ServerId, Server>,
     server_keys: HashMap<ServerKey, ServerId>,
     /// Those of a key that another address has used first.
-    twins: HashMap<(ServerKey, IpAddr), ServerId>,
+    twins: HashMap<(ServerKey, Host), ServerId>,
     invites: usize,
     seats: Seats,
     clients: HashMap<ClientId, Client>,

@@ -1,12 +1,14 @@
 //! What every part may read and none may change: the configuration in force, our sockets, the
 //! secrets, the time, and names nobody can guess. It holds no state of any call, phone or peer.
 
+mod host;
 pub(crate) mod net;
 mod random;
 pub mod seal;
 mod target;
 mod transport;
 
+pub(crate) use host::{Host, is_link_local};
 pub(crate) use net::{Net, changed_keepalives, host_text};
 pub(crate) use target::{Neighbours, Unfit};
 pub(crate) use transport::{NoTransport, named as named_transport};

@@ -5,9 +5,9 @@ use super::Calls;
 use super::call::{Call, Kind, State};
 use crate::engine::stats::Places;
 use crate::engine::world::World;
-use crate::ground::{CallNo, Leg};
+use crate::ground::{CallNo, Flow, Leg};
 use crate::policy::quota::{Full, Holder, Quota, Resource, ShareView, Shares, Source};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// All emergency calls that a source may have are answered, and talk.
@@ -142,15 +142,11 @@ impl Calls {
 
     /// The emergency call of nobody known that rings for this very peer: whoever dials again means
     /// that no more. Nobody dials again within [`REDIAL`].
-    pub(crate) fn superseded(
-        &self,
-        w: &World,
-        holder: &Holder,
-        peer: SocketAddr,
-    ) -> Option<CallNo> {
+    pub(crate) fn superseded(&self, w: &World, holder: &Holder, flow: &Flow) -> Option<CallNo> {
         let Holder::Emergency(source) = holder else { return None };
         let no = self.table.shares().calls.emergency_of(*source)?;
-        let same = |c: &&Call| c.caller.flow.peer == peer && is_old(w, c);
+        let host = |c: &Call| w.net().is_same_host(&c.caller.flow, flow);
+        let same = |c: &&Call| c.caller.flow.peer == flow.peer && host(c) && is_old(w, c);
         self.table.get(no).filter(same).map(|c| c.no)
     }
 

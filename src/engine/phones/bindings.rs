@@ -3,7 +3,7 @@
 
 use crate::engine::entry::StoredBinding;
 use crate::engine::stats::Places;
-use crate::engine::world::World;
+use crate::engine::world::{Host, Net, World};
 use crate::ground::{ConnId, Flow, Now, Transport, Wall};
 use crate::policy::quota::{Full, Holder, Quota, Resource, ShareView, Shares};
 use crate::wire::sip::{Aor, Uri};
@@ -26,6 +26,8 @@ pub(crate) struct Binding {
     /// Where it sends from: another port than it listens on, for phones that say so by what they
     /// write (see `Incoming::way`).
     pub(crate) source: SocketAddr,
+    /// The host that both are of.
+    pub(crate) host: Host,
     /// The socket it registered at.
     pub(crate) local: SocketAddr,
     /// When it ends, by the clock that nobody sets ([`World::steady`]).
@@ -106,8 +108,8 @@ pub(super) struct Bindings {
     rows: HashMap<BindingNo, Binding>,
     by_key: HashMap<String, BindingNo>,
     by_user: HashMap<String, SmallVec<[BindingNo; 2]>>,
-    by_flow: BTreeSet<(SocketAddr, Transport, BindingNo)>,
-    by_address: BTreeSet<(IpAddr, BindingNo)>,
+    by_flow: BTreeSet<(Host, u16, Transport, BindingNo)>,
+    by_host: BTreeSet<(Host, BindingNo)>,
     by_conn: BTreeSet<(ConnId, BindingNo)>,
     by_expiry: BTreeSet<(Wall, BindingNo)>,
     /// Behind a NAT and reached by datagrams.
@@ -130,7 +132,7 @@ impl Bindings {
             by_key: HashMap::new(),
             by_user: HashMap::new(),
             by_flow: BTreeSet::new(),
-            by_address: BTreeSet::new(),
+            by_host: BTreeSet::new(),
             by_conn: BTreeSet::new(),
             by_expiry: BTreeSet::new(),
             kept_open: BTreeSet::new(),
@@ -199,15 +201,23 @@ impl Bindings {
     }
 
     /// Bindings whose phone sends from this flow, oldest first.
-    pub(super) fn of_flow(&self, flow: &Flow) -> impl Iterator<Item = &Binding> {
+    pub(super) fn of_flow(&self, net: &Net, flow: &Flow) -> impl Iterator<Item = &Binding> {
         let (first, last) = (BindingNo(0), BindingNo(u64::MAX));
-        let at = |no| (flow.peer, flow.transport, no);
-        self.by_flow.range(at(first)..=at(last)).filter_map(|(_, _, no)| self.rows.get(no))
+        let host = net.host(flow);
+        let at = |no| (host, flow.peer.port(), flow.transport, no);
+        self.by_flow.range(at(first)..=at(last)).filter_map(|(.., no)| self.rows.get(no))
     }
 
-    /// Bindings whose phone sends from this address, oldest first.
+    /// Bindings of this host's phones, oldest first.
+    pub(super) fn of_host(&self, host: Host) -> impl Iterator<Item = &Binding> {
+        self.by_host.range(any(host)).filter_map(|(_, no)| self.rows.get(no))
+    }
+
+    /// Bindings whose phone sends from this address, on whatever link.
     pub(super) fn of_address(&self, ip: IpAddr) -> impl Iterator<Item = &Binding> {
-        self.by_address.range(any(ip)).filter_map(|(_, no)| self.rows.get(no))
+        let [first, last] = Host::all_of(ip);
+        let all = (first, BindingNo(0))..=(last, BindingNo(u64::MAX));
+        self.by_host.range(all).filter_map(|(_, no)| self.rows.get(no))
     }
 
     /// Keys of the bindings of a connection.
@@ -257,8 +267,8 @@ impl Bindings {
         self.shares.enter(no, binding.holder.clone(), 1);
         self.by_key.insert(binding.key.clone(), no);
         self.by_user.entry(binding.user().to_owned()).or_default().push(no);
-        self.by_flow.insert((binding.source, flow.transport, no));
-        self.by_address.insert((flow.peer.ip(), no));
+        self.by_flow.insert((binding.host, binding.source.port(), flow.transport, no));
+        self.by_host.insert((binding.host, no));
         self.by_expiry.insert((binding.expires, no));
         if let Some(conn) = flow.conn {
             self.by_conn.insert((conn, no));
@@ -283,8 +293,8 @@ impl Bindings {
                 self.by_user.remove(old.user());
             }
         }
-        self.by_flow.remove(&(old.source, flow.transport, no));
-        self.by_address.remove(&(flow.peer.ip(), no));
+        self.by_flow.remove(&(old.host, old.source.port(), flow.transport, no));
+        self.by_host.remove(&(old.host, no));
         self.by_expiry.remove(&(old.expires, no));
         if let Some(conn) = flow.conn {
             self.by_conn.remove(&(conn, no));

@@ -62,7 +62,8 @@ impl Phones {
     pub(crate) fn home(&self, w: &World, i: &Incoming, user: &Aor) -> Option<Home> {
         let alive = |b: &&Binding| b.expires > w.steady();
         let contact = i.contact();
-        let near = |b: &&Binding| b.flow.peer.ip() == i.flow.peer.ip();
+        let host = w.net().host(&i.flow);
+        let near = |b: &&Binding| b.host == host;
         let fits = |b: &&Binding| {
             let same = contact.as_ref().is_some_and(|c| c.equivalent(&b.contact));
             (b.source == i.flow.peer, same)

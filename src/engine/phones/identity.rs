@@ -26,14 +26,15 @@ impl Phones {
         let claimed = i.from.uri.user_decoded().unwrap_or_default();
         let domain = i.from.uri.host.as_str();
         let named = |b: &&Binding| b.aor.domain.eq_ignore_ascii_case(domain);
-        let same = |b: &&Binding| b.source == i.flow.peer && b.flow.transport == i.flow.transport;
+        let host = w.net().host(&i.flow);
+        let same = |b: &&Binding| {
+            b.host == host && b.source == i.flow.peer && b.flow.transport == i.flow.transport
+        };
         // A phone with several lines sends all of them by one flow.
         let lines = || self.bindings.of_user(&claimed).filter(alive).filter(same);
         let line = lines().find(named).or_else(|| lines().next());
-        let any = line.or_else(|| self.bindings.of_flow(&i.flow).find(alive));
-        let near = |b: &&Binding| {
-            b.flow.peer.ip() == i.flow.peer.ip() && !b.upstream.is_empty() && vouches(&b.upstream)
-        };
+        let any = line.or_else(|| self.bindings.of_flow(w.net(), &i.flow).find(alive));
+        let near = |b: &&Binding| b.host == host && !b.upstream.is_empty() && vouches(&b.upstream);
         let others = || self.bindings.of_user(&claimed).filter(alive).filter(near);
         let any = any.or_else(|| others().find(named)).or_else(|| others().next());
         any.map(|b| b.aor.clone())
@@ -73,7 +74,8 @@ impl Phones {
         self.user_at(w, &i.flow)?;
         let alive = |b: &&Binding| b.expires > w.steady();
         let mut theirs = self.bindings.of_user(&claimed).filter(alive);
-        let known = theirs.any(|b| b.flow.peer.ip() == i.flow.peer.ip());
+        let host = w.net().host(&i.flow);
+        let known = theirs.any(|b| b.host == host);
         (!known).then_some(claimed)
     }
 
@@ -86,22 +88,23 @@ impl Phones {
         let Some(claimed) = claimed(&i.from) else { return true };
         let alive = |b: &&Binding| b.expires > w.steady();
         let mut theirs = self.bindings.of_user(&claimed).filter(alive);
-        theirs.any(|b| b.flow.peer.ip() == i.flow.peer.ip())
+        let host = w.net().host(&i.flow);
+        theirs.any(|b| b.host == host)
     }
 
     /// A user registered by this flow.
     pub(crate) fn user_of_flow(&self, w: &World, flow: &Flow) -> Option<&Aor> {
         let alive = |b: &&Binding| b.expires > w.steady();
-        self.bindings.of_flow(flow).find(alive).map(|b| &b.aor)
+        self.bindings.of_flow(w.net(), flow).find(alive).map(|b| &b.aor)
     }
 
     /// A user registered from the flow's address, by whatever port.
     pub(crate) fn user_at(&self, w: &World, flow: &Flow) -> Option<&str> {
         let alive = |b: &&Binding| b.expires > w.steady();
-        self.bindings.of_address(flow.peer.ip()).find(alive).map(Binding::user)
+        self.bindings.of_host(w.net().host(flow)).find(alive).map(Binding::user)
     }
 
-    /// Somebody is registered from this address.
+    /// Somebody is registered from this address, on whatever link.
     pub(crate) fn is_at(&self, w: &World, ip: IpAddr) -> bool {
         self.bindings.of_address(ip).any(|b| b.expires > w.steady())
     }

@@ -233,6 +233,7 @@ impl Phones {
             aor: own(w, user),
             flow: i.way(w, Some(&contact)),
             source: i.flow.peer,
+            host: w.net().host(&i.flow),
             contact,
             local: w.net().listener(i.flow.listener).map_or(i.flow.peer, |l| l.bind),
             expires: w.steady_after(Duration::from_secs(seconds)),

@@ -247,9 +247,11 @@ impl Phones {
         user: &str,
         upstream: &str,
     ) -> Vec<Vec<u8>> {
-        let theirs = self.bindings.of_user(user).filter(|b| {
-            b.upstream == upstream && b.flow.peer.ip() == flow.peer.ip() && b.expires > w.steady()
-        });
+        let host = w.net().host(flow);
+        let theirs = self
+            .bindings
+            .of_user(user)
+            .filter(|b| b.upstream == upstream && b.host == host && b.expires > w.steady());
         let last = theirs.last().map(|b| &b.service_route);
         last.into_iter().flatten().map(|route| route.clone().into_bytes()).collect()
     }
@@ -271,6 +273,7 @@ impl Phones {
             contact: offered.contact.uri.clone(),
             flow: offered.way,
             source: flow.peer,
+            host: w.net().host(&flow),
             local: w.net().listener(flow.listener).map_or(flow.peer, |l| l.bind),
             expires: w.steady_after(Duration::from_secs(seconds)),
             call_id: pending.call_id.clone(),

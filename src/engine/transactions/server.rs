@@ -8,14 +8,13 @@ use super::{Action, Actions, Due, Event, Seat, ServerKey, Timer, Transactions};
 use crate::engine::analysis::Incoming;
 use crate::engine::ids::{PassId, ServerId};
 use crate::engine::outbox::Outbox;
-use crate::engine::world::World;
+use crate::engine::world::{Host, World};
 use crate::ground::{ConnId, Flow, Side};
 use crate::policy::quota::Holder;
 use crate::wire::sip::{Message, Method};
 use bytes::Bytes;
 use std::collections::hash_map::Entry;
 use std::fmt;
-use std::net::IpAddr;
 
 #[derive(Debug)]
 enum Machine {
@@ -45,7 +44,7 @@ impl Machine {
 pub(crate) struct Server {
     key: ServerKey,
     /// Where it came from.
-    from: IpAddr,
+    from: Host,
     machine: Machine,
     pub(super) request: Message,
     pub(super) reply: Flow,
@@ -135,10 +134,12 @@ pub(crate) enum CancelFault {
 }
 
 impl Transactions {
-    /// The transaction that a request from this address belongs to. Whoever has seen a request can
-    /// send its like, and sooner: that makes a transaction of its own, and takes nobody's answer.
-    pub(crate) fn find(&self, key: &ServerKey, from: IpAddr) -> Option<ServerId> {
-        let is_his = |t: &Server| t.from == from || t.reply.peer.ip() == from;
+    /// The transaction that a request of this key belongs to, by the way of its answers. Whoever
+    /// has seen a request can send its like, and sooner: that makes a transaction of its own, and
+    /// takes nobody's answer.
+    pub(crate) fn find(&self, w: &World, key: &ServerKey, reply: &Flow) -> Option<ServerId> {
+        let from = w.net().host(reply);
+        let is_his = |t: &Server| t.from == from || w.net().host(&t.reply) == from;
         let theirs = |id: &&ServerId| self.server(**id).is_some_and(is_his);
         let first = self.server_keys.get(key).filter(theirs).copied();
         let is_twin = || (!self.twins.is_empty()).then(|| (key.clone(), from));
@@ -176,7 +177,7 @@ impl Transactions {
         let purse = Purse { came: i.octets, sent: 0 };
         let purse = (unproved && !i.reply.transport.is_reliable()).then_some(purse);
         self.seats.enter(id, seat);
-        let from = i.reply.peer.ip();
+        let from = w.net().host(&i.reply);
         match self.server_keys.entry(i.key.clone()) {
             Entry::Vacant(free) => drop(free.insert(id)),
             Entry::Occupied(_) => drop(self.twins.insert((i.key.clone(), from), id)),
@@ -317,9 +318,9 @@ impl Transactions {
     }
 
     /// The pass of the INVITE that a CANCEL means.
-    pub(crate) fn cancelled_by(&self, i: &Incoming) -> Option<PassId> {
+    pub(crate) fn cancelled_by(&self, w: &World, i: &Incoming) -> Option<PassId> {
         let key = ServerKey::cancelled_by(&i.message, &i.via);
-        let known = self.find(&key, i.reply.peer.ip());
+        let known = self.find(w, &key, &i.reply);
         let invite = known.or_else(|| self.server_keys.get(&key).copied())?;
         self.servers.get(&invite)?.pass
     }
@@ -333,7 +334,7 @@ impl Transactions {
         seat: Seat,
     ) -> Result<Option<PassId>, CancelFault> {
         let key = ServerKey::cancelled_by(&i.message, &i.via);
-        let Some(invite) = self.find(&key, i.reply.peer.ip()) else {
+        let Some(invite) = self.find(w, &key, &i.reply) else {
             let known = self.server_keys.contains_key(&key);
             return Err(if known { CancelFault::Foreign } else { CancelFault::Unknown });
         };

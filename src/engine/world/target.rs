@@ -2,7 +2,7 @@
 //! within dialogs; ports, and what is ours, are judged where they are known. It reads the
 //! configuration and sends nothing.
 
-use super::Net;
+use super::{Net, is_link_local};
 use crate::config::Interface;
 use crate::ground::Side;
 use crate::wire::addresses::unwrapped_address;
@@ -114,13 +114,6 @@ impl Net {
 
 fn lists(i: &Interface, ip: IpAddr) -> bool {
     i.networks.iter().any(|n| n.contains(&ip))
-}
-
-fn is_link_local(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(v4) => v4.is_link_local(),
-        IpAddr::V6(v6) => (v6.segments()[0] & 0xffc0) == 0xfe80,
-    }
 }
 
 /// RFC 3879: of a site, whichever, and of no other use.

@@ -178,7 +178,8 @@ impl Phones {
     ) -> Option<Answer<'static>> {
         let from = i.flow.peer.ip();
         let known = |c: &Offered| self.is_confirmed(w, &c.key, from, &upstream.name);
-        let here = || self.bindings.of_aor(&pending.aor).any(|b| b.source.ip() == from);
+        let host = w.net().host(&i.flow);
+        let here = || self.bindings.of_aor(&pending.aor).any(|b| b.host == host);
         let all = pending.contacts.iter().all(known);
         let is_known = if pending.contacts.is_empty() { here() } else { all };
         if is_known && is_attached(w, &i.flow) {
@@ -200,8 +201,8 @@ impl Phones {
         i: &Incoming,
         pending: &Pending,
     ) -> Message {
-        let from = i.flow.peer.ip();
-        let mine = |b: &&Binding| b.source.ip() == from;
+        let host = w.net().host(&i.flow);
+        let mine = |b: &&Binding| b.host == host;
         let gone: Vec<String> = if pending.remove_all {
             self.bindings.of_aor(&pending.aor).filter(mine).map(|b| b.key.clone()).collect()
         } else {
@@ -248,6 +249,7 @@ impl Phones {
             contact: offered.contact.uri.clone(),
             flow: led.way,
             source: led.source,
+            host: w.net().host(&led.way),
             local: w.net().listener(pending.flow.listener).map_or(pending.flow.peer, |l| l.bind),
             expires: w.steady_after(Duration::from_secs(seconds)),
             call_id: led.call_id,

@@ -1,0 +1,44 @@
+//! Which host a peer is. It is what who keeps something of a peer compares and looks it up by; it
+//! says nothing of who that is.
+
+use super::Net;
+use crate::ground::Flow;
+use std::net::IpAddr;
+
+/// A host: its address and, for a link-local one, the interface that it is at. Every link has its
+/// own such addresses: who has one on another link is another host. By any other address a host is
+/// the same at whichever interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Host {
+    ip: IpAddr,
+    link: Option<usize>,
+}
+
+impl Host {
+    /// The first and the last host of an address, on whatever link.
+    pub(crate) fn all_of(ip: IpAddr) -> [Self; 2] {
+        [None, Some(usize::MAX)].map(|link| Self { ip, link })
+    }
+}
+
+impl Net {
+    /// Who is at the other end of a flow.
+    pub(crate) fn host(&self, flow: &Flow) -> Host {
+        let ip = flow.peer.ip();
+        let link = || self.listener(flow.listener).map(|l| l.interface);
+        Host { ip, link: is_link_local(ip).then(link).flatten() }
+    }
+
+    /// Both flows lead to one host.
+    pub(crate) fn is_same_host(&self, one: &Flow, other: &Flow) -> bool {
+        self.host(one) == self.host(other)
+    }
+}
+
+/// Of one link alone (RFC 3927, RFC 4291 §2.5.6).
+pub(crate) fn is_link_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    }
+}
