@@ -35,6 +35,7 @@ mod findings;
 mod flows;
 mod foreign_media;
 mod forking;
+mod fuzzed;
 #[cfg(feature = "daemon")]
 mod grafana;
 mod hiding;

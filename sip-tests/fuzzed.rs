@@ -1,0 +1,46 @@
+//! Fuzz targets whose body needs no fuzzer: their corpus, and octets by chance. Seeded: the same runs
+//! each time; `PORTREEVE_SEEDS=n` runs n.
+
+use crate::lab::seeds;
+use crate::lab::talker::Dice;
+use std::path::Path;
+
+#[path = "../fuzz/shared/dns.rs"]
+mod dns;
+
+/// Octet strings of a corpus.
+fn corpus(name: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    files.sort();
+    files.iter().map(|file| std::fs::read(file).unwrap()).collect()
+}
+
+/// A string of the corpus with some octets changed, cut or repeated; or one by chance.
+fn mutated(dice: &mut Dice, corpus: &[Vec<u8>]) -> Vec<u8> {
+    let mut octets = dice.pick_of(corpus).cloned().unwrap_or_default();
+    if dice.percent(30) {
+        octets = (0..dice.roll(400)).map(|_| dice.roll(256) as u8).collect();
+    }
+    for _ in 0..dice.roll(8) {
+        let Some(at) = dice.index(octets.len()) else { break };
+        match dice.roll(4) {
+            0 => octets.truncate(at),
+            1 => octets.extend_from_within(at..),
+            _ => octets[at] = dice.roll(256) as u8,
+        }
+        octets.truncate(2_000);
+    }
+    octets
+}
+
+#[test]
+fn whatever_dns_says_leads_to_few_hosts_and_only_to_such_as_may_be() {
+    let corpus = corpus("dns");
+    assert!(corpus.len() >= 3, "a corpus");
+    let found: Vec<usize> = corpus.iter().map(|octets| dns::run(octets)).collect();
+    assert!(found.iter().any(|places| *places >= 4), "places are found: {found:?}");
+    seeds::run("whatever_dns_says", 2_000, |seed| {
+        dns::run(&mutated(&mut Dice::new(seed), &corpus))
+    });
+}
