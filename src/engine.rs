@@ -21,6 +21,7 @@ pub mod input;
 mod keep_alive;
 mod legs;
 pub mod names;
+mod next_hop;
 mod outbox;
 pub mod output;
 mod outside_dialog;

@@ -6,7 +6,7 @@ use super::analysis::body::BodyRefusal;
 use super::analysis::headers::foreign_routes;
 use super::analysis::{Leaving, Veil, contact_of};
 use super::calls::{Call, Fork, LegState, State};
-use super::proxy_client::{find, next_hop};
+use super::next_hop::{find, next_hop};
 use super::purpose::Purpose;
 use super::transactions::Answer;
 use super::world::{World, with_tag};
