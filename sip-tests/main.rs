@@ -72,6 +72,7 @@ mod renegotiation;
 mod repeated_answers;
 mod restart;
 mod retransmission;
+mod secure_dialogs;
 mod secured;
 mod service_route;
 mod shared_password;

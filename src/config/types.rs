@@ -168,6 +168,12 @@ impl Upstream {
         self.targets.iter().any(|t| t.transport == Some(Transport::Tls))
     }
 
+    /// All targets of it are: nothing but TLS leads there.
+    #[must_use]
+    pub fn is_tls_alone(&self) -> bool {
+        self.targets.iter().all(|t| t.transport == Some(Transport::Tls))
+    }
+
     /// It is reached by TLS, or may be, for its names decide.
     #[must_use]
     pub fn speaks_tls(&self) -> bool {

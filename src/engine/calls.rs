@@ -108,6 +108,11 @@ impl Calls {
         self.table.get(no)
     }
 
+    /// What belongs to it goes by TLS or nowhere (RFC 5630).
+    pub(crate) fn goes_by_tls(&self, no: CallNo) -> bool {
+        self.table.get(no).is_some_and(|c| c.tls_alone)
+    }
+
     /// Calls (not subscriptions), oldest first.
     pub(crate) fn numbers(&self) -> Vec<CallNo> {
         self.table.numbers()
@@ -194,6 +199,7 @@ impl Calls {
             reports: [0; 2],
             expected: Vec::new(),
             secure: a.is_sips(),
+            tls_alone: a.is_secure(),
             usages: Usages::default(),
             outlived: false,
         });

@@ -95,7 +95,8 @@ impl Engine {
             Leg::Caller => call.caller.clone(),
             Leg::Callee => fork.callee.clone(),
         };
-        find(&self.world, &self.phones, &self.streams, &mut leg);
+        let bound = self.known().is_bound(Some(call.no), &leg);
+        find(&self.world, &self.phones, &self.streams, &mut leg, bound);
         let callee = with_tag(&leg.to, &fork.tag);
         let caller = with_tag(&leg.from, &call.caller_tag);
         let names = match to {

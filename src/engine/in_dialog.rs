@@ -6,10 +6,10 @@ use super::analysis::body::{BodyRefusal, Role, Way};
 use super::analysis::commands::{is_commanding, is_own_word};
 use super::analysis::headers::{Crossing, carry};
 use super::analysis::{Incoming, Veil, said_of_itself};
-use super::calls::{Calls, Face, Place, Said, Speaker};
+use super::calls::{Face, Place, Said, Speaker};
 use super::ending::refuse_all;
+use super::ids::ServerId;
 use super::next_hop::{Known, find, next_hop};
-use super::phones::Phones;
 use super::proxy_client::is_party;
 use super::purpose::{InDialog, Purpose};
 use super::referring::Referring;
@@ -26,7 +26,7 @@ use std::sync::Arc;
 impl Engine {
     /// A request with both tags.
     pub(super) fn within_dialog(&mut self, i: &Incoming) {
-        let found = place(&self.world, &self.calls, &self.phones, &self.streams, i);
+        let found = place(self.known(), &self.streams, i);
         let Some(place) = found else {
             self.out.count_rejected(i.side, RejectReason::NoDialog);
             self.refuse(i, &Answer::new(481, "Call/Transaction Does Not Exist"));
@@ -43,12 +43,7 @@ impl Engine {
         self.calls.follow(&self.world, &place, i);
         let server = self.transactions.accept(&self.world, &mut self.out, i, seat);
         if let Err(refusal) = unreached::of_request(self.known(), i, &place) {
-            let pass = self.transactions.open_pass(server, i.flow.listener, Purpose::Other);
-            self.refuse_body(pass, None, &refusal);
-            if i.is(&Method::Bye) {
-                let (w, out) = (&self.world, &mut self.out);
-                self.calls.end_fork(w, out, place.call, &place.tag, refusal.status);
-            }
+            self.reaches_nobody(i, &place, server, &refusal);
             return;
         }
         let mut request = i.message.clone();
@@ -99,9 +94,27 @@ impl Engine {
         self.transactions.open_branch(&self.world, &mut self.out, pass, way, None, beside);
     }
 
+    /// Who is meant is reached by no way. Who hangs up has hung up all the same.
+    fn reaches_nobody(&mut self, i: &Incoming, p: &Place, server: ServerId, r: &BodyRefusal) {
+        let bye = i.is(&Method::Bye);
+        if bye && r.status == 480 {
+            unreached::tell(&mut self.out, i.side, i.flow.peer, r);
+            self.calls.ending(&self.world, p.call, p.leg, &p.tag);
+            let ok = self.world.answer(&i.message, 200, "OK");
+            self.transactions.respond(&self.world, &mut self.out, server, &ok);
+        } else {
+            let pass = self.transactions.open_pass(server, i.flow.listener, Purpose::Other);
+            self.refuse_body(pass, None, r);
+        }
+        if bye {
+            let (w, out) = (&self.world, &mut self.out);
+            self.calls.end_fork(w, out, p.call, &p.tag, r.status);
+        }
+    }
+
     /// ACK to a 2xx: carried to the callee without a transaction (RFC 6026 §8.8 asks no more).
     pub(super) fn receive_ack(&mut self, i: &Incoming) {
-        let found = place(&self.world, &self.calls, &self.phones, &self.streams, i);
+        let found = place(self.known(), &self.streams, i);
         let Some(place) = found else { return };
         let seq = i.message.cseq().seq;
         if place.leg != Leg::Caller && !self.calls.has_invited(&place, seq) {
@@ -235,16 +248,11 @@ fn negotiates(method: &Method) -> bool {
 }
 
 /// The dialog of a request, its parties where they are now.
-fn place(
-    w: &World,
-    calls: &Calls,
-    phones: &Phones,
-    streams: &Streams,
-    i: &Incoming,
-) -> Option<Place> {
-    let mut place = calls.place(w, i)?;
+fn place(k: Known<'_>, streams: &Streams, i: &Incoming) -> Option<Place> {
+    let mut place = k.calls.place(k.w, i)?;
     for leg in [&mut place.near, &mut place.far] {
-        find(w, phones, streams, leg);
+        let bound = k.is_bound(Some(place.call), leg);
+        find(k.w, k.phones, streams, leg, bound);
     }
     Some(place)
 }

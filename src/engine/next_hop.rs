@@ -6,31 +6,21 @@ use super::phones::Phones;
 use super::proxy_client::is_of_upstream;
 use super::streams::Streams;
 use super::upstreams::Upstreams;
-use super::world::{Net, NoTransport, World};
+use super::world::{Net, NoTransport, World, named_transport};
 use crate::config::Hop;
-use crate::ground::{CallNo, Flow, Side};
+use crate::ground::{CallNo, Flow, Side, Transport};
 use crate::wire::sip::{NameAddr, Uri};
 use std::net::SocketAddr;
 
-/// Brings a leg to where its party is now: where the phone registered anew; else, where its
-/// connection is gone, to what its Contact says, when that names the same host (RFC 3261
-/// §12.2.1.1).
-pub(crate) fn find(w: &World, phones: &Phones, streams: &Streams, leg: &mut LegState) {
-    if let Some(home) = leg.home.as_ref().and_then(|home| phones.moved(w, home)) {
-        leg.flow = home.flow();
-        leg.home = Some(home);
-    }
-    if streams.is_gone(&leg.flow) {
-        leg.flow.conn = None;
-        let own = leg.contact.as_ref().filter(|c| c.host_ip() == Some(leg.flow.peer.ip()));
-        if let Some(contact) = own {
-            let port = contact.port.unwrap_or(leg.flow.transport.port());
-            // Nobody listens at a socket of ours but we.
-            if !w.net().is_us(leg.flow.peer.ip(), port) {
-                leg.flow.peer.set_port(port);
-            }
-        }
-    }
+/// Why a party of a dialog is reached by no way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NoWay {
+    /// It named a transport that is not spoken there.
+    Transport(NoTransport),
+    /// The dialog goes by TLS alone, and no TLS leads there.
+    Insecure,
+    /// It came by TLS, its connection is gone, and nobody can open one to it.
+    Gone,
 }
 
 /// What tells the way to a party, and whether it is one.
@@ -42,34 +32,87 @@ pub(crate) struct Known<'a> {
     pub(crate) phones: &'a Phones,
 }
 
+impl Known<'_> {
+    /// What goes on this leg of a dialog goes by TLS or nowhere (RFC 5630 §5.3): the dialog began
+    /// so, or the leg's upstream has no target without TLS.
+    pub(crate) fn is_bound(&self, call: Option<CallNo>, leg: &LegState) -> bool {
+        let upstream = || leg.upstream.is_some_and(|id| self.upstreams.is_tls_alone(self.w, id));
+        call.is_some_and(|no| self.calls.goes_by_tls(no))
+            || leg.flow.transport.is_secure() && upstream()
+    }
+}
+
+/// Brings a leg to where its party is now: where the phone registered anew; else, where its
+/// connection is gone, to what its Contact says, when that names the same host (RFC 3261
+/// §12.2.1.1). A leg that is `bound` to TLS follows neither to where that does not lead.
+pub(crate) fn find(w: &World, phones: &Phones, streams: &Streams, leg: &mut LegState, bound: bool) {
+    let by_tls = |f: &Flow| f.transport.is_secure() && f.conn.is_some() && !streams.is_gone(f);
+    let home = leg.home.as_ref().and_then(|home| phones.moved(w, home));
+    if let Some(home) = home.filter(|home| !bound || by_tls(&home.flow())) {
+        leg.flow = home.flow();
+        leg.home = Some(home);
+    }
+    if streams.is_gone(&leg.flow) {
+        leg.flow.conn = None;
+        let same = |c: &&Uri| c.host_ip() == Some(leg.flow.peer.ip());
+        let own = leg.contact.as_ref().filter(same).filter(|c| !bound || names_tls(c));
+        if let Some(contact) = own {
+            let port = contact.port.unwrap_or(leg.flow.transport.port());
+            // Nobody listens at a socket of ours but we.
+            if !w.net().is_us(leg.flow.peer.ip(), port) {
+                leg.flow.peer.set_port(port);
+            }
+        }
+    }
+}
+
+/// A URI says that TLS is spoken there.
+fn names_tls(uri: &Uri) -> bool {
+    named_transport(uri) == Ok(Some(Transport::Tls))
+}
+
 /// The next hop within a dialog of a call on a leg: outside the route set or remote target decides
 /// when it is an address that may be sent to; else, and for a name, the dialog's peer is meant. A
-/// phone is always where it was last seen, and so is who is reached by a connection.
+/// phone is always where it was last seen, and so is who is reached by a connection. What goes by
+/// TLS alone is led nowhere else by any URI.
 ///
 /// # Errors
-/// It names a transport that is not spoken there: it is reached by none.
+/// It names a transport that is not spoken there, or TLS alone is meant and leads nowhere: it is
+/// reached by none.
 pub(crate) fn next_hop(
     known: Known<'_>,
     call: Option<CallNo>,
     leg: &LegState,
-) -> Result<Flow, NoTransport> {
+) -> Result<Flow, NoWay> {
     let w = known.w;
-    if leg.side == Side::Inside || leg.flow.conn.is_some() {
-        return Ok(leg.flow);
+    let (bound, secure) = (known.is_bound(call, leg), leg.flow.transport.is_secure());
+    match leg.side {
+        Side::Inside if bound && !secure => return Err(NoWay::Insecure),
+        Side::Inside if secure && leg.flow.conn.is_none() => return Err(NoWay::Gone),
+        Side::Inside => return Ok(leg.flow),
+        Side::Outside if leg.flow.conn.is_some() && (secure || !bound) => return Ok(leg.flow),
+        Side::Outside => {}
     }
     // Who came by TLS himself, and is gone from there, may have come again (RFC 5923).
-    let came = leg.flow.transport.is_secure() && leg.flow.upstream.is_none();
+    let came = secure && leg.flow.upstream.is_none();
     let again = leg.upstream.filter(|_| came).and_then(|id| known.upstreams.alias(id));
     if let Some(flow) = again {
         return Ok(flow);
     }
+    let own = || if bound { own_place(known, leg) } else { Ok(leg.flow) };
     let route = leg.routes.first().and_then(|r| NameAddr::parse(r)).map(|n| n.uri);
-    let Some(uri) = route.or_else(|| leg.contact.clone()) else { return Ok(leg.flow) };
-    let own = leg.flow.transport;
-    let transport = w.net().spoken(leg.flow.listener, &uri, own)?;
+    let Some(uri) = route.or_else(|| leg.contact.clone()) else { return own() };
+    let named = named_transport(&uri).ok().flatten();
     let written = uri.host_ip().map(|ip| ip.to_canonical());
-    if written.is_none() && transport == own {
-        return Ok(leg.flow);
+    // A port without a transport is of UDP: of our own upstream we know better.
+    let vague = named.is_none() && written == Some(leg.flow.peer.ip());
+    if bound && (vague || named.is_some_and(|t| !t.is_secure())) {
+        return own();
+    }
+    let transport = w.net().spoken(leg.flow.listener, &uri, leg.flow.transport);
+    let transport = transport.map_err(NoWay::Transport)?;
+    if written.is_none() && transport == leg.flow.transport {
+        return own();
     }
     let ip = written.unwrap_or(leg.flow.peer.ip());
     let peer = SocketAddr::new(ip, uri.port.unwrap_or(transport.port()));
@@ -77,7 +120,18 @@ pub(crate) fn next_hop(
     // By TLS it is the leg's own upstream that has to prove itself there.
     let upstream = leg.upstream.filter(|_| transport.is_secure());
     let way = way.map(|way| Flow { upstream, ..way });
-    Ok(way.filter(|_| may_lead(known, call, leg, (&uri, peer))).unwrap_or(leg.flow))
+    way.filter(|_| may_lead(known, call, leg, (&uri, peer))).map_or_else(own, Ok)
+}
+
+/// Where a leg that never leaves TLS is reached when its connection is gone: where we opened it;
+/// who came himself is reached at a place of his upstream. Whoever is there proves himself anew.
+fn own_place(known: Known<'_>, leg: &LegState) -> Result<Flow, NoWay> {
+    let flow = Flow { conn: None, ..leg.flow };
+    if flow.transport.is_secure() && flow.upstream.is_some() {
+        return Ok(flow);
+    }
+    let place = leg.upstream.and_then(|id| known.upstreams.place_by_tls(known.w, id, flow.peer));
+    place.ok_or(NoWay::Insecure)
 }
 
 /// Whether what an outside party said of itself leads there: judged by its address as media are,

@@ -129,12 +129,13 @@ fn is_of(w: &World, b: &Binding, these: &[UpstreamId]) -> bool {
 /// A request within a dialog, by which party, from where, and whom what it says of us was shown to.
 pub(crate) fn is_party(known: Known<'_>, place: &Place, flow: &Flow) -> bool {
     let Known { w, upstreams, calls, .. } = known;
+    let bound = known.is_bound(Some(place.call), &place.near);
     // The other pass of a spiral sends from our own sockets what was sealed for this one.
     let comes_back = place.near.side == Side::Outside
         && w.net().is_our_address(flow.peer.ip())
         && !place.shown_to.is_empty()
         && calls.has_pass(place.call);
-    (comes_back || may_speak(w, upstreams, &place.near, flow))
+    (comes_back || may_speak(w, upstreams, &place.near, flow, bound))
         && place.shown_to.iter().all(|ip| was_shown(w, upstreams, &place.near, flow, *ip))
 }
 
@@ -144,24 +145,34 @@ pub(crate) fn is_asked(w: &World, asked: &Flow, from: &Flow) -> bool {
     let interface = |f: &Flow| w.net().listener(f.listener).map(|l| l.interface);
     let (one, other) = (asked.peer.ip().to_canonical(), from.peer.ip().to_canonical());
     interface(asked) == interface(from)
+        && (from.transport.is_secure() || !asked.transport.is_secure())
         && (one == other
             || asked.conn.is_some() && asked.conn == from.conn
             || are_kin(w, one, other))
 }
 
 /// In-dialog requests come from the sources of the dialog's own upstream, or from the phone's own
-/// address.
-pub(crate) fn may_speak(w: &World, upstreams: &Upstreams, near: &LegState, flow: &Flow) -> bool {
-    let same = near.flow.conn.is_some() && near.flow.conn == flow.conn;
-    if same || w.net().is_same_host(&near.flow, flow) {
+/// address; where the dialog is `bound` to TLS, by TLS.
+pub(crate) fn may_speak(
+    w: &World,
+    upstreams: &Upstreams,
+    near: &LegState,
+    flow: &Flow,
+    bound: bool,
+) -> bool {
+    if near.flow.conn.is_some() && near.flow.conn == flow.conn {
         return true;
     }
+    if bound && !flow.transport.is_secure() {
+        return false;
+    }
+    let proved = || upstreams.of_flow(w, flow).is_some_and(|id| near.upstream == Some(id));
+    let same = || w.net().is_same_host(&near.flow, flow);
     match near.side {
-        Side::Inside => false,
-        Side::Outside => {
-            let proved = upstreams.of_flow(w, flow).is_some_and(|id| near.upstream == Some(id));
-            proved || is_of_upstream(w, upstreams, near, flow.peer.ip())
-        }
+        Side::Inside => same(),
+        // An address is no proof of who has to prove himself.
+        Side::Outside if bound && near.upstream.is_some() => proved(),
+        Side::Outside => same() || proved() || is_of_upstream(w, upstreams, near, flow.peer.ip()),
     }
 }
 

@@ -76,11 +76,11 @@ impl Engine {
         let (sender, streams) = (user.clone(), &self.streams);
         let fits = |near: &LegState| {
             let mut near = near.clone();
-            find(w, phones, streams, &mut near);
+            find(w, phones, streams, &mut near, false);
             if near.flow == *flow {
                 return Some(2);
             }
-            if !may_speak(w, upstreams, &near, flow) {
+            if !may_speak(w, upstreams, &near, flow, false) {
                 return None;
             }
             // Phones that share an address are told apart by what they registered.

@@ -9,6 +9,7 @@ use super::analysis::strip::{drop_own_challenges, strip};
 use super::analysis::{Leaving, Veil, contact_of, said_of_itself, set_host};
 use super::calls::{Calls, Face, Speaker};
 use super::ids::{PassId, UpstreamId};
+use super::next_hop::Known;
 use super::purpose::{InDialog, Purpose};
 use super::referring::Referring;
 use super::transactions::Answer;
@@ -61,6 +62,11 @@ impl Engine {
         if let Some(refusal) = refused.filter(|_| !self.transactions.has_passed(answer)) {
             self.answer_refused(answer, &purpose, &refusal);
             return;
+        }
+        if !self.transactions.has_passed(answer) {
+            let (w, upstreams) = (&self.world, &self.upstreams);
+            let k = Known { w, upstreams, calls: &self.calls, phones: &self.phones };
+            unreached::tell_contact(k, &mut self.out, answer, &purpose);
         }
         self.transactions.passes_on(answer);
         self.transactions.succeed(&self.world, &mut self.out, answer.pass, &message);

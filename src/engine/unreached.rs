@@ -6,25 +6,29 @@ use super::analysis::{Incoming, contact_of};
 use super::attempt::{Attempt, Route};
 use super::calls::{LegState, Place};
 use super::legs::{Unasked, unasked};
-use super::next_hop::{Known, next_hop};
+use super::next_hop::{Known, NoWay, next_hop};
 use super::outbox::Outbox;
 use super::output::Level;
 use super::purpose::{InDialog, Purpose};
 use super::transactions::Answer;
 use super::upstreams::Unreachable;
-use super::world::NoTransport;
 use crate::ground::{Leg, Side};
-use crate::wire::sip::{Message, Method, RejectReason, Uri};
+use crate::wire::sip::{Message, Method, RejectReason, Scheme, Uri};
 use std::net::SocketAddr;
 
 /// The far party is at fault.
-fn refusal(no: &NoTransport, what: &str) -> BodyRefusal {
+fn refusal(no: &NoWay, what: &str) -> BodyRefusal {
+    let no = match no {
+        NoWay::Transport(no) => no,
+        NoWay::Insecure => return of_phone(Unasked::NoSips, what).0,
+        NoWay::Gone => return of_phone(Unasked::Gone, what).0,
+    };
     let (phrase, reason) = ("Next Hop's Transport Not Available", RejectReason::Transport);
     BodyRefusal { status: 502, phrase, why: format!("{what}: {no}"), reason, session: true }
 }
 
 /// Who asks is at fault.
-fn fault(no: &NoTransport, method: &Method) -> BodyRefusal {
+fn fault(no: &NoWay, method: &Method) -> BodyRefusal {
     let phrase = "Contact's Transport Not Available";
     BodyRefusal { status: 400, phrase, ..refusal(no, &format!("the Contact of {method}")) }
 }
@@ -54,7 +58,7 @@ pub(super) fn of_attempt(
     }
     let Route::Upstream(id) = &a.route else { return None };
     match k.upstreams.ways(k.w, *id, a).err()? {
-        Unreachable::Transport(no) => Some((refusal(&no, &what), None)),
+        Unreachable::Transport(no) => Some((refusal(&NoWay::Transport(no), &what), None)),
         Unreachable::Insecure => Some(of_phone(Unasked::NoSips, &what)),
         Unreachable::Nowhere => None,
     }
@@ -104,6 +108,21 @@ pub(super) fn of_answer(k: Known<'_>, answer: &Answer, purpose: &Purpose) -> Opt
     Some(refusal(&no, &format!("{status} of {} for call {call}", answer.flow.peer)))
 }
 
+/// Who answers a `sips:` call says by a Contact of another scheme that he may be asked without TLS
+/// (RFC 5630 §5.1.2): he is not, and his administrator may want to know.
+pub(super) fn tell_contact(k: Known<'_>, out: &mut Outbox, answer: &Answer, purpose: &Purpose) {
+    let Purpose::Invite { call, .. } = purpose else { return };
+    let Some(contact) = contact_of(&answer.response) else { return };
+    if k.calls.goes_by_tls(*call) && contact.scheme != Scheme::Sips {
+        let by = answer.flow.peer;
+        let text = format!(
+            "{by} answers call {call}, of a sips: URI, with no sips: Contact: it \
+                            is asked by TLS all the same"
+        );
+        out.notice_of(by, Level::Warn, text);
+    }
+}
+
 /// The remote target that an answer within a dialog sets.
 ///
 /// # Errors
@@ -126,11 +145,7 @@ pub(super) fn of_target(
 }
 
 /// A request of our own.
-pub(super) fn of_own(
-    no: &NoTransport,
-    method: &Method,
-    what: impl std::fmt::Display,
-) -> BodyRefusal {
+pub(super) fn of_own(no: &NoWay, method: &Method, what: impl std::fmt::Display) -> BodyRefusal {
     refusal(no, &format!("{method} of call {what} cannot be sent"))
 }
 

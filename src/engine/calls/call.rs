@@ -134,6 +134,8 @@ pub(crate) struct Call {
     pub(super) usages: Usages,
     /// It began by `sips:`: what we write of ourselves where TLS is spoken is, too.
     pub(super) secure: bool,
+    /// It goes by TLS alone: it began by `sips:`, and not as a call for help.
+    pub(super) tls_alone: bool,
     /// It was a call; its subscriptions are what is left of it.
     pub(super) outlived: bool,
 }

@@ -6,8 +6,9 @@ use super::call::{Call, Fork, Kind, LegState, State};
 use super::media::{Face, StoredMedia};
 use super::usages::Usages;
 use super::{Calls, Due};
-use crate::config::Allow;
+use crate::config::{Allow, Hop};
 use crate::engine::entry::{Entry, Key, StoredHome};
+use crate::engine::ids::UpstreamId;
 use crate::engine::outbox::Outbox;
 use crate::engine::output::Output;
 use crate::engine::phones::Home;
@@ -29,6 +30,9 @@ pub struct StoredCall {
     /// It began by `sips:`.
     #[serde(default)]
     pub secure: bool,
+    /// It goes by TLS alone.
+    #[serde(default)]
+    pub tls_alone: bool,
     /// The token of the call whose other pass it is.
     #[serde(default)]
     pub before: Option<u64>,
@@ -169,6 +173,7 @@ impl Calls {
             call: no,
             token: c.token,
             secure: c.secure,
+            tls_alone: c.tls_alone,
             before: c.before,
             caller: leg(w, &c.caller),
             caller_tag: c.caller_tag.clone(),
@@ -236,6 +241,7 @@ impl Calls {
             expected: Vec::new(),
             usages: Usages::default(),
             secure: s.secure,
+            tls_alone: s.tls_alone,
             outlived: false,
         });
         for (tag, answered, callee) in forks {
@@ -290,7 +296,17 @@ fn leg(w: &World, l: &LegState) -> StoredLeg {
 
 fn state(w: &World, s: StoredLeg) -> Option<LegState> {
     let listener = w.net().bound_exactly(s.local, s.transport)?;
-    let flow = Flow { listener, transport: s.transport, peer: s.peer, conn: None, upstream: None };
+    let upstream = s.upstream.and_then(|name| w.upstream_named(&name));
+    let hop = Hop { peer: s.peer, transport: s.transport };
+    // Who was reached there by TLS has to prove himself anew; who came himself is not there.
+    let proves = |id: &UpstreamId| s.transport.is_secure() && w.places(*id).contains(&hop);
+    let flow = Flow {
+        listener,
+        transport: s.transport,
+        peer: s.peer,
+        conn: None,
+        upstream: upstream.filter(proves),
+    };
     Some(LegState {
         side: s.side,
         flow,
@@ -299,7 +315,7 @@ fn state(w: &World, s: StoredLeg) -> Option<LegState> {
         to: s.to.into(),
         contact: s.contact.and_then(|c| Uri::parse(c.as_bytes())),
         routes: s.routes.into_iter().map(Vec::from).collect(),
-        upstream: s.upstream.and_then(|name| w.upstream_named(&name)),
+        upstream,
         home: s.home.map(|home| Home::read_back(home, flow)),
     })
 }

@@ -2,11 +2,11 @@
 //! 3261 §18.2.2 says: to the address it would have gone to, at the port in the top Via. A request's
 //! CANCEL and ACK go where its Request-URI says, when that is the same host. Nobody is judged here.
 
-use super::{Event, Transactions};
+use super::{Event, Server, Transactions};
 use crate::engine::ids::{ClientId, ServerId};
 use crate::engine::outbox::Outbox;
-use crate::engine::world::World;
-use crate::ground::{ConnId, Flow};
+use crate::engine::world::{World, named_transport};
+use crate::ground::{ConnId, Flow, Transport};
 use crate::wire::sip::{Name, Uri, Via};
 use std::collections::BTreeSet;
 
@@ -109,16 +109,20 @@ impl Transactions {
         }
     }
 
-    /// To the address it went to, at the port of its Request-URI, when that is the same host's.
-    /// True: somebody listens there, as far as is known; by TLS phones do not.
+    /// To the address it went to, at the port of its Request-URI, when that is the same host's and
+    /// of the same transport: where we opened the connection, that is the place already. True:
+    /// somebody listens there, as far as is known; by TLS phones do not.
     fn ask_anew(&mut self, id: ClientId, conn: ConnId) -> bool {
         let Some(t) = self.clients.get(&id).filter(|t| t.flow.conn == Some(conn)) else {
             return false;
         };
         let mut flow = Flow { conn: None, ..t.flow };
         let uri = Uri::parse(t.request.uri().as_bytes());
-        let own = uri.filter(|uri| uri.host_ip() == Some(flow.peer.ip()));
-        let known = own.is_some() && (flow.upstream.is_some() || !flow.transport.is_secure());
+        let same = |uri: &Uri| uri.host_ip() == Some(flow.peer.ip());
+        let (opened, secure) = (flow.upstream.is_some(), flow.transport.is_secure());
+        let named = |uri: &Uri| named_transport(uri) == Ok(Some(Transport::Tls));
+        let own = uri.filter(|uri| same(uri) && (!opened || named(uri)));
+        let known = opened || own.is_some() && !secure;
         if let Some(uri) = own {
             flow.peer.set_port(uri.port.unwrap_or(flow.transport.port()));
         }
@@ -168,8 +172,12 @@ impl Transactions {
         }
     }
 
-    /// A phone is reached by another way now: what waits for it there, by its Contact, follows.
+    /// A phone is reached by another way now: what waits for it there, by its Contact, follows; out
+    /// of TLS nothing does.
     pub(crate) fn moved(&mut self, old: &Flow, new: Flow, contact: &str) {
+        if old.transport.is_secure() && !new.transport.is_secure() {
+            return;
+        }
         let first = (old.listener, old.peer, ClientId::new(0));
         let last = (old.listener, old.peer, ClientId::new(u64::MAX));
         let ids: Vec<ClientId> = self.ways.range(first..=last).map(|(_, _, id)| *id).collect();
@@ -180,9 +188,11 @@ impl Transactions {
         }
     }
 
-    /// The asker has moved: answers follow.
+    /// The asker has moved: answers follow, out of TLS none.
     pub(crate) fn answer_to(&mut self, id: ServerId, flow: Flow) {
-        if let Some(t) = self.servers.get_mut(&id) {
+        let secure = flow.transport.is_secure();
+        let by = |t: &&mut Server| secure || !t.reply.transport.is_secure();
+        if let Some(t) = self.servers.get_mut(&id).filter(by) {
             t.reply = flow;
         }
     }

@@ -2,11 +2,13 @@
 //! has a socket for, and the connection by which it asked to be asked. It sends nothing.
 
 use super::{Unreachable, Upstreams};
+use crate::config::{self, Hop};
 use crate::engine::attempt::Attempt;
 use crate::engine::ids::UpstreamId;
 use crate::engine::transactions::Spare;
 use crate::engine::world::World;
 use crate::ground::Flow;
+use std::net::SocketAddr;
 
 impl Upstreams {
     /// The ways to an upstream for a request, in the order they are tried: the first, and the
@@ -34,6 +36,20 @@ impl Upstreams {
         Ok((first, Spare::new(all, unheard)))
     }
 
+    /// No target of it is without TLS: it is reached, and known, by nothing else.
+    pub(crate) fn is_tls_alone(&self, w: &World, id: UpstreamId) -> bool {
+        self.get(w, id).is_some_and(config::Upstream::is_tls_alone)
+    }
+
+    /// A place of an upstream that is reached by TLS: this one, else one of the same host, else the
+    /// first.
+    pub(crate) fn place_by_tls(&self, w: &World, id: UpstreamId, at: SocketAddr) -> Option<Flow> {
+        let u = self.get(w, id)?;
+        let all = w.places(id).iter().filter(|hop| hop.transport.is_secure());
+        let other = |hop: &&Hop| (hop.peer != at, hop.peer.ip() != at.ip());
+        all.min_by_key(other).and_then(|hop| w.net().towards(u.interface, id, *hop))
+    }
+
     /// Whether there is any way to an upstream.
     pub(crate) fn is_lost(&self, w: &World, id: UpstreamId) -> bool {
         self.all_ways(w, id, "").is_err()
@@ -54,7 +70,8 @@ impl Upstreams {
         Ok(ways)
     }
 
-    /// Streams to the host that a dialog's requests go to, where its upstream has any.
+    /// Streams to the host that a dialog's requests go to, where its upstream has any; from TLS
+    /// nothing goes to a stream without it.
     pub(crate) fn streams_beside(&self, w: &World, flow: &Flow) -> Vec<Flow> {
         let known = w.upstreams().iter().find(|id| {
             w.places(**id)
@@ -67,7 +84,8 @@ impl Upstreams {
         let hops = w
             .places(*id)
             .iter()
-            .filter(|hop| hop.transport.is_reliable() && hop.peer.ip() == flow.peer.ip());
+            .filter(|hop| hop.transport.is_reliable() && hop.peer.ip() == flow.peer.ip())
+            .filter(|hop| hop.transport.is_secure() || !flow.transport.is_secure());
         hops.filter_map(|hop| w.net().towards(u.interface, *id, *hop)).collect()
     }
 }
