@@ -58,6 +58,7 @@ mod outside_floods;
 mod poisoned;
 mod policy;
 mod private_headers;
+mod proved_upstreams;
 mod quality_reports;
 mod realms;
 mod record_route;

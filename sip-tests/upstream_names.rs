@@ -50,7 +50,7 @@ impl Dns {
     }
 
     /// Answers all that is asked, and what that makes it ask. How many questions those were.
-    fn answer(&self, lab: &mut Lab) -> usize {
+    pub(crate) fn answer(&self, lab: &mut Lab) -> usize {
         let mut n = 0;
         while let Some(question) = lab.asked.pop_front() {
             n += 1;

@@ -60,6 +60,7 @@ pub use stats::Stats;
 pub use upstreams::{Finder, Health, Sought, TargetView, UpstreamView};
 pub use world::seal;
 
+use crate::audit::EndedBy;
 use crate::ground::{Flow, Mono, Now};
 use crate::wire::sip::{Framing, Message};
 use analysis::body::Carrier;
@@ -177,8 +178,11 @@ impl Engine {
             Input::Reload(snapshot) => self.reload(snapshot),
             Input::Restore(entries) => self.restore(entries),
             Input::Drain => self.gate.draining = true,
-            Input::HangUpAll => self.hang_up_all(),
-            Input::HangUp(call) => self.hang_up(call, crate::audit::EndedBy::Admin),
+            Input::HangUpAll => {
+                let all = self.calls.numbers();
+                all.into_iter().for_each(|call| self.hang_up(call, EndedBy::Shutdown));
+            }
+            Input::HangUp(call) => self.hang_up(call, EndedBy::Admin),
             Input::Measure(call) => self.calls.measure(&mut self.out, call),
             Input::AuditFull(full) => self.gate.audit_full = full,
             Input::KeepCalls(keep) => {
@@ -341,7 +345,7 @@ impl Engine {
         self.upstreams.tell(&mut self.world);
         self.transactions.follow(&self.world);
         self.calls.set_shares(&self.world);
-        let standing = |ip| standing(&self.world, &self.upstreams, &self.phones, ip);
+        let standing = |ip| standing(&self.world, &self.phones, ip);
         self.guard.follow(&self.world, &mut self.out, standing);
         self.out.label(self.world.rules());
     }

@@ -83,7 +83,7 @@ def config(lab, tls):
     text = lab.edge(probe="1s", inside='tls = "self-signed"',
                     outside='listen = ["udp:5060", "tls:5061"]\ntls = "self-signed"')
     return text.replace('"udp:5070"]', '"tls:5061"]').replace(
-        'address = "10.99.0.2:5060"', f'address = "sips:10.99.0.2"\ntls = {tls}')
+        'address = "10.99.0.2:5060"', f'address = "sips:10.99.0.2"\nsources = ["10.99.0.2"]\ntls = {tls}')
 
 
 def upstream(lab):

@@ -99,7 +99,17 @@ fn callers(c: &Config, index: usize, i: &Interface) -> Vec<IpNet> {
         return Vec::new();
     }
     let here = c.upstreams.iter().filter(|u| u.interface == index);
-    here.flat_map(|u| u.sources.iter().copied()).collect()
+    let mut all: Vec<IpNet> = Vec::new();
+    for u in here {
+        // Who is known by proof alone comes from where it is as well.
+        let fixed = u.fixed().map(|hop| IpNet::from(hop.peer.ip()));
+        for one in fixed.chain(u.sources.iter().copied()) {
+            if !all.contains(&one) {
+                all.push(one);
+            }
+        }
+    }
+    all
 }
 
 /// `5060, 20000-20399`.

@@ -2,7 +2,7 @@
 //! `status`, before it is a call that shows it. What can never work is a fault, and stands in
 //! `checks`.
 
-use super::Config;
+use super::{Config, Upstream};
 use crate::ground::Side;
 use ipnet::IpNet;
 
@@ -21,7 +21,8 @@ impl Config {
     /// Every doubt, a sentence each.
     #[must_use]
     pub fn doubts(&self) -> Vec<String> {
-        self.loopback().into_iter().chain(self.no_trunk()).chain(self.never_banned()).collect()
+        let all = self.loopback().into_iter().chain(self.no_trunk()).chain(self.never_banned());
+        all.chain(self.unproved()).collect()
     }
 
     /// True when no phone of another machine can reach this: every inside address is loopback.
@@ -48,6 +49,19 @@ impl Config {
         let wide = inside.flat_map(|i| &i.networks).find(|n| is_wide(n));
         wide.filter(|_| self.bans.enabled).map(|network| {
             format!("bans: nobody in {network} is ever banned, for it is a network of phones")
+        })
+    }
+
+    /// Upstreams that have to prove themselves by TLS where we call them, and not where they call.
+    fn unproved(&self) -> impl Iterator<Item = String> + '_ {
+        let listed = |u: &&Upstream| u.is_tls_alone() && !u.sources.is_empty();
+        self.upstreams.iter().filter(listed).map(|u| {
+            let all: Vec<String> = u.sources.iter().map(ToString::to_string).collect();
+            let (name, all) = (&u.name, all.join(", "));
+            format!(
+                "upstream \"{name}\" is reached by TLS alone, and yet who sends from {all} is \
+                 taken for it without a proof; `tls_subject` asks for one"
+            )
         })
     }
 
@@ -107,6 +121,20 @@ mod tests {
         }
         c.interfaces[0].networks = vec!["0.0.0.0/0".parse().unwrap()];
         c.bans.enabled = false;
+        assert_eq!(c.doubts(), [""; 0]);
+    }
+
+    #[test]
+    fn sources_of_who_has_to_prove_himself_are_told() {
+        let text = include_str!("../../configs/minimal.toml");
+        let mut c = Config::parse("x", text, &crate::config::Environment::default()).unwrap();
+        let u = &mut c.upstreams[0];
+        u.sources = vec!["198.51.100.0/28".parse().unwrap()];
+        assert_eq!(c.doubts(), [""; 0], "by UDP there is nothing else to know it by");
+        c.upstreams[0].targets = vec![crate::config::Target::parse("sips:198.51.100.2").unwrap()];
+        let told = c.doubts().concat();
+        assert!(told.contains("who sends from 198.51.100.0/28 is taken for it"), "{told}");
+        c.upstreams[0].sources.clear();
         assert_eq!(c.doubts(), [""; 0]);
     }
 

@@ -70,7 +70,8 @@ pub(super) fn interface(
 /// `sources`: there strangers are answered, so that it is found out.
 pub(super) fn meet_strangers(interfaces: &mut [Interface], said: &[bool], upstreams: &[Upstream]) {
     let unknown = |u: &&Upstream| {
-        u.targets.iter().any(|t| t.name().is_some()) && u.sources.len() <= u.fixed().count()
+        let own = if u.is_tls_alone() { 0 } else { u.fixed().count() };
+        u.targets.iter().any(|t| t.name().is_some()) && u.sources.len() <= own
     };
     for u in upstreams.iter().filter(unknown) {
         let i = interfaces.get_mut(u.interface).filter(|i| i.side == Side::Outside);

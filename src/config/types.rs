@@ -140,8 +140,8 @@ pub struct Upstream {
     pub domains: Vec<String>,
     /// Number prefixes (normalised) this upstream serves; empty: any.
     pub numbers: Vec<String>,
-    /// Networks its requests may come from; always contains the addresses of `targets`. Those of
-    /// names are the engine's to find.
+    /// Networks its requests may come from; those of `targets` are among them, where not all are by
+    /// TLS. Those of names are the engine's to find.
     pub sources: Vec<IpNet>,
     /// Names (patterns) of a client certificate that prove a connection to be this upstream's,
     /// from whatever address.

@@ -45,7 +45,9 @@ pub(super) fn upstream(
     domains.iter().for_each(|d| values::domain(&s, "domains", d, src));
     s.finish(src);
     let (name, targets, interface) = (name?, targets?, interface?);
-    let fixed = targets.iter().filter_map(Target::fixed);
+    // Who is reached by TLS alone is known by its proof: its address says nothing.
+    let known = targets.iter().any(|t| t.transport != Some(Transport::Tls));
+    let fixed = targets.iter().filter_map(Target::fixed).filter(|_| known);
     let mut all: Vec<ipnet::IpNet> = fixed.map(|hop| hop.peer.ip().into()).collect();
     all.extend(sources);
     let sources = all;

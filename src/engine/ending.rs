@@ -31,13 +31,6 @@ impl Engine {
         }
     }
 
-    /// Ends every call.
-    pub(super) fn hang_up_all(&mut self) {
-        for no in self.calls.numbers() {
-            self.hang_up(no, EndedBy::Shutdown);
-        }
-    }
-
     /// Ends a call from here: BYE to both sides, or CANCEL and an answer while it rings.
     pub(super) fn hang_up(&mut self, no: CallNo, by: EndedBy) {
         self.calls.ended_by(no, by);

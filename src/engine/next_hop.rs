@@ -1,5 +1,5 @@
-//! How a party of a dialog is reached: where it is now, and by which way a request within the dialog
-//! goes there. What it said of itself is judged; nothing is sent, and nobody is let in.
+//! How a party of a dialog is reached: where it is now, and by which way a request within the
+//! dialog goes there. What it said of itself is judged; nothing is sent, and nobody is let in.
 
 use super::calls::{Calls, LegState};
 use super::phones::Phones;

@@ -11,6 +11,7 @@ use super::ids::{PassId, ServerId};
 use super::phones::{own, tells_false_from};
 use super::proxy_client::is_silent_to;
 use super::response::follow_asker;
+use super::strangers::tell_unproved;
 use super::transactions::{CancelFault, Event};
 use super::watch::{Entrance, unheard};
 use super::world::World;
@@ -201,6 +202,10 @@ impl Engine {
             Side::Inside => proxy_server::admit(&self.world, &self.phones, &self.upstreams, &i),
             Side::Outside => proxy_client::admit(&self.world, &self.upstreams, &self.phones, &i),
         };
+        let unproved = self.upstreams.unproved_at(&self.world, &i.flow);
+        if let Some(id) = unproved.filter(|_| i.side == Side::Outside) {
+            tell_unproved(&self.world, &mut self.out, &i, id);
+        }
         let mut attempt = self.judged(i, sender);
         if let Some(phrase) = facts::cannot_be_judged(&self.world, &attempt) {
             self.out.count_rejected(attempt.incoming.side, RejectReason::Malformed);

@@ -63,15 +63,15 @@ pub(crate) fn standing_of(
         return Standing::Friend;
     }
     let ip = flow.peer.ip();
-    match Standing::of(w, ip, upstreams.of_source(w, ip).is_some()) {
+    match Standing::of(w, ip, Upstreams::are_at(w, ip)) {
         Standing::Stranger if phones.user_at(w, flow).is_some() => Standing::Phone,
         of @ (Standing::Stranger | Standing::Phone | Standing::Friend) => of,
     }
 }
 
 /// What who sends from this address is to us, on whatever link.
-pub(crate) fn standing(w: &World, upstreams: &Upstreams, phones: &Phones, ip: IpAddr) -> Standing {
-    match Standing::of(w, ip, upstreams.of_source(w, ip).is_some()) {
+pub(crate) fn standing(w: &World, phones: &Phones, ip: IpAddr) -> Standing {
+    match Standing::of(w, ip, Upstreams::are_at(w, ip)) {
         Standing::Stranger if phones.is_at(w, ip) => Standing::Phone,
         of @ (Standing::Stranger | Standing::Phone | Standing::Friend) => of,
     }

@@ -2,6 +2,8 @@
 //! of them a minute are told one by one, with what would admit them; the rest as a sum. It never
 //! says who is known.
 
+use super::analysis::Incoming;
+use super::ids::UpstreamId;
 use super::outbox::Outbox;
 use super::output::{Level, Output};
 use super::transactions::TimerTable;
@@ -84,6 +86,18 @@ impl Strangers {
         }
         true
     }
+}
+
+/// Who sends from an upstream's address and has not proved to be it, where it has to.
+pub(crate) fn tell_unproved(w: &World, out: &mut Outbox, i: &Incoming, upstream: UpstreamId) {
+    let (peer, name) = (i.flow.peer, w.upstream_name(upstream).unwrap_or_default());
+    let text = format!(
+        "{} from {peer} is nobody's: upstream \"{name}\" is reached by TLS alone, so that an \
+         address proves nothing. It is known by the connection that we open to it, by \
+         `tls_subject` of its certificate, or by `sources` that the file lists",
+        i.method().label()
+    );
+    out.notice_of(peer, Level::Warn, text);
 }
 
 /// Who came, and which key would admit him.

@@ -237,13 +237,13 @@ impl Upstreams {
     }
 
     /// The upstream that something came from: it was asked by this connection, it proved itself
-    /// there by a certificate, or its `sources` hold the address.
+    /// there by a certificate, or it is known by that address.
     pub(crate) fn of_flow(&self, w: &World, flow: &Flow) -> Option<UpstreamId> {
         let asked = flow.upstream.filter(|id| self.get(w, *id).is_some());
-        asked.or_else(|| self.proved.upstream(flow)).or_else(|| self.of_source(w, flow.peer.ip()))
+        asked.or_else(|| self.proved.upstream(flow)).or_else(|| self.known_at(w, flow.peer.ip()))
     }
 
-    /// Whether this upstream's `sources` hold the address.
+    /// Whether this upstream is or was at the address, or sends from there: no proof of who speaks.
     pub(crate) fn is_source(&self, w: &World, id: UpstreamId, ip: IpAddr) -> bool {
         self.get(w, id).is_some() && holds(w, id, ip)
     }
@@ -326,14 +326,30 @@ pub(crate) fn are_kin(w: &World, one: IpAddr, other: IpAddr) -> bool {
     w.upstreams().iter().any(|id| holds(w, *id, one) && holds(w, *id, other))
 }
 
-/// Who sends from where an upstream is, or from its `sources`, is that upstream.
+/// An upstream is or was at an address, or sends from there.
 fn holds(w: &World, id: UpstreamId, ip: IpAddr) -> bool {
     let ip = ip.to_canonical();
-    let at = w.upstreams().iter().position(|u| *u == id);
-    let file = at.and_then(|at| w.config().upstreams.get(at));
     w.places(id).iter().any(|hop| hop.peer.ip() == ip)
         || w.was_at(id, ip)
-        || file.is_some_and(|u| u.sources.iter().any(|n| n.contains(&ip)))
+        || file(w, id).is_some_and(|u| lists(u, ip))
+}
+
+/// Who sends from there is that upstream. One that is reached by TLS alone is so only where the
+/// file says it: anybody can write an address, and whoever answers for a name can choose one.
+fn speaks_from(w: &World, id: UpstreamId, ip: IpAddr) -> bool {
+    match file(w, id) {
+        Some(u) if u.is_tls_alone() => lists(u, ip.to_canonical()),
+        Some(_) | None => holds(w, id, ip),
+    }
+}
+
+fn lists(u: &config::Upstream, ip: IpAddr) -> bool {
+    u.sources.iter().any(|n| n.contains(&ip))
+}
+
+fn file(w: &World, id: UpstreamId) -> Option<&config::Upstream> {
+    let at = w.upstreams().iter().position(|u| *u == id);
+    at.and_then(|at| w.config().upstreams.get(at))
 }
 
 fn place(w: &World, at: Option<usize>) -> Option<UpstreamId> {

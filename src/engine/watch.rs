@@ -110,7 +110,7 @@ impl Watch<'_> {
         }
         for b in self.phones.stored(self.w, self.w.now()) {
             let peer = b.source.unwrap_or(b.peer);
-            let at = standing(self.w, self.upstreams, self.phones, peer.ip());
+            let at = standing(self.w, self.phones, peer.ip());
             let known = at.is_known();
             self.guard.proved(self.w, peer, &b.aor.user, known);
         }

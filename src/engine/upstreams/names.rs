@@ -2,7 +2,7 @@
 //! place that may not be is never used: a name can lie.
 
 use super::lookup::{Found, Place, look_up};
-use super::{Asker, Due, Upstreams};
+use super::{Asker, Due, Upstreams, lists};
 use crate::config::{self, Hop};
 use crate::engine::ids::UpstreamId;
 use crate::engine::names::{Question, Reply};
@@ -214,8 +214,9 @@ pub(super) fn judge(
     }
     // Who runs one upstream's zone is not to take another's calls.
     let mut others = all.iter().filter(|other| other.name != u.name);
-    let owner = others.find(|o| o.sources.iter().any(|n| n.contains(&ip)));
-    if let Some(owner) = owner.filter(|_| !u.sources.iter().any(|n| n.contains(&ip))) {
+    let holds = |o: &config::Upstream| lists(o, ip) || o.fixed().any(|hop| hop.peer.ip() == ip);
+    let owner = others.find(|o| holds(o));
+    if let Some(owner) = owner.filter(|_| !holds(u)) {
         return lie(&format!("the address of upstream {}", owner.name));
     }
     if i.addresses.towards(ip).is_none() {

@@ -2,7 +2,7 @@
 //! whoever runs an upstream's zone may name another's. It believes nobody's claim to be one of them
 //! beyond what it believes all of them.
 
-use super::{Upstreams, holds};
+use super::{Upstreams, holds, lists, speaks_from};
 use crate::config;
 use crate::engine::ids::UpstreamId;
 use crate::engine::world::World;
@@ -21,17 +21,31 @@ enum Claim {
 }
 
 impl Upstreams {
-    /// The upstream that is or was at an address, or sends from there: who the file says, else who
-    /// came there first.
-    pub(crate) fn of_source(&self, w: &World, ip: IpAddr) -> Option<UpstreamId> {
-        holders(w, ip).min_by_key(|id| self.claim(w, *id, ip))
+    /// An upstream is or was at an address, or sends from there: whoever else does, it is not to be
+    /// shut out.
+    pub(crate) fn are_at(w: &World, ip: IpAddr) -> bool {
+        w.upstreams().iter().any(|id| holds(w, *id, ip))
+    }
+
+    /// The upstream that who sends from an address is: who the file says, else who came there
+    /// first.
+    pub(super) fn known_at(&self, w: &World, ip: IpAddr) -> Option<UpstreamId> {
+        speakers(w, ip).min_by_key(|id| self.claim(w, *id, ip))
+    }
+
+    /// An upstream whose address this is, and who has to prove himself by TLS all the same.
+    pub(crate) fn unproved_at(&self, w: &World, flow: &Flow) -> Option<UpstreamId> {
+        let ip = flow.peer.ip();
+        let there = |id: &&UpstreamId| holds(w, **id, ip) && !speaks_from(w, **id, ip);
+        let none = self.of_flow(w, flow).is_none();
+        w.upstreams().iter().find(there).copied().filter(|_| none)
     }
 
     /// All upstreams that something may have come from, the likeliest first: more than one only
     /// where no connection or certificate tells which.
     pub(crate) fn all_of_flow(&self, w: &World, flow: &Flow) -> Vec<UpstreamId> {
         let ip = flow.peer.ip().to_canonical();
-        let mut all: Vec<UpstreamId> = holders(w, ip).collect();
+        let mut all: Vec<UpstreamId> = speakers(w, ip).collect();
         if all.len() < 2 || flow.upstream.is_some() || self.proved.upstream(flow).is_some() {
             return self.of_flow(w, flow).into_iter().collect();
         }
@@ -54,7 +68,7 @@ impl Upstreams {
         let distrusted = w.upstreams().iter().filter(|id| !self.trusts(w, **id));
         let written = |id: UpstreamId, ip: IpAddr| self.claim(w, id, ip) == Claim::Written;
         let shared = |other: UpstreamId, ip: IpAddr| {
-            let both = holds(w, id, ip) && holds(w, other, ip);
+            let both = speaks_from(w, id, ip) && speaks_from(w, other, ip);
             both && !(written(id, ip) && written(other, ip))
         };
         let places = |id: UpstreamId| w.places(id).iter().map(|hop| hop.peer.ip());
@@ -75,15 +89,15 @@ impl Upstreams {
 
     fn claim(&self, w: &World, id: UpstreamId, ip: IpAddr) -> Claim {
         let ip = ip.to_canonical();
-        if self.get(w, id).is_some_and(|u| u.sources.iter().any(|n| n.contains(&ip))) {
+        if self.get(w, id).is_some_and(|u| lists(u, ip)) {
             return Claim::Written;
         }
         w.came(id, ip).map_or(Claim::Was, Claim::Came)
     }
 }
 
-fn holders(w: &World, ip: IpAddr) -> impl Iterator<Item = UpstreamId> {
-    w.upstreams().iter().copied().filter(move |id| holds(w, *id, ip))
+fn speakers(w: &World, ip: IpAddr) -> impl Iterator<Item = UpstreamId> {
+    w.upstreams().iter().copied().filter(move |id| speaks_from(w, *id, ip))
 }
 
 /// A domain stands for an upstream.
