@@ -3,26 +3,30 @@
 //! else is told why not. When the upstream is back, phones go back to it in turn. Whether an
 //! upstream serves, `upstreams` says; who is a phone, `phones`.
 
+mod ways;
+
 use super::Engine;
 use super::analysis::Incoming;
 use super::analysis::answer::Answer;
-use super::attempt::{Attempt, Parties, Route, Sender, target};
+use super::attempt::{Attempt, Route, target};
 use super::ids::{PassId, ServerId, UpstreamId};
 use super::outbox::Outbox;
 use super::output::Level;
 use super::outside_dialog::{FALSE_FROM, follow_rule};
-use super::phones::{Binding, Phones, Registered, tells_false_from};
+use super::phones::{Phones, Registered, tells_false_from};
 use super::proxy_server;
 use super::purpose::Purpose;
 use super::stats::AloneResult;
 use super::transactions::Transactions;
-use super::upstreams::{Asker, Turned, Upstreams};
+use super::upstreams::{Asker, Turned};
 use super::world::World;
 use crate::audit::{Outcome, Record};
 use crate::config::Hop;
 use crate::ground::{Flow, Mono, Side};
 use crate::policy::Action;
-use crate::wire::sip::{Method, Name, Scheme};
+use crate::wire::sip::Name;
+pub(super) use ways::choose;
+use ways::next_way;
 
 /// What a person reads who cannot be put through.
 const CUT_OFF: &str = "The Outside Cannot Be Reached, Calls Within The Site Work";
@@ -235,107 +239,4 @@ pub(super) fn is_taken_over(w: &World, a: &Attempt) -> bool {
     let is = |d: &str| d.eq_ignore_ascii_case(host);
     (a.alone || !a.before.is_empty())
         && w.config().upstreams.iter().any(|u| is(&u.domain) || u.domains.iter().any(|d| is(d)))
-}
-
-/// Where a request goes after all, when its upstream does not answer or nobody knows where it is;
-/// true: for that upstream the site is alone.
-pub(super) fn choose(
-    w: &World,
-    (phones, upstreams): (&Phones, &Upstreams),
-    i: &Incoming,
-    (sender, parties): (&Sender, &Parties),
-    route: Route,
-) -> (Route, bool) {
-    if sender.side == Side::Outside {
-        return (route, false);
-    }
-    let urgent = i.is(&Method::Invite) && parties.to.is_emergency();
-    let cut_off = |id: &UpstreamId| upstreams.is_alone(w, *id);
-    let lost = |id: &UpstreamId| is_lost(w, upstreams, *id);
-    match route {
-        // Nobody knows where it is, or nothing comes from there: somebody else takes it.
-        Route::Upstream(id) if urgent && lost(&id) => {
-            // Where nobody takes it, what is left is to try.
-            let last = if cut_off(&id) { Route::Upstream(id) } else { Route::Unknown };
-            let route = ways(w, (phones, upstreams)).into_iter().next().unwrap_or(last);
-            (route, cut_off(&id))
-        }
-        Route::Upstream(id) if cut_off(&id) => {
-            let local = lead(w, phones, i, sender, parties.to.result(), id);
-            (local.unwrap_or(Route::Upstream(id)), true)
-        }
-        Route::Unknown if urgent => {
-            (ways(w, (phones, upstreams)).into_iter().next().unwrap_or(route), false)
-        }
-        Route::Upstream(_) | Route::Bindings(_) | Route::Gateway | Route::Unknown => (route, false),
-    }
-}
-
-/// Nobody knows where it is, or nothing comes from there.
-fn is_lost(w: &World, upstreams: &Upstreams, id: UpstreamId) -> bool {
-    upstreams.is_lost(w, id) || upstreams.is_alone(w, id)
-}
-
-/// Ways of an emergency call besides the one that its number leads by, which the file names: an
-/// upstream that serves, a phone.
-fn named_ways(w: &World, (phones, upstreams): (&Phones, &Upstreams)) -> Vec<Route> {
-    let named = w.config().policy.emergency_upstream.as_deref();
-    let named = named.and_then(|name| w.upstream_named(name));
-    let named = named.filter(|id| !is_lost(w, upstreams, *id)).map(Route::Upstream);
-    let phone = match proxy_server::emergency(w, phones) {
-        found @ Route::Bindings(_) => Some(found),
-        Route::Upstream(_) | Route::Gateway | Route::Unknown => None,
-    };
-    named.into_iter().chain(phone).collect()
-}
-
-/// Where an emergency call goes while its own upstream is out of reach: what the file names first,
-/// and any other upstream that serves before a phone.
-fn ways(w: &World, known: (&Phones, &Upstreams)) -> Vec<Route> {
-    let named = named_ways(w, known);
-    let is_phone = |way: &Route| matches!(way, Route::Bindings(_));
-    let (phones, upstreams): (Vec<Route>, Vec<Route>) = named.into_iter().partition(is_phone);
-    let serving = w.upstreams().iter().filter(|id| !is_lost(w, known.1, **id));
-    let serving = serving.map(|id| Route::Upstream(*id));
-    upstreams.into_iter().chain(serving).chain(phones).collect()
-}
-
-/// The next of them that was not tried.
-fn next_way(w: &World, known: (&Phones, &Upstreams), tried: &[Route]) -> Option<Route> {
-    named_ways(w, known).into_iter().find(|way| !tried.contains(way))
-}
-
-/// Where a request of an inside client goes whose upstream does not answer: to phones that the same
-/// upstream granted, by the extension that is dialled; what is not for them stays as it was.
-fn lead(
-    w: &World,
-    phones: &Phones,
-    i: &Incoming,
-    sender: &Sender,
-    number: &str,
-    id: UpstreamId,
-) -> Option<Route> {
-    if matches!(i.method(), Method::Register | Method::Publish) {
-        return None;
-    }
-    let name = w.upstream_name(id)?;
-    let config = w.config().upstreams.iter().find(|u| u.name == name)?;
-    let host = i.uri.host.as_str();
-    let theirs = |d: &str| d.eq_ignore_ascii_case(host);
-    let domain = theirs(&config.domain) || config.domains.iter().any(|d| theirs(d));
-    let ours = w.is_local_domain(&i.uri) || i.uri.scheme == Scheme::Tel;
-    if !domain && !ours {
-        return None;
-    }
-    let own = |b: &Binding| {
-        let same = b.host == w.net().host(&i.flow) && b.source == i.flow.peer;
-        same && sender.user.as_ref() == Some(&b.aor) && !i.is(&Method::Invite)
-    };
-    let meant = |b: &Binding| {
-        (b.upstream == name || b.upstream.is_empty())
-            && (!domain || b.aor.domain.eq_ignore_ascii_case(host) || b.upstream.is_empty())
-            && !own(b)
-    };
-    let found = phones.reached_by(w, &i.uri, number, &meant);
-    (!found.is_empty()).then_some(Route::Bindings(found))
 }
