@@ -3,8 +3,10 @@
 mod attacks;
 mod emergencies;
 mod inheritance;
+mod refused;
 mod registers;
 mod serving;
+mod within;
 
 use crate::lab::script::{Text, answer};
 use crate::lab::{Lab, Leg, Msg, Ua, s, site};

@@ -4,6 +4,7 @@
 //! upstream serves, `upstreams` says; who is a phone, `phones`.
 
 mod ways;
+mod within;
 
 use super::Engine;
 use super::analysis::Incoming;
@@ -24,9 +25,10 @@ use crate::audit::{Outcome, Record};
 use crate::config::Hop;
 use crate::ground::{Flow, Mono, Side};
 use crate::policy::Action;
-use crate::wire::sip::Name;
+use crate::wire::sip::{Method, Name};
 pub(super) use ways::choose;
 use ways::next_way;
+pub(super) use within::{beside_it, is_cut_off, refusal};
 
 /// What a person reads who cannot be put through.
 const CUT_OFF: &str = "The Outside Cannot Be Reached, Calls Within The Site Work";
@@ -73,9 +75,11 @@ impl Engine {
             let there = |flow: &Flow| {
                 w.places(id).contains(&Hop { peer: flow.peer, transport: flow.transport })
             };
+            let waiting = self.transactions.waiting_for(there);
             for pass in self.transactions.unheard_at(there) {
                 self.lead_anew(pass);
             }
+            waiting.into_iter().for_each(|pass| self.leave_within(pass));
         }
     }
 
@@ -93,6 +97,49 @@ impl Engine {
         if let Some(pass) = pass.filter(register).filter(|_| alone) {
             self.lead_anew(pass);
         }
+        let lost = |pass: &PassId| {
+            let p = self.transactions.pass(*pass);
+            p.is_some_and(|p| within::is_lost(self.known(), p.purpose()))
+        };
+        if let Some(pass) = pass.filter(lost) {
+            self.leave_within(pass);
+        }
+    }
+
+    /// A request within a dialog that waits for who is not there: the session stays as it is, and
+    /// whoever ends it has done so.
+    pub(super) fn leave_within(&mut self, pass: PassId) {
+        let Some(p) = self.transactions.pass(pass).filter(|p| p.is_open()) else { return };
+        let (server, purpose) = (p.server(), p.purpose().clone());
+        let Purpose::InDialog(d) = &purpose else { return };
+        let Some(request) = self.transactions.server(server).map(|t| t.request().clone()) else {
+            return;
+        };
+        let (w, out) = (&self.world, &mut self.out);
+        if *request.method() == Method::Bye {
+            // It is sent for as long as anybody would wait for its answer (RFC 3261 §15.1.1).
+            self.transactions.settle(w, out, pass, &w.answer(&request, 200, "OK"));
+            self.calls.end_fork(w, out, d.call, &d.tag, 200);
+        } else if self.transactions.take_back(w, out, pass).is_some() {
+            let response = refusal(w, &request);
+            self.transactions.respond(w, out, server, &response);
+            out.stats_mut().alone[AloneResult::Refused as usize] += 1;
+            self.after_failure(&purpose, &response);
+        }
+    }
+
+    /// The caller gave up what waits for who is not there: nobody else will say that it is over.
+    pub(super) fn end_cancelled(&mut self, pass: PassId) {
+        let (w, upstreams) = (&self.world, &self.upstreams);
+        if !self.transactions.waits_at(pass, |flow| within::leads_nowhere(w, upstreams, flow)) {
+            return;
+        }
+        let Some(p) = self.transactions.pass(pass) else { return };
+        let purpose = p.purpose().clone();
+        let Some(t) = self.transactions.server(p.server()) else { return };
+        let response = w.answer(t.request(), 487, "Request Terminated");
+        self.transactions.settle(w, &mut self.out, pass, &response);
+        self.after_failure(&purpose, &response);
     }
 
     /// A request that waits for who does not answer goes another way, where there is one, or hears

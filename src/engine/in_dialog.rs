@@ -13,11 +13,12 @@ use super::next_hop::{Known, find, next_hop};
 use super::proxy_client::is_party;
 use super::purpose::{InDialog, Purpose};
 use super::referring::Referring;
+use super::stats::AloneResult;
 use super::streams::Streams;
 use super::transactions::{Spare, is_long};
 use super::upstreams::Upstreams;
 use super::world::{World, with_tag};
-use super::{Engine, Level, unreached};
+use super::{Engine, Level, alone, unreached};
 use crate::audit::{EndedBy, SecurityClass};
 use crate::ground::{Flow, Leg, Side};
 use crate::wire::sip::{Message, Method, Name, RejectReason};
@@ -44,6 +45,13 @@ impl Engine {
         let server = self.transactions.accept(&self.world, &mut self.out, i, seat);
         if let Err(refusal) = unreached::of_request(self.known(), i, &place) {
             self.reaches_nobody(i, &place, server, &refusal);
+            return;
+        }
+        let cut_off = alone::is_cut_off(self.known(), &place);
+        if cut_off && !i.is(&Method::Bye) {
+            let response = alone::refusal(&self.world, &i.message);
+            self.out.stats_mut().alone[AloneResult::Refused as usize] += 1;
+            self.transactions.respond(&self.world, &mut self.out, server, &response);
             return;
         }
         let mut request = i.message.clone();
@@ -92,6 +100,9 @@ impl Engine {
         let way = self.carry_in_dialog(&request, i, &place);
         let beside = beside(&self.world, &self.upstreams, &way);
         self.transactions.open_branch(&self.world, &mut self.out, pass, way, None, beside);
+        if cut_off {
+            self.leave_within(pass);
+        }
     }
 
     /// Who is meant is reached by no way. Who hangs up has hung up all the same.
@@ -114,8 +125,7 @@ impl Engine {
 
     /// ACK to a 2xx: carried to the callee without a transaction (RFC 6026 §8.8 asks no more).
     pub(super) fn receive_ack(&mut self, i: &Incoming) {
-        let found = place(self.known(), &self.streams, i);
-        let Some(place) = found else { return };
+        let Some(place) = place(self.known(), &self.streams, i) else { return };
         let seq = i.message.cseq().seq;
         if place.leg != Leg::Caller && !self.calls.has_invited(&place, seq) {
             return;
@@ -254,7 +264,7 @@ fn place(k: Known<'_>, streams: &Streams, i: &Incoming) -> Option<Place> {
         let bound = k.is_bound(Some(place.call), leg);
         find(k.w, k.phones, streams, leg, bound);
     }
-    Some(place)
+    Some(alone::beside_it(k, place))
 }
 
 /// What is wrong with a request in this dialog: what it does there, and what its sender is told.

@@ -124,6 +124,7 @@ impl Engine {
                 let reasons = self.reasons(i, pass);
                 let (w, out) = (&self.world, &mut self.out);
                 self.transactions.cancelled(w, out, pass, &reasons);
+                self.end_cancelled(pass);
                 return;
             }
             Err(fault) => fault,

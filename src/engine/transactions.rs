@@ -104,6 +104,8 @@ enum Due {
     NextTarget(ClientId),
     /// A request that should be answered by now.
     Quiet(ClientId),
+    /// One whose receiver could not be reached, and may be by now.
+    Again(ClientId),
 }
 
 /// All transactions and response contexts.
@@ -169,6 +171,7 @@ impl Transactions {
             Due::CancelWait(id) => self.cancel_unanswered(w, out, id),
             Due::NextTarget(id) => self.next_target(w, out, id),
             Due::Quiet(id) => self.quiet(id),
+            Due::Again(id) => self.again(out, id),
         }
         true
     }

@@ -2,7 +2,7 @@
 //! 3261 §18.2.2 says: to the address it would have gone to, at the port in the top Via. A request's
 //! CANCEL and ACK go where its Request-URI says, when that is the same host. Nobody is judged here.
 
-use super::{Event, Server, Transactions};
+use super::{Server, Transactions};
 use crate::engine::ids::{ClientId, ServerId};
 use crate::engine::outbox::Outbox;
 use crate::engine::world::{World, named_transport};
@@ -51,7 +51,7 @@ impl Transactions {
             if unheard && known {
                 self.ask_again(w, out, id, conn);
             } else if unheard {
-                self.client_event(w, out, id, Event::TransportError);
+                self.unreachable(w, out, id);
             }
         }
         self.leave_connection(conn);
@@ -84,7 +84,7 @@ impl Transactions {
     fn ask_again(&mut self, w: &World, out: &mut Outbox, id: ClientId, conn: ConnId) {
         let Some(t) = self.clients.get_mut(&id) else { return };
         if t.broken.replace(conn).is_some() {
-            return self.client_event(w, out, id, Event::TransportError);
+            return self.unreachable(w, out, id);
         }
         out.transmit(t.flow, t.bytes.clone());
     }
@@ -168,7 +168,7 @@ impl Transactions {
             if self.clients.get(&id).is_some_and(moved) {
                 continue;
             }
-            self.client_event(w, out, id, Event::TransportError);
+            self.unreachable(w, out, id);
         }
     }
 

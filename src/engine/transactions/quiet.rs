@@ -1,8 +1,9 @@
 //! Requests that wait for whoever says nothing: that is told early, and what waits can be taken
 //! back to be sent elsewhere. It knows no upstream and chooses no other way.
 
+use super::client::Client;
 use super::pass::Pass;
-use super::{Due, Heard, Timer, Transactions};
+use super::{Due, Event, Heard, Timer, Transactions};
 use crate::engine::ids::{ClientId, PassId, ServerId};
 use crate::engine::outbox::Outbox;
 use crate::engine::world::World;
@@ -25,6 +26,7 @@ impl Transactions {
     pub(super) fn hears(&mut self, id: ClientId) {
         self.timers.stop(Due::NextTarget(id));
         self.timers.stop(Due::Quiet(id));
+        self.timers.stop(Due::Again(id));
     }
 
     pub(super) fn quiet(&mut self, id: ClientId) {
@@ -46,6 +48,21 @@ impl Transactions {
             self.passes.iter().filter(|(_, p)| waits(p)).map(|(id, _)| *id).collect();
         all.sort_unstable();
         all
+    }
+
+    /// Passes that wait for whom `there` means, whether anything came from there or not; oldest
+    /// first.
+    pub(crate) fn waiting_for(&self, there: impl Fn(&Flow) -> bool) -> Vec<PassId> {
+        let mut all: Vec<PassId> = self.passes.keys().copied().collect();
+        all.retain(|id| self.waits_at(*id, &there));
+        all.sort_unstable();
+        all
+    }
+
+    /// A pass waits for whom `there` means, and for nobody else.
+    pub(crate) fn waits_at(&self, pass: PassId, there: impl Fn(&Flow) -> bool) -> bool {
+        let Some(p) = self.passes.get(&pass).filter(|p| p.waits()) else { return false };
+        p.pending().all(|id| self.clients.get(&id).is_none_or(|t| there(&t.flow)))
     }
 
     /// Takes a pass back: its branches are sent no more, and whoever answers one after all is
@@ -78,6 +95,35 @@ impl Transactions {
     /// Where nobody answers this pass, or all who do refuse, the core has other ways to try.
     pub(crate) fn insist(&mut self, pass: PassId) {
         self.passes.get_mut(&pass).into_iter().for_each(Pass::insist);
+    }
+
+    /// Whoever is asked cannot be reached. Where the core may find within seconds that nobody is
+    /// there, and has another way then, that is waited for; a PBX that begins anew may be back.
+    pub(super) fn unreachable(&mut self, w: &World, out: &mut Outbox, id: ClientId) {
+        if self.is_held(w, id) {
+            self.timers.set(Due::Again(id), w.now().mono + w.config().timers.t1);
+        } else {
+            self.client_event(w, out, id, Event::TransportError);
+        }
+    }
+
+    fn is_held(&self, w: &World, id: ClientId) -> bool {
+        let survive = &w.config().survive;
+        let Some(t) = self.clients.get(&id).filter(|t| t.is_unheard()) else { return false };
+        let decided = t.began + survive.after + w.config().timers.t1 * 2;
+        let pass = t.pass().and_then(|pass| self.passes.get(&pass));
+        survive.is_on()
+            && w.side(t.flow.listener) == Side::Outside
+            && w.now().mono < decided
+            && pass.is_some_and(|p| p.is_open() && !p.insists() && !p.has_spare(id))
+    }
+
+    /// It is tried again whether it is there by now; a datagram is sent again anyway.
+    pub(super) fn again(&self, out: &mut Outbox, id: ClientId) {
+        let waits = |t: &&Client| t.is_unheard() && t.flow.transport.is_reliable();
+        if let Some(t) = self.clients.get(&id).filter(waits) {
+            out.transmit(t.flow, t.bytes.clone());
+        }
     }
 
     /// Whoever is asked says nothing; who has other ways is told, once.

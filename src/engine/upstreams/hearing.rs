@@ -1,7 +1,8 @@
 //! What is heard of targets without asking them: answers, silence, a transport that fails. Which of
 //! them rest for it, `targets` says.
 
-use super::{Health, Upstream, Upstreams};
+use super::targets::Target;
+use super::{Asker, Health, Upstream, Upstreams};
 use crate::config::Hop;
 use crate::engine::outbox::Outbox;
 use crate::engine::output::Level;
@@ -27,6 +28,12 @@ impl Upstreams {
             let failed = |u: &mut Upstream| u.targets.failed(w.now(), hop);
             if self.all.get_mut(id.index()).is_some_and(failed) {
                 self.told(w, out, *id, hop);
+            }
+            // Who refuses connections is not there: that is as sure as what says nothing for long.
+            let other = |t: &Target| t.hop != hop && t.health != Health::Down;
+            let last = self.state(*id).is_some_and(|u| !u.targets.iter().any(other));
+            if last && hop.transport.is_reliable() {
+                self.doubt(w, (*id, w.now().mono), Asker::Nowhere, 0);
             }
         }
     }

@@ -36,7 +36,7 @@ const PHONES: usize = 2;
 pub(crate) enum Asker {
     /// We: it is a probe.
     Us,
-    /// Anybody might: nobody knows where it is.
+    /// Anybody might: nobody knows where it is, or it refuses to be asked.
     Nowhere,
     /// A phone that is registered.
     Phone(IpAddr),
@@ -224,6 +224,12 @@ impl Upstreams {
     /// Nothing answers there, and the site goes on without it.
     pub(crate) fn is_alone(&self, w: &World, id: UpstreamId) -> bool {
         w.config().survive.is_on() && self.state(id).is_some_and(|u| u.serving.is_alone())
+    }
+
+    /// It is alone, and nothing has come from it since.
+    pub(crate) fn is_silent(&self, w: &World, id: UpstreamId) -> bool {
+        let silent = |u: &super::Upstream| u.serving.state == State::Alone;
+        w.config().survive.is_on() && self.state(id).is_some_and(silent)
     }
 
     /// Since when it is alone.

@@ -27,8 +27,23 @@ impl Pass {
         self.best.is_some() && self.branches.iter().all(|b| b.state == BranchState::Final || b.left)
     }
 
+    /// There is another way for this branch.
+    pub(in crate::engine::transactions) fn has_spare(&self, client: ClientId) -> bool {
+        self.branches.iter().any(|b| b.client == client && !b.spare.is_empty())
+    }
+
+    /// Its sender has no answer yet.
+    pub(in crate::engine::transactions) fn waits(&self) -> bool {
+        !self.done && !self.branches.is_empty()
+    }
+
+    /// Those of whom an answer may come that counts.
+    pub(in crate::engine::transactions) fn pending(&self) -> impl Iterator<Item = ClientId> + '_ {
+        self.branches.iter().filter(|b| b.state == BranchState::Pending).map(|b| b.client)
+    }
+
     /// Nobody has answered it, and nobody gave it up.
-    pub(in crate::engine::transactions) fn is_open(&self) -> bool {
+    pub(in crate::engine) fn is_open(&self) -> bool {
         !self.done && !self.cancelled && !self.branches.is_empty()
     }
 
