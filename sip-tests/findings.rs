@@ -432,8 +432,15 @@ mod probes {
     }
 
     #[test]
-    fn an_upstream_that_answers_anything_is_up() {
-        for status in [200, 404, 405, 503] {
+    fn an_upstream_that_answers_is_up_unless_it_says_that_it_serves_nobody() {
+        for (status, health) in [
+            (200, Health::Up),
+            (404, Health::Up),
+            (405, Health::Up),
+            (501, Health::Up),
+            // Whoever says so serves nobody.
+            (503, Health::Down),
+        ] {
             let mut lab = probed();
             assert_eq!(lab.upstream("pbx").health, Health::Unknown, "nothing is known yet");
             lab.advance(s(1));
@@ -441,7 +448,7 @@ mod probes {
             let probe = lab.expect(pbx, "OPTIONS");
             assert_eq!(probe.uri(), "sip:pbx.example.com");
             lab.send(pbx, lab.far("200").answer(&probe, status, "p"));
-            assert_eq!(lab.upstream("pbx").health, Health::Up, "{status}");
+            assert_eq!(lab.upstream("pbx").health, health, "{status}");
             lab.advance(s(30));
             lab.expect(pbx, "OPTIONS");
             lab.clear();

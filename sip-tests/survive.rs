@@ -4,6 +4,7 @@ mod attacks;
 mod emergencies;
 mod inheritance;
 mod refused;
+mod refusing;
 mod registers;
 mod serving;
 mod within;

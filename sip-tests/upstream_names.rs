@@ -842,7 +842,8 @@ fn a_target_that_asks_to_be_spared_is_asked_after_the_others_for_a_while() {
     Dns::pair().answer(&mut lab);
     let phone = lab.phone("101", "10.17.0.21:5060");
     let (a, b) = (lab.outside(A), lab.outside(B));
-    for (round, first) in [(0, a), (1, b), (2, a)] {
+    // One or two may be of somebody behind it whom nobody reaches.
+    for (round, first) in [(0, a), (0, a), (0, a), (1, b), (2, a)] {
         message(&mut lab, &phone);
         let got = lab.expect(first, "MESSAGE");
         if round == 0 {

@@ -74,7 +74,7 @@ use std::sync::Arc;
 use strangers::Strangers;
 use streams::Streams;
 use transactions::{Heard, Transactions};
-use upstreams::{Upstreams, Wake};
+use upstreams::{Asker, Upstreams, Wake};
 use watch::Watch;
 use world::World;
 
@@ -269,10 +269,16 @@ impl Engine {
                         self.transactions.give_in(&self.world, &mut self.out, pass);
                     }
                 }
-                Heard::Answered { flow, own } => self.upstreams.answers(&self.world, &flow, own),
-                Heard::Own { client, answered } => {
+                Heard::Answered { flow, client, pass, status } => {
+                    let known = (&self.world, &self.transactions, &self.phones);
+                    let by = pass.map_or(Asker::Us, |pass| alone::asker(known, pass));
+                    let by = (by, self.phones.len());
+                    self.upstreams.answers(&self.world, (&flow, client), status, by);
+                }
+                Heard::Own { client, response } => {
                     let (w, out) = (&self.world, &mut self.out);
-                    if let Some(gone) = self.upstreams.probed(w, out, client, answered) {
+                    let response = response.as_deref();
+                    if let Some(gone) = self.upstreams.probed(w, out, client, response) {
                         self.transactions.gone(w, out, &gone);
                     }
                 }

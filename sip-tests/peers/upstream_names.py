@@ -141,9 +141,7 @@ def scenario(lab):
     resolv(lab, DNS[0])
     for ip in DNS:
         os.makedirs(lab.path(ip))
-    config = lab.edge(probe="1s", extra="""[survive]
-auth = "off"
-[timers]
+    config = lab.edge(probe="1s", extra="""[timers]
 next_target = "1s"
 t1 = "100ms"
 [policy]

@@ -127,7 +127,16 @@ fn a_start_in_the_dark_with_an_upstream_by_name_is_alone() {
     lab.advance(s(30));
     dns(&mut lab, true);
     lab.take_all();
-    super::answers(&mut lab, 12);
+    // Whoever was never heard is not back, but comes: nobody waits for more than its first word.
+    lab.advance(s(1));
+    super::answers(&mut lab, 1);
     assert!(lab.upstream("pbx").alone.is_none(), "{}", lab.situation());
+    lab.take_all();
+    // From then on it is one that may come and go.
+    pull(&mut lab, &a);
+    super::answers(&mut lab, 4);
+    assert!(lab.upstream("pbx").alone.is_some());
+    super::answers(&mut lab, 8);
+    assert!(lab.upstream("pbx").alone.is_none());
     lab.take_all();
 }

@@ -19,16 +19,16 @@ use super::proxy_server;
 use super::purpose::Purpose;
 use super::stats::AloneResult;
 use super::transactions::Transactions;
-use super::upstreams::{Asker, Turned};
+use super::upstreams::{Asker, Turned, Upstreams, is_out_of_service};
 use super::world::World;
 use crate::audit::{Outcome, Record};
 use crate::config::Hop;
 use crate::ground::{Flow, Mono, Side};
 use crate::policy::Action;
-use crate::wire::sip::{Method, Name};
+use crate::wire::sip::Name;
 pub(super) use ways::choose;
 use ways::next_way;
-pub(super) use within::{beside_it, is_cut_off, refusal};
+pub(super) use within::{Within, beside_it, is_cut_off, refusal};
 
 /// What a person reads who cannot be put through.
 const CUT_OFF: &str = "The Outside Cannot Be Reached, Calls Within The Site Work";
@@ -79,7 +79,9 @@ impl Engine {
             for pass in self.transactions.unheard_at(there) {
                 self.lead_anew(pass);
             }
-            waiting.into_iter().for_each(|pass| self.leave_within(pass));
+            let Self { world: w, out, transactions, calls, .. } = self;
+            let mut within = Within { w, out, transactions, calls };
+            waiting.into_iter().for_each(|pass| within.leave(pass));
         }
     }
 
@@ -102,49 +104,14 @@ impl Engine {
             p.is_some_and(|p| within::is_lost(self.known(), p.purpose()))
         };
         if let Some(pass) = pass.filter(lost) {
-            self.leave_within(pass);
+            let Self { world: w, out, transactions, calls, .. } = self;
+            Within { w, out, transactions, calls }.leave(pass);
         }
-    }
-
-    /// A request within a dialog that waits for who is not there: the session stays as it is, and
-    /// whoever ends it has done so.
-    pub(super) fn leave_within(&mut self, pass: PassId) {
-        let Some(p) = self.transactions.pass(pass).filter(|p| p.is_open()) else { return };
-        let (server, purpose) = (p.server(), p.purpose().clone());
-        let Purpose::InDialog(d) = &purpose else { return };
-        let Some(request) = self.transactions.server(server).map(|t| t.request().clone()) else {
-            return;
-        };
-        let (w, out) = (&self.world, &mut self.out);
-        if *request.method() == Method::Bye {
-            // It is sent for as long as anybody would wait for its answer (RFC 3261 §15.1.1).
-            self.transactions.settle(w, out, pass, &w.answer(&request, 200, "OK"));
-            self.calls.end_fork(w, out, d.call, &d.tag, 200);
-        } else if self.transactions.take_back(w, out, pass).is_some() {
-            let response = refusal(w, &request);
-            self.transactions.respond(w, out, server, &response);
-            out.stats_mut().alone[AloneResult::Refused as usize] += 1;
-            self.after_failure(&purpose, &response);
-        }
-    }
-
-    /// The caller gave up what waits for who is not there: nobody else will say that it is over.
-    pub(super) fn end_cancelled(&mut self, pass: PassId) {
-        let (w, upstreams) = (&self.world, &self.upstreams);
-        if !self.transactions.waits_at(pass, |flow| within::leads_nowhere(w, upstreams, flow)) {
-            return;
-        }
-        let Some(p) = self.transactions.pass(pass) else { return };
-        let purpose = p.purpose().clone();
-        let Some(t) = self.transactions.server(p.server()) else { return };
-        let response = w.answer(t.request(), 487, "Request Terminated");
-        self.transactions.settle(w, &mut self.out, pass, &response);
-        self.after_failure(&purpose, &response);
     }
 
     /// A request that waits for who does not answer goes another way, where there is one, or hears
     /// that there is none.
-    fn lead_anew(&mut self, pass: PassId) {
+    pub(super) fn lead_anew(&mut self, pass: PassId) {
         let Some(mut attempt) = self.again(pass) else { return };
         if attempt.is_emergency() {
             let tried = self.transactions.pass(pass).map_or(&[][..], |p| p.purpose().tried());
@@ -260,8 +227,21 @@ impl Engine {
     }
 }
 
+/// A REGISTER that was tried at an upstream which serves nobody yet, and says so.
+pub(super) fn is_refused_trial(
+    (w, passes, upstreams): (&World, &Transactions, &Upstreams),
+    pass: PassId,
+    status: u16,
+) -> bool {
+    let Some(Purpose::Register(pending)) = passes.pass(pass).map(|p| p.purpose()) else {
+        return false;
+    };
+    let upstream = w.upstream_named(pending.upstream());
+    is_out_of_service(status) && upstream.is_some_and(|id| upstreams.is_alone(w, id))
+}
+
 /// Who sent the request of a pass.
-fn asker((w, passes, phones): (&World, &Transactions, &Phones), pass: PassId) -> Asker {
+pub(super) fn asker((w, passes, phones): (&World, &Transactions, &Phones), pass: PassId) -> Asker {
     let server = passes.pass(pass).map(|p| p.server());
     let came = server.and_then(|id| passes.server(id)).map(|t| t.came());
     let known = came.filter(|flow| phones.is_known(w, flow));

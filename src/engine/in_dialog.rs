@@ -1,6 +1,7 @@
 //! Requests within a dialog: whose they are, whether they may come from there, and what the other
 //! leg gets. Policy was asked when the dialog began.
 
+use super::alone::Within;
 use super::analysis::answer::Answer;
 use super::analysis::body::{BodyRefusal, Role, Way};
 use super::analysis::commands::{is_commanding, is_own_word};
@@ -101,7 +102,8 @@ impl Engine {
         let beside = beside(&self.world, &self.upstreams, &way);
         self.transactions.open_branch(&self.world, &mut self.out, pass, way, None, beside);
         if cut_off {
-            self.leave_within(pass);
+            let Self { world: w, out, transactions, calls, .. } = self;
+            Within { w, out, transactions, calls }.leave(pass);
         }
     }
 

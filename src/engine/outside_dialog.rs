@@ -124,7 +124,8 @@ impl Engine {
                 let reasons = self.reasons(i, pass);
                 let (w, out) = (&self.world, &mut self.out);
                 self.transactions.cancelled(w, out, pass, &reasons);
-                self.end_cancelled(pass);
+                let Self { world: w, out, transactions, calls, upstreams, .. } = self;
+                alone::Within { w, out, transactions, calls }.cancelled(upstreams, pass);
                 return;
             }
             Err(fault) => fault,

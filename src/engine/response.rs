@@ -14,7 +14,7 @@ use super::purpose::{InDialog, Purpose};
 use super::referring::Referring;
 use super::transactions::Answer;
 use super::unreached::{self, refreshes_target};
-use super::{Engine, Level};
+use super::{Engine, Level, alone};
 use crate::audit::{Outcome, SecurityClass};
 use crate::config::Allow;
 use crate::ground::{CallNo, Flow, Leg, ListenerId, Side};
@@ -75,6 +75,11 @@ impl Engine {
 
     /// 3xx–6xx of a branch.
     pub(super) fn failure(&mut self, answer: &Answer) {
+        let known = (&self.world, &self.transactions, &self.upstreams);
+        if alone::is_refused_trial(known, answer.pass, answer.response.status()) {
+            self.lead_anew(answer.pass);
+            return;
+        }
         let Some(Near { message: mut near, .. }) = self.translate(answer) else { return };
         let status = answer.response.status();
         if status == 503 {

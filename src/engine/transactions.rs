@@ -20,7 +20,7 @@ pub mod timer;
 pub use key::ServerKey;
 pub use timer::{Timer, TimerTable};
 
-pub(crate) use pass::{Onward, Spare, is_long};
+pub(crate) use pass::{Onward, Spare, is_long, spared};
 pub(crate) use seats::Seat;
 pub(crate) use server::CancelFault;
 
@@ -72,14 +72,14 @@ pub(crate) enum Heard {
     Quiet { flow: Flow, began: Mono, pass: Option<PassId> },
     /// All branches of a pass that has other ways failed, or one says nothing.
     Exhausted(PassId),
-    /// An answer of any kind came to a request of ours; `own`: it is nobody else's.
-    Answered { flow: Flow, own: bool },
+    /// An answer with this status came to a request of ours; `pass`: `None`: it is nobody else's.
+    Answered { flow: Flow, client: ClientId, pass: Option<PassId>, status: u16 },
     /// A request of our own was answered, or never will be.
     Own {
         /// Which.
         client: ClientId,
-        /// Any final answer came.
-        answered: bool,
+        /// The final answer that came.
+        response: Option<Box<Message>>,
     },
 }
 

@@ -1,5 +1,5 @@
-//! Where a request goes whose upstream does not answer, or that nobody knows the place of: to phones
-//! of the site, to another upstream where it is an emergency. It sends nothing.
+//! Where a request goes whose upstream does not answer, or that nobody knows the place of: to
+//! phones of the site, to another upstream where it is an emergency. It sends nothing.
 
 use crate::engine::analysis::Incoming;
 use crate::engine::attempt::{Parties, Route, Sender};

@@ -1,16 +1,64 @@
 //! Dialogs whose other side is an upstream that says nothing: who ends one has ended it, and
 //! anything else is refused for now, which ends neither dialog nor subscription (RFC 5057 §5.1; a
-//! 408 would). It sends nothing.
+//! 408 would). It chooses no other way.
 
 use crate::engine::analysis::answer::Answer;
-use crate::engine::calls::Place;
-use crate::engine::ids::UpstreamId;
+use crate::engine::calls::{Calls, Place};
+use crate::engine::ids::{PassId, UpstreamId};
 use crate::engine::next_hop::{Known, next_hop};
+use crate::engine::outbox::Outbox;
 use crate::engine::purpose::Purpose;
+use crate::engine::stats::AloneResult;
+use crate::engine::transactions::Transactions;
 use crate::engine::upstreams::Upstreams;
 use crate::engine::world::World;
 use crate::ground::{Flow, Leg};
-use crate::wire::sip::{Message, Name};
+use crate::wire::sip::{Message, Method, Name};
+
+/// The parts that a dialog stands in.
+pub(in crate::engine) struct Within<'a> {
+    pub(in crate::engine) w: &'a World,
+    pub(in crate::engine) out: &'a mut Outbox,
+    pub(in crate::engine) transactions: &'a mut Transactions,
+    pub(in crate::engine) calls: &'a mut Calls,
+}
+
+impl Within<'_> {
+    /// A request within a dialog waits for who is not there: the session stays as it is, and
+    /// whoever ends it has done so. Any other pass is left alone.
+    pub(in crate::engine) fn leave(&mut self, pass: PassId) {
+        let Some(p) = self.transactions.pass(pass).filter(|p| p.is_open()) else { return };
+        let (server, purpose) = (p.server(), p.purpose().clone());
+        let Purpose::InDialog(d) = &purpose else { return };
+        let Some(request) = self.transactions.server(server).map(|t| t.request().clone()) else {
+            return;
+        };
+        if *request.method() == Method::Bye {
+            // It is sent for as long as anybody would wait for its answer (RFC 3261 §15.1.1).
+            let ok = self.w.answer(&request, 200, "OK");
+            self.transactions.settle(self.w, self.out, pass, &ok);
+            self.calls.end_fork(self.w, self.out, d.call, &d.tag, 200);
+        } else if self.transactions.take_back(self.w, self.out, pass).is_some() {
+            let response = refusal(self.w, &request);
+            self.out.stats_mut().alone[AloneResult::Refused as usize] += 1;
+            self.transactions.fail(self.w, self.out, (server, purpose), response);
+        }
+    }
+
+    /// The caller gave up what waits for who is not there: nobody else will say that it is over.
+    pub(in crate::engine) fn cancelled(&mut self, upstreams: &Upstreams, pass: PassId) {
+        let w = self.w;
+        if !self.transactions.waits_at(pass, |flow| leads_nowhere(w, upstreams, flow)) {
+            return;
+        }
+        let Some(p) = self.transactions.pass(pass) else { return };
+        let (server, purpose) = (p.server(), p.purpose().clone());
+        let Some(t) = self.transactions.server(server) else { return };
+        let response = w.answer(t.request(), 487, "Request Terminated");
+        self.transactions.end(pass);
+        self.transactions.fail(w, self.out, (server, purpose), response);
+    }
+}
 
 /// What a person reads whose call or lamp stays as it is.
 const FOR_NOW: &str = "The Outside Cannot Be Reached, The Call Stays As It Is";
@@ -26,7 +74,7 @@ fn is_at(w: &World, id: UpstreamId, flow: &Flow) -> bool {
 }
 
 /// All upstreams that are there say nothing.
-pub(super) fn leads_nowhere(w: &World, upstreams: &Upstreams, flow: &Flow) -> bool {
+fn leads_nowhere(w: &World, upstreams: &Upstreams, flow: &Flow) -> bool {
     let mut there = w.upstreams().iter().filter(|id| is_at(w, **id, flow)).peekable();
     there.peek().is_some() && there.all(|id| upstreams.is_silent(w, *id))
 }

@@ -311,6 +311,11 @@ impl Pending {
         }
     }
 
+    /// The upstream's name.
+    pub(crate) fn upstream(&self) -> &str {
+        &self.upstream
+    }
+
     /// Keys of what it asks for.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
         self.contacts.iter().map(|c| c.key.as_str())

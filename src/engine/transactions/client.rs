@@ -211,14 +211,14 @@ impl Transactions {
         }
         t.proceeding |= response.status() < 200;
         let asked_at = t.flow;
-        let own = t.pass.is_none();
+        let (pass, status) = (t.pass, response.status());
         let actions = t.machine.handle(Event::Response(response.status()));
         if !actions.contains(&Action::Up) {
             out.stats_mut().retransmissions[w.side(flow.listener).index()][1] += 1;
         }
         self.hears(id);
         if w.config().survive.is_on() && w.side(flow.listener) == Side::Outside {
-            self.heard.push_back(Heard::Answered { flow: asked_at, own });
+            self.heard.push_back(Heard::Answered { flow: asked_at, client: id, pass, status });
         }
         self.run_client(w, out, id, actions, Some(response));
     }
@@ -257,7 +257,7 @@ impl Transactions {
                     }
                     match (pass, &response) {
                         (Some(pass), Some(r)) => self.up(w, out, pass, id, flow, r.clone()),
-                        (None, Some(r)) if r.status() >= 200 => self.own(id, true),
+                        (None, Some(r)) if r.status() >= 200 => self.own(id, Some(r.clone())),
                         (Some(_) | None, _) => {}
                     }
                 }
@@ -277,14 +277,14 @@ impl Transactions {
         }
     }
 
-    fn own(&mut self, client: ClientId, answered: bool) {
-        self.heard.push_back(Heard::Own { client, answered });
+    fn own(&mut self, client: ClientId, response: Option<Message>) {
+        self.heard.push_back(Heard::Own { client, response: response.map(Box::new) });
     }
 
     fn unanswered(&mut self, w: &World, out: &mut Outbox, id: ClientId, status: u16, phrase: &str) {
         match self.clients.get(&id).and_then(Client::pass) {
             Some(pass) => self.silent(w, out, pass, id, status, phrase),
-            None => self.own(id, false),
+            None => self.own(id, None),
         }
     }
 

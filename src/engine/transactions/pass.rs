@@ -14,8 +14,8 @@ use crate::engine::purpose::Purpose;
 use crate::engine::world::World;
 use crate::ground::{Flow, ListenerId, Mono, Side};
 use crate::wire::sip::{Message, Method, Name};
-pub(crate) use next_way::{Onward, is_long};
-use next_way::{Why, by_stream, lead_by, spared};
+pub(crate) use next_way::{Onward, is_long, spared};
+use next_way::{Why, by_stream, lead_by};
 pub(crate) use spare::Spare;
 
 /// Why a branch is cancelled when another answered: no phone shows a missed call (RFC 3326 §2).

@@ -6,9 +6,10 @@ use super::pass::Pass;
 use super::{Due, Event, Heard, Timer, Transactions};
 use crate::engine::ids::{ClientId, PassId, ServerId};
 use crate::engine::outbox::Outbox;
+use crate::engine::purpose::Purpose;
 use crate::engine::world::World;
 use crate::ground::{Flow, Side};
-use crate::wire::sip::Method;
+use crate::wire::sip::{Message, Method};
 
 /// Why a request is cancelled that went elsewhere meanwhile (RFC 3326).
 const ELSEWHERE: &[u8] = b"SIP;cause=408;text=\"Sent Elsewhere\"";
@@ -90,6 +91,23 @@ impl Transactions {
         self.leave_withdrawn(Some(pass));
         self.servers.get_mut(&server).filter(|t| t.is_open())?.pass = None;
         Some(server)
+    }
+
+    /// A failure in our own words for what a pass was for that is over.
+    pub(crate) fn fail(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        (server, purpose): (ServerId, Purpose),
+        response: Message,
+    ) {
+        self.respond(w, out, server, &response);
+        self.heard.push_back(Heard::Failed { purpose, response });
+    }
+
+    /// What its branches say counts no more.
+    pub(crate) fn end(&mut self, pass: PassId) {
+        self.passes.get_mut(&pass).into_iter().for_each(Pass::end);
     }
 
     /// Where nobody answers this pass, or all who do refuse, the core has other ways to try.

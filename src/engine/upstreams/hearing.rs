@@ -67,12 +67,12 @@ impl Upstreams {
         }
     }
 
-    /// Whoever is there asks to be spared for so long.
+    /// Whoever is there, or somebody behind it, asks to be spared for so long.
     pub(crate) fn spare(&mut self, w: &World, flow: &Flow, after: Duration) {
         let hop = Hop { peer: flow.peer, transport: flow.transport };
         for id in w.upstreams().iter().filter(|id| w.places(**id).contains(&hop)) {
             if let Some(u) = self.all.get_mut(id.index()) {
-                u.targets.spare(w.now().mono, hop, after);
+                u.targets.busy(w.now().mono, hop, after);
             }
         }
     }

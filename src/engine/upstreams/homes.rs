@@ -56,8 +56,9 @@ impl Upstreams {
             return;
         }
         let (hop, now) = (Hop { peer: flow.peer, transport: flow.transport }, w.now().mono);
-        let from = answer.first(&Name::From).and_then(NameAddr::parse);
-        let whom = from.and_then(|from| from.uri.user).unwrap_or_default();
+        // Whose registration it is, says To: From is whoever asked for it.
+        let to = answer.first(&Name::To).and_then(NameAddr::parse);
+        let whom = to.and_then(|to| to.uri.user).unwrap_or_default();
         for id in w.upstreams().iter().filter(|id| w.places(**id).contains(&hop)) {
             self.heed(w, *id, hop, answer);
             let Some(u) = self.state(*id).filter(|u| u.targets.iter().count() > 1) else {

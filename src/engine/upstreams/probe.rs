@@ -1,13 +1,15 @@
 //! Is the upstream there? An OPTIONS to each of its targets every `upstream.probe`, and what came
-//! of it: any answer means up (RFC 3261 §11 asks for no particular one). It makes the probes; the
+//! of it: any answer means up (RFC 3261 §11 asks for no particular one), but one that says that
+//! whoever is asked serves nobody. It makes the probes; the
 //! coordinator sends them.
 
-use super::serving::AGAIN;
+use super::serving::{AGAIN, is_out_of_service};
 use super::{Due, Health, Upstreams};
 use crate::config::{Config, Hop, Upstream};
 use crate::engine::ids::{ClientId, UpstreamId};
 use crate::engine::outbox::Outbox;
 use crate::engine::output::Level;
+use crate::engine::transactions::spared;
 use crate::engine::world::World;
 use crate::ground::Flow;
 use crate::wire::sip::{Message, Method, Name};
@@ -90,22 +92,37 @@ impl Upstreams {
         w: &World,
         out: &mut Outbox,
         client: ClientId,
-        answered: bool,
+        response: Option<&Message>,
     ) -> Option<Flow> {
         let (id, hop) = self.asked.remove(&client)?;
+        let refused = response.map(Message::status).filter(|status| is_out_of_service(*status));
+        let answered = response.is_some() && refused.is_none();
         let t = self.all.get_mut(id.index())?.targets.find(hop)?;
         t.probes[usize::from(!answered)] += 1;
+        if let Some(after) = response.and_then(spared) {
+            t.spare(w.now().mono, after);
+        }
         if answered {
             self.answered_by(w, id, w.now().mono, true);
         }
         let t = self.all.get_mut(id.index())?.targets.find(hop)?;
-        let (health, why) = match (answered, t.health) {
-            (true, Health::Down) => (Health::Up, "it answers OPTIONS again"),
-            (true, Health::Unknown | Health::Up) => (Health::Up, "it answers OPTIONS"),
-            (false, _) => (Health::Down, "it does not answer OPTIONS"),
+        let (health, why) = match (answered, refused, t.health) {
+            (true, _, Health::Down) => (Health::Up, "it answers OPTIONS again".to_owned()),
+            (true, _, Health::Unknown | Health::Up) => {
+                (Health::Up, "it answers OPTIONS".to_owned())
+            }
+            (false, Some(status), _) => {
+                let why = format!("it is out of service: OPTIONS are answered with {status}");
+                (Health::Down, why)
+            }
+            (false, None, _) => (Health::Down, "it does not answer OPTIONS".to_owned()),
         };
-        if t.turn(w.now(), health, why) {
+        if t.turn(w.now(), health, &why) {
             self.told(w, out, id, hop);
+        }
+        match response {
+            Some(response) if !answered => self.refuses_probe(w, id, response),
+            Some(_) | None => self.refuses_no_more(id),
         }
         let interface = self.get(w, id).filter(|_| !answered)?.interface;
         w.net().towards(interface, id, hop)

@@ -5,12 +5,15 @@
 //! again has to go on answering for `survive.hold`, twice as long each time that he leaves again
 //! soon. It sends nothing and knows no request.
 
+mod refusing;
+
 use super::{Due, Health, Upstreams};
 use crate::config::{Hop, Survive};
 use crate::engine::ids::UpstreamId;
 use crate::engine::outbox::Outbox;
 use crate::engine::world::World;
 use crate::ground::{Flow, Moment, Mono, Now};
+pub(crate) use refusing::is_out_of_service;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -21,6 +24,8 @@ pub(super) const AGAIN: Duration = Duration::from_secs(1);
 const TRIAL: Duration = Duration::from_secs(10);
 /// Whoever leaves again within this has to stay twice as long the next time.
 const SOON: Duration = Duration::from_secs(60);
+/// No time, but a step of the clock.
+const AT_ONCE: Duration = Duration::from_millis(1);
 /// The longest that anybody has to stay.
 const LONGEST: Duration = Duration::from_secs(600);
 /// Who answers no OPTIONS but everything else is alone when so many requests in a row had no
@@ -87,11 +92,15 @@ pub(super) struct Serving {
     state: State,
     /// When anything was answered last.
     heard: Option<Mono>,
+    /// Nothing had been until then.
+    fresh: bool,
     /// Requests of phones since then that wait, or waited in vain, and where some of these are.
     quiet: u32,
     askers: BTreeSet<IpAddr>,
     /// It answers OPTIONS, as far as is known.
     ear: Ear,
+    /// It answered the last one with a refusal.
+    refuses: bool,
     /// Since when one of them waits.
     unheard: Option<Mono>,
     /// Alone since then.
@@ -147,6 +156,7 @@ impl Serving {
 
     /// It answered something; `own`: a probe. True: how it stands has changed.
     fn answered(&mut self, now: Mono, own: bool) -> bool {
+        self.fresh = self.is_alone() && (self.fresh || self.heard.is_none());
         self.heard = Some(now);
         self.quiet = 0;
         self.askers.clear();
@@ -176,8 +186,11 @@ impl Serving {
         }
     }
 
-    /// How long it has to answer before it serves.
+    /// How long it has to answer before it serves. Who was never heard is not back, but comes.
     fn hold(&self, survive: &Survive) -> Duration {
+        if self.fresh {
+            return AT_ONCE;
+        }
         let longest = LONGEST.max(survive.hold);
         survive.hold.saturating_mul(1 << self.flaps.min(10)).min(longest)
     }
@@ -187,7 +200,7 @@ impl Serving {
         match self.state {
             State::Serves | State::Alone => Look::Stays,
             State::Doubted => {
-                self.state = State::Alone;
+                (self.state, self.fresh) = (State::Alone, false);
                 self.since = Some((now.mono, now.into()));
                 self.trial = if self.heard.is_none() { now.mono } else { now.mono + TRIAL };
                 let soon = self.back.is_some_and(|back| now.mono.since(back) < SOON);
@@ -226,9 +239,10 @@ impl Upstreams {
         w.config().survive.is_on() && self.state(id).is_some_and(|u| u.serving.is_alone())
     }
 
-    /// It is alone, and nothing has come from it since.
+    /// It is alone, and nothing has come from it since. Who is out of service is there: dialogs may
+    /// go on.
     pub(crate) fn is_silent(&self, w: &World, id: UpstreamId) -> bool {
-        let silent = |u: &super::Upstream| u.serving.state == State::Alone;
+        let silent = |u: &super::Upstream| u.serving.state == State::Alone && !u.serving.refuses;
         w.config().survive.is_on() && self.state(id).is_some_and(silent)
     }
 
@@ -249,7 +263,8 @@ impl Upstreams {
         let now = w.now().mono;
         // Who has answered OPTIONS will do so again.
         let due = |u: &&mut super::Upstream| {
-            u.probes()[0] == 0 && now >= u.serving.trial && u.targets.iter().next().is_some()
+            let deaf = u.probes()[0] == 0 || u.serving.refuses;
+            deaf && now >= u.serving.trial && u.targets.iter().next().is_some()
         };
         let Some(u) = self.all.get_mut(id.index()).filter(due) else { return false };
         u.serving.trial = now + TRIAL;
@@ -293,14 +308,6 @@ impl Upstreams {
     /// Who is to be asked at once, for something waits there.
     pub(crate) fn take_doubted(&mut self) -> Vec<UpstreamId> {
         std::mem::take(&mut self.doubted)
-    }
-
-    /// An answer to something that we sent came from there; `own`: to a probe.
-    pub(crate) fn answers(&mut self, w: &World, flow: &Flow, own: bool) {
-        let (hop, now) = (Hop { peer: flow.peer, transport: flow.transport }, w.now().mono);
-        for id in w.upstreams().iter().filter(|id| w.places(**id).contains(&hop)) {
-            self.answered_by(w, *id, now, own);
-        }
     }
 
     pub(super) fn answered_by(&mut self, w: &World, id: UpstreamId, now: Mono, own: bool) {

@@ -39,6 +39,8 @@ pub(super) struct Target {
     misses: u32,
     /// Until when it is not tried, where no probe says more.
     rests: Option<Mono>,
+    /// Requests in a row that were answered so that it is to be spared.
+    busy: u32,
     /// Until when it asks to be spared: it is tried after others.
     spared: Option<Mono>,
 }
@@ -57,6 +59,7 @@ impl Target {
             heard: None,
             vain: None,
             misses: 0,
+            busy: 0,
             rests: None,
             spared: None,
         }
@@ -73,6 +76,11 @@ impl Target {
         self.since = Some(now.into());
         why.clone_into(&mut self.why);
         true
+    }
+
+    /// It asks not to be sent anything for so long.
+    pub(super) fn spare(&mut self, now: Mono, after: Duration) {
+        self.spared = Some(now + after.min(SPARED));
     }
 
     fn is_spared(&self, now: Mono) -> bool {
@@ -213,11 +221,20 @@ impl Targets {
         t.turn(now, Health::Down, "it cannot be reached")
     }
 
-    /// It asks not to be sent anything for so long.
-    pub(super) fn spare(&mut self, now: Mono, hop: Hop, after: Duration) {
+    /// A request was answered so that nothing is to be sent for so long. Who forwards such an
+    /// answer means somebody else: several in a row are its own.
+    pub(super) fn busy(&mut self, now: Mono, hop: Hop, after: Duration) {
         if let Some(t) = self.find(hop) {
-            t.spared = Some(now + after.min(SPARED));
+            t.busy = t.busy.saturating_add(1);
+            if t.busy >= MISSES {
+                t.spare(now, after);
+            }
         }
+    }
+
+    /// It answered a request otherwise.
+    pub(super) fn not_busy(&mut self, hop: Hop) {
+        self.find(hop).into_iter().for_each(|t| t.busy = 0);
     }
 
     /// Nobody there proved to be who is asked. True: that is news.
@@ -343,14 +360,24 @@ mod tests {
     fn who_asks_to_be_spared_is_tried_last_for_a_while_at_most_and_is_not_down() {
         let (one, other) = (place(1, 1, 1), place(2, 2, 1));
         let mut all = targets(&[one, other]);
-        all.spare(at(1).mono, one.hop, Duration::from_secs(20));
+        let busy = |all: &mut Targets, now: Now, hop, seconds| {
+            all.busy(now.mono, hop, Duration::from_secs(seconds));
+        };
+        for _ in 0..2 {
+            // Whom it is forwarded from is another.
+            busy(&mut all, at(1), one.hop, 20);
+            busy(&mut all, at(1), one.hop, 20);
+            assert_eq!(all.order("x", at(2).mono, true), [one.hop, other.hop]);
+            all.not_busy(one.hop);
+        }
+        (0..3).for_each(|_| busy(&mut all, at(1), one.hop, 20));
         assert_eq!(all.order("x", at(20).mono, true), [other.hop, one.hop]);
         assert_eq!(all.order("x", at(21).mono, true), [one.hop, other.hop]);
-        all.spare(at(100).mono, one.hop, Duration::from_secs(u64::MAX));
+        busy(&mut all, at(100), one.hop, u64::MAX);
         assert_eq!(all.order("x", at(129).mono, true), [other.hop, one.hop]);
         assert_eq!(all.order("x", at(130).mono, true), [one.hop, other.hop]);
-        all.spare(at(300).mono, one.hop, Duration::from_secs(9));
-        all.spare(at(300).mono, other.hop, Duration::from_secs(9));
+        busy(&mut all, at(300), one.hop, 9);
+        (0..3).for_each(|_| busy(&mut all, at(300), other.hop, 9));
         assert_eq!(all.order("x", at(301).mono, true), [one.hop, other.hop], "both: as ever");
         assert_eq!(all.health(), Health::Unknown);
     }

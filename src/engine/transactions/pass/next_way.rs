@@ -174,7 +174,7 @@ fn asked_in(quoted: &[u8]) -> Option<(String, Method)> {
 }
 
 /// For how long who answers so asks to be spared (RFC 3261 §21.5.4).
-pub(super) fn spared(response: &Message) -> Option<Duration> {
+pub(crate) fn spared(response: &Message) -> Option<Duration> {
     let seconds = response.text(&Name::RetryAfter).filter(|_| response.status() == 503)?;
     let digits = seconds.trim_start().split(|c: char| !c.is_ascii_digit()).next()?;
     digits.parse().ok().map(Duration::from_secs)

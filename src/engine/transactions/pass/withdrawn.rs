@@ -14,6 +14,10 @@ impl Pass {
         failed && std::mem::take(&mut self.insists)
     }
 
+    pub(in crate::engine::transactions) fn end(&mut self) {
+        self.done = true;
+    }
+
     pub(in crate::engine::transactions) fn insist(&mut self) {
         self.insists = true;
     }
