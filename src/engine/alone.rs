@@ -28,7 +28,7 @@ use crate::policy::Action;
 use crate::wire::sip::Name;
 pub(super) use ways::choose;
 use ways::next_way;
-pub(super) use within::{Within, beside_it, is_cut_off, refusal};
+pub(super) use within::{Within, beside_it, is_cut_off};
 
 /// What a person reads who cannot be put through.
 const CUT_OFF: &str = "The Outside Cannot Be Reached, Calls Within The Site Work";
@@ -79,8 +79,7 @@ impl Engine {
             for pass in self.transactions.unheard_at(there) {
                 self.lead_anew(pass);
             }
-            let Self { world: w, out, transactions, calls, .. } = self;
-            let mut within = Within { w, out, transactions, calls };
+            let mut within = Within::of(self);
             waiting.into_iter().for_each(|pass| within.leave(pass));
         }
     }
@@ -104,8 +103,7 @@ impl Engine {
             p.is_some_and(|p| within::is_lost(self.known(), p.purpose()))
         };
         if let Some(pass) = pass.filter(lost) {
-            let Self { world: w, out, transactions, calls, .. } = self;
-            Within { w, out, transactions, calls }.leave(pass);
+            Within::of(self).leave(pass);
         }
     }
 

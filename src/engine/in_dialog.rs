@@ -14,7 +14,6 @@ use super::next_hop::{Known, find, next_hop};
 use super::proxy_client::is_party;
 use super::purpose::{InDialog, Purpose};
 use super::referring::Referring;
-use super::stats::AloneResult;
 use super::streams::Streams;
 use super::transactions::{Spare, is_long};
 use super::upstreams::Upstreams;
@@ -50,10 +49,7 @@ impl Engine {
         }
         let cut_off = alone::is_cut_off(self.known(), &place);
         if cut_off && !i.is(&Method::Bye) {
-            let response = alone::refusal(&self.world, &i.message);
-            self.out.stats_mut().alone[AloneResult::Refused as usize] += 1;
-            self.transactions.respond(&self.world, &mut self.out, server, &response);
-            return;
+            return Within::of(self).refuse(server, &i.message);
         }
         let mut request = i.message.clone();
         let (w, out) = (&self.world, &mut self.out);
@@ -89,21 +85,13 @@ impl Engine {
             let by = (place.leg, Some(place.tag.as_str()));
             self.calls.asks_for(&self.world, place.call, by, said);
         }
-        let purpose = Purpose::InDialog(Arc::new(InDialog {
-            call: place.call,
-            leg: place.leg,
-            tag: place.tag.clone(),
-            offered: described && !is_answer,
-            contact: i.contact(),
-            said,
-        }));
+        let purpose = purpose(i, &place, described && !is_answer, said);
         let pass = self.transactions.open_pass(server, i.flow.listener, purpose);
         let way = self.carry_in_dialog(&request, i, &place);
         let beside = beside(&self.world, &self.upstreams, &way);
         self.transactions.open_branch(&self.world, &mut self.out, pass, way, None, beside);
         if cut_off {
-            let Self { world: w, out, transactions, calls, .. } = self;
-            Within { w, out, transactions, calls }.leave(pass);
+            Within::of(self).leave(pass);
         }
     }
 
@@ -252,6 +240,18 @@ impl Engine {
             far
         })
     }
+}
+
+/// What a request in this dialog is for.
+fn purpose(i: &Incoming, place: &Place, offered: bool, said: Option<Said>) -> Purpose {
+    Purpose::InDialog(Arc::new(InDialog {
+        call: place.call,
+        leg: place.leg,
+        tag: place.tag.clone(),
+        offered,
+        contact: i.contact(),
+        said,
+    }))
 }
 
 /// Requests whose bodies are offers or answers (RFC 3264 with RFC 3261, RFC 3262, RFC 3311).

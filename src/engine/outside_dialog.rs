@@ -122,10 +122,7 @@ impl Engine {
                 let call = self.transactions.pass(pass).and_then(|p| p.purpose().call());
                 call.iter().for_each(|no| self.calls.calm(*no));
                 let reasons = self.reasons(i, pass);
-                let (w, out) = (&self.world, &mut self.out);
-                self.transactions.cancelled(w, out, pass, &reasons);
-                let Self { world: w, out, transactions, calls, upstreams, .. } = self;
-                alone::Within { w, out, transactions, calls }.cancelled(upstreams, pass);
+                alone::Within::of(self).cancelled(pass, &reasons);
                 return;
             }
             Err(fault) => fault,

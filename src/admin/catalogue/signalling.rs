@@ -146,7 +146,8 @@ pub(super) const FAMILIES: &[Family] = &[
     gauge(
         "portreeve_upstream_up",
         &[("upstream", Upstreams)],
-        "1 if the last OPTIONS probe was answered, 0 if not. Absent: not probed yet.",
+        "1 if the last OPTIONS probe was answered (500, 502, 503, 504 are no answer), 0 if not. \
+         Absent: not probed yet.",
     ),
     counter(
         "portreeve_upstream_probes_total",

@@ -2,9 +2,10 @@
 //! anything else is refused for now, which ends neither dialog nor subscription (RFC 5057 §5.1; a
 //! 408 would). It chooses no other way.
 
+use crate::engine::Engine;
 use crate::engine::analysis::answer::Answer;
 use crate::engine::calls::{Calls, Place};
-use crate::engine::ids::{PassId, UpstreamId};
+use crate::engine::ids::{PassId, ServerId, UpstreamId};
 use crate::engine::next_hop::{Known, next_hop};
 use crate::engine::outbox::Outbox;
 use crate::engine::purpose::Purpose;
@@ -17,13 +18,26 @@ use crate::wire::sip::{Message, Method, Name};
 
 /// The parts that a dialog stands in.
 pub(in crate::engine) struct Within<'a> {
-    pub(in crate::engine) w: &'a World,
-    pub(in crate::engine) out: &'a mut Outbox,
-    pub(in crate::engine) transactions: &'a mut Transactions,
-    pub(in crate::engine) calls: &'a mut Calls,
+    w: &'a World,
+    out: &'a mut Outbox,
+    transactions: &'a mut Transactions,
+    calls: &'a mut Calls,
+    upstreams: &'a Upstreams,
 }
 
-impl Within<'_> {
+impl<'a> Within<'a> {
+    pub(in crate::engine) fn of(engine: &'a mut Engine) -> Self {
+        let Engine { world: w, out, transactions, calls, upstreams, .. } = engine;
+        Self { w, out, transactions, calls, upstreams }
+    }
+
+    /// Not for now.
+    pub(in crate::engine) fn refuse(&mut self, server: ServerId, request: &Message) {
+        let response = refusal(self.w, request);
+        self.out.stats_mut().alone[AloneResult::Refused as usize] += 1;
+        self.transactions.respond(self.w, self.out, server, &response);
+    }
+
     /// A request within a dialog waits for who is not there: the session stays as it is, and
     /// whoever ends it has done so. Any other pass is left alone.
     pub(in crate::engine) fn leave(&mut self, pass: PassId) {
@@ -45,9 +59,11 @@ impl Within<'_> {
         }
     }
 
-    /// The caller gave up what waits for who is not there: nobody else will say that it is over.
-    pub(in crate::engine) fn cancelled(&mut self, upstreams: &Upstreams, pass: PassId) {
-        let w = self.w;
+    /// The caller wants no answer any more. Where all that he waits for is not there, nobody else
+    /// will say that it is over.
+    pub(in crate::engine) fn cancelled(&mut self, pass: PassId, reasons: &[Vec<u8>]) {
+        let (w, upstreams) = (self.w, self.upstreams);
+        self.transactions.cancelled(w, self.out, pass, reasons);
         if !self.transactions.waits_at(pass, |flow| leads_nowhere(w, upstreams, flow)) {
             return;
         }
@@ -64,7 +80,7 @@ impl Within<'_> {
 const FOR_NOW: &str = "The Outside Cannot Be Reached, The Call Stays As It Is";
 
 /// 503 for now.
-pub(in crate::engine) fn refusal(w: &World, request: &Message) -> Message {
+fn refusal(w: &World, request: &Message) -> Message {
     Answer::new(503, FOR_NOW).row(Name::RetryAfter, super::LATER).to(w, request)
 }
 
