@@ -1,9 +1,10 @@
-//! A response never vanishes: where its body may not cross it goes on without it, and where nothing
-//! readable came a timer ends the transaction.
+//! A response never vanishes: where its body may not cross it goes on without it, and where it cannot
+//! be read as a whole, whoever asked is told so at once.
 
 use crate::lab::script::{Text, answer};
 use crate::lab::{Lab, Leg, Msg, Party, Ua, s, site};
 use portreeve::config::Config;
+use portreeve::engine::Level;
 
 /// Bodies that cross in neither direction, whatever the file says: type, further header row, body.
 const CLOSED: [(&str, &str, &str); 4] = [
@@ -253,86 +254,259 @@ fn a_2xx_whose_body_may_have_been_the_answer_is_let_go_and_another_goes_on_witho
     }
 }
 
-/// A malformed answer: it has no To, and two To.
-fn malformed(invite: &Msg, status: u16) -> [Text; 2] {
-    let good = answer(invite, status, "b");
-    let twice = good.clone().with("To", good.header("To").to_owned());
-    [good.clone().without("To"), twice]
+/// Answers that cannot be read as a whole: a row is missing, twice with two values, or broken; the
+/// status of each, and what the log says is wrong.
+fn malformed(request: &Msg, status: u16) -> Vec<(Text, &'static str)> {
+    let good = answer(request, status, "b");
+    let contact = format!("<sip:200@{}>", request.flow.peer);
+    vec![
+        (good.clone().without("To"), "Missing To"),
+        (good.clone().with("To", "<sip:other@pbx.example.com>;tag=c"), "Duplicate To"),
+        (good.clone().set("To", "<sip:200"), "Broken To"),
+        (good.clone().without("From"), "Missing From"),
+        (good.clone().set("Call-ID", "a b"), "Broken Call-ID"),
+        (good.clone().with("Call-ID", "another"), "Duplicate Call-ID"),
+        (good.clone().without("CSeq"), "Missing CSeq"),
+        (good.clone().set("Contact", contact.as_str()).with("Contact", "<sip:"), "Broken Contact"),
+        (good.clone().with("Record-Route", "<sip:x;lr"), "Broken Record-Route"),
+        (good.clone().with("X-Odd", "a\u{1}b"), "Control In X-Odd"),
+        (good.clone().with("Odd Name", "x"), "Broken Header Name"),
+        (
+            good.clone().with("Content-Type", "text/plain").with("Content-Type", "text/html"),
+            "Duplicate Content-Type",
+        ),
+        (good.clone().with("Content-Length", "7"), "Duplicate Content-Length"),
+        (good.with("Content-Length", "0"), "Duplicate Content-Length"),
+    ]
+}
+
+/// One line says whose answer it was and what is wrong.
+#[track_caller]
+fn is_told(lab: &Lab, why: &str) {
+    let said = |(level, text): &(Level, String)| {
+        *level == Level::Warn && text.contains("cannot be read") && text.contains(why)
+    };
+    assert!(lab.notices.iter().any(said), "{why}: {:?}", lab.notices);
 }
 
 #[test]
-fn a_malformed_final_answer_is_dropped_and_timer_b_says_408() {
+fn a_malformed_refusal_is_502_to_the_caller_at_once() {
+    for outwards in [true, false] {
+        for n in 0..malformed(&Attempt::new(outwards, |_| {}).invite, 486).len() {
+            let mut t = Attempt::new(outwards, |_| {});
+            let (bad, why) = malformed(&t.invite, 486).remove(n);
+            t.says(bad);
+            let ack = t.lab.expect(t.callee.at, "ACK");
+            assert_eq!(ack.call_id(), t.invite.call_id(), "{why}");
+            t.refused("502");
+            is_told(&t.lab, why);
+            t.lab.end();
+        }
+    }
+}
+
+#[test]
+fn a_malformed_2xx_is_502_to_the_caller_and_who_answered_is_let_go() {
+    for outwards in [true, false] {
+        for ringing in [false, true] {
+            for n in 0..malformed(&Attempt::new(outwards, |_| {}).invite, 200).len() {
+                let mut t = Attempt::new(outwards, |_| {});
+                if ringing {
+                    let ringing = t.callee.answer(&t.invite, 180, "b");
+                    t.says(ringing);
+                    t.lab.expect(t.caller.at, "180");
+                }
+                let (bad, why) = malformed(&t.invite, 200).remove(n);
+                t.says(bad.clone());
+                let ack = t.lab.expect(t.callee.at, "ACK");
+                let bye = t.lab.expect(t.callee.at, "BYE");
+                assert_eq!(ack.header("To"), bye.header("To"), "{why}");
+                // He has not heard it yet.
+                t.says(bad);
+                t.lab.expect(t.callee.at, "ACK");
+                t.says(answer(&bye, 200, ""));
+                t.refused("502");
+                is_told(&t.lab, why);
+                t.lab.end();
+            }
+        }
+    }
+}
+
+#[test]
+fn what_says_the_same_twice_says_it_once() {
+    for name in ["Content-Type", "Call-ID", "To", "From", "CSeq", "i", "t", "c"] {
+        for tcp in [false, true] {
+            let mut lab = Lab::edge();
+            let at = "10.17.0.22:5060";
+            let callee = Ua::new(if tcp { lab.inside_tcp(at) } else { lab.inside(at) }, "102");
+            let caller = lab.far("200");
+            let sealed = lab.register(&callee, 600);
+            let text = caller.request_to(&mut lab, "INVITE", &sealed).sdp(caller.sdp(6000));
+            lab.send(caller.at, text);
+            lab.expect(caller.at, "100");
+            let invite = lab.expect(callee.at, "INVITE");
+            let ok = callee.answer(&invite, 200, "b").sdp(callee.sdp(4000));
+            let long = match name {
+                "c" => "Content-Type",
+                "i" => "Call-ID",
+                "t" => "To",
+                name => name,
+            };
+            let value = ok.header(long).to_owned();
+            lab.send(callee.at, ok.with(name, value));
+            let got = lab.expect(caller.at, "200");
+            assert_eq!(got.all(long).len(), 1, "{name}: {got}");
+            assert!(got.body.starts_with("v=0"), "{got}");
+            lab.clear();
+            lab.advance(s(40));
+            lab.clear();
+            lab.end();
+        }
+    }
+    // Not what frames it, and not of a request: it may mean something else to the next who reads it.
+    let mut lab = Lab::edge();
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    let text = phone.request(&mut lab, "MESSAGE", "200").typed("text/plain", "x");
+    lab.send(phone.at, text.with("Content-Type", "text/plain"));
+    lab.expect(phone.at, "400");
+    lab.nothing_left();
+}
+
+#[test]
+fn a_session_description_that_cannot_be_read_is_488_and_who_answered_is_let_go() {
+    for outwards in [true, false] {
+        for body in ["v=0\r\nm=audio\r\n", "v=1\r\ns=-\r\n", "audio, please"] {
+            let mut t = Attempt::new(outwards, |_| {});
+            let ok = t.callee.answer(&t.invite, 200, "b").sdp(body);
+            t.says(ok);
+            t.lab.expect(t.callee.at, "ACK");
+            let bye = t.lab.expect(t.callee.at, "BYE");
+            t.says(answer(&bye, 200, ""));
+            t.refused("488");
+            t.lab.end();
+        }
+    }
+}
+
+#[test]
+fn a_malformed_provisional_answer_is_as_good_as_100() {
     for outwards in [true, false] {
         let mut t = Attempt::new(outwards, |_| {});
-        for bad in [200, 486].into_iter().flat_map(|status| malformed(&t.invite, status)) {
-            t.lab.send(t.callee.at, bad);
-        }
+        let (bad, why) = malformed(&t.invite, 180).remove(0);
+        t.says(bad);
         t.lab.nothing_left();
-        t.lab.advance(s(32));
-        t.lab.take(t.callee.at);
-        t.refused("408");
+        is_told(&t.lab, why);
+        // Nobody asks again, and nobody is given up.
+        t.lab.advance(s(40));
+        t.lab.nothing_left();
+        let no = answer(&t.invite, 486, "b");
+        t.says(no);
+        t.lab.expect(t.callee.at, "ACK");
+        t.refused("486");
         t.lab.end();
     }
 }
 
 #[test]
-fn a_ringing_call_whose_final_answer_is_malformed_ends_by_timer_c() {
-    for outwards in [true, false] {
-        let mut t = Attempt::new(outwards, |_| {});
+fn a_malformed_answer_of_who_was_cancelled_is_487_for_the_caller() {
+    for status in [486, 487] {
+        let mut t = Attempt::new(true, |_| {});
         let ringing = t.callee.answer(&t.invite, 180, "b");
         t.says(ringing);
         t.lab.expect(t.caller.at, "180");
-        for bad in malformed(&t.invite, 486) {
-            t.says(bad);
-        }
-        t.lab.nothing_left();
-        let c = t.lab.config.timers.c;
-        t.lab.advance(c);
+        let cancel = t.a.cancel();
+        t.lab.send(t.caller.at, cancel);
+        t.lab.expect(t.caller.at, "200");
         let cancel = t.lab.expect(t.callee.at, "CANCEL");
-        t.says(answer(&cancel, 481, "b"));
-        t.lab.nothing_left();
-        // It is over for the callee: nothing answers the INVITE any more.
-        t.lab.advance(s(32));
-        t.refused("408");
-        assert_eq!(t.lab.ends(), [("timeout", 408, "")]);
+        t.says(answer(&cancel, 200, "b"));
+        let (bad, _) = malformed(&t.invite, status).remove(0);
+        t.says(bad);
+        t.lab.expect(t.callee.at, "ACK");
+        t.refused(if status == 487 { "487" } else { "502" });
         t.lab.end();
     }
 }
 
 #[test]
-fn after_a_malformed_final_answer_cancel_gives_487() {
-    let mut t = Attempt::new(true, |_| {});
-    let ringing = t.callee.answer(&t.invite, 180, "b");
-    t.says(ringing);
-    t.lab.expect(t.caller.at, "180");
-    for bad in malformed(&t.invite, 486) {
-        t.says(bad);
+fn a_malformed_answer_to_another_request_is_502_at_once() {
+    for method in ["MESSAGE", "REGISTER", "OPTIONS", "SUBSCRIBE", "PUBLISH"] {
+        for status in [200, 404] {
+            let count = {
+                let mut lab = Lab::edge();
+                let phone = lab.phone("101", "10.17.0.21:5060");
+                let text = phone.request(&mut lab, method, "200").with("Event", "x");
+                lab.send(phone.at, text);
+                let pbx = lab.pbx();
+                malformed(&lab.expect(pbx, method), status).len()
+            };
+            for n in 0..count {
+                let mut lab = Lab::edge();
+                let (phone, pbx) = (lab.phone("101", "10.17.0.21:5060"), lab.pbx());
+                let mut text = phone.request(&mut lab, method, "200").with("Event", "x");
+                if method == "REGISTER" {
+                    text = text.set("To", format!("<{}>", phone.aor()));
+                }
+                lab.send(phone.at, text);
+                let got = lab.expect(pbx, method);
+                let (bad, why) = malformed(&got, status).remove(n);
+                lab.send(pbx, bad);
+                lab.expect(phone.at, "502");
+                is_told(&lab, why);
+                lab.end();
+            }
+        }
     }
-    let cancel = t.a.cancel();
-    t.lab.send(t.caller.at, cancel);
-    t.lab.expect(t.caller.at, "200");
-    let cancel = t.lab.expect(t.callee.at, "CANCEL");
-    t.says(answer(&cancel, 481, "b"));
-    t.lab.advance(s(32));
-    t.refused("487");
-    t.lab.end();
 }
 
 #[test]
-fn a_malformed_answer_to_another_request_is_dropped_and_timer_f_ends_it() {
-    let mut lab = Lab::edge();
-    let (phone, pbx) = (lab.phone("101", "10.17.0.21:5060"), lab.far("200"));
-    let text = phone.request(&mut lab, "MESSAGE", "200").typed("text/plain", "hello");
-    lab.send(phone.at, text);
-    let got = lab.expect(pbx.at, "MESSAGE");
-    for bad in malformed(&got, 200) {
+fn within_a_call_a_malformed_answer_ends_what_it_answers_and_no_more() {
+    for method in ["INFO", "INVITE", "UPDATE", "BYE"] {
+        let mut lab = Lab::edge();
+        let (phone, pbx) = (lab.phone("101", "10.17.0.21:5060"), lab.far("200"));
+        let (mut a, b) = lab.establish(&phone, &pbx);
+        let mut text = a.request(&mut lab, method);
+        if matches!(method, "INVITE" | "UPDATE") {
+            text = text.sdp(phone.sdp(4000));
+        }
+        lab.send(phone.at, text);
+        if method == "INVITE" {
+            lab.expect(phone.at, "100");
+        }
+        let got = lab.expect(pbx.at, method);
+        let bad = pbx.answer(&got, 200, "").with("Content-Type", "a/b").with("Content-Type", "c/d");
         lab.send(pbx.at, bad);
+        let no = lab.take(phone.at).pop().expect("an answer");
+        assert_eq!(no.status(), 502, "{method}: {no}");
+        if method == "INVITE" {
+            lab.expect(pbx.at, "ACK");
+            let ack = a.ack_refusal(&no);
+            lab.send(phone.at, ack);
+        }
+        lab.nothing_left();
+        match method {
+            "BYE" => assert_eq!(lab.ends(), [("answered", 200, "caller")]),
+            _ => lab.hang_up(&mut a, &b),
+        }
+        lab.end();
     }
-    lab.nothing_left();
-    lab.advance(s(33));
-    lab.take(pbx.at);
-    lab.expect(phone.at, "408");
-    lab.end();
+}
+
+#[test]
+fn nobody_else_s_malformed_answer_is_one() {
+    let mut t = Attempt::new(true, |_| {});
+    let other = t.lab.outside("203.0.113.66:5060");
+    let (bad, _) = malformed(&t.invite, 486).remove(0);
+    t.lab.send(other, bad.clone());
+    let stray = bad.set("Via", "SIP/2.0/UDP 203.0.113.1:5060;branch=z9hG4bKnever");
+    t.says(stray);
+    t.lab.nothing_left();
+    assert_eq!(t.lab.engine.active_calls(), 1);
+    let no = answer(&t.invite, 486, "b");
+    t.says(no);
+    t.lab.expect(t.callee.at, "ACK");
+    t.refused("486");
+    t.lab.end();
 }
 
 /// A request outside a dialog, its answer with a body that may not cross, and what comes of it.

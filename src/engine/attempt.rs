@@ -286,3 +286,14 @@ pub(crate) fn target(w: &World, route: &Route) -> String {
         Route::Unknown => String::new(),
     }
 }
+
+/// By the upstream that the rule names, whichever the number leads by.
+pub(super) fn follow_rule(w: &World, a: &mut Attempt, allow: &Allow) {
+    if let Some(name) = &allow.upstream
+        && let Some(named) = w.upstream_named(name)
+        && !matches!(a.route, Route::Bindings(_) | Route::Gateway)
+    {
+        a.route = Route::Upstream(named);
+        a.target = target(w, &a.route);
+    }
+}

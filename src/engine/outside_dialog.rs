@@ -4,17 +4,16 @@
 use super::analysis::answer::{self, Answer, challenge};
 use super::analysis::check::{check, unroutable};
 use super::analysis::{ALLOW, Incoming, Leaving, Veil, commands, facts, headers, strip};
-use super::attempt::{Attempt, Route, Sender, target};
+use super::attempt::{Attempt, Route, Sender, follow_rule, target};
 use super::digest::Check;
 use super::guard::Signal;
 use super::ids::{PassId, ServerId};
 use super::phones::{own, tells_false_from};
 use super::proxy_client::is_silent_to;
-use super::response::follow_asker;
+use super::response::{follow_asker, is_answer};
 use super::strangers::tell_unproved;
 use super::transactions::{CancelFault, Event};
 use super::watch::{Entrance, unheard};
-use super::world::World;
 use super::{Engine, Output, alone, proxy_client, proxy_server};
 use crate::audit::{Outcome, SecurityClass};
 use crate::config::Allow;
@@ -91,6 +90,10 @@ impl Engine {
     /// A message that could not be read: answered if that is possible, always counted. `octets`:
     /// how many came; `None`: at least those of what an answer echoes.
     pub(super) fn refuse_unread(&mut self, flow: Flow, refusal: &Refusal, octets: Option<usize>) {
+        let (w, upstreams) = (&self.world, &mut self.upstreams);
+        if is_answer(w, &mut self.out, (&mut self.transactions, upstreams), flow, refusal) {
+            return;
+        }
         if refusal.answerable.is_none() {
             self.watch().accuse(&flow, Signal::NonSip);
         }
@@ -385,15 +388,4 @@ impl Engine {
 /// The answer to OPTIONS for us (RFC 3261 §11.2).
 fn pong() -> Answer<'static> {
     Answer::new(200, "OK").row(Name::Allow, ALLOW).row(Name::Accept, "application/sdp")
-}
-
-/// By the upstream that the rule names, whichever the number leads by.
-pub(super) fn follow_rule(w: &World, a: &mut Attempt, allow: &Allow) {
-    if let Some(name) = &allow.upstream
-        && let Some(named) = w.upstream_named(name)
-        && !matches!(a.route, Route::Bindings(_) | Route::Gateway)
-    {
-        a.route = Route::Upstream(named);
-        a.target = target(w, &a.route);
-    }
 }

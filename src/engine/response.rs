@@ -2,6 +2,7 @@
 //! the call. It never chooses between answers; `transactions` does.
 
 mod asker;
+mod torn;
 
 use super::analysis::body::{BodyRefusal, Carried, Role, Way, drop_body};
 use super::analysis::headers::{foreign_routes, near_head, only_failure, show_contact};
@@ -20,6 +21,7 @@ use crate::config::Allow;
 use crate::ground::{CallNo, Flow, Leg, ListenerId, Side};
 use crate::wire::sip::{Message, Method, Name, NameAddr};
 pub(super) use asker::follow_asker;
+pub(super) use torn::is_answer;
 
 /// A response as the near side gets it.
 struct Near {
@@ -55,6 +57,13 @@ impl Engine {
             self.unheard(answer);
             // A re-INVITE that the end of its call has overtaken: its asker still waits.
             self.failed_here(answer.pass, 481, "Call/Transaction Does Not Exist");
+            return;
+        }
+        if let Some(why) = &answer.fault {
+            let refusal = unreached::of_torn(why);
+            if !self.transactions.has_passed(answer) {
+                self.answer_refused(answer, &purpose, &refusal);
+            }
             return;
         }
         let Some(Near { message, refused }) = self.translate(answer) else { return };

@@ -3,6 +3,7 @@
 //! answer is the best; it never judges, never rewrites, and never knows what a pass is for. What
 //! the core must hear stands in `heard`, in order.
 
+mod answers;
 mod client;
 pub mod invite_client;
 pub mod invite_server;
@@ -20,6 +21,7 @@ pub mod timer;
 pub use key::ServerKey;
 pub use timer::{Timer, TimerTable};
 
+pub(crate) use answers::BROKEN;
 pub(crate) use pass::{Onward, Spare, is_long, spared};
 pub(crate) use seats::Seat;
 pub(crate) use server::CancelFault;
@@ -91,6 +93,8 @@ pub(crate) struct Answer {
     /// By which it came.
     pub(crate) flow: Flow,
     pub(crate) response: Message,
+    /// It could be read in part alone: why. `None`: as a whole.
+    pub(crate) fault: Option<String>,
 }
 
 /// Whose timer fires.

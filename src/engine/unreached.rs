@@ -10,7 +10,7 @@ use super::next_hop::{Known, NoWay, next_hop};
 use super::outbox::Outbox;
 use super::output::Level;
 use super::purpose::{InDialog, Purpose};
-use super::transactions::Answer;
+use super::transactions::{Answer, BROKEN};
 use super::upstreams::Unreachable;
 use crate::ground::{Leg, Side};
 use crate::wire::sip::{Message, Method, RejectReason, Scheme, Uri};
@@ -142,6 +142,12 @@ pub(super) fn of_target(
     let what = || format!("a new Contact in call {} is not taken", d.call);
     found.map_err(|no| (leg.flow.peer, refusal(&no, &what())))?;
     Ok(leg.contact)
+}
+
+/// A 2xx to an INVITE that could be read in part alone: nobody is reached by what it says.
+pub(super) fn of_torn(why: &str) -> BodyRefusal {
+    let (reason, why) = (RejectReason::Malformed, why.to_owned());
+    BodyRefusal { status: 502, phrase: BROKEN, why, reason, session: true }
 }
 
 /// A request of our own.

@@ -19,6 +19,7 @@ mod start_line;
 #[cfg(test)]
 mod tests;
 mod text;
+mod torn;
 mod uri;
 mod via;
 
@@ -33,7 +34,7 @@ pub use name_addr::NameAddr;
 pub use params::Params;
 pub(crate) use raw::{RawNameAddr, RawVia};
 pub use realm::is_of_another_realm;
-pub use refusal::{Refusal, RejectReason};
+pub use refusal::{Refusal, RejectReason, Torn};
 pub(crate) use uri::host_ip;
 pub use uri::{Scheme, Uri, unescape};
 pub use via::Via;

@@ -10,8 +10,8 @@ use crate::engine::calls::MAX_FORKS;
 use crate::engine::ids::{ClientId, PassId};
 use crate::engine::outbox::Outbox;
 use crate::engine::world::World;
-use crate::ground::{ConnId, Flow, Mono, Side};
-use crate::wire::sip::{Message, Method, Name, RejectReason, Via};
+use crate::ground::{ConnId, Flow, Mono};
+use crate::wire::sip::{Message, Method, Name};
 use bytes::Bytes;
 use std::fmt;
 
@@ -56,6 +56,8 @@ pub(super) struct Client {
     pub(super) left: Option<Flow>,
     /// The connection that ended under it, for which it was sent again.
     pub(super) broken: Option<ConnId>,
+    /// Why the answer that is on its way up could not be read as a whole.
+    pub(super) fault: Option<String>,
     /// The connection it is known to ride.
     conn: Option<ConnId>,
     /// The pass it belongs to; `None`: it is our own.
@@ -101,6 +103,18 @@ impl Client {
         let tag = response.to_tag().unwrap_or_default();
         let success = (200..300).contains(&response.status());
         self.successes.iter().find(|(t, _)| success && t == tag)
+    }
+
+    /// It rides this connection from now on; the one before.
+    pub(super) fn rides(&mut self, conn: Option<ConnId>) -> Option<ConnId> {
+        self.flow.conn = conn;
+        std::mem::replace(&mut self.conn, conn)
+    }
+
+    /// An answer of this status came.
+    pub(super) fn hears(&mut self, status: u16) -> Actions {
+        self.proceeding |= status < 200;
+        self.machine.handle(Event::Response(status))
     }
 
     /// The ACK that we sent for this 2xx when it came first.
@@ -164,6 +178,7 @@ impl Transactions {
             ack: Bytes::new(),
             flow,
             left: None,
+            fault: None,
             broken: None,
             conn: flow.conn,
             pass,
@@ -179,57 +194,13 @@ impl Transactions {
         id
     }
 
-    /// A response came: to which client transaction does it belong (RFC 3261 §17.1.3)? Whoever has
-    /// seen the request knows its branch: `asked` says whether it went where the response is from.
-    pub(crate) fn receive(
-        &mut self,
-        w: &World,
-        out: &mut Outbox,
-        flow: Flow,
-        response: Message,
-        asked: impl Fn(&Flow) -> bool,
-    ) {
-        let via = response.list(&Name::Via).next().and_then(Via::parse);
-        let branch = via.and_then(|via| via.branch().map(str::to_owned));
-        let method = response.cseq().method.clone();
-        let known = branch.and_then(|b| self.client_keys.get(&(b, method)).copied());
-        let Some((id, t)) = known.and_then(|id| Some((id, self.clients.get_mut(&id)?))) else {
-            // RFC 6026 §7.3: a response without a transaction goes nowhere.
-            out.count_rejected(w.side(flow.listener), RejectReason::StrayResponse);
-            return;
-        };
-        if !asked(&t.flow) && !t.left.as_ref().is_some_and(asked) {
-            out.count_rejected(w.side(flow.listener), RejectReason::Source);
-            return;
-        }
-        // A retried connection or a phone's moved port: answers name the transport they came by.
-        if flow.transport == t.flow.transport && flow.conn.is_some() {
-            t.flow.conn = flow.conn;
-            self.riders.leave(t.conn, Rider::Client(id));
-            self.riders.board(flow.conn, Rider::Client(id));
-            t.conn = flow.conn;
-        }
-        t.proceeding |= response.status() < 200;
-        let asked_at = t.flow;
-        let (pass, status) = (t.pass, response.status());
-        let actions = t.machine.handle(Event::Response(response.status()));
-        if !actions.contains(&Action::Up) {
-            out.stats_mut().retransmissions[w.side(flow.listener).index()][1] += 1;
-        }
-        self.hears(id);
-        if w.config().survive.is_on() && w.side(flow.listener) == Side::Outside {
-            self.heard.push_back(Heard::Answered { flow: asked_at, client: id, pass, status });
-        }
-        self.run_client(w, out, id, actions, Some(response));
-    }
-
     pub(super) fn client_event(&mut self, w: &World, out: &mut Outbox, id: ClientId, event: Event) {
         let Some(t) = self.clients.get_mut(&id) else { return };
         let actions = t.machine.handle(event);
         self.run_client(w, out, id, actions, None);
     }
 
-    fn run_client(
+    pub(super) fn run_client(
         &mut self,
         w: &World,
         out: &mut Outbox,

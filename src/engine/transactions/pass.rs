@@ -189,7 +189,8 @@ impl Transactions {
         response: Message,
     ) {
         let (status, invite) = (response.status(), *response.method() == Method::Invite);
-        let answer = Answer { pass, client, flow, response };
+        let fault = self.clients.get_mut(&client).and_then(|t| t.fault.take());
+        let answer = Answer { pass, client, flow, response, fault };
         let known = self.passes.get_mut(&pass).map(|p| (p.done, p.cancelled, p.branch_mut(client)));
         let Some((done, cancelled, Some(branch))) = known.filter(|(.., b)| !given_up(b)) else {
             // It counted already; only a 2xx has somebody at its other end who must hear of it.

@@ -133,8 +133,7 @@ impl Framer {
             Some(_) => {
                 // The length is beyond what is there, so the parser says whom to answer.
                 let read = Message::parse(Bytes::copy_from_slice(head), super::Framing::Stream);
-                let answerable = read.err().and_then(|r| r.answerable);
-                self.refuse(too_large(answerable))
+                self.refuse(too_large(read.err()))
             }
             None => {
                 let read = Message::parse(Bytes::copy_from_slice(head), super::Framing::Stream);
@@ -190,7 +189,8 @@ enum Step {
     Out(Framed),
 }
 
-fn too_large(answerable: Option<Box<Message>>) -> Refusal {
-    let phrase = "Message Too Large".into();
-    Refusal { reason: RejectReason::TooLarge, status: 513, phrase, answerable }
+fn too_large(read: Option<Refusal>) -> Refusal {
+    let (phrase, reason) = ("Message Too Large".into(), RejectReason::TooLarge);
+    let (answerable, answer) = read.map_or((None, None), |r| (r.answerable, r.answer));
+    Refusal { reason, status: 513, phrase, answerable, answer }
 }

@@ -45,7 +45,7 @@ impl Message {
     /// limits, the single-value headers, Via, From, To, Call-ID, CSeq, Max-Forwards.
     ///
     /// # Errors
-    /// A [`Refusal`] with status and reason; for responses `answerable` is `None`: drop.
+    /// A [`Refusal`] with status and reason; of a response what says whom it answers.
     pub fn parse(bytes: Bytes, framing: Framing) -> Result<Self, Refusal> {
         super::parse::message(&bytes, framing)
     }

@@ -5,6 +5,7 @@ use super::message::{Framing, Row, Start};
 use super::refusal::{Fault, RejectReason, bad};
 use super::required::{self, Required};
 use super::text::{is_token, list, trim};
+use super::torn;
 use super::{Message, Method, Name, Refusal, Via, lines, start_line};
 use crate::wire::limits;
 use bytes::Bytes;
@@ -57,6 +58,10 @@ impl Head {
             return Err(fault);
         }
         let end = end?;
+        if method.is_none() {
+            // Who answers says it twice: there is one way to read that.
+            torn::once(&mut self.rows);
+        }
         required::single(&self.rows)?;
         let body = body(bytes, end, framing, &self.rows)?;
         Ok((body, required::read(&self.rows, method)?))
@@ -90,13 +95,17 @@ impl Head {
     /// A refusal, with what is needed to answer it.
     fn refusal(self, start: Start, fault: Fault) -> Refusal {
         let is_ack = |m: &Method| m.in_other_case().as_ref().unwrap_or(m) == &Method::Ack;
-        let answerable = match start {
+        let (mut answerable, mut answer) = (None, None);
+        match start {
             Start::Request { method, uri } if !is_ack(&method) && !self.blind => {
-                self.answerable(method, &uri, fault.reason)
+                answerable = self.answerable(method, &uri, fault.reason).map(Box::new);
             }
-            Start::Request { .. } | Start::Response { .. } => None,
-        };
-        Refusal { answerable: answerable.map(Box::new), ..fault.unanswerable() }
+            Start::Response { status, .. } if !self.blind => {
+                answer = torn::read(&self.rows, status).map(Box::new);
+            }
+            Start::Request { .. } | Start::Response { .. } => {}
+        }
+        Refusal { answerable, answer, ..fault.unanswerable() }
     }
 
     /// The rows an answer echoes, as far as they are readable. A readable top Via and a CSeq are a

@@ -1,5 +1,5 @@
 //! Why a message was refused: at once the answer's code, the metric's label and the record's field.
-use super::Message;
+use super::{Message, Method, Name};
 use std::borrow::Cow;
 
 /// The closed set behind `sip_rejected_messages_total{reason}`.
@@ -81,6 +81,21 @@ pub struct Refusal {
     /// What is needed to answer: a request holding only Via, From, To, Call-ID, CSeq as far as they
     /// were readable and safe to echo. `None`: not a request, an ACK, or nothing to answer to.
     pub answerable: Option<Box<Message>>,
+    /// What can be read of a response, where that is enough to know what it answers.
+    pub answer: Option<Box<Torn>>,
+}
+
+/// A response that is not accepted, as far as it could be read: who asked is told that it came.
+#[derive(Clone, Debug)]
+pub struct Torn {
+    /// Its status.
+    pub status: u16,
+    /// Branch of its top Via.
+    pub branch: String,
+    /// The method of its CSeq.
+    pub method: Option<Method>,
+    /// Its To, Contact and Record-Route values, where each of that name can be read.
+    pub rows: Vec<(Name, Vec<u8>)>,
 }
 
 /// What goes wrong, before it is known whether it can be answered.
@@ -94,7 +109,7 @@ impl Fault {
     /// Nobody to answer.
     pub(super) fn unanswerable(self) -> Refusal {
         let Self { reason, status, phrase } = self;
-        Refusal { reason, status, phrase, answerable: None }
+        Refusal { reason, status, phrase, answerable: None, answer: None }
     }
 }
 
