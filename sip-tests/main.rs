@@ -39,6 +39,7 @@ mod fuzzed;
 #[cfg(feature = "daemon")]
 mod grafana;
 mod hiding;
+mod host_names;
 mod hostile;
 mod identity;
 mod identity_families;

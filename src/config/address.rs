@@ -237,7 +237,8 @@ fn told(s: &mut Section<'_, '_>, src: &mut Source<'_>) -> Option<Told> {
             Ok(ip) => read.push((ip.to_canonical(), span.clone())),
             Err(_) => {
                 let what = format!("`advertise` is no IP address: \"{text}\"");
-                src.fault("address", span.clone(), what, None);
+                let hint = "a host name is `advertise_name`, beside the address for SDP".to_owned();
+                src.fault("address", span.clone(), what, Some(hint));
             }
         }
     }

@@ -129,6 +129,7 @@ fn interfaces(c: &mut Changes, old: &Config, new: &mut Config) {
             name,
             side: _,
             addresses,
+            advertise_name,
             listen,
             tls,
             learn,
@@ -144,6 +145,7 @@ fn interfaces(c: &mut Changes, old: &Config, new: &mut Config) {
         let bound = |all: &Addresses| all.iter().map(ToString::to_string).collect::<Vec<_>>();
         let told = bound(&was.addresses) == bound(addresses);
         c.keep(&key(if told { "advertise" } else { "address" }), &was.addresses, addresses);
+        c.keep(&key("advertise_name"), &was.advertise_name, advertise_name);
         // A socket that was not there has nothing to show, and one that stays has to.
         if was.listen == *listen {
             c.later(&key("tls"), &was.tls, tls);

@@ -3,7 +3,7 @@
 
 use super::address::addresses;
 use super::reader::{Section, Source};
-use super::{Environment, Interface, Learn, Listen, Strangers, Upstream, tls, values};
+use super::{Environment, Interface, Learn, Listen, Strangers, Target, Upstream, tls, values};
 use crate::ground::{Side, Transport};
 
 /// One interface, and whether it says itself what strangers get; `None`: its faults are told.
@@ -15,6 +15,7 @@ pub(super) fn interface(
     let name = s.string("name", src);
     let side = s.word("side", &[("inside", Side::Inside), ("outside", Side::Outside)], src);
     let addresses = addresses(&mut s, env, src);
+    let advertise_name = advertise_name(&mut s, src);
     let learn = s.word("learn", &[("strict", Learn::Strict), ("same-ip", Learn::SameIp)], src);
     let listen = listen(&mut s, src);
     let tls = tls::server(&mut s, &listen, src);
@@ -52,6 +53,7 @@ pub(super) fn interface(
         name,
         side,
         addresses,
+        advertise_name,
         listen,
         tls,
         learn: learn.unwrap_or(learn_default),
@@ -64,6 +66,18 @@ pub(super) fn interface(
         dscp_media: u8::try_from(dscp_media).unwrap_or(46),
     };
     Some((interface, strangers.is_some()))
+}
+
+/// A host name, as a URI has it.
+fn advertise_name(s: &mut Section<'_, '_>, src: &mut Source<'_>) -> Option<String> {
+    let name = s.string("advertise_name", src)?.to_ascii_lowercase();
+    if Target::parse(&name).is_some_and(|t| t.name() == Some(name.as_str()) && t.port.is_none()) {
+        return Some(name);
+    }
+    let what = format!("`advertise_name` \"{name}\" is no host name");
+    let hint = "as \"sbc.example.com\"; an address is `advertise`".to_owned();
+    src.fault("address", s.span_of("advertise_name"), what, Some(hint));
+    None
 }
 
 /// Outside an upstream by name may call from where nobody knows it, unless the file lists its

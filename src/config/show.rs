@@ -45,6 +45,9 @@ fn sections(c: &Config, o: &mut String) -> std::fmt::Result {
         if i.addresses.iter().any(|a| a.advertise.is_some()) {
             writeln!(o, "advertise = {}", one_or_both(told))?;
         }
+        if let Some(name) = &i.advertise_name {
+            writeln!(o, "advertise_name = {name:?}")?;
+        }
         writeln!(o, "learn = \"{learn}\"\nnetworks = [{}]", networks.join(", "))?;
         writeln!(o, "rport = {}\nallow_loopback = {}", i.force_rport, i.allow_loopback)?;
         let strangers = match i.strangers {

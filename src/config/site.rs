@@ -66,6 +66,7 @@ impl Config {
                 name: "lan".to_owned(),
                 side: Side::Inside,
                 addresses: Address::new(address).into(),
+                advertise_name: None,
                 listen: vec![
                     Listen { transport: Transport::Udp, port },
                     Listen { transport: Transport::Tcp, port },

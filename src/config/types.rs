@@ -84,6 +84,9 @@ pub struct Interface {
     pub side: Side,
     /// Where SIP and media sockets are bound, and what others are told.
     pub addresses: Addresses,
+    /// A host name written into Via, Contact, Record-Route and From in the address's place; SDP
+    /// has the address. In small letters.
+    pub advertise_name: Option<String>,
     /// SIP sockets.
     pub listen: Vec<Listen>,
     /// What its sockets for TLS show; `None`: it has none.

@@ -103,7 +103,7 @@ pub(crate) fn next_hop(
     let route = leg.routes.first().and_then(|r| NameAddr::parse(r)).map(|n| n.uri);
     let Some(uri) = route.or_else(|| leg.contact.clone()) else { return own() };
     let named = named_transport(&uri).ok().flatten();
-    let written = uri.host_ip().map(|ip| ip.to_canonical());
+    let written = w.net().address_in(&uri).map(|ip| ip.to_canonical());
     // A port without a transport is of UDP: of our own upstream we know better.
     let vague = named.is_none() && written == Some(leg.flow.peer.ip());
     if bound && (vague || named.is_some_and(|t| !t.is_secure())) {

@@ -326,7 +326,7 @@ impl World {
         let transport = self.net.listener(egress).map_or("UDP", |l| l.transport.via());
         let mut via = Via {
             transport: transport.to_owned(),
-            host: host_text(at.ip()),
+            host: self.net.host_name(egress),
             port: Some(at.port()),
             params: Params::default(),
         };

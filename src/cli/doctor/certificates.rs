@@ -2,7 +2,7 @@
 //! asked. How long each holds. It makes none.
 
 use super::{Check, Line};
-use crate::config::{Certificate, Config};
+use crate::config::{Certificate, Config, Interface};
 use crate::driver::tls::Tls;
 use crate::engine::stats::{CertificateOf, CertificateView};
 use crate::ground::Wall;
@@ -24,7 +24,26 @@ pub(super) fn own(c: &Config, tls: &Tls, faults: &[String], now: Wall) -> Vec<Li
     });
     let all = tls.certificates();
     let ours = all.iter().filter(|v| v.of != CertificateOf::Upstream);
-    faults.chain(made).chain(ours.map(|v| line(v, now))).collect()
+    let nameless = c.interfaces.iter().filter_map(|i| nameless(i, &all));
+    faults.chain(made).chain(ours.map(|v| line(v, now))).chain(nameless).collect()
+}
+
+/// Who calls an interface by its name, by TLS, looks for that name in its certificate.
+fn nameless(i: &Interface, all: &[CertificateView]) -> Option<Line> {
+    let (name, tls) = i.advertise_name.as_ref().zip(i.tls.as_ref())?;
+    let todo = "a certificate of that name, of an authority that who calls believes";
+    if tls.certificate == Certificate::SelfSigned {
+        let what = format!("{}: `advertise_name` {name}, and its certificate is its own", i.name);
+        return Some(Line::todo(Check::Certificates, what, todo));
+    }
+    let own = |v: &&CertificateView| v.of == CertificateOf::Interface && v.name == i.name;
+    let shown = all.iter().find(own)?;
+    let is_it = |n: &str| match n.strip_prefix("*.") {
+        Some(rest) => name.split_once('.').is_some_and(|(_, own)| own.eq_ignore_ascii_case(rest)),
+        None => n.trim_start_matches("sip:").eq_ignore_ascii_case(name),
+    };
+    let what = format!("{}: `advertise_name` {name}, and it is of {}", i.name, shown.names);
+    (!shown.names.split(", ").any(is_it)).then(|| Line::todo(Check::Certificates, what, todo))
 }
 
 /// What upstreams showed.
@@ -83,6 +102,39 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_the_certificate_has_not_is_told() {
+        let edge = include_str!("../../../configs/minimal.toml");
+        let text = edge.replace(
+            "address = \"203.0.113.7\"",
+            "address = \"203.0.113.7\"\nadvertise_name = \"SBC.example.com\"\n\
+             listen = [\"udp:5060\", \"tls:5061\"]\n\
+             tls = { certificate = \"/nowhere/c.pem\", key = \"/nowhere/k.pem\" }",
+        );
+        let c = Config::parse("x", &text, &crate::config::Environment::default()).unwrap();
+        let view = |names: &str| CertificateView {
+            of: CertificateOf::Interface,
+            name: "wan".to_owned(),
+            names: names.to_owned(),
+            until: 0,
+            fingerprint: String::new(),
+            pin: String::new(),
+        };
+        for (names, right) in [
+            ("sbc.example.com", true),
+            ("example.com, SBC.Example.com", true),
+            ("sip:sbc.example.com", true),
+            ("*.example.com", true),
+            ("*.com", false),
+            ("example.com", false),
+            ("nobody", false),
+        ] {
+            let told = nameless(&c.interfaces[1], &[view(names)]);
+            assert_eq!(told.is_none(), right, "{names}");
+        }
+        assert!(nameless(&c.interfaces[0], &[view("x")]).is_none());
+    }
+
+    #[test]
     fn files_that_cannot_be_used_are_told_and_nothing_is_made() {
         let edge = include_str!("../../../configs/minimal.toml");
         let text = edge.replace(
@@ -100,6 +152,9 @@ mod tests {
             tls.certificate = Certificate::SelfSigned;
         }
         assert_eq!(warnings(&c, now), [""; 0]);
+        c.interfaces[1].advertise_name = Some("sbc.example.com".to_owned());
+        let told = warnings(&c, now).concat();
+        assert!(told.starts_with("wan: `advertise_name` sbc.example.com, and its cert"), "{told}");
         assert!(!std::path::Path::new(&c.state_dir).exists());
     }
 }

@@ -53,7 +53,8 @@ pub(super) async fn options(
         };
         let domain = u.domain.clone();
         let (u, i) = (u.clone(), i.clone());
-        asked.spawn(async move { (order, u, i, way.to, ask(way, &domain).await) });
+        let name = name(&i, hop.transport);
+        asked.spawn(async move { (order, u, i, way.to, ask(way, &domain, name).await) });
     }
     let mut all = asked.join_all().await;
     all.sort_by_key(|(order, ..)| *order);
@@ -63,7 +64,7 @@ pub(super) async fn options(
     all.iter().flat_map(line).collect()
 }
 
-async fn ask(way: Way, domain: &str) -> io::Result<Answer> {
+async fn ask(way: Way, domain: &str, name: Option<String>) -> io::Result<Answer> {
     let framing = match way.to.transport {
         Transport::Udp => Framing::Datagram,
         Transport::Tcp | Transport::Tls => Framing::Stream,
@@ -78,7 +79,10 @@ async fn ask(way: Way, domain: &str) -> io::Result<Answer> {
     };
     let asked = reach::ask(
         &way,
-        |local| request(&Sent { local, word: word.clone() }, way.to, domain),
+        |local| {
+            let sent = Sent { local, word: word.clone() };
+            request(&sent, way.to, domain, name.as_deref())
+        },
         |octets| read(octets).is_some(),
     );
     let (local, heard) = asked.await?;
@@ -86,17 +90,26 @@ async fn ask(way: Way, domain: &str) -> io::Result<Answer> {
     Ok(Answer { sent: Sent { local, word }, message, after: heard.after })
 }
 
-fn request(sent: &Sent, to: Hop, domain: &str) -> Bytes {
+/// The name and port that others know an interface by; `None`: its address.
+fn name(i: &Interface, transport: Transport) -> Option<String> {
+    let port = i.listen.iter().find(|l| l.transport == transport)?.port;
+    i.advertise_name.as_ref().map(|name| format!("{name}:{port}"))
+}
+
+/// `name`: what stands in From and Contact in our address's place; some ask for it.
+fn request(sent: &Sent, to: Hop, domain: &str, name: Option<&str>) -> Bytes {
     let Sent { local, word } = sent;
+    let at = name.map_or_else(|| local.to_string(), str::to_owned);
+    let by = if to.transport.is_secure() && name.is_some() { ";transport=tls" } else { "" };
     let via = to.transport.via();
     let mut m = Message::request(Method::Options, &format!("sip:{domain}"));
     m.push_back(Name::Via, format!("SIP/2.0/{via} {local};branch=z9hG4bK{word};rport"));
     m.push_back(Name::MaxForwards, "70");
-    m.push_back(Name::From, format!("<sip:portreeve@{local}>;tag={word}"));
+    m.push_back(Name::From, format!("<sip:portreeve@{at}>;tag={word}"));
     m.push_back(Name::To, format!("<sip:{domain}>"));
     m.push_back(Name::CallId, call_id(sent));
     m.push_back(Name::CSeq, "1 OPTIONS");
-    m.push_back(Name::Contact, format!("<sip:portreeve@{local}>"));
+    m.push_back(Name::Contact, format!("<sip:portreeve@{at}{by}>"));
     m.to_bytes()
 }
 
@@ -257,7 +270,7 @@ mod tests {
         let advertise = advertise.map(|a| a.parse().unwrap());
         i.addresses = crate::config::Address { advertise, ..own }.into();
         let sent = Sent { local: LOCAL.parse().unwrap(), word: "abc".to_owned() };
-        let request = request(&sent, hop(), "pbx.test");
+        let request = request(&sent, hop(), "pbx.test", None);
         let request = Message::parse(request, Framing::Datagram).unwrap();
         let response = Message::response(&request, 200, "OK").to_bytes();
         let mut text = String::from_utf8(response.to_vec()).unwrap();

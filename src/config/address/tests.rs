@@ -52,6 +52,10 @@ fn addresses_that_make_no_interface_are_refused() {
             "192.0.2.2 stands for no address of this interface",
         ),
         ("address = \"10.17.0.1\"\nadvertise = \"ff02::1\"", "`advertise` ff02::1 is not"),
+        ("address = \"10.17.0.1\"\nadvertise = \"sbc.example.com\"", "is `advertise_name`"),
+        ("address = \"10.17.0.1\"\nadvertise_name = \"192.0.2.1\"", "192.0.2.1\" is no host name"),
+        ("address = \"10.17.0.1\"\nadvertise_name = \"sbc:5061\"", "is no host name"),
+        ("address = \"10.17.0.1\"\nadvertise_name = \"a b\"", "is no host name"),
     ] {
         let faults = read(lines).unwrap_err();
         assert!(faults.contains(told), "{lines}: {faults}");

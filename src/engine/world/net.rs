@@ -74,10 +74,16 @@ impl Net {
         SocketAddr::new(own, l.bind.port())
     }
 
+    /// The host that others know this socket by, as a URI has it: its name, else its address.
+    pub(crate) fn host_name(&self, id: ListenerId) -> String {
+        let name = self.interface(id).and_then(|i| i.advertise_name.clone());
+        name.unwrap_or_else(|| host_text(self.advertised(id).ip()))
+    }
+
     /// Our URI on a socket, with `transport` where it is not UDP.
     pub(crate) fn uri(&self, id: ListenerId, user: Option<&str>) -> Uri {
         let at = self.advertised(id);
-        let mut uri = Uri::sip(user, &host_text(at.ip()), Some(at.port()));
+        let mut uri = Uri::sip(user, &self.host_name(id), Some(at.port()));
         match self.listener(id).map(|l| l.transport) {
             None | Some(Transport::Udp) => {}
             Some(t @ (Transport::Tcp | Transport::Tls)) => {
@@ -102,10 +108,18 @@ impl Net {
 
     /// True when a URI names this gateway.
     pub(crate) fn names_us(&self, uri: &Uri) -> bool {
-        uri.host_ip().is_some_and(|ip| match uri.port {
+        self.address_in(uri).is_some_and(|ip| match uri.port {
             Some(p) => self.is_us(ip, p),
             None => self.is_our_address(ip),
         })
+    }
+
+    /// The address that a URI writes, or means by a name of ours.
+    pub(crate) fn address_in(&self, uri: &Uri) -> Option<IpAddr> {
+        let is_named =
+            |i: &&Interface| i.advertise_name.as_ref().is_some_and(|n| same(n, &uri.host));
+        let named = || self.interfaces.iter().find(is_named).map(|i| i.addresses.first());
+        uri.host_ip().or_else(|| named().map(Address::advertised))
     }
 
     /// True for an address that must not be shown outside: our own inside addresses and the
@@ -222,6 +236,11 @@ pub(crate) fn changed_keepalives(
         (was != is).then_some((index, is))
     });
     changed.collect()
+}
+
+/// A host name may end in a dot, and is of no case.
+fn same(name: &str, host: &str) -> bool {
+    name.eq_ignore_ascii_case(host.strip_suffix('.').unwrap_or(host))
 }
 
 /// An address as a URI host: IPv6 in brackets.
