@@ -9,6 +9,7 @@ use portreeve::audit::{Record, SecurityClass};
 use portreeve::config::{Config, Strangers};
 use portreeve::engine::digest::Users;
 use portreeve::engine::{Input, Signal, SuspectView};
+use portreeve::policy::quota::Source;
 use std::time::Duration;
 
 /// Somebody in the site's network.
@@ -278,6 +279,9 @@ fn a_scanner_is_banned_hears_nothing_and_comes_back_when_the_ban_is_over() {
     let view = &suspects(&lab)[0];
     assert_eq!((view.source.as_str(), view.score, view.hits), ("198.51.100.66", 120, 7));
     assert_eq!((view.reason, view.left_s), (Some(Signal::Scanner), Some(3_600)));
+    // A stream of its is not let in as long.
+    let source = Source::of(at.flow.peer.ip());
+    assert_eq!(std::mem::take(&mut lab.barred), [(source, None, s(3_600))]);
     // A neighbour is somebody else.
     let neighbour = lab.outside("198.51.100.67:5060");
     assert_eq!(scan(&mut lab, neighbour), 1);
@@ -285,6 +289,7 @@ fn a_scanner_is_banned_hears_nothing_and_comes_back_when_the_ban_is_over() {
     assert_eq!(scan(&mut lab, at), 0);
     lab.advance(s(1));
     assert_eq!((lab.stats().now.bans, scan(&mut lab, at)), (0, 1));
+    assert_eq!(lab.barred, [(source, None, s(0))]);
     assert_eq!(
         details(&lab, SecurityClass::Banned),
         [

@@ -7,6 +7,8 @@ use std::path::Path;
 
 #[path = "../fuzz/shared/dns.rs"]
 mod dns;
+#[path = "../fuzz/shared/tls.rs"]
+mod tls;
 
 /// Octet strings of a corpus.
 fn corpus(name: &str) -> Vec<Vec<u8>> {
@@ -42,5 +44,15 @@ fn whatever_dns_says_leads_to_few_hosts_and_only_to_such_as_may_be() {
     assert!(found.iter().any(|places| *places >= 4), "places are found: {found:?}");
     seeds::run("whatever_dns_says", 2_000, |seed| {
         dns::run(&mutated(&mut Dice::new(seed), &corpus))
+    });
+}
+
+#[test]
+fn whatever_comes_to_a_tls_port_first_is_said_of_alike_in_any_pieces_and_bounded() {
+    let corpus = corpus("tls");
+    let found: Vec<u64> = corpus.iter().filter_map(|octets| tls::run(octets)).collect();
+    assert!(corpus.len() >= 6 && found.contains(&3), "hellos are taken: {found:?}");
+    seeds::run("whatever_comes_to_a_tls_port", 20_000, |seed| {
+        tls::run(&mutated(&mut Dice::new(seed), &corpus))
     });
 }

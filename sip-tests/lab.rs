@@ -33,6 +33,7 @@ use portreeve::engine::{
 };
 use portreeve::ground::{CallNo, ConnId, Flow, ListenerId, Mono, Now, Side, Transport, Wall};
 use portreeve::policy::RuleSet;
+use portreeve::policy::quota::Source;
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _};
 use std::net::SocketAddr;
@@ -70,6 +71,8 @@ pub(crate) struct Lab {
     pub(crate) closed: Vec<ConnId>,
     /// Connections that give way to nobody.
     pub(crate) kept_open: Vec<ConnId>,
+    /// Sources that no stream lets in, where, and for how long.
+    pub(crate) barred: Vec<(Source, Option<ListenerId>, Duration)>,
     /// Connections that are to be opened, and what each is.
     pub(crate) opened: Vec<(SocketAddr, Opens)>,
     /// What the lifting of bans came to.
@@ -152,6 +155,7 @@ impl Lab {
             shown: BTreeMap::new(),
             closed: Vec::new(),
             kept_open: Vec::new(),
+            barred: Vec::new(),
             opened: Vec::new(),
             lifted: Vec::new(),
             asked: VecDeque::new(),
@@ -304,6 +308,7 @@ impl Lab {
                 }
                 Output::CloseConnection(conn) => self.closed.push(conn),
                 Output::KeepConnection(conn, _) => self.kept_open.push(conn),
+                Output::Bar { source, at, lasts } => self.barred.push((source, at, lasts)),
                 Output::Relay(command) => self.relay.obey(command, self.now.mono),
                 Output::Record(record) => self.records.push(record),
                 Output::Store(entry) => {

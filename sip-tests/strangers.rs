@@ -8,6 +8,7 @@ use portreeve::config::Strangers;
 use portreeve::engine::Input;
 use portreeve::engine::digest::Users;
 use portreeve::ground::{ConnId, Flow, ListenerId, Transport};
+use portreeve::policy::quota::Source;
 
 /// Outside, over TCP.
 const OUTSIDE_TCP: ListenerId = ListenerId(4);
@@ -239,5 +240,21 @@ fn inside_unknown_phones_are_answered_by_default_and_may_register() {
     lab.call(&phone, "200", 4000);
     lab.expect(phone.at, "100");
     lab.clear();
+    lab.end();
+}
+
+#[test]
+fn nobody_shakes_hands_for_a_while_with_who_was_silenced() {
+    use crate::tls_calls::{OUTSIDE_TLS, config};
+    let text = config("address = \"sips:203.0.113.10\"", "");
+    let text = text.replace("default = \"allow\"", "default = \"site\"");
+    let mut lab = Lab::with(site::parse(&text), Users::None);
+    let ua = Ua::new(lab.tls(OUTSIDE_TLS, "198.51.100.66:40000"), "100");
+    let invite = ua.request_to(&mut lab, "INVITE", "sip:101@203.0.113.1");
+    lab.send(ua.at, invite);
+    lab.nothing_left();
+    assert_eq!(lab.closed, [ua.at.flow.conn.expect("one")]);
+    let source = Source::of(ua.at.flow.peer.ip());
+    assert_eq!(lab.barred, [(source, Some(OUTSIDE_TLS), s(10))]);
     lab.end();
 }

@@ -10,4 +10,5 @@ pub mod rtp;
 pub mod sdp;
 pub mod sip;
 pub mod stun;
+pub mod tls;
 pub mod vq_report;

@@ -2,8 +2,9 @@
 
 use super::event_loop::{EventLoop, Observed};
 use super::teller::Line;
-use crate::engine::{Entry, Input, Key, Level, Output};
+use crate::engine::{Entry, Input, Key, Level, Output, StoredBinding};
 use crate::ground::{Now, Transport};
+use std::time::Duration;
 
 impl EventLoop {
     /// Carries out one effect; what it brings back goes into the engine next.
@@ -25,6 +26,7 @@ impl EventLoop {
             Output::CloseConnection(conn) => self.streams.close(conn),
             Output::Relay(command) => return self.relay.queue(command).err().map(Input::Relay),
             Output::KeepConnection(conn, holder) => self.streams.keep(conn, holder),
+            Output::Bar { source, at, lasts } => self.streams.bar(source, at, lasts),
             Output::Record(record) => {
                 match self.teller.tell(now.mono, &record) {
                     Some(Line::Info(text)) => tracing::info!("{text}"),
@@ -37,6 +39,7 @@ impl EventLoop {
             }
             Output::Store(Entry::Binding(binding)) => {
                 self.table.show_registration(&binding);
+                self.know(now, &binding);
                 self.state.store(Entry::Binding(binding));
             }
             // Nobody keeps calls yet, so nobody asked for these.
@@ -60,6 +63,12 @@ impl EventLoop {
             Output::Timeout(_) => {}
         }
         None
+    }
+
+    /// Where a phone is registered, handshakes have places apart from strangers'.
+    pub(super) fn know(&self, now: Now, binding: &StoredBinding) {
+        let lasts = Duration::from_secs(binding.expires.saturating_sub(now.wall.0.as_secs()));
+        self.streams.know(binding.source.unwrap_or(binding.peer).ip(), lasts);
     }
 }
 

@@ -233,7 +233,7 @@ impl EventLoop {
     fn reload(&mut self, r: Reload) {
         if let Some(snapshot) = r.snapshot {
             self.config = snapshot.config.clone();
-            self.streams.set_limits(&self.config.limits);
+            self.streams.follow(&self.config);
             let (tls, config) = (self.streams.tls().clone(), self.config.clone());
             tokio::task::spawn_blocking(move || tls.follow(&config));
             self.step(Input::Reload(snapshot));

@@ -162,6 +162,7 @@ impl EventLoop {
             let from = binding.source.unwrap_or(binding.peer);
             self.teller.know(&binding.aor.user, from);
             self.table.show_registration(&binding);
+            self.know(now, &binding);
         }
         self.publish(now);
     }

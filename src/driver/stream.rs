@@ -2,11 +2,16 @@
 //! octets; it never looks into a message beyond its length, and whether it is an answer.
 
 mod beat;
+mod bells;
+mod callers;
+mod carried;
 mod connection;
+mod hands;
 mod handshake;
 mod lapse;
 mod outlet;
 mod table;
+mod turns;
 mod way;
 
 #[cfg(test)]
@@ -17,14 +22,16 @@ use super::inlet::Inlet;
 use super::tls::Tls;
 use super::udp::canonical;
 use super::zone::Zones;
-use crate::config::{Config, Limits, Listener};
+use crate::config::{Config, Listener};
 use crate::engine::{Opens, Stats};
 use crate::ground::{ConnId, Flow, ListenerId, Side, Transport};
-use crate::policy::quota::{Holder, ShareView};
+use crate::policy::quota::{Holder, ShareView, Source};
 use bytes::Bytes;
-use connection::WRITTEN;
+use callers::Callers;
+use connection::{QUIET, WRITTEN};
+use hands::Hands;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use table::Table;
@@ -46,10 +53,15 @@ pub fn listen(at: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+/// How long an upstream's address is known after its last connection began.
+const KNOWN: Duration = Duration::from_secs(86_400);
+
 /// All stream connections.
 #[derive(Clone, Debug)]
 pub struct Streams {
     table: Arc<Mutex<Table>>,
+    callers: Arc<Mutex<Callers>>,
+    hands: Hands,
     listeners: Arc<Vec<(Listener, Side)>>,
     zones: Arc<Zones>,
     inlet: Inlet,
@@ -64,8 +76,9 @@ impl Streams {
         let sided = |l: Listener| Some((l, side(&l)?));
         let listeners = Arc::new(config.listeners().into_iter().filter_map(sided).collect());
         let table = Arc::new(Mutex::new(Table::new(&config.limits)));
-        let zones = Arc::new(Zones::of(config));
-        Self { table, listeners, zones, inlet, tls }
+        let callers = Arc::new(Mutex::new(Callers::new(config)));
+        let (zones, hands) = (Arc::new(Zones::of(config)), Hands::start());
+        Self { table, callers, hands, listeners, zones, inlet, tls }
     }
 
     /// What TLS has in force.
@@ -74,9 +87,25 @@ impl Streams {
         &self.tls
     }
 
-    /// How many may be open from now on; those that are stay.
-    pub fn set_limits(&self, limits: &Limits) {
-        self.table().set_limits(limits);
+    /// From now on this configuration holds; connections that are open stay.
+    pub fn follow(&self, config: &Config) {
+        self.table().set_limits(&config.limits);
+        self.callers().follow(config);
+    }
+
+    /// A phone is registered from this address for so long.
+    pub fn know(&self, ip: IpAddr, lasts: Duration) {
+        self.callers().know(ip, lasts);
+    }
+
+    /// Nobody of this source is let in from outside for so long, at one listener or at all; no time:
+    /// he may come again.
+    pub fn bar(&self, source: Source, at: Option<ListenerId>, lasts: Duration) {
+        self.callers().bar(source, at, lasts);
+    }
+
+    fn callers(&self) -> std::sync::MutexGuard<'_, Callers> {
+        self.callers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn table(&self) -> std::sync::MutexGuard<'_, Table> {
@@ -132,6 +161,11 @@ impl Streams {
     }
 
     fn take(&self, stream: TcpStream, peer: SocketAddr, listener: ListenerId) {
+        // Inside, who is banned may still have to call for help.
+        let is_outside = self.side(listener) == Side::Outside;
+        if is_outside && self.callers().is_barred(peer.ip(), listener) {
+            return;
+        }
         let (conn, upstream) = (None, None);
         let secure = self.listener(listener).is_some_and(|(l, _)| l.transport.is_secure());
         let transport = if secure { Transport::Tls } else { Transport::Tcp };
@@ -139,10 +173,11 @@ impl Streams {
         let entered = self.table().enter(Way::of(&flow), self.side(listener), None);
         let Some((conn, bells)) = entered else { return };
         let flow = Flow { conn: Some(conn), ..flow };
+        let until = Instant::now() + QUIET;
         if secure {
-            tokio::spawn(self.clone().welcome(stream, flow, bells));
+            tokio::spawn(self.clone().welcome(stream, flow, bells, until));
         } else {
-            tokio::spawn(self.clone().run(stream, flow, bells, true));
+            tokio::spawn(self.clone().run(stream, flow, bells, Some(until)));
         }
     }
 
@@ -154,7 +189,11 @@ impl Streams {
 
     /// A registered phone or an upstream speaks by this connection: it gives way to nobody.
     pub fn keep(&self, conn: ConnId, holder: Holder) {
-        self.table().keep(conn, holder);
+        let is_upstream = holder == Holder::Upstream;
+        let peer = self.table().keep(conn, holder);
+        if let Some(peer) = peer.filter(|_| is_upstream) {
+            self.know(peer.ip(), KNOWN);
+        }
     }
 
     /// Sends by the flow's connection, another open one to the peer, or a new one. Where the flow's
@@ -172,6 +211,9 @@ impl Streams {
             return;
         }
         let side = self.side(flow.listener);
+        if opens.as_ref().is_some_and(|o| o.holder == Holder::Upstream) {
+            self.know(flow.peer.ip(), KNOWN);
+        }
         let dial = opens.as_ref().and_then(|o| self.tls.dial(o.upstream.as_deref()?));
         // Where nobody is known who could prove himself there, nobody is called.
         let may = opens.filter(|_| dial.is_some() || !flow.transport.is_secure());

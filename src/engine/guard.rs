@@ -127,6 +127,7 @@ impl Guard {
         self.ends.insert((until, source));
         self.arm();
         out.stats_mut().bans += 1;
+        out.emit(Output::Bar { source, at: None, lasts: bans.ttl });
         let text = format!(
             "{source} is banned for {} s: {} points, the last for {}",
             bans.ttl.as_secs(),
@@ -335,6 +336,7 @@ impl Guard {
         let (ban, _) = self.sources.change(&source, Suspect::end_ban);
         self.forget(Some(source));
         if let Some(ban) = ban {
+            out.emit(Output::Bar { source, at: None, lasts: Duration::ZERO });
             let hits = ban.hits;
             tell(out, &ban, format!("the ban of {source} {how}: {hits} messages were not read"));
         }

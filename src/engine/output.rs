@@ -2,8 +2,8 @@
 use super::entry::{Entry, Key};
 use super::names::Question;
 use crate::audit::Record;
-use crate::ground::{CallDirection, CallNo, Flow, Moment, Mono, Side, words};
-use crate::policy::quota::Holder;
+use crate::ground::{CallDirection, CallNo, Flow, ListenerId, Moment, Mono, Side, words};
+use crate::policy::quota::{Holder, Source};
 use crate::relay;
 use crate::relay::quality::Figures;
 use bytes::Bytes;
@@ -26,6 +26,16 @@ pub enum Output {
     CloseConnection(crate::ground::ConnId),
     /// A registered phone or an upstream speaks by this stream connection: it gives way to nobody.
     KeepConnection(crate::ground::ConnId, Holder),
+    /// Nobody of this source is let in from outside by a stream for so long, unless he is known; no
+    /// time: he may come again.
+    Bar {
+        /// Who.
+        source: Source,
+        /// Where, and before a handshake of TLS only; `None`: anywhere.
+        at: Option<ListenerId>,
+        /// From now on.
+        lasts: Duration,
+    },
     /// For the relay; to be done before the next `Transmit`.
     Relay(relay::Command),
     /// Append to the audit log.

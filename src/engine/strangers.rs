@@ -8,7 +8,8 @@ use super::outbox::Outbox;
 use super::output::{Level, Output};
 use super::transactions::TimerTable;
 use super::world::World;
-use crate::ground::{Flow, Mono};
+use crate::ground::{Flow, Mono, Transport};
+use crate::policy::quota::Source;
 use crate::wire::sip::Method;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -18,6 +19,8 @@ use std::time::Duration;
 const LINES: u64 = 10;
 /// Sources that are told apart in a sum.
 const SOURCES: usize = 1_000;
+/// Nobody shakes hands so long with who was silenced.
+const UNHEARD: Duration = Duration::from_secs(10);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// What is due.
@@ -49,6 +52,10 @@ impl Strangers {
         out.stats_mut().silenced[usize::from(!invite)] += 1;
         if let Some(conn) = flow.conn {
             out.emit(Output::CloseConnection(conn));
+        }
+        if flow.transport == Transport::Tls {
+            let (source, at) = (Source::of(flow.peer.ip()), Some(flow.listener));
+            out.emit(Output::Bar { source, at, lasts: UNHEARD });
         }
         if self.told == 0 && self.untold == 0 {
             self.timers.set(Due::Sum, w.now().mono + MINUTE);

@@ -3,7 +3,8 @@
 
 use super::Streams;
 use super::beat::Beat;
-use super::table::{Bells, Next};
+use super::bells::Bells;
+use super::table::Next;
 use crate::driver::Arrival;
 use crate::driver::tls::Dial;
 use crate::driver::zone::towards;
@@ -24,11 +25,11 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// A message that has begun is complete within this, the first one and every other.
-const COMPLETE: Duration = Duration::from_secs(10);
+pub(super) const COMPLETE: Duration = Duration::from_secs(10);
 /// A message is written within this, or its peer does not read.
 pub(super) const WRITTEN: Duration = Duration::from_secs(10);
-/// Nothing at all before the first message: closed after this.
-const QUIET: Duration = Duration::from_secs(60);
+/// The first message of who has called us is complete within this, whatever else he sends.
+pub(super) const QUIET: Duration = Duration::from_secs(60);
 /// Connecting takes at most this.
 const CONNECT: Duration = Duration::from_secs(5);
 /// Saying good-bye takes at most this.
@@ -78,7 +79,7 @@ impl Streams {
         let device = local.map_or(0, |at| self.zones.of_own(at.ip()));
         let local = local.map(|at| towards(at, device));
         match (timeout(CONNECT, dial(towards(flow.peer, device), local)).await, dial_tls) {
-            (Ok(Ok(stream)), None) => self.run(stream, flow, bells, false).await,
+            (Ok(Ok(stream)), None) => self.run(stream, flow, bells, None).await,
             (Ok(Ok(stream)), Some(dial)) => self.introduce(stream, flow, bells, dial).await,
             (Ok(Err(_)) | Err(_), _) => {
                 self.forget(&flow);
@@ -87,26 +88,33 @@ impl Streams {
         }
     }
 
-    pub(super) async fn run(self, stream: TcpStream, flow: Flow, bells: Arc<Bells>, new: bool) {
+    pub(super) async fn run(
+        self,
+        stream: TcpStream,
+        flow: Flow,
+        bells: Arc<Bells>,
+        until: Option<Instant>,
+    ) {
         set_up(&stream);
         let (read, write) = stream.into_split();
-        self.serve(read, write, flow, bells, new).await;
+        self.serve(read, write, flow, bells, until).await;
     }
 
-    /// Reads and writes until one of the two ends, or its place is taken.
+    /// Reads and writes until one of the two ends, or its place is taken. `until`: the peer has
+    /// opened it, and has to have said something by then.
     pub(super) async fn serve<R, W>(
         self,
         read: R,
         write: W,
         flow: Flow,
         bells: Arc<Bells>,
-        new: bool,
+        until: Option<Instant>,
     ) where
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
     {
         let silent = tokio::select! {
-            () = self.read(read, flow, (new, &bells.beat)) => false,
+            () = self.read(read, flow, (until, &bells.beat)) => false,
             () = self.write(write, flow, &bells) => false,
             () = bells.gone.notified() => false,
             () = bells.beat.missed() => true,
@@ -114,7 +122,7 @@ impl Streams {
         if silent {
             self.inlet.tell(Arrival::Failed(flow)).await;
         }
-        self.ended(flow, !new && !silent).await;
+        self.ended(flow, until.is_none() && !silent).await;
     }
 
     /// It came to nothing.
@@ -138,26 +146,26 @@ impl Streams {
         }
     }
 
-    /// `new`: the peer has opened it, and has to say something.
+    /// `first`: the peer has opened it, and its first message has to be complete by then.
     async fn read<R: AsyncRead + Unpin>(
         &self,
         mut read: R,
         flow: Flow,
-        (new, beat): (bool, &Beat),
+        (first, beat): (Option<Instant>, &Beat),
     ) {
         let mut framer = Framer::default();
         let turns = Arc::new(Semaphore::new(AHEAD));
         let (mut half, mut deadline, mut counted) = (true, None, 0);
         loop {
-            let quiet = (new && half).then(|| Instant::now() + QUIET);
+            let quiet = first.filter(|_| half);
             let receive = poll_fn(|cx| receive(Pin::new(&mut read), cx, &mut framer));
-            let received = match deadline.or(quiet) {
+            let received = match [deadline, quiet].into_iter().flatten().min() {
                 Some(until) => timeout_at(until, receive).await,
                 None => Ok(receive.await),
             };
             if let Ok(Err(e)) = &received
                 && half
-                && !new
+                && first.is_none()
             {
                 self.refused(flow, e).await;
             }
@@ -169,7 +177,7 @@ impl Streams {
                 match item {
                     Framed::Message(bytes) => {
                         // One that we opened lapses, but not while it is used.
-                        if std::mem::take(&mut half) || !new {
+                        if std::mem::take(&mut half) || first.is_none() {
                             self.heard(&flow);
                         }
                         deadline = None;
@@ -178,6 +186,7 @@ impl Streams {
                             return;
                         }
                     }
+                    Framed::Ping if self.hears_nothing(&flow, first) => {}
                     Framed::Ping => self.send(flow, Bytes::from_static(b"\r\n"), None),
                     Framed::Refused(refusal) => {
                         self.inlet.tell(Arrival::Refused { flow, refusal }).await;
@@ -194,6 +203,16 @@ impl Streams {
                 deadline.get_or_insert_with(|| Instant::now() + COMPLETE);
             }
         }
+    }
+
+    /// A stranger where strangers hear nothing, a ping's answer included.
+    fn hears_nothing(&self, flow: &Flow, first: Option<Instant>) -> bool {
+        let is_kept = || flow.conn.is_some_and(|conn| self.table().is_kept(conn));
+        let callers = self.callers();
+        let is_known = callers.is_known(flow.peer.ip());
+        let is_silent = callers.is_silent(flow.listener);
+        drop(callers);
+        first.is_some() && is_silent && !is_known && !is_kept()
     }
 
     /// Gives a message to the event loop. Where it has to wait for that, it is counted with what

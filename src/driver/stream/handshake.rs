@@ -1,21 +1,27 @@
-//! The beginning of a connection by TLS: bounded in time, counted as half open until a message
-//! comes, ended when its place is taken. What fails is told in words.
+//! The beginning of a connection by TLS: in turn, bounded in time and octets, worked at beside the
+//! event loop, half open until a message comes, ended when its place is taken. What fails is told
+//! in words.
 
 use super::Streams;
+use super::bells::Bells;
+use super::carried::Carried;
 use super::connection::set_up;
-use super::table::Bells;
+use super::turns::Step;
 use crate::driver::Arrival;
 use crate::driver::tls::{Dial, Facts, Failure};
-use crate::ground::Flow;
+use crate::ground::{ConnId, Flow};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// A handshake is done within this.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Octets that one in progress counts for: the longest that is read of a peer, and what is made of
+/// it.
+const HELD: usize = 64 * 1024;
 
 /// How a handshake ended.
 fn ended<T>(done: Result<io::Result<T>, tokio::time::error::Elapsed>) -> Result<T, Failure> {
@@ -26,33 +32,95 @@ fn ended<T>(done: Result<io::Result<T>, tokio::time::error::Elapsed>) -> Result<
     }
 }
 
+/// What a handshake in progress holds, until it is dropped.
+struct Held(Streams, ConnId);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.callers().turns.leave(self.1);
+        self.0.table().hold(self.1, 0);
+    }
+}
+
 impl Streams {
-    /// Somebody calls us.
-    pub(super) async fn welcome(self, stream: TcpStream, flow: Flow, bells: Arc<Bells>) {
+    /// Waits for its turn, until then at most. `None`: there was none, or no room.
+    async fn turn(&self, flow: &Flow, until: Instant) -> Option<Held> {
+        let conn = flow.conn?;
+        // Before its turn comes: who is not there any more when it does gives it back.
+        let held = Held(self.clone(), conn);
+        let begun = self.callers().wait(conn, flow.peer.ip());
+        self.lead();
+        timeout_at(until, begun).await.ok()?.ok()?;
+        self.table().hold(conn, HELD).then_some(held)
+    }
+
+    /// Sees to it that those who wait get their turn, where nobody does.
+    fn lead(&self) {
+        if std::mem::replace(&mut self.callers().is_led, true) {
+            return;
+        }
+        let streams = self.clone();
+        tokio::spawn(async move {
+            loop {
+                let step = streams.callers().lead();
+                match step {
+                    Step::Begun(gone) => {
+                        let mut table = streams.table();
+                        gone.into_iter().for_each(|conn| table.cut(conn));
+                    }
+                    Step::Wait(until) => sleep_until(until).await,
+                    Step::Idle => return,
+                }
+            }
+        });
+    }
+
+    /// Somebody calls us, and has to have said something by then.
+    pub(super) async fn welcome(
+        self,
+        stream: TcpStream,
+        flow: Flow,
+        bells: Arc<Bells>,
+        until: Instant,
+    ) {
         let interface = self.listener(flow.listener).map(|(l, _)| l.interface);
         let Some(shown) = interface.and_then(|i| self.tls.server(i)) else {
             return self.over(flow).await;
         };
         set_up(&stream);
-        let shaking = timeout(HANDSHAKE, TlsAcceptor::from(shown).accept(stream));
-        let done = tokio::select! {
-            done = shaking => ended(done),
-            () = bells.gone.notified() => return self.over(flow).await,
+        let turn = tokio::select! {
+            turn = self.turn(&flow, until) => turn,
+            () = bells.gone.notified() => None,
         };
-        let stream = match done {
-            Ok(stream) => stream,
+        let Some(held) = turn else { return self.over(flow).await };
+        let shaking = self.hands.work(async move {
+            let accept = TlsAcceptor::from(shown).accept(Carried::of_caller(stream));
+            let mut stream = accept.await?;
+            stream.get_mut().0.done();
+            let first = stream.get_ref().1.peer_certificates().and_then(|all| all.first());
+            let names = first.and_then(|first| Facts::of(first)).map(|facts| facts.subjects());
+            Ok((stream, names))
+        });
+        let done = tokio::select! {
+            done = timeout(HANDSHAKE, shaking) => ended(done),
+            () = bells.gone.notified() => {
+                drop(held);
+                return self.over(flow).await;
+            }
+        };
+        drop(held);
+        let (stream, names) = match done {
+            Ok(done) => done,
             Err(failure) => {
                 self.tls.failed(self.side(flow.listener), &failure, Some(flow.peer));
                 return self.over(flow).await;
             }
         };
-        let shown = stream.get_ref().1.peer_certificates().and_then(|all| all.first());
-        let names = shown.and_then(|first| Facts::of(first)).map(|facts| facts.subjects());
         if let Some(names) = names.filter(|names| !names.is_empty()) {
             self.inlet.tell(Arrival::Secured { flow, names }).await;
         }
         let (read, write) = tokio::io::split(stream);
-        self.serve(read, write, flow, bells, true).await;
+        self.serve(read, write, flow, bells, Some(until)).await;
     }
 
     /// Who is called refuses us after our handshake is done.
@@ -63,7 +131,7 @@ impl Streams {
         self.inlet.tell(Arrival::Failed(flow)).await;
     }
 
-    /// We call an upstream.
+    /// We call an upstream. It waits for no turn: how often it is called is our own doing.
     pub(super) async fn introduce(
         self,
         stream: TcpStream,
@@ -72,16 +140,32 @@ impl Streams {
         dial: Dial,
     ) {
         set_up(&stream);
+        let Some(conn) = flow.conn else { return };
+        let held = Held(self.clone(), conn);
+        if !self.table().hold(conn, HELD) {
+            self.forget(&flow);
+            self.inlet.tell(Arrival::Failed(flow)).await;
+            return;
+        }
         let Dial { config, name } = dial;
-        let shaking = timeout(HANDSHAKE, TlsConnector::from(config).connect(name, stream));
+        let shaking = self.hands.work(async move {
+            let connect = TlsConnector::from(config).connect(name, Carried::of_called(stream));
+            let mut stream = connect.await?;
+            stream.get_mut().0.done();
+            Ok(stream)
+        });
         let done = tokio::select! {
-            done = shaking => ended(done),
-            () = bells.gone.notified() => return self.over(flow).await,
+            done = timeout(HANDSHAKE, shaking) => ended(done),
+            () = bells.gone.notified() => {
+                drop(held);
+                return self.over(flow).await;
+            }
         };
+        drop(held);
         match done {
             Ok(stream) => {
                 let (read, write) = tokio::io::split(stream);
-                self.serve(read, write, flow, bells, false).await;
+                self.serve(read, write, flow, bells, None).await;
             }
             Err(failure) => {
                 self.tls.failed(self.side(flow.listener), &failure, None);

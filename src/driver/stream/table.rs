@@ -2,7 +2,7 @@
 //! source (`policy::quota`): the oldest unproved of the fullest source goes first, a proved one
 //! never. It reads no message and touches no socket; whoever has to go is told by a bell.
 
-use super::beat::Beat;
+use super::bells::Bells;
 use super::lapse::Lapse;
 use super::outlet::Outlet;
 use super::way::Way;
@@ -13,8 +13,8 @@ use crate::ground::{ConnId, Flow, Side};
 use crate::policy::quota::{Full, Holder, Quota, Resource, Room, ShareView, Shares, Source};
 use bytes::Bytes;
 use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// Half-open connections (no complete message yet) of one source, opened by it or by us.
@@ -35,17 +35,6 @@ enum Stage {
     Heard,
     /// It is written to until then, and is no connection of ours any more.
     Closing(Instant),
-}
-
-/// How a connection's own tasks are woken.
-#[derive(Debug, Default)]
-pub(super) struct Bells {
-    /// There is something to write, or it is to be closed.
-    pub(super) news: Notify,
-    /// It has to go at once.
-    pub(super) gone: Notify,
-    /// Whether its peer answers pings.
-    pub(super) beat: Beat,
 }
 
 #[derive(Debug)]
@@ -283,19 +272,26 @@ impl Table {
     }
 
     /// Its peer has proved who it is. A user who holds his share already keeps this one as before.
-    pub(super) fn keep(&mut self, conn: ConnId, holder: Holder) {
-        let known = self.open.get(&conn);
-        if known.is_none_or(|c| matches!(c.stage, Stage::Closing(_)) || c.holder == holder) {
-            return;
+    /// Returns where he is.
+    pub(super) fn keep(&mut self, conn: ConnId, holder: Holder) -> Option<SocketAddr> {
+        let known = self.open.get(&conn)?;
+        let peer = Some(known.way.peer);
+        if matches!(known.stage, Stage::Closing(_)) || known.holder == holder {
+            return peer;
         }
         if self.places.ask(&holder, false, 1) == Room::None(Full::User) {
-            return;
+            return peer;
         }
         self.heard(conn);
         self.hold_for(conn, |_| holder);
-        if let Some(known) = self.open.get_mut(&conn) {
-            known.lapse = None;
-        }
+        self.open.get_mut(&conn)?.lapse = None;
+        peer
+    }
+
+    /// Whether its peer has proved who it is.
+    pub(super) fn is_kept(&self, conn: ConnId) -> bool {
+        let holder = self.open.get(&conn).map(|c| &c.holder);
+        holder.is_some_and(|h| !matches!(h, Holder::Unproved(_) | Holder::Emergency(_)))
     }
 
     fn hold_for(&mut self, conn: ConnId, holder: impl FnOnce(Source) -> Holder) {

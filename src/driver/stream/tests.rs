@@ -3,7 +3,7 @@ use super::lapse::{ANSWERED, ASKED};
 use super::outlet::EACH;
 use super::table::{HALF_OPEN, Next, OCTETS};
 use super::*;
-use crate::config::Config;
+use crate::config::{Config, Limits, Strangers};
 use crate::driver::inlet::{Arrivals, inlet};
 use crate::engine::stats::ShareCount;
 use crate::ground::UpstreamId;
@@ -111,6 +111,76 @@ async fn a_connection_that_says_nothing_is_closed() {
     let mut silent = connect(at, [127, 0, 0, 1]).await;
     pause();
     assert!(closed(&mut silent).await);
+}
+
+/// A gateway whose one listener is an outside one, where strangers hear nothing.
+async fn silent_gate() -> (Streams, SocketAddr, Inbox) {
+    let mut config = Config::site(IpAddr::from([127, 0, 0, 1]), &[], "x");
+    let i = &mut config.interfaces[0];
+    (i.side, i.strangers) = (Side::Outside, Strangers::Silent);
+    let (inlet, arrivals) = inlet();
+    let socket = listen("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let at = socket.local_addr().expect("bound");
+    let streams = Streams::new(&config, inlet, Tls::open(&config).expect("no TLS here"));
+    tokio::spawn(streams.clone().accept(socket, ListenerId(0)));
+    (streams, at, Inbox(arrivals, Vec::new()))
+}
+
+#[tokio::test]
+async fn where_strangers_hear_nothing_a_ping_is_answered_to_who_is_known_alone() {
+    let (streams, at, mut arrivals) = silent_gate().await;
+    let mut stranger = connect(at, [127, 0, 0, 2]).await;
+    let conn = say(&mut stranger, &mut arrivals).await;
+    let mut got = [0; 2];
+    let ping = async |stream: &mut TcpStream, got: &mut [u8]| {
+        stream.write_all(b"\r\n\r\n").await.expect("written");
+        timeout(Duration::from_millis(200), stream.read_exact(got)).await.is_ok()
+    };
+    assert!(!ping(&mut stranger, &mut got).await, "nobody is here");
+    streams.keep(conn, user());
+    assert!(ping(&mut stranger, &mut got).await, "he proved himself");
+    streams.know(IpAddr::from([127, 0, 0, 3]), LONG);
+    let mut phone = connect(at, [127, 0, 0, 3]).await;
+    assert!(ping(&mut phone, &mut got).await, "a phone is there");
+    let (_, at, _arrivals) = gate(10, 10).await;
+    assert!(ping(&mut connect(at, [127, 0, 0, 2]).await, &mut got).await, "answered by default");
+}
+
+#[tokio::test]
+async fn pings_do_not_begin_the_time_of_a_first_message_anew() {
+    let (at, _arrivals) = listening(10, 10).await;
+    let mut silent = connect(at, [127, 0, 0, 1]).await;
+    let begun = Instant::now();
+    let ping = async {
+        while silent.write_all(b"\r\n\r\n").await.is_ok()
+            && !matches!(silent.read(&mut [0; 8]).await, Ok(0) | Err(_))
+        {
+            pause();
+            tokio::time::advance(Duration::from_secs(7)).await;
+            resume();
+        }
+    };
+    timeout(LONG, ping).await.expect("it is closed");
+    let lasted = begun.elapsed().as_secs();
+    assert!((QUIET.as_secs()..QUIET.as_secs() + 15).contains(&lasted), "{lasted} s");
+}
+
+#[tokio::test]
+async fn who_is_barred_outside_is_closed_before_he_says_anything_and_inside_he_is_not() {
+    for (streams, at, mut arrivals, outside) in
+        [(silent_gate().await, true), (gate(10, 10).await, false)]
+            .map(|((streams, at, arrivals), outside)| (streams, at, arrivals, outside))
+    {
+        streams.bar(Source::of(IpAddr::from([127, 0, 0, 2])), None, LONG);
+        let mut stranger = connect(at, [127, 0, 0, 2]).await;
+        if outside {
+            assert!(closed(&mut stranger).await);
+            assert_eq!(streams.len(), 0, "it has had no place");
+        } else {
+            say(&mut stranger, &mut arrivals).await;
+        }
+        say(&mut connect(at, [127, 0, 0, 3]).await, &mut arrivals).await;
+    }
 }
 
 #[tokio::test]

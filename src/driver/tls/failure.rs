@@ -3,6 +3,7 @@
 use super::facts::Facts;
 use crate::engine::stats::TlsFailure;
 use crate::ground::Wall;
+use crate::wire::tls::{HANDSHAKE, HELLO};
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 use std::fmt;
 use std::io;
@@ -42,6 +43,23 @@ impl Failure {
         Self::new(TlsFailure::Timeout, text)
     }
 
+    /// What comes is no TLS.
+    #[must_use]
+    pub fn no_tls() -> Self {
+        let text = "what it sends is no TLS: plain SIP belongs to a tcp port";
+        Self::new(TlsFailure::NoTls, text)
+    }
+
+    /// What comes is longer than what is read.
+    #[must_use]
+    pub fn long() -> Self {
+        let text = format!(
+            "its handshake is longer than is read: a hello of {HELLO} octets, {HANDSHAKE} with a \
+             certificate and its chain"
+        );
+        Self::new(TlsFailure::Other, text)
+    }
+
     /// A refusal that comes when our handshake is done, as it may by TLS 1.3 (RFC 8446 §4.4.2.4).
     #[must_use]
     #[expect(clippy::wildcard_enum_match_arm, reason = "another crate's, which may grow")]
@@ -55,6 +73,9 @@ impl Failure {
     /// What a handshake failed with.
     #[must_use]
     pub fn of(error: &io::Error) -> Self {
+        if let Some(own) = error.get_ref().and_then(|e| e.downcast_ref::<Self>()) {
+            return own.clone();
+        }
         let inner = error.get_ref().and_then(|e| e.downcast_ref::<Error>());
         let Some(tls) = inner else {
             let text = format!("it ends the handshake ({error}): is TLS spoken at this port?");
@@ -92,10 +113,7 @@ impl Failure {
             ),
             Error::PeerIncompatible(what) => Self::new(TlsFailure::Version, incompatible(what)),
             Error::AlertReceived(alert) => Self::alert(*alert),
-            Error::InvalidMessage(_) => Self::new(
-                TlsFailure::NoTls,
-                "what it sends is no TLS: plain SIP belongs to a tcp port",
-            ),
+            Error::InvalidMessage(_) => Self::no_tls(),
             other => Self::new(TlsFailure::Other, format!("TLS fails: {other}")),
         }
     }

@@ -292,11 +292,11 @@ async fn who_speaks_no_tls_or_no_version_of_ours_is_told_so() {
     assert!(matches!(gateway.next().await, Arrival::Failed(f) if f == flow));
 }
 
-/// A phone that connects; what it got to know of our certificate.
-async fn phone(
-    at: SocketAddr,
+/// What a phone makes of a connection, whoever we are.
+async fn tls_of(
+    stream: TcpStream,
     own: Option<&(String, String)>,
-) -> std::io::Result<(Facts, Vec<u8>)> {
+) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
     #[derive(Debug)]
     struct Anybody;
     use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -348,10 +348,16 @@ async fn phone(
             )
             .unwrap(),
     };
-    let stream = TcpStream::connect(at).await?;
     let name = ServerName::try_from("gate.example").unwrap();
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-    let mut stream = connector.connect(name, stream).await?;
+    tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await
+}
+
+/// A phone that connects; what it got to know of our certificate.
+async fn phone(
+    at: SocketAddr,
+    own: Option<&(String, String)>,
+) -> std::io::Result<(Facts, Vec<u8>)> {
+    let mut stream = tls_of(TcpStream::connect(at).await?, own).await?;
     let shown = stream.get_ref().1.peer_certificates().unwrap()[0].clone();
     let mut twice = OPTIONS.to_vec();
     twice.extend_from_slice(OPTIONS);
@@ -635,4 +641,79 @@ fn what_is_not_common_is_told_by_its_cause_and_what_is_no_pem_in_words() {
     let half = "-----BEGIN CERTIFICATE-----\nMIIB\n";
     let told = files::chain(half.as_bytes()).unwrap_err();
     assert_eq!(told, "it is no whole PEM: -----END CERTIFICATE----- is missing");
+}
+
+/// A ClientHello that says it is of this length, and all of it but the last octet.
+fn long_hello(length: usize) -> Vec<u8> {
+    let [.., a, b, c] = u32::try_from(length).unwrap().to_be_bytes();
+    let hello = [&[1, a, b, c][..], &vec![7; length - 1]].concat();
+    let mut all = Vec::new();
+    for part in hello.chunks(16_000) {
+        all.extend([22, 3, 1]);
+        all.extend(u16::try_from(part.len()).unwrap().to_be_bytes());
+        all.extend(part);
+    }
+    all
+}
+
+#[tokio::test]
+async fn a_handshake_counts_while_it_is_in_progress_and_a_long_hello_is_not_waited_for() {
+    let place = Place::new("hello");
+    let mut g = gateway(&config(&place, "\"self-signed\"", "{}")).await;
+    let mut slow = TcpStream::connect(g.at).await.unwrap();
+    slow.write_all(&long_hello(8_000)).await.unwrap();
+    while g.streams.shares()[1].used != 64 * 1024 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let mut long = TcpStream::connect(g.at).await.unwrap();
+    long.write_all(&long_hello(60_000)).await.unwrap();
+    assert!(matches!(g.next().await, Arrival::Closed(_)));
+    assert_eq!(g.failures(Side::Inside), [(TlsFailure::Other, 1)]);
+    drop(slow);
+    assert!(matches!(g.next().await, Arrival::Closed(_)));
+    assert_eq!(g.streams.shares()[1].used, 0);
+}
+
+#[tokio::test]
+async fn a_record_that_has_begun_is_complete_within_a_time_and_a_phone_between_messages_stays() {
+    let place = Place::new("record");
+    let mut g = gateway(&config(&place, "\"self-signed\"", "{}")).await;
+    let mut all = Vec::new();
+    for half in [true, false] {
+        let stream = TcpStream::connect(g.at).await.unwrap();
+        let mut stream = tls_of(stream, None).await.unwrap();
+        stream.write_all(OPTIONS).await.unwrap();
+        let Arrival::Message { flow, .. } = g.next().await else { panic!("heard") };
+        if half {
+            let beneath = stream.get_mut().0;
+            beneath.write_all(&[23, 3, 3, 0x40, 0]).await.unwrap();
+            beneath.write_all(&[0; 1_000]).await.unwrap();
+        }
+        all.push((stream, flow.conn.unwrap()));
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    tokio::time::pause();
+    let closed = tokio::time::timeout(Duration::from_secs(60), g.next()).await.expect("one ends");
+    assert!(matches!(closed, Arrival::Closed(conn) if conn == all[0].1), "{closed:?}");
+    let quiet = tokio::time::timeout(Duration::from_secs(600), g.arrivals.next(&mut g.heard)).await;
+    assert!(quiet.is_err(), "the other stays");
+}
+
+#[tokio::test]
+async fn a_crowd_of_slow_handshakes_keeps_nobody_known_from_his_own() {
+    let place = Place::new("slow");
+    let g = gateway(&config(&place, "\"self-signed\"", "{}")).await;
+    let mut slow = Vec::new();
+    for n in 2..9_u8 {
+        for _ in 0..30 {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind(SocketAddr::from(([127, 0, 3, n], 0))).unwrap();
+            slow.push(socket.connect(g.at).await.unwrap());
+        }
+    }
+    g.streams.know("127.0.0.1".parse().unwrap(), Duration::from_secs(60));
+    let there = tokio::time::timeout(Duration::from_secs(5), phone(g.at, None)).await;
+    assert!(there.expect("in time").is_ok());
+    let most = 128 * 64 * 1024;
+    assert!(g.streams.shares()[1].used <= most, "{:?}", g.streams.shares()[1]);
 }

@@ -1,0 +1,166 @@
+//! What is known of those who call us, before they have said anything: who is let in, who is known,
+//! where strangers hear nothing, and who begins a handshake next. It learns it from the engine's
+//! effects and the configuration; it judges nobody.
+
+use super::turns::{Step, Turns, Whose};
+use crate::config::{Config, Strangers};
+use crate::ground::{ConnId, ListenerId};
+use crate::policy::quota::Source;
+use ipnet::IpNet;
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// Sources of each kind that are remembered.
+const SOURCES: usize = 16_384;
+
+#[derive(Debug)]
+pub(super) struct Callers {
+    known: HashMap<Source, Instant>,
+    /// At all listeners, or at one.
+    barred: HashMap<(Source, Option<ListenerId>), Instant>,
+    /// Where upstreams are, as the file says.
+    upstreams: Vec<IpNet>,
+    /// Listeners where strangers hear nothing.
+    silent: HashSet<ListenerId>,
+    pub(super) turns: Turns,
+    /// Somebody sees to it that those who wait get their turn.
+    pub(super) is_led: bool,
+}
+
+/// One more, until then. A full table forgets who is over; else it takes nobody new.
+fn remember<K: std::hash::Hash + Eq>(all: &mut HashMap<K, Instant>, key: K, until: Instant) {
+    if all.len() >= SOURCES {
+        let now = Instant::now();
+        all.retain(|_, until| *until > now);
+    }
+    if all.len() < SOURCES || all.contains_key(&key) {
+        all.insert(key, until);
+    }
+}
+
+impl Callers {
+    pub(super) fn new(config: &Config) -> Self {
+        let mut new = Self {
+            known: HashMap::new(),
+            barred: HashMap::new(),
+            upstreams: Vec::new(),
+            silent: HashSet::new(),
+            turns: Turns::new(Instant::now()),
+            is_led: false,
+        };
+        new.follow(config);
+        new
+    }
+
+    /// From now on this configuration holds.
+    pub(super) fn follow(&mut self, config: &Config) {
+        let hosts = config.upstreams.iter().flat_map(|u| u.fixed()).map(|hop| hop.peer.ip().into());
+        let listed = config.upstreams.iter().flat_map(|u| u.sources.iter().copied());
+        self.upstreams = hosts.chain(listed).collect();
+        let silent = |interface: usize| {
+            let i = config.interfaces.get(interface);
+            i.is_some_and(|i| i.strangers == Strangers::Silent)
+        };
+        let listeners = config.listeners().into_iter();
+        self.silent = listeners.filter(|l| silent(l.interface)).map(|l| l.id).collect();
+    }
+
+    /// A phone is registered from here, or an upstream is here, for so long at least.
+    pub(super) fn know(&mut self, ip: IpAddr, lasts: Duration) {
+        let until = Instant::now() + lasts;
+        let source = Source::of(ip);
+        let longest = self.known.get(&source).map_or(until, |known| until.max(*known));
+        remember(&mut self.known, source, longest);
+    }
+
+    /// Nobody of this source is let in for so long; not at all: he may come again.
+    pub(super) fn bar(&mut self, source: Source, at: Option<ListenerId>, lasts: Duration) {
+        if lasts.is_zero() {
+            self.barred.remove(&(source, at));
+        } else {
+            remember(&mut self.barred, (source, at), Instant::now() + lasts);
+        }
+    }
+
+    pub(super) fn is_barred(&self, ip: IpAddr, listener: ListenerId) -> bool {
+        let (source, now) = (Source::of(ip), Instant::now());
+        let holds = |at| self.barred.get(&(source, at)).is_some_and(|until| *until > now);
+        !self.barred.is_empty() && (holds(None) || holds(Some(listener))) && !self.is_known(ip)
+    }
+
+    pub(super) fn is_known(&self, ip: IpAddr) -> bool {
+        let known = self.known.get(&Source::of(ip));
+        known.is_some_and(|until| *until > Instant::now())
+            || self.upstreams.iter().any(|net| net.contains(&ip.to_canonical()))
+    }
+
+    /// Strangers hear nothing at this listener.
+    pub(super) fn is_silent(&self, listener: ListenerId) -> bool {
+        self.silent.contains(&listener)
+    }
+
+    /// Waits for its turn to shake hands.
+    pub(super) fn wait(&mut self, conn: ConnId, ip: IpAddr) -> oneshot::Receiver<()> {
+        let whose = if self.is_known(ip) { Whose::Known } else { Whose::Strange };
+        let (begin, begun) = oneshot::channel();
+        self.turns.wait(conn, (Source::of(ip), whose), begin);
+        begun
+    }
+
+    /// What comes next for whoever leads those who wait; nobody does when nobody waits.
+    pub(super) fn lead(&mut self) -> Step {
+        let step = self.turns.next(Instant::now());
+        self.is_led = step != Step::Idle;
+        step
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Environment;
+
+    fn callers() -> Callers {
+        let text = include_str!("../../../configs/minimal.toml");
+        Callers::new(&Config::parse("t", text, &Environment::default()).unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_barred_is_so_for_a_time_and_at_one_listener_not_if_he_is_known() {
+        let mut callers = callers();
+        let ip: IpAddr = "198.18.0.9".parse().unwrap();
+        let (here, there) = (ListenerId(0), ListenerId(1));
+        let all = |callers: &Callers| [here, there].map(|at| callers.is_barred(ip, at));
+        assert_eq!(all(&callers), [false, false]);
+        callers.bar(Source::of(ip), Some(here), Duration::from_secs(10));
+        assert_eq!(all(&callers), [true, false]);
+        callers.know(ip, Duration::from_secs(5));
+        assert_eq!(all(&callers), [false, false], "a phone is there");
+        tokio::time::advance(Duration::from_secs(6)).await;
+        assert_eq!(all(&callers), [true, false]);
+        tokio::time::advance(Duration::from_secs(6)).await;
+        assert_eq!(all(&callers), [false, false]);
+        callers.bar(Source::of(ip), None, Duration::from_secs(600));
+        assert_eq!(all(&callers), [true, true]);
+        callers.bar(Source::of(ip), None, Duration::ZERO);
+        assert_eq!(all(&callers), [false, false]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn upstreams_of_the_file_are_known_and_a_full_table_takes_nobody_new() {
+        let mut callers = callers();
+        assert!(callers.is_known("198.51.100.2".parse().unwrap()), "{:?}", callers.upstreams);
+        for n in 0..=u32::try_from(SOURCES).unwrap() {
+            callers.know(IpAddr::from(n.to_be_bytes()), Duration::from_secs(60));
+        }
+        assert_eq!(callers.known.len(), SOURCES);
+        let last = IpAddr::from(u32::try_from(SOURCES).unwrap().to_be_bytes());
+        assert!(!callers.is_known(last));
+        tokio::time::advance(Duration::from_secs(61)).await;
+        callers.know(last, Duration::from_secs(60));
+        assert!(callers.is_known(last) && callers.known.len() == 1);
+    }
+}
