@@ -27,6 +27,7 @@ mod credentials;
 #[cfg(feature = "daemon")]
 mod dialled;
 mod docs;
+mod dual_stack;
 mod dying_targets;
 mod emergency;
 mod eyeballs;

@@ -108,6 +108,10 @@ fn what_the_other_party_says_of_itself_leads_no_secure_call_out_of_tls() {
                     }
                     lab.send(phone.at, text);
                     let got = by_tls(&mut lab, method, &what);
+                    if method == "REFER" {
+                        let to = got.header("Refer-To");
+                        assert!(to.starts_with("<sips:300@"), "no less secure: {got}");
+                    }
                     let at = pbx(conn + 1);
                     let ok = at.answer(&got, 200, "").set("Contact", contact.as_str());
                     let body = if got.body.is_empty() { String::new() } else { at.sdp(6000) };
@@ -449,4 +453,107 @@ fn help_by_sips_through_an_upstream_without_tls_goes_on_as_it_began() {
         lab.expect(from.ua.at, "200");
     }
     lab.end();
+}
+
+#[test]
+fn an_early_dialog_stays_by_tls_too() {
+    let mut lab = lab(TLS);
+    let phone = phone(&mut lab);
+    let invite = phone.request_to(&mut lab, "INVITE", "sips:200@pbx.example.com");
+    let invite = invite.set("Contact", "<sips:101@10.17.0.21:50001>").sdp(phone.sdp(4000));
+    lab.send(phone.at, invite.with("Supported", "100rel").clone());
+    lab.expect(phone.at, "100");
+    let got = lab.expect_at(pbx(500).at, "INVITE");
+    let rings = pbx(500).answer(&got, 183, "t").set("Contact", format!("<{}>", CLEAR[0]));
+    let rings = rings.with("RSeq", "1").with("Require", "100rel").sdp(pbx(500).sdp(6000));
+    lab.send(pbx(500).at, rings);
+    let early = lab.expect(phone.at, "183");
+    let text = phone.request_to(&mut lab, "INVITE", "sips:200@pbx.example.com");
+    let mut a = Leg::calling(&phone, &text);
+    a.learn(&early);
+    (a.call_id, a.local) = (early.call_id().to_owned(), early.header("From").to_owned());
+    lab.input(Input::ConnectionClosed(ConnId(500)));
+    let prack = a.request(&mut lab, "PRACK").with("RAck", "1 1 INVITE");
+    lab.send(phone.at, prack);
+    let got = by_tls(&mut lab, "PRACK", "the PRACK");
+    lab.send(pbx(501).at, answer(&got, 200, ""));
+    lab.expect(phone.at, "200");
+    lab.clear();
+    lab.advance(s(300));
+    lab.clear();
+    lab.end();
+}
+
+#[test]
+fn of_a_users_phones_those_by_tls_ring_for_a_secure_call() {
+    let mut lab = lab(TLS);
+    let phone = phone(&mut lab);
+    registered(&mut lab, &phone, "<sips:101@10.17.0.21:50001>", 1);
+    let plain = lab.phone("101", "10.17.0.31:5060");
+    let text = plain.request_to(&mut lab, "REGISTER", "sip:pbx.example.com");
+    let text = text.set("To", format!("<{}>", plain.aor())).with("Expires", "600");
+    lab.send(plain.at, text);
+    let got = lab.expect_at(pbx(500).at, "REGISTER");
+    let granted = format!("<{}>;expires=600", got.contact());
+    lab.send(pbx(500).at, answer(&got, 200, "r").with("Contact", granted));
+    lab.clear();
+    for (scheme, plain_too) in [("sips", false), ("sip", true)] {
+        let ua = pbx(500);
+        let text = ua.request_to(&mut lab, "INVITE", &format!("{scheme}:101@203.0.113.1"));
+        lab.send(ua.at, text.sdp(ua.sdp(6000)));
+        let got = lab.take(phone.at).pop().expect("by TLS");
+        assert_eq!(got.flow.transport, Transport::Tls);
+        lab.send(phone.at, answer(&got, 486, "p"));
+        let other = lab.take(plain.at);
+        assert_eq!(!other.is_empty(), plain_too, "{scheme}");
+        other.first().into_iter().for_each(|got| lab.send(plain.at, answer(got, 486, "q")));
+        lab.clear();
+        lab.advance(s(40));
+        lab.clear();
+    }
+    lab.end();
+}
+
+#[test]
+fn a_secure_call_of_a_site_that_is_alone_is_by_tls_or_is_not() {
+    let text = config(TLS, "").replace("auth = \"off\"", "auth = \"network\"");
+    let mut lab = Lab::with(site::parse(&text), Users::None);
+    let one = phone(&mut lab);
+    let other = Ua::new(lab.tls(INSIDE_TLS, "10.17.0.22:50002"), "102");
+    let plain = lab.phone("103", "10.17.0.23:5060");
+    registered(&mut lab, &one, "<sips:101@10.17.0.21:50001>", 1);
+    registered(&mut lab, &other, "<sips:102@10.17.0.22:50002>", 1);
+    registered(&mut lab, &plain, "<sip:103@10.17.0.23:5060>", 1);
+    let asked = one.request(&mut lab, "OPTIONS", "200");
+    lab.send(one.at, asked);
+    lab.advance(s(3));
+    assert!(lab.upstream("pbx").alone.is_some(), "{}", lab.situation());
+    lab.clear();
+    let call = |lab: &mut Lab, user: &str| {
+        let text = one.request_to(lab, "INVITE", &format!("sips:{user}@pbx.example.com"));
+        let text = text.set("Contact", "<sips:101@10.17.0.21:50001>").sdp(one.sdp(4000));
+        lab.send(one.at, text.clone());
+        Leg::calling(&one, &text)
+    };
+    call(&mut lab, "103");
+    assert_eq!(lab.take(one.at).last().map(Msg::status), Some(480), "no TLS to there");
+    assert!(lab.take(plain.at).is_empty());
+    lab.clear();
+    let mut a = call(&mut lab, "102");
+    let rung = lab.expect(other.at, "INVITE");
+    lab.send(other.at, other.answer(&rung, 200, "o").sdp(other.sdp(4002)));
+    a.learn(&lab.take(one.at).pop().expect("an answer"));
+    let ack = a.ack(&mut lab);
+    lab.send(one.at, ack);
+    lab.expect(other.at, "ACK");
+    gone(&mut lab, &other);
+    for (method, status) in [("INFO", 480), ("BYE", 200)] {
+        let text = a.request(&mut lab, method);
+        lab.send(one.at, text);
+        assert_eq!(lab.take(one.at).last().map(Msg::status), Some(status), "{method}");
+        assert!(lab.take(other.at).is_empty(), "{method}");
+    }
+    lab.clear();
+    lab.advance(s(64));
+    lab.clear();
 }

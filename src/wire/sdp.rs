@@ -44,6 +44,8 @@ pub struct Media {
     pub ice: bool,
     /// Addresses and ports of `a=candidate` lines.
     pub candidates: Vec<SocketAddr>,
+    /// Other places for the same stream, by `a=altc` (RFC 6947), at most 8, the preferred first.
+    pub alternatives: Vec<SocketAddr>,
     /// `a=rtpmap` values by payload type.
     pub rtpmap: Vec<(u8, String)>,
 }
@@ -131,6 +133,20 @@ impl Sdp {
     #[must_use]
     pub fn media(&self) -> &[Media] {
         &self.media
+    }
+
+    /// A stream at an address that is not spoken here is at its first alternative that is (RFC
+    /// 6947): one is sent to, and nobody is told of the others.
+    #[must_use]
+    pub fn spoken(mut self, is_spoken: impl Fn(IpAddr) -> bool) -> Self {
+        for m in &mut self.media {
+            let strange = m.rtp_target().is_some_and(|at| !is_spoken(at.ip()));
+            let other = m.alternatives.iter().find(|at| is_spoken(at.ip())).filter(|_| strange);
+            if let Some(at) = other {
+                (m.address, m.port, m.rtcp) = (Some(at.ip()), at.port(), None);
+            }
+        }
+        self
     }
 
     /// Every place to which the peer would have media sent: RTP (c= and m=), RTCP (`a=rtcp`, else

@@ -74,6 +74,7 @@ pub(crate) fn carry(
         far.remove(&Name::Contact);
     }
     drop_own_credentials(w, &mut far, x.from, x.to);
+    choose_for_it(&mut far);
     let is_kin = |ip| are_kin(w, x.near, ip);
     let by = Asker { side: x.from, at: x.near, is_kin: &is_kin };
     let theirs = translate(w, veil, calls, &mut far, (&by, x.to), x.domain);
@@ -113,6 +114,19 @@ pub(crate) fn near_head(request: &Message, response: &Message) -> Message {
     // No answer has a Route (RFC 3261 §20.34); one that does tells hops of the answerer's side.
     out.remove(&Name::Route);
     out
+}
+
+/// Of lines that stand for one (RFC 4091) we take one, and whoever gets it need not know of it (RFC
+/// 4092).
+fn choose_for_it(far: &mut Message) {
+    let asks = |v: &&[u8]| v.eq_ignore_ascii_case(b"sdp-anat");
+    if !far.list(&Name::Require).any(|v| asks(&v)) {
+        return;
+    }
+    let rest = far.list(&Name::Require).filter(|v| !asks(v)).map(<[u8]>::to_vec);
+    let rest: Vec<Vec<u8>> = rest.collect();
+    far.remove(&Name::Require);
+    rest.into_iter().for_each(|value| far.push_back(Name::Require, value));
 }
 
 /// A failure names nobody to call in the asker's place whom no rule has judged: a Contact is of no

@@ -94,6 +94,7 @@ impl Calls {
         body: &[u8],
     ) -> Result<Vec<u8>, MediaRefusal> {
         let sdp = Sdp::parse(body).map_err(|e| MediaRefusal::refused(e.to_string()))?;
+        let sdp = sdp.spoken(|ip| is_spoken(w, who, ip));
         if let Some(face) = face(w, who.listener) {
             self.media.signals(call, who.leg, face);
         }
@@ -127,6 +128,7 @@ impl Calls {
         body: &[u8],
     ) -> Result<Vec<u8>, MediaRefusal> {
         let sdp = Sdp::parse(body).map_err(|e| MediaRefusal::refused(e.to_string()))?;
+        let sdp = sdp.spoken(|ip| is_spoken(w, who, ip));
         if let Some(face) = face(w, who.listener).filter(|_| who.counts) {
             self.media.answered_at(call, who.leg, face);
             self.media.signals(call, who.leg, face);
@@ -280,6 +282,12 @@ fn face_towards(w: &World, who: Speaker, media: &[Media]) -> Option<Face> {
     let live = media.iter().filter(|m| m.is_rtp());
     let ip = live.filter_map(Media::rtp_target).next()?.ip().to_canonical();
     interface.addresses.towards(ip).map(|own| Face::of(interface, own))
+}
+
+/// The interface of who describes a session has an address of this one's IP version.
+fn is_spoken(w: &World, who: Speaker, ip: IpAddr) -> bool {
+    let interface = w.net().interface(who.listener);
+    interface.is_some_and(|i| i.addresses.towards(ip.to_canonical()).is_some())
 }
 
 /// On hold: no stream flows both ways (RFC 3264 §8.4, and the old 0.0.0.0).

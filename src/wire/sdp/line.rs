@@ -71,7 +71,10 @@ pub(super) fn attribute(text: &str) -> (String, &str) {
 
 /// What becomes of an attribute (but `a=rtcp`) and of any line that has no fate of its own.
 pub(super) fn attribute_fate(name: &str, value: &str, whole: &[u8]) -> Fate {
-    let bundles = name == "group" && value.to_ascii_uppercase().starts_with("BUNDLE");
+    // One port for several lines, and one line of several (RFC 4091): neither is left to choose.
+    let kind = value.split_ascii_whitespace().next().unwrap_or_default();
+    let is = |name: &str| kind.eq_ignore_ascii_case(name);
+    let bundles = name == "group" && (is("BUNDLE") || is("ANAT"));
     // The value alone, too: with the name's colon before it `::1` is no literal any more.
     let names = names_an_address(whole) || names_an_address(value.as_bytes());
     if REMOVED.contains(&name) || name.starts_with("ice-") || bundles || names {
@@ -163,6 +166,7 @@ pub(super) fn media(text: &str) -> Option<Media> {
         rtcp_mux: false,
         ice: false,
         candidates: Vec::new(),
+        alternatives: Vec::new(),
         rtpmap: Vec::new(),
     })
 }
@@ -201,6 +205,16 @@ pub(super) fn candidate(value: &str) -> Option<(Host, u16)> {
     let mut words = value.split_ascii_whitespace().skip(4);
     let (host, port) = (words.next()?, words.next()?);
     Some((Host::read(host), decimal(port)?))
+}
+
+/// Rank and place of `2 IP4 192.0.2.1 45678` (RFC 6947 §4.1).
+pub(super) fn alternative(value: &str) -> Option<(u16, SocketAddr)> {
+    let words: Vec<&str> = value.split_ascii_whitespace().collect();
+    let [rank, kind, host, port] = words.as_slice() else { return None };
+    let ip = Host::read(host).ip()?;
+    let said = if ip.is_ipv4() { "IP4" } else { "IP6" };
+    let at = SocketAddr::new(ip, decimal(port).filter(|port| *port != 0)?);
+    Some((decimal(rank)?, at)).filter(|_| kind.eq_ignore_ascii_case(said))
 }
 
 /// Payload type and encoding of `101 telephone-event/8000`.

@@ -7,6 +7,9 @@ use super::{Direction, Media, Sdp, SdpError};
 use crate::wire::limits;
 use std::net::{IpAddr, SocketAddr};
 
+/// Other places of one stream that are read.
+const ALTERNATIVES: usize = 8;
+
 fn fault(line: usize, what: &str) -> SdpError {
     SdpError { line, what: what.to_owned() }
 }
@@ -55,6 +58,8 @@ struct Section {
     /// Line, port and address of `a=rtcp`.
     rtcp: Option<(usize, u16, Option<IpAddr>)>,
     candidates: Vec<(usize, Host, u16)>,
+    /// Rank and place of each.
+    alternatives: Vec<(u16, SocketAddr)>,
 }
 
 #[derive(Default)]
@@ -114,6 +119,7 @@ impl Reader {
             media,
             rtcp: None,
             candidates: Vec::new(),
+            alternatives: Vec::new(),
         });
         Ok(Fate::Media)
     }
@@ -164,6 +170,9 @@ impl Reader {
                 let found = line::candidate(said).map(|(host, port)| (number, host, port));
                 section.candidates.extend(found);
             }
+            "altc" if section.alternatives.len() < ALTERNATIVES => {
+                section.alternatives.extend(line::alternative(said));
+            }
             "rtpmap" => section.media.rtpmap.extend(line::rtpmap(said)),
             _ => {}
         }
@@ -186,7 +195,9 @@ impl Reader {
 impl Section {
     /// Session and section together (RFC 8866 §5.7, §6.7).
     fn finish(self, session: &Level, index: usize) -> (Media, Vec<Destination>) {
-        let Self { line, level, media: mut m, rtcp, candidates } = self;
+        let Self { line, level, media: mut m, rtcp, candidates, mut alternatives } = self;
+        alternatives.sort_by_key(|(rank, _)| *rank);
+        m.alternatives = alternatives.into_iter().map(|(_, at)| at).collect();
         let connection = level.connection.as_ref().or(session.connection.as_ref());
         m.address = connection.and_then(Host::ip);
         m.direction = level.direction.or(session.direction).unwrap_or(Direction::SendRecv);
