@@ -6,6 +6,7 @@ mod inheritance;
 mod refused;
 mod refusing;
 mod registers;
+mod renamed;
 mod serving;
 mod within;
 

@@ -16,9 +16,9 @@ fn a_phone_that_the_pbx_knew_registers_for_a_minute_and_no_other_does() {
     assert_eq!(ok.status(), 200, "{ok}");
     assert!(ok.contact().contains("101@10.17.0.21"), "{ok}");
     assert!(ok.header("Contact").ends_with("expires=60"), "{ok}");
-    // Another address, another Contact, another user: none of them inherits.
+    // Another address, another host in Contact, another user: none of them inherits.
     let moved = lab.phone("101", "10.17.0.99:5060");
-    let renamed = "<sip:other@10.17.0.21:5060>";
+    let renamed = "<sip:101@10.17.0.99:5060>";
     let stranger = lab.phone("103", "10.17.0.21:5060");
     let told = [
         register(&mut lab, &moved, |t| t),

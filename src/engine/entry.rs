@@ -92,6 +92,12 @@ pub struct StoredConfirmation {
     pub user: String,
     /// Where the phone sent from.
     pub source: IpAddr,
+    /// Its Contact as it gave it; `None`: it was kept by an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<String>,
+    /// Its instance id (RFC 5626 §4.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
     /// Upstream that confirmed it.
     pub upstream: String,
     /// Wall seconds until which that counts.

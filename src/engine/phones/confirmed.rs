@@ -9,7 +9,7 @@ use crate::engine::outbox::Outbox;
 use crate::engine::output::Output;
 use crate::engine::world::World;
 use crate::ground::{Flow, Wall};
-use crate::wire::sip::Aor;
+use crate::wire::sip::{Aor, Uri};
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -25,6 +25,9 @@ struct Known {
     /// The address of record.
     user: String,
     source: IpAddr,
+    /// What it called itself; `None`: that was not always kept.
+    contact: Option<Uri>,
+    instance: Option<String>,
     upstream: String,
     until: Wall,
     /// The same, as it was last kept in the state folder.
@@ -39,6 +42,8 @@ pub(super) struct Confirmed {
     by_end: BTreeSet<(Wall, String)>,
     by_user: HashMap<String, BTreeSet<(Wall, String)>>,
     by_count: BTreeSet<(usize, String)>,
+    /// By where it sends from: address, user, key.
+    by_source: BTreeSet<(IpAddr, String, String)>,
 }
 
 impl Confirmed {
@@ -50,12 +55,14 @@ impl Confirmed {
         self.by_count.remove(&(theirs.len(), known.user.clone()));
         theirs.insert(place);
         self.by_count.insert((theirs.len(), known.user.clone()));
+        self.by_source.insert((known.source, known.user.clone(), key.to_owned()));
         self.all.insert(key.to_owned(), known);
     }
 
     fn remove(&mut self, key: &str) -> bool {
         let Some(old) = self.all.remove(key) else { return false };
         let place = (old.until, key.to_owned());
+        self.by_source.remove(&(old.source, old.user.clone(), key.to_owned()));
         if let Some(theirs) = self.by_user.get_mut(&old.user) {
             self.by_count.remove(&(theirs.len(), old.user.clone()));
             theirs.remove(&place);
@@ -72,6 +79,13 @@ impl Confirmed {
     fn of_user(&self, user: &str) -> Vec<String> {
         let theirs = self.by_user.get(user).into_iter().flatten();
         theirs.map(|(_, key)| key.clone()).collect()
+    }
+
+    /// Nobody but this user is known there.
+    fn is_his_alone(&self, source: IpAddr, user: &str) -> bool {
+        let first = (source, String::new(), String::new());
+        let there = self.by_source.range(first..).take_while(|(ip, ..)| *ip == source);
+        there.into_iter().all(|(_, other, _)| other == user)
     }
 
     /// Whose time is over.
@@ -105,6 +119,38 @@ impl Confirmed {
     }
 }
 
+/// How what was confirmed fits a Contact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// It was, as it stands.
+    Itself,
+    /// It is another name of the phone that this key is of.
+    Phone(String),
+    /// It was not; but nobody else's phone is at that address.
+    Place,
+}
+
+/// Both name one host: addresses are compared as such (RFC 5954 §4.1).
+fn is_same_host(one: &Uri, other: &Uri) -> bool {
+    match (one.host_ip(), other.host_ip()) {
+        (Some(one), Some(other)) => one.to_canonical() == other.to_canonical(),
+        (None, None) => one.host.eq_ignore_ascii_case(&other.host),
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
+/// Both are one Contact. By a stream the port is the connection's own, and nobody calls it.
+fn is_same(one: &Uri, other: &Uri, stream: bool) -> bool {
+    one.user == other.user && is_same_host(one, other) && (stream || one.port == other.port)
+}
+
+fn is_link_local(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
+}
+
 impl Phones {
     /// An upstream's 2xx made this binding.
     pub(super) fn confirm(&mut self, w: &World, out: &mut Outbox, b: &Binding) {
@@ -117,17 +163,23 @@ impl Phones {
             k.source == source
                 && k.upstream == b.upstream
                 && k.user == user
+                && k.instance == b.instance
+                && k.contact.is_some()
                 && k.kept.0 > now.0 + LASTS.saturating_sub(RENEWED)
         };
         let until = w.steady_after(LASTS);
         let kept = self.confirmed.all.get(&b.key).filter(fresh).map(|k| k.kept);
         let (key, upstream) = (b.key.clone(), b.upstream.clone());
-        let known = Known { user, source, upstream, until, kept: kept.unwrap_or(until) };
+        let (contact, instance) = (Some(b.contact.clone()), b.instance.clone());
+        let kept_until = kept.unwrap_or(until);
+        let known = Known { user, source, contact, instance, upstream, until, kept: kept_until };
         self.confirmed.insert(&b.key, known.clone());
         if kept.is_none() {
-            let Known { user, upstream, .. } = known;
+            let Known { user, contact, instance, upstream, .. } = known;
             let until = Wall(w.wall().0 + LASTS).seconds();
-            let stored = StoredConfirmation { key, user, source, upstream, until };
+            let contact = contact.map(|uri| uri.to_string());
+            let stored =
+                StoredConfirmation { key, user, source, contact, instance, upstream, until };
             out.emit(Output::Store(Entry::Confirmed(stored)));
         }
         for key in self.confirmed.give_way(w) {
@@ -166,6 +218,43 @@ impl Phones {
         known.is_some_and(|k| k.source == from && k.upstream == upstream && k.until > w.steady())
     }
 
+    /// How this upstream's confirmations fit a Contact of a user that comes from there; `None`:
+    /// they do not.
+    pub(super) fn fit(
+        &self,
+        w: &World,
+        (key, contact, instance): (&str, &Uri, Option<&str>),
+        (aor, flow, upstream): (&Aor, &Flow, &str),
+    ) -> Option<Fit> {
+        let (from, user) = (flow.peer.ip(), aor.to_string());
+        if self.is_confirmed(w, key, from, upstream) {
+            return Some(Fit::Itself);
+        }
+        // Of which link such an address is, the key alone says.
+        if is_link_local(from) {
+            return None;
+        }
+        let known = |key: &String| {
+            let known = self.confirmed.all.get(key)?;
+            self.is_confirmed(w, key, from, upstream).then_some(known)
+        };
+        let theirs = self.confirmed.of_user(&user);
+        let stream = flow.transport.is_reliable();
+        let same = |k: &Known| {
+            let own = k.contact.as_ref().is_some_and(|c| is_same(c, contact, stream));
+            own || instance.is_some() && k.instance.as_deref() == instance
+        };
+        if let Some(old) = theirs.iter().find(|key| known(key).is_some_and(same)) {
+            return Some(Fit::Phone(old.clone()));
+        }
+        let here = |k: &Known| k.contact.as_ref().is_some_and(|c| is_same_host(c, contact));
+        let host = w.net().host(flow);
+        let alone = theirs.iter().filter_map(known).any(here)
+            && self.confirmed.is_his_alone(from, &user)
+            && self.bindings.of_host(host).all(|b| b.aor == *aor);
+        alone.then_some(Fit::Place)
+    }
+
     /// Confirmations as they were before a restart.
     pub(crate) fn restore_confirmed(&mut self, w: &World, stored: Vec<StoredConfirmation>) {
         for s in stored {
@@ -173,8 +262,9 @@ impl Phones {
             let until = w.steady_after(left.min(LASTS));
             // Whose it is was not always kept: each counts alone until it is confirmed anew.
             let user = if s.user.is_empty() { s.key.clone() } else { s.user };
-            let (source, upstream) = (s.source, s.upstream);
-            let known = Known { user, source, upstream, until, kept: until };
+            let contact = s.contact.as_deref().and_then(|c| Uri::parse(c.as_bytes()));
+            let (source, instance, upstream) = (s.source, s.instance, s.upstream);
+            let known = Known { user, source, contact, instance, upstream, until, kept: until };
             self.confirmed.insert(&s.key, known);
         }
         self.confirmed.give_way(w);

@@ -2,6 +2,7 @@
 //! and the way back to it without a storm: so many a second as spread all of them over a minute,
 //! the others come again in turn. It never says anything about a password of the upstream's.
 
+use super::super::confirmed::Fit;
 use super::super::registrar::{aor_user, is_attached, out_of_order, refuse};
 use super::super::{Binding, Phones, Registered, record};
 use super::{Offered, Pending};
@@ -177,7 +178,7 @@ impl Phones {
         upstream: &config::Upstream,
     ) -> Option<Answer<'static>> {
         let from = i.flow.peer.ip();
-        let known = |c: &Offered| self.is_confirmed(w, &c.key, from, &upstream.name);
+        let known = |c: &Offered| self.fits(w, pending, c, &upstream.name).is_some();
         let host = w.net().host(&i.flow);
         let here = || self.bindings.of_aor(&pending.aor).any(|b| b.host == host);
         let all = pending.contacts.iter().all(known);
@@ -192,6 +193,35 @@ impl Phones {
         let spread = w.derived(&[pending.aor.user.as_bytes(), from.to_string().as_bytes()]);
         let after = 30 + u64::from(spread.bytes().next().unwrap_or_default()) % 60;
         Some(refused.row(Name::RetryAfter, after.to_string()))
+    }
+
+    fn fits(&self, w: &World, pending: &Pending, c: &Offered, upstream: &str) -> Option<Fit> {
+        let contact = (c.key.as_str(), &c.contact.uri, super::instance(&c.contact));
+        self.fit(w, contact, (&pending.aor, &pending.flow, upstream))
+    }
+
+    /// Bindings in whose place a phone registers that calls itself otherwise now: its own, and of
+    /// an address that is one user's all that were never confirmed.
+    fn replaced(&self, w: &World, pending: &Pending) -> Vec<String> {
+        if w.config().survive.auth != SurviveAuth::Network {
+            return Vec::new();
+        }
+        let (host, from) = (w.net().host(&pending.flow), pending.flow.peer.ip());
+        let named = |key: &str| pending.keys().any(|own| own == key);
+        let guest = |b: &&Binding| {
+            b.host == host && b.edge && !self.is_confirmed(w, &b.key, from, &b.upstream)
+        };
+        let guests = || self.bindings.of_aor(&pending.aor).filter(guest).map(|b| b.key.clone());
+        let mut gone = Vec::new();
+        for c in pending.contacts.iter().filter(|c| c.seconds != Some(0)) {
+            match self.fits(w, pending, c, &pending.upstream) {
+                Some(Fit::Phone(old)) => gone.push(old),
+                Some(Fit::Place) => gone.extend(guests()),
+                Some(Fit::Itself) | None => {}
+            }
+        }
+        gone.retain(|key| !named(key));
+        gone
     }
 
     fn grant_alone(
@@ -212,6 +242,8 @@ impl Phones {
         for key in gone {
             self.unbind(w, out, &key, &i.flow, BindingEvent::Removed);
         }
+        let replaced = self.replaced(w, pending);
+        self.replace(w, out, replaced);
         let named: Vec<_> =
             pending.contacts.iter().map(|c| c.named(c.seconds != Some(0))).collect();
         let places = self.places_of(w, &pending.aor, &named).unwrap_or_default();
