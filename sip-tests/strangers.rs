@@ -258,3 +258,24 @@ fn nobody_shakes_hands_for_a_while_with_who_was_silenced() {
     assert_eq!(lab.barred, [(source, Some(OUTSIDE_TLS), s(10))]);
     lab.end();
 }
+
+#[test]
+fn a_phone_whose_via_nobody_can_answer_is_told_of_in_the_log() {
+    let mut lab = Lab::edge();
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    let uri = format!("sip:{}", phone.domain);
+    for bare in ["SIP/2.0/UDP 2001:db8:17::14:5060", "SIP/2.0/TLS fe80::980c%p2p0:35434"] {
+        let register = phone.request_to(&mut lab, "REGISTER", &uri);
+        lab.send(phone.at, register.set("Via", format!("{bare};branch=z9hG4bKbare")));
+        assert!(lab.take(phone.at).is_empty(), "where to, is a guess");
+        let told = lab.notices.pop().map(|(_, text)| text).unwrap_or_default();
+        let why = "from 10.17.0.21:5060 came what had no answer: Via Names IPv6 Without Brackets";
+        assert_eq!(told, why);
+    }
+    // Outside that is the scanners' daily bread.
+    let far = lab.far("200");
+    let options = far.request_to(&mut lab, "OPTIONS", &uri);
+    lab.send(far.at, options.set("Via", "SIP/2.0/UDP 2001:db8::1:5060"));
+    assert!(lab.notices.is_empty());
+    lab.end();
+}

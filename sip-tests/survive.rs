@@ -116,6 +116,13 @@ fn phones_of_the_site_call_each_other_and_outside_numbers_say_why_not() {
     lab.end();
 }
 
+fn ended(record: &Record) -> Option<portreeve::audit::Outcome> {
+    match record {
+        Record::CallEnd(end) => Some(end.outcome),
+        _ => None,
+    }
+}
+
 fn answered(rung: &Msg) -> Msg {
     let text = answer(rung, 486, "busy");
     Msg::read(rung.flow, &bytes::Bytes::from(text))
@@ -137,6 +144,9 @@ fn a_call_that_waits_for_the_dead_outside_rings_on_the_next_desk() {
     let ack = call.ack(&mut lab);
     lab.send(a.at, ack);
     lab.expect(b.at, "ACK");
+    // It left the PBX: that is no call that failed.
+    let ends: Vec<_> = lab.records.iter().filter_map(ended).collect();
+    assert_eq!(ends, [portreeve::audit::Outcome::Redirected]);
     let other = Leg::called(&b, &rung, "t");
     // What was sent out is not sent again.
     let pbx = lab.pbx();

@@ -69,12 +69,16 @@ fn a_phone_asserts_no_identity_to_another_one() {
     is_plain(&lab.expect(a.at, "200"));
     // A call, its answers, and what is sent within it.
     let invite = a.request(&mut lab, "INVITE", "102").sdp(a.sdp(4000));
-    let invite = boasting(invite).with("Diversion", "<sip:104@pbx.example.com>;reason=no-answer");
+    let own = "<sip:101@pbx.example.com>;reason=no-answer";
+    let invite = boasting(invite).with("Diversion", own);
+    let other = "<sip:102@pbx.example.com>;index=1, <sip:104@pbx.example.com>;index=1.1";
+    let invite = invite.with("History-Info", other).with("P-Called-Party-ID", "<sip:104@x.test>");
     lab.send(a.at, invite.clone());
     let mut call = Leg::calling(&a, &invite);
     let rung = lab.expect(b.at, "INVITE");
     is_plain(&rung);
-    assert!(rung.has("Diversion"), "that it forwards a call it may say: {rung}");
+    assert!(rung.has("Diversion"), "that it forwards a call it may say of itself: {rung}");
+    assert!(!rung.has("History-Info") && !rung.has("P-Called-Party-ID"), "{rung}");
     lab.send(b.at, boasting(b.answer(&rung, 180, "t")));
     lab.send(b.at, boasting(b.answer(&rung, 200, "t").sdp(b.sdp(6000))));
     let told = lab.take(a.at);
@@ -107,8 +111,11 @@ fn who_registers_again_and_again_under_other_contacts_pushes_nobody_out() {
         lab.advance(s(2));
     };
     (0..80).for_each(|n| refresh(&mut lab, n));
+    // Another user's phone at that address: the Contact says which of them it is.
+    let beside = lab.phone("104", "10.17.0.23:5070");
+    granted(&mut lab, &beside, |t| t);
     let kept = lab.stored.keys().filter(|k| matches!(k, Key::Confirmed(_))).count();
-    assert_eq!(kept, 10, "two phones, and the newest eight of the third");
+    assert_eq!(kept, 11, "three phones, and the newest eight of the fourth");
     lab.restart();
     pull(&mut lab, &a);
     lab.take_all();

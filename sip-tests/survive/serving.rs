@@ -139,6 +139,13 @@ fn an_upstream_that_answers_no_options_serves_all_the_same() {
     lab.take_all();
     lab.advance(s(300));
     assert!(lab.upstream("pbx").alone.is_none(), "no probe counts any more");
+    lab.clear();
+    lab.register(&phone, 600);
+    let seen = lab.upstream("pbx");
+    assert_eq!(seen.health, portreeve::engine::Health::Up);
+    assert_eq!(seen.why, "it does not answer OPTIONS, and serves");
+    lab.advance(s(100));
+    assert_eq!(lab.upstream("pbx").health, portreeve::engine::Health::Up, "silence is no news");
     lab.take_all();
     for _ in 0..3 {
         let text = phone.request(&mut lab, "MESSAGE", "200").typed("text/plain", "x");

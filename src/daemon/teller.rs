@@ -25,6 +25,8 @@ const USERS: usize = 1 << 16;
 const ADDRESSES: usize = 16;
 /// Characters of a word from the network that are shown.
 const SHOWN: usize = 64;
+/// Characters of a sentence of ours with such words in it.
+const DETAIL: usize = 200;
 
 /// A line for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -231,7 +233,8 @@ impl Teller {
             };
             return Some((source, Line::Info(format!("{who} refused: {why}, {from}"))));
         }
-        let text = format!("{}: {}, {from}", class.as_str().replace('_', " "), shown(detail));
+        let what = shown_up_to(detail, DETAIL);
+        let text = format!("{}: {what}, {from}", class.as_str().replace('_', " "));
         let line = match class {
             SecurityClass::FalseFrom
             | SecurityClass::ChallengeRefused
@@ -304,7 +307,11 @@ fn at(source: &SocketAddr) -> String {
 
 /// Text from the network as it may stand in a line: what does not print is escaped.
 fn shown(text: &str) -> String {
-    let all = text.chars().take(SHOWN);
+    shown_up_to(text, SHOWN)
+}
+
+fn shown_up_to(text: &str, most: usize) -> String {
+    let all = text.chars().take(most);
     let plain = |c: char| matches!(c, '"' | '\'' | '\\');
     all.flat_map(|c| {
         let escaped = (!plain(c)).then(|| c.escape_debug());

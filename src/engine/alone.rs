@@ -166,7 +166,8 @@ impl Engine {
         let Some(server) = self.transactions.take_back(w, out, pass) else { return };
         match purpose {
             Some(Purpose::Invite { call, .. }) => {
-                self.calls.end_attempt(w, out, call, 408, Outcome::of_status(408));
+                // It is no call that failed: the next one is the same.
+                self.calls.end_attempt(w, out, call, 302, Outcome::Redirected);
             }
             Some(Purpose::Subscribe { call, .. }) => self.calls.forget(call),
             Some(Purpose::Register(_) | Purpose::InDialog(_) | Purpose::Other) | None => {}

@@ -94,12 +94,8 @@ impl Engine {
         if is_answer(w, &mut self.out, (&mut self.transactions, upstreams), flow, refusal) {
             return;
         }
-        if refusal.answerable.is_none() {
-            self.watch().accuse(&flow, Signal::NonSip);
-        }
+        self.watch().unread(flow, refusal);
         let (w, out) = (&self.world, &mut self.out);
-        out.count_rejected(w.side(flow.listener), refusal.reason);
-        out.security(SecurityClass::Malformed, flow, refusal.phrase.to_string());
         if is_silent_to(w, &self.upstreams, &self.phones, &flow) {
             let method = refusal.answerable.as_ref().map(|r| r.method());
             self.strangers.silence(w, out, &flow, method);

@@ -6,12 +6,15 @@ use super::analysis::{Incoming, facts};
 use super::digest::{Check, Claim};
 use super::guard::{Guard, Signal, Standing, is_scanner};
 use super::outbox::Outbox;
+use super::output::Level;
 use super::phones::Phones;
 use super::proxy_client::{standing, standing_of};
 use super::upstreams::Upstreams;
 use super::world::World;
+use crate::audit::SecurityClass;
 use crate::ground::{Flow, Side};
 use crate::wire::sip::Name;
+use crate::wire::sip::Refusal;
 
 /// The guard among the parts that it is asked by.
 pub(super) struct Watch<'a> {
@@ -42,6 +45,22 @@ impl Watch<'_> {
     pub(super) fn accuse(&mut self, flow: &Flow, signal: Signal) {
         let standing = self.standing(flow);
         self.guard.accuse(self.w, self.out, (flow, standing), signal);
+    }
+
+    /// What a source sent could not be read. Inside, where that is a phone as a rule, whoever
+    /// installs it is told; how often, the log's own bounds say.
+    pub(super) fn unread(&mut self, flow: Flow, refusal: &Refusal) {
+        let side = self.w.side(flow.listener);
+        if refusal.answerable.is_none() {
+            self.accuse(&flow, Signal::NonSip);
+            if side == Side::Inside {
+                let text =
+                    format!("from {} came what had no answer: {}", flow.peer, refusal.phrase);
+                self.out.notice_of(flow.peer, Level::Info, text);
+            }
+        }
+        self.out.count_rejected(side, refusal.reason);
+        self.out.security(SecurityClass::Malformed, flow, refusal.phrase.to_string());
     }
 
     /// Whether what a banned source sends is read all the same: an upstream or a phone at an

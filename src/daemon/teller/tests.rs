@@ -175,3 +175,14 @@ fn a_denied_reference_is_news() {
     );
     assert!(matches!(t.tell(at(1), &reference(Ruling::Allow)), Some(Line::Debug(_))));
 }
+
+#[test]
+fn why_somebody_is_banned_stands_at_the_end_of_the_line() {
+    let mut t = Teller::default();
+    let why = "2001:db8:99:1234::/64 is banned for 3600 s: 120 points, the last for failed_digest";
+    let (class, source) = (SecurityClass::Banned, Some(peer("[2001:db8:99:1234::4]:5060")));
+    let record = Record::Security { class, source, count: 1, detail: why.to_owned() };
+    let said = info(t.tell(at(1), &record));
+    assert_eq!(said, format!("banned: {why}, from 2001:db8:99:1234::4"));
+    assert_eq!(shown_up_to(&"a".repeat(400), DETAIL).len(), DETAIL);
+}

@@ -87,6 +87,12 @@ pub(crate) fn family(name: &Name) -> Option<Family> {
     HEADERS.iter().find(|(known, _)| known.eq_ignore_ascii_case(text)).map(|(_, family)| *family)
 }
 
+/// Headers of [`Family::Forwarded`].
+pub(crate) fn forwarding() -> impl Iterator<Item = &'static str> {
+    let all = HEADERS.iter().filter(|(_, family)| *family == Family::Forwarded);
+    all.map(|(name, _)| *name)
+}
+
 /// A header of private networks (RFC 3427 §4.1): strangers have none in common with us.
 pub(crate) fn is_of_networks(name: &Name) -> bool {
     super::strip::matches("P-*", name.as_str())

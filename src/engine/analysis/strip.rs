@@ -1,10 +1,10 @@
 //! Headers that do not cross: what a side may not say of itself, and what a rule names.
 
-use super::family::{Family, family, is_of_networks};
+use super::family::{Family, family, forwarding, is_of_networks};
 use crate::config::Allow;
 use crate::engine::world::World;
 use crate::ground::Side;
-use crate::wire::sip::{Message, Method, Name, is_of_another_realm};
+use crate::wire::sip::{Message, Method, Name, NameAddr, is_of_another_realm};
 
 /// Strips what may not cross from one side to another.
 pub(crate) fn strip(
@@ -18,6 +18,8 @@ pub(crate) fn strip(
     let hides = |what: &str| to == Side::Inside && asks_for(message, what);
     let (no_names, no_history) = (hides("id"), hides("history"));
     let crossing = from != to;
+    let alone = !w.is_registrar() && from == Side::Inside && to == Side::Inside;
+    let of_others = if alone { forwarded_for_others(message) } else { Vec::new() };
     let refers = *message.method() == Method::Refer;
     message.retain(|name, _| {
         let text = name.as_str();
@@ -35,13 +37,27 @@ pub(crate) fn strip(
         }
         let kept = allow.keep.iter().any(|p| matches(p, text));
         // Nobody but us stands between two phones where we are the registrar, nor while an upstream
-        // does not answer: one asserts nothing towards another; that it forwards a call it may say.
-        let between = w.is_registrar() || from == Side::Inside && to == Side::Inside;
-        let asserted = between && of.is_some_and(|f| f != Family::Forwarded);
+        // does not answer: one asserts nothing towards another; that it forwards a call it may say,
+        // and there, where a phone calls in its own name alone, of itself.
+        let between = w.is_registrar() || alone;
+        let asserted =
+            between && of.is_some_and(|f| f != Family::Forwarded) || of_others.contains(name);
         // What a phone says to its PBX by headers of their own passes; a stranger's does not.
         let private = from == Side::Outside && (is_private(name) || is_of_networks(name));
         !((of.is_some() || private) && crossing || asserted) || trusted || kept
     });
+}
+
+/// Headers that say of others than its two parties that it was for them.
+fn forwarded_for_others(message: &Message) -> Vec<Name> {
+    let user = |value: &[u8]| NameAddr::parse(value).and_then(|n| n.uri.user);
+    let parties = [Name::From, Name::To].map(|name| message.first(&name).and_then(user));
+    let of_another = |value: &[u8]| {
+        let whom = user(value);
+        whom.is_none() || !parties.contains(&whom)
+    };
+    let all = forwarding().map(Name::parse);
+    all.filter(|name| message.list(name).any(of_another)).collect()
 }
 
 /// Whether a message asks for this kind of privacy (RFC 3323 §4.2).

@@ -60,7 +60,7 @@ impl Guilt for Target {
 impl Target {
     /// The pause at an address that proved him, of this port of it; `None`: it did not, lately.
     pub(super) fn home(&self, now: Mono, peer: SocketAddr) -> Option<&Pause> {
-        let source = Source::of(peer.ip());
+        let source = Source::host(peer.ip());
         let mut all = self.places.iter();
         all.find(|h| h.source == source && now.since(h.at) < PROOF).map(|h| h.pause(peer))
     }
@@ -72,7 +72,7 @@ impl Target {
 
     /// A wrong password at an address that proved him.
     pub(super) fn failed_at_home(&mut self, now: Mono, peer: SocketAddr) -> Duration {
-        let source = Source::of(peer.ip());
+        let source = Source::host(peer.ip());
         let Some(home) = self.places.iter_mut().find(|h| h.source == source) else {
             return Duration::ZERO;
         };
@@ -97,7 +97,7 @@ impl Target {
     /// He proved himself.
     pub(super) fn proved(&mut self, now: Mono, peer: SocketAddr, from_phones: bool) {
         self.pauses[usize::from(from_phones)] = Pause::default();
-        let source = Source::of(peer.ip());
+        let source = Source::host(peer.ip());
         let known = self.places.iter().position(|h| h.source == source);
         let mut ports = known.map_or(Vec::new(), |at| self.places.remove(at).ports);
         self.places.retain(|h| now.since(h.at) < PROOF);
@@ -116,6 +116,15 @@ impl Target {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_neighbour_of_a_network_is_at_nobody_elses_home() {
+        let at = |last: u16| SocketAddr::from(([0xfd17, 0, 0, 0, 0, 0, 0, last], 5060));
+        let (mut t, now) = (Target::default(), Mono::default());
+        t.proved(now, at(1), true);
+        assert!(t.home(now, at(1)).is_some() && t.home(now, at(2)).is_none());
+        assert_eq!(t.failed_at_home(now, at(2)), Duration::ZERO);
+    }
 
     #[test]
     fn eight_addresses_are_remembered_for_a_day() {

@@ -234,7 +234,9 @@ impl Transactions {
                 }
                 Action::TimedOut => {
                     let invite = t.is_invite();
-                    self.heard.extend((!t.proceeding).then_some(Heard::Missed(t.flow, t.began)));
+                    // What our own come to, who sent them knows.
+                    let missed = !t.proceeding && pass.is_some();
+                    self.heard.extend(missed.then_some(Heard::Missed(t.flow, t.began)));
                     out.stats_mut().timeouts[if invite { 0 } else { 2 }] += 1;
                     self.unanswered(w, out, id, 408, "Request Timeout");
                 }

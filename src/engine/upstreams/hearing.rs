@@ -81,7 +81,7 @@ impl Upstreams {
     pub(crate) fn heard(&mut self, w: &World, out: &mut Outbox, flow: &Flow) {
         let hop = Hop { peer: flow.peer, transport: flow.transport };
         for id in meant(w, flow) {
-            let probed = self.get(w, *id).is_some_and(|u| u.probe.is_some());
+            let probed = self.is_probed(w, *id);
             let heard = |u: &mut Upstream| u.targets.heard(w.now(), hop, probed);
             if self.all.get_mut(id.index()).is_some_and(heard) {
                 self.told(w, out, *id, hop);

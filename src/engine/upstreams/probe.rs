@@ -4,6 +4,7 @@
 //! coordinator sends them.
 
 use super::serving::{AGAIN, is_out_of_service};
+use super::targets::{SERVES, UNANSWERED};
 use super::{Due, Health, Upstreams};
 use crate::config::{Config, Hop, Upstream};
 use crate::engine::ids::{ClientId, UpstreamId};
@@ -97,6 +98,7 @@ impl Upstreams {
         let (id, hop) = self.asked.remove(&client)?;
         let refused = response.map(Message::status).filter(|status| is_out_of_service(*status));
         let answered = response.is_some() && refused.is_none();
+        let says_nothing = !answered && !self.is_probed(w, id);
         let t = self.all.get_mut(id.index())?.targets.find(hop)?;
         t.probes[usize::from(!answered)] += 1;
         if let Some(after) = response.and_then(spared) {
@@ -106,6 +108,13 @@ impl Upstreams {
             self.answered_by(w, id, w.now().mono, true);
         }
         let t = self.all.get_mut(id.index())?.targets.find(hop)?;
+        if says_nothing {
+            // What else came from there says that it serves.
+            if t.health == Health::Unknown && t.turn(w.now(), Health::Up, SERVES) {
+                self.told(w, out, id, hop);
+            }
+            return None;
+        }
         let (health, why) = match (answered, refused, t.health) {
             (true, _, Health::Down) => (Health::Up, "it answers OPTIONS again".to_owned()),
             (true, _, Health::Unknown | Health::Up) => {
@@ -115,7 +124,7 @@ impl Upstreams {
                 let why = format!("it is out of service: OPTIONS are answered with {status}");
                 (Health::Down, why)
             }
-            (false, None, _) => (Health::Down, "it does not answer OPTIONS".to_owned()),
+            (false, None, _) => (Health::Down, UNANSWERED.to_owned()),
         };
         if t.turn(w.now(), health, &why) {
             self.told(w, out, id, hop);

@@ -16,6 +16,11 @@ const REST: Duration = Duration::from_secs(30);
 /// One that asks to be spared is asked after all others for so long at most, whatever it says.
 const SPARED: Duration = Duration::from_secs(30);
 
+/// What made a target down that its probes found silent.
+pub(super) const UNANSWERED: &str = "it does not answer OPTIONS";
+/// What made one up that answers all else.
+pub(super) const SERVES: &str = "it does not answer OPTIONS, and serves";
+
 /// How long an IP version that leads nowhere is tried last.
 const DEAD: Duration = Duration::from_secs(600);
 
@@ -252,7 +257,8 @@ impl Targets {
         t.misses = 0;
         t.heard = Some(now.mono);
         // Where probes are sent, they say when it is back: no flapping.
-        !probed && t.health == Health::Down && t.turn(now, Health::Up, "it answers again")
+        let was = if t.why == UNANSWERED { SERVES } else { "it answers again" };
+        !probed && t.health == Health::Down && t.turn(now, Health::Up, was)
     }
 }
 

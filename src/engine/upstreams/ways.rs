@@ -58,7 +58,7 @@ impl Upstreams {
     /// At least one.
     fn all_ways(&self, w: &World, id: UpstreamId, whom: &str) -> Result<Vec<Flow>, Unreachable> {
         let (state, u) = self.state(id).zip(self.get(w, id)).ok_or(Unreachable::Nowhere)?;
-        let mut order = state.targets.order(whom, w.now().mono, u.probe.is_some());
+        let mut order = state.targets.order(whom, w.now().mono, self.is_probed(w, id));
         self.homes.prefer(id, whom, w.now().mono, &mut order);
         let why = order.first().and_then(|hop| w.net().no_socket(u.interface, hop.transport));
         let ways = order.into_iter().filter_map(|hop| w.net().towards(u.interface, id, hop));

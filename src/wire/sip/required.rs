@@ -30,7 +30,12 @@ pub(super) fn read(rows: &[Row], method: Option<&Method>) -> Result<Required, Fa
     let to_tag = party(rows, Name::To)?;
     need(rows, &Name::Via)?;
     let via = |v: &[u8]| RawVia::read(v).is_some_and(|via| !via.params.is_any_double(&STEERING));
-    values(rows, &Name::Via, limits::VIAS, via)?;
+    values(rows, &Name::Via, limits::VIAS, via).map_err(|fault| {
+        let bare =
+            || rows.iter().filter(|r| r.name == Name::Via).any(|r| elements(&r.value).any(is_bare));
+        // It is the one fault of phones that work elsewhere.
+        if bare() { bad("Via Names IPv6 Without Brackets") } else { fault }
+    })?;
     let addr = |v: &[u8]| RawNameAddr::read(v).is_some();
     let once = |n: RawNameAddr<'_>| !n.params.is_any_double(&["expires"]);
     let contact = |v: &[u8]| v == b"*" || RawNameAddr::read(v).is_some_and(once);
@@ -72,6 +77,12 @@ fn need<'a>(rows: &'a [Row], name: &Name) -> Result<&'a [u8], Fault> {
 fn party(rows: &[Row], name: Name) -> Result<Option<Box<str>>, Fault> {
     let read = RawNameAddr::read(need(rows, &name)?).filter(|n| !n.params.is_any_double(&["tag"]));
     read.map(|n| n.tag()).ok_or_else(|| bad(format!("Broken {name}")))
+}
+
+/// Its host is an IPv6 address as nobody may write it: where it ends and a port begins is a guess.
+fn is_bare(via: &[u8]) -> bool {
+    let head = via.split(|b| *b == b';').next().unwrap_or_default();
+    head.iter().filter(|b| **b == b':').count() > 1 && !head.contains(&b'[')
 }
 
 /// A list header: every value readable and none too many. Only Via may not be empty as a whole.

@@ -3,7 +3,7 @@
 //! and so do all that come after it; to anybody else's request alone it says nothing.
 
 use super::super::{Due, Health, Upstreams};
-use super::{AGAIN, Asker};
+use super::{AGAIN, Asker, Ear};
 use crate::config::Hop;
 use crate::engine::ids::{ClientId, UpstreamId};
 use crate::engine::transactions::spared;
@@ -22,6 +22,12 @@ pub(crate) fn is_out_of_service(status: u16) -> bool {
 }
 
 impl Upstreams {
+    /// Whether what probes come to says whether it is there: some answer everything but them.
+    pub(in crate::engine::upstreams) fn is_probed(&self, w: &World, id: UpstreamId) -> bool {
+        let deaf = self.state(id).is_some_and(|u| u.serving.ear == Ear::Deaf);
+        !deaf && self.get(w, id).is_some_and(|u| u.probe.is_some())
+    }
+
     /// An answer to something that somebody sent there, of so many phones.
     pub(crate) fn answers(
         &mut self,

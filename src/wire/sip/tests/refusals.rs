@@ -73,6 +73,10 @@ fn broken_grammar_names_its_header() {
         ("Broken Via", with("SIP/2.0/UDP 192.0.2.1", "SIP/2.0/UDP 192.0.2.1,,SIP/2.0/UDP h")),
         ("Broken Via", with("SIP/2.0/UDP 192.0.2.1", "SIP/2.0/UDP 192.0.2.1;branch=other")),
         ("Broken Via", options("Via:\r\n")),
+        (
+            "Via Names IPv6 Without Brackets",
+            with("SIP/2.0/UDP 192.0.2.1", "SIP/2.0/UDP 192.0.2.1, SIP/2.0/TLS fe80::1%p2p0:35434"),
+        ),
         ("Broken Via", with("SIP/2.0/UDP 192.0.2.1", "SIP/2.0/UDP h;received=a;RECEIVED=b")),
         ("Broken Contact", options("Contact: <sip:a@h>;expires=1;expires=2\r\n")),
         ("Broken Route", options("Route: <sip:a@h;maddr=a;maddr=b>\r\n")),
