@@ -71,6 +71,8 @@ pub(crate) struct Lab {
     pub(crate) closed: Vec<ConnId>,
     /// Connections that give way to nobody.
     pub(crate) kept_open: Vec<ConnId>,
+    /// Ways by which nobody answers.
+    pub(crate) unheard: Vec<Flow>,
     /// Sources that no stream lets in, where, and for how long.
     pub(crate) barred: Vec<(Source, Option<ListenerId>, Duration)>,
     /// Connections that are to be opened, and what each is.
@@ -155,6 +157,7 @@ impl Lab {
             shown: BTreeMap::new(),
             closed: Vec::new(),
             kept_open: Vec::new(),
+            unheard: Vec::new(),
             barred: Vec::new(),
             opened: Vec::new(),
             lifted: Vec::new(),
@@ -307,6 +310,7 @@ impl Lab {
                     self.transmitted(flow, bytes);
                 }
                 Output::CloseConnection(conn) => self.closed.push(conn),
+                Output::CloseSilent(flow) => self.unheard.push(flow),
                 Output::KeepConnection(conn, _) => self.kept_open.push(conn),
                 Output::Bar { source, at, lasts } => self.barred.push((source, at, lasts)),
                 Output::Relay(command) => self.relay.obey(command, self.now.mono),

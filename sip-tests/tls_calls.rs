@@ -273,3 +273,23 @@ fn a_dialog_by_tls_stays_by_tls_when_its_connection_is_gone() {
         lab.end();
     }
 }
+
+#[test]
+fn a_probe_that_nobody_answers_asks_for_another_connection_and_one_that_is_answered_does_not() {
+    for answered in [true, false] {
+        let mut lab = lab();
+        lab.reload(|c| c.upstreams[0].probe = Some(s(60)));
+        lab.advance(s(2));
+        let far = pbx();
+        let probe = lab.next(far.at).expect("a probe");
+        if answered {
+            lab.send(far.at, far.answer(&probe, 200, "p"));
+        }
+        lab.advance(s(40));
+        let peers: Vec<_> = lab.unheard.iter().map(|f| (f.peer.to_string(), f.upstream)).collect();
+        let way = (PBX.to_owned(), Some(UpstreamId::new(0)));
+        assert_eq!(peers, if answered { vec![] } else { vec![way] });
+        lab.clear();
+        lab.end();
+    }
+}

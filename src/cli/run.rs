@@ -13,6 +13,7 @@ use crate::config::{self as configuration, Config, Environment};
 use crate::daemon::reload::{Read, Refusal, Reloader};
 use crate::daemon::{self, Ask, StartError};
 use crate::driver::interfaces;
+use crate::driver::sandbox::keep_memory;
 use crate::driver::service::Service;
 use crate::engine::stats::{CertificateOf, CertificateView};
 use crate::policy::RuleSet;
@@ -35,6 +36,7 @@ fn own((k, v): (&str, &str)) -> (String, String) {
 }
 
 pub(super) fn run(args: RunArgs) -> u8 {
+    keep_memory();
     let file = gateway::file(args.config.as_deref());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {

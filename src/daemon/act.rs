@@ -24,6 +24,7 @@ impl EventLoop {
                 }
             }
             Output::CloseConnection(conn) => self.streams.close(conn),
+            Output::CloseSilent(flow) => self.streams.end_silent(&flow),
             Output::Relay(command) => return self.relay.queue(command).err().map(Input::Relay),
             Output::KeepConnection(conn, holder) => self.streams.keep(conn, holder),
             Output::Bar { source, at, lasts } => self.streams.bar(source, at, lasts),

@@ -1,7 +1,7 @@
 //! What this process may still do with files once it runs (Landlock, landlock(7)): it reads and
 //! writes where it was told that it must, and runs no program at all. The kernel keeps it for good,
 //! for this thread and those it begins; threads from before are free, so it comes first. It names
-//! no folder by itself.
+//! no folder by itself. And no core of it is written, for keys are in its memory.
 
 use landlock::{
     ABI, Access as _, AccessFs, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr as _,
@@ -12,6 +12,15 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// What of the kernel's rights is known here; an older kernel keeps what it knows.
 const KNOWN: ABI = ABI::V6;
+
+/// From now on the kernel writes no core of this process (PR_SET_DUMPABLE, prctl(2)), and nobody
+/// but root looks into its memory.
+pub fn keep_memory() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    if let Err(e) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        eprintln!("a core of this process may be written ({e}), with its keys");
+    }
+}
 
 /// What a folder is for, with all that stands in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

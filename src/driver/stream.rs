@@ -56,6 +56,10 @@ pub fn listen(at: SocketAddr) -> io::Result<TcpListener> {
 /// How long an upstream's address is known after its last connection began.
 const KNOWN: Duration = Duration::from_secs(86_400);
 
+/// A connection by which no message came for so long carries none any more, where somebody was
+/// asked and has not answered (64 * T1 is 32 s).
+const SILENT: Duration = Duration::from_secs(30);
+
 /// All stream connections.
 #[derive(Clone, Debug)]
 pub struct Streams {
@@ -233,6 +237,15 @@ impl Streams {
     /// Closes after what is queued was written.
     pub fn close(&self, conn: ConnId) {
         self.table().close(conn, Instant::now() + WRITTEN);
+    }
+
+    /// Ends the connection that leads this way where nothing has come by it for long: what waits for
+    /// an answer goes by a new one.
+    pub fn end_silent(&self, flow: &Flow) {
+        let table = self.table();
+        if let Some(conn) = table.carrier(flow).filter(|conn| table.is_silent(*conn, SILENT)) {
+            table.ring(conn);
+        }
     }
 
     /// It is gone. True: something had still to be written.

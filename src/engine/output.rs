@@ -24,6 +24,9 @@ pub enum Output {
     },
     /// Close this stream connection after what is queued was sent.
     CloseConnection(crate::ground::ConnId),
+    /// Whoever this stream leads to has not answered: close the connection if nothing comes by it,
+    /// so that the next request opens another.
+    CloseSilent(Flow),
     /// A registered phone or an upstream speaks by this stream connection: it gives way to nobody.
     KeepConnection(crate::ground::ConnId, Holder),
     /// Nobody of this source is let in from outside by a stream for so long, unless he is known; no

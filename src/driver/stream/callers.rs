@@ -25,6 +25,8 @@ pub(super) struct Callers {
     upstreams: Vec<IpNet>,
     /// Listeners where strangers hear nothing.
     silent: HashSet<ListenerId>,
+    /// How often a peer's NAT is kept awake.
+    keepalives: HashMap<ListenerId, Duration>,
     pub(super) turns: Turns,
     /// Somebody sees to it that those who wait get their turn.
     pub(super) is_led: bool,
@@ -48,6 +50,7 @@ impl Callers {
             barred: HashMap::new(),
             upstreams: Vec::new(),
             silent: HashSet::new(),
+            keepalives: HashMap::new(),
             turns: Turns::new(Instant::now()),
             is_led: false,
         };
@@ -60,12 +63,12 @@ impl Callers {
         let hosts = config.upstreams.iter().flat_map(|u| u.fixed()).map(|hop| hop.peer.ip().into());
         let listed = config.upstreams.iter().flat_map(|u| u.sources.iter().copied());
         self.upstreams = hosts.chain(listed).collect();
-        let silent = |interface: usize| {
-            let i = config.interfaces.get(interface);
-            i.is_some_and(|i| i.strangers == Strangers::Silent)
-        };
-        let listeners = config.listeners().into_iter();
-        self.silent = listeners.filter(|l| silent(l.interface)).map(|l| l.id).collect();
+        (self.silent, self.keepalives) = (HashSet::new(), HashMap::new());
+        for l in config.listeners() {
+            let Some(i) = config.interfaces.get(l.interface) else { continue };
+            self.silent.extend((i.strangers == Strangers::Silent).then_some(l.id));
+            self.keepalives.extend(i.keepalive.map(|every| (l.id, every)));
+        }
     }
 
     /// A phone is registered from here, or an upstream is here, for so long at least.
@@ -100,6 +103,11 @@ impl Callers {
     /// Strangers hear nothing at this listener.
     pub(super) fn is_silent(&self, listener: ListenerId) -> bool {
         self.silent.contains(&listener)
+    }
+
+    /// How often the kernel asks whether a peer is there, where the file says it.
+    pub(super) fn keepalive(&self, listener: ListenerId) -> Option<Duration> {
+        self.keepalives.get(&listener).copied()
     }
 
     /// Waits for its turn to shake hands.

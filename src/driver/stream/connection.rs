@@ -8,7 +8,7 @@ use super::table::Next;
 use crate::driver::Arrival;
 use crate::driver::tls::Dial;
 use crate::driver::zone::towards;
-use crate::ground::Flow;
+use crate::ground::{Flow, ListenerId};
 use crate::wire::sip::{Framed, Framer};
 use bytes::Bytes;
 use socket2::{SockRef, TcpKeepalive};
@@ -34,8 +34,11 @@ pub(super) const QUIET: Duration = Duration::from_secs(60);
 const CONNECT: Duration = Duration::from_secs(5);
 /// Saying good-bye takes at most this.
 const FAREWELL: Duration = Duration::from_millis(500);
-/// A peer that is gone without a word is noticed after about two minutes.
+/// The kernel asks so often whether a peer is there, where the interface's `keepalive` is off.
 const PROBE: Duration = Duration::from_secs(30);
+/// What a peer's kernel does not acknowledge for so long ends the connection: who is gone without a
+/// word is found out by the first message, or by the second time that the kernel asks.
+const GONE: Duration = Duration::from_secs(10);
 /// Messages of one connection that wait for the event loop; it reads on when that has done one.
 const AHEAD: usize = 8;
 /// Octets read at once.
@@ -61,14 +64,17 @@ pub(super) async fn dial(peer: SocketAddr, local: Option<SocketAddr>) -> io::Res
     socket.connect(peer).await
 }
 
-/// What the kernel does with it.
-pub(super) fn set_up(stream: &TcpStream) {
-    let _ = stream.set_nodelay(true);
-    let probes = TcpKeepalive::new().with_time(PROBE).with_interval(PROBE).with_retries(3);
-    let _ = SockRef::from(stream).set_tcp_keepalive(&probes);
-}
-
 impl Streams {
+    /// What the kernel does with it.
+    pub(super) fn set_up(&self, stream: &TcpStream, listener: ListenerId) {
+        let every = self.callers().keepalive(listener).unwrap_or(PROBE);
+        let _ = stream.set_nodelay(true);
+        let probes = TcpKeepalive::new().with_time(every).with_interval(every).with_retries(3);
+        let socket = SockRef::from(stream);
+        let _ = socket.set_tcp_keepalive(&probes);
+        let _ = socket.set_tcp_user_timeout(Some(GONE));
+    }
+
     pub(super) async fn connect(
         self,
         flow: Flow,
@@ -95,7 +101,7 @@ impl Streams {
         bells: Arc<Bells>,
         until: Option<Instant>,
     ) {
-        set_up(&stream);
+        self.set_up(&stream, flow.listener);
         let (read, write) = stream.into_split();
         self.serve(read, write, flow, bells, until).await;
     }

@@ -5,7 +5,6 @@
 use super::Streams;
 use super::bells::Bells;
 use super::carried::Carried;
-use super::connection::set_up;
 use super::turns::Step;
 use crate::driver::Arrival;
 use crate::driver::tls::{Dial, Facts, Failure};
@@ -87,7 +86,7 @@ impl Streams {
         let Some(shown) = interface.and_then(|i| self.tls.server(i)) else {
             return self.over(flow).await;
         };
-        set_up(&stream);
+        self.set_up(&stream, flow.listener);
         let turn = tokio::select! {
             turn = self.turn(&flow, until) => turn,
             () = bells.gone.notified() => None,
@@ -139,7 +138,7 @@ impl Streams {
         bells: Arc<Bells>,
         dial: Dial,
     ) {
-        set_up(&stream);
+        self.set_up(&stream, flow.listener);
         let Some(conn) = flow.conn else { return };
         let held = Held(self.clone(), conn);
         if !self.table().hold(conn, HELD) {

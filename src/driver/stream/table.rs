@@ -2,6 +2,8 @@
 //! source (`policy::quota`): the oldest unproved of the fullest source goes first, a proved one
 //! never. It reads no message and touches no socket; whoever has to go is told by a bell.
 
+mod asked;
+
 use super::bells::Bells;
 use super::lapse::Lapse;
 use super::outlet::Outlet;
@@ -9,7 +11,7 @@ use super::way::Way;
 use crate::config::Limits;
 use crate::engine::Stats;
 use crate::engine::stats::{Places, ShareCount};
-use crate::ground::{ConnId, Flow, Side};
+use crate::ground::{ConnId, Side};
 use crate::policy::quota::{Full, Holder, Quota, Resource, Room, ShareView, Shares, Source};
 use bytes::Bytes;
 use std::collections::{BTreeSet, HashMap};
@@ -43,6 +45,8 @@ struct Conn {
     side: Side,
     stage: Stage,
     holder: Holder,
+    /// When its peer has sent a message last; before the first: when it was opened.
+    heard: Instant,
     /// We opened it, to somebody who has proved nothing.
     lapse: Option<Lapse>,
     outlet: Outlet,
@@ -175,6 +179,7 @@ impl Table {
             side,
             stage,
             holder,
+            heard: Instant::now(),
             lapse,
             outlet,
             read: 0,
@@ -219,9 +224,7 @@ impl Table {
 
     /// Ends a connection at once; what waits is not written.
     pub(super) fn cut(&mut self, conn: ConnId) {
-        if let Some(bells) = self.open.get(&conn).map(|c| c.bells.clone()) {
-            bells.gone.notify_one();
-        }
+        self.ring(conn);
         self.remove(conn);
     }
 
@@ -255,12 +258,14 @@ impl Table {
 
     /// It has sent a complete message.
     pub(super) fn heard(&mut self, conn: ConnId) {
-        if let Some(lapse) = self.open.get_mut(&conn).and_then(|c| c.lapse.as_mut()) {
+        let Some(known) = self.open.get_mut(&conn) else { return };
+        known.heard = Instant::now();
+        if let Some(lapse) = &mut known.lapse {
             lapse.heard();
         }
-        let Some(known) = self.open.get_mut(&conn).filter(|c| c.stage == Stage::Silent) else {
+        if known.stage != Stage::Silent {
             return;
-        };
+        }
         known.stage = Stage::Heard;
         let source = Source::of(known.way.peer.ip());
         if let Some(silent) = self.silent.get_mut(&source) {
@@ -288,28 +293,11 @@ impl Table {
         peer
     }
 
-    /// Whether its peer has proved who it is.
-    pub(super) fn is_kept(&self, conn: ConnId) -> bool {
-        let holder = self.open.get(&conn).map(|c| &c.holder);
-        holder.is_some_and(|h| !matches!(h, Holder::Unproved(_) | Holder::Emergency(_)))
-    }
-
     fn hold_for(&mut self, conn: ConnId, holder: impl FnOnce(Source) -> Holder) {
         let Some(known) = self.open.get_mut(&conn) else { return };
         known.holder = holder(Source::of(known.way.peer.ip()));
         self.places.prove(conn, known.holder.clone());
         self.octets.prove(conn, known.holder.clone());
-    }
-
-    /// The connection that carries what goes this way: its own, or another open one. One by TLS is
-    /// another's only where it was opened to the same upstream (RFC 5923 §5).
-    pub(super) fn carrier(&self, flow: &Flow) -> Option<ConnId> {
-        let is_open = |conn: &ConnId| {
-            self.open.get(conn).is_some_and(|c| !matches!(c.stage, Stage::Closing(_)))
-        };
-        let may_share = flow.upstream.is_some() || !flow.transport.is_secure();
-        let other = || self.by_way.get(&Way::of(flow)).copied().filter(|_| may_share);
-        flow.conn.filter(is_open).or_else(other)
     }
 
     /// Queues a message. A peer that does not read loses messages, not us memory.

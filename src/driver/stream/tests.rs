@@ -608,3 +608,47 @@ async fn a_peer_that_answers_no_ping_is_left_and_one_that_says_anything_is_not()
         assert_eq!(streams.len(), usize::from(!answer.is_empty()));
     }
 }
+
+#[tokio::test]
+async fn a_silent_connection_of_ours_is_ended_when_nobody_answers_and_one_that_speaks_is_not() {
+    for speaks in [false, true] {
+        let (streams, _, mut arrivals) = gate(10, 10).await;
+        let (there, flow) = called().await;
+        let options = Bytes::from_static(OPTIONS.as_bytes());
+        streams.send(flow, options.clone(), opens(Holder::Upstream));
+        let (mut far, _) = there.accept().await.expect("it is called");
+        let mut got = vec![0; OPTIONS.len()];
+        far.read_exact(&mut got).await.expect("the message");
+        pause();
+        tokio::time::advance(SILENT).await;
+        resume();
+        if speaks {
+            say(&mut far, &mut arrivals).await;
+        }
+        streams.end_silent(&flow);
+        if !speaks {
+            let told = arrivals.recv().await;
+            assert!(matches!(told, Some(Arrival::Broken(f)) if f.peer == flow.peer), "{told:?}");
+            assert!(matches!(arrivals.recv().await, Some(Arrival::Closed(_))));
+        }
+        streams.send(flow, options, opens(Holder::Upstream));
+        let again = timeout(Duration::from_millis(300), there.accept()).await.is_ok();
+        assert_eq!(again, !speaks, "the next request opens another");
+    }
+}
+
+#[tokio::test]
+async fn the_kernel_asks_as_often_as_the_file_says_and_gives_up_who_acknowledges_nothing() {
+    let (streams, at, _arrivals) = gate(10, 10).await;
+    let mut config = Config::site(IpAddr::from([127, 0, 0, 1]), &[], "x");
+    for (keepalive, every) in [(Some(Duration::from_secs(10)), 10), (None, 30)] {
+        config.interfaces[0].keepalive = keepalive;
+        streams.follow(&config);
+        let stream = connect(at, [127, 0, 0, 1]).await;
+        streams.set_up(&stream, ListenerId(0));
+        let socket = socket2::SockRef::from(&stream);
+        assert_eq!(socket.tcp_keepalive_time().expect("read").as_secs(), every);
+        assert_eq!(socket.tcp_keepalive_interval().expect("read").as_secs(), every);
+        assert_eq!(socket.tcp_user_timeout().expect("read"), Some(Duration::from_secs(10)));
+    }
+}

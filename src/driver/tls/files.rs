@@ -9,6 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::io::Read as _;
 use std::path::Path;
 use std::time::SystemTime;
+use zeroize::Zeroizing;
 
 /// Octets of a file.
 const LONGEST: u64 = 1 << 20;
@@ -76,6 +77,7 @@ pub(super) fn identity(pair: &KeyPair) -> Result<Identity, String> {
         return Err(format!("{}: it holds more than {CHAIN} certificates", pair.certificate));
     }
     let text = secret(Path::new(&pair.key)).map_err(|e| format!("{}: {e}", pair.key))?;
+    let text = Zeroizing::new(text);
     let key = key(text.as_bytes()).map_err(|what| format!("{}: {what}", pair.key))?;
     Ok((chain, key))
 }

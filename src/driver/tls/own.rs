@@ -11,6 +11,9 @@ use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer as _;
+use zeroize::Zeroizing;
 
 /// Years that it holds.
 const YEARS: u64 = 10;
@@ -28,6 +31,8 @@ pub(super) struct Wanted<'a> {
     pub(super) ips: Vec<IpAddr>,
     /// The site's domain.
     pub(super) domain: Option<&'a str>,
+    /// Strangers see it who are to learn nothing: one that says what made it is made anew.
+    pub(super) is_plain: bool,
 }
 
 /// The certificate and its key, from the state folder, or made and kept there.
@@ -42,7 +47,9 @@ pub(super) fn identity(dir: &Path, wanted: &Wanted<'_>, now: Wall) -> Result<Ide
     let kept = folder.read(&name("pem")).map_err(|e| told("pem", e.to_string()))?;
     let chain = kept.and_then(|pem| files::chain(&pem).ok()).filter(|all| {
         let facts = all.first().and_then(|first| Facts::of(first));
+        let says = || all.first().is_some_and(|first| names_its_maker(first));
         facts.is_some_and(|facts| is_right(&facts, &key, wanted, now))
+            && !(wanted.is_plain && says())
     });
     let chain = match chain {
         Some(chain) => chain,
@@ -53,7 +60,8 @@ pub(super) fn identity(dir: &Path, wanted: &Wanted<'_>, now: Wall) -> Result<Ide
             vec![made.der().clone()]
         }
     };
-    let key = files::key(key.serialize_pem().as_bytes()).map_err(|what| told("key", what))?;
+    let text = Zeroizing::new(key.serialize_pem());
+    let key = files::key(text.as_bytes()).map_err(|what| told("key", what))?;
     Ok((chain, key))
 }
 
@@ -72,12 +80,15 @@ fn word(name: &str) -> String {
 
 fn key(folder: &Folder, name: &str) -> Result<KeyPair, String> {
     if let Some(pem) = folder.read(name).map_err(|e| e.to_string())? {
-        let text = String::from_utf8_lossy(&pem);
-        let broken = "it holds no key: remove it, and another is made (its pin changes)";
-        return KeyPair::from_pem(&text).map_err(|_| broken.to_owned());
+        let pem = Zeroizing::new(pem);
+        let broken =
+            || "it holds no key: remove it, and another is made (its pin changes)".to_owned();
+        let text = std::str::from_utf8(&pem).map_err(|_| broken())?;
+        return KeyPair::from_pem(text).map_err(|_| broken());
     }
     let key = KeyPair::generate().map_err(|e| e.to_string())?;
-    replace(folder, name, key.serialize_pem().as_bytes()).map_err(|e| e.to_string())?;
+    let text = Zeroizing::new(key.serialize_pem());
+    replace(folder, name, text.as_bytes()).map_err(|e| e.to_string())?;
     Ok(key)
 }
 
@@ -102,6 +113,12 @@ fn is_right(facts: &Facts, key: &KeyPair, wanted: &Wanted<'_>, now: Wall) -> boo
         && facts.dns.iter().map(String::as_str).eq(wanted.domain)
 }
 
+/// As earlier versions made them: with an organization.
+fn names_its_maker(der: &[u8]) -> bool {
+    let read = X509Certificate::from_der(der);
+    read.is_ok_and(|(_, read)| read.subject().iter_organization().next().is_some())
+}
+
 fn make(key: &KeyPair, wanted: &Wanted<'_>, now: Wall) -> Result<rcgen::Certificate, rcgen::Error> {
     let mut names: Vec<String> = wanted.domain.map(str::to_owned).into_iter().collect();
     names.extend(wanted.ips.iter().map(ToString::to_string));
@@ -110,7 +127,6 @@ fn make(key: &KeyPair, wanted: &Wanted<'_>, now: Wall) -> Result<rcgen::Certific
     let first = wanted.domain.map(str::to_owned);
     let first = first.or_else(|| wanted.ips.first().map(ToString::to_string));
     params.distinguished_name.push(DnType::CommonName, first.unwrap_or_default());
-    params.distinguished_name.push(DnType::OrganizationName, "portreeve");
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     // Phones begin with a clock of their own.
     params.not_before = rcgen::date_time_ymd(2020, 1, 1);

@@ -8,12 +8,12 @@ use super::own::{self, Wanted};
 use super::proof::{Proof, Trust, server_name};
 use super::seen::Seen;
 use crate::config::{
-    Certificate, ClientCertificate, ClientTls, Config, Host, Interface, ServerTls, TlsVersion,
-    Upstream, Verify,
+    Certificate, ClientCertificate, ClientTls, Config, Host, Interface, ServerTls, Strangers,
+    TlsVersion, Upstream, Verify,
 };
 use crate::driver::clock::Clock;
 use crate::engine::stats::CertificateOf;
-use crate::ground::Wall;
+use crate::ground::{Side, Wall};
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::default_provider;
@@ -124,6 +124,12 @@ impl Settings {
     }
 }
 
+/// Whether strangers see what it shows who are to learn nothing of the inside: what is advertised
+/// is all that it tells then.
+fn is_seen_by_strangers(i: &Interface) -> bool {
+    i.side == Side::Outside && i.strangers == Strangers::Silent
+}
+
 /// Files that a configuration names.
 fn named(config: &Config) -> Vec<&str> {
     config.tls_files().collect()
@@ -159,6 +165,9 @@ impl Reader<'_> {
             Some(roots) => {
                 let provider = self.provider.clone();
                 let mut asks = WebPkiClientVerifier::builder_with_provider(roots, provider);
+                if is_seen_by_strangers(i) {
+                    asks = asks.clear_root_hint_subjects();
+                }
                 if tls.client == ClientCertificate::Ask {
                     asks = asks.allow_unauthenticated();
                 }
@@ -181,13 +190,16 @@ impl Reader<'_> {
         match &tls.certificate {
             Certificate::Files(pair) => files::identity(pair),
             Certificate::SelfSigned => {
+                let is_plain = is_seen_by_strangers(i);
                 let mut ips = Vec::new();
                 for own in i.addresses.iter() {
-                    ips.extend([Some(own.ip), own.advertise].into_iter().flatten());
+                    let ip = Some(own.ip).filter(|_| !is_plain || own.advertise.is_none());
+                    ips.extend([ip, own.advertise].into_iter().flatten());
                 }
                 ips.dedup();
-                let domain = self.config.site.domain.as_deref();
-                let wanted = Wanted { interface: &i.name, ips, domain };
+                let site = &self.config.site.domain;
+                let domain = if is_plain { &i.advertise_name } else { site }.as_deref();
+                let wanted = Wanted { interface: &i.name, ips, domain, is_plain };
                 own::identity(Path::new(&self.config.state_dir), &wanted, self.now)
             }
         }

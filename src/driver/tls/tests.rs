@@ -717,3 +717,73 @@ async fn a_crowd_of_slow_handshakes_keeps_nobody_known_from_his_own() {
     let most = 128 * 64 * 1024;
     assert!(g.streams.shares()[1].used <= most, "{:?}", g.streams.shares()[1]);
 }
+
+#[tokio::test]
+async fn where_strangers_hear_nothing_a_certificate_says_what_is_advertised_and_asks_by_no_name() {
+    let place = Place::new("plain");
+    let ours = Authority::new();
+    place.write("phones.pem", &ours.1);
+    let mut c = config(&place, "\"self-signed\"", "{}");
+    c.site.domain = Some("site.example".to_owned());
+    c.interfaces[1].strangers = crate::config::Strangers::Silent;
+    let names = |c: &Config, name: &str| {
+        let all = Tls::open(c).unwrap().certificates();
+        let of = |v: &&CertificateView| v.of == CertificateOf::Interface && v.name == name;
+        all.iter().find(of).expect("it is shown").names.clone()
+    };
+    assert_eq!(names(&c, "lan"), "site.example, 127.0.0.1");
+    assert_eq!(names(&c, "wan"), "127.0.0.2");
+    c.interfaces[1].strangers = crate::config::Strangers::Answer;
+    assert_eq!(names(&c, "wan"), "site.example, 127.0.0.2");
+    c.interfaces[1].strangers = crate::config::Strangers::Silent;
+    // One that says who made it is made anew there, and stays where phones may have taken it.
+    for (name, stays) in [("lan", true), ("wan", false)] {
+        let kept = place.at(&format!("state/tls-{name}.pem"));
+        let key = std::fs::read_to_string(place.at(&format!("state/tls-{name}.key"))).unwrap();
+        names(&c, name);
+        let key = KeyPair::from_pem(&key).unwrap();
+        let own = if stays { vec!["site.example", "127.0.0.1"] } else { vec!["127.0.0.2"] };
+        let own: Vec<String> = own.into_iter().map(str::to_owned).collect();
+        let mut params = CertificateParams::new(own).unwrap();
+        params.distinguished_name.push(rcgen::DnType::OrganizationName, "portreeve");
+        params.not_after = date_time_ymd(2100, 1, 1);
+        let before = params.self_signed(&key).unwrap().pem();
+        std::fs::write(&kept, &before).unwrap();
+        names(&c, name);
+        assert_eq!(std::fs::read_to_string(&kept).unwrap() == before, stays, "{name}");
+    }
+    // The names of authorities are asked by where nobody strange looks on.
+    for (strangers, told) in
+        [(crate::config::Strangers::Silent, false), (crate::config::Strangers::Answer, true)]
+    {
+        let tls = c.interfaces[1].tls.as_mut().unwrap();
+        tls.client = crate::config::ClientCertificate::Ask;
+        tls.client_ca = Some(place.at("phones.pem"));
+        c.interfaces[1].strangers = strangers;
+        let server = Tls::open(&c).unwrap().server(1).unwrap();
+        let asked = hello_answered(server);
+        let name = b"an authority of tests";
+        assert_eq!(asked.windows(name.len()).any(|part| part == name), told);
+    }
+}
+
+/// What a server sends to a client of TLS 1.2, where all of it is in clear.
+fn hello_answered(server: Arc<ServerConfig>) -> Vec<u8> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    let name = ServerName::try_from("gate.example").unwrap();
+    let mut client = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut server = rustls::ServerConnection::new(server).unwrap();
+    let (mut there, mut back) = (Vec::new(), Vec::new());
+    client.write_tls(&mut there).unwrap();
+    server.read_tls(&mut &there[..]).unwrap();
+    server.process_new_packets().unwrap();
+    while server.wants_write() {
+        server.write_tls(&mut back).unwrap();
+    }
+    back
+}

@@ -9,7 +9,7 @@ use super::{Due, Health, Upstreams};
 use crate::config::{Config, Hop, Upstream};
 use crate::engine::ids::{ClientId, UpstreamId};
 use crate::engine::outbox::Outbox;
-use crate::engine::output::Level;
+use crate::engine::output::{Level, Output};
 use crate::engine::transactions::spared;
 use crate::engine::world::World;
 use crate::ground::Flow;
@@ -96,6 +96,10 @@ impl Upstreams {
         response: Option<&Message>,
     ) -> Option<Flow> {
         let (id, hop) = self.asked.remove(&client)?;
+        if response.is_none() && hop.transport.is_reliable() {
+            let way = self.get(w, id).and_then(|u| w.net().towards(u.interface, id, hop));
+            way.into_iter().for_each(|way| out.emit(Output::CloseSilent(way)));
+        }
         let refused = response.map(Message::status).filter(|status| is_out_of_service(*status));
         let answered = response.is_some() && refused.is_none();
         let says_nothing = !answered && !self.is_probed(w, id);
