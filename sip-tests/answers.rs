@@ -4,7 +4,8 @@
 use crate::lab::script::{Text, answer};
 use crate::lab::{Lab, Leg, Msg, Party, Ua, s, site};
 use portreeve::config::Config;
-use portreeve::engine::Level;
+use portreeve::engine::{Input, Level};
+use portreeve::wire::sip::{Framed, Framer};
 
 /// Bodies that cross in neither direction, whatever the file says: type, further header row, body.
 const CLOSED: [(&str, &str, &str); 4] = [
@@ -490,6 +491,32 @@ fn within_a_call_a_malformed_answer_ends_what_it_answers_and_no_more() {
         }
         lab.end();
     }
+}
+
+#[test]
+fn an_answer_that_a_stream_cannot_frame_is_502_before_the_stream_is_closed() {
+    let mut lab = Lab::edge();
+    let callee = Ua::new(lab.inside_tcp("10.17.0.22:5060"), "102");
+    let caller = lab.far("200");
+    let sealed = lab.register(&callee, 600);
+    let text = caller.request_to(&mut lab, "INVITE", &sealed).sdp(caller.sdp(6000));
+    lab.send(caller.at, text.clone());
+    lab.expect(caller.at, "100");
+    let invite = lab.expect(callee.at, "INVITE");
+    let bad = callee.answer(&invite, 200, "b").sdp(callee.sdp(4000)).with("l", "7");
+    let mut framer = Framer::default();
+    framer.push(&bytes::Bytes::from(bad));
+    let Some(Framed::Refused(refusal)) = framer.next() else { panic!("it is framed") };
+    lab.input(Input::StreamRefused { flow: callee.at.flow, refusal });
+    lab.expect(callee.at, "ACK");
+    lab.expect(callee.at, "BYE");
+    let no = lab.expect(caller.at, "502");
+    let ack = Leg::calling(&caller, &text).ack_refusal(&no);
+    lab.send(caller.at, ack);
+    is_told(&lab, "Content-Length");
+    lab.advance(s(40));
+    lab.clear();
+    lab.end();
 }
 
 #[test]

@@ -3,11 +3,11 @@
 //! lists as its source. Nobody becomes it by an address that anybody can write, or that DNS told.
 
 use crate::lab::script::answer;
-use crate::lab::{Lab, Party, Ua, s, site};
+use crate::lab::{Lab, Leg, Party, Ua, s, site};
 use crate::tls_calls::{OUTSIDE_TLS, config};
 use crate::upstream_names::Dns;
-use portreeve::engine::Input;
 use portreeve::engine::digest::Users;
+use portreeve::engine::{Health, Input};
 use portreeve::ground::{ConnId, Flow, UpstreamId};
 
 const FIXED: &str = "address = \"sips:203.0.113.10\"";
@@ -147,7 +147,7 @@ fn nobody_ends_or_enters_its_calls_by_its_address() {
         lab.expect(own.at, "100");
         lab.expect(phone.at, "INVITE")
     };
-    let mut far = crate::lab::Leg::calling(&own, &invite);
+    let mut far = Leg::calling(&own, &invite);
     // A forged CANCEL of it.
     let cancel = far.cancel();
     for who in pretenders(&mut lab) {
@@ -170,6 +170,69 @@ fn nobody_ends_or_enters_its_calls_by_its_address() {
     assert_eq!(lab.ends(), []);
     lab.clear();
     lab.end();
+}
+
+#[test]
+fn a_call_by_its_own_connection_goes_on_where_it_is_and_by_nobody_else() {
+    let mut lab = lab(&format!("{FIXED}\ntls_subject = [\"trunk.example.net\"]"), "silent");
+    let peer = lab.tls(OUTSIDE_TLS, "203.0.113.10:40001");
+    let names = vec!["trunk.example.net".to_owned()];
+    lab.input(Input::Secured { flow: peer.flow, names: names.clone() });
+    let (ua, phone) = (Ua::new(peer, "200"), lab.phone("101", "10.17.0.21:5060"));
+    let invite = ua.request_to(&mut lab, "INVITE", "sip:101@203.0.113.1").sdp(ua.sdp(6000));
+    let invite = invite.set("Contact", "<sip:200@203.0.113.10:40001>");
+    lab.send(peer, invite.clone());
+    lab.expect(peer, "100");
+    let got = lab.expect(phone.at, "INVITE");
+    let mut near = Leg::called(&phone, &got, "p");
+    lab.send(phone.at, phone.answer(&got, 200, "p").sdp(phone.sdp(4000)));
+    let mut far = Leg::calling(&ua, &invite);
+    far.learn(&lab.expect(peer, "200"));
+    let ack = far.ack(&mut lab);
+    lab.send(peer, ack);
+    lab.expect(phone.at, "ACK");
+    lab.input(Input::ConnectionClosed(peer.flow.conn.expect("it has one")));
+    // To the place of the upstream, where it proves itself.
+    let info = near.request(&mut lab, "INFO");
+    lab.send(phone.at, info);
+    let own = opened(&mut lab);
+    let got = lab.expect_at(own, "INFO");
+    assert_eq!(got.flow.upstream, Some(UpstreamId::new(0)));
+    lab.send(own, answer(&got, 200, ""));
+    lab.expect(phone.at, "200");
+    // It comes back, and has to prove itself before it is heard.
+    let again = lab.tls(OUTSIDE_TLS, "203.0.113.10:40002");
+    far.ua.at = again;
+    let info = far.request(&mut lab, "INFO");
+    lab.send(again, info);
+    assert!(lab.take(phone.at).is_empty());
+    lab.clear();
+    lab.input(Input::Secured { flow: again.flow, names });
+    let bye = far.request(&mut lab, "BYE");
+    lab.send(again, bye);
+    let got = lab.expect(phone.at, "BYE");
+    lab.send(phone.at, answer(&got, 200, ""));
+    lab.expect(again, "200");
+    lab.end();
+}
+
+#[test]
+fn nobody_keeps_a_dead_upstream_up_from_its_address() {
+    let mut lab = lab(FIXED, "silent");
+    let own = opened(&mut lab);
+    let why = "its certificate is of another".to_owned();
+    lab.input(Input::Unproved { flow: Flow { conn: None, ..own.flow }, why });
+    assert_eq!(lab.upstream("pbx").health, Health::Down);
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    let asked = phone.request(&mut lab, "OPTIONS", "200");
+    lab.send(phone.at, asked);
+    let asked = lab.take(own).pop().expect("it is tried");
+    for who in pretenders(&mut lab) {
+        lab.send(who, answer(&asked, 200, "o"));
+        assert!(lab.take(phone.at).is_empty(), "{:?}", who.flow);
+        assert_eq!(lab.upstream("pbx").health, Health::Down, "{:?}", who.flow);
+    }
+    lab.clear();
 }
 
 #[test]

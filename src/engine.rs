@@ -306,8 +306,8 @@ impl Engine {
         match Message::parse(bytes, framing) {
             Ok(message) if message.is_request() => self.receive_request(flow, message, octets),
             Ok(message) => {
-                let w = &self.world;
-                let asked = |asked: &Flow| proxy_client::is_asked(w, asked, &flow);
+                let (w, upstreams) = (&self.world, &self.upstreams);
+                let asked = |asked: &Flow| proxy_client::is_asked(w, upstreams, asked, &flow);
                 self.transactions.receive(w, &mut self.out, flow, message, asked);
                 self.upstreams.heard(w, &mut self.out, &flow);
             }

@@ -140,12 +140,15 @@ pub(crate) fn is_party(known: Known<'_>, place: &Place, flow: &Flow) -> bool {
 }
 
 /// An answer that came by `from` is of who was asked by `asked`: there, by the same connection, or
-/// from another source of the same upstream.
-pub(crate) fn is_asked(w: &World, asked: &Flow, from: &Flow) -> bool {
+/// from another source of the same upstream; who had to prove himself there has to here.
+pub(crate) fn is_asked(w: &World, upstreams: &Upstreams, asked: &Flow, from: &Flow) -> bool {
     let interface = |f: &Flow| w.net().listener(f.listener).map(|l| l.interface);
     let (one, other) = (asked.peer.ip().to_canonical(), from.peer.ip().to_canonical());
     interface(asked) == interface(from)
         && (from.transport.is_secure() || !asked.transport.is_secure())
+        && (asked.upstream.is_none()
+            || asked.upstream == from.upstream
+            || asked.upstream == upstreams.of_flow(w, from))
         && (one == other
             || asked.conn.is_some() && asked.conn == from.conn
             || are_kin(w, one, other))

@@ -20,8 +20,9 @@ pub(in crate::engine) fn is_answer(
     refusal: &Refusal,
 ) -> bool {
     let Some(torn) = &refusal.answer else { return false };
-    let asked = |asked: &Flow| is_asked(w, asked, &flow);
     let read = (torn.as_ref(), refusal.phrase.as_ref());
+    let known = &*upstreams;
+    let asked = |asked: &Flow| is_asked(w, known, asked, &flow);
     let Some(method) = transactions.receive_torn(w, out, flow, read, asked) else { return false };
     out.count_rejected(w.side(flow.listener), refusal.reason);
     out.security(SecurityClass::Malformed, flow, refusal.phrase.to_string());

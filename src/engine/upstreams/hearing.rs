@@ -10,12 +10,14 @@ use crate::engine::world::World;
 use crate::ground::{Flow, Mono, UpstreamId};
 use std::time::Duration;
 
-/// Upstreams that are there: the one whose connection it is, where that is known.
+/// Upstreams that are there: the one whose connection it is, where that is known; by TLS none else,
+/// for nobody there has proved to be it.
 fn meant<'a>(w: &'a World, flow: &Flow) -> impl Iterator<Item = &'a UpstreamId> {
     let hop = Hop { peer: flow.peer, transport: flow.transport };
     let whose = flow.upstream;
     let is_meant = move |id: &&UpstreamId| {
-        whose.is_none_or(|whose| whose == **id) && w.places(**id).contains(&hop)
+        whose.map_or(!hop.transport.is_secure(), |whose| whose == **id)
+            && w.places(**id).contains(&hop)
     };
     w.upstreams().iter().filter(is_meant)
 }
