@@ -160,6 +160,32 @@ fn who_gives_up_a_call_that_rang_outside_hears_so_at_once() {
 }
 
 #[test]
+fn who_gave_up_before_the_outside_was_known_to_be_gone_hears_so_then() {
+    let mut lab = surviving("");
+    let (a, b) = phones(&mut lab);
+    // One that nobody has heard, and one that was taken and rings nowhere.
+    let (one, two) = (lab.call(&a, "0301234567", 4000), lab.call(&b, "0301234567", 4000));
+    let taken = lab.take(lab.pbx()).pop().expect("the second");
+    lab.send(lab.pbx(), answer(&taken, 100, ""));
+    lab.take_all();
+    for call in [&one, &two] {
+        lab.send(call.ua.at, call.cancel());
+        assert_eq!(lab.take(call.ua.at).pop().map(|m| m.status()), Some(200));
+    }
+    lab.advance(s(3));
+    assert!(lab.upstream("pbx").alone.is_some());
+    for call in [&one, &two] {
+        let told = lab.take(call.ua.at).pop().expect("an answer");
+        assert_eq!(told.status(), 487);
+        lab.send(call.ua.at, call.ack_refusal(&told));
+    }
+    assert_eq!(lab.engine.active_calls(), 0);
+    lab.advance(s(40));
+    lab.take_all();
+    lab.end();
+}
+
+#[test]
 fn the_lamp_of_a_subscription_stays_lit() {
     let mut lab = surviving("");
     let (a, _) = phones(&mut lab);

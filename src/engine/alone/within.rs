@@ -39,9 +39,12 @@ impl<'a> Within<'a> {
     }
 
     /// A request within a dialog waits for who is not there: the session stays as it is, and
-    /// whoever ends it has done so. Any other pass is left alone.
+    /// whoever ends it, or has given up any request, has done so. Any other pass is left alone.
     pub(in crate::engine) fn leave(&mut self, pass: PassId) {
-        let Some(p) = self.transactions.pass(pass).filter(|p| p.is_open()) else { return };
+        let Some(p) = self.transactions.pass(pass).filter(|p| p.waits()) else { return };
+        if p.is_cancelled() {
+            return self.end_cancelled(pass);
+        }
         let (server, purpose) = (p.server(), p.purpose().clone());
         let Purpose::InDialog(d) = &purpose else { return };
         let Some(request) = self.transactions.server(server).map(|t| t.request().clone()) else {
@@ -64,9 +67,14 @@ impl<'a> Within<'a> {
     pub(in crate::engine) fn cancelled(&mut self, pass: PassId, reasons: &[Vec<u8>]) {
         let (w, upstreams) = (self.w, self.upstreams);
         self.transactions.cancelled(w, self.out, pass, reasons);
-        if !self.transactions.waits_at(pass, |flow| leads_nowhere(w, upstreams, flow)) {
-            return;
+        if self.transactions.waits_at(pass, |flow| leads_nowhere(w, upstreams, flow)) {
+            self.end_cancelled(pass);
         }
+    }
+
+    /// Who gave up waits no longer for it to be said.
+    fn end_cancelled(&mut self, pass: PassId) {
+        let w = self.w;
         let Some(p) = self.transactions.pass(pass) else { return };
         let (server, purpose) = (p.server(), p.purpose().clone());
         let Some(t) = self.transactions.server(server) else { return };

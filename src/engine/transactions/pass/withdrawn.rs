@@ -37,7 +37,7 @@ impl Pass {
     }
 
     /// Its sender has no answer yet.
-    pub(in crate::engine::transactions) fn waits(&self) -> bool {
+    pub(in crate::engine) fn waits(&self) -> bool {
         !self.done && !self.branches.is_empty()
     }
 
@@ -47,7 +47,7 @@ impl Pass {
     }
 
     /// Nobody has answered it, and nobody gave it up.
-    pub(in crate::engine) fn is_open(&self) -> bool {
+    pub(in crate::engine::transactions) fn is_open(&self) -> bool {
         !self.done && !self.cancelled && !self.branches.is_empty()
     }
 
