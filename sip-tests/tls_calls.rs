@@ -293,3 +293,23 @@ fn a_probe_that_nobody_answers_asks_for_another_connection_and_one_that_is_answe
         lab.end();
     }
 }
+
+#[test]
+fn who_calls_a_phone_whose_connection_ends_is_told_that_it_is_not_there_and_not_that_we_are_out() {
+    for method in ["INVITE", "MESSAGE"] {
+        let mut lab = lab();
+        let contact = "<sip:101@10.17.0.21;transport=tls>";
+        let phone = Ua::new(lab.tls(INSIDE_TLS, "10.17.0.21:50001"), "101");
+        let sealed = registered(&mut lab, &phone, contact, 1);
+        let text = pbx().request_to(&mut lab, method, &sealed);
+        lab.send(pbx().at, text);
+        lab.expect(phone.at, method);
+        lab.input(Input::ConnectionClosed(phone.at.flow.conn.expect("it has one")));
+        let told = lab.take(pbx().at).pop().expect("an answer");
+        assert_eq!(told.status(), 480, "{told}");
+        assert!(told.all("Retry-After").is_empty(), "{told}");
+        lab.advance(s(40));
+        lab.clear();
+        lab.end();
+    }
+}

@@ -50,7 +50,9 @@ impl Streams {
         let begun = self.callers().wait(conn, flow.peer.ip());
         self.lead();
         timeout_at(until, begun).await.ok()?.ok()?;
-        self.table().hold(conn, HELD).then_some(held)
+        // Not in one line: what is dropped where there is no room takes the same lock.
+        let has_room = self.table().hold(conn, HELD);
+        has_room.then_some(held)
     }
 
     /// Sees to it that those who wait get their turn, where nobody does.

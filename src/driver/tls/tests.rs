@@ -787,3 +787,18 @@ fn hello_answered(server: Arc<ServerConfig>) -> Vec<u8> {
     }
     back
 }
+
+#[tokio::test]
+async fn who_has_to_go_as_his_turn_comes_stops_nobody() {
+    let place = Place::new("hasty");
+    let g = gateway(&config(&place, "\"self-signed\"", "{}")).await;
+    g.streams.know("127.0.0.1".parse().unwrap(), Duration::from_secs(60));
+    let mut all = Vec::new();
+    for _ in 0..600 {
+        // All of them are there before the first is accepted.
+        all.extend(std::net::TcpStream::connect(g.at));
+    }
+    assert!(all.len() > 500);
+    let there = tokio::time::timeout(Duration::from_secs(20), phone(g.at, None)).await;
+    assert!(there.expect("in time").is_ok());
+}

@@ -6,8 +6,8 @@ use super::{Server, Transactions};
 use crate::engine::ids::{ClientId, ServerId};
 use crate::engine::outbox::Outbox;
 use crate::engine::world::{World, named_transport};
-use crate::ground::{ConnId, Flow, Transport};
-use crate::wire::sip::{Name, Uri, Via};
+use crate::ground::{ConnId, Flow, Side, Transport};
+use crate::wire::sip::{Message, Name, Uri, Via};
 use std::collections::BTreeSet;
 
 /// What goes by a connection.
@@ -36,6 +36,25 @@ impl Riders {
         let first = (conn, Rider::Server(ServerId::new(0)));
         let last = (conn, Rider::Client(ClientId::new(u64::MAX)));
         self.0.range(first..=last).map(|(_, rider)| *rider).collect()
+    }
+}
+
+/// When a phone tries again that could not be put through, in seconds.
+const SOON: &str = "10";
+
+/// What the answer says to a request that came by `came` and could not be sent by `asked`: a phone
+/// is told when to come again, or it backs off for long; of a phone that is gone its PBX is not
+/// told what it would take for our own being out of service.
+pub(super) fn say_unreached(w: &World, answer: &mut Message, came: &Flow, asked: &Flow) {
+    match (w.side(came.listener), w.side(asked.listener)) {
+        (Side::Inside, Side::Outside) => {
+            answer.set_status(503, "The Outside Cannot Be Reached");
+            answer.push_back(Name::RetryAfter, SOON);
+        }
+        (_, Side::Inside) if asked.transport.is_reliable() => {
+            answer.set_status(480, "The Phone Cannot Be Reached");
+        }
+        (_, Side::Inside) | (Side::Outside, Side::Outside) => {}
     }
 }
 

@@ -6,14 +6,15 @@ mod spare;
 mod withdrawn;
 
 use super::client::Client;
+use super::lost::say_unreached;
 use super::{Answer, Due, Heard, Timer, Transactions};
 use crate::engine::calls::LegState;
 use crate::engine::ids::{ClientId, PassId, ServerId};
 use crate::engine::outbox::Outbox;
 use crate::engine::purpose::Purpose;
 use crate::engine::world::World;
-use crate::ground::{Flow, ListenerId, Mono, Side};
-use crate::wire::sip::{Message, Method, Name};
+use crate::ground::{Flow, ListenerId, Mono};
+use crate::wire::sip::{Message, Method};
 pub(crate) use next_way::{Onward, is_long, spared};
 use next_way::{Why, by_stream, lead_by};
 pub(crate) use spare::Spare;
@@ -23,9 +24,6 @@ const ELSEWHERE: &[u8] = b"SIP;cause=200;text=\"Call completed elsewhere\"";
 
 /// Why one is cancelled whose answer may not cross.
 const REFUSED: &[u8] = b"SIP;cause=488;text=\"Not Acceptable Here\"";
-
-/// When a phone tries again that could not be put through, in seconds.
-const SOON: &str = "10";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum BranchState {
@@ -285,14 +283,8 @@ impl Transactions {
             if cancelled { (487, "Request Terminated") } else { (status, phrase) };
         if let Some(t) = self.server(server) {
             let mut answer = w.answer(t.request(), status, phrase);
-            let asked = self.clients.get(&client).map(|t| w.side(t.flow.listener));
-            if status == 503
-                && asked == Some(Side::Outside)
-                && asked != Some(w.side(t.came().listener))
-            {
-                // A phone that is told nothing more backs off for long.
-                answer.set_status(503, "The Outside Cannot Be Reached");
-                answer.push_back(Name::RetryAfter, SOON);
+            if let Some(asked) = self.clients.get(&client).filter(|_| status == 503) {
+                say_unreached(w, &mut answer, &t.came(), &asked.flow);
             }
             self.failed(w, out, pass, answer);
         }
