@@ -295,6 +295,7 @@ pub(crate) fn after_step(lab: &mut Lab) {
     if !lab.checks.allowed.is_empty() {
         tables_keep_to_their_places(&mut lab.checks.before, &stats);
     }
+    assert_eq!(lab.engine.loose_ends(), Vec::<String>::new(), "what nothing ends");
     let used: usize = stats.now.ports.iter().map(|p| p.used).sum();
     assert_eq!(used, lab.relay.open.len() * 4, "ports in use, four a stream");
     assert_eq!(stats.now.streams, lab.relay.open.len() as u64, "streams of engine and relay");

@@ -4,6 +4,7 @@
 mod call;
 mod ending;
 mod findings;
+mod loose;
 mod media;
 mod names;
 mod parked;

@@ -325,6 +325,12 @@ impl Guard {
         true
     }
 
+    /// A ban that nothing ends, or an end of none.
+    pub(crate) fn loose_end(&self) -> Option<String> {
+        let due = self.ends.first().map(|(at, _)| *at);
+        (due != self.timers.next()).then(|| format!("{} bans, due {due:?}", self.ends.len()))
+    }
+
     fn arm(&mut self) {
         match self.ends.first() {
             Some((at, _)) => self.timers.set(Due::End, *at),

@@ -6,6 +6,7 @@ mod confirmed;
 pub mod digest;
 mod home;
 mod identity;
+mod loose;
 mod newest;
 mod registrar;
 mod upstream;

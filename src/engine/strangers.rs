@@ -76,6 +76,12 @@ impl Strangers {
         self.timers.next()
     }
 
+    /// What was counted and is summed never, or a sum of nothing.
+    pub(crate) fn loose_end(&self) -> Option<String> {
+        let counted = self.told + self.untold;
+        (self.timers.is_empty() != (counted == 0)).then(|| format!("{counted} strangers"))
+    }
+
     /// Fires one timer that is due; false: none is.
     pub(crate) fn handle_timeout(&mut self, w: &World, out: &mut Outbox) -> bool {
         let Some(Due::Sum) = self.timers.expired(w.now().mono) else { return false };

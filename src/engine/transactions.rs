@@ -8,6 +8,7 @@ mod client;
 pub mod invite_client;
 pub mod invite_server;
 pub mod key;
+mod loose;
 mod lost;
 mod made;
 mod pass;

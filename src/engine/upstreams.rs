@@ -7,6 +7,7 @@ mod hearing;
 mod homes;
 mod keepalive;
 mod lookup;
+mod loose;
 mod names;
 mod probe;
 mod proved;

@@ -42,6 +42,14 @@ impl Parked {
         self.shares.view(Resource::Parked)
     }
 
+    pub(super) fn numbers(&self) -> impl Iterator<Item = CallNo> {
+        self.keys.keys().copied()
+    }
+
+    pub(super) fn knows(&self, no: CallNo) -> bool {
+        self.keys.get(&no).is_some_and(|key| self.calls.contains_key(key))
+    }
+
     fn insert(&mut self, call: Call) -> Option<Call> {
         let key = (call.caller.call_id.clone(), call.caller_tag.clone());
         self.keys.insert(call.no, key.clone());

@@ -119,6 +119,11 @@ impl Table {
         numbers.filter_map(|no| self.calls.get(no))
     }
 
+    /// Calls and subscriptions, in no order.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Call> {
+        self.calls.values()
+    }
+
     /// Calls (not subscriptions), oldest first.
     pub(super) fn numbers(&self) -> Vec<CallNo> {
         let calls = self.calls.values().filter(|c| c.kind == Kind::Call);

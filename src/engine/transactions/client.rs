@@ -73,6 +73,11 @@ pub(super) struct Client {
 }
 
 impl Client {
+    /// Timers that may be armed for it.
+    pub(super) fn timers(&self) -> &'static [Timer] {
+        self.machine.timers()
+    }
+
     pub(super) fn is_invite(&self) -> bool {
         matches!(self.machine, Machine::Invite(_))
     }

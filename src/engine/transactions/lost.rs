@@ -32,6 +32,10 @@ impl Riders {
         }
     }
 
+    pub(super) fn all(&self) -> impl Iterator<Item = &Rider> {
+        self.0.iter().map(|(_, rider)| rider)
+    }
+
     fn of(&self, conn: ConnId) -> Vec<Rider> {
         let first = (conn, Rider::Server(ServerId::new(0)));
         let last = (conn, Rider::Client(ClientId::new(u64::MAX)));

@@ -91,6 +91,11 @@ impl fmt::Display for Server {
 }
 
 impl Server {
+    /// Timers that may be armed for it.
+    pub(super) fn timers(&self) -> &'static [Timer] {
+        self.machine.timers()
+    }
+
     /// As received; its top Via carries `received` and `rport`.
     pub(crate) fn request(&self) -> &Message {
         &self.request

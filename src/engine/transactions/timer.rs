@@ -75,6 +75,14 @@ impl<K: Copy + Eq + Hash + Ord> TimerTable<K> {
             key
         })
     }
+    /// Whether it is armed.
+    pub fn is_armed(&self, key: K) -> bool {
+        self.armed.contains_key(&key)
+    }
+    /// All that are armed, in no order.
+    pub fn keys(&self) -> impl Iterator<Item = K> {
+        self.armed.keys().copied()
+    }
     /// How many are armed.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -241,4 +241,9 @@ impl MediaTable {
     pub(in crate::engine::calls) fn knows(&self, call: CallNo) -> bool {
         self.calls.contains_key(&call)
     }
+
+    /// Calls whose media are not being closed, in no order.
+    pub(in crate::engine::calls) fn up(&self) -> impl Iterator<Item = CallNo> {
+        self.calls.iter().filter(|(_, m)| !m.ended).map(|(no, _)| *no)
+    }
 }
