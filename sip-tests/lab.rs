@@ -13,9 +13,11 @@ pub(crate) mod seeds;
 pub(crate) mod siege;
 pub(crate) mod site;
 pub(crate) mod storm;
+pub(crate) mod sweep;
 pub(crate) mod talker;
 pub(crate) mod trace;
 pub(crate) mod version;
+pub(crate) mod wires;
 pub(crate) mod world;
 
 pub(crate) use message::Msg;
@@ -243,6 +245,25 @@ impl Lab {
         }
     }
 
+    /// A connection not used before in this lab.
+    pub(crate) fn fresh_conn(&mut self) -> ConnId {
+        self.next_conn += 1;
+        ConnId(self.next_conn)
+    }
+
+    /// A party by a stream that has no connection yet, to the socket of its side and IP version.
+    pub(crate) fn by_stream(&self, side: Side, transport: Transport, at: &str) -> Party {
+        let peer: SocketAddr = at.parse().expect("an address");
+        let fits = |l: &&Listener| {
+            l.transport == transport
+                && l.bind.is_ipv4() == peer.is_ipv4()
+                && self.config.interfaces[l.interface].side == side
+        };
+        let all = self.config.listeners();
+        let listener = all.iter().find(fits).expect("a socket of this transport").id;
+        Party { flow: Flow { listener, transport, peer, conn: None, upstream: None } }
+    }
+
     /// A party inside with a TCP connection of its own.
     pub(crate) fn inside_tcp(&mut self, at: &str) -> Party {
         self.next_conn += 1;
@@ -306,8 +327,8 @@ impl Lab {
             }
             match output {
                 Output::Transmit { flow, bytes, opens } => {
-                    self.opened.extend(opens.map(|opens| (flow.peer, opens)));
-                    self.transmitted(flow, bytes);
+                    self.opened.extend(opens.clone().map(|opens| (flow.peer, opens)));
+                    self.transmitted(flow, bytes, opens);
                 }
                 Output::CloseConnection(conn) => self.closed.push(conn),
                 Output::CloseSilent(flow) => self.unheard.push(flow),
@@ -347,19 +368,21 @@ impl Lab {
         }
     }
 
-    fn transmitted(&mut self, flow: Flow, bytes: Bytes) {
+    fn transmitted(&mut self, flow: Flow, bytes: Bytes, opens: Option<Opens>) {
         if bytes == b"\r\n\r\n"[..] {
             self.pings.push(flow.peer);
             return;
         }
+        let secrets = if self.is_outside(flow.listener) { self.secrets.as_slice() } else { &[] };
         if bytes == b"\r\n"[..] || bytes.first().is_some_and(|b| *b < 4) {
+            let found = sweep::named(&bytes, secrets);
+            assert_eq!(found, None, "an address of the inside leaves in {bytes:?}");
             self.packets.push((flow, bytes));
             return;
         }
-        let msg = Msg::read(flow, &bytes);
+        let msg = Msg { opens, ..Msg::read(flow, &bytes) };
         trace::sent(self.now, &msg);
         let leaves = self.is_outside(flow.listener);
-        let secrets = if leaves { self.secrets.as_slice() } else { &[] };
         self.checks.goes_where_it_may(&msg, leaves);
         self.checks.sent(secrets, &msg, self.now.mono);
         let msg = msg.translated(|text| self.version.got(text));

@@ -12,11 +12,13 @@ fn whatever_happens_to_the_site_the_gateway_stays_sound() {
     let went = seeds::run("storms", SEEDS, storm::play);
     let mut outcomes: BTreeMap<u16, usize> = BTreeMap::new();
     let mut troubles: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     for one in &went {
         one.outcomes.iter().for_each(|(o, n)| *outcomes.entry(*o).or_default() += n);
         one.troubles.iter().for_each(|(t, n)| *troubles.entry(*t).or_default() += n);
+        one.seen.iter().for_each(|(t, n)| *seen.entry(*t).or_default() += n);
     }
-    println!("{outcomes:?} {troubles:?}");
+    println!("{outcomes:?} {troubles:?} {seen:?}");
     let (calls, answered): (usize, usize) =
         (outcomes.values().sum(), outcomes.get(&200).copied().unwrap_or_default());
     assert!(calls >= went.len(), "calls are made: {outcomes:?}");

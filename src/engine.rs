@@ -20,6 +20,7 @@ mod in_dialog;
 pub mod input;
 mod keep_alive;
 mod legs;
+mod loose;
 pub mod names;
 mod next_hop;
 mod outbox;
@@ -53,6 +54,7 @@ pub use calls::{
 pub use entry::{Entry, Key, StoredBinding, StoredConfirmation, StoredHome};
 pub use guard::{Signal, SuspectView};
 pub use input::Input;
+pub use loose::loose_ends;
 pub use output::{CallState, CallView, Level, Lifted, Observation, Opens, Output};
 pub use phones::digest;
 pub use snapshot::{Seeds, Snapshot};

@@ -1,6 +1,7 @@
 //! A message as a test reads it. Its own few lines of text handling: a test that read with the
 //! product's parser would not see that parser's faults.
 
+use portreeve::engine::Opens;
 use portreeve::ground::Flow;
 use std::fmt;
 
@@ -16,6 +17,8 @@ pub(crate) struct Msg {
     pub(crate) body: String,
     /// As sent.
     pub(crate) bytes: Vec<u8>,
+    /// What the connection is that has to be opened for it.
+    pub(crate) opens: Option<Opens>,
 }
 
 impl Msg {
@@ -32,7 +35,8 @@ impl Msg {
             })
             .collect();
         let at = bytes.windows(4).position(|w| w == b"\r\n\r\n").expect("an end of the head");
-        let msg = Self { flow, start, rows, body: body.to_owned(), bytes: bytes.to_vec() };
+        let (body, bytes_of, opens) = (body.to_owned(), bytes.to_vec(), None);
+        let msg = Self { flow, start, rows, body, bytes: bytes_of, opens };
         let lengths = msg.all("Content-Length");
         assert_eq!(lengths, [(bytes.len() - at - 4).to_string()], "one right length in\n{msg}");
         msg

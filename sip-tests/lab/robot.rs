@@ -82,7 +82,7 @@ impl Persistent {
         self.wait = (self.wait * 2).min(s(4));
         let wake = Wish::Wake(self.wait, (self.alarm)(self.number));
         // On a connection a request is sent once (§17.1.1.2, §17.1.2.2).
-        if text.header("Via").starts_with("SIP/2.0/TCP") && !text.start.starts_with("SIP/2.0") {
+        if text.header("Via").starts_with("SIP/2.0/T") && !text.start.starts_with("SIP/2.0") {
             return Some(vec![wake]);
         }
         Some(vec![Wish::Send(text.into()), wake])
@@ -284,11 +284,6 @@ impl Callee {
 
     pub(crate) fn at(&self) -> Party {
         self.leg.ua.at
-    }
-
-    /// It is reached by another connection.
-    pub(crate) fn moves(&mut self, at: Party) {
-        self.leg.ua.at = at;
     }
 
     pub(crate) fn hear(&mut self, lab: &mut Lab, msg: &Msg) -> Vec<Wish> {

@@ -73,11 +73,14 @@ pub(crate) struct Ua {
     pub(crate) user: String,
     /// Host of its address of record.
     pub(crate) domain: String,
+    /// It says that it is reached by `sips:` alone.
+    pub(crate) secure: bool,
 }
 
 impl Ua {
     pub(crate) fn new(at: Party, user: &str) -> Self {
-        Self { at, user: user.to_owned(), domain: site::DOMAIN.to_owned() }
+        let (user, domain) = (user.to_owned(), site::DOMAIN.to_owned());
+        Self { at, user, domain, secure: false }
     }
 
     pub(crate) fn ip(&self) -> IpAddr {
@@ -91,6 +94,9 @@ impl Ua {
             Transport::Tcp => ";transport=tcp",
             Transport::Tls => ";transport=tls",
         };
+        if self.secure {
+            return format!("<sips:{}@{}>", self.user, self.written());
+        }
         format!("<sip:{}@{}{by}>", self.user, self.written())
     }
 

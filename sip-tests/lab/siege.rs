@@ -5,12 +5,12 @@ use super::adversary::{Foe, Gossip, Position};
 use super::honest::Honest;
 use super::talker::Dice;
 use super::world::World;
-use super::{Msg, Ua, site};
+use super::{Msg, Ua, site, storm};
 use bytes::Bytes;
 use portreeve::config::Strangers;
 use portreeve::ground::Side;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// Headers of IP and UDP: amplification is of octets on the wire.
 const ON_THE_WIRE: usize = 28;
@@ -51,7 +51,7 @@ impl Siege {
             let dice = Dice::new(seed * 7 + foes.len() as u64);
             foes.push(Foe { position, ua, dice, legs: Vec::new(), asked: Vec::new() });
         }
-        world.honest = Some(honest);
+        (world.honest, world.calls_help) = (Some(honest), true);
         let ports = world.lab.stats().now.ports.iter().map(|p| p.free).sum();
         let answers = BTreeMap::new();
         Self { world, foes, dice: Dice::new(seed + 1_000_003), ports, answers }
@@ -172,8 +172,8 @@ impl Siege {
 
 /// A place where media may be sent.
 fn is_fit(side: Side, to: SocketAddr) -> bool {
-    let ours = [site::GATE_INSIDE, site::GATE_OUTSIDE];
-    let inside = matches!(to.ip(), IpAddr::V4(v4) if v4.octets()[..2] == [10, 17]);
+    let ours = [site::GATE_INSIDE, site::GATE_OUTSIDE, storm::GATE6_INSIDE, storm::GATE6_OUTSIDE];
+    let inside = site::is_inside(to.ip());
     !ours.contains(&to.ip().to_string().as_str())
         && !to.ip().is_loopback()
         && to.port() >= 1024

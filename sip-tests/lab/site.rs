@@ -2,6 +2,7 @@
 
 use portreeve::config::{Address, Config, Environment, Interface};
 use portreeve::ground::ListenerId;
+use std::net::IpAddr;
 
 /// Inside address of the gateway.
 pub(crate) const GATE_INSIDE: &str = "10.17.0.1";
@@ -79,6 +80,14 @@ password_file = "/unread"
 [media]
 ports = "20000-20999"
 "#;
+
+/// True for an address of the lab's site.
+pub(crate) fn is_inside(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => v4.octets()[..2] == [10, 17],
+        IpAddr::V6(v6) => v6.segments()[..3] == [0x2001, 0xdb8, 0x17],
+    }
+}
 
 /// In front of a PBX; everything that can be routed is allowed.
 pub(crate) fn edge() -> Config {

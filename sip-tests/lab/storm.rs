@@ -1,25 +1,29 @@
 //! Bad days of a site: names whose records change, targets that die, an outside that goes, a wall
 //! clock that jumps, reloads, crashes, connections that break, media that fall silent, adversaries,
-//! and calls among all that. Everything comes from a seed; in the end it is calm again.
+//! and calls among all that. Everything comes from a seed, the site, too (`place`); in the end it is
+//! calm again.
+
+mod place;
 
 use super::robot::Caller;
 use super::siege::{MALLORY, NEIGHBOUR, STRANGER, Siege, TRUNK};
 use super::talker::Dice;
-use super::world::{Parcel, REGISTERS, Weather, World};
+use super::world::{REGISTERS, Weather, World};
 use super::{Lab, Ua, check, ms, s, site, trace};
 use crate::upstream_names::Dns;
 use portreeve::audit::Record;
 use portreeve::config::{Config, DefaultPolicy, Strangers, Upstream};
-use portreeve::engine::digest::Users;
 use portreeve::engine::names::Question;
+use portreeve::engine::stats::AloneResult;
 use portreeve::engine::{Entry, Input};
 use portreeve::ground::{CallNo, Mono, Wall};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Where the PBX may be.
-const HOSTS: [&str; 3] = ["203.0.113.31:5060", "203.0.113.32:5060", "203.0.113.33:5060"];
+pub(crate) use place::{GATE6_INSIDE, GATE6_OUTSIDE};
+use place::{PROVED, Place};
+
 /// How long the weather is bad.
 const BAD: Duration = Duration::from_secs(90);
 
@@ -101,12 +105,15 @@ pub(crate) struct Went {
     pub(crate) outcomes: BTreeMap<u16, usize>,
     /// What troubles there were.
     pub(crate) troubles: BTreeMap<&'static str, usize>,
+    /// What else there was.
+    pub(crate) seen: BTreeMap<&'static str, usize>,
 }
 
 /// A world in bad weather.
 pub(crate) struct Storm {
     siege: Siege,
     dice: Dice,
+    place: Place,
     dns: Dns,
     agenda: BTreeMap<(Mono, u64), Event>,
     made: u64,
@@ -124,44 +131,45 @@ pub(crate) struct Storm {
     went: Went,
 }
 
-fn zone(hosts: &[&str]) -> Dns {
-    let mut dns = Dns { ttl: 20, ..Dns::default() };
-    let names: Vec<String> = (0..hosts.len()).map(|n| format!("host{n}")).collect();
-    let srv: Vec<(u16, u16, &str)> = names.iter().map(|n| (10, 1, n.as_str())).collect();
-    dns.srv("_sip._udp.sip.example.net", &srv);
-    names.iter().zip(hosts).for_each(|(name, host)| dns.host(name, &[host]));
-    dns
-}
-
 impl Storm {
     fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
         let weathers = [(0, 0, 5), (0, 0, 60), (5, 5, 40), (25, 20, 300)];
         let (loss, twice, delay) = dice.pick(&weathers);
         let (unruly, foes, keeps) = (dice.percent(40), dice.percent(40), dice.percent(50));
-        let mut config = site::parse(FILE);
+        let place = Place::draw(&mut dice, foes);
+        let mut config = place.config();
         if dice.percent(50) {
             config.limits = site::edge().limits;
         }
         config.upstreams[0].probe = dice.pick(&[None, Some(s(10)), Some(s(45))]);
         let upstreams = config.upstreams.clone();
-        let mut lab = Lab::with(config, Users::None);
+        let mut lab = Lab::with(config, place.users());
+        lab.secrets = vec!["10.17.", "2001:db8:17:"];
         lab.relay.quiet = true;
         lab.checks.judged = foes;
         lab.checks.forgetful = foes;
-        let parties = HOSTS.into_iter().chain([TRUNK, STRANGER, MALLORY, NEIGHBOUR]);
-        let parties = parties.map(|at| at.parse::<SocketAddr>().expect("an address").ip());
-        lab.checks.allowed = parties.collect();
+        let hosts = place.hosts();
+        let parties = [TRUNK, STRANGER, MALLORY, NEIGHBOUR];
+        let parties = parties.map(|at| at.parse::<SocketAddr>().expect("an address"));
+        lab.checks.allowed = parties.iter().chain(&hosts).map(|at| at.ip()).collect();
         if keeps {
             lab.input(Input::KeepCalls(true));
         }
         let weather = Weather { loss, twice, delay };
         let mut world = World::about(lab, seed, weather, unruly);
-        world.pbx = Ua::new(world.lab.outside(HOSTS[0]), "200");
+        world.pbx = place.host(&world.lab, hosts[0]);
+        world.others = hosts[1..].iter().map(|at| place.host(&world.lab, *at)).collect();
         // Where adversaries are about, the trunk is one.
-        let others = [HOSTS[1], HOSTS[2], TRUNK].into_iter().take(if foes { 2 } else { 3 });
-        world.others = others.map(|at| Ua::new(world.lab.outside(at), "200")).collect();
+        if !foes {
+            world.others.push(Ua::new(world.lab.outside(TRUNK), "200"));
+        }
+        place.phones(&world.lab, &mut dice, &mut world.phones);
         world.sealed = vec![String::new(); world.phones.len()];
+        if place.proof {
+            world.proof = vec![PROVED.to_owned()];
+        }
+        world.impostors = dice.pick(&[0, 0, 10]);
         let ips = world.phones.iter().map(|p| p.ip()).collect::<Vec<_>>();
         world.lab.checks.allowed.extend(ips);
         let far = world.pbx.clone();
@@ -170,12 +178,14 @@ impl Storm {
             (Some(honest), true) => honest.stormy = true,
             (honest, _) => *honest = None,
         }
+        (siege.world.calls_help, siege.world.calls_near) = (!foes, true);
         let (agenda, excused, went) = (BTreeMap::new(), BTreeSet::new(), Went::default());
         let (made, cseq, lossy) = (0, 0, loss > 0);
-        let (dns, set_back) = (zone(&HOSTS[..2]), [false; 2]);
+        let (dns, set_back) = (place.zone(&hosts[..2]), [false; 2]);
         Self {
             siege,
             dice,
+            place,
             dns,
             agenda,
             made,
@@ -238,9 +248,11 @@ impl Storm {
             self.after(wait, Event::Reply(question));
         }
         for conn in std::mem::take(&mut self.world().lab.closed) {
-            self.world().lab.input(Input::ConnectionClosed(conn));
             self.excuse();
-            self.world().reconnect(Some(conn));
+            self.world().closes(conn);
+        }
+        if std::mem::take(&mut self.world().cut) {
+            self.excuse();
         }
     }
 
@@ -271,7 +283,8 @@ impl Storm {
     }
 
     fn register(&mut self, n: usize) {
-        self.cseq += 1;
+        // The next is for the answer to a challenge.
+        self.cseq += 2;
         let cseq = self.cseq;
         let world = &mut self.siege.world;
         let ua = world.phones[n].clone();
@@ -283,7 +296,8 @@ impl Storm {
             .set("CSeq", format!("{cseq} REGISTER"))
             .with("Expires", "90")
             .with("Subject", REGISTERS);
-        world.put(ms(1), Parcel::In(ua.at, text.into()));
+        world.registers.insert(ua.at.addr(), text.clone());
+        world.sends(ua.at, text.into());
         let again = s(12) + self.within(s(15));
         if self.now() < Mono(s(1_000)) + BAD {
             self.after(again, Event::Register(n));
@@ -320,15 +334,17 @@ impl Storm {
 
     /// Other hosts, none, lies, or nobody says anything.
     fn records_change(&mut self) {
+        let (place, hosts) = (self.place, self.place.hosts());
+        let at = |text: &str| text.parse::<SocketAddr>().expect("an address");
         self.dns = match self.dice.roll(8) {
-            0 => zone(&HOSTS),
-            1 => zone(&HOSTS[..1]),
-            2 => zone(&HOSTS[1..]),
-            3 => zone(&[HOSTS[2], "10.17.0.20:5060", "203.0.113.1:5060"]),
-            4 => zone(&["127.0.0.1:5060", TRUNK, "224.0.0.1:5060"]),
+            0 => place.zone(&hosts),
+            1 => place.zone(&hosts[..1]),
+            2 => place.zone(&hosts[1..]),
+            3 => place.zone(&[hosts[2], at("10.17.0.20:5060"), at("203.0.113.1:5060")]),
+            4 => place.zone(&[at("127.0.0.1:5060"), at(TRUNK), at("224.0.0.1:5060")]),
             5 => Dns { ttl: 5, ..Dns::default() },
             6 => Dns { gone: true, ..Dns::default() },
-            _ => zone(&HOSTS[..2]),
+            _ => place.zone(&hosts[..2]),
         };
     }
 
@@ -339,7 +355,8 @@ impl Storm {
     }
 
     fn target_dies(&mut self) {
-        let host = self.dice.pick(&HOSTS).parse().expect("an address");
+        let hosts = self.place.hosts();
+        let host = self.dice.pick(&hosts);
         let told = self.dice.percent(40);
         self.world().outage.dead.insert(host);
         self.world().outage.told = told;
@@ -362,14 +379,15 @@ impl Storm {
         let running = self.siege.world.lab.config.clone();
         let mut next = running.clone();
         // Where the trunk is an adversary, calls for the PBX are not his, and strangers stay such.
-        let foes = self.foes;
-        change(&mut self.dice, &known, foes, &mut next);
+        let (foes, targets) = (self.foes, self.place.other_targets());
+        change(&mut self.dice, &known, (foes, targets), &mut next);
         let (next, _) = next.following(&running);
         self.world().lab.reload(|c| *c = next);
     }
 
     /// Nothing is left but what the state folder holds.
     fn crashes(&mut self) {
+        self.counts();
         self.excuse();
         self.set_back[1] |= self.set_back[0];
         let relay_was_silent = self.siege.world.lab.relay.silent;
@@ -388,15 +406,27 @@ impl Storm {
         if self.keeps {
             lab.input(Input::KeepCalls(true));
         }
-        self.world().reconnect(None);
+        let world = self.world();
+        world.wires.clear();
+        world.cut = true;
+        world.lab.closed.clear();
+    }
+
+    /// What is counted is counted anew after a crash.
+    fn counts(&mut self) {
+        let stats = self.siege.world.lab.stats();
+        for result in AloneResult::ALL {
+            let n = stats.alone[result as usize] as usize;
+            *self.went.seen.entry(result.as_str()).or_default() += n;
+        }
     }
 
     fn connection_breaks(&mut self) {
-        self.excuse();
-        let conns: Vec<_> = self.siege.world.phones.iter().filter_map(|p| p.at.flow.conn).collect();
-        for conn in conns {
-            self.world().lab.input(Input::ConnectionClosed(conn));
-            self.world().reconnect(Some(conn));
+        let all = self.dice.percent(40);
+        for conn in self.siege.world.wires.all_up() {
+            if all || self.dice.percent(30) {
+                self.world().breaks(conn);
+            }
         }
     }
 
@@ -432,7 +462,7 @@ impl Storm {
     /// All is well again, whatever was.
     fn calm(&mut self) {
         trace::note(self.siege.world.lab.now, |_| "-- calm".to_owned());
-        self.dns = zone(&HOSTS[..2]);
+        self.dns = self.place.zone(&self.place.hosts()[..2]);
         let world = self.world();
         (world.outage.wan, world.lab.relay.silent, world.lab.relay.refuse) = (false, false, 0);
         world.outage.dead.clear();
@@ -446,14 +476,14 @@ impl Storm {
 }
 
 /// Something else in the file.
-fn change(dice: &mut Dice, known: &[Upstream], foes: bool, c: &mut Config) {
+fn change(dice: &mut Dice, known: &[Upstream], (foes, targets): (bool, [&str; 3]), c: &mut Config) {
     match dice.roll(9) {
         0..=2 if foes => {}
         0 => c.upstreams = vec![known[1].clone()],
         1 => c.upstreams = vec![known[0].clone()],
         2 => c.upstreams = vec![known[1].clone(), known[0].clone()],
         3 => {
-            let target = dice.pick(&["203.0.113.32:5060", "host1.example.net", "sip.example.net"]);
+            let target = dice.pick(&targets);
             c.upstreams.iter_mut().filter(|u| u.name == "pbx").for_each(|u| {
                 u.targets = vec![site::target(target)];
             });
@@ -482,6 +512,8 @@ fn change(dice: &mut Dice, known: &[Upstream], foes: bool, c: &mut Config) {
 pub(crate) fn play(seed: u64) -> Went {
     let mut storm = Storm::new(seed);
     storm.serve();
+    let place = format!("{:?}", storm.place);
+    trace::note(storm.siege.world.lab.now, |_| place);
     for n in 0..storm.siege.world.phones.len() {
         let soon = storm.within(s(8));
         storm.after(soon, Event::Register(n));
@@ -515,7 +547,11 @@ pub(crate) fn play(seed: u64) -> Went {
 impl Storm {
     /// Everybody has left; what the gateway has of them ends by itself.
     fn rests(mut self) -> Went {
+        self.counts();
         let world = &mut self.siege.world;
+        for (what, n) in std::mem::take(&mut world.seen) {
+            *self.went.seen.entry(what).or_default() += n;
+        }
         for (id, caller) in &world.callers {
             let inside = !world.lab.is_outside(caller.leg.ua.at.flow.listener);
             let sure = inside && !self.lossy && !self.excused.contains(id);

@@ -3,9 +3,10 @@
 
 use super::honest::{EVIL, Honest};
 use super::robot::{Alarm, Callee, Caller, Wish};
-use super::script::answer;
+use super::script::{Text, answer};
 use super::talker::{Dice, Talker};
-use super::{Lab, Leg, Msg, Party, Ua, message, ms};
+use super::wires::Wires;
+use super::{Lab, Leg, Msg, Party, Ua, digest, message, ms, s, site};
 use bytes::Bytes;
 use portreeve::engine::Input;
 use portreeve::ground::{ConnId, Flow, Mono};
@@ -35,11 +36,24 @@ pub(crate) struct Outage {
 /// What a phone that registers writes into its Subject: the PBX knows it by that.
 pub(crate) const REGISTERS: &str = "registers";
 
+/// Octets of a datagram that whoever did not deliver it quotes.
+const QUOTED: usize = 576;
+
 /// Something on its way.
 pub(crate) enum Parcel {
     In(Party, Bytes),
     Out(Msg),
     Alarm(String, Alarm),
+    /// The other end of a connection that the gateway opens says who it is.
+    Shaken(ConnId),
+    /// Nobody is there.
+    Refused(ConnId),
+    /// The gateway finds a connection broken; true: nothing was heard by it.
+    Ended(ConnId, bool),
+    /// The gateway has closed it.
+    Closed(ConnId),
+    /// There is no connection, and none may be opened.
+    Failed(Flow),
 }
 
 pub(crate) struct World {
@@ -59,8 +73,21 @@ pub(crate) struct World {
     /// Other hosts of the outside.
     pub(crate) others: Vec<Ua>,
     pub(crate) outage: Outage,
-    /// The connection that each party by a stream has now.
-    pub(crate) conns: BTreeMap<SocketAddr, ConnId>,
+    pub(crate) wires: Wires,
+    /// Something went by a connection that broke: who waits for it may wait in vain.
+    pub(crate) cut: bool,
+    /// Percent of those whom the gateway calls by TLS and who are somebody else.
+    pub(crate) impostors: u64,
+    /// What the certificate of outside parties says that call by TLS.
+    pub(crate) proof: Vec<String>,
+    /// The last REGISTER of each phone.
+    pub(crate) registers: BTreeMap<SocketAddr, Text>,
+    /// Emergency calls are made.
+    pub(crate) calls_help: bool,
+    /// Phones call each other by extension.
+    pub(crate) calls_near: bool,
+    /// What there was of things that may happen.
+    pub(crate) seen: BTreeMap<&'static str, usize>,
     /// Adversaries are about: what honest parties say is marked.
     pub(crate) honest: Option<Honest>,
 }
@@ -93,8 +120,11 @@ impl World {
     pub(crate) fn about(mut lab: Lab, seed: u64, weather: Weather, unruly: bool) -> Self {
         let at = |n: usize| format!("10.17.0.{}:5060", 20 + n);
         let mut phones: Vec<Ua> = (0..4).map(|n| lab.phone(&format!("10{n}"), &at(n))).collect();
+        let mut wires = Wires::default();
         if unruly {
-            phones.push(Ua::new(lab.inside_tcp("10.17.0.24:40000"), "104"));
+            let at = lab.inside_tcp("10.17.0.24:40000");
+            wires.accepts(at.flow, lab.now.mono);
+            phones.push(Ua::new(at, "104"));
         }
         let pbx = lab.far("200");
         let dice = Dice::new(seed);
@@ -113,7 +143,14 @@ impl World {
             pbx,
             others: Vec::new(),
             outage: Outage::default(),
-            conns: BTreeMap::new(),
+            wires,
+            cut: false,
+            impostors: 0,
+            proof: Vec::new(),
+            registers: BTreeMap::new(),
+            calls_help: false,
+            calls_near: false,
+            seen: BTreeMap::new(),
             honest: None,
         }
     }
@@ -123,19 +160,30 @@ impl World {
         self.on_way.insert((self.lab.now.mono + after, self.sent), parcel);
     }
 
+    pub(crate) fn saw(&mut self, what: &'static str) {
+        *self.seen.entry(what).or_default() += 1;
+    }
+
     /// Gives a message to the network; on a connection none is lost, repeated or overtaken.
     fn post(&mut self, flow: Flow, parcel: impl Fn() -> Parcel) {
         if flow.conn.is_some() {
             self.put(ms(1 + self.weather.delay), parcel());
             return;
         }
-
         let copies = 1 + usize::from(self.dice.percent(self.weather.twice));
         for _ in 0..copies {
             if !self.dice.percent(self.weather.loss) {
                 let delay = ms(1 + self.dice.roll(self.weather.delay + 1));
                 self.put(delay, parcel());
             }
+        }
+    }
+
+    /// A party sends something to the gateway.
+    pub(crate) fn sends(&mut self, who: Party, bytes: Bytes) {
+        match self.way(who, &bytes) {
+            Some(by) => self.post(by.flow, || Parcel::In(by, bytes.clone())),
+            None => self.cut = true,
         }
     }
 
@@ -147,7 +195,7 @@ impl World {
                         Some(honest) => honest.marked(id, who.flow, &bytes),
                         None => bytes,
                     };
-                    self.post(who.flow, || Parcel::In(who, bytes.clone()));
+                    self.sends(who, bytes);
                 }
                 Wish::Wake(after, alarm) => self.put(after, Parcel::Alarm(id.to_owned(), alarm)),
             }
@@ -167,10 +215,23 @@ impl World {
             },
         };
         // While nobody knows where the PBX is, emergencies go elsewhere.
-        let siege = self.honest.as_ref().is_some_and(|h| !h.stormy);
+        let siege = self.honest.as_ref().is_none_or(|h| !h.stormy) && self.calls_help;
         let help = siege && self.dice.percent(15);
-        let number = if help { "112" } else { "200" };
-        let to = inwards.unwrap_or_else(|| format!("sip:{number}@{}", ua.domain));
+        let near = self.calls_near && self.dice.percent(30);
+        let number = match (help, near) {
+            (true, _) => "112",
+            (false, true) => self.dice.pick(&["100", "101", "102", "103", "105"]),
+            (false, false) => "200",
+        };
+        self.lab.checks.cries += u64::from(help && inwards.is_none());
+        let sips = ua.secure && !help && self.dice.percent(60);
+        let scheme = if sips { "sips" } else { "sip" };
+        let to = inwards.unwrap_or_else(|| format!("{scheme}:{number}@{}", ua.domain));
+        let mut ua = ua;
+        ua.secure = to.starts_with("sips:");
+        if ua.secure {
+            self.saw("sips");
+        }
         let invite = ua.request_to(&mut self.lab, "INVITE", &to);
         let late = self.unruly && self.dice.percent(20);
         let invite = if late { invite } else { invite.sdp(ua.sdp(4000)) };
@@ -188,47 +249,171 @@ impl World {
         self.grant(ua.at, &id, wishes);
     }
 
-    /// It never arrives: its host, its connection or the whole outside is gone.
-    fn is_lost(&self, flow: &Flow) -> bool {
-        let gone = self.outage.wan || self.outage.dead.contains(&flow.peer);
-        let cut =
-            flow.conn.is_some_and(|c| self.conns.get(&flow.peer).is_some_and(|now| *now != c));
-        gone && self.lab.is_outside(flow.listener) || cut
+    fn everybody(&self) -> impl Iterator<Item = &Ua> {
+        self.phones.iter().chain([&self.pbx]).chain(&self.others)
     }
 
-    /// All connections are gone, or this one; whoever had one makes another.
-    pub(crate) fn reconnect(&mut self, which: Option<ConnId>) {
-        let mut moved = Vec::new();
-        for phone in &mut self.phones {
-            let old = phone.at.flow.conn;
-            if old.is_some() && (which.is_none() || which == old) {
-                let conn = self.lab.inside_tcp(&phone.at.addr().to_string()).flow.conn;
-                phone.at.flow.conn = conn;
-                self.conns.extend(conn.map(|c| (phone.at.addr(), c)));
-                moved.push(phone.at);
-            }
+    /// Its host or the whole outside is gone.
+    fn is_gone(&self, flow: &Flow) -> bool {
+        let dead = || self.outage.dead.iter().any(|host| host.ip() == flow.peer.ip());
+        self.lab.is_outside(flow.listener) && (self.outage.wan || dead())
+    }
+
+    /// How a party's message goes: by the connection that a request came by, else by its own; it
+    /// opens one where it has none. `None`: it cannot.
+    fn way(&mut self, who: Party, bytes: &Bytes) -> Option<Party> {
+        if !who.flow.transport.is_reliable() {
+            return Some(who);
         }
-        for at in moved {
-            let theirs = |had: &Party| had.addr() == at.addr();
-            self.callers
-                .values_mut()
-                .map(|c| &mut c.leg.ua.at)
-                .filter(|a| theirs(a))
-                .for_each(|a| *a = at);
-            self.callees.values_mut().filter(|c| theirs(&c.at())).for_each(|c| c.moves(at));
+        let answers = bytes.starts_with(b"SIP/2.0 ");
+        let branch = Msg::read(who.flow, bytes).branch().to_owned();
+        let back = self.wires.answers(&branch).filter(|_| answers);
+        let own = back.or_else(|| self.wires.of(who.addr()));
+        let flow = own.or_else(|| self.dial(who))?;
+        Some(Party { flow })
+    }
+
+    /// A party opens a connection: a phone sometimes from where it had one before.
+    fn dial(&mut self, who: Party) -> Option<Flow> {
+        if self.is_gone(&who.flow) {
+            return None;
         }
+        let outside = self.lab.is_outside(who.flow.listener);
+        let anew = outside || self.dice.percent(50);
+        let peer = if anew { self.wires.port(who.addr()) } else { who.addr() };
+        let conn = Some(self.lab.fresh_conn());
+        let flow = Flow { peer, conn, upstream: None, ..who.flow };
+        self.wires.accepts(flow, self.lab.now.mono);
+        if outside && flow.transport.is_secure() && !self.proof.is_empty() {
+            self.saw("proved");
+            let names = self.proof.clone();
+            self.lab.input(Input::Secured { flow, names });
+        }
+        Some(flow)
+    }
+
+    /// What the gateway sends, as its driver carries it.
+    fn carry(&mut self, msg: Msg) {
+        let flow = msg.flow;
+        if !flow.transport.is_reliable() {
+            return self.post(flow, || Parcel::Out(msg.clone()));
+        }
+        let (now, delay) = (self.lab.now.mono, ms(1 + self.weather.delay));
+        if let Some(wire) = self.wires.carrier(&flow) {
+            let wait = wire.up.since(now) + delay;
+            return self.put(wait, Parcel::Out(Msg { flow: wire.flow, ..msg }));
+        }
+        let proves = |o: &portreeve::engine::Opens| {
+            flow.conn.is_none() && (o.upstream.is_some() || !flow.transport.is_secure())
+        };
+        if !msg.opens.as_ref().is_some_and(proves) {
+            return self.put(ms(1), Parcel::Failed(flow));
+        }
+        let (conn, wait) = (self.lab.fresh_conn(), ms(2 + self.dice.roll(30)));
+        let flow = Flow { conn: Some(conn), ..flow };
+        self.wires.dials(flow, now + wait);
+        self.put(wait, Parcel::Shaken(conn));
+        self.put(wait + delay, Parcel::Out(Msg { flow, ..msg }));
+    }
+
+    /// Whoever is called says who he is, if anybody is there.
+    fn shaken(&mut self, conn: ConnId) {
+        let Some(wire) = self.wires.get(conn) else { return };
+        let gone = self.is_gone(&wire.flow);
+        // Where a party calls from, nobody listens.
+        let nobody = !self.everybody().any(|ua| ua.at.addr() == wire.flow.peer);
+        if gone || nobody {
+            self.wires.breaks(conn);
+            self.cut = true;
+            let soon = nobody || self.outage.told;
+            return self.put(if soon { ms(1) } else { s(5) }, Parcel::Refused(conn));
+        }
+        if wire.flow.transport.is_secure() && self.dice.percent(self.impostors) {
+            self.saw("unproved");
+            self.cut = true;
+            self.wires.forget(conn);
+            let why = "its certificate is somebody else's".to_owned();
+            self.lab.input(Input::Unproved { flow: wire.flow, why });
+            return self.lab.input(Input::TransportFailed(wire.flow));
+        }
+        self.wires.proves(conn);
+    }
+
+    /// A connection breaks; the gateway hears of it sooner or later.
+    pub(crate) fn breaks(&mut self, conn: ConnId) {
+        self.saw("broken");
+        self.wires.breaks(conn);
+        self.cut = true;
+        let (wait, silent) = (self.dice.pick(&[1, 30, 2_000, 20_000]), self.dice.percent(30));
+        self.put(ms(wait), Parcel::Ended(conn, silent));
+    }
+
+    fn ended(&mut self, conn: ConnId, silent: bool) {
+        let Some(wire) = self.wires.forget(conn) else { return };
+        let unwritten = silent || self.dice.percent(20);
+        if wire.ours && !silent {
+            self.lab.input(Input::ConnectionBroken(wire.flow));
+        }
+        if unwritten {
+            self.lab.input(Input::TransportFailed(wire.flow));
+        }
+        self.lab.input(Input::ConnectionClosed(conn));
+    }
+
+    /// The gateway closes one when what waits is written.
+    pub(crate) fn closes(&mut self, conn: ConnId) {
+        self.wires.closes(conn);
+        self.put(ms(2 + self.weather.delay), Parcel::Closed(conn));
+    }
+
+    /// It does not arrive: its host, its connection or the whole outside is gone.
+    fn is_lost(&mut self, flow: &Flow) -> bool {
+        let gone = self.is_gone(flow);
+        let Some(conn) = flow.conn else { return gone };
+        let up = self.wires.is_up(conn);
+        if up && gone {
+            self.breaks(conn);
+        }
+        self.cut |= !up || gone;
+        !up || gone
+    }
+
+    /// A datagram does not arrive: somebody says so, or nobody.
+    fn undelivered(&mut self, msg: Msg) {
+        if !self.outage.told || msg.flow.transport.is_reliable() {
+            return;
+        }
+        if self.dice.percent(50) {
+            return self.lab.input(Input::TransportFailed(msg.flow));
+        }
+        self.saw("undelivered");
+        let mut quoted = msg.bytes;
+        quoted.truncate(QUOTED);
+        let quoted = Bytes::from(quoted);
+        self.lab.input(Input::Undelivered { flow: msg.flow, quoted });
     }
 
     fn arrive(&mut self, parcel: Parcel) {
         match parcel {
-            Parcel::In(from, _) if self.is_lost(&from.flow) => {}
-            Parcel::In(from, bytes) => self.lab.send(from, bytes),
-            Parcel::Out(msg) if self.is_lost(&msg.flow) => {
-                if self.outage.told {
-                    self.lab.input(Input::TransportFailed(msg.flow));
+            Parcel::In(from, bytes) => {
+                if !self.is_lost(&from.flow) {
+                    self.lab.send(from, bytes);
                 }
             }
+            Parcel::Out(msg) if self.is_lost(&msg.flow) => self.undelivered(msg),
             Parcel::Out(msg) => self.deliver(&msg),
+            Parcel::Shaken(conn) => self.shaken(conn),
+            Parcel::Refused(conn) => {
+                if let Some(wire) = self.wires.forget(conn) {
+                    self.lab.input(Input::TransportFailed(wire.flow));
+                }
+            }
+            Parcel::Ended(conn, silent) => self.ended(conn, silent),
+            Parcel::Closed(conn) => {
+                self.wires.forget(conn);
+                self.lab.input(Input::ConnectionClosed(conn));
+            }
+            Parcel::Failed(flow) => self.lab.input(Input::TransportFailed(flow)),
             Parcel::Alarm(id, alarm) => {
                 if let Some(caller) = self.callers.get_mut(&id) {
                     let wishes = caller.wake(&mut self.lab, alarm);
@@ -246,7 +431,8 @@ impl World {
     /// Whom a message is for: one that knows its dialog, or the callee that it would make.
     fn meant(&self, msg: &Msg) -> String {
         let call_id = msg.all("Call-ID").first().copied().unwrap_or_default();
-        let [own, other] = ["From", "To"].map(|n| robot(msg.flow.peer, call_id, &tag(msg, n)));
+        let at = self.wires.who(msg.flow.peer);
+        let [own, other] = ["From", "To"].map(|n| robot(at, call_id, &tag(msg, n)));
         // Outside a dialog an adversary may write another's Call-ID and tag: it is his own all the same.
         if self.honest.as_ref().is_some_and(|h| h.is_anothers(msg)) {
             return format!("{own} {EVIL}");
@@ -259,6 +445,9 @@ impl World {
         if let Some(honest) = &mut self.honest {
             honest.sees(msg);
         }
+        if let Some(conn) = msg.flow.conn.filter(|_| msg.is_request()) {
+            self.wires.asks(msg.branch(), conn);
+        }
         let id = self.meant(msg);
         if let Some(honest) = &self.honest {
             honest.hears(&id, msg, self.lab.now.mono);
@@ -269,9 +458,10 @@ impl World {
             self.grant(at, &id, wishes);
             return;
         }
-        let everybody = self.phones.iter().chain([&self.pbx]).chain(&self.others);
-        let ua = everybody.into_iter().find(|ua| ua.at.addr() == msg.flow.peer);
-        let ua = ua.unwrap_or_else(|| panic!("to nobody: {msg}")).clone();
+        let at = self.wires.who(msg.flow.peer);
+        let ua = self.everybody().find(|ua| ua.at.addr() == at);
+        let mut ua = ua.unwrap_or_else(|| panic!("to nobody at {at}: {msg}")).clone();
+        ua.secure = msg.is_request() && msg.uri().starts_with("sips:");
         let wishes = match self.callees.get_mut(&id) {
             Some(callee) => callee.hear(&mut self.lab, msg),
             None if msg.method() == "INVITE" && msg.has("Contact") => {
@@ -288,6 +478,7 @@ impl World {
                 wishes
             }
             None if msg.method() == "REGISTER" => self.registrar(msg),
+            None if msg.status() == 401 => self.proves(&ua, msg),
             None if msg.method() == "OPTIONS" => vec![Wish::Send(answer(msg, 200, "up").into())],
             None => Vec::new(),
         };
@@ -310,6 +501,17 @@ impl World {
         let expires = msg.all("Expires").first().map_or(600, |e| e.parse().unwrap_or(600));
         let text = granted.fold(text, |t, c| t.with("Contact", format!("{c};expires={expires}")));
         vec![Wish::Send(text.into())]
+    }
+
+    /// The gateway asks a phone for its password.
+    fn proves(&mut self, ua: &Ua, msg: &Msg) -> Vec<Wish> {
+        let Some(register) = self.registers.remove(&ua.at.addr()) else { return Vec::new() };
+        if register.header("CSeq") != msg.header("CSeq") {
+            return Vec::new();
+        }
+        self.saw("password");
+        let again = digest::again(&mut self.lab, &register, msg, ua, site::PASSWORD);
+        vec![Wish::Send(again.into())]
     }
 
     /// When the next thing happens.
@@ -340,7 +542,7 @@ impl World {
             }
             match &mut self.honest {
                 Some(honest) if honest.is_foes(&msg) => honest.foreign.push(msg),
-                _ => self.post(msg.flow, || Parcel::Out(msg.clone())),
+                _ => self.carry(msg),
             }
         }
     }

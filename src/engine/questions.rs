@@ -25,20 +25,6 @@ impl Engine {
         stats
     }
 
-    /// What would never end, each in words: timers of what is gone, what waits and has no timer that
-    /// ends it, names of what is there no more. There is none after any step: tests ask.
-    #[must_use]
-    pub fn loose_ends(&self) -> Vec<String> {
-        let mut all = self.transactions.loose_ends();
-        all.extend(self.calls.loose_ends(&self.transactions.calls()));
-        all.extend(self.phones.loose_ends(&self.world));
-        all.extend(self.upstreams.loose_ends(&self.world));
-        all.extend(self.strangers.loose_end());
-        all.extend(self.guard.loose_end());
-        all.sort_unstable();
-        all
-    }
-
     /// Bindings now, oldest first.
     #[must_use]
     pub fn bindings(&self, now: Now) -> Vec<StoredBinding> {
