@@ -7,6 +7,8 @@ use std::path::Path;
 
 #[path = "../fuzz/shared/dns.rs"]
 mod dns;
+#[path = "../fuzz/shared/engine.rs"]
+mod engine;
 #[path = "../fuzz/shared/tls.rs"]
 mod tls;
 
@@ -54,5 +56,18 @@ fn whatever_comes_to_a_tls_port_first_is_said_of_alike_in_any_pieces_and_bounded
     assert!(corpus.len() >= 6 && found.contains(&3), "hellos are taken: {found:?}");
     seeds::run("whatever_comes_to_a_tls_port", 20_000, |seed| {
         tls::run(&mutated(&mut Dice::new(seed), &corpus))
+    });
+}
+
+#[test]
+fn whatever_the_gateway_is_told_leaves_nothing_behind() {
+    let corpus = corpus("engine");
+    assert!(corpus.len() >= 5, "a corpus");
+    let ran: Vec<engine::Ran> = corpus.iter().map(|octets| engine::run(octets)).collect();
+    assert!(ran.iter().all(|r| r.sent > 0), "each is answered: {ran:?}");
+    assert!(ran.iter().any(|r| r.answered > 0), "calls are up: {ran:?}");
+    assert!(ran.iter().any(|r| r.secure > 0), "by TLS, too: {ran:?}");
+    seeds::run("whatever_the_gateway_is_told", 200, |seed| {
+        engine::run(&mutated(&mut Dice::new(seed), &corpus))
     });
 }
