@@ -67,7 +67,7 @@ fn whatever_the_gateway_is_told_leaves_nothing_behind() {
     assert!(ran.iter().all(|r| r.sent > 0), "each is answered: {ran:?}");
     assert!(ran.iter().any(|r| r.answered > 0), "calls are up: {ran:?}");
     assert!(ran.iter().any(|r| r.secure > 0), "by TLS, too: {ran:?}");
-    seeds::run("whatever_the_gateway_is_told", 200, |seed| {
+    seeds::run("whatever_the_gateway_is_told", 40, |seed| {
         engine::run(&mutated(&mut Dice::new(seed), &corpus))
     });
 }

@@ -59,6 +59,8 @@ pub(crate) struct Lab {
     pub(crate) engine: Engine,
     pub(crate) config: Config,
     users: Users,
+    /// Of every socket.
+    sides: Vec<Side>,
     pub(crate) now: Now,
     deadline: Option<Mono>,
     inboxes: BTreeMap<SocketAddr, VecDeque<Msg>>,
@@ -146,6 +148,7 @@ impl Lab {
         let seeds = Seeds { keys: vec![(7, [7; 64])], nonce: [8; 32], random: [9; 32] };
         let mut lab = Self {
             engine: Engine::new(snapshot, seeds, now),
+            sides: sides(&config),
             config,
             users,
             now,
@@ -192,6 +195,7 @@ impl Lab {
         self.asked.clear();
         self.checks.crashed();
         self.engine = Engine::new(snapshot(&self.config, &self.users), seeds, self.now);
+        self.sides = sides(&self.config);
         self.relay = relay::Relay::default();
         self.shown.clear();
         self.input(Input::Restore(stored));
@@ -227,9 +231,7 @@ impl Lab {
 
     /// True for a socket of an outside interface.
     pub(crate) fn is_outside(&self, listener: ListenerId) -> bool {
-        let all = self.config.listeners();
-        let own = all.iter().find(|l| l.id == listener);
-        own.is_none_or(|l| self.config.interfaces[l.interface].side == Side::Outside)
+        self.sides.get(usize::from(listener.0)).is_none_or(|side| *side == Side::Outside)
     }
 
     /// The PBX.
@@ -292,12 +294,9 @@ impl Lab {
     pub(crate) fn send(&mut self, from: Party, text: impl Into<Bytes>) {
         let bytes = self.version.sent(text.into());
         let asked = self.checks.received(&bytes, self.now.mono);
-        let before = asked.is_some().then(|| self.stats().now.transactions);
+        let before = self.checks.transactions();
         self.input(Input::Message { flow: from.flow, bytes });
-        let total = |counts: [u64; 2]| counts.iter().sum::<u64>();
-        if let (Some(asked), Some(before)) = (asked, before)
-            && total(self.stats().now.transactions) <= total(before)
-        {
+        if let Some(asked) = asked.filter(|_| self.checks.transactions() <= before) {
             self.checks.not_taken(&asked, from.addr());
         }
     }
@@ -369,11 +368,13 @@ impl Lab {
     }
 
     fn transmitted(&mut self, flow: Flow, bytes: Bytes, opens: Option<Opens>) {
+        let leaves = self.is_outside(flow.listener);
+        self.checks.goes_where_it_may(&flow, &bytes, leaves);
         if bytes == b"\r\n\r\n"[..] {
             self.pings.push(flow.peer);
             return;
         }
-        let secrets = if self.is_outside(flow.listener) { self.secrets.as_slice() } else { &[] };
+        let secrets = if leaves { self.secrets.as_slice() } else { &[] };
         if bytes == b"\r\n"[..] || bytes.first().is_some_and(|b| *b < 4) {
             let found = sweep::named(&bytes, secrets);
             assert_eq!(found, None, "an address of the inside leaves in {bytes:?}");
@@ -382,8 +383,6 @@ impl Lab {
         }
         let msg = Msg { opens, ..Msg::read(flow, &bytes) };
         trace::sent(self.now, &msg);
-        let leaves = self.is_outside(flow.listener);
-        self.checks.goes_where_it_may(&msg, leaves);
         self.checks.sent(secrets, &msg, self.now.mono);
         let msg = msg.translated(|text| self.version.got(text));
         self.inboxes.entry(flow.peer).or_default().push_back(msg);
@@ -563,6 +562,11 @@ impl Lab {
         };
         self.records.iter().filter_map(class).collect()
     }
+}
+
+/// Of every socket, by its number.
+fn sides(config: &Config) -> Vec<Side> {
+    config.listeners().iter().map(|l| config.interfaces[l.interface].side).collect()
 }
 
 fn snapshot(config: &Config, users: &Users) -> Arc<Snapshot> {

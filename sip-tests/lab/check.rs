@@ -5,7 +5,7 @@ use portreeve::audit::Record;
 use portreeve::audit::Ruling;
 use portreeve::engine::stats::AloneResult;
 use portreeve::engine::{Key, Stats, loose_ends};
-use portreeve::ground::Mono;
+use portreeve::ground::{Flow, Mono};
 use portreeve::policy::quota::Resource;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -37,6 +37,8 @@ pub(crate) struct Checks {
     /// Hosts that anything may be sent to; none: all.
     pub(crate) allowed: BTreeSet<IpAddr>,
     verdicts: Verdicts,
+    /// Live server transactions after the last step that was looked at.
+    transactions: u64,
     before: Before,
     steps: usize,
 }
@@ -103,6 +105,10 @@ impl Checks {
         Some(asked)
     }
 
+    pub(crate) fn transactions(&self) -> u64 {
+        self.transactions
+    }
+
     /// It got no transaction: nothing need answer it, and what does may be otherwise next time.
     pub(crate) fn not_taken(&mut self, asked: &Asked, by: SocketAddr) {
         self.waiting.remove(asked);
@@ -111,14 +117,13 @@ impl Checks {
     }
 
     /// Nothing is sent across the gate to the wrong side, to ourselves, or to a host that nobody is.
-    pub(crate) fn goes_where_it_may(&self, msg: &Msg, leaves: bool) {
+    pub(crate) fn goes_where_it_may(&self, flow: &Flow, bytes: &[u8], leaves: bool) {
         if self.allowed.is_empty() {
             return;
         }
-        let ip = msg.flow.peer.ip();
-        assert!(self.allowed.contains(&ip), "to {ip}, which nobody is:\n{msg}");
-        let inside = site::is_inside(ip);
-        assert_ne!(inside, leaves, "to {ip} on the wrong side:\n{msg}");
+        let (ip, text) = (flow.peer.ip(), String::from_utf8_lossy(bytes));
+        assert!(self.allowed.contains(&ip), "to {ip}, which nobody is:\n{text}");
+        assert_ne!(site::is_inside(ip), leaves, "to {ip} on the wrong side:\n{text}");
     }
 
     /// The gateway begins anew: what it owed nobody gets.
@@ -126,7 +131,7 @@ impl Checks {
         self.finals.clear();
         self.waiting.clear();
         (self.verdicts.allowed, self.verdicts.alone) = (0, 0);
-        self.before = Before::default();
+        (self.before, self.transactions) = (Before::default(), 0);
     }
 
     /// `secrets`: of what leaves the site.
@@ -304,19 +309,23 @@ fn tables_keep_to_their_places(before: &mut Before, stats: &Stats, cries: u64) {
 pub(crate) fn after_step(lab: &mut Lab) {
     let every = lab.checks.every.max(1);
     lab.checks.steps += 1;
+    let looked_at = lab.checks.steps.is_multiple_of(every);
+    if !looked_at && !lab.checks.judged {
+        return;
+    }
+    let stats = lab.stats();
+    lab.checks.transactions = stats.now.transactions.iter().sum();
     if lab.checks.judged {
-        let stats = lab.stats();
         let allowed = stats.decisions.values().map(|[allowed, _]| allowed).sum();
         let led = [AloneResult::Call, AloneResult::Request, AloneResult::Emergency];
         let alone = led.iter().map(|r| stats.alone[*r as usize]).sum();
         lab.checks.verdicts.after_step([allowed, alone]);
     }
-    if !lab.checks.steps.is_multiple_of(every) {
+    if !looked_at {
         return;
     }
     all_end(lab);
     nothing_circles(lab);
-    let stats = lab.stats();
     counters_only_grow(&mut lab.checks.before, &stats);
     if !lab.checks.allowed.is_empty() {
         let cries = lab.checks.cries;

@@ -178,7 +178,10 @@ impl Storm {
             (Some(honest), true) => honest.stormy = true,
             (honest, _) => *honest = None,
         }
-        (siege.world.calls_help, siege.world.calls_near) = (!foes, true);
+        siege.world.calls_help = !foes;
+        siege.world.numbers = vec!["100", "101", "102", "103", "105"];
+        // The trunk takes these: no place for honest calls where it is an adversary.
+        siege.world.numbers.extend(["+15550100", "+15550101"].iter().filter(|_| !foes));
         let (agenda, excused, went) = (BTreeMap::new(), BTreeSet::new(), Went::default());
         let (made, cseq, lossy) = (0, 0, loss > 0);
         let (dns, set_back) = (place.zone(&hosts[..2]), [false; 2]);
@@ -306,7 +309,7 @@ impl Storm {
 
     fn trouble(&mut self) {
         type Trouble = (&'static str, fn(&mut Storm));
-        let all: [Trouble; 14] = [
+        let all: [Trouble; 15] = [
             ("dns", Self::records_change),
             ("wan", Self::wan_goes),
             ("target", Self::target_dies),
@@ -319,6 +322,7 @@ impl Storm {
             ("audit", Self::audit_is_full),
             ("hang up", Self::operator_hangs_up),
             ("resolver", |storm| storm.world().lab.input(Input::ResolverChanged)),
+            ("keep-alives", Self::all_keep_alive),
             ("bans", |storm| storm.world().lab.input(Input::LiftBans(None))),
             ("keeping", |storm| {
                 storm.keeps = !storm.keeps;
@@ -427,6 +431,19 @@ impl Storm {
             if all || self.dice.percent(30) {
                 self.world().breaks(conn);
             }
+        }
+    }
+
+    /// Whoever speaks by datagrams asks where he is seen (RFC 5389), or says nothing in two lines.
+    fn all_keep_alive(&mut self) {
+        let request = [&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[7; 12]].concat();
+        let world = &mut self.siege.world;
+        let all = world.phones.iter().chain([&world.pbx]).chain(&world.others);
+        let all: Vec<_> =
+            all.map(|ua| ua.at).filter(|at| !at.flow.transport.is_reliable()).collect();
+        for at in all {
+            let bytes = if self.dice.percent(70) { request.clone() } else { b"\r\n\r\n".to_vec() };
+            self.siege.world.sends(at, bytes.into());
         }
     }
 

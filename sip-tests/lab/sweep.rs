@@ -26,7 +26,8 @@ pub(crate) fn named(octets: &[u8], prefixes: &[&str]) -> Option<String> {
     let plain = text.contains('%').then(|| unescaped(&text));
     for text in [Some(text), plain.map(Cow::Owned)].into_iter().flatten() {
         let found = dotted(&text, '.').chain(dotted(&text, '-')).chain(numbers(&text));
-        if let Some(ip) = found.chain(colons(&text)).find(inside) {
+        let dashed = text.replace(['-', '_'], ":");
+        if let Some(ip) = found.chain(colons(&text)).chain(colons(&dashed)).find(inside) {
             return Some(ip.to_string());
         }
     }
@@ -131,6 +132,7 @@ fn an_address_is_found_however_it_is_written() {
         "[2002:a11:15::1]",
         "c=IN IP6 2001:DB8:17::22",
         "[2001:0db8:0017:0:0:0:0:22]:5060",
+        "sip:a@2001-db8-17--22.example",
         "a=candidate:1 1 UDP 1 2001:db8:17:0::22 4000",
     ] {
         assert!(named(text.as_bytes(), &nets).is_some(), "{text}");

@@ -84,8 +84,8 @@ pub(crate) struct World {
     pub(crate) registers: BTreeMap<SocketAddr, Text>,
     /// Emergency calls are made.
     pub(crate) calls_help: bool,
-    /// Phones call each other by extension.
-    pub(crate) calls_near: bool,
+    /// What phones call besides; none: nothing.
+    pub(crate) numbers: Vec<&'static str>,
     /// What there was of things that may happen.
     pub(crate) seen: BTreeMap<&'static str, usize>,
     /// Adversaries are about: what honest parties say is marked.
@@ -149,7 +149,7 @@ impl World {
             proof: Vec::new(),
             registers: BTreeMap::new(),
             calls_help: false,
-            calls_near: false,
+            numbers: Vec::new(),
             seen: BTreeMap::new(),
             honest: None,
         }
@@ -217,10 +217,10 @@ impl World {
         // While nobody knows where the PBX is, emergencies go elsewhere.
         let siege = self.honest.as_ref().is_none_or(|h| !h.stormy) && self.calls_help;
         let help = siege && self.dice.percent(15);
-        let near = self.calls_near && self.dice.percent(30);
+        let near = !self.numbers.is_empty() && self.dice.percent(30);
         let number = match (help, near) {
             (true, _) => "112",
-            (false, true) => self.dice.pick(&["100", "101", "102", "103", "105"]),
+            (false, true) => self.dice.pick(&self.numbers),
             (false, false) => "200",
         };
         self.lab.checks.cries += u64::from(help && inwards.is_none());
