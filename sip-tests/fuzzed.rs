@@ -33,7 +33,7 @@ fn mutated(dice: &mut Dice, corpus: &[Vec<u8>]) -> Vec<u8> {
             1 => octets.extend_from_within(at..),
             _ => octets[at] = dice.roll(256) as u8,
         }
-        octets.truncate(2_000);
+        octets.truncate(4_000);
     }
     octets
 }

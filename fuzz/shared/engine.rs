@@ -426,7 +426,7 @@ impl Lab {
     fn relay(&mut self, n: u8) {
         let at = usize::from(n / 2) % self.streams.len().max(1);
         let Some(stream) = self.streams.keys().nth(at).copied() else { return };
-        if n % 2 == 0 {
+        if n.is_multiple_of(2) {
             return self.step(Input::Relay(Event::Idle { stream }));
         }
         self.streams.remove(&stream);

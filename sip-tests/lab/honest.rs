@@ -139,7 +139,9 @@ impl Honest {
             (true, Some("ACK")) => subject.is_empty() || subject == theirs,
             (true, _) => subject == theirs,
             (false, _) if subject.is_empty() => {
-                let hop = msg.header("CSeq").ends_with("CANCEL");
+                // A BYE for who is gone is answered in his place.
+                let own = self.stormy && msg.header("CSeq").ends_with("BYE");
+                let hop = msg.header("CSeq").ends_with("CANCEL") || own;
                 msg.status() == 100 || msg.status() >= 300 || hop
             }
             (false, _) => subject == theirs,

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use portreeve::engine::Input;
 use portreeve::ground::{ConnId, Flow, Mono};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// How bad the network is, in percent.
@@ -223,6 +223,8 @@ impl World {
             (false, true) => self.dice.pick(&self.numbers),
             (false, false) => "200",
         };
+        // Nobody calls himself.
+        let number = if number == ua.user { "200" } else { number };
         self.lab.checks.cries += u64::from(help && inwards.is_none());
         let sips = ua.secure && !help && self.dice.percent(60);
         let scheme = if sips { "sips" } else { "sip" };
@@ -233,6 +235,8 @@ impl World {
             self.saw("sips");
         }
         let invite = ua.request_to(&mut self.lab, "INVITE", &to);
+        let chatty = !self.numbers.is_empty() && self.dice.percent(30);
+        let invite = if chatty { self.tells(&ua, invite) } else { invite };
         let late = self.unruly && self.dice.percent(20);
         let invite = if late { invite } else { invite.sdp(ua.sdp(4000)) };
         let impatient = self.dice.percent(30);
@@ -251,6 +255,23 @@ impl World {
 
     fn everybody(&self) -> impl Iterator<Item = &Ua> {
         self.phones.iter().chain([&self.pbx]).chain(&self.others)
+    }
+
+    /// Phones write their address where nobody asks for it, as each thinks best.
+    fn tells(&mut self, ua: &Ua, invite: Text) -> Text {
+        let (ip, row) = (ua.ip(), self.dice.pick(&["Call-Info", "X-Host", "Warning", "Server"]));
+        let spelled = match (ip, self.dice.roll(4)) {
+            (IpAddr::V4(v4), 0) => format!("[{}]", v4.to_ipv6_mapped()),
+            (IpAddr::V4(v4), 1) => v4.to_string().replace('.', "-"),
+            (IpAddr::V4(v4), 2) => v4.to_string().replace('.', "%2e"),
+            (IpAddr::V4(v4), _) => v4.to_string(),
+            (IpAddr::V6(v6), 0 | 1) => {
+                let all: Vec<String> = v6.segments().iter().map(|s| format!("{s:04x}")).collect();
+                format!("[{}]", all.join(":"))
+            }
+            (IpAddr::V6(v6), _) => format!("[{}]", v6.to_string().to_uppercase()),
+        };
+        invite.with(row, format!("<http://{spelled}/{}>", ua.user))
     }
 
     /// Its host or the whole outside is gone.

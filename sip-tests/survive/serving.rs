@@ -156,3 +156,29 @@ fn an_upstream_that_answers_no_options_serves_all_the_same() {
     lab.take_all();
     lab.end();
 }
+
+#[test]
+fn a_site_that_is_alone_hears_of_its_return_whatever_a_new_file_says_of_probes() {
+    for probe in [None, Some(s(600))] {
+        let mut lab = surviving("");
+        lab.reload(|c| c.upstreams[0].probe = Some(s(30)));
+        let (a, _) = phones(&mut lab);
+        answers(&mut lab, 40);
+        pull(&mut lab, &a);
+        lab.reload(|c| c.upstreams[0].probe = probe);
+        let pbx = lab.upstream("pbx");
+        assert!(pbx.alone.is_some(), "{probe:?}");
+        answers(&mut lab, 30);
+        assert!(lab.upstream("pbx").alone.is_none(), "it answers again: {probe:?}");
+        // One that the file named not, for a while.
+        pull(&mut lab, &a);
+        let all = lab.config.upstreams.clone();
+        lab.reload(|c| c.upstreams.clear());
+        lab.advance(s(60));
+        lab.reload(|c| c.upstreams = all);
+        answers(&mut lab, 60);
+        assert!(lab.upstream("pbx").alone.is_none(), "nor then: {probe:?}");
+        lab.take_all();
+        lab.end();
+    }
+}

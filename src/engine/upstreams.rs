@@ -206,8 +206,8 @@ impl Upstreams {
             self.stand(w, *id);
         }
         self.proved.follow(w);
-        self.follow_probes(w, old);
         self.follow_serving(w);
+        self.follow_probes(w, old);
         self.follow_keepalives(w, old);
     }
 

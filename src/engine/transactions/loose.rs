@@ -28,9 +28,11 @@ impl Transactions {
     fn idle_timers(&self, all: &mut Vec<String>) {
         let owned = |due: &Due| match due {
             Due::Server(id, _) => self.servers.contains_key(id),
-            Due::Client(id, _) | Due::CancelWait(id) | Due::NextTarget(id) | Due::Quiet(id) => {
-                self.clients.contains_key(id)
-            }
+            Due::Client(id, _)
+            | Due::CancelWait(id)
+            | Due::NextTarget(id)
+            | Due::Quiet(id)
+            | Due::Again(id) => self.clients.contains_key(id),
         };
         let idle = self.timers.keys().filter(|due| !owned(due));
         all.extend(idle.map(|due| format!("a timer of nobody: {due:?}")));

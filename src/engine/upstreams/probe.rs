@@ -48,7 +48,9 @@ impl Upstreams {
             if was.zip(is).is_some_and(|(a, b)| is_asked_alike(a, b)) {
                 continue;
             }
-            if is.is_some_and(|u| u.probe.is_some()) {
+            // Who is doubted, or alone, is asked whatever the file says of probes.
+            let watched = w.config().survive.is_on() && !u.serving.is_quiet();
+            if is.is_some_and(|u| watched || u.probe.is_some()) {
                 self.timers.set(key, w.now().mono + FIRST_PROBE);
             } else {
                 self.timers.stop(key);

@@ -122,7 +122,7 @@ impl Serving {
     }
 
     /// Nothing of it is to be asked oftener than its probes do.
-    fn is_quiet(&self) -> bool {
+    pub(super) fn is_quiet(&self) -> bool {
         self.state == State::Serves
     }
 
