@@ -2,8 +2,8 @@
 
 use super::Engine;
 
-/// Timers of what is gone, what waits and has no timer that ends it, names of what is there no more;
-/// each in words. There is none after any step: tests ask.
+/// Timers of what is gone, what waits and has no timer that ends it, names of what is there no
+/// more; each in words. There is none after any step: tests ask.
 #[must_use]
 pub fn loose_ends(engine: &Engine) -> Vec<String> {
     let Engine { world: w, transactions, calls, phones, upstreams, strangers, guard, .. } = engine;
