@@ -152,7 +152,8 @@ impl Checks {
     /// What began by `sips:` never leaves TLS (RFC 5630 §5.3).
     fn stays_secure(&mut self, msg: &Msg) {
         let call_id = msg.all("Call-ID").first().copied().unwrap_or_default();
-        if msg.is_request() && msg.uri().starts_with("sips:") {
+        let begins = || msg.tag("To").is_none() && msg.uri().starts_with("sips:");
+        if msg.is_request() && begins() {
             self.secure.insert(call_id.to_owned());
         }
         let secure = self.secure.contains(call_id);

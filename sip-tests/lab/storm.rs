@@ -139,8 +139,10 @@ impl Storm {
         let (unruly, foes, keeps) = (dice.percent(40), dice.percent(40), dice.percent(50));
         let place = Place::draw(&mut dice, foes);
         let mut config = place.config();
-        if dice.percent(50) {
-            config.limits = site::edge().limits;
+        match dice.roll(4) {
+            0 | 1 => config.limits = site::edge().limits,
+            2 => few(&mut config),
+            _ => {}
         }
         config.upstreams[0].probe = dice.pick(&[None, Some(s(10)), Some(s(45))]);
         let upstreams = config.upstreams.clone();
@@ -179,6 +181,7 @@ impl Storm {
             (honest, _) => *honest = None,
         }
         siege.world.calls_help = !foes;
+        siege.world.last_calls = if place.by.is_secure() { 40 } else { 0 };
         siege.world.numbers = vec!["100", "101", "102", "103", "105"];
         // The trunk takes these: no place for honest calls where it is an adversary.
         siege.world.numbers.extend(["+15550100", "+15550101"].iter().filter(|_| !foes));
@@ -490,6 +493,12 @@ impl Storm {
         let world = &self.siege.world;
         world.on_way.is_empty() && world.callers.values().all(Caller::is_done)
     }
+}
+
+/// Hardly any room.
+fn few(c: &mut Config) {
+    (c.limits.calls, c.limits.dialogs, c.limits.bindings) = (3, 6, 5);
+    (c.limits.transactions, c.limits.transactions_per_source) = (10, 6);
 }
 
 /// Something else in the file.

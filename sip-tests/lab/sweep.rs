@@ -51,9 +51,11 @@ fn words(text: &str, of: impl Fn(char) -> bool) -> impl Iterator<Item = &str> {
     text.split(move |c| !of(c)).filter(|w| !w.is_empty())
 }
 
-/// Four numbers between such marks.
+/// Four numbers between such marks. With dashes before an `@` they are a number that is dialled.
 fn dotted(text: &str, mark: char) -> impl Iterator<Item = IpAddr> {
-    words(text, move |c| c.is_ascii_digit() || c == mark).filter_map(move |word| {
+    let words = words(text, move |c| c.is_ascii_digit() || c == mark);
+    let dialled = move |word: &str| mark == '-' && text.contains(&format!("{word}@"));
+    words.filter(move |word| !dialled(word)).filter_map(move |word| {
         let mut parts = word.trim_matches(mark).split(mark);
         let mut octet = || parts.next()?.parse::<u8>().ok();
         let ip = [octet()?, octet()?, octet()?, octet()?];
@@ -80,8 +82,9 @@ fn numbers(text: &str) -> impl Iterator<Item = IpAddr> {
 fn colons(text: &str) -> impl Iterator<Item = IpAddr> {
     let of = |c: char| c.is_ascii_hexdigit() || c == ':' || c == '.';
     words(text, of).filter(|w| w.matches(':').count() >= 2).flat_map(|word| {
-        let v6 = word.trim_end_matches(['.', ':']).parse().or_else(|_| word.parse::<Ipv6Addr>());
-        let v6 = v6.ok();
+        let first = word.split('.').next().unwrap_or(word);
+        let forms = [word, word.trim_end_matches(['.', ':']), first];
+        let v6 = forms.iter().find_map(|form| form.parse::<Ipv6Addr>().ok());
         let carried = v6.and_then(|v6| {
             let o = v6.octets();
             let last = Ipv4Addr::new(o[12], o[13], o[14], o[15]);

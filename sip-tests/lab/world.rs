@@ -84,6 +84,8 @@ pub(crate) struct World {
     pub(crate) registers: BTreeMap<SocketAddr, Text>,
     /// Emergency calls are made.
     pub(crate) calls_help: bool,
+    /// So often it is the last phone that calls, in percent.
+    pub(crate) last_calls: u64,
     /// What phones call besides; none: nothing.
     pub(crate) numbers: Vec<&'static str>,
     /// What there was of things that may happen.
@@ -149,6 +151,7 @@ impl World {
             proof: Vec::new(),
             registers: BTreeMap::new(),
             calls_help: false,
+            last_calls: 0,
             numbers: Vec::new(),
             seen: BTreeMap::new(),
             honest: None,
@@ -204,6 +207,8 @@ impl World {
 
     pub(crate) fn new_call(&mut self) {
         let n = self.dice.roll(self.phones.len() as u64) as usize;
+        let last = self.last_calls > 0 && self.dice.percent(self.last_calls);
+        let n = if last { self.phones.len() - 1 } else { n };
         let known = self.sealed.get(n).filter(|sealed| !sealed.is_empty());
         let inwards = known.filter(|_| self.dice.percent(40)).cloned();
         let ua = match (&inwards, self.others.len() as u64) {

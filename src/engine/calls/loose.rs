@@ -16,12 +16,11 @@ impl Calls {
         let ends = |c: &super::Call| match (c.kind, c.state) {
             // A request that waits for its answer.
             (_, State::Early) => open.contains(&c.no),
-            (Kind::Call, State::Ending) => open.contains(&c.no),
             (Kind::Subscription, State::Confirmed | State::Ending) => {
                 self.timers.is_armed(Due::Subscription(c.no))
             }
-            // Its parties, or the silence of its media.
-            (Kind::Call, State::Confirmed) => true,
+            // Its parties, or the silence of its media; so too where a BYE was challenged.
+            (Kind::Call, State::Confirmed | State::Ending) => true,
         };
         let endless = self.table.all().filter(|c| !ends(c));
         all.extend(endless.map(|c| format!("{c} has no end")));
