@@ -3,16 +3,16 @@
 //! never. It reads no message and touches no socket; whoever has to go is told by a bell.
 
 mod asked;
+mod view;
 
 use super::bells::Bells;
 use super::lapse::Lapse;
 use super::outlet::Outlet;
 use super::way::Way;
 use crate::config::Limits;
-use crate::engine::Stats;
-use crate::engine::stats::{Places, ShareCount};
+use crate::engine::stats::ShareCount;
 use crate::ground::{ConnId, Side};
-use crate::policy::quota::{Full, Holder, Quota, Resource, Room, ShareView, Shares, Source};
+use crate::policy::quota::{Full, Holder, Quota, Room, Shares, Source};
 use bytes::Bytes;
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -119,21 +119,6 @@ impl Table {
 
     pub(super) fn len(&self) -> usize {
         self.open.len()
-    }
-
-    /// Connections, and octets held for them: who holds most, too.
-    pub(super) fn shares(&self) -> [ShareView; 2] {
-        [self.places.view(Resource::Connections), self.octets.view(Resource::Buffers)]
-    }
-
-    /// The same for the metrics, with what was done for want of room.
-    pub(super) fn count_into(&self, stats: &mut Stats) {
-        let [places, octets] = [&self.places, &self.octets].map(Places::of);
-        let all = [(Resource::Connections, places), (Resource::Buffers, octets)];
-        for ((resource, places), counts) in all.into_iter().zip(self.counts) {
-            stats.now.places[resource as usize] = places;
-            stats.shares[resource as usize] = counts;
-        }
     }
 
     fn refuse(&mut self, want: Want, side: Side, times: usize) {
