@@ -60,7 +60,7 @@ fn only(lab: &Lab, finding: Finding, evidence: &str) {
     assert_eq!(all.len(), 1, "{all:?}");
     assert_eq!(all[0].0, finding.as_str());
     assert!(all[0].1.contains(evidence), "{} lacks {evidence}", all[0].1);
-    let mut want = [0; 9];
+    let mut want = [0; Finding::ALL.len()];
     want[finding as usize] = 1;
     assert_eq!(lab.stats().findings, want);
     let told = lab.notices.iter().filter(|(_, text)| text.contains(finding.as_str()));

@@ -98,6 +98,8 @@ pub(crate) struct Lab {
     pub(crate) checks: check::Checks,
     /// Of every effect so far, where somebody asks for it.
     pub(crate) digest: Option<DefaultHasher>,
+    /// By sockets of an interface that has no address.
+    unsent: Vec<Flow>,
     restarts: u8,
     next_conn: u64,
     next_id: u64,
@@ -149,7 +151,7 @@ impl Lab {
         let mut lab = Self {
             engine: Engine::new(snapshot, seeds, now),
             sides: sides(&config),
-            config,
+            config: config.unsettled(),
             users,
             now,
             deadline: None,
@@ -174,6 +176,7 @@ impl Lab {
             secrets: vec!["10.17."],
             checks: check::Checks::default(),
             digest: None,
+            unsent: Vec::new(),
             restarts: 0,
             next_conn: 0,
             next_id: 0,
@@ -196,6 +199,7 @@ impl Lab {
         self.checks.crashed();
         self.engine = Engine::new(snapshot(&self.config, &self.users), seeds, self.now);
         self.sides = sides(&self.config);
+        self.config = self.config.unsettled();
         self.relay = relay::Relay::default();
         self.shown.clear();
         self.input(Input::Restore(stored));
@@ -326,8 +330,15 @@ impl Lab {
             }
             match output {
                 Output::Transmit { flow, bytes, opens } => {
+                    if self.config.listeners().iter().all(|l| l.id != flow.listener) {
+                        self.unsent.push(flow);
+                        continue;
+                    }
                     self.opened.extend(opens.clone().map(|opens| (flow.peer, opens)));
                     self.transmitted(flow, bytes, opens);
+                }
+                Output::Stand { interface, addresses } => {
+                    self.config.interfaces[interface].addresses = addresses;
                 }
                 Output::CloseConnection(conn) => self.closed.push(conn),
                 Output::CloseSilent(flow) => self.unheard.push(flow),
@@ -361,6 +372,10 @@ impl Lab {
                     break;
                 }
             }
+        }
+        for flow in std::mem::take(&mut self.unsent) {
+            self.engine.handle_input(self.now, Input::TransportFailed(flow));
+            self.drain();
         }
         if let Some(at) = self.deadline {
             assert!(at > self.now.mono, "a timer due at {at} was not fired at {}", self.now.mono);
@@ -566,7 +581,8 @@ impl Lab {
 
 /// Of every socket, by its number.
 fn sides(config: &Config) -> Vec<Side> {
-    config.listeners().iter().map(|l| config.interfaces[l.interface].side).collect()
+    let all = config.listener_interfaces();
+    all.into_iter().map(|interface| config.interfaces[interface].side).collect()
 }
 
 fn snapshot(config: &Config, users: &Users) -> Arc<Snapshot> {

@@ -53,6 +53,7 @@ mod listed;
 mod lost_flows;
 mod media;
 mod media_loops;
+mod moving;
 mod next_hops;
 mod numbers;
 mod other_ports;

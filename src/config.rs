@@ -8,6 +8,7 @@ mod checks;
 mod control;
 mod diagnostic;
 mod doubts;
+mod follow;
 mod hide;
 mod http;
 mod interface;
@@ -27,6 +28,7 @@ mod values;
 pub use address::{Address, Addresses};
 pub use bans::Bans;
 pub use change::Changes;
+pub use follow::{Follow, Following, Found, is_of_link, version};
 pub use hide::{AgentShown, Hide};
 pub(crate) use rules::minute;
 pub use show::show;
@@ -50,6 +52,8 @@ pub struct Environment {
     pub variables: BTreeMap<String, String>,
     /// Addresses of this machine's network devices, with prefix lengths.
     pub devices: BTreeMap<String, Vec<ipnet::IpNet>>,
+    /// What it sends from by its default routes.
+    pub routes: Found,
     /// `--set section.key=value` overrides from the command line, as `("media.ports", "…")`.
     pub overrides: Vec<(String, String)>,
 }

@@ -7,6 +7,7 @@ mod draining;
 mod event_loop;
 pub mod reload;
 mod session_table;
+mod sockets;
 mod start_error;
 mod teller;
 
@@ -19,21 +20,24 @@ use crate::audit::Record;
 use crate::config::{Config, Listener, RegistrarMode, SurviveAuth};
 use crate::driver::audit_log::AuditLog;
 use crate::driver::clock::Clock;
-use crate::driver::inlet::{Inlet, inlet};
+use crate::driver::inlet::inlet;
 use crate::driver::relay_worker::{Options as RelayOptions, Relay};
 use crate::driver::resolver::{RESOLV_CONF, Resolver};
 use crate::driver::service::Service;
 use crate::driver::state::{self, State};
-use crate::driver::stream::{self, Streams};
+use crate::driver::stream::Streams;
 use crate::driver::tls::Tls;
-use crate::driver::udp::SipSocket;
+use crate::driver::whereabouts;
 use crate::driver::zone::Zones;
 use crate::engine::digest::Users;
 use crate::engine::{Engine, Health, Input, Seeds, Snapshot, Stats};
 use crate::ground::Transport;
 use crate::policy::RuleSet;
 use event_loop::EventLoop;
-use std::net::{SocketAddr, UdpSocket};
+use sockets::Sockets;
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -122,7 +126,7 @@ fn service_status(stats: &Stats) -> String {
 #[must_use]
 pub fn files_needed(config: &Config) -> u64 {
     // While a call rings, its media are offered once for each IP version that it is asked by.
-    let both = config.interfaces.iter().any(|i| i.addresses.iter().count() > 1);
+    let both = config.interfaces.iter().any(|i| i.addresses.places().count() > 1);
     let sockets = if both { 8 } else { 4 };
     config.limits.calls as u64 * sockets + config.limits.connections as u64 + 256
 }
@@ -132,12 +136,7 @@ pub fn files_needed(config: &Config) -> u64 {
 #[must_use]
 pub fn can_listen(config: &Config) -> bool {
     let zones = Zones::of(config);
-    let can = |l: Listener| match l.transport {
-        Transport::Udp => UdpSocket::bind(zones.placed(l.bind)).is_ok(),
-        Transport::Tcp | Transport::Tls => {
-            std::net::TcpListener::bind(zones.placed(l.bind)).is_ok()
-        }
-    };
+    let can = |l: Listener| can_bind(&l, &zones).is_ok();
     let http = config.http.is_none_or(|at| std::net::TcpListener::bind(at).is_ok());
     http && config.listeners().into_iter().all(can)
 }
@@ -161,15 +160,18 @@ pub fn start(config: Config, observer: Observer, service: Service) -> Result<Han
         ),
         None => None,
     };
-    let listeners = config.listeners();
     let (inlet, arrivals) = inlet();
     let tls = Tls::open(&config).map_err(StartError::Tls)?;
     tokio::spawn(tls.clone().watch());
+    // Where it follows a device, the engine says where it stands; that can be had as well.
+    let follows = whereabouts::following(&config);
+    probe(&config)?;
+    let config = config.unsettled();
     let streams = Streams::new(&config, inlet.clone(), tls.clone());
     let resolver = Resolver::new(Path::new(RESOLV_CONF), inlet.clone());
-    let mut sockets = Vec::new();
-    for l in &listeners {
-        sockets.push(listen(*l, &config, &streams, &inlet)?);
+    let mut sockets = Sockets::new(inlet.clone(), streams.clone());
+    for l in config.listeners() {
+        sockets.bind(l, &config).map_err(|error| StartError::Bind { listener: l, error })?;
     }
     let options = RelayOptions::new(&config, state::random());
     let relay = Relay::start(&options).map_err(StartError::Relay)?;
@@ -192,6 +194,10 @@ pub fn start(config: Config, observer: Observer, service: Service) -> Result<Han
         observer,
         service,
     );
+    for (interface, _, found) in &follows {
+        event_loop.begin(vec![Input::Addresses { interface: *interface, found: *found }]);
+    }
+    tokio::spawn(whereabouts::watch(follows, inlet));
     event_loop.begin(vec![Input::Restore(stored)]);
     for at in busy_ports(&config) {
         event_loop.begin(vec![Input::ExcludePort(at)]);
@@ -206,47 +212,41 @@ pub fn start(config: Config, observer: Observer, service: Service) -> Result<Han
     Ok(Handle { asks, table, tls, task })
 }
 
-/// Binds one SIP socket and starts its reader. UDP sockets are kept for sending.
-fn listen(
-    l: Listener,
-    config: &Config,
-    streams: &Streams,
-    inlet: &Inlet,
-) -> Result<Option<SipSocket>, StartError> {
-    let dscp = config.interfaces.get(l.interface).map_or(24, |i| i.dscp_sip);
-    let fault = |error| StartError::Bind { listener: l, error };
+/// Whether the sockets of interfaces that follow a device can be had where they stand now.
+fn probe(config: &Config) -> Result<(), StartError> {
+    let moves = |l: &Listener| {
+        let i = config.interfaces.get(l.interface);
+        i.is_some_and(|i| i.addresses.following().is_some())
+    };
     let zones = Zones::of(config);
+    for l in config.listeners().into_iter().filter(moves) {
+        can_bind(&l, &zones).map_err(|error| StartError::Bind { listener: l, error })?;
+    }
+    Ok(())
+}
+
+/// Opens a socket once, and lets it go.
+fn can_bind(l: &Listener, zones: &Zones) -> io::Result<()> {
     match l.transport {
-        Transport::Udp => {
-            let socket = SipSocket::bind(l, dscp, &zones).map_err(fault)?;
-            tokio::spawn(socket.clone().read(inlet.clone()));
-            Ok(Some(socket))
-        }
+        Transport::Udp => UdpSocket::bind(zones.placed(l.bind)).map(drop),
         Transport::Tcp | Transport::Tls => {
-            let socket = stream::listen(zones.placed(l.bind)).map_err(fault)?;
-            tokio::spawn(streams.clone().accept(socket, l.id));
-            Ok(None)
+            std::net::TcpListener::bind(zones.placed(l.bind)).map(drop)
         }
     }
 }
 
-/// Relay ports that somebody else holds: found by binding each once.
+/// Relay ports that somebody else holds, at all addresses.
 fn busy_ports(config: &Config) -> Vec<SocketAddr> {
-    let (mut busy, zones) = (Vec::new(), Zones::of(config));
-    let mut seen = Vec::new();
-    for ip in config.interfaces.iter().flat_map(|i| i.addresses.iter().map(|a| a.ip)) {
-        if seen.contains(&ip) {
-            continue;
-        }
-        seen.push(ip);
-        for port in config.media.ports.0..=config.media.ports.1 {
-            let at = SocketAddr::new(ip, port);
-            if UdpSocket::bind(zones.placed(at)).is_err() {
-                busy.push(at);
-            }
-        }
-    }
-    busy
+    let all = config.interfaces.iter().flat_map(|i| i.addresses.iter().map(|a| a.ip));
+    let all: BTreeSet<IpAddr> = all.collect();
+    all.into_iter().flat_map(|ip| busy_ports_at(config, ip)).collect()
+}
+
+/// The same at one: found by binding each once.
+fn busy_ports_at(config: &Config, ip: IpAddr) -> Vec<SocketAddr> {
+    let (zones, (first, last)) = (Zones::of(config), config.media.ports);
+    let all = (first..=last).map(|port| SocketAddr::new(ip, port));
+    all.filter(|at| UdpSocket::bind(zones.placed(*at)).is_err()).collect()
 }
 
 #[cfg(test)]

@@ -21,8 +21,10 @@ pub mod state;
 pub mod stream;
 pub mod tls;
 pub mod udp;
+pub mod whereabouts;
 pub mod zone;
 
+use crate::config::Found;
 use crate::engine::names::{Question, Reply};
 use crate::ground::{ConnId, Flow};
 use crate::wire::sip::Refusal;
@@ -79,4 +81,11 @@ pub enum Arrival {
     Resolved(Question, Reply),
     /// Who is asked for names has changed.
     ResolverChanged,
+    /// An interface is to stand there.
+    Addresses {
+        /// Its place in the file.
+        interface: usize,
+        /// By IP version.
+        found: Found,
+    },
 }

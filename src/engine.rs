@@ -21,6 +21,7 @@ pub mod input;
 mod keep_alive;
 mod legs;
 mod loose;
+mod moving;
 pub mod names;
 mod next_hop;
 mod outbox;
@@ -69,6 +70,7 @@ use analysis::body::Carrier;
 use bytes::Bytes;
 use calls::Calls;
 use guard::Guard;
+use moving::{Mover, Moving};
 use outbox::Outbox;
 use phones::Phones;
 use proxy_client::standing;
@@ -93,6 +95,7 @@ pub struct Engine {
     streams: Streams,
     strangers: Strangers,
     guard: Guard,
+    moving: Moving,
     out: Outbox,
     gate: Gate,
 }
@@ -127,6 +130,7 @@ impl Engine {
             streams: Streams::default(),
             strangers: Strangers::default(),
             guard: Guard::default(),
+            moving: Moving::default(),
             out: Outbox::default(),
             gate: Gate::default(),
             world,
@@ -175,6 +179,7 @@ impl Engine {
             Input::Resolved(question, reply) => {
                 self.upstreams.answered(&self.world, &mut self.out, question, reply);
             }
+            Input::Addresses { interface, found } => Mover::of(self).seen(interface, found),
             Input::ResolverChanged => self.upstreams.ask_all(&self.world, &mut self.out),
             Input::Timeout => {}
             Input::Reload(snapshot) => self.reload(snapshot),
@@ -217,11 +222,13 @@ impl Engine {
             self.upstreams.poll_timeout(),
             self.strangers.poll_timeout(),
             self.guard.poll_timeout(),
+            self.moving.poll_timeout(),
         ];
         parts.into_iter().flatten().min()
     }
 
     fn fire_timers(&mut self) {
+        while Mover::of(self).handle_timeout() {}
         let (w, out) = (&self.world, &mut self.out);
         while self.calls.handle_timeout(w, out) {}
         while self.phones.handle_timeout(w, out) {}
@@ -355,6 +362,7 @@ impl Engine {
         self.calls.set_shares(&self.world);
         let standing = |ip| standing(&self.world, &self.phones, ip);
         self.guard.follow(&self.world, &mut self.out, standing);
+        Mover::of(self).reconsider();
         self.out.label(self.world.rules());
     }
 

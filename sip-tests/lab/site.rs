@@ -109,7 +109,7 @@ pub(crate) fn parse(text: &str) -> Config {
 
 /// An interface behind a NAT tells others this address.
 pub(crate) fn advertise(i: &mut Interface, told: &str) {
-    let own = i.addresses.first().clone();
+    let own = i.addresses.first().expect("an address").clone();
     i.addresses = Address { advertise: told.parse().ok(), ..own }.into();
 }
 

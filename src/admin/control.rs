@@ -4,6 +4,7 @@
 
 mod bans;
 mod certificates;
+mod interfaces;
 mod reload;
 mod shares;
 
@@ -282,6 +283,7 @@ fn summary(r: &Report, source: &str) -> Value {
         "notes": r.doubts,
         "calls": { "early": early, "confirmed": confirmed, "limit": r.calls_limit },
         "registrations": s.now.registrations,
+        "interfaces": interfaces::interfaces(r),
         "upstreams": upstreams,
         "certificates": certificates::certificates(r),
         "bans": s.now.bans,

@@ -177,6 +177,9 @@ impl Metrics {
             let alone = u.alone.map_or(0, |since| since.elapsed(r.now).as_secs().max(1));
             self.set("portreeve_upstream_alone_seconds", &upstream, alone);
         }
+        let away = s.interfaces.iter().filter(|i| i.addresses.is_empty()).count();
+        self.set("portreeve_interfaces_without_address", &[], away as u64);
+        self.count("portreeve_address_changes_total", &[], s.address_changes);
         let name = "portreeve_alone_requests_total";
         self.counts(name, &[], "result", Row(&AloneResult::NAMES, &s.alone));
     }

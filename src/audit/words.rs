@@ -161,6 +161,8 @@ words! {
         AckMissing = "ack_missing",
         /// A party outside names a private address for its media.
         PrivateAddress = "private_address",
+        /// Our outside address changed during the call.
+        AddressChanged = "address_changed",
     }
 }
 

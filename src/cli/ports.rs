@@ -2,18 +2,67 @@
 //! `docker run` arguments. It reads the configuration and changes nothing on this machine.
 
 use super::{PortsArgs, PortsForm, config, gateway, run};
-use crate::config::{Config, DefaultPolicy, Interface, RuleAction};
+use crate::config::{Config, DefaultPolicy, Follow, Interface, RuleAction};
 use crate::ground::{Side, Transport};
 use ipnet::IpNet;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::net::IpAddr;
+
+/// Where it comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum To {
+    Address(IpAddr),
+    /// Wherever an interface stands, in this IP version: its address may be another tomorrow.
+    Following {
+        device: Option<String>,
+        is_ipv4: bool,
+    },
+}
+
+impl To {
+    fn is_ipv4(&self) -> bool {
+        match self {
+            Self::Address(ip) => ip.is_ipv4(),
+            Self::Following { is_ipv4, .. } => *is_ipv4,
+        }
+    }
+}
+
+impl fmt::Display for To {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(ip) => write!(f, "{ip}"),
+            Self::Following { device: Some(device), is_ipv4: true } => write!(f, "{device}"),
+            Self::Following { device: Some(device), is_ipv4: false } => {
+                write!(f, "{device} (IPv6)")
+            }
+            Self::Following { device: None, is_ipv4: true } => f.write_str("any"),
+            Self::Following { device: None, is_ipv4: false } => f.write_str("any (IPv6)"),
+        }
+    }
+}
+
+/// Where an interface takes what comes. What follows a device, or the default route, speaks IPv4,
+/// and the other version where it does now.
+fn places(i: &Interface) -> Vec<To> {
+    let Some(following) = i.addresses.following() else {
+        return i.addresses.iter().map(|a| To::Address(a.ip)).collect();
+    };
+    let device = match &following.by {
+        Follow::Device(device) => Some(device.clone()),
+        Follow::DefaultRoute => None,
+    };
+    let six = i.addresses.iter().any(|a| a.ip.is_ipv6());
+    let versions = [true].into_iter().chain(six.then_some(false));
+    versions.map(|is_ipv4| To::Following { device: device.clone(), is_ipv4 }).collect()
+}
 
 /// One kind of traffic that must come in at one interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Opening {
     interface: String,
     side: Side,
-    address: IpAddr,
+    to: To,
     /// As packet filters call it.
     protocol: &'static str,
     /// First and last port of each range.
@@ -51,17 +100,18 @@ fn openings(c: &Config) -> Vec<Opening> {
     for (index, i) in c.interfaces.iter().enumerate() {
         let mut open = |protocol, ports: Vec<(u16, u16)>, from: Vec<IpNet>, what| {
             let from = IpNet::aggregate(&from);
-            for own in i.addresses.iter() {
-                let alike = |n: &&IpNet| n.addr().is_ipv4() == own.ip.is_ipv4();
+            let places = places(i);
+            for to in &places {
+                let alike = |n: &&IpNet| n.addr().is_ipv4() == to.is_ipv4();
                 let callers: Vec<IpNet> = from.iter().filter(alike).copied().collect();
                 // Where all callers speak the other IP version, nobody may come.
-                if callers.is_empty() != from.is_empty() && i.addresses.iter().count() > 1 {
+                if callers.is_empty() != from.is_empty() && places.len() > 1 {
                     continue;
                 }
                 all.push(Opening {
                     interface: i.name.clone(),
                     side: i.side,
-                    address: own.ip,
+                    to: to.clone(),
                     protocol,
                     ports: ports.clone(),
                     from: callers,
@@ -130,7 +180,7 @@ fn table(all: &[Opening]) -> String {
         [
             o.interface.clone(),
             o.side.to_string(),
-            o.address.to_string(),
+            o.to.to_string(),
             o.protocol.to_owned(),
             ranges(&o.ports, '-', ", "),
             o.what.to_owned(),
@@ -171,9 +221,20 @@ table inet filter {
 "
     .to_owned();
     for o in all {
-        let ip = if o.address.is_ipv4() { "ip" } else { "ip6" };
-        let _ = write!(out, "        {ip} daddr {} ", o.address);
-        if !o.from.is_empty() {
+        let ip = if o.to.is_ipv4() { "ip" } else { "ip6" };
+        let _ = match &o.to {
+            To::Address(own) => write!(out, "        {ip} daddr {own} "),
+            To::Following { device: Some(device), .. } => {
+                write!(out, "        iifname {device:?} ")
+            }
+            To::Following { device: None, .. } => write!(out, "        "),
+        };
+        if o.from.is_empty() {
+            let version = if o.to.is_ipv4() { "ipv4" } else { "ipv6" };
+            if matches!(o.to, To::Following { .. }) {
+                let _ = write!(out, "meta nfproto {version} ");
+            }
+        } else {
             let _ = write!(out, "{ip} saddr {{ {} }} ", networks(&o.from));
         }
         let ports = ranges(&o.ports, '-', ", ");
@@ -187,7 +248,11 @@ table inet filter {
 fn ufw(all: &[Opening]) -> String {
     let mut out = String::new();
     for o in all {
-        let any = if o.address.is_ipv4() { "0.0.0.0/0" } else { "::/0" };
+        let any = if o.to.is_ipv4() { "0.0.0.0/0" } else { "::/0" };
+        let to = match &o.to {
+            To::Address(own) => own.to_string(),
+            To::Following { .. } => any.to_owned(),
+        };
         let from: Vec<String> = if o.from.is_empty() {
             vec![any.to_owned()]
         } else {
@@ -196,9 +261,8 @@ fn ufw(all: &[Opening]) -> String {
         for source in from {
             let _ = writeln!(
                 out,
-                "ufw allow proto {} from {source} to {} port {} comment '{}'",
+                "ufw allow proto {} from {source} to {to} port {} comment '{}'",
                 o.protocol,
-                o.address,
                 ranges(&o.ports, ':', ","),
                 label(o)
             );

@@ -28,7 +28,8 @@ use tokio::sync::{mpsc, oneshot};
 pub(super) fn environment(set: &[String]) -> Environment {
     let overrides =
         set.iter().map(|kv| kv.split_once('=').map_or((kv.clone(), String::new()), own)).collect();
-    Environment { variables: std::env::vars().collect(), devices: interfaces::devices(), overrides }
+    let (devices, routes) = (interfaces::devices(), interfaces::sources());
+    Environment { variables: std::env::vars().collect(), devices, routes, overrides }
 }
 
 fn own((k, v): (&str, &str)) -> (String, String) {
@@ -119,7 +120,9 @@ async fn serve(s: Started, levels: log::Levels, service: Service) -> Result<(), 
     let (config, read) = (s.config.clone(), reader(&s));
     let reloader = Reloader::new(handle.asks(), config, source, read, applied, service.clone())?;
     let reloader = Arc::new(reloader);
-    let own = s.config.interfaces.iter().flat_map(|i| i.addresses.iter());
+    // Who follows a device is told where that stands.
+    let stays = s.config.interfaces.iter().filter(|i| i.addresses.following().is_none());
+    let own = stays.flat_map(|i| i.addresses.iter());
     desk.watch(own.map(|a| a.ip).collect());
     let control = commands(&s.config, &desk, handle.asks(), &reloader)?;
     header(&s, &handle.tls().certificates());
@@ -161,7 +164,7 @@ fn commands(
 /// Variables and flags of a running process stay what they were.
 fn reader(s: &Started) -> Read {
     let (file, args) = (s.file.clone(), s.args.clone());
-    let stands = s.config.interfaces.first().map(|i| i.addresses.first().ip);
+    let stands = s.config.interfaces.first().and_then(|i| i.addresses.first()).map(|a| a.ip);
     Arc::new(move || {
         let env = surroundings(&args.set, args.data.as_deref());
         let Some(file) = &file else {
@@ -231,8 +234,8 @@ fn header(s: &Started, certificates: &[CertificateView]) {
     }
     if let (Some(i), true) = (c.interfaces.first(), c.is_site()) {
         let port = i.listen.first().map_or(5060, |l| l.port);
-        let ip = i.addresses.first().advertised();
-        let at = if port == 5060 { ip.to_string() } else { format!("{ip}:{port}") };
+        let ip = i.addresses.first().map(|a| a.advertised().to_string()).unwrap_or_default();
+        let at = if port == 5060 { ip } else { format!("{ip}:{port}") };
         say("  Type into a softphone:");
         say(&format!("    server, outbound proxy   {at}"));
         say("    user                     101 to 199 (any extension of 2 to 6 digits)");

@@ -63,6 +63,9 @@ fn screen(v: &Value) -> String {
     let setup = if early > 0 { format!(", {early} being set up") } else { String::new() };
     let _ = writeln!(out, "  calls          {} of {limit}{setup}", early + confirmed);
     let _ = writeln!(out, "  registrations  {}", number(v, "/registrations"));
+    for i in list(v, "/interfaces") {
+        let _ = writeln!(out, "  interface      {}", interface(i));
+    }
     for u in list(v, "/upstreams") {
         let _ = writeln!(out, "  upstream       {}", upstream(u));
         let targets = list(u, "/targets");
@@ -116,6 +119,26 @@ fn certificate(c: &Value) -> String {
     };
     let (name, names) = (shown(text(c, "/name")), shown(text(c, "/names")));
     format!("{whose}{name} ({names})   {lasts}{print}")
+}
+
+/// Where an interface that follows a device stands, for how long, and what it was not to be.
+fn interface(i: &Value) -> String {
+    let all = list(i, "/addresses").iter().filter_map(Value::as_str).map(shown);
+    let all: Vec<String> = all.collect();
+    let at = if all.is_empty() { "NO ADDRESS".to_owned() } else { all.join(", ") };
+    let lasts = i.get("for_s").and_then(Value::as_u64);
+    let lasts = lasts.map_or_else(String::new, |s| format!(" for {}", clock(s)));
+    let changes = match number(i, "/changes") {
+        0 => String::new(),
+        1 => ", 1 change".to_owned(),
+        n => format!(", {n} changes"),
+    };
+    let refused = match text(i, "/refused") {
+        "" => String::new(),
+        why => format!("   REFUSED: {}", shown(why)),
+    };
+    let (name, follows) = (shown(text(i, "/name")), shown(text(i, "/follows")));
+    format!("{name}   {at}{lasts}   follows {follows}{changes}{refused}")
 }
 
 /// Where it is, whether it answers, for how long, and why.
@@ -265,5 +288,23 @@ mod tests {
         assert!(told.contains("STANDS STILL") && told.contains("not known"), "{told}");
         assert!(!told.contains("running") && !told.contains(" up\n"), "{told}");
         assert!(screen(&json!({})).contains("0 of 0"), "an answer of another version is no fault");
+    }
+
+    #[test]
+    fn an_interface_that_moves_says_where_it_stands_and_where_it_is_not_to() {
+        let told = screen(&json!({
+            "interfaces": [
+                { "name": "wan", "addresses": ["203.0.113.7", "2001:db8::7"], "for_s": 65,
+                  "follows": "device eth0", "changes": 2, "refused": "" },
+                { "name": "lte", "addresses": [], "follows": "the default route", "changes": 0,
+                  "refused": "10.17.0.9 is an address of the inside" },
+            ],
+        }));
+        for want in [
+            "interface      wan   203.0.113.7, 2001:db8::7 for 1:05   follows device eth0, 2 changes\n",
+            "interface      lte   NO ADDRESS   follows the default route   REFUSED: 10.17.0.9 is an",
+        ] {
+            assert!(told.contains(want), "{want} in\n{told}");
+        }
     }
 }

@@ -1,8 +1,10 @@
 //! Where an interface stands: one address, or one of each IP version. It reads what a file or a
 //! device says of them, and asks no kernel.
 
-use super::Environment;
+use super::follow::{Found, version};
 use super::reader::{Section, Source};
+use super::{Environment, Follow, Following};
+use crate::ground::Side;
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::Range;
@@ -47,16 +49,18 @@ impl fmt::Display for Address {
     }
 }
 
-/// The addresses of an interface: one, or two of different IP versions.
+/// The addresses of an interface: one, or two of different IP versions. Those of one that follows a
+/// device come and go: it may have none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Addresses {
-    first: Address,
-    second: Option<Address>,
+    /// As the file names them; of one that follows a device IPv4 first.
+    places: [Option<Address>; 2],
+    following: Option<Following>,
 }
 
 impl From<Address> for Addresses {
     fn from(first: Address) -> Self {
-        Self { first, second: None }
+        Self { places: [Some(first), None], following: None }
     }
 }
 
@@ -65,18 +69,72 @@ impl Addresses {
     #[must_use]
     pub fn pair(first: Address, second: Address) -> Option<Self> {
         let differ = first.ip.is_ipv4() != second.ip.is_ipv4();
-        differ.then_some(Self { first, second: Some(second) })
+        differ.then_some(Self { places: [Some(first), Some(second)], following: None })
     }
 
-    /// The first that the file names.
+    /// Those that are found where the file says.
     #[must_use]
-    pub fn first(&self) -> &Address {
-        &self.first
+    pub fn followed(following: Following, found: Found) -> Self {
+        let of = |n: usize| {
+            let told = following.told[n];
+            found[n].map(|ip| Address { advertise: told, ..Address::new(ip) })
+        };
+        Self { places: [of(0), of(1)], following: Some(following) }
     }
 
-    /// One or two, in the file's order.
+    /// What the file says, where they change while the gateway runs.
+    #[must_use]
+    pub fn following(&self) -> Option<&Following> {
+        self.following.as_ref()
+    }
+
+    /// The same interface where it stands now; one that does not move stays.
+    #[must_use]
+    pub fn at(&self, found: Found) -> Self {
+        match &self.following {
+            Some(following) => Self::followed(following.clone(), found),
+            None => self.clone(),
+        }
+    }
+
+    /// The file says the same of both, wherever they are now.
+    #[must_use]
+    pub fn are_written_as(&self, other: &Self) -> bool {
+        match (&self.following, &other.following) {
+            (Some(one), Some(other)) => one == other,
+            (None, None) => self.places == other.places,
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
+
+    /// Bound addresses by IP version.
+    #[must_use]
+    pub fn found(&self) -> Found {
+        let of = |v4: bool| self.iter().map(|a| a.ip).find(|ip| ip.is_ipv4() == v4);
+        [of(true), of(false)]
+    }
+
+    /// It follows a device that has no address.
+    #[must_use]
+    pub fn are_away(&self) -> bool {
+        self.first().is_none()
+    }
+
+    /// The first that the file names; `None`: the device has none.
+    #[must_use]
+    pub fn first(&self) -> Option<&Address> {
+        self.iter().next()
+    }
+
+    /// Those that are there, in the file's order.
     pub fn iter(&self) -> impl Iterator<Item = &Address> + Clone {
-        std::iter::once(&self.first).chain(&self.second)
+        self.places.iter().flatten()
+    }
+
+    /// A place for each that may be there: sockets are numbered by them.
+    pub fn places(&self) -> impl Iterator<Item = Option<&Address>> {
+        let may = |place: &&Option<Address>| place.is_some() || self.following.is_some();
+        self.places.iter().filter(may).map(Option::as_ref)
     }
 
     /// The one of this address's IP version, which alone can reach it.
@@ -100,6 +158,9 @@ impl Addresses {
     /// Bound addresses, as a list in words.
     #[must_use]
     pub fn listed(&self) -> String {
+        if self.are_away() {
+            return "no address yet".to_owned();
+        }
         self.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     }
 }
@@ -110,9 +171,14 @@ type Written = (Address, Range<usize>);
 /// instead. `None`: a fault is told.
 pub(super) fn addresses(
     s: &mut Section<'_, '_>,
+    side: Option<Side>,
     env: &Environment,
     src: &mut Source<'_>,
 ) -> Option<Addresses> {
+    if let Some(follow) = follow(s, side, src) {
+        let told = told(s, src)?;
+        return followed(follow, told, env, src);
+    }
     let written = written(s, src);
     let device = s.string("device", src);
     let told = told(s, src);
@@ -132,6 +198,49 @@ pub(super) fn addresses(
         }
     };
     advertise(found, told?, src)
+}
+
+/// Whose addresses an outside interface has; `None`: the file says them, or they are read at the
+/// start alone.
+fn follow(s: &mut Section<'_, '_>, side: Option<Side>, src: &mut Source<'_>) -> Option<Follow> {
+    let is_outside = side == Some(Side::Outside);
+    if s.is_text("address", AUTO) {
+        if s.has("device") {
+            let what = "`address` and `device` exclude each other";
+            src.fault("address", s.span_of("device"), what, None);
+        }
+        if !is_outside {
+            let what = "`address` is \"auto\", and this interface is not outside";
+            let hint = "phones look for the gateway at one place: address = \"10.17.0.1\"";
+            src.fault("address", s.span_of("address"), what, Some(hint.to_owned()));
+        }
+        s.string("address", src);
+        return Some(Follow::DefaultRoute);
+    }
+    if !is_outside || s.has("address") {
+        return None;
+    }
+    s.string("device", src).map(Follow::Device)
+}
+
+/// `address`: wherever the default route leads by.
+const AUTO: &str = "auto";
+
+/// Where such an interface stands now, which may be nowhere.
+fn followed(by: Follow, told: Told, env: &Environment, src: &mut Source<'_>) -> Option<Addresses> {
+    let mut following = Following { by, told: [None; 2] };
+    for (ip, span) in told {
+        let place = &mut following.told[version(ip)];
+        if place.is_some() {
+            let what = format!("`advertise` {ip} stands for no address of this interface");
+            let hint = Some("one for each address, of its IP version".to_owned());
+            src.fault("address", span, what, hint);
+            return None;
+        }
+        *place = Some(ip);
+    }
+    let found = following.by.look(&env.devices, env.routes);
+    Some(Addresses::followed(following, found))
 }
 
 /// `None`: the key is not there, or a fault of it is told.
@@ -249,8 +358,8 @@ fn told(s: &mut Section<'_, '_>, src: &mut Source<'_>) -> Option<Told> {
 /// address, whatever its version is.
 fn advertise(mut all: Addresses, told: Told, src: &mut Source<'_>) -> Option<Addresses> {
     for (index, (ip, span)) in told.into_iter().enumerate() {
-        let single = all.second.is_none();
-        let own = [Some(&mut all.first), all.second.as_mut()].into_iter().flatten();
+        let single = all.iter().count() == 1;
+        let own = all.places.iter_mut().flatten();
         let own = own
             .into_iter()
             .find(|a| single && index == 0 || a.ip.is_ipv4() == ip.is_ipv4())

@@ -143,8 +143,15 @@ fn interfaces(c: &mut Changes, old: &Config, new: &mut Config) {
         } = is;
         let key = |k: &str| format!("interface.{name}.{k}");
         let bound = |all: &Addresses| all.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let told = bound(&was.addresses) == bound(addresses);
-        c.keep(&key(if told { "advertise" } else { "address" }), &was.addresses, addresses);
+        // Where a device stands meanwhile is not what the file says.
+        if !was.addresses.are_written_as(addresses) {
+            let by = |all: &Addresses| all.following().map(|f| f.by.clone());
+            let told = match (by(&was.addresses), by(addresses)) {
+                (None, None) => bound(&was.addresses) == bound(addresses),
+                (was, is) => was == is,
+            };
+            c.keep(&key(if told { "advertise" } else { "address" }), &was.addresses, addresses);
+        }
         c.keep(&key("advertise_name"), &was.advertise_name, advertise_name);
         // A socket that was not there has nothing to show, and one that stays has to.
         if was.listen == *listen {

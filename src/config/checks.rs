@@ -100,10 +100,8 @@ fn ports(config: &Config, span: Range<usize>, src: &mut Source<'_>) {
     let pairs = (usize::from(last) + 1 - usize::from(first + first % 2)) / 2;
     // Interfaces with addresses of their own have the whole range each.
     let shared = config.interfaces.iter().all(|i| {
-        config
-            .interfaces
-            .first()
-            .is_some_and(|f| i.addresses.bound(f.addresses.first().ip).is_some())
+        let first = config.interfaces.first().and_then(|f| f.addresses.first());
+        first.is_some_and(|a| i.addresses.bound(a.ip).is_some())
     });
     let calls = if shared { pairs / 2 } else { pairs };
     if calls < config.limits.calls {
@@ -117,7 +115,8 @@ fn ports(config: &Config, span: Range<usize>, src: &mut Source<'_>) {
         src.fault("media-ports", span.clone(), what, Some(format!("\"{first}-{end}\" would do")));
     }
     let within = |p: &u16| (first..=last).contains(p);
-    let listened: BTreeSet<u16> = config.listeners().iter().map(|l| l.bind.port()).collect();
+    let listens = config.interfaces.iter().flat_map(|i| &i.listen);
+    let listened: BTreeSet<u16> = listens.map(|l| l.port).collect();
     for port in listened.into_iter().filter(within) {
         let what = format!("SIP port {port} lies within media.ports");
         let hint = "a range apart from every listen, such as \"20000-20399\"".to_owned();

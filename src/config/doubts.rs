@@ -2,7 +2,7 @@
 //! `status`, before it is a call that shows it. What can never work is a fault, and stands in
 //! `checks`.
 
-use super::{Config, Upstream};
+use super::{Config, Follow, Upstream};
 use crate::ground::Side;
 use ipnet::IpNet;
 
@@ -21,8 +21,22 @@ impl Config {
     /// Every doubt, a sentence each.
     #[must_use]
     pub fn doubts(&self) -> Vec<String> {
-        let all = self.loopback().into_iter().chain(self.no_trunk()).chain(self.never_banned());
-        all.chain(self.unproved()).collect()
+        let others = self.loopback().into_iter().chain(self.no_trunk()).chain(self.never_banned());
+        others.chain(self.unproved()).chain(self.away()).collect()
+    }
+
+    /// Interfaces without an address: what they follow has none, or is not here.
+    fn away(&self) -> impl Iterator<Item = String> {
+        let away = self.interfaces.iter().filter(|i| i.addresses.are_away());
+        away.filter_map(|i| {
+            let by = &i.addresses.following()?.by;
+            let what = match by {
+                Follow::DefaultRoute => "there is no default route now".to_owned(),
+                Follow::Device(_) => format!("{by} has none now, or is not here"),
+            };
+            let name = &i.name;
+            Some(format!("interface {name} has no address: {what}; it waits for one"))
+        })
     }
 
     /// True when no phone of another machine can reach this: every inside address is loopback.

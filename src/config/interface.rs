@@ -14,7 +14,7 @@ pub(super) fn interface(
 ) -> Option<(Interface, bool)> {
     let name = s.string("name", src);
     let side = s.word("side", &[("inside", Side::Inside), ("outside", Side::Outside)], src);
-    let addresses = addresses(&mut s, env, src);
+    let addresses = addresses(&mut s, side, env, src);
     let advertise_name = advertise_name(&mut s, src);
     let learn = s.word("learn", &[("strict", Learn::Strict), ("same-ip", Learn::SameIp)], src);
     let listen = listen(&mut s, src);

@@ -85,6 +85,12 @@ impl<'t, 'd> Section<'t, 'd> {
         self.table.iter().any(|(k, _)| k.get_ref() == key)
     }
 
+    /// True when the key's value is this text.
+    pub(super) fn is_text(&mut self, key: &'static str, text: &str) -> bool {
+        let value = self.get(key).map(Value::get_ref);
+        matches!(value, Some(DeValue::String(s)) if *s == text)
+    }
+
     /// Where a key's value (or the section) stands.
     pub(super) fn span_of(&self, key: &str) -> Range<usize> {
         let found = self.table.iter().find(|(k, _)| k.get_ref() == key);

@@ -3,8 +3,8 @@
 mod tls;
 
 use super::{
-    Config, DefaultPolicy, Learn, Numbers, RegistrarMode, RemoteControl, Site, Strangers,
-    UnknownBodies, Upstream, survive,
+    Addresses, Config, DefaultPolicy, Follow, Learn, Numbers, RegistrarMode, RemoteControl, Site,
+    Strangers, UnknownBodies, Upstream, survive,
 };
 use crate::wire::limits;
 use std::fmt::Write as _;
@@ -36,14 +36,13 @@ fn sections(c: &Config, o: &mut String) -> std::fmt::Result {
         let networks: Vec<String> = i.networks.iter().map(|n| format!("\"{n}\"")).collect();
         let learn = if i.learn == Learn::Strict { "strict" } else { "same-ip" };
         writeln!(o, "\n[[interface]]\nname = {:?}\nside = \"{}\"", i.name, i.side)?;
-        let own = i.addresses.iter().map(ToString::to_string);
-        writeln!(o, "address = {}\nlisten = [{}]", one_or_both(own), listen.join(", "))?;
+        writeln!(o, "{}\nlisten = [{}]", place(&i.addresses), listen.join(", "))?;
         if let Some(tls) = &i.tls {
             writeln!(o, "tls = {}", tls::server(tls))?;
         }
-        let told = i.addresses.iter().filter_map(|a| a.advertise).map(|ip| ip.to_string());
-        if i.addresses.iter().any(|a| a.advertise.is_some()) {
-            writeln!(o, "advertise = {}", one_or_both(told))?;
+        let told = told(&i.addresses);
+        if !told.is_empty() {
+            writeln!(o, "advertise = {}", one_or_both(told.into_iter()))?;
         }
         if let Some(name) = &i.advertise_name {
             writeln!(o, "advertise_name = {name:?}")?;
@@ -84,6 +83,25 @@ fn sections(c: &Config, o: &mut String) -> std::fmt::Result {
         writeln!(o, "password_file = {f:?}")?;
     }
     rest(c, o)
+}
+
+/// Where an interface stands, as the file says it.
+fn place(a: &Addresses) -> String {
+    let now = || format!("   # now: {}", a.listed());
+    match a.following().map(|f| &f.by) {
+        Some(Follow::DefaultRoute) => format!("address = \"auto\"{}", now()),
+        Some(Follow::Device(device)) => format!("device = {device:?}{}", now()),
+        None => format!("address = {}", one_or_both(a.iter().map(ToString::to_string))),
+    }
+}
+
+/// What others are told instead.
+fn told(a: &Addresses) -> Vec<String> {
+    let all = match a.following() {
+        Some(f) => f.told.into_iter().flatten().collect::<Vec<_>>(),
+        None => a.iter().filter_map(|a| a.advertise).collect(),
+    };
+    all.iter().map(ToString::to_string).collect()
 }
 
 /// A word, or a list of them.

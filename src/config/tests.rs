@@ -51,7 +51,7 @@ fn site_mode_obeys_the_environment_and_flags_like_a_file() {
     env.overrides.push(("http.listen".into(), "127.0.0.1:9".into()));
     let c = Config::site_mode("172.17.0.2".parse().unwrap(), 5062, &env).unwrap();
     let lan = &c.interfaces[0];
-    assert_eq!(lan.addresses.first().advertise, "192.0.2.9".parse().ok());
+    assert_eq!(lan.addresses.first().unwrap().advertise, "192.0.2.9".parse().ok());
     assert_eq!(lan.networks, ["192.0.2.0/24".parse().unwrap()]);
     assert_eq!(lan.listen[0].port, 5062);
     assert_eq!((c.media.ports, c.limits.calls), ((20_000, 20_019), 5));
@@ -282,7 +282,7 @@ fn the_environment_and_flags_override_and_unknown_ones_are_told() {
     env.overrides.push(("limits.calls".into(), "7".into()));
     let config = Config::parse("t", MINIMAL, &env).unwrap();
     assert_eq!(config.media.ports, (30_000, 30_999));
-    assert_eq!(config.interfaces[1].addresses.first().advertise, "192.0.2.9".parse().ok());
+    assert_eq!(config.interfaces[1].addresses.first().unwrap().advertise, "192.0.2.9".parse().ok());
     assert_eq!(config.limits.calls, 7);
     env.variables.insert("PORTREEVE__MEDIA__PORT".into(), "1".into());
     let told = Config::parse("t", MINIMAL, &env).unwrap_err()[0].to_string();

@@ -4,7 +4,7 @@ mod policy;
 
 pub use policy::*;
 
-use super::{Addresses, Bans, ClientTls, Hide, Hop, ServerTls, Survive, Target};
+use super::{Address, Addresses, Bans, ClientTls, Hide, Hop, ServerTls, Survive, Target};
 use crate::ground::{ListenerId, Side, Transport};
 use ipnet::IpNet;
 use std::net::SocketAddr;
@@ -303,20 +303,47 @@ pub struct Listener {
 
 impl Config {
     /// Every SIP socket, numbered in file order: all of an interface's first address, then all of
-    /// its second.
+    /// its second. One whose addresses change keeps the numbers of both; those of an address that
+    /// is not there are left out.
     #[must_use]
     pub fn listeners(&self) -> Vec<Listener> {
-        let mut all = Vec::new();
-        for (interface, i) in self.interfaces.iter().enumerate() {
-            for (address, l) in
-                i.addresses.iter().flat_map(|a| i.listen.iter().map(move |l| (a, l)))
-            {
-                let id = ListenerId(u16::try_from(all.len()).unwrap_or(u16::MAX));
-                let bind = SocketAddr::new(address.ip, l.port);
-                all.push(Listener { id, interface, transport: l.transport, bind });
+        let places = self.sockets();
+        let numbered = places.zip(0_u16..).filter_map(|((interface, address, l), id)| {
+            let bind = SocketAddr::new(address?.ip, l.port);
+            Some(Listener { id: ListenerId(id), interface, transport: l.transport, bind })
+        });
+        numbered.collect()
+    }
+
+    /// The interface of every socket that there may be, by its number.
+    #[must_use]
+    pub fn listener_interfaces(&self) -> Vec<usize> {
+        self.sockets().map(|(interface, ..)| interface).collect()
+    }
+
+    fn sockets(&self) -> impl Iterator<Item = (usize, Option<&Address>, &Listen)> {
+        self.interfaces.iter().enumerate().flat_map(|(interface, i)| {
+            let places = i.addresses.places();
+            places.flat_map(move |a| i.listen.iter().map(move |l| (interface, a, l)))
+        })
+    }
+
+    /// Interfaces that follow something stand nowhere yet.
+    #[must_use]
+    pub fn unsettled(&self) -> Self {
+        let mut new = self.clone();
+        new.interfaces.iter_mut().for_each(|i| i.addresses = i.addresses.at([None; 2]));
+        new
+    }
+
+    /// Interfaces that follow what `running`'s do stand where those stand.
+    pub fn stand_as(&mut self, running: &Self) {
+        for (is, was) in self.interfaces.iter_mut().zip(&running.interfaces) {
+            let same = is.name == was.name && is.addresses.are_written_as(&was.addresses);
+            if same && is.addresses.following().is_some() {
+                is.addresses = was.addresses.clone();
             }
         }
-        all
     }
 
     /// What can be meant, and is worth a word at `config check`.

@@ -53,7 +53,7 @@ pub(super) fn upstream(
         fault(what, "write the PBX's address, not the gateway's");
     }
     let Some(i) = stands else { return };
-    if i.addresses.towards(at.ip()).is_none() {
+    if i.addresses.following().is_none() && i.addresses.towards(at.ip()).is_none() {
         let own = i.addresses.listed();
         let what = format!("{at} cannot be reached from {own} of \"{}\"", i.name);
         fault(what, "both must be IPv4, or both IPv6");

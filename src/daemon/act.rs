@@ -8,24 +8,26 @@ use std::time::Duration;
 
 impl EventLoop {
     /// Carries out one effect; what it brings back goes into the engine next.
-    pub(super) fn act(&mut self, now: Now, output: Output) -> Option<Input> {
+    pub(super) fn act(&mut self, now: Now, output: Output) -> Vec<Input> {
         match output {
             Output::Transmit { flow, bytes, opens } => {
                 // What the message says of media holds when it is read.
                 self.relay.flush();
                 match flow.transport {
-                    Transport::Udp => {
-                        let socket = self.sockets.get(usize::from(flow.listener.0));
-                        if let Some(Some(socket)) = socket {
-                            socket.send(flow.peer, &bytes);
-                        }
-                    }
+                    Transport::Udp => match self.sockets.udp(flow.listener) {
+                        Some(socket) => socket.send(flow.peer, &bytes),
+                        // Its interface has no address now.
+                        None => return vec![Input::TransportFailed(flow)],
+                    },
                     Transport::Tcp | Transport::Tls => self.streams.send(flow, bytes, opens),
                 }
             }
             Output::CloseConnection(conn) => self.streams.close(conn),
             Output::CloseSilent(flow) => self.streams.end_silent(&flow),
-            Output::Relay(command) => return self.relay.queue(command).err().map(Input::Relay),
+            Output::Stand { interface, addresses } => return self.stand(interface, addresses),
+            Output::Relay(command) => {
+                return self.relay.queue(command).err().map(Input::Relay).into_iter().collect();
+            }
             Output::KeepConnection(conn, holder) => self.streams.keep(conn, holder),
             Output::Bar { source, at, lasts } => self.streams.bar(source, at, lasts),
             Output::Record(record) => {
@@ -63,7 +65,7 @@ impl EventLoop {
             }
             Output::Timeout(_) => {}
         }
-        None
+        Vec::new()
     }
 
     /// Where a phone is registered, handshakes have places apart from strangers'.

@@ -7,7 +7,6 @@ use super::service_status;
 use super::session_table::{Figures, Standing};
 use crate::audit::Record;
 use crate::driver::relay_worker::Totals;
-use crate::driver::udp::SipSocket;
 use crate::engine::{CallDetail, Input, Lifted, Snapshot, Stats, SuspectView};
 use crate::ground::{CallNo, Now, Wall};
 use crate::policy::quota::ShareView;
@@ -232,7 +231,9 @@ impl EventLoop {
 
     fn reload(&mut self, r: Reload) {
         if let Some(snapshot) = r.snapshot {
-            self.config = snapshot.config.clone();
+            let mut config = snapshot.config.clone();
+            config.stand_as(&self.config);
+            self.config = config;
             self.streams.follow(&self.config);
             let (tls, config) = (self.streams.tls().clone(), self.config.clone());
             tokio::task::spawn_blocking(move || tls.follow(&config));
@@ -273,7 +274,7 @@ impl EventLoop {
         let report = Report {
             stats,
             connections: self.streams.len() as u64,
-            dropped: self.sockets.iter().flatten().map(SipSocket::dropped).sum(),
+            dropped: self.sockets.dropped(),
             calls_limit: c.limits.calls as u64,
             reloads: self.reloads.clone(),
             site: c.site.name.clone(),

@@ -3,6 +3,7 @@
 use super::ask::{Ask, Reloads};
 use super::draining::{self, Drain};
 use super::session_table::{EVERY, SessionTable, TICK};
+use super::sockets::Sockets;
 use super::teller::Teller;
 use crate::audit::Record;
 use crate::config::Config;
@@ -15,7 +16,6 @@ use crate::driver::resolver::Resolver;
 use crate::driver::service::Service;
 use crate::driver::state::{Health, State};
 use crate::driver::stream::Streams;
-use crate::driver::udp::SipSocket;
 use crate::engine::{Engine, Input, Lifted, Observation, Output};
 use crate::ground::{Mono, Now};
 use crate::relay::Event;
@@ -59,7 +59,7 @@ pub(super) struct EventLoop {
     pub(super) engine: Engine,
     pub(super) config: Config,
     pub(super) clock: Clock,
-    pub(super) sockets: Vec<Option<SipSocket>>,
+    pub(super) sockets: Sockets,
     pub(super) streams: Streams,
     pub(super) resolver: Resolver,
     pub(super) relay: Arc<Relay>,
@@ -96,7 +96,7 @@ impl EventLoop {
         engine: Engine,
         config: Config,
         clock: Clock,
-        sockets: Vec<Option<SipSocket>>,
+        sockets: Sockets,
         streams: Streams,
         resolver: Resolver,
         relay: Arc<Relay>,
@@ -198,6 +198,7 @@ impl EventLoop {
             }
             let now = self.clock.now();
             self.pulse(now);
+            self.sockets.try_again(&self.config, now.mono);
             self.watch_audit();
             self.watch_state(now);
             self.publish_in_time(now);
@@ -380,5 +381,6 @@ fn input(arrival: Arrival) -> (Input, Option<Place>) {
         Arrival::Secured { flow, names } => (Input::Secured { flow, names }, None),
         Arrival::Resolved(question, reply) => (Input::Resolved(question, reply), None),
         Arrival::ResolverChanged => (Input::ResolverChanged, None),
+        Arrival::Addresses { interface, found } => (Input::Addresses { interface, found }, None),
     }
 }

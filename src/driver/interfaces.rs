@@ -1,6 +1,7 @@
 //! This machine's addresses, and the descriptors it may open.
 
 use super::zone;
+use crate::config::{Found, is_of_link};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -147,6 +148,31 @@ unsafe fn ip(address: *const libc::sockaddr) -> Option<IpAddr> {
     }
 }
 
+/// What this machine sends from by its default routes: by that of IPv4, and by that of IPv6, there
+/// from an address that stays.
+#[must_use]
+pub fn sources() -> Found {
+    let table = std::fs::read_to_string("/proc/net/ipv6_route").unwrap_or_default();
+    let v6 = default_device(&table).and_then(|device| {
+        let all = devices().remove(device)?;
+        let all = all.iter().map(IpNet::addr).filter(|ip| ip.is_ipv6());
+        all.into_iter().find(|ip| !is_of_link(*ip))
+    });
+    [default_source(), v6]
+}
+
+/// The device of the best default route in this table (as in /proc/net/ipv6_route).
+fn default_device(table: &str) -> Option<&str> {
+    let routes = table.lines().filter_map(|line| {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [to, length, .., device] = words.as_slice() else { return None };
+        let metric = u32::from_str_radix(words.get(5)?, 16).ok()?;
+        let is_default = *length == "00" && to.bytes().all(|b| b == b'0') && *device != "lo";
+        is_default.then_some((metric, *device))
+    });
+    routes.min().map(|(_, device)| device)
+}
+
 /// The source address of the default route; `None` without one. No packet is sent to find it.
 #[must_use]
 pub fn default_source() -> Option<IpAddr> {
@@ -246,6 +272,24 @@ mod tests {
     }
 
     const HEAD: &str = "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT\n";
+
+    #[test]
+    fn the_default_route_of_ipv6_is_the_best_one_of_a_device() {
+        let zero = "00000000000000000000000000000000";
+        let route = |to: &str, length: &str, metric: &str, device: &str| {
+            format!(
+                "{to} {length} {zero} 00 {zero} {metric} 00000001 00000000 00000003     {device}\n"
+            )
+        };
+        let own = route("20010db8001700000000000000000000", "40", "00000100", "eth0");
+        let none = route(zero, "00", "ffffffff", "lo");
+        let slow = route(zero, "00", "00000400", "wwan0");
+        let fast = route(zero, "00", "00000100", "ppp0");
+        let ask = |rows: &[&str]| default_device(&rows.concat()).map(str::to_owned);
+        assert_eq!(ask(&[&own, &none]), None);
+        assert_eq!(ask(&[&slow, &none]).as_deref(), Some("wwan0"));
+        assert_eq!(ask(&[&own, &slow, &fast, "x\n"]).as_deref(), Some("ppp0"));
+    }
 
     #[test]
     fn the_way_to_the_default_route_is_asked_beyond_attached_networks() {

@@ -26,6 +26,7 @@ use crate::config::{Config, Listener};
 use crate::engine::{Opens, Stats};
 use crate::ground::{ConnId, Flow, ListenerId, Side, Transport};
 use crate::policy::quota::{Holder, ShareView, Source};
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use callers::Callers;
 use connection::{QUIET, WRITTEN};
@@ -55,6 +56,13 @@ pub fn listen(at: SocketAddr) -> io::Result<TcpListener> {
 
 /// How long an upstream's address is known after its last connection began.
 const KNOWN: Duration = Duration::from_secs(86_400);
+/// Sockets, each with the side of its interface.
+type Listeners = Vec<(Listener, Side)>;
+
+fn sided(config: &Config) -> Listeners {
+    let side = |l: &Listener| config.interfaces.get(l.interface).map(|i| i.side);
+    config.listeners().into_iter().filter_map(|l| Some((l, side(&l)?))).collect()
+}
 
 /// A connection by which no message came for so long carries none any more, where somebody was
 /// asked and has not answered (64 * T1 is 32 s).
@@ -66,7 +74,7 @@ pub struct Streams {
     table: Arc<Mutex<Table>>,
     callers: Arc<Mutex<Callers>>,
     hands: Hands,
-    listeners: Arc<Vec<(Listener, Side)>>,
+    listeners: Arc<ArcSwap<Listeners>>,
     zones: Arc<Zones>,
     inlet: Inlet,
     tls: Tls,
@@ -76,13 +84,17 @@ impl Streams {
     /// None open yet.
     #[must_use]
     pub fn new(config: &Config, inlet: Inlet, tls: Tls) -> Self {
-        let side = |l: &Listener| config.interfaces.get(l.interface).map(|i| i.side);
-        let sided = |l: Listener| Some((l, side(&l)?));
-        let listeners = Arc::new(config.listeners().into_iter().filter_map(sided).collect());
+        let listeners = Arc::new(ArcSwap::from_pointee(sided(config)));
         let table = Arc::new(Mutex::new(Table::new(&config.limits)));
         let callers = Arc::new(Mutex::new(Callers::new(config)));
         let (zones, hands) = (Arc::new(Zones::of(config)), Hands::start());
         Self { table, callers, hands, listeners, zones, inlet, tls }
+    }
+
+    /// Sockets are there from now on, and those that are gone take their connections with them.
+    pub fn stand(&self, config: &Config, gone: &[ListenerId]) {
+        self.listeners.store(Arc::new(sided(config)));
+        self.table().cut_at(gone);
     }
 
     /// What TLS has in force.
@@ -142,7 +154,7 @@ impl Streams {
     }
 
     fn listener(&self, id: ListenerId) -> Option<(Listener, Side)> {
-        self.listeners.iter().find(|(l, _)| l.id == id).copied()
+        self.listeners.load().iter().find(|(l, _)| l.id == id).copied()
     }
 
     /// A listener's side; one that nobody knows faces strangers.
@@ -204,6 +216,10 @@ impl Streams {
     /// own has gone, its peer's port was that connection's and nobody listens there: the engine is
     /// told, who knows where the peer does (RFC 3261 §18.2.2). `opens`: who holds a new one.
     pub fn send(&self, flow: Flow, bytes: Bytes, opens: Option<Opens>) {
+        // Its interface has no address now.
+        let Some((listener, _)) = self.listener(flow.listener) else {
+            return self.report(Arrival::Failed(flow));
+        };
         let mut table = self.table();
         let opens = opens.filter(|_| flow.conn.is_none());
         if let Some(conn) = table.carrier(&flow) {
@@ -228,7 +244,7 @@ impl Streams {
         };
         table.push(conn, bytes);
         drop(table);
-        let local = self.listener(flow.listener).map(|(l, _)| SocketAddr::new(l.bind.ip(), 0));
+        let local = Some(SocketAddr::new(listener.bind.ip(), 0));
         let flow = Flow { conn: Some(conn), ..flow };
         let dial = dial.filter(|_| flow.transport.is_secure());
         tokio::spawn(self.clone().connect(flow, local, bells, dial));

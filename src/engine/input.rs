@@ -2,6 +2,7 @@
 use super::Snapshot;
 use super::entry::Entry;
 use super::names::{Question, Reply};
+use crate::config::Found;
 use crate::ground::{CallNo, ConnId, Flow};
 use crate::relay;
 use bytes::Bytes;
@@ -59,6 +60,14 @@ pub enum Input {
     Relay(relay::Event),
     /// What DNS says.
     Resolved(Question, Reply),
+    /// The machine has these addresses now where an interface, by its place in the file, is to
+    /// stand: what it follows has them. None: it has no address.
+    Addresses {
+        /// The interface.
+        interface: usize,
+        /// By IP version.
+        found: Found,
+    },
     /// Who is asked for names has changed: all are asked for anew.
     ResolverChanged,
     /// Time passed; due timers fire. Every other input fires them too.

@@ -2,6 +2,7 @@
 use super::entry::{Entry, Key};
 use super::names::Question;
 use crate::audit::Record;
+use crate::config::Addresses;
 use crate::ground::{CallDirection, CallNo, Flow, ListenerId, Moment, Mono, Side, words};
 use crate::policy::quota::{Holder, Source};
 use crate::relay;
@@ -38,6 +39,16 @@ pub enum Output {
         at: Option<ListenerId>,
         /// From now on.
         lasts: Duration,
+    },
+    /// An interface, by its place in the file, stands there from now on: its sockets are opened at
+    /// the new addresses, those at old ones are closed with their connections. To be done before
+    /// the next `Transmit`; one by a socket that is not there has failed
+    /// ([`super::Input::TransportFailed`]).
+    Stand {
+        /// The interface.
+        interface: usize,
+        /// Where it stands.
+        addresses: Addresses,
     },
     /// For the relay; to be done before the next `Transmit`.
     Relay(relay::Command),

@@ -23,9 +23,9 @@ use super::outbox::Outbox;
 use super::output::{Level, Output};
 use super::stats::Places;
 use super::transactions::TimerTable;
-use super::world::{Neighbours, World, changed_keepalives, is_link_local};
+use super::world::{Neighbours, World, changed_keepalives};
 use crate::audit::{BindingEvent, Record};
-use crate::config::Config;
+use crate::config::{Config, is_of_link};
 use crate::ground::{ConnId, Flow, Mono, Wall};
 use crate::policy::quota::{Holder, ShareView};
 use crate::wire::sip::{Aor, Uri};
@@ -163,7 +163,7 @@ impl Phones {
         let alive = |b: &&Binding| b.expires > w.steady() && is_meant(b);
         let mut found: Vec<&Binding> = self.bindings.of_user(user).filter(alive).collect();
         found.sort_by_key(|b| std::cmp::Reverse(b.expires));
-        let interface = |b: &Binding| w.net().listener(b.flow.listener).map(|l| l.interface);
+        let interface = |b: &Binding| w.net().interface_of(b.flow.listener);
         let Some(first) = found.first().and_then(|b| interface(b)) else { return Vec::new() };
         let same = found.iter().filter(|b| interface(b) == Some(first));
         same.take(MAX_TARGETS).map(|b| b.key.clone()).collect()
@@ -255,7 +255,7 @@ impl Phones {
         for s in stored {
             let expires = Wall(Duration::from_secs(s.expires)).min(w.steady_after(LONGEST));
             // On another link a link-local address is another host's.
-            let listener = match is_link_local(s.peer.ip()) {
+            let listener = match is_of_link(s.peer.ip()) {
                 true => w.net().bound_exactly(s.local, s.transport),
                 false => w.net().bound_to(s.local, s.transport),
             };
@@ -349,7 +349,7 @@ impl Phones {
     /// CRLF CRLF to the phones behind a NAT of an interface, each flow once.
     fn keep_alive(&mut self, w: &World, out: &mut Outbox, index: usize) {
         let Some(every) = w.net().interface_at(index).and_then(|i| i.keepalive) else { return };
-        let on = |f: &Flow| w.net().listener(f.listener).is_some_and(|l| l.interface == index);
+        let on = |f: &Flow| w.net().interface_of(f.listener) == Some(index);
         let flows = self.bindings.kept_open().map(|b| b.flow).filter(on);
         let flows: BTreeSet<_> = flows.map(|f| (f.peer, f.listener)).collect();
         for (peer, listener) in flows {

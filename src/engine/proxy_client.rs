@@ -142,7 +142,7 @@ pub(crate) fn is_party(known: Known<'_>, place: &Place, flow: &Flow) -> bool {
 /// An answer that came by `from` is of who was asked by `asked`: there, by the same connection, or
 /// from another source of the same upstream; who had to prove himself there has to here.
 pub(crate) fn is_asked(w: &World, upstreams: &Upstreams, asked: &Flow, from: &Flow) -> bool {
-    let interface = |f: &Flow| w.net().listener(f.listener).map(|l| l.interface);
+    let interface = |f: &Flow| w.net().interface_of(f.listener);
     let (one, other) = (asked.peer.ip().to_canonical(), from.peer.ip().to_canonical());
     interface(asked) == interface(from)
         && (from.transport.is_secure() || !asked.transport.is_secure())

@@ -13,6 +13,7 @@ impl Engine {
     pub fn stats(&self, now: Now) -> Stats {
         let mut stats = self.out.stats().clone();
         stats.upstreams = self.upstreams.view(&self.world);
+        stats.interfaces = self.moving.view(&self.world);
         stats.now.calls = self.calls.counts().map(|n| n as u64);
         stats.now.registrations = self.phones.len() as u64;
         stats.now.transactions = self.transactions.counts();

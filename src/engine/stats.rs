@@ -7,10 +7,11 @@ pub use tls::{CertificateOf, CertificateView, TlsFailure};
 use super::guard::Signal;
 use super::upstreams::UpstreamView;
 use crate::audit::{EndedBy, Finding, Outcome, SecurityClass};
-use crate::ground::{CallDirection, words};
+use crate::ground::{CallDirection, Moment, words};
 use crate::policy::quota::{Quota, Resource};
 use crate::relay::ports::PortCount;
 use crate::wire::sip::RejectReason;
+use std::net::IpAddr;
 
 /// Methods with a label of their own (`other` is last).
 pub const METHODS: [&str; 15] = [
@@ -121,6 +122,23 @@ pub struct ShareCount {
     pub displaced: u64,
 }
 
+/// How an interface that follows a device stands.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct InterfaceView {
+    /// Its name in the file.
+    pub name: String,
+    /// What it follows, in words.
+    pub follows: String,
+    /// Where it stands; none: nowhere.
+    pub addresses: Vec<IpAddr>,
+    /// Since when; `None`: it had no address yet.
+    pub since: Option<Moment>,
+    /// How often that changed.
+    pub changes: u64,
+    /// Addresses that were not taken, and why; empty: all were.
+    pub refused: String,
+}
+
 /// Everything counted left of the seam.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
@@ -180,6 +198,10 @@ pub struct Stats {
     pub tls_failures: [[u64; TlsFailure::ALL.len()]; 2],
     /// Certificates in use; likewise.
     pub certificates: Vec<CertificateView>,
+    /// `address_changes_total`.
+    pub address_changes: u64,
+    /// Interfaces that follow a device, in the file's order.
+    pub interfaces: Vec<InterfaceView>,
     /// Those that are configured, in the file's order.
     pub upstreams: Vec<UpstreamView>,
     /// `share_refusals_total{resource,side}`, `displaced_total{resource,side}`: by

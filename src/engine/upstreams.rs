@@ -8,6 +8,7 @@ mod homes;
 mod keepalive;
 mod lookup;
 mod loose;
+mod moved;
 mod names;
 mod probe;
 mod proved;

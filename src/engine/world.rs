@@ -6,10 +6,11 @@ pub(crate) mod net;
 mod places;
 mod random;
 pub mod seal;
+mod standing;
 mod target;
 mod transport;
 
-pub(crate) use host::{Host, is_link_local};
+pub(crate) use host::Host;
 pub(crate) use net::{Net, changed_keepalives, host_text};
 pub(crate) use target::{Neighbours, Unfit};
 pub(crate) use transport::{NoTransport, named as named_transport};
@@ -48,15 +49,18 @@ pub(crate) struct World {
     former: Vec<Vec<(IpAddr, Mono)>>,
     /// Which upstream is at which address, who came first before who came later.
     claims: Vec<(IpAddr, UpstreamId)>,
+    /// Where interfaces stood until lately.
+    left: Vec<standing::Left>,
 }
 
 impl World {
     pub(crate) fn new(snap: Arc<Snapshot>, seeds: &Seeds, now: Now) -> Self {
+        let snap = standing::nowhere(snap);
         let net = Net::new(&snap.config);
         let (random, sealer) = (Random::new(seeds.random), Sealer::new(&seeds.keys));
         let (names, upstreams) = (Vec::new(), Vec::new());
         let (places, former, claims) = (Vec::new(), Vec::new(), Vec::new());
-        let began = now;
+        let (began, left) = (now, Vec::new());
         let mut world = Self {
             snap,
             net,
@@ -69,6 +73,7 @@ impl World {
             places,
             former,
             claims,
+            left,
         };
         world.name_upstreams();
         world
@@ -125,6 +130,7 @@ impl World {
 
     /// Takes a new configuration; the one that held is returned.
     pub(crate) fn swap(&mut self, snap: Arc<Snapshot>) -> Arc<Snapshot> {
+        let snap = standing::standing(snap, &self.snap);
         self.net = Net::new(&snap.config);
         let old = std::mem::replace(&mut self.snap, snap);
         self.name_upstreams();
@@ -239,7 +245,7 @@ impl World {
 
     /// A URI that we put into a Record-Route.
     pub(crate) fn is_record_route(&self, uri: &Uri) -> bool {
-        let token = uri.user.as_deref().filter(|_| self.net.names_us(uri));
+        let token = uri.user.as_deref().filter(|_| self.is_own(uri));
         token.is_some_and(|t| self.sealer.open(seal::Role::Route, t).is_some())
     }
 

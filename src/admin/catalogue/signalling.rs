@@ -159,6 +159,16 @@ pub(super) const FAMILIES: &[Family] = &[
         &[("upstream", Upstreams)],
         "For so long the site has been alone without this upstream; 0: it serves.",
     ),
+    gauge(
+        "portreeve_interfaces_without_address",
+        &[],
+        "Interfaces that follow a device or the default route, and have no address: nothing goes out or comes in there.",
+    ),
+    counter(
+        "portreeve_address_changes_total",
+        &[],
+        "Changes of where such interfaces stand; the first address of each is none.",
+    ),
     counter(
         "portreeve_alone_requests_total",
         &[("result", Closed(&AloneResult::NAMES))],

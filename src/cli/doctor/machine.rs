@@ -17,6 +17,12 @@ const SMALL: u64 = 256 << 20;
 pub(super) fn addresses(c: &Config) -> Vec<Line> {
     let all = interfaces::attached();
     let own = |i: &Interface| {
+        if i.addresses.are_away() {
+            let by = i.addresses.following().map(|f| f.by.to_string()).unwrap_or_default();
+            let what = format!("{} has no address: {by} has none", i.name);
+            let todo = "look at the line, and at the DHCP client or pppd; the gateway waits for it";
+            return vec![Line::todo(Check::Address, what, todo)];
+        }
         let line = |a: &Address| address((&i.name, a.ip), &all, interfaces::has_carrier);
         i.addresses.iter().map(line).collect::<Vec<_>>()
     };

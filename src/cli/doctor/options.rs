@@ -4,7 +4,7 @@
 use super::gateway::Running;
 use super::names::{self, Found};
 use super::{Check, Line, PATIENCE};
-use crate::config::{Config, Hop, Interface, Upstream};
+use crate::config::{Address, Config, Hop, Interface, Upstream};
 use crate::driver::reach::{self, Way};
 use crate::driver::state;
 use crate::driver::tls::{Failure, Tls};
@@ -43,8 +43,10 @@ pub(super) async fn options(
         let Some(u) = c.upstreams.get(*index) else { continue };
         let Some(i) = c.interfaces.get(u.interface) else { continue };
         let (first, last) = c.media.ports;
+        let own = i.addresses.towards(hop.peer.ip()).or(i.addresses.first());
+        let Some(own) = own else { continue };
         let way = Way {
-            from: i.addresses.towards(hop.peer.ip()).unwrap_or(i.addresses.first()).ip,
+            from: own.ip,
             to: *hop,
             dscp: i.dscp_sip,
             spare: first..=last,
@@ -130,8 +132,9 @@ fn verdict(
     let answer = match told {
         Ok(answer) => answer,
         Err(e) => {
-            let own = i.addresses.towards(hop.peer.ip()).unwrap_or(i.addresses.first());
-            return vec![silent(&at, own.advertised(), e, up)];
+            let own = i.addresses.towards(hop.peer.ip()).or(i.addresses.first());
+            let own = own.map_or(hop.peer.ip(), Address::advertised);
+            return vec![silent(&at, own, e, up)];
         }
     };
     let (status, phrase) = (answer.message.status(), answer.message.phrase());
@@ -266,9 +269,9 @@ mod tests {
         let mut c = Config::parse("x", edge, &Environment::default()).unwrap();
         let u = c.upstreams.remove(0);
         let mut i = c.interfaces.remove(u.interface);
-        let own = i.addresses.first().clone();
+        let own = i.addresses.first().unwrap().clone();
         let advertise = advertise.map(|a| a.parse().unwrap());
-        i.addresses = crate::config::Address { advertise, ..own }.into();
+        i.addresses = Address { advertise, ..own }.into();
         let sent = Sent { local: LOCAL.parse().unwrap(), word: "abc".to_owned() };
         let request = request(&sent, hop(), "pbx.test", None);
         let request = Message::parse(request, Framing::Datagram).unwrap();

@@ -31,16 +31,17 @@ pub(super) fn routes(c: &Config, found: &[Found]) -> Vec<Line> {
     let attached = interfaces::attached();
     let spare = c.media.ports.0..=c.media.ports.1;
     let line = |(i, (_, hop)): (&Interface, Found)| {
+        let own = own(i, hop)?;
         // From its own address it must be possible; from which address others go says by which way.
-        let told = mtu(own(i, hop), hop.peer, &spare).and_then(|_| source(hop.peer, &spare));
-        route((&i.name, own(i, hop)), hop.peer.ip(), told, &attached)
+        let told = mtu(own, hop.peer, &spare).and_then(|_| source(hop.peer, &spare));
+        Some(route((&i.name, own), hop.peer.ip(), told, &attached))
     };
-    machines(c, found).into_iter().map(line).collect()
+    machines(c, found).into_iter().filter_map(line).collect()
 }
 
-/// The address that an interface reaches it from.
-fn own(i: &Interface, hop: Hop) -> IpAddr {
-    i.addresses.towards(hop.peer.ip()).unwrap_or(i.addresses.first()).ip
+/// The address that an interface reaches it from; `None`: it has none now.
+fn own(i: &Interface, hop: Hop) -> Option<IpAddr> {
+    i.addresses.towards(hop.peer.ip()).or(i.addresses.first()).map(|a| a.ip)
 }
 
 fn route(
@@ -79,7 +80,7 @@ pub(super) fn mtus(c: &Config, found: &[Found]) -> Vec<Line> {
     let spare = c.media.ports.0..=c.media.ports.1;
     // Where there is no way, that was told.
     let line = |(i, (_, hop)): (&Interface, Found)| {
-        Some(octets(hop.peer.ip(), mtu(own(i, hop), hop.peer, &spare).ok()?))
+        Some(octets(hop.peer.ip(), mtu(own(i, hop)?, hop.peer, &spare).ok()?))
     };
     machines(c, found).into_iter().filter_map(line).collect()
 }

@@ -127,3 +127,33 @@ fn an_address_of_version_6_is_matched_as_such() {
         "{told}"
     );
 }
+
+#[test]
+fn what_follows_a_device_is_let_in_by_the_device_and_not_by_its_address_of_today() {
+    let mut env = Environment::default();
+    env.devices.insert("ppp0".to_owned(), vec!["203.0.113.7/32".parse().unwrap()]);
+    env.routes = ["203.0.113.7".parse().ok(), "2001:db8::7".parse().ok()];
+    let found = |line: &str| {
+        let text = EDGE.replace("address = \"203.0.113.7\"", line);
+        openings(&Config::parse("t", &text, &env).unwrap())
+    };
+    let device = found("device = \"ppp0\"");
+    let told = nft(&device);
+    assert!(!told.contains("203.0.113.7"), "{told}");
+    for want in [
+        "iifname \"ppp0\" ip saddr { 198.51.100.0/28 } udp dport { 5060 } accept",
+        "iifname \"ppp0\" meta nfproto ipv4 udp dport { 20000-20399 } accept",
+    ] {
+        assert!(told.contains(want), "{told}");
+    }
+    assert!(table(&device).contains("  ppp0  "), "{}", table(&device));
+    let any = found("address = \"auto\"");
+    assert!(
+        nft(&any).contains("        meta nfproto ipv6 udp dport { 20000-20399 }"),
+        "{}",
+        nft(&any)
+    );
+    let told = ufw(&any);
+    assert!(told.contains("from 0.0.0.0/0 to 0.0.0.0/0 port 20000:20399 "), "{told}");
+    assert!(told.contains("from ::/0 to ::/0 port 20000:20399 "), "{told}");
+}

@@ -149,7 +149,8 @@ fn find(
     let port = 5060;
     // An address that somebody named is meant.
     let named = built(NOBODY, port)?;
-    if named.interfaces.first().is_some_and(|i| i.addresses.first().ip != NOBODY) {
+    let first = named.interfaces.first().and_then(|i| i.addresses.first());
+    if first.is_some_and(|a| a.ip != NOBODY) {
         return Ok(Ok(found(named)));
     }
     let address = match (choose(machine.default, &machine.all), fallback) {

@@ -11,7 +11,7 @@ use super::outlet::Outlet;
 use super::way::Way;
 use crate::config::Limits;
 use crate::engine::stats::ShareCount;
-use crate::ground::{ConnId, Side};
+use crate::ground::{ConnId, ListenerId, Side};
 use crate::policy::quota::{Full, Holder, Quota, Room, Shares, Source};
 use bytes::Bytes;
 use std::collections::{BTreeSet, HashMap};
@@ -211,6 +211,14 @@ impl Table {
     pub(super) fn cut(&mut self, conn: ConnId) {
         self.ring(conn);
         self.remove(conn);
+    }
+
+    /// Ends all connections at these sockets.
+    pub(super) fn cut_at(&mut self, gone: &[ListenerId]) {
+        let there = self.open.iter().filter(|(_, c)| gone.contains(&c.way.listener));
+        let mut all: Vec<ConnId> = there.map(|(conn, _)| *conn).collect();
+        all.sort_unstable();
+        all.into_iter().for_each(|conn| self.cut(conn));
     }
 
     /// It is gone. True: something had still to be written.

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 /// its address alone does not find it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Way {
-    listener: ListenerId,
+    pub(super) listener: ListenerId,
     pub(super) peer: SocketAddr,
     upstream: Option<UpstreamId>,
 }

@@ -152,14 +152,14 @@ pub(crate) fn only_failure(near: &mut Message, redirects: bool) {
 
 /// Record-Route values of a message without ours.
 pub(crate) fn foreign_routes(w: &World, message: &Message) -> Vec<Vec<u8>> {
-    let ours = |v: &[u8]| NameAddr::parse(v).is_some_and(|n| w.net().names_us(&n.uri));
+    let ours = |v: &[u8]| NameAddr::parse(v).is_some_and(|n| w.is_own(&n.uri));
     message.list(&Name::RecordRoute).filter(|v| !ours(v)).map(<[u8]>::to_vec).collect()
 }
 
 /// Whether a request names a route that is not ours.
 pub(crate) fn names_foreign_route(w: &World, request: &Message) -> bool {
     let mut routes = request.list(&Name::Route);
-    routes.any(|v| NameAddr::parse(v).is_none_or(|n| !w.net().names_us(&n.uri)))
+    routes.any(|v| NameAddr::parse(v).is_none_or(|n| !w.is_own(&n.uri)))
 }
 
 /// Replaces the URI of every Contact by ours; parameters that name nobody stay.

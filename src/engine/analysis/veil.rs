@@ -191,12 +191,21 @@ impl<'a> Veil<'a> {
 
     /// The address outside parties know us by.
     pub(super) fn shown_address(&self) -> String {
-        let interfaces = self.w.net().interfaces();
-        let outside = interfaces.iter().find(|i| i.side == Side::Outside);
-        let any = outside.or_else(|| interfaces.first());
-        any.map(|i| host_text(i.addresses.first().advertised())).unwrap_or_default()
+        let outside = self.w.net().interfaces().iter().filter(|i| i.side == Side::Outside);
+        let mut known = outside.filter_map(|i| i.addresses.first());
+        // Where there is no outside nobody is hidden from it.
+        let site = || {
+            let all = self.w.net().interfaces();
+            let only = all.iter().all(|i| i.side == Side::Inside);
+            all.first().filter(|_| only).and_then(|i| i.addresses.first())
+        };
+        let own = known.next().or_else(site);
+        own.map_or_else(|| NOWHERE.to_owned(), |own| host_text(own.advertised()))
     }
 }
+
+/// What stands for us while we have no address outside.
+const NOWHERE: &str = "0.0.0.0";
 
 /// Sets a URI's host to a domain; the port goes with the old host.
 pub(crate) fn set_host(uri: &mut Uri, domain: &str) {

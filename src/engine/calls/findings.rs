@@ -4,9 +4,12 @@
 
 use super::{Call, Calls};
 use crate::audit::{Finding, Record};
+use crate::config::Addresses;
 use crate::engine::outbox::Outbox;
 use crate::engine::output::Level;
+use crate::engine::world::World;
 use crate::ground::{CallNo, Leg, Side};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Audio that begins this long after the answer is late: people have said "hello?" twice.
@@ -52,6 +55,29 @@ impl Calls {
         let call_id = known.map(|c| c.caller.call_id.clone()).unwrap_or_default();
         let evidence = evidence.to_owned();
         out.record(Record::Finding { call, call_id, finding, evidence });
+    }
+
+    /// An interface stands there, and no longer at these addresses: calls that have media at one
+    /// of them are told of.
+    pub(crate) fn moved(&mut self, w: &World, out: &mut Outbox, left: &[IpAddr], at: &Addresses) {
+        for (call, was) in self.media.moved(left, at) {
+            let now = match at.iter().next() {
+                Some(_) => format!(
+                    "it is {}",
+                    at.iter().map(|a| a.advertised().to_string()).collect::<Vec<_>>().join(", ")
+                ),
+                None => "there is none".to_owned(),
+            };
+            let idle = match w.config().media.idle {
+                Some(idle) => format!("after {} s without any audio it ends", idle.as_secs()),
+                None => "nothing ends it but its parties".to_owned(),
+            };
+            let evidence = format!(
+                "our outside address was {was} and changed during the call, now {now}: audio that \
+                 is sent there does not arrive; {idle}"
+            );
+            self.find(out, call, Finding::AddressChanged, &evidence);
+        }
     }
 
     /// The 2xx has waited 64 × T1 for its ACK, or the call ended without one.

@@ -152,7 +152,7 @@ impl Calls {
         let mut tokens = Vec::new();
         for route in i.message.list(&Name::Route).filter_map(NameAddr::parse) {
             // An outbound proxy as phones are configured with it says nothing of a dialog.
-            let ours = w.net().names_us(&route.uri);
+            let ours = w.is_own(&route.uri);
             if let Some(user) = route.uri.user.as_deref().filter(|u| ours && is_shaped(u)) {
                 tokens.push(Token::open(w.sealer(), Role::Route, user)?);
             }
@@ -189,7 +189,7 @@ impl Calls {
     /// What our names in a request say of who sent it: its Record-Routes that name us, its Contact.
     fn shown(&self, w: &World, i: &Incoming) -> Vec<Token> {
         let routes = i.message.list(&Name::RecordRoute).filter_map(NameAddr::parse);
-        let ours = routes.filter(|n| w.net().names_us(&n.uri)).map(|n| (Role::Route, n.uri));
+        let ours = routes.filter(|n| w.is_own(&n.uri)).map(|n| (Role::Route, n.uri));
         let contact = i.contact().map(|uri| (Role::Contact, uri));
         let all = ours.chain(contact).take(MOST);
         let open = |(role, uri): (Role, Uri)| {

@@ -23,6 +23,8 @@ pub(super) use edge::Returns;
 
 /// Life of a binding that neither side named (RFC 3261 §10.3 step 6 leaves it to us).
 const UNSAID: u64 = 3_600;
+/// A phone is told to come again within this, in seconds, where our address may change.
+const MOVING: u64 = 300;
 /// Proxies of an upstream's that a Service-Route may name.
 const MAX_SERVICES: usize = 8;
 
@@ -99,6 +101,24 @@ pub(crate) struct Pending {
     cseq: u32,
     /// When the REGISTER came.
     since: Mono,
+}
+
+/// The longest that a phone is told it is registered for. Where our address may change, the
+/// registrar may know us by one that is ours no more, until the phone comes again.
+fn most(w: &World, upstream: &str) -> u64 {
+    let at = w.config().upstreams.iter().find(|u| u.name == upstream).map(|u| u.interface);
+    let moves = at.and_then(|at| w.net().interface_at(at)?.addresses.following());
+    if moves.is_some() { MOVING } else { u64::MAX }
+}
+
+/// The Contacts of an answer. What stands at an address that we have left says nothing of what is
+/// registered now, unless there is nothing else.
+fn standing(w: &World, response: &Message) -> Vec<NameAddr> {
+    let all: Vec<NameAddr> = response.list(&Name::Contact).filter_map(NameAddr::parse).collect();
+    let has_left = |c: &NameAddr| c.uri.host_ip().is_some_and(|ip| w.has_left(ip));
+    let (left, stay): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|c| has_left(c) && w.is_own(&c.uri));
+    if stay.is_empty() { left } else { stay }
 }
 
 /// The domain of a REGISTER's address of record: the one in To, where the upstream has several.
@@ -182,19 +202,22 @@ impl Phones {
             return;
         }
         let common = header_seconds(response.text(&Name::Expires));
-        let listed: Vec<NameAddr> =
-            response.list(&Name::Contact).filter_map(NameAddr::parse).collect();
+        let listed = standing(w, response);
         let services = services(response);
         let lives: Vec<(&Offered, u64)> =
             pending.contacts.iter().map(|c| (c, c.granted(&listed, common))).collect();
         let named: Vec<Named<'_>> = lives.iter().map(|(c, left)| c.named(*left > 0)).collect();
         let places = self.places_of(w, &pending.aor, &named).unwrap_or_default();
         self.replace(w, out, places.gone);
+        let most = most(w, &pending.upstream);
+        if near.has(&Name::Expires) && common.is_some_and(|s| s > most) {
+            near.set(Name::Expires, most.to_string());
+        }
         let mut granted = HashMap::new();
         for (offered, seconds) in lives {
             if seconds > 0 {
                 self.bound(w, out, pending, offered, seconds, &services);
-                granted.insert(offered.key.as_str(), (offered, seconds));
+                granted.insert(offered.key.as_str(), (offered, seconds.min(most)));
             } else {
                 self.end_confirmed(out, &offered.key, pending.flow.peer.ip());
                 self.unbind(w, out, &offered.key, &pending.flow, BindingEvent::Removed);
@@ -235,7 +258,7 @@ impl Phones {
             contact.uri = b.contact.clone();
             return Some(contact);
         }
-        (!w.net().names_us(&contact.uri)).then_some(contact)
+        (!w.is_own(&contact.uri)).then_some(contact)
     }
 
     /// The way that an upstream's registrar told for what this user sends from here (RFC 3608);

@@ -86,6 +86,11 @@ impl Client {
         self.proceeding
     }
 
+    /// An INVITE that was answered provisionally, and not for good.
+    pub(super) fn is_ringing(&self) -> bool {
+        matches!(&self.machine, Machine::Invite(m) if m.is_proceeding())
+    }
+
     /// Nobody has answered it, and somebody waits for that.
     pub(super) fn is_unheard(&self) -> bool {
         let is_calling = match &self.machine {

@@ -6,9 +6,13 @@ use super::{Server, Transactions};
 use crate::engine::ids::{ClientId, ServerId};
 use crate::engine::outbox::Outbox;
 use crate::engine::world::{World, named_transport};
-use crate::ground::{ConnId, Flow, Side, Transport};
+use crate::ground::{ConnId, Flow, ListenerId, Side, Transport};
 use crate::wire::sip::{Message, Name, Uri, Via};
 use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+
+/// Why what rings is taken back (RFC 3326).
+const MOVED: &[u8] = b"SIP;cause=503;text=\"Our Address Has Changed\"";
 
 /// What goes by a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -192,6 +196,26 @@ impl Transactions {
                 continue;
             }
             self.unreachable(w, out, id);
+        }
+    }
+
+    /// Nothing is at these sockets any more that was told to others: what rings there cannot be
+    /// answered, for its answer goes where its Via says. It is taken back, and has failed.
+    pub(crate) fn left(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        is_left: impl Fn(ListenerId, IpAddr) -> bool,
+    ) {
+        let at = |(listener, peer, _): &&(ListenerId, SocketAddr, ClientId)| {
+            is_left(*listener, peer.ip())
+        };
+        let ids: Vec<ClientId> = self.ways.iter().filter(at).map(|(_, _, id)| *id).collect();
+        for id in ids {
+            if self.clients.get(&id).is_some_and(super::Client::is_ringing) {
+                self.cancel_client(w, out, id, &[MOVED.to_vec()]);
+                self.unreachable(w, out, id);
+            }
         }
     }
 

@@ -88,7 +88,7 @@ mod tests {
         let edge = include_str!("../../../configs/minimal.toml");
         let mut config = Config::parse("x", edge, &Environment::default()).unwrap();
         config.upstreams[0].targets = vec![Target::parse("sip.example.net").unwrap()];
-        let inside = config.interfaces[0].addresses.first().ip;
+        let inside = config.interfaces[0].addresses.first().unwrap().ip;
         let mut finder = Finder::new(&config);
         let u = &config.upstreams[0];
         let mut rounds = Vec::new();

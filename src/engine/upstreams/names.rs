@@ -219,6 +219,10 @@ pub(super) fn judge(
     if let Some(owner) = owner.filter(|_| !holds(u)) {
         return lie(&format!("the address of upstream {}", owner.name));
     }
+    // What it has no address for now it may have one for later.
+    if i.addresses.are_away() {
+        return Ok(());
+    }
     if i.addresses.towards(ip).is_none() {
         return Err(Unusable::Version);
     }

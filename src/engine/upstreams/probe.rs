@@ -38,7 +38,7 @@ impl Upstreams {
                 u.health = Health::Unknown;
                 u.since = Some(w.now().into());
                 u.why = "the configuration changed".to_owned();
-                u.targets.forget(w.now());
+                u.targets.forget(w.now(), "the configuration changed");
             }
             // What the file named before is no target of what it names now.
             if is.zip(was).is_some_and(|(a, b)| a.targets != b.targets) {

@@ -37,7 +37,7 @@ pub(super) struct Proved {
 impl Proof {
     fn judge(&mut self, w: &World) {
         let is_of = |(_, u): &(&UpstreamId, &crate::config::Upstream)| {
-            let here = w.net().listener(self.flow.listener).map(|l| l.interface);
+            let here = w.net().interface_of(self.flow.listener);
             here == Some(u.interface) && Globs::new(&u.tls_subject).meet(&self.names)
         };
         let outside = w.side(self.flow.listener) == Side::Outside;

@@ -127,9 +127,9 @@ impl Targets {
     }
 
     /// Nothing is known of any of them.
-    pub(super) fn forget(&mut self, now: Now) {
+    pub(super) fn forget(&mut self, now: Now, why: &str) {
         for t in &mut self.all {
-            t.turn(now, Health::Unknown, "the configuration changed");
+            t.turn(now, Health::Unknown, why);
         }
     }
 

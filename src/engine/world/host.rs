@@ -2,6 +2,7 @@
 //! says nothing of who that is.
 
 use super::Net;
+use crate::config::is_of_link;
 use crate::ground::Flow;
 use std::net::IpAddr;
 
@@ -25,20 +26,12 @@ impl Net {
     /// Who is at the other end of a flow.
     pub(crate) fn host(&self, flow: &Flow) -> Host {
         let ip = flow.peer.ip();
-        let link = || self.listener(flow.listener).map(|l| l.interface);
-        Host { ip, link: is_link_local(ip).then(link).flatten() }
+        let link = || self.interface_of(flow.listener);
+        Host { ip, link: is_of_link(ip).then(link).flatten() }
     }
 
     /// Both flows lead to one host.
     pub(crate) fn is_same_host(&self, one: &Flow, other: &Flow) -> bool {
         self.host(one) == self.host(other)
-    }
-}
-
-/// Of one link alone (RFC 3927, RFC 4291 §2.5.6).
-pub(crate) fn is_link_local(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(v4) => v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_unicast_link_local(),
     }
 }

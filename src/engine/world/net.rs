@@ -13,7 +13,10 @@ use std::time::Duration;
 /// Answers "who are we, and who is that?" for one configuration.
 #[derive(Debug)]
 pub(crate) struct Net {
+    /// Those that are there, by number.
     listeners: Vec<Listener>,
+    /// The interface of each that may be, by its number.
+    places: Vec<usize>,
     interfaces: Vec<Interface>,
     upstreams: BTreeSet<IpAddr>,
     /// Where upstreams send from.
@@ -24,6 +27,7 @@ impl Net {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
             listeners: config.listeners(),
+            places: config.listener_interfaces(),
             interfaces: config.interfaces.clone(),
             upstreams: BTreeSet::new(),
             sources: config.upstreams.iter().flat_map(|u| u.sources.iter().copied()).collect(),
@@ -35,17 +39,19 @@ impl Net {
         self.upstreams = upstreams.collect();
     }
 
-    /// Every socket, by number.
-    pub(crate) fn listeners(&self) -> &[Listener] {
-        &self.listeners
+    /// A socket; `None`: its interface has no address of that IP version now.
+    pub(crate) fn listener(&self, id: ListenerId) -> Option<&Listener> {
+        let at = self.listeners.binary_search_by_key(&id, |l| l.id).ok()?;
+        self.listeners.get(at)
     }
 
-    pub(crate) fn listener(&self, id: ListenerId) -> Option<&Listener> {
-        self.listeners.get(usize::from(id.0))
+    /// The place of a socket's interface, whether it stands anywhere now or not.
+    pub(crate) fn interface_of(&self, id: ListenerId) -> Option<usize> {
+        self.places.get(usize::from(id.0)).copied()
     }
 
     pub(crate) fn interface(&self, id: ListenerId) -> Option<&Interface> {
-        self.listener(id).and_then(|l| self.interfaces.get(l.interface))
+        self.interface_of(id).and_then(|at| self.interfaces.get(at))
     }
 
     pub(crate) fn interface_at(&self, index: usize) -> Option<&Interface> {
@@ -118,7 +124,7 @@ impl Net {
     pub(crate) fn address_in(&self, uri: &Uri) -> Option<IpAddr> {
         let is_named =
             |i: &&Interface| i.advertise_name.as_ref().is_some_and(|n| same(n, &uri.host));
-        let named = || self.interfaces.iter().find(is_named).map(|i| i.addresses.first());
+        let named = || self.interfaces.iter().find(is_named).and_then(|i| i.addresses.first());
         uri.host_ip().or_else(|| named().map(Address::advertised))
     }
 
@@ -218,7 +224,7 @@ impl Net {
 
     /// The way there from the interface of a socket.
     pub(crate) fn beside(&self, id: ListenerId, hop: Hop) -> Option<Flow> {
-        self.way(self.listener(id)?.interface, hop)
+        self.way(self.interface_of(id)?, hop)
     }
 }
 

@@ -2,8 +2,8 @@
 //! within dialogs; ports, and what is ours, are judged where they are known. It reads the
 //! configuration and sends nothing.
 
-use super::{Net, is_link_local};
-use crate::config::Interface;
+use super::Net;
+use crate::config::{Interface, is_of_link};
 use crate::ground::Side;
 use crate::wire::addresses::unwrapped_address;
 use std::net::IpAddr;
@@ -37,7 +37,7 @@ impl Net {
         if ip.is_multicast() || is_broadcast(ip) {
             return Err(unfit("a multicast or broadcast address", ""));
         }
-        if is_link_local(ip) {
+        if is_of_link(ip) {
             return match i.side {
                 Side::Inside if lists(i, ip) => Ok(()),
                 Side::Inside => Err(unfit("a link-local address", "networks")),

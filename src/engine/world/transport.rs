@@ -55,15 +55,16 @@ impl Net {
         uri: &Uri,
         own: Transport,
     ) -> Result<Transport, NoTransport> {
-        let Some(interface) = self.listener(beside).map(|l| l.interface) else { return Ok(own) };
+        let Some(interface) = self.interface_of(beside) else { return Ok(own) };
         let unspoken = |named| NoTransport { named, interface: self.name_of(interface) };
         let transport = named(uri).map_err(unspoken)?.unwrap_or(own);
         self.no_socket(interface, transport).map_or(Ok(transport), Err)
     }
 
-    /// Why an interface cannot reach any hop by this transport; `None`: it has a socket of it.
+    /// Why an interface cannot reach any hop by this transport; `None`: it has a socket of it, as
+    /// soon as it has an address.
     pub(crate) fn no_socket(&self, interface: usize, transport: Transport) -> Option<NoTransport> {
-        let mut own = self.listeners().iter().filter(|l| l.interface == interface);
+        let mut own = self.interface_at(interface).into_iter().flat_map(|i| &i.listen);
         let none = !own.any(|l| l.transport == transport);
         let (named, interface) = (transport.to_string(), self.name_of(interface));
         none.then_some(NoTransport { named, interface })

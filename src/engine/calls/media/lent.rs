@@ -2,6 +2,7 @@
 //! never talks to the relay: the table names lent ports in its commands.
 
 use super::claims::Claim;
+use crate::config::Addresses;
 use crate::engine::stats::Places;
 use crate::engine::world::World;
 use crate::ground::{CallNo, Leg, Mono, Side};
@@ -9,11 +10,17 @@ use crate::policy::quota::{Holder, Quota, Resource, Room, ShareView};
 use crate::relay::ports::{Pool, PortCount};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 /// Pools of all interfaces.
 #[derive(Debug)]
 pub(super) struct Lent {
     pools: BTreeMap<IpAddr, (Side, Pool)>,
+    /// Addresses that an interface has left, while streams hold ports there.
+    left: BTreeSet<IpAddr>,
+    /// Shuffles the pools, and how long their ports rest.
+    seed: u64,
+    rest: Duration,
     /// First and last port of all of them.
     range: (u16, u16),
     /// The call and leg that hold a pair, by its even port.
@@ -24,11 +31,15 @@ pub(super) struct Lent {
     gone: Vec<CallNo>,
 }
 
-/// Streams that the pools of these addresses can carry: a pair a side each.
-fn capacity(pools: &BTreeMap<IpAddr, (Side, Pool)>, at: &BTreeSet<IpAddr>) -> usize {
+/// Streams that the pools of these addresses can carry, and of so many interfaces outside that have
+/// theirs later: a pair a side each.
+fn capacity(pools: &BTreeMap<IpAddr, (Side, Pool)>, at: &BTreeSet<IpAddr>, later: usize) -> usize {
+    let free = |pool: &Pool| pool.count(Mono::default()).free / 2;
     let pairs = |side: Side| -> usize {
         let own = at.iter().filter_map(|ip| pools.get(ip)).filter(|(s, _)| *s == side);
-        own.map(|(_, pool)| pool.count(Mono::default()).free / 2).sum()
+        let awaited = pools.values().next().filter(|_| side == Side::Outside);
+        let awaited = awaited.map_or(0, |(_, pool)| later * free(pool));
+        own.map(|(_, pool)| free(pool)).sum::<usize>() + awaited
     };
     match Side::ALL.map(pairs) {
         // Both sides share one address.
@@ -49,10 +60,34 @@ impl Lent {
             .map(|(ip, side)| (ip, (side, Pool::new(ip, first, last, rest, seed))));
         let pools = pools.collect();
         // A second address adds nothing to what is shared out: all may speak one IP version.
-        let firsts = config.interfaces.iter().map(|i| i.addresses.first().ip).collect();
-        let shares = Quota::new(w.shares_of_users(capacity(&pools, &firsts)));
+        let firsts = config.interfaces.iter().filter_map(|i| i.addresses.first()).map(|a| a.ip);
+        let firsts = firsts.collect();
+        let later = config.interfaces.iter().filter(|i| i.addresses.are_away()).count();
+        let shares = Quota::new(w.shares_of_users(capacity(&pools, &firsts, later)));
         let (range, owners) = ((first, last), HashMap::new());
-        Self { pools, range, owners, shares, gone: Vec::new() }
+        Self { pools, left: BTreeSet::new(), seed, rest, range, owners, shares, gone: Vec::new() }
+    }
+
+    /// An interface outside stands there, and no longer at these: ports that are held there stay
+    /// so until they return.
+    pub(super) fn stand(&mut self, left: &[IpAddr], at: &Addresses) {
+        self.left.extend(left.iter().filter(|ip| self.pools.contains_key(ip)));
+        for ip in at.iter().map(|a| a.ip) {
+            self.left.remove(&ip);
+            let ((first, last), rest, seed) = (self.range, self.rest, self.seed);
+            let pool = || (Side::Outside, Pool::new(ip, first, last, rest, seed));
+            self.pools.entry(ip).or_insert_with(pool);
+        }
+        left.iter().for_each(|ip| self.drop_left(*ip));
+    }
+
+    /// Nobody holds ports there any more.
+    fn drop_left(&mut self, ip: IpAddr) {
+        let unused = |(_, pool): &(Side, Pool)| pool.count(Mono::default()).used == 0;
+        if self.left.contains(&ip) && self.pools.get(&ip).is_none_or(unused) {
+            self.left.remove(&ip);
+            self.pools.remove(&ip);
+        }
     }
 
     /// Takes the share in force; how many ports there are is settled at the start.
@@ -138,9 +173,12 @@ impl Lent {
 
     pub(super) fn count(&self, side: Side, now: Mono) -> PortCount {
         let mut sum = PortCount::default();
-        for (_, pool) in self.pools.values().filter(|(s, _)| *s == side) {
+        for (ip, (_, pool)) in self.pools.iter().filter(|(_, (s, _))| *s == side) {
             let c = pool.count(now);
             sum.used += c.used;
+            if self.left.contains(ip) {
+                continue;
+            }
             sum.quarantined += c.quarantined;
             sum.free += c.free;
         }
@@ -241,6 +279,7 @@ impl Lent {
             if let Some((_, pool)) = self.pools.get_mut(&binds[i]) {
                 pool.give(now, ports[i], used[i]);
             }
+            self.drop_left(binds[i]);
         }
     }
 }

@@ -8,6 +8,7 @@ use super::lines::keep_sum;
 use super::targets::Targets;
 use super::{close, stream_media};
 use crate::audit::CallEnd;
+use crate::config::Addresses;
 use crate::engine::world::World;
 use crate::ground::{CallNo, Leg, Mono, Side};
 use crate::relay::flow::Lane;
@@ -47,6 +48,23 @@ impl MediaTable {
 
     pub(in crate::engine::calls) fn count(&self, side: Side, now: Mono) -> PortCount {
         self.lent.count(side, now)
+    }
+
+    /// An interface stands there, and no longer at these. Calls that have streams at one of them.
+    pub(in crate::engine::calls) fn moved(
+        &mut self,
+        left: &[IpAddr],
+        at: &Addresses,
+    ) -> Vec<(CallNo, IpAddr)> {
+        self.lent.stand(left, at);
+        let lost = |c: &CallMedia| {
+            let mut faces = Leg::ALL.into_iter().flat_map(|leg| c.faces_of(leg));
+            faces.find(|f| left.contains(&f.bind)).map(|f| f.shown)
+        };
+        let all = self.calls.iter().filter_map(|(no, c)| Some((*no, lost(c)?)));
+        let mut all: Vec<(CallNo, IpAddr)> = all.collect();
+        all.sort_unstable();
+        all
     }
 
     pub(in crate::engine::calls) fn exclude(&mut self, at: SocketAddr) {

@@ -202,7 +202,7 @@ pub(super) fn lead_by(w: &World, request: &mut Message, flow: &Flow, branch: &st
     for name in [Name::Contact, Name::RecordRoute] {
         let mut values: Vec<Vec<u8>> = request.rows(&name).map(<[u8]>::to_vec).collect();
         let Some(own) = values.first_mut() else { continue };
-        let Some(mut at) = NameAddr::parse(own).filter(|at| w.net().names_us(&at.uri)) else {
+        let Some(mut at) = NameAddr::parse(own).filter(|at| w.is_own(&at.uri)) else {
             continue;
         };
         let here = w.net().uri(flow.listener, None);

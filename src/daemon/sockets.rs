@@ -1,0 +1,152 @@
+//! The SIP sockets that are open. Those of an interface that follows a device are opened where it
+//! stands, and closed with their connections where it has left; what cannot be opened yet is tried
+//! again. It reads no message.
+
+use super::busy_ports_at;
+use super::event_loop::EventLoop;
+use crate::config::{Addresses, Config, Listener};
+use crate::driver::inlet::Inlet;
+use crate::driver::stream::{self, Streams};
+use crate::driver::udp::SipSocket;
+use crate::driver::zone::Zones;
+use crate::engine::Input;
+use crate::ground::{ListenerId, Mono, Transport};
+use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// What could not be opened is tried again this often: an address may need to be checked first, and
+/// a socket that closes takes its time.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// One that is open; it closes when it is dropped.
+#[derive(Debug)]
+struct Open {
+    /// `None`: its connections are written to.
+    udp: Option<SipSocket>,
+    reader: JoinHandle<()>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+/// Sockets by number.
+#[derive(Debug)]
+pub(super) struct Sockets {
+    open: BTreeMap<ListenerId, Open>,
+    /// Those that could not be opened yet, and when they are tried again.
+    waiting: Vec<Listener>,
+    next: Mono,
+    inlet: Inlet,
+    streams: Streams,
+    /// Datagrams that those dropped which are closed.
+    dropped: u64,
+}
+
+impl Sockets {
+    pub(super) fn new(inlet: Inlet, streams: Streams) -> Self {
+        Self {
+            open: BTreeMap::new(),
+            waiting: Vec::new(),
+            next: Mono::default(),
+            inlet,
+            streams,
+            dropped: 0,
+        }
+    }
+
+    /// Binds one, and begins to read it.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(super) fn bind(&mut self, l: Listener, config: &Config) -> io::Result<()> {
+        let dscp = config.interfaces.get(l.interface).map_or(24, |i| i.dscp_sip);
+        let zones = Zones::of(config);
+        let open = match l.transport {
+            Transport::Udp => {
+                let socket = SipSocket::bind(l, dscp, &zones)?;
+                let reader = tokio::spawn(socket.clone().read(self.inlet.clone()));
+                Open { udp: Some(socket), reader }
+            }
+            Transport::Tcp | Transport::Tls => {
+                let socket = stream::listen(zones.placed(l.bind))?;
+                let reader = tokio::spawn(self.streams.clone().accept(socket, l.id));
+                Open { udp: None, reader }
+            }
+        };
+        self.open.insert(l.id, open);
+        Ok(())
+    }
+
+    /// The socket for datagrams of this number, if it is open.
+    pub(super) fn udp(&self, id: ListenerId) -> Option<&SipSocket> {
+        self.open.get(&id)?.udp.as_ref()
+    }
+
+    /// Datagrams dropped at all of them.
+    pub(super) fn dropped(&self) -> u64 {
+        let now = self.open.values().filter_map(|open| open.udp.as_ref());
+        self.dropped + now.map(SipSocket::dropped).sum::<u64>()
+    }
+
+    fn close(&mut self, id: ListenerId) {
+        self.waiting.retain(|l| l.id != id);
+        if let Some(open) = self.open.remove(&id) {
+            self.dropped += open.udp.as_ref().map_or(0, SipSocket::dropped);
+        }
+    }
+
+    fn open_all(&mut self, all: Vec<Listener>, config: &Config) {
+        for l in all {
+            if let Err(e) = self.bind(l, config) {
+                let (transport, at) = (l.transport, l.bind);
+                tracing::warn!("{transport} {at} cannot be listened at yet: {e}; tried again");
+                self.waiting.push(l);
+            }
+        }
+    }
+
+    /// Tries again what could not be opened, once a second.
+    pub(super) fn try_again(&mut self, config: &Config, now: Mono) {
+        if self.waiting.is_empty() || now < self.next {
+            return;
+        }
+        self.next = now + AGAIN;
+        for l in std::mem::take(&mut self.waiting) {
+            match self.bind(l, config) {
+                Ok(()) => tracing::info!("{} {} is listened at", l.transport, l.bind),
+                Err(_) => self.waiting.push(l),
+            }
+        }
+    }
+}
+
+impl EventLoop {
+    /// An interface stands there from now on; what the engine is to hear of it.
+    pub(super) fn stand(&mut self, interface: usize, addresses: Addresses) -> Vec<Input> {
+        let before = self.config.listeners();
+        let Some(i) = self.config.interfaces.get_mut(interface) else { return Vec::new() };
+        i.addresses = addresses;
+        let signs_itself = i.tls.is_some() && !i.addresses.are_away();
+        let after = self.config.listeners();
+        let gone: Vec<ListenerId> =
+            before.iter().filter(|l| !after.contains(l)).map(|l| l.id).collect();
+        gone.iter().for_each(|id| self.sockets.close(*id));
+        self.streams.stand(&self.config, &gone);
+        let new: Vec<Listener> = after.into_iter().filter(|l| !before.contains(l)).collect();
+        let mut ips: Vec<_> = new.iter().map(|l| l.bind.ip()).collect();
+        ips.dedup();
+        self.sockets.open_all(new, &self.config);
+        if signs_itself {
+            // A certificate of our own making names where we stand.
+            let (tls, config) = (self.streams.tls().clone(), self.config.clone());
+            tokio::task::spawn_blocking(move || tls.follow(&config));
+        }
+        let busy = ips.into_iter().flat_map(|ip| busy_ports_at(&self.config, ip));
+        busy.map(Input::ExcludePort).collect()
+    }
+}

@@ -1,0 +1,40 @@
+//! Whether an address that the machine says it has may be one of the outside: whoever gives it to
+//! us, a DHCP server or a peer, may err or lie. What is refused is said in words.
+
+use crate::config::is_of_link;
+use crate::engine::phones::Phones;
+use crate::engine::world::{Net, World};
+use std::net::IpAddr;
+
+/// # Errors
+/// Why an interface is not to stand there.
+pub(super) fn judge(w: &World, phones: &Phones, at: usize, ip: IpAddr) -> Result<(), String> {
+    let net = w.net();
+    let Some(i) = net.interface_at(at) else { return Err("of no interface".to_owned()) };
+    if is_of_link(ip) {
+        return Err("a link-local address: nobody has given it a real one".to_owned());
+    }
+    let unfit = Net::judge_kind(i, ip).and_then(|()| Net::judge_loopback(i, ip));
+    unfit.map_err(|unfit| unfit.why.to_owned())?;
+    let others = net.interfaces().iter().enumerate().filter(|(other, _)| *other != at);
+    let mut others = others.map(|(_, i)| i);
+    if let Some(other) = others.find(|i| i.addresses.hold(ip)) {
+        return Err(format!("the address of interface {}", other.name));
+    }
+    let is_there =
+        |id: &&crate::ground::UpstreamId| w.places(**id).iter().any(|hop| hop.peer.ip() == ip);
+    if let Some(name) = w.upstreams().iter().find(is_there).and_then(|id| w.upstream_name(*id)) {
+        return Err(format!("the address of upstream {name}"));
+    }
+    // Where it stands now nobody else does.
+    if i.addresses.hold(ip) {
+        return Ok(());
+    }
+    if net.is_inside(ip) {
+        return Err("an address of the inside (`networks`)".to_owned());
+    }
+    if phones.are_at(ip) {
+        return Err("where a phone is".to_owned());
+    }
+    Ok(())
+}
