@@ -53,6 +53,14 @@ fn find(text: &[u8], others: bool) -> impl Iterator<Item = (Range<usize>, IpAddr
                     None => continue,
                 }
             }
+            // The first group of an IPv6 literal has four digits at most. It comes before
+            // other notations: `@2001:db8::1` is no number where a host stands.
+            let colon = text.iter().skip(start).take(5).any(|b| *b == b':');
+            if let Some((ip, len)) = colon.then(|| v6_at(text, start)).flatten() {
+                at = start + len;
+                at += zone_length(text.get(at..).unwrap_or_default());
+                return Some((start..at, unwrapped(ip)));
+            }
             // Each of them begins with a digit, is of single digits with dots between them, or
             // begins with the four digits of a group.
             let group = matches!(text.get(start + 4), Some(b'-' | b'_' | b'%'));
@@ -63,13 +71,6 @@ fn find(text: &[u8], others: bool) -> impl Iterator<Item = (Range<usize>, IpAddr
                 let plain = v4_at(text, start).map(|(v4, n)| (start..start + n, IpAddr::V4(v4)));
                 second = plain.filter(|(range, v4)| range.len() == len && *v4 != ip);
                 return Some((start..start + len, ip));
-            }
-            // The first group of an IPv6 literal has four digits at most.
-            let colon = text.iter().skip(start).take(5).any(|b| *b == b':');
-            if let Some((ip, len)) = colon.then(|| v6_at(text, start)).flatten() {
-                at = start + len;
-                at += zone_length(text.get(at..).unwrap_or_default());
-                return Some((start..at, unwrapped(ip)));
             }
             if byte.is_ascii_digit()
                 && let Some((ip, len)) = v4_at(text, start)

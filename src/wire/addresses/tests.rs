@@ -94,6 +94,17 @@ fn written(text: &str) -> Vec<String> {
 }
 
 #[test]
+fn a_v6_literal_is_no_number_where_a_host_stands() {
+    for (text, ip) in [
+        ("77@2001:db8:17::103;local-tag=x", "2001:db8:17::103"),
+        ("http://2001:db8::1/", "2001:db8::1"),
+        ("x%402001:db8::1", "2001:db8::1"),
+    ] {
+        assert_eq!(written(text), [format!("{ip}={ip}")], "{text}");
+    }
+}
+
+#[test]
 fn other_notations_are_found_where_they_hide() {
     for (text, found) in [
         ("host-10-17-0-21.lan", "10-17-0-21=10.17.0.21"),
@@ -241,8 +252,10 @@ proptest! {
         let mut groups = ip;
         groups.iter_mut().skip(1).take(zeros).for_each(|g| *g = 0);
         let ip = Ipv6Addr::from(groups);
-        let got = found(&format!("{before}{ip}{after}"));
-        prop_assert_eq!(got, vec![(ip.to_string(), unwrapped(ip))]);
+        let text = format!("{before}{ip}{after}");
+        prop_assert_eq!(found(&text), vec![(ip.to_string(), unwrapped(ip))]);
+        let all: Vec<_> = find_written(text.as_bytes()).map(|(_, ip)| ip).collect();
+        prop_assert!(all.contains(&unwrapped(ip)), "{}: {:?}", text, all);
     }
 
     #[test]
