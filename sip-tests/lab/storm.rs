@@ -25,7 +25,7 @@ pub(crate) use place::{GATE6_INSIDE, GATE6_OUTSIDE};
 use place::{PROVED, Place};
 
 /// How long the weather is bad.
-const BAD: Duration = Duration::from_secs(90);
+const BAD: Duration = Duration::from_secs(80);
 
 const FILE: &str = r#"
 site = { inside_domains = ["corp.test"] }
