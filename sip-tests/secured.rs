@@ -5,7 +5,7 @@ use crate::lab::{Lab, Party, site};
 use portreeve::config::Config;
 use portreeve::engine::digest::Users;
 use portreeve::engine::{Health, Input, Level, Opens};
-use portreeve::ground::{ConnId, Flow, Transport};
+use portreeve::ground::{ConnId, Flow, Subject, Transport};
 use portreeve::policy::quota::Holder;
 use std::time::Duration;
 
@@ -80,8 +80,9 @@ fn who_proves_himself_is_told_to_whoever_looks_for_it() {
     let mut lab = lab();
     let ways = probes(&mut lab);
     let flow = Flow { conn: Some(ConnId(7)), upstream: None, ..ways[0] };
-    let names = vec!["pbx.example.net".to_owned(), "odd\r\nname".to_owned()];
-    lab.input(Input::Secured { flow, names });
+    let names =
+        [Subject::Dns("pbx.example.net".to_owned()), Subject::Uri("odd\r\nname".to_owned())];
+    lab.input(Input::Secured { flow, names: names.to_vec() });
     let (level, text) = lab.notices.last().expect("a notice");
     assert_eq!(*level, Level::Debug);
     assert!(text.ends_with("a certificate of pbx.example.net, odd\\r\\nname"), "{text}");

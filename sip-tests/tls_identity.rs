@@ -5,9 +5,9 @@ use crate::lab::script::answer;
 use crate::lab::{Lab, Party, Ua, s, site};
 use crate::tls_calls::{OUTSIDE_TLS, config};
 use portreeve::audit::Record;
-use portreeve::engine::Input;
 use portreeve::engine::digest::Users;
-use portreeve::ground::ConnId;
+use portreeve::engine::{Input, Level};
+use portreeve::ground::{ConnId, Subject};
 
 const WAN: &str = "198.51.100.77:40001";
 const NAMES: &[&str] = &["sip:trunk.example.net", "trunk.example.net"];
@@ -23,7 +23,7 @@ fn lab(more: &str) -> Lab {
 }
 
 fn prove(lab: &mut Lab, party: Party, names: &[&str]) {
-    let names = names.iter().map(|n| (*n).to_owned()).collect();
+    let names = names.iter().filter_map(|n| Subject::written(n)).collect();
     lab.input(Input::Secured { flow: party.flow, names });
 }
 
@@ -65,7 +65,8 @@ fn other_names_are_other_people() {
         &["xtrunk.example.net"],
         &["trunk.example.net\u{0}"],
         &["trunk.example.net\r\nX"],
-        &["*.example.net"],
+        &["*.net"],
+        &["*.trunk.example.net"],
         &["*"],
         &[""],
         &["sip:trunk.example.net"],
@@ -122,6 +123,46 @@ fn a_rule_lets_in_who_proved_its_name_and_the_record_says_who_it_was() {
     assert_eq!(lab.closed.len(), before + 1, "strangers are silenced here");
     lab.advance(s(40));
     lab.clear();
+    lab.end();
+}
+
+#[test]
+fn a_name_is_believed_where_it_was_proved_and_nowhere_else() {
+    for (at, meets) in [
+        ("", true),
+        ("interface = [\"wan\"]\n", true),
+        ("side = \"outside\"\n", true),
+        ("interface = [\"phones\"]\n", false),
+        ("side = \"inside\"\n", false),
+    ] {
+        let rule = format!(
+            "[[rule]]\nname = \"branch\"\n{at}tls_subject = [\"branch-*\"]\nallow = {{}}\n"
+        );
+        let mut lab = lab(&rule);
+        let peer = lab.tls(OUTSIDE_TLS, WAN);
+        prove(&mut lab, peer, &["branch-7.example.net"]);
+        let conn = peer.flow.conn.expect("it has one");
+        assert_eq!(lab.kept_open.contains(&conn), meets, "{at}");
+        assert_eq!(rings(&mut lab, peer), meets, "{at}");
+        lab.advance(s(40));
+        lab.clear();
+        lab.end();
+    }
+}
+
+#[test]
+fn a_certificate_that_proves_nothing_is_told_and_loudly_of_an_upstreams_address() {
+    let mut lab = lab("");
+    let why = || "its certificate expired 3 days ago: renew it there".to_owned();
+    for (at, level, words) in [
+        (WAN, Level::Info, "TLS from 198.51.100.77:40001 at wan: no name is believed: its"),
+        ("203.0.113.10:40001", Level::Warn, "an address of upstream pbx, is named by nothing: its"),
+    ] {
+        let peer = lab.tls(OUTSIDE_TLS, at);
+        lab.input(Input::Unnamed { flow: peer.flow, why: why() });
+        let (told, text) = lab.notices.last().expect("a notice");
+        assert!(*told == level && text.contains(words), "{told:?} {text}");
+    }
     lab.end();
 }
 

@@ -26,7 +26,7 @@ pub mod zone;
 
 use crate::config::Found;
 use crate::engine::names::{Question, Reply};
-use crate::ground::{ConnId, Flow};
+use crate::ground::{ConnId, Flow, Subject};
 use crate::wire::sip::Refusal;
 use bytes::Bytes;
 use inlet::Place;
@@ -68,7 +68,15 @@ pub enum Arrival {
         /// The connection.
         flow: Flow,
         /// Names of his certificate.
-        names: Vec<String>,
+        names: Vec<Subject>,
+    },
+    /// Who opened a connection by TLS shows a certificate that proves nothing, and is let in as if
+    /// he had none.
+    Unnamed {
+        /// The connection.
+        flow: Flow,
+        /// Why, in words.
+        why: String,
     },
     /// A datagram was not delivered: somebody on the way says so, and quotes it.
     Undelivered {

@@ -172,6 +172,9 @@ impl Engine {
                 self.streams.secured(&mut self.out, &flow, &names);
                 self.upstreams.secured(&self.world, &mut self.out, flow, names);
             }
+            Input::Unnamed { flow, why } => {
+                self.upstreams.unnamed(&self.world, &mut self.out, &flow, &why);
+            }
             Input::Unproved { flow, why } => {
                 self.upstreams.unproved(&self.world, &mut self.out, &flow, &why);
             }

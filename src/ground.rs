@@ -3,6 +3,7 @@
 mod call;
 mod flow;
 mod side;
+mod subject;
 mod time;
 mod words;
 mod zone;
@@ -10,6 +11,7 @@ mod zone;
 pub use call::{CallDirection, CallNo, Leg};
 pub use flow::{ConnId, Flow, ListenerId, Transport, UpstreamId};
 pub use side::Side;
+pub use subject::Subject;
 pub use time::{Moment, Mono, Now, Wall};
 pub(crate) use words::words;
 pub use zone::zone;

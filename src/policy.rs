@@ -6,13 +6,14 @@ mod matching;
 pub mod number;
 pub mod quota;
 mod selftest;
+mod subjects;
 
 pub use compile::RuleSet;
-pub(crate) use matching::Globs;
 pub use number::Number;
+pub(crate) use subjects::Subjects;
 
 use crate::config::{Allow, ServingFact};
-use crate::ground::Side;
+use crate::ground::{Side, Subject};
 use crate::wire::sip::Aor;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ use std::sync::Arc;
 pub struct Facts<'a> {
     /// Where it came from.
     pub side: Side,
+    /// Name of the interface.
+    pub interface: &'a str,
     /// Method token.
     pub method: &'a str,
     /// Source address.
@@ -38,7 +41,7 @@ pub struct Facts<'a> {
     /// Upstream it came from or would go to.
     pub upstream: Option<&'a str>,
     /// Names that the client certificate of the TLS connection it came by proved; empty: none.
-    pub tls_subjects: &'a [String],
+    pub tls_subjects: &'a [Subject],
     /// Whether the upstream that it would go to serves.
     pub serving: ServingFact,
     /// User-Agent value.

@@ -29,6 +29,7 @@ pub(super) fn check(config: &Config, root: &DeTable<'_>, src: &mut Source<'_>) {
     own_ports(config, &upstreams, src);
     emergency(config, src);
     references(config, &rules, src);
+    places(config, &rules, src);
     let zone = top.table("site", "[site]", &mut quiet).map_or(0..1, |s| s.span_of("timezone"));
     timezone(config, zone, src);
     inside_domains(config, &upstreams, src);
@@ -175,6 +176,38 @@ fn references(config: &Config, spans: &[Range<usize>], src: &mut Source<'_>) {
                     format!("rule \"{}\" names upstream \"{name}\", which is not there", rule.name);
                 src.fault("unknown-upstream", at(spans, index), what, suggestion(name, known()));
             }
+        }
+    }
+}
+
+/// Interfaces that rules name are there, and a rule that allows something for a certificate's name
+/// says whose word that name is: who signs for phones may sign the name of a trunk.
+fn places(config: &Config, spans: &[Range<usize>], src: &mut Source<'_>) {
+    let known = || config.interfaces.iter().map(|i| i.name.as_str());
+    for (index, rule) in config.policy.rules.iter().enumerate() {
+        for name in rule.interface.iter().filter(|name| !known().any(|k| k == **name)) {
+            let what =
+                format!("rule \"{}\" names interface \"{name}\", which is not there", rule.name);
+            src.fault("unknown-interface", at(spans, index), what, suggestion(name, known()));
+        }
+        let here = |i: &&Interface| {
+            rule.side.is_none_or(|side| side == i.side)
+                && (rule.interface.is_empty() || rule.interface.contains(&i.name))
+        };
+        let asks = config.interfaces.iter().filter(here);
+        let asks = asks.filter_map(|i| Some((&i.name, i.tls.as_ref()?.client_ca.as_ref()?)));
+        let asks: Vec<_> = asks.collect();
+        let several = asks.iter().any(|(_, file)| asks.first().is_some_and(|(_, f)| f != file));
+        let allows = matches!(rule.action, RuleAction::Allow(_));
+        if allows && several && !rule.tls_subject.is_empty() {
+            let what = format!(
+                "rule \"{}\" believes a name whoever signed for it: its interfaces have different \
+                 client_ca",
+                rule.name
+            );
+            let name = asks.first().map_or("", |(name, _)| name.as_str());
+            let hint = format!("say where it is proved: interface = [\"{name}\"], or `side`");
+            src.fault("tls-subject", at(spans, index), what, Some(hint));
         }
     }
 }

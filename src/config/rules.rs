@@ -24,6 +24,7 @@ fn rule(mut s: Section<'_, '_>, src: &mut Source<'_>) -> Option<Rule> {
     let rule = Rule {
         name: name.clone().unwrap_or_default(),
         side,
+        interface: s.list("interface", src),
         method: methods(&mut s, src),
         source: s.networks("source", src),
         user: s.list("user", src),

@@ -478,6 +478,34 @@ fn names_of_certificates_have_a_star_at_one_end_at_most() {
 }
 
 #[test]
+fn a_rule_says_whose_word_a_name_is_where_there_are_two() {
+    let tls = |file: &str| {
+        format!(
+            "listen = [\"udp:5060\", \"tls:5061\"]\ntls = {{ certificate = \"self-signed\", \
+             client = \"ask\", client_ca = \"{file}\" }}\n"
+        )
+    };
+    let both = |lan: &str, wan: &str| {
+        let text =
+            MINIMAL.replacen("side = \"inside\"\n", &format!("side = \"inside\"\n{}", tls(lan)), 1);
+        text.replacen("side = \"outside\"\n", &format!("side = \"outside\"\n{}", tls(wan)), 1)
+    };
+    for (lan, wan, at, words) in [
+        ("/a.pem", "/b.pem", "", "believes a name whoever signed for it"),
+        ("/a.pem", "/a.pem", "", ""),
+        ("/a.pem", "/b.pem", "side = \"outside\"\n", ""),
+        ("/a.pem", "/b.pem", "interface = [\"lan\"]\n", ""),
+        ("/a.pem", "/b.pem", "interface = [\"lam\"]\n", "which is not there"),
+    ] {
+        let rule = format!(
+            "[[rule]]\nname = \"x\"\n{at}tls_subject = [\"*.example.net\"]\nallow = {{}}\n"
+        );
+        let told = faults(&format!("{}\n{rule}", both(lan, wan)));
+        assert!(told.contains(words) && told.is_empty() == words.is_empty(), "{at}: {told}");
+    }
+}
+
+#[test]
 fn a_name_by_a_transport_without_a_socket_is_told_at_once() {
     let listen = "side = \"outside\"\nlisten = [\"udp:5060\"]";
     let udp = MINIMAL.replace("side = \"outside\"", listen);

@@ -2,6 +2,7 @@
 //! came of it. Files are read again when they change; connections that are open keep what they were
 //! made with. It reads no SIP.
 
+mod caller;
 mod chain;
 mod facts;
 mod failure;
@@ -10,6 +11,7 @@ mod own;
 mod proof;
 mod seen;
 mod settings;
+mod signature;
 
 #[cfg(test)]
 mod tests;
@@ -20,8 +22,9 @@ pub use failure::Failure;
 use crate::config::Config;
 use crate::engine::Stats;
 use crate::engine::stats::{CertificateView, TlsFailure};
-use crate::ground::Side;
+use crate::ground::{Side, Subject};
 use arc_swap::ArcSwap;
+use caller::Asked;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 use seen::Seen;
@@ -45,6 +48,23 @@ pub struct Dial {
     pub config: Arc<ClientConfig>,
     /// Whom we ask for (SNI, RFC 6066 §3).
     pub name: ServerName<'static>,
+}
+
+/// How who connects is received.
+#[derive(Debug)]
+pub struct Welcome {
+    /// What we show.
+    pub config: Arc<ServerConfig>,
+    asked: Option<Arc<Asked>>,
+}
+
+impl Welcome {
+    /// The names that he proved, once the handshake is done, or why none; `None`: he has shown no
+    /// certificate.
+    #[must_use]
+    pub fn proved(&self) -> Option<Result<Vec<Subject>, Failure>> {
+        Some(self.asked.as_ref()?.told()?.map(|proved| proved.names))
+    }
 }
 
 #[derive(Debug)]
@@ -136,7 +156,7 @@ impl Tls {
 
     /// What an interface shows, by its place in the file.
     #[must_use]
-    pub fn server(&self, interface: usize) -> Option<Arc<ServerConfig>> {
+    pub fn server(&self, interface: usize) -> Option<Welcome> {
         self.0.settings.load().server(interface)
     }
 

@@ -9,7 +9,7 @@ use super::proxy_server;
 use super::world::World;
 use crate::audit::{CallEnd, Outcome, Record, Ruling, Standing, UpstreamNo};
 use crate::config::Allow;
-use crate::ground::{CallDirection, CallNo, Side};
+use crate::ground::{CallDirection, CallNo, Side, Subject};
 use crate::policy::quota::{Holder, Source};
 use crate::policy::{Action, Number, Verdict};
 use crate::wire::sip::{Aor, Method, Scheme};
@@ -25,7 +25,7 @@ pub(crate) struct Sender {
     /// The upstream it is.
     pub(crate) upstream: Option<UpstreamId>,
     /// Names that the client certificate of its connection proved.
-    pub(crate) subjects: Arc<[String]>,
+    pub(crate) subjects: Arc<[Subject]>,
     /// Who holds what it sends for such a name, where the file knows it.
     pub(crate) proved: Option<Holder>,
 }
@@ -38,6 +38,11 @@ impl Sender {
             (None, Some(_)) => Standing::Phone,
             (None, None) => Standing::Stranger,
         }
+    }
+
+    /// What its certificate proved, for records.
+    fn names(&self) -> String {
+        self.subjects.iter().map(Subject::as_str).collect::<Vec<_>>().join(" ")
     }
 
     /// Neither a registered phone nor an upstream, nor by a certificate anybody the file knows.
@@ -217,7 +222,7 @@ impl Attempt {
             rule: self.verdict.rule.to_string(),
             verdict: ruling,
             target: if ruling == Ruling::Deny { String::new() } else { self.target.clone() },
-            tls_subject: self.sender.subjects.join(" "),
+            tls_subject: self.sender.names(),
             sender: self.sender.standing(),
             emergency: self.is_emergency(),
         });
@@ -233,7 +238,7 @@ impl Attempt {
             to: self.parties.to.result().to_owned(),
             rule: self.verdict.rule.to_string(),
             verdict: self.ruling(),
-            tls_subject: self.sender.subjects.join(" "),
+            tls_subject: self.sender.names(),
             sender: self.sender.standing(),
         });
     }

@@ -3,7 +3,7 @@ use super::Snapshot;
 use super::entry::Entry;
 use super::names::{Question, Reply};
 use crate::config::Found;
-use crate::ground::{CallNo, ConnId, Flow};
+use crate::ground::{CallNo, ConnId, Flow, Subject};
 use crate::relay;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -31,13 +31,21 @@ pub enum Input {
     ConnectionBroken(Flow),
     /// Who is at the other end of a TLS connection has proved by a certificate, which an authority
     /// of the interface's file signed, to be one of these: what its URIs and DNS names say (RFC
-    /// 5922 §7.1), or its common name where there are none. At most 16, none longer than 255
-    /// octets. Comes before the connection's first message.
+    /// 5922 §7.1), or its common name where it has no other name. At most 32. Comes before the
+    /// connection's first message.
     Secured {
         /// The connection.
         flow: Flow,
         /// Names as the certificate has them; at least one.
-        names: Vec<String>,
+        names: Vec<Subject>,
+    },
+    /// Who is at the other end of a TLS connection that he opened shows a certificate which proves
+    /// nothing, and is let in as if he had none. Comes before the connection's first message.
+    Unnamed {
+        /// The connection.
+        flow: Flow,
+        /// Why, in words.
+        why: String,
     },
     /// TLS to there came to nothing, so that nobody is heard; `TransportFailed` follows.
     Unproved {

@@ -24,7 +24,6 @@ use crate::policy::number::Plan;
 use crate::policy::{Action, Facts, Number, Verdict};
 use crate::wire::sip::{Aor, Message, Method, Name, NameAddr, RejectReason, Uri};
 use asked::{as_sip, harmless, is_known, methods};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Why a REFER goes no further.
@@ -56,7 +55,7 @@ fn refused(status: u16, phrase: &str) -> Refused {
 /// Who would dial: the party inside.
 #[derive(Clone, Debug)]
 struct Dialler {
-    source: SocketAddr,
+    flow: Flow,
     user: Option<Aor>,
     from: Number,
     user_agent: String,
@@ -101,7 +100,7 @@ impl<'a> Referring<'a> {
         let Some(far) = legs.first() else { return Ok(()) };
         let by = match a.sender.side {
             Side::Inside => Dialler {
-                source: i.flow.peer,
+                flow: i.flow,
                 user: a.sender.user.clone(),
                 from: a.parties.from.clone(),
                 user_agent: agent(&i.message),
@@ -183,7 +182,7 @@ impl<'a> Referring<'a> {
         let named = || NameAddr::parse(written).map(|n| Number::calling(&n.uri, &plan));
         let from = user.as_ref().map(|aor| Number::of_user(&aor.user, &plan));
         let from = from.or_else(named).unwrap_or_default();
-        Dialler { source: flow.peer, user, from, user_agent }
+        Dialler { flow, user, from, user_agent }
     }
 
     /// The Refer-To of a REFER, as it may go on; no other request has one that crosses. A list of
@@ -297,8 +296,9 @@ impl<'a> Referring<'a> {
         let (target, upstream) = destination(&route, None);
         let facts = Facts {
             side: Side::Inside,
+            interface: w.net().interface_name(by.flow.listener),
             method: method.as_str(),
-            source: by.source.ip(),
+            source: by.flow.peer.ip(),
             user: by.user.as_ref(),
             from: &by.from,
             to: number,

@@ -3,7 +3,7 @@
 
 use super::outbox::Outbox;
 use super::output::{Level, Output};
-use crate::ground::{ConnId, Flow, Side};
+use crate::ground::{ConnId, Flow, Side, Subject};
 use crate::policy::quota::Holder;
 use std::collections::HashSet;
 
@@ -27,8 +27,9 @@ impl Streams {
     }
 
     /// Who is at the other end has proved to be one of these.
-    pub(crate) fn secured(&mut self, out: &mut Outbox, flow: &Flow, names: &[String]) {
-        let who: Vec<String> = names.iter().map(|name| name.escape_debug().collect()).collect();
+    pub(crate) fn secured(&mut self, out: &mut Outbox, flow: &Flow, names: &[Subject]) {
+        let who: Vec<String> =
+            names.iter().map(|name| name.as_str().escape_debug().collect()).collect();
         let text = format!("{} has a certificate of {}", flow.peer, who.join(", "));
         out.notice_of(flow.peer, Level::Debug, text);
     }

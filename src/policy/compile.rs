@@ -4,7 +4,7 @@ use super::defaults::Defaults;
 use super::matching::{Clock, Conditions};
 use super::{Action, Facts, Verdict, selftest};
 use crate::config::{Allow, Config, Diagnostic, RuleAction};
-use crate::ground::{Wall, zone};
+use crate::ground::{Side, Subject, Wall, zone};
 use std::sync::Arc;
 
 #[derive(Clone, Debug)]
@@ -76,9 +76,9 @@ impl RuleSet {
         self.rules.iter().any(|r| r.conditions.reads_number())
     }
 
-    /// Whether a rule allows one of these names of a certificate something.
-    pub(crate) fn knows(&self, names: &[String]) -> bool {
-        self.rules.iter().any(|r| r.conditions.knows(names))
+    /// Whether a rule allows something to who proved one of these names at this interface.
+    pub(crate) fn knows(&self, at: (Side, &str), names: &[Subject]) -> bool {
+        self.rules.iter().any(|r| r.conditions.knows(at, names))
     }
 
     /// The first match; the default policy at the end.

@@ -1,8 +1,10 @@
 //! Conditions of one rule, ready to be asked. No look-up, and no allocation but for a rule that
 //! names users of a domain.
 
+use super::subjects::Subjects;
 use super::{Facts, Number};
 use crate::config::{Rule, RuleAction};
+use crate::ground::{Side, Subject};
 use crate::wire::sip::Aor;
 use std::net::IpAddr;
 
@@ -28,6 +30,14 @@ impl Pattern {
         }
     }
 
+    /// The one text that it meets; `None`: more than one.
+    pub(super) fn exact(&self) -> Option<&str> {
+        match self {
+            Self::Exact(text) => Some(text),
+            Self::Any | Self::Prefix(_) | Self::Suffix(_) => None,
+        }
+    }
+
     pub(super) fn matches(&self, text: &str) -> bool {
         match self {
             Self::Any => true,
@@ -40,21 +50,6 @@ impl Pattern {
                 at.and_then(|at| text.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case(p))
             }
         }
-    }
-}
-
-/// Patterns for names.
-#[derive(Clone, Debug)]
-pub(crate) struct Globs(Vec<Pattern>);
-
-impl Globs {
-    pub(crate) fn new(all: &[String]) -> Self {
-        Self(all.iter().map(|p| Pattern::new(p)).collect())
-    }
-
-    /// Any of the names is any of these.
-    pub(crate) fn meet(&self, names: &[String]) -> bool {
-        names.iter().any(|name| any(&self.0, name))
     }
 }
 
@@ -89,7 +84,7 @@ pub(super) struct Conditions {
     to: Vec<Pattern>,
     domain: Vec<Pattern>,
     upstream: Vec<Pattern>,
-    tls_subject: Globs,
+    tls_subject: Subjects,
     user_agent: Vec<Pattern>,
 }
 
@@ -105,7 +100,7 @@ impl Conditions {
             to: patterns(&rule.to),
             domain: patterns(&rule.domain),
             upstream: patterns(&rule.upstream),
-            tls_subject: Globs::new(&rule.tls_subject),
+            tls_subject: Subjects::new(&rule.tls_subject),
             user_agent: patterns(&rule.user_agent),
             rule: rule.clone(),
         }
@@ -122,6 +117,7 @@ impl Conditions {
         let unmet = [
             ("emergency", !f.is_emergency() || self.speaks_of(f.to)),
             ("side", r.side.is_none_or(|s| s == f.side)),
+            ("interface", self.is_at(f.interface)),
             ("method", self.is_of(f)),
             ("source", r.source.is_empty() || listed(&r.source, f.source)),
             (
@@ -146,10 +142,16 @@ impl Conditions {
 }
 
 impl Conditions {
-    /// The rule allows one of these names something.
-    pub(super) fn knows(&self, names: &[String]) -> bool {
+    /// The rule allows something to who proved one of these names at this interface.
+    pub(super) fn knows(&self, (side, interface): (Side, &str), names: &[Subject]) -> bool {
         let allows = matches!(self.rule.action, RuleAction::Allow(_));
-        allows && self.tls_subject.meet(names)
+        let here = self.rule.side.is_none_or(|s| s == side) && self.is_at(interface);
+        allows && here && self.tls_subject.meet(names)
+    }
+
+    fn is_at(&self, interface: &str) -> bool {
+        let all = &self.rule.interface;
+        all.is_empty() || all.iter().any(|name| name == interface)
     }
 
     /// True when the rule asks what is dialled.
@@ -183,7 +185,7 @@ impl Conditions {
     }
 
     /// One of the names that a certificate proved is meant; `*` means any, but not none.
-    fn is_proved(&self, names: &[String]) -> bool {
+    fn is_proved(&self, names: &[Subject]) -> bool {
         self.rule.tls_subject.is_empty() || self.tls_subject.meet(names)
     }
 

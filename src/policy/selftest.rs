@@ -5,7 +5,7 @@ use super::matching::Clock;
 use super::number::Plan;
 use super::{Action, Facts, Number, Target};
 use crate::config::{Config, Diagnostic, ServingFact, minute};
-use crate::ground::Side;
+use crate::ground::{Side, Subject};
 use crate::wire::sip::{Aor, Uri};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -30,8 +30,9 @@ fn matches(got: &str, expect: &str) -> bool {
 }
 
 /// What an event may say.
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 16] = [
     "side",
+    "interface",
     "method",
     "source",
     "user",
@@ -80,10 +81,15 @@ fn judge(set: &RuleSet, config: &Config, event: &[(String, String)]) -> Result<S
     };
     let serving = serving(get("serving"))?;
     let user = get("user").map(Aor::from);
-    let names: Vec<String> = get("tls_subject").map(str::to_owned).into_iter().collect();
+    let names: Vec<Subject> = match get("tls_subject").map(|t| (t, Subject::written(t))) {
+        Some((_, Some(name))) => vec![name],
+        Some((text, None)) => return Err(format!("{text:?} is no name of a certificate")),
+        None => Vec::new(),
+    };
     let method = get("method").unwrap_or("INVITE");
     let facts = Facts {
         side,
+        interface: interface(config, side, get("interface"))?,
         method,
         source,
         user: user.as_ref(),
@@ -104,6 +110,18 @@ fn judge(set: &RuleSet, config: &Config, event: &[(String, String)]) -> Result<S
         Action::Drop => "drop",
     };
     Ok(format!("{word}: {}", verdict.rule))
+}
+
+/// `interface = "wan"`; the first one of its side when not given.
+fn interface<'a>(config: &'a Config, side: Side, text: Option<&str>) -> Result<&'a str, String> {
+    let mut all = config.interfaces.iter().filter(|i| i.side == side);
+    match text {
+        None => Ok(all.next().map_or("", |i| i.name.as_str())),
+        Some(text) => {
+            let found = all.find(|i| i.name == text).map(|i| i.name.as_str());
+            found.ok_or_else(|| format!("\"{text}\" is no interface of side {side}"))
+        }
+    }
 }
 
 /// `serving = "alone"`; it serves when not given.

@@ -75,6 +75,7 @@ fn config(folder: &Path) -> Step<Config> {
         i.keepalive = None;
     }
     config.policy.rules.push(Rule {
+        interface: Vec::new(),
         name: "no premium".to_owned(),
         side: None,
         method: Vec::new(),

@@ -98,6 +98,8 @@ pub struct Rule {
     pub name: String,
     /// Side the request comes from.
     pub side: Option<Side>,
+    /// Interfaces that it came by; empty: any.
+    pub interface: Vec<String>,
     /// Methods.
     pub method: Vec<String>,
     /// Source networks.
@@ -112,8 +114,8 @@ pub struct Rule {
     pub domain: Vec<String>,
     /// Upstream it would go to or came from.
     pub upstream: Vec<String>,
-    /// Names that a TLS client certificate proved (patterns): its URIs and DNS names, the common
-    /// name only where it has neither.
+    /// Names that a TLS client certificate proved (patterns): DNS names, or URIs where a pattern has
+    /// a colon or an `@`; the common name, as a DNS name, only of who has no other.
     pub tls_subject: Vec<String>,
     /// User-Agent patterns.
     pub user_agent: Vec<String>,
@@ -163,7 +165,7 @@ pub struct Allow {
 /// `[[rule_test]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleTest {
-    /// Facts by name: side, method, source, user, from, to, number, domain, upstream,
+    /// Facts by name: side, interface, method, source, user, from, to, number, domain, upstream,
     /// tls_subject, user_agent, time.
     pub event: Vec<(String, String)>,
     /// `allow: NAME` or `deny: NAME`.

@@ -7,7 +7,7 @@ use super::bells::Bells;
 use super::carried::Carried;
 use super::turns::Step;
 use crate::driver::Arrival;
-use crate::driver::tls::{Dial, Facts, Failure};
+use crate::driver::tls::{Dial, Failure};
 use crate::ground::{ConnId, Flow};
 use std::io;
 use std::sync::Arc;
@@ -85,7 +85,7 @@ impl Streams {
         until: Instant,
     ) {
         let interface = self.listener(flow.listener).map(|(l, _)| l.interface);
-        let Some(shown) = interface.and_then(|i| self.tls.server(i)) else {
+        let Some(welcome) = interface.and_then(|i| self.tls.server(i)) else {
             return self.over(flow).await;
         };
         self.set_up(&stream, flow.listener);
@@ -94,13 +94,12 @@ impl Streams {
             () = bells.gone.notified() => None,
         };
         let Some(held) = turn else { return self.over(flow).await };
+        let shown = welcome.config.clone();
         let shaking = self.hands.work(async move {
             let accept = TlsAcceptor::from(shown).accept(Carried::of_caller(stream));
             let mut stream = accept.await?;
             stream.get_mut().0.done();
-            let first = stream.get_ref().1.peer_certificates().and_then(|all| all.first());
-            let names = first.and_then(|first| Facts::of(first)).map(|facts| facts.subjects());
-            Ok((stream, names))
+            Ok(stream)
         });
         let done = tokio::select! {
             done = timeout(HANDSHAKE, shaking) => ended(done),
@@ -110,15 +109,21 @@ impl Streams {
             }
         };
         drop(held);
-        let (stream, names) = match done {
-            Ok(done) => done,
+        let stream = match done {
+            Ok(stream) => stream,
             Err(failure) => {
                 self.tls.failed(self.side(flow.listener), &failure, Some(flow.peer));
                 return self.over(flow).await;
             }
         };
-        if let Some(names) = names.filter(|names| !names.is_empty()) {
-            self.inlet.tell(Arrival::Secured { flow, names }).await;
+        match welcome.proved() {
+            Some(Ok(names)) if !names.is_empty() => {
+                self.inlet.tell(Arrival::Secured { flow, names }).await;
+            }
+            Some(Err(failure)) => {
+                self.inlet.tell(Arrival::Unnamed { flow, why: failure.text }).await;
+            }
+            Some(Ok(_)) | None => {}
         }
         let (read, write) = tokio::io::split(stream);
         self.serve(read, write, flow, bells, Some(until)).await;

@@ -1,19 +1,65 @@
-//! How much of a certificate's chain is looked at. Who shows one has proved nothing yet, and the
-//! ways among authorities that he names grow with their factorial; so there are few of them, and
-//! short ones. It believes nobody.
+//! How a certificate leads to an authority. Who shows one has proved nothing yet, and the ways among
+//! authorities that he names grow with their factorial; so there are few of them, and short ones.
+//! It looks at no name.
 
+use super::facts::Facts;
 use super::failure::Failure;
 use crate::engine::stats::TlsFailure;
-use rustls::client::danger::HandshakeSignatureValid;
+use crate::ground::Wall;
+use rustls::RootCertStore;
+use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, UnixTime};
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
-use std::sync::Arc;
+use webpki::{
+    EndEntityCert, Error, ExtendedKeyUsageValidator, KeyPurposeId, KeyPurposeIdIter, KeyUsage,
+    RequiredEkuNotFoundContext,
+};
 
 /// Certificates beside that of who shows them.
 const REST: usize = 4;
 /// Octets of them all.
 const OCTETS: usize = 16 * 1024;
+/// id-kp-serverAuth (RFC 5280 §4.2.1.12).
+const SERVER: &[u8] = &[43, 6, 1, 5, 5, 7, 3, 1];
+/// id-kp-clientAuth.
+const CLIENT: &[u8] = &[43, 6, 1, 5, 5, 7, 3, 2];
+/// id-kp-sipDomain (RFC 5924 §3).
+const SIP: &[u8] = &[43, 6, 1, 5, 5, 7, 3, 20];
+
+/// What a certificate that says what it is for must be for, one of these; one that says nothing is
+/// for anything (RFC 5924 §4).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Purposes(&'static [&'static [u8]]);
+
+/// Of whom we call.
+pub(super) const CALLED: Purposes = Purposes(&[SERVER, SIP]);
+/// Of who calls us: SIP's servers call each other, and have one certificate for both (RFC 5922 §4).
+pub(super) const CALLS: Purposes = Purposes(&[CLIENT, SERVER, SIP]);
+
+impl ExtendedKeyUsageValidator for Purposes {
+    fn validate(&self, all: KeyPurposeIdIter<'_, '_>) -> Result<(), Error> {
+        let mut present = Vec::new();
+        for purpose in all {
+            let purpose = purpose?;
+            if self.0.iter().any(|oid| KeyPurposeId::new(oid) == purpose) {
+                return Ok(());
+            }
+            present.push(purpose.to_decoded_oid());
+        }
+        let required = KeyUsage::server_auth();
+        let wrong = RequiredEkuNotFoundContext { required, present };
+        wrong.present.is_empty().then_some(()).ok_or(Error::RequiredEkuNotFoundContext(wrong))
+    }
+}
+
+/// A chain that leads to an authority.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Path {
+    /// Somebody on it may sign for some names only (RFC 5280 §4.2.1.10). What he may is looked at of
+    /// DNS names and addresses alone; no other name of such a chain may count.
+    pub(super) constrained: bool,
+    /// When the first of them ends.
+    pub(super) until: Wall,
+}
 
 /// # Errors
 /// It is a longer chain than anybody needs.
@@ -34,52 +80,24 @@ pub(super) fn bounded(
     Err(Failure::new(TlsFailure::Certificate, text))
 }
 
-/// Who asks phones for certificates, and looks at no more of them than that.
-#[derive(Debug)]
-pub(super) struct Bounded(pub(super) Arc<dyn ClientCertVerifier>);
-
-impl ClientCertVerifier for Bounded {
-    fn offer_client_auth(&self) -> bool {
-        self.0.offer_client_auth()
+/// # Errors
+/// It leads to none of these, or holds not now, or not for that.
+pub(super) fn leads(
+    (end, facts): (&CertificateDer<'_>, &Facts),
+    rest: &[CertificateDer<'_>],
+    roots: &RootCertStore,
+    (algorithms, now): (&WebPkiSupportedAlgorithms, UnixTime),
+    purposes: Purposes,
+) -> Result<Path, Error> {
+    let end = EndEntityCert::try_from(end)?;
+    let known = algorithms.all;
+    let path = end.verify_for_usage(known, &roots.roots, rest, now, purposes, None, None)?;
+    let constrained = path.anchor().name_constraints.is_some();
+    let mut found = Path { constrained, until: facts.until };
+    for one in path.intermediate_certificates() {
+        let facts = Facts::of(&one.der()).ok_or(Error::BadDer)?;
+        found.constrained |= facts.constrains;
+        found.until = found.until.min(facts.until);
     }
-
-    fn client_auth_mandatory(&self) -> bool {
-        self.0.client_auth_mandatory()
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.0.root_hint_subjects()
-    }
-
-    fn verify_client_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        bounded(end_entity, intermediates).map_err(Failure::wrapped)?;
-        self.0.verify_client_cert(end_entity, intermediates, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
-    }
+    Ok(found)
 }

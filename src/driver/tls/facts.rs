@@ -1,12 +1,13 @@
 //! What a certificate says: names, dates, the key's pin. It believes nothing of it.
 
 use crate::config::Pin;
-use crate::ground::Wall;
+use crate::ground::{Subject, Wall};
 use sha2::{Digest as _, Sha256};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::oid_registry::{OID_X509_EXT_NAME_CONSTRAINTS, OID_X509_EXT_SUBJECT_ALT_NAME};
 use x509_parser::prelude::FromDer as _;
 use x509_parser::x509::X509Version;
 
@@ -34,6 +35,10 @@ pub struct Facts {
     pub pin: Option<Pin>,
     /// It is of version 1: it says nothing of purposes, and no name of a host.
     pub is_old: bool,
+    /// It has a subjectAltName, whatever stands in it.
+    pub has_alternatives: bool,
+    /// It is an authority's that may sign for some names only.
+    pub constrains: bool,
     /// It is an authority's own.
     pub is_authority: bool,
     /// SHA-256 of all of it.
@@ -87,6 +92,8 @@ impl Facts {
         let common = read.subject().iter_common_name().next().and_then(|n| n.as_str().ok());
         facts.common = common.filter(|n| n.len() <= NAME).map(str::to_owned);
         for extension in read.extensions() {
+            facts.has_alternatives |= extension.oid == OID_X509_EXT_SUBJECT_ALT_NAME;
+            facts.constrains |= extension.oid == OID_X509_EXT_NAME_CONSTRAINTS;
             if let ParsedExtension::SubjectAlternativeName(all) = extension.parsed_extension() {
                 all.general_names.iter().for_each(|name| facts.add(name));
             }
@@ -123,22 +130,24 @@ impl Facts {
         self.uris.iter().filter_map(domain)
     }
 
-    /// Whom it names, for rules: URIs and DNS names, or the common name where it says nothing else.
+    /// Whom it names, for rules. Of a chain that is `constrained` DNS names alone count, for nobody
+    /// has looked at others; the common name counts of who has no other name.
     #[must_use]
-    pub fn subjects(&self) -> Vec<String> {
-        let mut all: Vec<String> = self.uris.iter().chain(&self.dns).cloned().collect();
-        if all.is_empty() && self.ips.is_empty() {
-            all.extend(self.common.clone());
-        }
-        all.truncate(NAMES);
-        all
+    pub fn subjects(&self, constrained: bool) -> Vec<Subject> {
+        let uris = self.uris.iter().filter(|_| !constrained).filter_map(|n| Subject::uri(n));
+        let dns = self.dns.iter().filter_map(|n| Subject::dns(n));
+        let common = self.common.iter().filter(|_| !constrained && !self.has_alternatives);
+        uris.chain(dns).chain(common.filter_map(|n| Subject::common(n))).collect()
     }
 
-    /// The same with its addresses, for people.
+    /// Its names, for people.
     #[must_use]
     pub fn told(&self) -> String {
-        let mut all = self.subjects();
+        let mut all: Vec<String> = self.uris.iter().chain(&self.dns).cloned().collect();
         all.extend(self.ips.iter().map(ToString::to_string));
+        if all.is_empty() {
+            all.extend(self.common.clone());
+        }
         let all: Vec<String> = all.iter().map(|n| n.escape_debug().collect()).collect();
         if all.is_empty() { "nobody".to_owned() } else { all.join(", ") }
     }

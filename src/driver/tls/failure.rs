@@ -36,6 +36,18 @@ impl Failure {
         Error::InvalidCertificate(CertificateError::Other(other))
     }
 
+    /// Nobody can tell what it is.
+    pub(super) fn unread() -> Self {
+        Self::new(TlsFailure::Certificate, "its certificate cannot be read")
+    }
+
+    /// Who shows a certificate does not sign by its key.
+    pub(super) fn unsigned() -> Self {
+        let text =
+            "it does not prove that it has its certificate's key (of RSA, 2048 bits or more)";
+        Self::new(TlsFailure::Certificate, text)
+    }
+
     /// Time ran out in a handshake.
     #[must_use]
     pub fn late() -> Self {
@@ -91,21 +103,7 @@ impl Failure {
                 let own = other.0.downcast_ref::<Self>();
                 own.cloned().unwrap_or_else(|| Self::certificate(error))
             }
-            Error::InvalidCertificate(
-                CertificateError::UnknownIssuer | CertificateError::BadSignature,
-            ) => Self::new(
-                TlsFailure::UnknownAuthority,
-                "an authority that is not among ours signed its certificate: add it to client_ca",
-            ),
-            Error::InvalidCertificate(
-                CertificateError::Expired | CertificateError::ExpiredContext { .. },
-            ) => Self::new(TlsFailure::Expired, "its certificate has expired: renew it there"),
-            Error::InvalidCertificate(
-                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
-            ) => Self::new(
-                TlsFailure::NotYetValid,
-                "its certificate does not hold yet: are the clocks right?",
-            ),
+            Error::InvalidCertificate(CertificateError::BadSignature) => Self::unsigned(),
             Error::InvalidCertificate(_) => Self::certificate(error),
             Error::NoCertificatesPresented => Self::new(
                 TlsFailure::NoCertificate,
@@ -175,52 +173,67 @@ fn incompatible(what: &PeerIncompatible) -> String {
     .to_owned()
 }
 
-/// What is wrong with the chain of a certificate that an upstream shows.
+/// Who shows a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// Whom we call.
+    Upstream,
+    /// Who calls us.
+    Caller,
+}
+
+impl Whose {
+    /// What makes it believed where its authority is not among those that are.
+    fn advice(self, facts: &Facts) -> String {
+        let pin = facts.pin.map(|pin| pin.to_string()).unwrap_or_default();
+        match self {
+            Self::Upstream => format!("verify = \"pinned\" with {pin} if that is its key"),
+            Self::Caller => "it needs one that an authority in client_ca signed".to_owned(),
+        }
+    }
+}
+
+/// What is wrong with the chain of a certificate that somebody shows.
 #[expect(clippy::wildcard_enum_match_arm, reason = "another crate's, which may grow")]
-pub(super) fn of_chain(error: &Error, facts: &Facts, now: Wall) -> Failure {
-    let Error::InvalidCertificate(what) = error else {
-        return Failure::new(TlsFailure::Certificate, format!("its certificate: {error}"));
-    };
-    match what {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            let days = facts.days_over(now);
-            let text = match days {
+pub(super) fn of_chain(error: &webpki::Error, facts: &Facts, now: Wall, whose: Whose) -> Failure {
+    use webpki::Error as Is;
+    let (names, advice) = (facts.told(), whose.advice(facts));
+    match error {
+        Is::CertExpired { .. } => {
+            let text = match facts.days_over(now) {
                 ..0 => "a certificate of its chain has expired: renew it there".to_owned(),
                 0 => "its certificate expired within the last day: renew it there".to_owned(),
-                _ => format!("its certificate expired {days} days ago: renew it there"),
+                days => format!("its certificate expired {days} days ago: renew it there"),
             };
             Failure::new(TlsFailure::Expired, text)
         }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+        Is::CertNotValidYet { .. } => {
             let text = "its certificate does not hold yet: is this machine's clock right?";
             Failure::new(TlsFailure::NotYetValid, text)
         }
         // Who has only the name of an authority signs otherwise.
-        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            let pin = facts.pin.map(|pin| pin.to_string()).unwrap_or_default();
-            let text = format!(
-                "nobody who is trusted signed its certificate (of {}): verify = \"ca-file\" with \
-                 its authority, or verify = \"pinned\" with {pin} if that is its key",
-                facts.told()
-            );
+        Is::UnknownIssuer | Is::InvalidSignatureForPublicKey => {
+            let how = match whose {
+                Whose::Upstream => format!("verify = \"ca-file\" with its authority, or {advice}"),
+                Whose::Caller => "add who did to client_ca".to_owned(),
+            };
+            let text = format!("nobody who is trusted signed its certificate (of {names}): {how}");
             Failure::new(TlsFailure::UnknownAuthority, text)
         }
         other => {
-            let pin = facts.pin.map(|pin| pin.to_string()).unwrap_or_default();
             let what = match other {
                 _ if facts.is_old => "it is an old one (version 1)".to_owned(),
-                CertificateError::InvalidPurpose
-                | CertificateError::InvalidPurposeContext { .. } => {
-                    "it is for another purpose than a server's".to_owned()
+                Is::RequiredEkuNotFoundContext(_) => match whose {
+                    Whose::Upstream => "it is for another purpose than a server's".to_owned(),
+                    Whose::Caller => "it is for another purpose than SIP's".to_owned(),
+                },
+                Is::NameConstraintViolation => {
+                    "its authority may not sign for these names".to_owned()
                 }
                 _ if facts.is_authority => "it is an authority's own".to_owned(),
                 _ => other.to_string(),
             };
-            let text = format!(
-                "its certificate (of {}) is not accepted, {what}: verify = \"pinned\" with {pin} if \
-                 that is its key",
-                facts.told()
-            );
+            let text = format!("its certificate (of {names}) is not accepted, {what}: {advice}");
             Failure::new(TlsFailure::Certificate, text)
         }
     }

@@ -1,22 +1,20 @@
 //! Whether who is at the other end is the upstream that is meant: by its key, or by who signed and
 //! which domain is named (RFC 5922 §7). There is no way to skip it.
 
-use super::chain::bounded;
-use super::facts::{self, Facts};
-use super::failure::{Failure, of_chain};
+use super::chain::{CALLED, bounded, leads};
+use super::facts::Facts;
+use super::failure::{Failure, Whose, of_chain};
 use super::seen::Seen;
+use super::signature::{by_tls12, by_tls13};
 use crate::config::{Host, Pin};
 use crate::engine::stats::TlsFailure;
 use crate::ground::Wall;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
-use rustls::crypto::{
-    WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
-    verify_tls13_signature_with_raw_key,
-};
-use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::client::verify_server_name;
+use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use std::sync::Arc;
 
 /// Who is believed.
@@ -55,13 +53,12 @@ impl Proof {
         now: UnixTime,
     ) -> Result<(), Failure> {
         bounded(end, rest)?;
-        let unread = || Failure::new(TlsFailure::Certificate, "its certificate cannot be read");
-        let facts = Facts::of(end).ok_or_else(unread)?;
+        let facts = Facts::of(end).ok_or_else(Failure::unread)?;
         self.seen.shown(&self.upstream, &facts);
         let roots = match &self.trust {
             Trust::Roots(roots) => roots,
             Trust::Pins(pins) => {
-                let shown = facts.pin.ok_or_else(unread)?;
+                let shown = facts.pin.ok_or_else(Failure::unread)?;
                 let is_known = pins.contains(&shown);
                 return is_known.then_some(()).ok_or_else(|| Failure::new(
                     TlsFailure::Pin,
@@ -70,10 +67,11 @@ impl Proof {
             }
         };
         let wall = Wall(std::time::Duration::from_secs(now.as_secs()));
-        let parsed = ParsedCertificate::try_from(end).map_err(|e| of_chain(&e, &facts, wall))?;
-        verify_server_cert_signed_by_trust_anchor(&parsed, roots, rest, now, self.algorithms.all)
-            .map_err(|e| of_chain(&e, &facts, wall))?;
-        let named = self.names.iter().any(|name| is_of(&facts, &parsed, name));
+        let by = (&self.algorithms, now);
+        let path = leads((end, &facts), rest, roots, by, CALLED)
+            .map_err(|e| of_chain(&e, &facts, wall, Whose::Upstream))?;
+        let parsed = ParsedCertificate::try_from(end).map_err(|_| Failure::unread())?;
+        let named = self.names.iter().any(|name| is_of(&facts, &parsed, path.constrained, name));
         named.then_some(()).ok_or_else(|| {
             let wanted: Vec<String> = self.names.iter().map(host_text).collect();
             let text = format!(
@@ -95,38 +93,18 @@ fn host_text(host: &Host) -> String {
 
 /// Whether a certificate is of this host (RFC 5922 §7.2): SIP domains of its URIs decide where it
 /// has any, else DNS names. A name whose left-most label is a star counts, which §7.2 would not
-/// have: hosted providers live by it.
-fn is_of(facts: &Facts, parsed: &ParsedCertificate<'_>, host: &Host) -> bool {
+/// have: hosted providers live by it. Where an authority is bound to some names, nobody has looked
+/// whether URIs are among them: they do not count.
+fn is_of(facts: &Facts, parsed: &ParsedCertificate<'_>, constrained: bool, host: &Host) -> bool {
     match host {
         Host::Ip(ip) => facts.ips.contains(ip),
-        Host::Name(name) if facts.domains().next().is_some() => {
+        Host::Name(name) if !constrained && facts.domains().next().is_some() => {
             facts.domains().any(|domain| domain.eq_ignore_ascii_case(name))
         }
         Host::Name(_) => {
             server_name(host).is_some_and(|name| verify_server_name(parsed, &name).is_ok())
         }
     }
-}
-
-const BAD: Error = Error::InvalidCertificate(CertificateError::BadEncoding);
-
-/// A signature of TLS 1.2, by the key alone: with a pin it does not matter what else a certificate
-/// says, nor of which version it is.
-fn signed_by_key(
-    message: &[u8],
-    cert: &CertificateDer<'_>,
-    dss: &DigitallySignedStruct,
-    algorithms: &WebPkiSupportedAlgorithms,
-) -> Result<HandshakeSignatureValid, Error> {
-    let key = facts::key(cert).ok_or(BAD)?;
-    let known = algorithms.mapping.iter().find(|(scheme, _)| *scheme == dss.scheme);
-    let mut those = known.iter().flat_map(|(_, those)| those.iter());
-    let signed = those.any(|one| {
-        one.public_key_alg_id().as_ref() == key.algorithm
-            && one.verify_signature(key.octets, message, dss.signature()).is_ok()
-    });
-    let bad = Error::InvalidCertificate(CertificateError::BadSignature);
-    signed.then(HandshakeSignatureValid::assertion).ok_or(bad)
 }
 
 impl ServerCertVerifier for Proof {
@@ -148,10 +126,7 @@ impl ServerCertVerifier for Proof {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        match self.trust {
-            Trust::Roots(_) => verify_tls12_signature(message, cert, dss, &self.algorithms),
-            Trust::Pins(_) => signed_by_key(message, cert, dss, &self.algorithms),
-        }
+        by_tls12(message, cert, dss, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -160,14 +135,7 @@ impl ServerCertVerifier for Proof {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        match self.trust {
-            Trust::Roots(_) => verify_tls13_signature(message, cert, dss, &self.algorithms),
-            Trust::Pins(_) => {
-                let key = facts::key(cert).ok_or(BAD)?;
-                let key = SubjectPublicKeyInfoDer::from(key.whole);
-                verify_tls13_signature_with_raw_key(message, &key, dss, &self.algorithms)
-            }
-        }
+        by_tls13(message, cert, dss, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

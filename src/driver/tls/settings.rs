@@ -1,12 +1,12 @@
 //! What the file says of TLS, with its files read: made whole, and swapped whole.
 
-use super::Dial;
-use super::chain::Bounded;
+use super::caller::{Asked, Callers};
 use super::facts::Facts;
 use super::files::{self, Identity, Mark, mark};
 use super::own::{self, Wanted};
 use super::proof::{Proof, Trust, server_name};
 use super::seen::Seen;
+use super::{Dial, Welcome};
 use crate::config::{
     Certificate, ClientCertificate, ClientTls, Config, Host, Interface, ServerTls, Strangers,
     TlsVersion, Upstream, Verify,
@@ -17,7 +17,7 @@ use crate::ground::{Side, Wall};
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::default_provider;
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::server::NoServerSessionStorage;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use std::collections::BTreeMap;
@@ -29,13 +29,42 @@ use std::sync::Arc;
 pub(super) struct Settings {
     pub(super) config: Config,
     /// By interface's name.
-    servers: BTreeMap<String, Arc<ServerConfig>>,
+    servers: BTreeMap<String, Arc<Shown>>,
     /// By upstream's name.
     dials: BTreeMap<String, Dial>,
     /// Files that it was made of, as they were.
     files: BTreeMap<String, Mark>,
     /// What could not be used.
     pub(super) faults: Vec<String>,
+}
+
+/// What an interface shows, and whom it asks.
+#[derive(Debug)]
+struct Shown {
+    config: Arc<ServerConfig>,
+    asks: Option<Arc<Callers>>,
+    versions: &'static [&'static SupportedProtocolVersion],
+}
+
+impl Shown {
+    /// For one who connects. Who is asked is so by a configuration of his own, which keeps what he
+    /// proved; and he proves himself anew each time: what an authority took back, or what has
+    /// expired meanwhile, is not believed for having been.
+    fn welcome(&self) -> Option<Welcome> {
+        let Some(callers) = &self.asks else {
+            return Some(Welcome { config: self.config.clone(), asked: None });
+        };
+        let asked = Arc::new(Asked::new(callers.clone()));
+        let made = ServerConfig::builder_with_provider(self.config.crypto_provider().clone());
+        let mut made = made
+            .with_protocol_versions(self.versions)
+            .ok()?
+            .with_client_cert_verifier(asked.clone())
+            .with_cert_resolver(self.config.cert_resolver.clone());
+        made.session_storage = Arc::new(NoServerSessionStorage {});
+        made.send_tls13_tickets = 0;
+        Some(Welcome { config: Arc::new(made), asked: Some(asked) })
+    }
 }
 
 /// What is done where a certificate of our own making is wanted.
@@ -114,9 +143,9 @@ impl Settings {
         self.files.iter().any(|(file, was)| mark(file) != *was)
     }
 
-    pub(super) fn server(&self, interface: usize) -> Option<Arc<ServerConfig>> {
+    pub(super) fn server(&self, interface: usize) -> Option<Welcome> {
         let name = &self.config.interfaces.get(interface)?.name;
-        self.servers.get(name).cloned()
+        self.servers.get(name)?.welcome()
     }
 
     pub(super) fn dial(&self, upstream: &str) -> Option<Dial> {
@@ -146,44 +175,31 @@ fn versions(oldest: TlsVersion) -> &'static [&'static SupportedProtocolVersion] 
 }
 
 impl Reader<'_> {
-    fn server(&self, i: &Interface, tls: &ServerTls) -> Result<Arc<ServerConfig>, String> {
+    fn server(&self, i: &Interface, tls: &ServerTls) -> Result<Arc<Shown>, String> {
         let (chain, key) = self.shown(i, tls)?;
         let first = chain.first().and_then(|first| Facts::of(first));
         let facts = first.ok_or_else(|| "its certificate cannot be read".to_owned())?;
+        let versions = versions(tls.min_version);
         let made = ServerConfig::builder_with_provider(self.provider.clone())
-            .with_protocol_versions(versions(tls.min_version))
-            .map_err(|e| e.to_string())?;
-        let asks = match (tls.client, &tls.client_ca) {
-            (ClientCertificate::Off, _) | (_, None) => None,
-            (ClientCertificate::Ask | ClientCertificate::Require, Some(file)) => {
-                Some(Arc::new(files::authorities(file)?))
-            }
+            .with_protocol_versions(versions)
+            .map_err(|e| e.to_string())?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .map_err(|e| unfit(&e))?;
+        let algorithms = self.provider.signature_verification_algorithms;
+        let believed = |must: bool| {
+            let read = tls.client_ca.as_deref().map(files::authorities).transpose()?;
+            let tells = !is_seen_by_strangers(i);
+            let callers = |roots| Arc::new(Callers::new(roots, algorithms, (must, tells)));
+            Ok::<_, String>(read.map(callers))
         };
-        let asked = asks.is_some();
-        let made = match asks {
-            None => made.with_no_client_auth(),
-            Some(roots) => {
-                let provider = self.provider.clone();
-                let mut asks = WebPkiClientVerifier::builder_with_provider(roots, provider);
-                if is_seen_by_strangers(i) {
-                    asks = asks.clear_root_hint_subjects();
-                }
-                if tls.client == ClientCertificate::Ask {
-                    asks = asks.allow_unauthenticated();
-                }
-                let asks = asks.build().map_err(|e| e.to_string())?;
-                made.with_client_cert_verifier(Arc::new(Bounded(asks)))
-            }
+        let asks = match tls.client {
+            ClientCertificate::Off => None,
+            ClientCertificate::Ask => believed(false)?,
+            ClientCertificate::Require => believed(true)?,
         };
-        let mut made = made.with_single_cert(chain, key).map_err(|e| unfit(&e))?;
-        if asked {
-            // Who proved himself once proves himself anew: what an authority took back, or what has
-            // expired meanwhile, is not believed for having been.
-            made.session_storage = Arc::new(NoServerSessionStorage {});
-            made.send_tls13_tickets = 0;
-        }
         self.seen.put(CertificateOf::Interface, &i.name, &facts);
-        Ok(Arc::new(made))
+        Ok(Arc::new(Shown { config: Arc::new(made), asks, versions }))
     }
 
     fn shown(&self, i: &Interface, tls: &ServerTls) -> Result<Identity, String> {

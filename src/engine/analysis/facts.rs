@@ -65,6 +65,7 @@ pub(crate) fn judge(
     let (target, upstream) = destination(route, sender.upstream);
     let facts = Facts {
         side: sender.side,
+        interface: w.net().interface_name(i.flow.listener),
         method: i.method().as_str(),
         source: i.flow.peer.ip(),
         user: sender.user.as_ref(),

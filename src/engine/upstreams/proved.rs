@@ -6,10 +6,10 @@ use super::Upstreams;
 use crate::engine::analysis::Incoming;
 use crate::engine::ids::UpstreamId;
 use crate::engine::outbox::Outbox;
-use crate::engine::output::Output;
+use crate::engine::output::{Level, Output};
 use crate::engine::world::World;
-use crate::ground::{ConnId, Flow, Side};
-use crate::policy::Globs;
+use crate::ground::{ConnId, Flow, Side, Subject};
+use crate::policy::Subjects;
 use crate::policy::quota::Holder;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// One connection.
 #[derive(Debug)]
 struct Proof {
-    names: Arc<[String]>,
+    names: Arc<[Subject]>,
     /// The way to whoever is there.
     flow: Flow,
     /// The upstream whose `tls_subject` one of the names is.
@@ -38,12 +38,14 @@ impl Proof {
     fn judge(&mut self, w: &World) {
         let is_of = |(_, u): &(&UpstreamId, &crate::config::Upstream)| {
             let here = w.net().interface_of(self.flow.listener);
-            here == Some(u.interface) && Globs::new(&u.tls_subject).meet(&self.names)
+            here == Some(u.interface) && Subjects::new(&u.tls_subject).meet(&self.names)
         };
-        let outside = w.side(self.flow.listener) == Side::Outside;
+        let side = w.side(self.flow.listener);
+        let outside = side == Side::Outside;
         let mut all = w.upstreams().iter().zip(&w.config().upstreams).filter(|_| outside);
         self.upstream = all.find(is_of).map(|(id, _)| *id);
-        self.known = w.rules().knows(&self.names);
+        self.known =
+            w.rules().knows((side, w.net().interface_name(self.flow.listener)), &self.names);
     }
 
     /// Who holds the places of what it sends; `None`: nobody that anything here knows.
@@ -87,7 +89,7 @@ impl Proved {
 
 impl Upstreams {
     /// Who is at the other end of a connection proved to have these names.
-    pub(crate) fn secured(&mut self, w: &World, out: &mut Outbox, flow: Flow, names: Vec<String>) {
+    pub(crate) fn secured(&mut self, w: &World, out: &mut Outbox, flow: Flow, names: Vec<Subject>) {
         let Some(conn) = flow.conn else { return };
         let (upstream, known) = (None, false);
         let mut proof = Proof { names: names.into(), flow, upstream, known };
@@ -96,6 +98,22 @@ impl Upstreams {
             out.emit(Output::KeepConnection(conn, holder));
         }
         self.proved.all.insert(conn, proof);
+    }
+
+    /// Who is at the other end of a connection shows a certificate that proves nothing.
+    pub(crate) fn unnamed(&self, w: &World, out: &mut Outbox, flow: &Flow, why: &str) {
+        let (peer, at) = (flow.peer, w.net().interface_name(flow.listener));
+        match self.of_source(w, peer.ip()).and_then(|id| w.upstream_name(id)) {
+            Some(name) => {
+                let text =
+                    format!("{peer}, an address of upstream {name}, is named by nothing: {why}");
+                out.notice_of(peer, Level::Warn, text);
+            }
+            None => {
+                let text = format!("TLS from {peer} at {at}: no name is believed: {why}");
+                out.notice_of(peer, Level::Info, text);
+            }
+        }
     }
 
     /// A connection is gone, and with it what was proved there.
@@ -110,7 +128,7 @@ impl Upstreams {
     }
 
     /// Names that the certificate of a connection proved.
-    pub(crate) fn names(&self, flow: &Flow) -> Arc<[String]> {
+    pub(crate) fn names(&self, flow: &Flow) -> Arc<[Subject]> {
         self.proved.of(flow).map(|proof| proof.names.clone()).unwrap_or_default()
     }
 

@@ -62,6 +62,11 @@ impl Net {
         &self.interfaces
     }
 
+    /// The name of its interface.
+    pub(crate) fn interface_name(&self, id: ListenerId) -> &str {
+        self.interface(id).map_or("", |i| i.name.as_str())
+    }
+
     pub(crate) fn side(&self, id: ListenerId) -> Side {
         self.interface(id).map_or(Side::Outside, |i| i.side)
     }
