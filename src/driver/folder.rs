@@ -7,7 +7,7 @@ mod kept;
 mod view;
 
 pub(super) use kept::write_new;
-pub use kept::{check_place, make_place, make_secret, secret};
+pub use kept::{check_place, make_place, make_secret, secret, trusted};
 pub use view::{View, view};
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};

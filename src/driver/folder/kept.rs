@@ -1,12 +1,12 @@
 //! Single files that an administrator keeps for us, wherever he does. They are read as others of our
 //! folders are: where only we may change them.
 
-use super::{file, is_trusted, mode_of, new_file, own, refusal, walk, whole};
+use super::{file, guarded, is_trusted, mode_of, new_file, own, refusal, walk, whole};
 use rustix::fd::AsFd as _;
 use rustix::fs::{AtFlags, Mode, OFlags, Stat, fstat};
 use rustix::io::Errno;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 /// A secret that an administrator keeps for us, wherever he does: its text.
@@ -29,6 +29,24 @@ pub fn secret(path: &Path) -> io::Result<String> {
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is no text (UTF-8)"))
 }
 
+/// A file that says whom we believe, of which everybody may know what stands in it: its octets.
+///
+/// # Errors
+/// It cannot be read or holds more than `longest` octets; another user could change it, or put
+/// another in its place; or a link of another user leads there.
+pub fn trusted(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
+    let found = walk(path, false)?;
+    check_folder(&fstat(&found.parent)?)?;
+    let file = guarded(found.parent.as_fd(), &found.name, OFlags::RDONLY, Mode::empty())?;
+    let mut octets = Vec::new();
+    file.take(longest + 1).read_to_end(&mut octets)?;
+    if octets.len() as u64 > longest {
+        let what = format!("it is longer than {longest} octets");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    }
+    Ok(octets)
+}
+
 /// Whether nobody but us (and root) can put something else where this path leads, a file or a
 /// socket that may not be there yet. Who shares a group with its folder is trusted; a sticky folder
 /// (/tmp) keeps what is there.
@@ -37,8 +55,11 @@ pub fn secret(path: &Path) -> io::Result<String> {
 /// Others can; or its folder is not there.
 pub fn check_place(path: &Path) -> io::Result<()> {
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let about = fstat(walk(parent, false)?.at)?;
-    let (owner, mode) = (about.st_uid, mode_of(&about));
+    check_folder(&fstat(walk(parent, false)?.at)?)
+}
+
+fn check_folder(about: &Stat) -> io::Result<()> {
+    let (owner, mode) = (about.st_uid, mode_of(about));
     if !is_trusted(owner) {
         return Err(refusal(foreign(owner)));
     }

@@ -1,14 +1,13 @@
-//! Certificates, keys and authorities from files in PEM form, each bounded in size; a key that
-//! others may read is refused. Faults name the file and never its contents.
+//! Certificates, keys and authorities from files in PEM form, each bounded in size; one that others
+//! may change is refused, and a key that others may read. Faults name the file and never its contents.
 
 use crate::config::KeyPair;
-use crate::driver::folder::secret;
+use crate::driver::folder::{secret, trusted};
 use rustls::RootCertStore;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::time::SystemTime;
 use zeroize::Zeroizing;
 
 /// Octets of a file.
@@ -19,27 +18,18 @@ const CHAIN: usize = 8;
 /// A certificate's chain and its key.
 pub(super) type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-/// What can be seen of a file without reading it; `None`: it is not there.
-pub(super) type Mark = Option<(SystemTime, u64)>;
+/// What can be seen of a file without reading it: which it is, when it or its mode was changed, and
+/// its length; `None`: it is not there.
+pub(super) type Mark = Option<(u64, (i64, i64), u64)>;
 
 pub(super) fn mark(path: &str) -> Mark {
     let about = std::fs::metadata(path).ok()?;
-    Some((about.modified().ok()?, about.len()))
-}
-
-fn read(path: &str) -> Result<Vec<u8>, String> {
-    let told = |e: std::io::Error| format!("{path}: {e}");
-    let file = std::fs::File::open(path).map_err(told)?;
-    let mut octets = Vec::new();
-    file.take(LONGEST + 1).read_to_end(&mut octets).map_err(told)?;
-    if octets.len() as u64 > LONGEST {
-        return Err(format!("{path}: it is longer than 1 MiB"));
-    }
-    Ok(octets)
+    Some((about.ino(), (about.ctime(), about.ctime_nsec()), about.len()))
 }
 
 pub(super) fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
-    chain(&read(path)?).map_err(|what| format!("{path}: {what}"))
+    let octets = trusted(Path::new(path), LONGEST).map_err(|e| format!("{path}: {e}"))?;
+    chain(&octets).map_err(|what| format!("{path}: {what}"))
 }
 
 pub(super) fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {

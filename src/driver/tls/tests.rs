@@ -2,6 +2,7 @@
 //! again.
 
 mod callers;
+mod changeable;
 
 use super::*;
 use crate::config::{Config, Environment};
