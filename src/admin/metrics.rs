@@ -188,8 +188,8 @@ impl Metrics {
     fn certificates(&self, r: &Report) {
         for c in certificates(r) {
             let labels = [("of", c.of.as_str()), ("name", c.name.as_str())];
-            let days = self.recorder.register_gauge(&Self::key(CERTIFICATE, &labels), &META);
-            days.set(c.days(r.now.wall.seconds()) as f64);
+            let ends = self.recorder.register_gauge(&Self::key(CERTIFICATE, &labels), &META);
+            ends.set(c.until as f64);
         }
     }
 
@@ -334,7 +334,7 @@ impl Metrics {
 }
 
 const CPU: &str = "process_cpu_seconds_total";
-const CERTIFICATE: &str = "portreeve_certificate_expiry_days";
+const CERTIFICATE: &str = "portreeve_certificate_expiry_timestamp_seconds";
 const AGE: &str = "portreeve_event_loop_age_seconds";
 
 /// The exporter counts in whole numbers only: CPU time is counted in ticks and written in seconds.

@@ -139,9 +139,9 @@ pub(super) const FAMILIES: &[Family] = &[
         "TLS handshakes that came to nothing (docs/TLS.md says what to do for each reason).",
     ),
     gauge(
-        "portreeve_certificate_expiry_days",
+        "portreeve_certificate_expiry_timestamp_seconds",
         &[("of", Closed(&CertificateOf::NAMES)), ("name", Names)],
-        "Days that a certificate still holds, negative since it has expired: of an interface, of us as an upstream's client, of the upstream as it was seen last. Absent: not seen.",
+        "When a certificate ends (Unix time): of an interface, of us as an upstream's client, of the upstream as it was seen last. Absent: not seen.",
     ),
     gauge(
         "portreeve_upstream_up",

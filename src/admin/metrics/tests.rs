@@ -168,7 +168,7 @@ fn a_loop_that_stands_still_is_told_by_its_age_and_no_upstream_is_said_to_be_up(
 }
 
 #[test]
-fn days_of_a_certificate_are_told_and_one_that_is_gone_or_was_never_seen_is_not() {
+fn when_a_certificate_ends_is_told_and_one_that_is_gone_or_was_never_seen_is_not() {
     let mut report = Report::default();
     report.now.wall = Wall(Duration::from_secs(86_400 * 20));
     let view = |of, name: &str, day: u64| CertificateView {
@@ -180,19 +180,19 @@ fn days_of_a_certificate_are_told_and_one_that_is_gone_or_was_never_seen_is_not(
         pin: String::new(),
     };
     let metrics = Metrics::new();
-    assert!(!metrics.render(&report).contains("portreeve_certificate_expiry_days{"));
+    assert!(!metrics.render(&report).contains("portreeve_certificate_expiry_timestamp_seconds{"));
     let own = view(CertificateOf::Interface, "lan", 35);
     report.stats.certificates = vec![own.clone(), view(CertificateOf::Upstream, "pbx", 18)];
     report.stats.tls_failures[1][TlsFailure::Name as usize] = 2;
     let text = metrics.render(&report);
-    let days = |of: &str, name: &str| {
-        format!("portreeve_certificate_expiry_days{{of=\"{of}\",name=\"{name}\"}} ")
+    let ends = |of: &str, name: &str| {
+        format!("portreeve_certificate_expiry_timestamp_seconds{{of=\"{of}\",name=\"{name}\"}} ")
     };
-    assert!(text.contains(&format!("{}14\n", days("interface", "lan"))), "{text}");
-    assert!(text.contains(&format!("{}-3\n", days("upstream", "pbx"))), "{text}");
+    assert!(text.contains(&format!("{}3023999\n", ends("interface", "lan"))), "{text}");
+    assert!(text.contains(&format!("{}1555199\n", ends("upstream", "pbx"))), "{text}");
     let failures = "portreeve_tls_failures_total{side=\"outside\",reason=\"name\"} 2\n";
     assert!(text.contains(failures), "{text}");
     report.stats.certificates = vec![own];
     let text = metrics.render(&report);
-    assert!(text.contains(&days("interface", "lan")) && !text.contains(&days("upstream", "pbx")));
+    assert!(text.contains(&ends("interface", "lan")) && !text.contains(&ends("upstream", "pbx")));
 }
