@@ -2,7 +2,7 @@
 //! whom, and what is said where nobody proves anything.
 
 use crate::lab::{Lab, Party, site};
-use portreeve::config::Config;
+use portreeve::config::{Config, Host};
 use portreeve::engine::digest::Users;
 use portreeve::engine::{Health, Input, Level, Opens};
 use portreeve::ground::{ConnId, Flow, Subject, Transport};
@@ -48,7 +48,11 @@ fn each_upstream_has_a_connection_of_its_own_though_both_are_at_one_address() {
     assert!(ways.iter().all(|f| f.transport == Transport::Tls && f.conn.is_none()));
     assert_ne!(ways[0].upstream, ways[1].upstream);
     assert!(ways.iter().all(|f| f.upstream.is_some()));
-    let proving = |name: &str| Opens { holder: Holder::Upstream, upstream: Some(name.to_owned()) };
+    let host = Some(Host::Ip("203.0.113.10".parse().expect("an address")));
+    let proving = |name: &str| {
+        let upstream = Some(name.to_owned());
+        Opens { holder: Holder::Upstream, upstream, host: host.clone() }
+    };
     let opened: Vec<Opens> = lab.opened.drain(..).map(|(_, opens)| opens).collect();
     assert_eq!(opened, [proving("pbx"), proving("other")]);
 }

@@ -7,7 +7,7 @@ use crate::tls_calls::{OUTSIDE_TLS, config};
 use portreeve::audit::Record;
 use portreeve::engine::digest::Users;
 use portreeve::engine::{Input, Level};
-use portreeve::ground::{ConnId, Subject};
+use portreeve::ground::{ConnId, Flow, Subject};
 
 const WAN: &str = "198.51.100.77:40001";
 const NAMES: &[&str] = &["sip:trunk.example.net", "trunk.example.net"];
@@ -267,5 +267,67 @@ fn a_call_of_an_upstream_goes_on_by_its_next_connection() {
     let got = lab.expect(again, "BYE");
     lab.send(again, answer(&got, 200, ""));
     lab.expect(phone.at, "200");
+    lab.end();
+}
+
+fn disprove(lab: &mut Lab, flow: Flow, at_once: bool) {
+    let why = "its certificate has ended: renew it there".to_owned();
+    lab.input(Input::Disproved { flow, why, at_once });
+}
+
+#[test]
+fn who_is_believed_no_longer_begins_nothing_and_what_has_begun_ends() {
+    let mut lab = lab("");
+    let peer = lab.tls(OUTSIDE_TLS, WAN);
+    let conn = peer.flow.conn.expect("it has one");
+    prove(&mut lab, peer, NAMES);
+    says_alias(&mut lab, peer);
+    let (ua, phone) = (Ua::new(peer, "200"), lab.phone("101", "10.17.0.21:5060"));
+    let invite = ua.request_to(&mut lab, "INVITE", "sip:101@203.0.113.1").sdp(ua.sdp(6000));
+    lab.send(peer, invite.clone());
+    lab.expect(peer, "100");
+    let rung = lab.expect(phone.at, "INVITE");
+    disprove(&mut lab, peer.flow, false);
+    assert!(lab.closed.is_empty(), "a call rings there");
+    let told = lab.notices.last().expect("a notice");
+    assert!(
+        told.0 == Level::Warn && told.1.contains("upstream pbx, who proved himself"),
+        "{told:?}"
+    );
+    assert_eq!(asked_by(&mut lab), None, "nothing new is sent there");
+    let other = ua.request_to(&mut lab, "INVITE", "sip:101@203.0.113.1").sdp(ua.sdp(6002));
+    lab.send(peer, other);
+    assert!(lab.take(phone.at).is_empty(), "nor heard from there");
+    lab.clear();
+    lab.send(phone.at, answer(&rung, 486, "p"));
+    let busy = lab.expect(peer, "486");
+    assert_eq!(busy.flow.conn, Some(conn), "what has begun is answered there");
+    lab.clear();
+    lab.advance(s(40));
+    lab.clear();
+    assert_eq!(lab.closed.iter().filter(|c| **c == conn).count(), 1, "then it is closed");
+    lab.input(Input::ConnectionClosed(conn));
+    lab.end();
+}
+
+#[test]
+fn whom_the_new_file_does_not_believe_is_cut_off_at_once_and_asked_anew() {
+    let mut lab = lab("");
+    let peer = lab.tls(OUTSIDE_TLS, WAN);
+    let conn = peer.flow.conn.expect("it has one");
+    prove(&mut lab, peer, NAMES);
+    says_alias(&mut lab, peer);
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    let text = phone.request(&mut lab, "MESSAGE", "200").typed("text/plain", "x");
+    lab.send(phone.at, text);
+    let first = lab.take_all().into_iter().find(|m| m.method() == "MESSAGE").expect("it goes");
+    assert_eq!(first.flow.conn, Some(conn));
+    disprove(&mut lab, peer.flow, true);
+    assert_eq!(lab.closed, [conn]);
+    let again: Vec<_> = lab.take_all().into_iter().filter(|m| m.method() == "MESSAGE").collect();
+    assert!(again.iter().all(|m| m.flow.conn.is_none()), "not there any more");
+    lab.input(Input::ConnectionClosed(conn));
+    lab.advance(s(40));
+    lab.clear();
     lab.end();
 }

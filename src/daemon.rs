@@ -162,12 +162,12 @@ pub fn start(config: Config, observer: Observer, service: Service) -> Result<Han
     };
     let (inlet, arrivals) = inlet();
     let tls = Tls::open(&config).map_err(StartError::Tls)?;
-    tokio::spawn(tls.clone().watch());
     // Where it follows a device, the engine says where it stands; that can be had as well.
     let follows = whereabouts::following(&config);
     probe(&config)?;
     let config = config.unsettled();
     let streams = Streams::new(&config, inlet.clone(), tls.clone());
+    tokio::spawn(streams.clone().watch_proofs());
     let resolver = Resolver::new(Path::new(RESOLV_CONF), inlet.clone());
     let mut sockets = Sockets::new(inlet.clone(), streams.clone());
     for l in config.listeners() {

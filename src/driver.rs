@@ -78,6 +78,16 @@ pub enum Arrival {
         /// Why, in words.
         why: String,
     },
+    /// Who is at the other end of a connection by TLS is believed no longer. Nobody finds it any
+    /// more, and it stays open until it is closed.
+    Disproved {
+        /// The connection.
+        flow: Flow,
+        /// Why, in words.
+        why: String,
+        /// Nothing that has begun there may go on.
+        at_once: bool,
+    },
     /// A datagram was not delivered: somebody on the way says so, and quotes it.
     Undelivered {
         /// The way it was sent.

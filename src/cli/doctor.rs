@@ -185,7 +185,7 @@ pub(super) fn doctor(args: &DoctorArgs) -> u8 {
     // From an address that is not here nobody is reached: that was told.
     let here = machine::has_addresses(&c);
     let through = |index: usize| c.upstreams.get(index).map(|u| u.interface);
-    let is_here = |(index, _): &names::Found| through(*index).is_some_and(|i| here.contains(&i));
+    let is_here = |(index, ..): &names::Found| through(*index).is_some_and(|i| here.contains(&i));
     let upstreams: Vec<names::Found> = upstreams.into_iter().filter(is_here).collect();
     report.tell(ways::routes(&c, &upstreams));
     report.tell(runtime.block_on(options::options(&c, &upstreams, &running, &tls)));

@@ -379,6 +379,9 @@ fn input(arrival: Arrival) -> (Input, Option<Place>) {
         Arrival::Undelivered { flow, quoted } => (Input::Undelivered { flow, quoted }, None),
         Arrival::Unproved { flow, why } => (Input::Unproved { flow, why }, None),
         Arrival::Secured { flow, names } => (Input::Secured { flow, names }, None),
+        Arrival::Disproved { flow, why, at_once } => {
+            (Input::Disproved { flow, why, at_once }, None)
+        }
         Arrival::Unnamed { flow, why } => (Input::Unnamed { flow, why }, None),
         Arrival::Resolved(question, reply) => (Input::Resolved(question, reply), None),
         Arrival::ResolverChanged => (Input::ResolverChanged, None),

@@ -182,7 +182,7 @@ async fn by_stream(
     let bytes = match (way.to.transport, &way.dial) {
         (Transport::Udp | Transport::Tcp, _) => exchange(stream, &request, is_whole).await?,
         (Transport::Tls, None) => return Err(io::ErrorKind::Unsupported.into()),
-        (Transport::Tls, Some(Dial { config, name })) => {
+        (Transport::Tls, Some(Dial { config, name, .. })) => {
             let shaken = TlsConnector::from(config.clone()).connect(name.clone(), stream).await;
             let stream = shaken.map_err(|e| io::Error::other(Failure::of(&e)))?;
             exchange(stream, &request, is_whole).await?

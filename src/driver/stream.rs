@@ -10,6 +10,7 @@ mod hands;
 mod handshake;
 mod lapse;
 mod outlet;
+mod proofs;
 mod table;
 mod turns;
 mod way;
@@ -31,6 +32,8 @@ use bytes::Bytes;
 use callers::Callers;
 use connection::{QUIET, WRITTEN};
 use hands::Hands;
+#[cfg(test)]
+pub(crate) use proofs::WATCH;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -234,7 +237,8 @@ impl Streams {
         if opens.as_ref().is_some_and(|o| o.holder == Holder::Upstream) {
             self.know(flow.peer.ip(), KNOWN);
         }
-        let dial = opens.as_ref().and_then(|o| self.tls.dial(o.upstream.as_deref()?));
+        let dial =
+            opens.as_ref().and_then(|o| self.tls.dial(o.upstream.as_deref()?, o.host.as_ref()));
         // Where nobody is known who could prove himself there, nobody is called.
         let may = opens.filter(|_| dial.is_some() || !flow.transport.is_secure());
         let new = may.and_then(|o| table.enter(Way::of(&flow), side, Some(o.holder)));
@@ -266,6 +270,7 @@ impl Streams {
 
     /// It is gone. True: something had still to be written.
     fn forget(&self, flow: &Flow) -> bool {
+        self.tls.release(flow);
         flow.conn.is_some_and(|conn| self.table().remove(conn))
     }
 

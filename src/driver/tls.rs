@@ -7,6 +7,7 @@ mod chain;
 mod facts;
 mod failure;
 mod files;
+mod held;
 mod own;
 mod proof;
 mod seen;
@@ -18,24 +19,27 @@ mod tests;
 
 pub use facts::Facts;
 pub use failure::Failure;
+pub use held::Ended;
 
-use crate::config::Config;
+use super::clock::Clock;
+use crate::config::{Config, Host};
 use crate::engine::Stats;
 use crate::engine::stats::{CertificateView, TlsFailure};
-use crate::ground::{Side, Subject};
+use crate::ground::{Flow, Side, Subject};
 use arc_swap::ArcSwap;
 use caller::Asked;
-use rustls::pki_types::ServerName;
+use held::{By, Proofs};
+use proof::Proof;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ServerConfig};
 use seen::Seen;
 use settings::{Own, Settings};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::time::{Instant, interval};
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
-/// How often it is looked whether files have changed.
-const WATCH: Duration = Duration::from_secs(5);
 /// Failed handshakes of those who call us that are written a minute; all are counted.
 const LINES: u32 = 6;
 /// That minute.
@@ -48,6 +52,7 @@ pub struct Dial {
     pub config: Arc<ClientConfig>,
     /// Whom we ask for (SNI, RFC 6066 §3).
     pub name: ServerName<'static>,
+    proof: Arc<Proof>,
 }
 
 /// How who connects is received.
@@ -55,22 +60,16 @@ pub struct Dial {
 pub struct Welcome {
     /// What we show.
     pub config: Arc<ServerConfig>,
+    interface: usize,
     asked: Option<Arc<Asked>>,
-}
-
-impl Welcome {
-    /// The names that he proved, once the handshake is done, or why none; `None`: he has shown no
-    /// certificate.
-    #[must_use]
-    pub fn proved(&self) -> Option<Result<Vec<Subject>, Failure>> {
-        Some(self.asked.as_ref()?.told()?.map(|proved| proved.names))
-    }
 }
 
 #[derive(Debug)]
 struct Inner {
     settings: ArcSwap<Settings>,
     seen: Seen,
+    held: Proofs,
+    followed: Notify,
     failures: [[AtomicU64; TlsFailure::ALL.len()]; 2],
     /// Since when lines are counted, and how many were written.
     lines: Mutex<(Option<Instant>, u32)>,
@@ -107,6 +106,8 @@ impl Tls {
         Self(Arc::new(Inner {
             settings: ArcSwap::from_pointee(settings),
             seen,
+            held: Proofs::default(),
+            followed: Notify::new(),
             failures: Default::default(),
             lines: Mutex::default(),
         }))
@@ -124,6 +125,7 @@ impl Tls {
     /// it held before stays.
     pub fn follow(&self, config: &Config) {
         self.read_again(config);
+        self.0.followed.notify_one();
     }
 
     /// False: something could not be used.
@@ -138,19 +140,48 @@ impl Tls {
         whole
     }
 
-    /// Reads files again when they change, for as long as the runtime is there.
-    pub async fn watch(self) {
-        let mut every = interval(WATCH);
-        loop {
-            every.tick().await;
-            let tls = self.clone();
-            let look = move || {
-                let now = tls.0.settings.load_full();
-                if now.is_old() && tls.read_again(&now.config) {
-                    tracing::info!("TLS: certificates were read again; new connections get them");
-                }
-            };
-            let _ = tokio::task::spawn_blocking(look).await;
+    /// Another configuration is in force since the last time.
+    pub(super) async fn followed(&self) {
+        self.0.followed.notified().await;
+    }
+
+    /// Reads files again that have changed; which open connections are proved no longer.
+    pub(super) fn look_again(&self) -> Vec<Ended> {
+        let now = self.0.settings.load_full();
+        if now.is_old() && self.read_again(&now.config) {
+            tracing::info!("TLS: certificates were read again; new connections get them");
+        }
+        self.0.held.ended(&self.0.settings.load(), Clock::start().now().wall)
+    }
+
+    /// The names that who called us has proved, now that the handshake is done, or why none; `None`:
+    /// he has shown no certificate. `shown`: his chain.
+    #[must_use]
+    pub fn caller(
+        &self,
+        flow: Flow,
+        welcome: &Welcome,
+        shown: &[CertificateDer<'_>],
+    ) -> Option<Result<Vec<Subject>, Failure>> {
+        let asked = welcome.asked.as_ref()?;
+        Some(asked.told()?.map(|proved| {
+            let by = By::Interface(welcome.interface, asked.callers(), proved.names.clone());
+            self.0.held.hold(flow, by, shown, Some(proved.until));
+            proved.names
+        }))
+    }
+
+    /// Whom we called has proved himself, by this chain.
+    pub fn called(&self, flow: Flow, dial: &Dial, shown: &[CertificateDer<'_>]) {
+        let until = dial.proof.until(shown, Clock::start().now().wall);
+        let by = By::Upstream(dial.proof.upstream.clone(), dial.proof.clone());
+        self.0.held.hold(flow, by, shown, until);
+    }
+
+    /// A connection is gone.
+    pub(super) fn release(&self, flow: &Flow) {
+        if let Some(conn) = flow.conn {
+            self.0.held.release(conn);
         }
     }
 
@@ -160,10 +191,11 @@ impl Tls {
         self.0.settings.load().server(interface)
     }
 
-    /// How an upstream is called, by its name; `None`: it has no TLS.
+    /// How an upstream is called, by its name, at the host of one of its targets (`None`: nobody
+    /// knows which; the first). `None`: it has no TLS.
     #[must_use]
-    pub fn dial(&self, upstream: &str) -> Option<Dial> {
-        self.0.settings.load().dial(upstream)
+    pub fn dial(&self, upstream: &str, host: Option<&Host>) -> Option<Dial> {
+        self.0.settings.load().dial(upstream, host)
     }
 
     /// TLS came to nothing. Of those who call us the log hears as much as it can bear.

@@ -47,6 +47,16 @@ pub enum Input {
         /// Why, in words.
         why: String,
     },
+    /// Who is at the other end of a TLS connection is believed no longer: his certificate has ended,
+    /// or is not believed by what is in force now. No new request finds the connection.
+    Disproved {
+        /// The connection.
+        flow: Flow,
+        /// Why, in words.
+        why: String,
+        /// Nothing that has begun there may go on.
+        at_once: bool,
+    },
     /// TLS to there came to nothing, so that nobody is heard; `TransportFailed` follows.
     Unproved {
         /// The way.

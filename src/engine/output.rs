@@ -2,7 +2,7 @@
 use super::entry::{Entry, Key};
 use super::names::Question;
 use crate::audit::Record;
-use crate::config::Addresses;
+use crate::config::{Addresses, Host};
 use crate::ground::{CallDirection, CallNo, Flow, ListenerId, Moment, Mono, Side, words};
 use crate::policy::quota::{Holder, Source};
 use crate::relay;
@@ -89,6 +89,9 @@ pub struct Opens {
     /// By TLS: the upstream (its name in the file) that has to prove itself at its other end.
     /// `None`: nobody is known who could, so that no TLS connection may be opened.
     pub upstream: Option<String>,
+    /// The host of which its certificate has to be, where the file writes several targets: that of
+    /// the one which leads there. `None`: nobody knows, the first.
+    pub host: Option<Host>,
 }
 
 /// What the lifting of bans came to.

@@ -80,7 +80,8 @@ pub(crate) fn standing(w: &World, phones: &Phones, ip: IpAddr) -> Standing {
 /// A connection that we open there: who holds it, and who has to prove himself at its other end.
 pub(crate) fn opened(w: &World, upstreams: &Upstreams, phones: &Phones, flow: &Flow) -> Opens {
     let upstream = flow.upstream.and_then(|id| w.upstream_name(id)).map(str::to_owned);
-    Opens { holder: holder(w, upstreams, phones, flow), upstream }
+    let host = flow.upstream.and_then(|id| upstreams.host_of(w, id, flow)).cloned();
+    Opens { holder: holder(w, upstreams, phones, flow), upstream, host }
 }
 
 /// Who holds a connection that we open there: an upstream at the address of its own, a user where

@@ -5,11 +5,15 @@ use super::outbox::Outbox;
 use super::output::{Level, Output};
 use crate::ground::{ConnId, Flow, Side, Subject};
 use crate::policy::quota::Holder;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// Connections that are there; as many as the driver lets be open.
 #[derive(Debug, Default)]
-pub(crate) struct Streams(HashSet<ConnId>);
+pub(crate) struct Streams {
+    open: HashSet<ConnId>,
+    /// Those on which nothing begins any more, in the order of their numbers.
+    ending: BTreeMap<ConnId, Flow>,
+}
 
 impl Streams {
     /// Something came by a flow. An upstream's connection gives way to nobody.
@@ -20,7 +24,8 @@ impl Streams {
         side: Side,
         is_upstream: impl Fn(&Flow) -> bool,
     ) {
-        let new = flow.conn.filter(|conn| self.0.insert(*conn));
+        let new = flow.conn.filter(|conn| !self.ending.contains_key(conn));
+        let new = new.filter(|conn| self.open.insert(*conn));
         if let Some(conn) = new.filter(|_| side == Side::Outside && is_upstream(flow)) {
             out.emit(Output::KeepConnection(conn, Holder::Upstream));
         }
@@ -36,10 +41,29 @@ impl Streams {
 
     /// The flow's connection was there, and is gone.
     pub(crate) fn is_gone(&self, flow: &Flow) -> bool {
-        flow.conn.is_some_and(|conn| !self.0.contains(&conn))
+        flow.conn.is_some_and(|conn| !self.open.contains(&conn))
+    }
+
+    /// Nothing begins on it any more: for who asks, it is gone.
+    pub(crate) fn retire(&mut self, flow: &Flow) {
+        if let Some(conn) = flow.conn {
+            self.open.remove(&conn);
+            self.ending.insert(conn, *flow);
+        }
+    }
+
+    /// It was retired, and is to be closed now.
+    pub(crate) fn end(&mut self, flow: &Flow) -> Option<ConnId> {
+        flow.conn.filter(|conn| self.ending.remove(conn).is_some())
+    }
+
+    /// Those that were retired and still go on.
+    pub(crate) fn ending(&self) -> Vec<Flow> {
+        self.ending.values().copied().collect()
     }
 
     pub(crate) fn closed(&mut self, conn: ConnId) {
-        self.0.remove(&conn);
+        self.open.remove(&conn);
+        self.ending.remove(&conn);
     }
 }

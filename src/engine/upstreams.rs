@@ -242,6 +242,7 @@ impl Upstreams {
     /// there by a certificate, or it is known by that address.
     pub(crate) fn of_flow(&self, w: &World, flow: &Flow) -> Option<UpstreamId> {
         let asked = flow.upstream.filter(|id| self.get(w, *id).is_some());
+        let asked = asked.filter(|_| !self.proved.is_over(flow));
         asked.or_else(|| self.proved.upstream(flow)).or_else(|| self.known_at(w, flow.peer.ip()))
     }
 

@@ -14,8 +14,8 @@ const ALL: Duration = Duration::from_secs(6);
 /// Targets of one upstream that are looked at further.
 const TARGETS: usize = 8;
 
-/// An upstream, by its place in the file, and a place where it is.
-pub(super) type Found = (usize, Hop);
+/// An upstream, by its place in the file, a place where it is, and which target of its leads there.
+pub(super) type Found = (usize, Hop, usize);
 
 /// A line for every target of an upstream, and where they are.
 pub(super) async fn names(c: &Config) -> (Vec<Line>, Vec<Found>) {
@@ -44,14 +44,14 @@ pub(super) async fn names(c: &Config) -> (Vec<Line>, Vec<Found>) {
     for (index, u) in c.upstreams.iter().enumerate() {
         // Each target by itself: one that is nowhere hides behind no other.
         let mut places = Vec::new();
-        for target in &u.targets {
+        for (of, target) in u.targets.iter().enumerate() {
             let alone = Upstream { targets: vec![target.clone()], ..u.clone() };
             let sought = finder.found(&alone);
             lines.extend(named(&alone, &sought));
-            let new = sought.places.into_iter().filter(|hop| !places.contains(hop));
-            places.extend(new.collect::<Vec<_>>());
+            let new = sought.places.into_iter().filter(|hop| !places.iter().any(|(h, _)| h == hop));
+            places.extend(new.map(|hop| (hop, of)).collect::<Vec<_>>());
         }
-        found.extend(places.into_iter().take(TARGETS).map(|hop| (index, hop)));
+        found.extend(places.into_iter().take(TARGETS).map(|(hop, of)| (index, hop, of)));
     }
     (lines, found)
 }

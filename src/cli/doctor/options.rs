@@ -39,7 +39,7 @@ pub(super) async fn options(
     tls: &Tls,
 ) -> Vec<Line> {
     let mut asked = JoinSet::new();
-    for (order, (index, hop)) in found.iter().enumerate() {
+    for (order, (index, hop, of)) in found.iter().enumerate() {
         let Some(u) = c.upstreams.get(*index) else { continue };
         let Some(i) = c.interfaces.get(u.interface) else { continue };
         let (first, last) = c.media.ports;
@@ -51,7 +51,7 @@ pub(super) async fn options(
             dscp: i.dscp_sip,
             spare: first..=last,
             patience: PATIENCE,
-            dial: tls.dial(&u.name),
+            dial: tls.dial(&u.name, u.targets.get(*of).map(|target| &target.host)),
         };
         let domain = u.domain.clone();
         let (u, i) = (u.clone(), i.clone());

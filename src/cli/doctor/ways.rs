@@ -17,11 +17,11 @@ const LEAST: u32 = 1_280;
 /// Each machine once, with the interface that it is reached by.
 fn machines<'c>(c: &'c Config, found: &[Found]) -> Vec<(&'c Interface, Found)> {
     let mut all: Vec<(&Interface, Found)> = Vec::new();
-    for (index, hop) in found {
+    for (index, hop, of) in found {
         let through = c.upstreams.get(*index).and_then(|u| c.interfaces.get(u.interface));
         let Some(i) = through else { continue };
-        if !all.iter().any(|(j, (_, h))| j.name == i.name && h.peer.ip() == hop.peer.ip()) {
-            all.push((i, (*index, *hop)));
+        if !all.iter().any(|(j, (_, h, _))| j.name == i.name && h.peer.ip() == hop.peer.ip()) {
+            all.push((i, (*index, *hop, *of)));
         }
     }
     all
@@ -30,7 +30,7 @@ fn machines<'c>(c: &'c Config, found: &[Found]) -> Vec<(&'c Interface, Found)> {
 pub(super) fn routes(c: &Config, found: &[Found]) -> Vec<Line> {
     let attached = interfaces::attached();
     let spare = c.media.ports.0..=c.media.ports.1;
-    let line = |(i, (_, hop)): (&Interface, Found)| {
+    let line = |(i, (_, hop, _)): (&Interface, Found)| {
         let own = own(i, hop)?;
         // From its own address it must be possible; from which address others go says by which way.
         let told = mtu(own, hop.peer, &spare).and_then(|_| source(hop.peer, &spare));
@@ -79,7 +79,7 @@ fn route(
 pub(super) fn mtus(c: &Config, found: &[Found]) -> Vec<Line> {
     let spare = c.media.ports.0..=c.media.ports.1;
     // Where there is no way, that was told.
-    let line = |(i, (_, hop)): (&Interface, Found)| {
+    let line = |(i, (_, hop, _)): (&Interface, Found)| {
         Some(octets(hop.peer.ip(), mtu(own(i, hop)?, hop.peer, &spare).ok()?))
     };
     machines(c, found).into_iter().filter_map(line).collect()

@@ -116,7 +116,8 @@ impl Streams {
                 return self.over(flow).await;
             }
         };
-        match welcome.proved() {
+        let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        match self.tls.caller(flow, &welcome, shown) {
             Some(Ok(names)) if !names.is_empty() => {
                 self.inlet.tell(Arrival::Secured { flow, names }).await;
             }
@@ -153,7 +154,7 @@ impl Streams {
             self.inlet.tell(Arrival::Failed(flow)).await;
             return;
         }
-        let Dial { config, name } = dial;
+        let (config, name) = (dial.config.clone(), dial.name.clone());
         let shaking = self.hands.work(async move {
             let connect = TlsConnector::from(config).connect(name, Carried::of_called(stream));
             let mut stream = connect.await?;
@@ -170,6 +171,8 @@ impl Streams {
         drop(held);
         match done {
             Ok(stream) => {
+                let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+                self.tls.called(flow, &dial, shown);
                 let (read, write) = tokio::io::split(stream);
                 self.serve(read, write, flow, bells, None).await;
             }

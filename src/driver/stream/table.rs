@@ -240,7 +240,7 @@ impl Table {
     }
 
     /// From now on nobody finds it.
-    fn part(&mut self, conn: ConnId) {
+    pub(super) fn part(&mut self, conn: ConnId) {
         self.heard(conn);
         let Some(known) = self.open.get(&conn) else { return };
         let way = known.way;

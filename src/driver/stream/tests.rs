@@ -479,7 +479,7 @@ async fn called() -> (TcpListener, Flow) {
 }
 
 fn opens(holder: Holder) -> Option<Opens> {
-    Some(Opens { holder, upstream: None })
+    Some(Opens { holder, upstream: None, host: None })
 }
 
 fn stranger(flow: &Flow) -> Option<Opens> {
@@ -590,7 +590,7 @@ async fn a_peer_that_answers_no_ping_is_left_and_one_that_says_anything_is_not()
         let (streams, _, mut arrivals) = gate(10, 10).await;
         let socket = listen("127.0.0.1:0".parse().expect("an address")).expect("a port");
         let at = socket.local_addr().expect("bound");
-        let opens = Opens { holder: Holder::Upstream, upstream: None };
+        let opens = Opens { holder: Holder::Upstream, upstream: None, host: None };
         streams.send(tcp(at, None), Bytes::from_static(b"\r\n\r\n"), Some(opens));
         let (mut far, _) = socket.accept().await.expect("it connects");
         let mut ping = [0; 4];

@@ -82,6 +82,11 @@ impl Asked {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Who asks.
+    pub(super) fn callers(&self) -> Arc<Callers> {
+        self.callers.clone()
+    }
+
     /// What came of it; `None`: he has shown nothing.
     pub(super) fn told(&self) -> Option<Result<Proved, Failure>> {
         self.lock().clone()

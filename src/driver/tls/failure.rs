@@ -41,6 +41,11 @@ impl Failure {
         Self::new(TlsFailure::Certificate, "its certificate cannot be read")
     }
 
+    /// What proved some names proves others.
+    pub(super) fn renamed() -> Self {
+        Self::new(TlsFailure::Name, "its certificate proves other names now")
+    }
+
     /// Who shows a certificate does not sign by its key.
     pub(super) fn unsigned() -> Self {
         let text =

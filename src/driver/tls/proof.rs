@@ -4,6 +4,7 @@
 use super::chain::{CALLED, bounded, leads};
 use super::facts::Facts;
 use super::failure::{Failure, Whose, of_chain};
+use super::held;
 use super::seen::Seen;
 use super::signature::{by_tls12, by_tls13};
 use crate::config::{Host, Pin};
@@ -18,7 +19,7 @@ use rustls::{DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use std::sync::Arc;
 
 /// Who is believed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Trust {
     /// Whom these signed for.
     Roots(Arc<RootCertStore>),
@@ -31,8 +32,8 @@ pub(super) enum Trust {
 pub(super) struct Proof {
     pub(super) upstream: String,
     pub(super) trust: Trust,
-    /// Names of which its certificate must have one.
-    pub(super) names: Vec<Host>,
+    /// The host that its certificate must be of: the target's, as the file has it, or `name`.
+    pub(super) host: Host,
     pub(super) algorithms: WebPkiSupportedAlgorithms,
     pub(super) seen: Seen,
 }
@@ -46,12 +47,13 @@ pub(super) fn server_name(host: &Host) -> Option<ServerName<'static>> {
 }
 
 impl Proof {
-    fn check(
+    /// Whether it is the upstream that shows these; until when, at the latest, unless for ever.
+    pub(super) fn check(
         &self,
         end: &CertificateDer<'_>,
         rest: &[CertificateDer<'_>],
         now: UnixTime,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Wall>, Failure> {
         bounded(end, rest)?;
         let facts = Facts::of(end).ok_or_else(Failure::unread)?;
         self.seen.shown(&self.upstream, &facts);
@@ -60,7 +62,7 @@ impl Proof {
             Trust::Pins(pins) => {
                 let shown = facts.pin.ok_or_else(Failure::unread)?;
                 let is_known = pins.contains(&shown);
-                return is_known.then_some(()).ok_or_else(|| Failure::new(
+                return is_known.then_some(None).ok_or_else(|| Failure::new(
                     TlsFailure::Pin,
                     format!("its key is {shown}, which is none of `pins`: write it there if it is right"),
                 ));
@@ -71,16 +73,23 @@ impl Proof {
         let path = leads((end, &facts), rest, roots, by, CALLED)
             .map_err(|e| of_chain(&e, &facts, wall, Whose::Upstream))?;
         let parsed = ParsedCertificate::try_from(end).map_err(|_| Failure::unread())?;
-        let named = self.names.iter().any(|name| is_of(&facts, &parsed, path.constrained, name));
-        named.then_some(()).ok_or_else(|| {
-            let wanted: Vec<String> = self.names.iter().map(host_text).collect();
-            let text = format!(
-                "its certificate is of {}, not of {}: if that is right, set `name` of its tls",
-                facts.told(),
-                wanted.join(" or ")
-            );
-            Failure::new(TlsFailure::Name, text)
-        })
+        if is_of(&facts, &parsed, path.constrained, &self.host) {
+            return Ok(Some(path.until));
+        }
+        let text = format!(
+            "its certificate is of {}, not of {}: if that is right, set `name` of its tls",
+            facts.told(),
+            host_text(&self.host)
+        );
+        Err(Failure::new(TlsFailure::Name, text))
+    }
+
+    /// Until when at the latest that holds which these prove; `None`: for ever.
+    pub(super) fn until(&self, shown: &[CertificateDer<'_>], now: Wall) -> Option<Wall> {
+        match self.trust {
+            Trust::Roots(_) => held::until(shown, now),
+            Trust::Pins(_) => None,
+        }
     }
 }
 
@@ -117,7 +126,7 @@ impl ServerCertVerifier for Proof {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let checked = self.check(end_entity, intermediates, now);
-        checked.map_err(Failure::wrapped).map(|()| ServerCertVerified::assertion())
+        checked.map_err(Failure::wrapped).map(|_| ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(

@@ -30,8 +30,8 @@ pub(super) struct Settings {
     pub(super) config: Config,
     /// By interface's name.
     servers: BTreeMap<String, Arc<Shown>>,
-    /// By upstream's name.
-    dials: BTreeMap<String, Dial>,
+    /// By upstream's name; a way for each host that it is called as, in the order of the file.
+    dials: BTreeMap<String, Vec<Dial>>,
     /// Files that it was made of, as they were.
     files: BTreeMap<String, Mark>,
     /// What could not be used.
@@ -50,9 +50,9 @@ impl Shown {
     /// For one who connects. Who is asked is so by a configuration of his own, which keeps what he
     /// proved; and he proves himself anew each time: what an authority took back, or what has
     /// expired meanwhile, is not believed for having been.
-    fn welcome(&self) -> Option<Welcome> {
+    fn welcome(&self, interface: usize) -> Option<Welcome> {
         let Some(callers) = &self.asks else {
-            return Some(Welcome { config: self.config.clone(), asked: None });
+            return Some(Welcome { config: self.config.clone(), interface, asked: None });
         };
         let asked = Arc::new(Asked::new(callers.clone()));
         let made = ServerConfig::builder_with_provider(self.config.crypto_provider().clone());
@@ -63,7 +63,7 @@ impl Shown {
             .with_cert_resolver(self.config.cert_resolver.clone());
         made.session_storage = Arc::new(NoServerSessionStorage {});
         made.send_tls13_tickets = 0;
-        Some(Welcome { config: Arc::new(made), asked: Some(asked) })
+        Some(Welcome { config: Arc::new(made), interface, asked: Some(asked) })
     }
 }
 
@@ -117,7 +117,7 @@ impl Settings {
             u.speaks_tls() && i.is_some_and(|i| i.tls.is_some())
         };
         for u in config.upstreams.iter().filter(here) {
-            match reader.dial(u) {
+            match reader.dials(u) {
                 Ok(made) => drop(new.dials.insert(u.name.clone(), made)),
                 // What NAPTR may name is no reason not to start.
                 Err(_) if !u.needs_tls() && u.tls == ClientTls::default() => {}
@@ -145,11 +145,26 @@ impl Settings {
 
     pub(super) fn server(&self, interface: usize) -> Option<Welcome> {
         let name = &self.config.interfaces.get(interface)?.name;
-        self.servers.get(name)?.welcome()
+        self.servers.get(name)?.welcome(interface)
     }
 
-    pub(super) fn dial(&self, upstream: &str) -> Option<Dial> {
-        self.dials.get(upstream).cloned()
+    /// How an upstream is called as this host; as the first one, where nobody knows which.
+    pub(super) fn dial(&self, upstream: &str, host: Option<&Host>) -> Option<Dial> {
+        let all = self.dials.get(upstream)?;
+        let meant = all.iter().find(|dial| Some(&dial.proof.host) == host);
+        meant.or(all.first()).cloned()
+    }
+
+    /// Whom an interface believes now.
+    pub(super) fn callers(&self, interface: usize) -> Option<Arc<Callers>> {
+        let name = &self.config.interfaces.get(interface)?.name;
+        self.servers.get(name)?.asks.clone()
+    }
+
+    /// What an upstream has to prove now as this host.
+    pub(super) fn proof(&self, upstream: &str, host: &Host) -> Option<Arc<Proof>> {
+        let mut all = self.dials.get(upstream)?.iter().map(|dial| &dial.proof);
+        all.find(|proof| proof.host == *host).cloned()
     }
 }
 
@@ -221,28 +236,30 @@ impl Reader<'_> {
         }
     }
 
-    fn dial(&mut self, u: &Upstream) -> Result<Dial, String> {
-        let tls = &u.tls;
-        let trust = match &tls.verify {
+    fn dials(&mut self, u: &Upstream) -> Result<Vec<Dial>, String> {
+        let trust = match &u.tls.verify {
             Verify::System => Trust::Roots(self.system()?),
             Verify::CaFile(file) => Trust::Roots(Arc::new(files::authorities(file)?)),
             Verify::Pinned(pins) => Trust::Pins(pins.clone()),
         };
-        let names = names(u);
-        let first = names.iter().find(|n| matches!(n, Host::Name(_))).or(names.first());
-        let name = first.and_then(server_name).ok_or("it has no name that can be asked for")?;
-        let proof = Proof {
+        hosts(u).into_iter().map(|host| self.dial(u, host, trust.clone())).collect()
+    }
+
+    fn dial(&self, u: &Upstream, host: Host, trust: Trust) -> Result<Dial, String> {
+        let tls = &u.tls;
+        let name = server_name(&host).ok_or("it has no name that can be asked for")?;
+        let proof = Arc::new(Proof {
             upstream: u.name.clone(),
             trust,
-            names,
+            host,
             algorithms: self.provider.signature_verification_algorithms,
             seen: self.seen.clone(),
-        };
+        });
         let made = ClientConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(versions(tls.min_version))
             .map_err(|e| e.to_string())?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(proof));
+            .with_custom_certificate_verifier(proof.clone());
         let mut made = match &tls.certificate {
             None => made.with_no_client_auth(),
             Some(pair) => {
@@ -255,7 +272,7 @@ impl Reader<'_> {
         };
         // Each connection proves anew who is there.
         made.resumption = Resumption::disabled();
-        Ok(Dial { config: Arc::new(made), name })
+        Ok(Dial { config: Arc::new(made), name, proof })
     }
 
     /// Read once, where anybody asks.
@@ -264,15 +281,19 @@ impl Reader<'_> {
     }
 }
 
-/// Names of which an upstream's certificate must have one: its targets' hosts, or what the file
-/// says.
-fn names(u: &Upstream) -> Vec<Host> {
+/// Hosts that an upstream is called as: its targets' in the file, never what SRV leads to (RFC 5922
+/// §4), or what the file says instead.
+fn hosts(u: &Upstream) -> Vec<Host> {
     if let Some(name) = &u.tls.name {
         return crate::config::Target::parse(name).map(|t| t.host).into_iter().collect();
     }
-    let mut names: Vec<Host> = u.targets.iter().map(|t| t.host.clone()).collect();
-    names.dedup();
-    names
+    let mut hosts: Vec<Host> = Vec::new();
+    for target in &u.targets {
+        if !hosts.contains(&target.host) {
+            hosts.push(target.host.clone());
+        }
+    }
+    hosts
 }
 
 fn unfit(error: &rustls::Error) -> String {

@@ -3,6 +3,7 @@
 
 mod callers;
 mod changeable;
+mod held;
 
 use super::*;
 use crate::config::{Config, Environment};
@@ -135,7 +136,8 @@ impl Gateway {
         let (conn, upstream) = (None, Some(UpstreamId::new(0)));
         let flow =
             Flow { listener: ListenerId(1), transport: Transport::Tls, peer, conn, upstream };
-        let opens = Opens { holder: Holder::Upstream, upstream: Some("pbx".to_owned()) };
+        let opens =
+            Opens { holder: Holder::Upstream, upstream: Some("pbx".to_owned()), host: None };
         self.streams.send(flow, Bytes::from_static(OPTIONS), Some(opens));
     }
 
@@ -290,7 +292,7 @@ async fn who_speaks_no_tls_or_no_version_of_ours_is_told_so() {
     let (conn, upstream) = (None, None);
     let flow =
         Flow { listener: ListenerId(1), transport: Transport::Tls, peer: old, conn, upstream };
-    let opens = Opens { holder: Holder::Upstream, upstream: None };
+    let opens = Opens { holder: Holder::Upstream, upstream: None, host: None };
     gateway.streams.send(flow, Bytes::from_static(OPTIONS), Some(opens));
     assert!(matches!(gateway.next().await, Arrival::Failed(f) if f == flow));
 }
@@ -358,7 +360,7 @@ async fn tls_of(
     tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
 
-/// A phone that connects; what it got to know of our certificate.
+/// A phone that connects, speaks and goes; what it got to know of our certificate.
 async fn phone(
     at: SocketAddr,
     own: Option<&(String, String)>,
@@ -458,7 +460,7 @@ async fn new_files_are_shown_to_who_comes_then_and_broken_ones_change_nothing() 
     let (pem, key) = (place.at("site.pem"), place.at("site.key"));
     let lan = format!("{{ certificate = \"{pem}\", key = \"{key}\" }}");
     let g = gateway(&config(&place, &lan, "{}")).await;
-    tokio::spawn(g.streams.tls().clone().watch());
+    tokio::spawn(g.streams.clone().watch_proofs());
     assert_eq!(phone(g.at, None).await.unwrap().0.dns, ["one.example"]);
     put(&ours.signs(&["two.example", "and.more.example"], 2100));
     let renewed = async {
@@ -466,7 +468,9 @@ async fn new_files_are_shown_to_who_comes_then_and_broken_ones_change_nothing() 
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(WATCH * 4, renewed).await.expect("it is read again");
+    tokio::time::timeout(crate::driver::stream::WATCH * 4, renewed)
+        .await
+        .expect("it is read again");
     for (broken, words) in [
         ("nonsense", "holds no certificate"),
         (&*ours.signs(&["three.example"], 2100).0, "do not fit"),
@@ -569,7 +573,7 @@ async fn what_is_pinned_is_a_key_whatever_its_certificate_says() {
 
 #[test]
 fn a_chain_that_is_longer_than_anybody_needs_is_not_looked_at() {
-    let one = |n: usize| rustls::pki_types::CertificateDer::from(vec![0; n]);
+    let one = |n: usize| CertificateDer::from(vec![0; n]);
     assert_eq!(chain::bounded(&one(1000), &vec![one(1000); 4]), Ok(()));
     for rest in [vec![one(100); 5], vec![one(8000); 2]] {
         let told = chain::bounded(&one(1000), &rest).unwrap_err();

@@ -93,6 +93,11 @@ impl Transactions {
         }
     }
 
+    /// Something that has begun by a connection is not over.
+    pub(crate) fn rides(&self, conn: ConnId) -> bool {
+        !self.riders.of(conn).is_empty()
+    }
+
     /// A connection that we opened has ended: whoever was asked by it and said nothing may never
     /// have heard (RFC 3261 §17.1.4, §18.4). He is asked again by a new one, in the same
     /// transaction: to who did hear that is a repetition.

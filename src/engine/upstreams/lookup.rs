@@ -29,6 +29,8 @@ pub(super) struct Place {
     pub(super) weight: u16,
     /// Which host of those that the names lead to: it may have several addresses.
     pub(super) host: u64,
+    /// Which target of the file leads there.
+    pub(super) target: usize,
 }
 
 /// What came of looking.
@@ -55,8 +57,9 @@ enum Known<'a> {
 /// All targets of an upstream, one after the other; `spoken`: transports of the interface that they
 /// are reached from.
 pub(super) fn look_up(targets: &[Target], spoken: &[Transport], cache: &Cache) -> Found {
-    let mut search = Search { cache, spoken, found: Found::default(), rank: 0 };
-    for target in targets {
+    let mut search = Search { cache, spoken, found: Found::default(), rank: 0, at: 0 };
+    for (at, target) in targets.iter().enumerate() {
+        search.at = at;
         search.target(target);
     }
     let Found { places, .. } = &mut search.found;
@@ -77,6 +80,8 @@ struct Search<'a> {
     spoken: &'a [Transport],
     found: Found,
     rank: u32,
+    /// The target that is looked at.
+    at: usize,
 }
 
 impl<'a> Search<'a> {
@@ -109,7 +114,13 @@ impl<'a> Search<'a> {
         if let Some(hop) = target.fixed() {
             self.rank += 1;
             let host = host(&hop.peer.to_string(), hop.peer.port(), hop.transport);
-            self.found.places.push(Place { hop, rank: self.rank, weight: 1, host });
+            self.found.places.push(Place {
+                hop,
+                rank: self.rank,
+                weight: 1,
+                host,
+                target: self.at,
+            });
         }
         let Host::Name(name) = &target.host else { return };
         let transport = target.transport.unwrap_or(self.plain());
@@ -235,7 +246,7 @@ impl<'a> Search<'a> {
                 return;
             }
             let hop = Hop { peer: SocketAddr::new(ip.to_canonical(), port), transport };
-            self.found.places.push(Place { hop, rank: self.rank, weight, host });
+            self.found.places.push(Place { hop, rank: self.rank, weight, host, target: self.at });
         }
     }
 }

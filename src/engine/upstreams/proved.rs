@@ -11,7 +11,7 @@ use crate::engine::world::World;
 use crate::ground::{ConnId, Flow, Side, Subject};
 use crate::policy::Subjects;
 use crate::policy::quota::Holder;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// One connection.
@@ -32,6 +32,8 @@ pub(super) struct Proved {
     all: HashMap<ConnId, Proof>,
     /// Where an upstream wants to be asked: its newest connection that says so.
     aliases: BTreeMap<UpstreamId, Flow>,
+    /// Connections whose other end proved himself, and is believed no longer.
+    over: HashSet<ConnId>,
 }
 
 impl Proof {
@@ -59,6 +61,11 @@ impl Proof {
 impl Proved {
     fn of(&self, flow: &Flow) -> Option<&Proof> {
         self.all.get(&flow.conn?)
+    }
+
+    /// It was proved by this connection who is there, and is no longer.
+    pub(super) fn is_over(&self, flow: &Flow) -> bool {
+        flow.conn.is_some_and(|conn| self.over.contains(&conn))
     }
 
     pub(super) fn upstream(&self, flow: &Flow) -> Option<UpstreamId> {
@@ -118,6 +125,24 @@ impl Upstreams {
 
     /// A connection is gone, and with it what was proved there.
     pub(crate) fn closed(&mut self, conn: ConnId) {
+        self.proved.over.remove(&conn);
+        self.forget(conn);
+    }
+
+    /// Who is at the other end of a connection is believed no longer.
+    pub(crate) fn disproved(&mut self, w: &World, out: &mut Outbox, flow: &Flow, why: &str) {
+        let Some(conn) = flow.conn else { return };
+        let whom = flow.upstream.or_else(|| self.proved.upstream(flow));
+        let name = whom.and_then(|id| w.upstream_name(id));
+        let who = name.map_or_else(|| "who".to_owned(), |name| format!("upstream {name}, who"));
+        let text = format!("{who} proved himself from {}, is believed no longer: {why}", flow.peer);
+        let level = if name.is_some() { Level::Warn } else { Level::Info };
+        out.notice_of(flow.peer, level, text);
+        self.forget(conn);
+        self.proved.over.insert(conn);
+    }
+
+    fn forget(&mut self, conn: ConnId) {
         self.proved.all.remove(&conn);
         self.proved.aliases.retain(|_, flow| flow.conn != Some(conn));
     }

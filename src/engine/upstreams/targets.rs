@@ -31,6 +31,8 @@ pub(super) struct Target {
     rank: u32,
     weight: u16,
     host: u64,
+    /// Which target of the file leads there.
+    pub(super) of: usize,
     pub(super) health: Health,
     pub(super) since: Option<Moment>,
     pub(super) why: String,
@@ -57,6 +59,7 @@ impl Target {
             rank: place.rank,
             weight: place.weight,
             host: place.host,
+            of: place.target,
             health: Health::Unknown,
             since: None,
             why: String::new(),
@@ -119,9 +122,9 @@ impl Targets {
         self.all = places.iter().map(Target::new).collect();
         for new in &mut self.all {
             if let Some(old) = before.iter_mut().find(|old| old.hop == new.hop) {
-                let place = (new.rank, new.weight, new.host);
+                let place = (new.rank, new.weight, new.host, new.of);
                 std::mem::swap(new, old);
-                (new.rank, new.weight, new.host) = place;
+                (new.rank, new.weight, new.host, new.of) = place;
             }
         }
     }
@@ -291,7 +294,13 @@ mod tests {
 
     fn place(last: u8, rank: u32, weight: u16) -> Place {
         let peer = std::net::SocketAddr::from(([198, 51, 100, last], 5060));
-        Place { hop: Hop { peer, transport: Transport::Udp }, rank, weight, host: last.into() }
+        Place {
+            hop: Hop { peer, transport: Transport::Udp },
+            rank,
+            weight,
+            host: last.into(),
+            target: 0,
+        }
     }
 
     fn at(seconds: u64) -> Now {
@@ -390,7 +399,7 @@ mod tests {
 
     fn six(last: u8, rank: u32) -> Place {
         let peer = std::net::SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, last.into()], 5060));
-        Place { hop: Hop { peer, transport: Transport::Udp }, rank, weight: 1, host: 7 }
+        Place { hop: Hop { peer, transport: Transport::Udp }, rank, weight: 1, host: 7, target: 0 }
     }
 
     #[test]

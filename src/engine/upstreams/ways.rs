@@ -2,7 +2,7 @@
 //! has a socket for, and the connection by which it asked to be asked. It sends nothing.
 
 use super::{Unreachable, Upstreams};
-use crate::config::{self, Hop};
+use crate::config::{self, Hop, Host};
 use crate::engine::attempt::Attempt;
 use crate::engine::ids::UpstreamId;
 use crate::engine::transactions::Spare;
@@ -11,6 +11,18 @@ use crate::ground::Flow;
 use std::net::SocketAddr;
 
 impl Upstreams {
+    /// The host, as the file has it, of the target that leads there.
+    pub(crate) fn host_of<'a>(
+        &self,
+        w: &'a World,
+        id: UpstreamId,
+        flow: &Flow,
+    ) -> Option<&'a Host> {
+        let hop = Hop { peer: flow.peer, transport: flow.transport };
+        let of = self.state(id)?.targets.iter().find(|t| t.hop == hop)?.of;
+        self.get(w, id)?.targets.get(of).map(|target| &target.host)
+    }
+
     /// The ways to an upstream for a request, in the order they are tried: the first, and the
     /// others. One by `sips:` goes by TLS alone; who calls for help by such a URI is put through.
     ///

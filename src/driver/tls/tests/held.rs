@@ -1,0 +1,129 @@
+//! Proofs end with what they rested on: the files, the configuration, the certificate's own time.
+
+use super::*;
+use crate::driver::tls::Ended;
+use crate::ground::Wall;
+
+fn lan(place: &Place, client: &str) -> String {
+    let ca = place.at("phones.pem");
+    format!("{{ certificate = \"self-signed\", client = \"{client}\", client_ca = \"{ca}\" }}")
+}
+
+/// A phone that stays; its connection here.
+async fn stays(g: &mut Gateway, own: (String, String)) -> (tokio::task::JoinHandle<()>, Flow) {
+    let at = g.at;
+    let there = tokio::spawn(async move {
+        let mut stream = tls_of(TcpStream::connect(at).await.unwrap(), Some(&own)).await.unwrap();
+        stream.write_all(OPTIONS).await.unwrap();
+        let _ = stream.read(&mut [0; 16]).await;
+    });
+    let flow = loop {
+        match g.next().await {
+            Arrival::Secured { flow, .. } => break flow,
+            Arrival::Closed(_) => {}
+            other => panic!("he is named: {other:?}"),
+        }
+    };
+    assert!(matches!(g.next().await, Arrival::Message { .. }));
+    (there, flow)
+}
+
+fn look(g: &Gateway, after: u64) -> Vec<Ended> {
+    let tls = &g.streams.tls().0;
+    let now = Clock::start().now().wall.0 + Duration::from_secs(after);
+    tls.held.ended(&tls.settings.load(), Wall(now))
+}
+
+#[tokio::test]
+async fn who_called_us_is_believed_as_long_as_his_authority_and_his_certificate_hold() {
+    let place = Place::new("held");
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    place.write("phones.pem", &ours.1);
+    let c = config(&place, &lan(&place, "ask"), "{}");
+    let mut g = gateway(&c).await;
+    let own = ours.signs(&["trunk.example"], 2100);
+    let (there, flow) = stays(&mut g, own.clone()).await;
+    let tls = g.streams.tls().clone();
+    // The same again, and one authority more: it is proved still.
+    tls.follow(&c);
+    assert!(look(&g, 0).is_empty());
+    place.write("phones.pem", &format!("{}{}", theirs.1, ours.1));
+    tls.follow(&c);
+    assert!(look(&g, 0).is_empty());
+    // Its time, with nothing else changed.
+    let ended = look(&g, 80 * 31_556_952);
+    let [Ended { flow: whose, why, at_once: false }] = &ended[..] else { panic!("{ended:?}") };
+    assert!(*whose == flow && why.contains("days ago"), "{why}");
+    assert!(look(&g, 80 * 31_556_952).is_empty(), "told once");
+    there.abort();
+    // Another authority, by the watch.
+    let (there, flow) = stays(&mut g, own).await;
+    tokio::spawn(g.streams.clone().watch_proofs());
+    place.write("phones.pem", &theirs.1);
+    tls.follow(&c);
+    loop {
+        match g.next().await {
+            Arrival::Disproved { flow: whose, why, at_once } => {
+                assert!(whose == flow && at_once && why.contains("who is trusted"), "{why}");
+                break;
+            }
+            Arrival::Closed(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    // Nobody is asked any more.
+    there.abort();
+    place.write("phones.pem", &ours.1);
+    tls.follow(&c);
+    let (_there, flow) = stays(&mut g, ours.signs(&["trunk.example"], 2100)).await;
+    tls.follow(&config(&place, "\"self-signed\"", "{}"));
+    let told = async {
+        loop {
+            if let Arrival::Disproved { flow: whose, why, at_once: true } = g.next().await {
+                return (whose, why);
+            }
+        }
+    };
+    let (whose, why) = told.await;
+    assert!(whose == flow && why.contains("not asked for a proof"), "{why}");
+}
+
+#[tokio::test]
+async fn whom_we_called_is_believed_as_long_as_the_file_believes_him() {
+    let place = Place::new("held-upstream");
+    let ours = Authority::new();
+    place.write("ca.pem", &ours.1);
+    let shown = ours.signs(&["sip.example.net"], 2100);
+    let pin = Facts::of(&files::chain(shown.0.as_bytes()).unwrap()[0]).unwrap().pin.unwrap();
+    let pinned = |pin: &str| format!("{{ verify = \"pinned\", pins = [\"{pin}\"] }}");
+    let ca = format!("{{ verify = \"ca-file\", ca_file = \"{}\" }}", place.at("ca.pem"));
+    let wrong = format!("sha-256:{}", "00".repeat(32));
+    let other = ca.replace(" }", ", name = \"other.example.net\" }");
+    for (before, after, ends) in [
+        (ca.clone(), pinned(&pin.to_string()), false),
+        (pinned(&pin.to_string()), ca.clone(), false),
+        (pinned(&pin.to_string()), pinned(&wrong), true),
+        (ca.clone(), other, true),
+        (ca, pinned(&wrong), true),
+    ] {
+        let g = gateway(&config(&place, "\"self-signed\"", &before)).await;
+        let (at, _there) = upstream(&shown, BOTH).await;
+        g.call(at);
+        let tls = g.streams.tls().clone();
+        let shaken = async {
+            while tls.0.held.len() == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), shaken).await.expect("it is proved");
+        tls.follow(&config(&place, "\"self-signed\"", &after));
+        let ended = look(&g, 0);
+        assert_eq!(ended.len(), usize::from(ends), "{before} {after}: {ended:?}");
+        assert!(ended.iter().all(|e| e.at_once && e.flow.upstream == Some(UpstreamId::new(0))));
+        // A key is believed whatever the time; a certificate is not.
+        if !ends {
+            let long = look(&g, 80 * 31_556_952).len();
+            assert_eq!(long, usize::from(after.contains("ca-file")), "{after}");
+        }
+    }
+}
