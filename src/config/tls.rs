@@ -35,7 +35,7 @@ pub enum Certificate {
 pub enum ClientCertificate {
     /// Nobody is.
     Off,
-    /// Who has one may show it; one that is not believed ends the connection.
+    /// Who has one may show it; one that proves nothing is as none.
     Ask,
     /// Who has none is not let in.
     Require,

@@ -110,7 +110,8 @@ impl Upstreams {
     /// Who is at the other end of a connection shows a certificate that proves nothing.
     pub(crate) fn unnamed(&self, w: &World, out: &mut Outbox, flow: &Flow, why: &str) {
         let (peer, at) = (flow.peer, w.net().interface_name(flow.listener));
-        match self.of_source(w, peer.ip()).and_then(|id| w.upstream_name(id)) {
+        let here = w.upstreams().iter().find(|id| self.is_source(w, **id, peer.ip()));
+        match here.and_then(|id| w.upstream_name(*id)) {
             Some(name) => {
                 let text =
                     format!("{peer}, an address of upstream {name}, is named by nothing: {why}");
