@@ -8,7 +8,7 @@ use crate::tls_calls::{OUTSIDE_TLS, config};
 use crate::upstream_names::Dns;
 use portreeve::engine::digest::Users;
 use portreeve::engine::{Health, Input};
-use portreeve::ground::{ConnId, Flow, UpstreamId};
+use portreeve::ground::{ConnId, Flow, Subject, UpstreamId};
 
 const FIXED: &str = "address = \"sips:203.0.113.10\"";
 const NAMED: &str = "address = \"sips:trunk.example.net\"";
@@ -57,6 +57,10 @@ fn rings(lab: &mut Lab, party: Party) -> Option<String> {
     rung.map(|m| m.header("P-Asserted-Identity").to_owned())
 }
 
+fn called(name: &str) -> Vec<Subject> {
+    Subject::dns(name).into_iter().collect()
+}
+
 /// Everybody who can write its address, or answers for its name.
 fn pretenders(lab: &mut Lab) -> [Party; 5] {
     [
@@ -91,9 +95,9 @@ fn what_was_proved_counts_by_that_connection_and_sources_of_the_file_by_any() {
     let subject = format!("{FIXED}\ntls_subject = [\"trunk.example.net\"]");
     let mut lab = lab(&subject, "silent");
     let peer = lab.tls(OUTSIDE_TLS, "203.0.113.10:40001");
-    lab.input(Input::Secured { flow: peer.flow, names: vec!["other.example.net".to_owned()] });
+    lab.input(Input::Secured { flow: peer.flow, names: called("other.example.net") });
     assert_eq!(rings(&mut lab, peer), None);
-    lab.input(Input::Secured { flow: peer.flow, names: vec!["trunk.example.net".to_owned()] });
+    lab.input(Input::Secured { flow: peer.flow, names: called("trunk.example.net") });
     assert!(rings(&mut lab, peer).is_some());
     lab.advance(s(40));
     lab.clear();
@@ -176,7 +180,7 @@ fn nobody_ends_or_enters_its_calls_by_its_address() {
 fn a_call_by_its_own_connection_goes_on_where_it_is_and_by_nobody_else() {
     let mut lab = lab(&format!("{FIXED}\ntls_subject = [\"trunk.example.net\"]"), "silent");
     let peer = lab.tls(OUTSIDE_TLS, "203.0.113.10:40001");
-    let names = vec!["trunk.example.net".to_owned()];
+    let names = called("trunk.example.net");
     lab.input(Input::Secured { flow: peer.flow, names: names.clone() });
     let (ua, phone) = (Ua::new(peer, "200"), lab.phone("101", "10.17.0.21:5060"));
     let invite = ua.request_to(&mut lab, "INVITE", "sip:101@203.0.113.1").sdp(ua.sdp(6000));

@@ -15,7 +15,9 @@ use portreeve::config::{Config, Environment};
 use portreeve::engine::digest::Users;
 use portreeve::engine::names::{Question, Record, Reply};
 use portreeve::engine::{Engine, Entry, Input, Key, Output, Seeds, Snapshot, loose_ends};
-use portreeve::ground::{CallNo, ConnId, Flow, ListenerId, Mono, Now, Side, Transport, Wall};
+use portreeve::ground::{
+    CallNo, ConnId, Flow, ListenerId, Mono, Now, Side, Subject, Transport, Wall,
+};
 use portreeve::policy::RuleSet;
 use portreeve::relay::quality::Figures;
 use portreeve::relay::{Command, Counters, Event, LegConfig, StreamId};
@@ -365,7 +367,9 @@ impl Lab {
             }
             b'u' => self.step(Input::Undelivered { flow, quoted: Bytes::copy_from_slice(rest) }),
             b'S' if flow.conn.is_some() => {
-                self.step(Input::Secured { flow, names: vec![said()] });
+                let said = said();
+                let kinds = [Subject::dns(&said), Subject::uri(&said), Subject::common(&said)];
+                self.step(Input::Secured { flow, names: kinds.into_iter().flatten().collect() });
             }
             b'N' => {
                 self.step(Input::Unproved { flow, why: said() });

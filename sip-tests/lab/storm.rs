@@ -16,7 +16,7 @@ use portreeve::config::{Config, DefaultPolicy, Strangers, Upstream};
 use portreeve::engine::names::Question;
 use portreeve::engine::stats::AloneResult;
 use portreeve::engine::{Entry, Input};
-use portreeve::ground::{CallNo, Mono, Wall};
+use portreeve::ground::{CallNo, Mono, Subject, Wall};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -169,7 +169,7 @@ impl Storm {
         place.phones(&world.lab, &mut dice, &mut world.phones);
         world.sealed = vec![String::new(); world.phones.len()];
         if place.proof {
-            world.proof = vec![PROVED.to_owned()];
+            world.proof = Subject::dns(PROVED).into_iter().collect();
         }
         world.impostors = dice.pick(&[0, 0, 10]);
         let ips = world.phones.iter().map(|p| p.ip()).collect::<Vec<_>>();

@@ -9,7 +9,7 @@ use super::wires::Wires;
 use super::{Lab, Leg, Msg, Party, Ua, digest, message, ms, s, site};
 use bytes::Bytes;
 use portreeve::engine::Input;
-use portreeve::ground::{ConnId, Flow, Mono};
+use portreeve::ground::{ConnId, Flow, Mono, Subject};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -79,7 +79,7 @@ pub(crate) struct World {
     /// Percent of those whom the gateway calls by TLS and who are somebody else.
     pub(crate) impostors: u64,
     /// What the certificate of outside parties says that call by TLS.
-    pub(crate) proof: Vec<String>,
+    pub(crate) proof: Vec<Subject>,
     /// The last REGISTER of each phone.
     pub(crate) registers: BTreeMap<SocketAddr, Text>,
     /// Emergency calls are made.

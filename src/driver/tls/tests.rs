@@ -772,7 +772,7 @@ async fn where_strangers_hear_nothing_a_certificate_says_what_is_advertised_and_
         tls.client_ca = Some(place.at("phones.pem"));
         c.interfaces[1].strangers = strangers;
         let server = Tls::open(&c).unwrap().server(1).unwrap();
-        let asked = hello_answered(server);
+        let asked = hello_answered(server.config);
         let name = b"an authority of tests";
         assert_eq!(asked.windows(name.len()).any(|part| part == name), told);
     }

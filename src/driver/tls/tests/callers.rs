@@ -55,17 +55,17 @@ async fn told(
     let mut g = gateway(&config(place, &lan, "{}")).await;
     let (at, own) = (g.at, shown.clone());
     let there = tokio::spawn(async move { phone(at, Some(&own)).await });
-    let told = match g.next().await {
-        Arrival::Secured { names, .. } => {
-            let names: Vec<&str> = names.iter().map(Subject::as_str).collect();
-            Ok(names.join(" "))
-        }
-        Arrival::Unnamed { why, .. } => Err(why),
-        Arrival::Closed(_) => {
-            assert!(there.await.unwrap().is_err());
-            return None;
-        }
-        other => panic!("{other:?}"),
+    let arrival = g.next().await;
+    if let Arrival::Closed(_) = arrival {
+        assert!(there.await.unwrap().is_err());
+        return None;
+    }
+    let told = if let Arrival::Secured { names, .. } = arrival {
+        let names: Vec<&str> = names.iter().map(Subject::as_str).collect();
+        Ok(names.join(" "))
+    } else {
+        let Arrival::Unnamed { why, .. } = arrival else { panic!("{arrival:?}") };
+        Err(why)
     };
     assert!(matches!(g.next().await, Arrival::Message { .. }), "he is heard");
     assert!(there.await.unwrap().is_ok());

@@ -17,13 +17,12 @@ async fn stays(g: &mut Gateway, own: (String, String)) -> (tokio::task::JoinHand
         stream.write_all(OPTIONS).await.unwrap();
         let _ = stream.read(&mut [0; 16]).await;
     });
-    let flow = loop {
-        match g.next().await {
-            Arrival::Secured { flow, .. } => break flow,
-            Arrival::Closed(_) => {}
-            other => panic!("he is named: {other:?}"),
-        }
-    };
+    // Whoever was there before him may end only now.
+    let mut arrival = g.next().await;
+    while let Arrival::Closed(_) = arrival {
+        arrival = g.next().await;
+    }
+    let Arrival::Secured { flow, .. } = arrival else { panic!("he is named: {arrival:?}") };
     assert!(matches!(g.next().await, Arrival::Message { .. }));
     (there, flow)
 }
@@ -61,16 +60,12 @@ async fn who_called_us_is_believed_as_long_as_his_authority_and_his_certificate_
     tokio::spawn(g.streams.clone().watch_proofs());
     place.write("phones.pem", &theirs.1);
     tls.follow(&c);
-    loop {
-        match g.next().await {
-            Arrival::Disproved { flow: whose, why, at_once } => {
-                assert!(whose == flow && at_once && why.contains("who is trusted"), "{why}");
-                break;
-            }
-            Arrival::Closed(_) => {}
-            other => panic!("{other:?}"),
-        }
+    let mut arrival = g.next().await;
+    while let Arrival::Closed(_) = arrival {
+        arrival = g.next().await;
     }
+    let Arrival::Disproved { flow: whose, why, at_once } = arrival else { panic!("{arrival:?}") };
+    assert!(whose == flow && at_once && why.contains("who is trusted"), "{why}");
     // Nobody is asked any more.
     there.abort();
     place.write("phones.pem", &ours.1);
