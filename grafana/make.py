@@ -281,17 +281,6 @@ def site():
                       {"accepted": GREEN, "challenged": BLUE, "refused": ORANGE,
                        "limited": YELLOW, "failed": RED})),
         ]),
-        (6, [
-            (12, bars("Certificates end", "Time that each certificate still holds: of an interface, of us "
-                      "as a client, of an upstream as it was seen last. Nothing: nobody speaks TLS.",
-                      "dtdurations",
-                      [now(f"min by (of, name) (portreeve_certificate_expiry_timestamp_seconds{{{ON}}})"
-                           " - time()", "{{of}} {{name}}")], colour=BLUE)),
-            (12, bars("TLS handshakes failed", "In the chosen time, by reason; docs/TLS.md says what to do.",
-                      "short",
-                      [now("sum by (reason) (increase(portreeve_tls_failures_total"
-                           f"{{{ON}}}[$__range]))", "{{reason}}")], colour=ORANGE)),
-        ]),
     ])
 
 
@@ -545,6 +534,17 @@ def security():
                        target(f"sum(portreeve_active_dialogs{{{ON}}})", "dialogs"),
                        target(f"sum(portreeve_active_connections{{{ON}}})", "connections")],
                       decimals=0)),
+        ]),
+        (6, [
+            (12, bars("Certificates end", "Time that each certificate still holds: of an interface, of us "
+                      "as a client, of an upstream as it was seen last. Nothing: nobody speaks TLS.",
+                      "dtdurations",
+                      [now(f"min by (of, name) (portreeve_certificate_expiry_timestamp_seconds{{{ON}}})"
+                           " - time()", "{{of}} {{name}}")], colour=BLUE)),
+            (12, bars("TLS handshakes failed", "In the chosen time, by reason; docs/TLS.md says what to do.",
+                      "short",
+                      [now("sum by (reason) (increase(portreeve_tls_failures_total"
+                           f"{{{ON}}}[$__range]))", "{{reason}}")], colour=ORANGE)),
         ]),
     ])
 

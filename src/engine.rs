@@ -11,6 +11,7 @@ mod alone;
 mod analysis;
 mod attempt;
 mod calls;
+mod disproved;
 mod ending;
 mod entry;
 mod forking;
@@ -69,6 +70,7 @@ use crate::wire::sip::{Framing, Message};
 use analysis::body::Carrier;
 use bytes::Bytes;
 use calls::Calls;
+use disproved::Disproved;
 use guard::Guard;
 use moving::{Mover, Moving};
 use outbox::Outbox;
@@ -172,7 +174,9 @@ impl Engine {
                 self.streams.secured(&mut self.out, &flow, &names);
                 self.upstreams.secured(&self.world, &mut self.out, flow, names);
             }
-            Input::Disproved { flow, why, at_once } => self.disproved(&flow, &why, at_once),
+            Input::Disproved { flow, why, at_once } => {
+                Disproved::of(self).begin(&flow, &why, at_once);
+            }
             Input::Unnamed { flow, why } => {
                 self.upstreams.unnamed(&self.world, &mut self.out, &flow, &why);
             }
@@ -209,7 +213,7 @@ impl Engine {
             self.probe(id);
         }
         self.upstreams.tell(&mut self.world);
-        self.end_disproved();
+        Disproved::of(self).end();
     }
 
     /// The next effect; `Timeout` when there is none left.
@@ -369,32 +373,6 @@ impl Engine {
         self.guard.follow(&self.world, &mut self.out, standing);
         Mover::of(self).reconsider();
         self.out.label(self.world.rules());
-    }
-
-    /// Who is at the other end of a connection is believed no longer.
-    fn disproved(&mut self, flow: &Flow, why: &str, at_once: bool) {
-        self.upstreams.disproved(&self.world, &mut self.out, flow, why);
-        self.streams.retire(flow);
-        if at_once {
-            self.end_connection(flow);
-        }
-    }
-
-    /// Connections on which nothing begins any more end when nothing goes on there.
-    fn end_disproved(&mut self) {
-        for flow in self.streams.ending() {
-            if !flow.conn.is_some_and(|conn| self.transactions.rides(conn)) {
-                self.end_connection(&flow);
-            }
-        }
-    }
-
-    /// Who was asked by it and has said nothing is asked by another.
-    fn end_connection(&mut self, flow: &Flow) {
-        self.transactions.connection_broken(&self.world, &mut self.out, flow);
-        if let Some(conn) = self.streams.end(flow) {
-            self.out.emit(Output::CloseConnection(conn));
-        }
     }
 
     /// The guard among the parts that it is asked by.

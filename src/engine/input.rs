@@ -47,8 +47,8 @@ pub enum Input {
         /// Why, in words.
         why: String,
     },
-    /// Who is at the other end of a TLS connection is believed no longer: his certificate has ended,
-    /// or is not believed by what is in force now. No new request finds the connection.
+    /// Who is at the other end of a TLS connection is believed no longer: his certificate has
+    /// ended, or is not believed by what is in force now. No new request finds the connection.
     Disproved {
         /// The connection.
         flow: Flow,

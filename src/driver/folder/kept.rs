@@ -1,5 +1,5 @@
-//! Single files that an administrator keeps for us, wherever he does. They are read as others of our
-//! folders are: where only we may change them.
+//! Single files that an administrator keeps for us, wherever he does. They are read as others of
+//! our folders are: where only we may change them.
 
 use super::{file, guarded, is_trusted, mode_of, new_file, own, refusal, walk, whole};
 use rustix::fd::AsFd as _;

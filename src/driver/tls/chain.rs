@@ -1,5 +1,6 @@
-//! How a certificate leads to an authority. Who shows one has proved nothing yet, and the ways among
-//! authorities that he names grow with their factorial; so there are few of them, and short ones.
+//! How a certificate leads to an authority. Who shows one has proved nothing yet, and the ways
+//! among authorities that he names grow with their factorial; so there are few of them, and short
+//! ones.
 //! It looks at no name.
 
 use super::facts::Facts;
@@ -54,8 +55,8 @@ impl ExtendedKeyUsageValidator for Purposes {
 /// A chain that leads to an authority.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Path {
-    /// Somebody on it may sign for some names only (RFC 5280 §4.2.1.10). What he may is looked at of
-    /// DNS names and addresses alone; no other name of such a chain may count.
+    /// Somebody on it may sign for some names only (RFC 5280 §4.2.1.10). What he may is looked at
+    /// of DNS names and addresses alone; no other name of such a chain may count.
     pub(super) constrained: bool,
     /// When the first of them ends.
     pub(super) until: Wall,

@@ -1,5 +1,6 @@
 //! Certificates, keys and authorities from files in PEM form, each bounded in size; one that others
-//! may change is refused, and a key that others may read. Faults name the file and never its contents.
+//! may change is refused, and a key that others may read. Faults name the file and never what is
+//! in it.
 
 use crate::config::KeyPair;
 use crate::driver::folder::{secret, trusted};

@@ -151,8 +151,17 @@ impl Gateway {
 
 /// Who answers at the upstream's place, with this certificate; `asks`: for ours, of this authority.
 async fn upstream(
+    shown: &(String, String),
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> (SocketAddr, tokio::task::JoinHandle<Option<Vec<u8>>>) {
+    upstream_until(shown, versions, |_| true).await
+}
+
+/// As [`upstream`]; it ends when the other end does, or by what it reads.
+async fn upstream_until(
     (certificate, key): &(String, String),
     versions: &[&'static rustls::SupportedProtocolVersion],
+    ends: fn(usize) -> bool,
 ) -> (SocketAddr, tokio::task::JoinHandle<Option<Vec<u8>>>) {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let key = files::key(key.as_bytes()).unwrap();
@@ -173,8 +182,8 @@ async fn upstream(
         let mut got = vec![0; OPTIONS.len()];
         stream.read_exact(&mut got).await.ok()?;
         stream.write_all(b"\r\n\r\n").await.ok()?;
-        // It stays until it is dropped by the other end.
-        let _ = stream.read(&mut [0; 16]).await;
+        // Its ping has an answer.
+        while stream.read(&mut [0; 16]).await.is_ok_and(|n| n > 0 && !ends(n)) {}
         Some(got)
     });
     (at, task)

@@ -102,7 +102,7 @@ async fn whom_we_called_is_believed_as_long_as_the_file_believes_him() {
         (ca, pinned(&wrong), true),
     ] {
         let g = gateway(&config(&place, "\"self-signed\"", &before)).await;
-        let (at, _there) = upstream(&shown, BOTH).await;
+        let (at, _there) = upstream_until(&shown, BOTH, |_| false).await;
         g.call(at);
         let tls = g.streams.tls().clone();
         let shaken = async {
