@@ -114,8 +114,8 @@ pub struct Rule {
     pub domain: Vec<String>,
     /// Upstream it would go to or came from.
     pub upstream: Vec<String>,
-    /// Names that a TLS client certificate proved (patterns): DNS names, or URIs where a pattern has
-    /// a colon or an `@`; the common name, as a DNS name, only of who has no other.
+    /// Names that a TLS client certificate proved (patterns): DNS names, or URIs where a pattern
+    /// has a colon or an `@`; the common name, as a DNS name, only of who has no other.
     pub tls_subject: Vec<String>,
     /// User-Agent patterns.
     pub user_agent: Vec<String>,
