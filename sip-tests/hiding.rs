@@ -488,6 +488,26 @@ fn what_a_user_part_or_an_escaped_dot_tells_of_the_inside_is_hidden() {
 }
 
 #[test]
+fn what_stands_where_a_scheme_should_tells_nothing_of_the_inside() {
+    for version in Version::ALL {
+        let mut lab = Lab::of(version, site::EDGE, |_| {});
+        let (phone, pbx) = parties(&lab);
+        for scheme in ["si10.17.0.21", "x10-17-0-21", "a.10.17.0.21"] {
+            let request = phone
+                .request_to(&mut lab, "MESSAGE", "sip:200@pbx.example.com")
+                .set("From", format!("\"x\" <{scheme}:5060>;tag=f"));
+            lab.send(phone.at, request);
+            for got in lab.take(pbx.at) {
+                assert!(!got.header("From").contains(scheme), "{}", got.header("From"));
+                lab.send(pbx.at, answer(&got, 200, "t"));
+            }
+            lab.clear();
+        }
+        lab.end();
+    }
+}
+
+#[test]
 fn a_host_name_of_the_inside_is_hidden_as_an_address_is() {
     for version in Version::ALL {
         let mut lab = named(version);

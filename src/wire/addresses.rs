@@ -44,11 +44,14 @@ fn find(text: &[u8], others: bool) -> impl Iterator<Item = (Range<usize>, IpAddr
             if !(byte.is_ascii_hexdigit() || byte == b':') {
                 continue;
             }
-            // What begins within a word is a plain literal, or nothing.
+            // What begins within a word is a plain literal, or one of dashes behind letters as in
+            // names that providers give (`ip10-1-2-3`), or nothing.
             let behind = before(text, start, 1).is_some_and(|b| b.is_ascii_alphanumeric());
             if behind && !behind_escape(text, start) {
                 let plain = byte.is_ascii_digit().then(|| v4_at(text, start)).flatten();
-                match plain {
+                let word = before(text, start, 1).is_some_and(|b| b.is_ascii_alphabetic());
+                let rest = text.get(start..).filter(|_| others && word && byte.is_ascii_digit());
+                match plain.or_else(|| rest.and_then(forms::separated)) {
                     Some((ip, len)) => return Some((start..start + len, IpAddr::V4(ip))),
                     None => continue,
                 }

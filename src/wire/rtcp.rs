@@ -133,21 +133,34 @@ fn reason_of(
     true
 }
 
+/// How often what an application says is looked at anew, before all of it is overwritten.
+const LOOKS: usize = 4;
+
 /// What an application says behind its name of four letters (RFC 3550 §6.7).
 fn content_of(
     app: &mut [u8],
     key: &[u8; 32],
     told: &impl Fn(&[u8]) -> Option<Range<usize>>,
 ) -> bool {
-    let mut rest = app.get_mut(12..).unwrap_or_default();
-    let mut changed = false;
-    while let Some(range) = told(rest) {
-        overwrite(rest.get_mut(range.clone()).unwrap_or_default(), key);
-        changed = true;
-        // Literals may overlap: what was overwritten is no address, and is passed again.
-        rest = rest.get_mut(range.start + 1..).unwrap_or_default();
+    let content = app.get_mut(12..).unwrap_or_default();
+    for look in 0..LOOKS {
+        let mut rest = &mut *content;
+        let mut changed = false;
+        while let Some(range) = told(rest) {
+            overwrite(rest.get_mut(range.clone()).unwrap_or_default(), key);
+            changed = true;
+            // Literals may overlap: what was overwritten is no address, and is passed again.
+            rest = rest.get_mut(range.start + 1..).unwrap_or_default();
+        }
+        if !changed {
+            return look > 0;
+        }
+        // What stood before it ends elsewhere now, and may be an address by that.
     }
-    changed
+    if told(content).is_some() {
+        overwrite(content, key);
+    }
+    true
 }
 
 fn overwrite(text: &mut [u8], key: &[u8; 32]) {

@@ -153,6 +153,10 @@ impl<'a> Veil<'a> {
     pub(crate) fn clear(&self, name: &mut NameAddr) {
         let clear = |text: &str| String::from_utf8_lossy(&self.scrub(text.as_bytes())).into_owned();
         name.display = name.display.as_deref().map(clear);
+        // A word before the colon that no scheme is may say anything.
+        if let Scheme::Other(word) = &name.uri.scheme {
+            name.uri.scheme = Scheme::Other(clear(word).into());
+        }
         name.uri.headers = name.uri.headers.as_deref().map(clear);
         let params = |params: &mut Params| {
             for (key, value) in &mut params.0 {

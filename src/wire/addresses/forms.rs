@@ -71,7 +71,7 @@ fn reverse(text: &[u8]) -> Option<(IpAddr, usize)> {
 }
 
 /// Four decimal numbers with the same mark between them, as names of hosts are made of addresses.
-fn separated(text: &[u8]) -> Option<(Ipv4Addr, usize)> {
+pub(super) fn separated(text: &[u8]) -> Option<(Ipv4Addr, usize)> {
     let digits = text.iter().take(4).take_while(|b| b.is_ascii_digit()).count();
     let after = text.get(digits..)?;
     let kind = SEPARATORS.iter().find(|kind| mark(after, kind).is_some())?;

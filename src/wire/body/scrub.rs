@@ -118,6 +118,19 @@ pub fn names_inside(octets: &[u8], hidden: impl Fn(IpAddr) -> bool, domains: &[S
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::addresses::find_addresses;
+
+    #[test]
+    fn nothing_that_reads_as_an_address_is_left_by_whatever_reader() {
+        let hidden = |ip: IpAddr| ip.to_string().contains('1');
+        let crash = include_bytes!("../../../fuzz/corpus/multipart/an_escaped_at_before_groups");
+        for text in [&crash[..], b"x-[%400::1]C", b"[%400::1]", b"%400::1", b"x@0::1]", b"//400::1"]
+        {
+            let shown = scrub(text, hidden, "S");
+            let left = find_addresses(&shown).find(|(_, ip)| hidden(*ip));
+            assert_eq!(left, None, "{:?}", String::from_utf8_lossy(&shown));
+        }
+    }
 
     #[test]
     fn a_user_part_is_read_as_any_text_but_for_dashes_in_numbers() {

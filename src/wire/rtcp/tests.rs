@@ -123,6 +123,18 @@ fn an_inside_name_is_overwritten_at_equal_length_and_stable() {
 }
 
 #[test]
+fn what_was_overwritten_lets_no_address_appear_before_it() {
+    let long = include_bytes!("../../../fuzz/corpus/rtcp/an_address_that_another_hid");
+    let dashes = app(b"1110-1-1-1101-1101-1-1141-1-111--1-1-1-1101-1-1-11");
+    for before in [long.to_vec(), behind_a_report(dashes)] {
+        let mut after = before.clone();
+        assert!(overwrite_names(&mut after, &KEY, &[], |_| true));
+        assert!(!overwrite_names(&mut after, &KEY, &[], |_| true), "nothing is left to hide");
+        assert_eq!(after.len(), before.len());
+    }
+}
+
+#[test]
 fn every_item_is_looked_at() {
     for kind in 1..8 {
         let chunk = SdesChunk::builder(1)
