@@ -18,7 +18,7 @@ type Transaction = (SocketAddr, String, String);
 type Asked = (String, String, String);
 
 /// Phones that may register at once: each finds the place that one of them takes.
-const TOGETHER: u64 = 8;
+pub(super) const TOGETHER: u64 = 8;
 
 /// What was sent so far, as far as a later step can be wrong about it.
 #[derive(Debug, Default)]

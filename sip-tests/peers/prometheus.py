@@ -47,7 +47,9 @@ ZERO = {
     "security: No room: {{resource}} gave way": "there is room for everybody",
     "PortreeveNoRoom": "there is room for everybody",
     "PortreeveGivingWay": "there is room for everybody",
-    "site: TLS handshakes failed": "nobody calls by TLS",
+    "security: TLS handshakes failed": "nobody calls by TLS",
+    "PortreeveNoAddress": "every interface has a fixed address",
+    "PortreeveAddressChanges": "every interface has a fixed address",
     "security: Tables: connections": "phones and PBX speak UDP here",
     "call_quality: Phones' own reports: {{result}}": "these phones send no RFC 6035 reports",
 }
