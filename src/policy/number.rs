@@ -119,6 +119,9 @@ fn plain_digits(uri: &Uri) -> Option<&str> {
 }
 
 impl Number {
+    /// Forms that are kept. What has more is made to have them, and cannot be judged.
+    pub const FORMS: usize = 128;
+
     /// The number that a request is for, by the site's plan.
     #[must_use]
     pub fn called(uri: &Uri, plan: &Plan<'_>) -> Self {

@@ -13,7 +13,11 @@ pub use figures::{Metric, Metrics};
 
 use super::limits;
 use lines::{Key, Line, lines, params};
+use std::borrow::Cow;
 use std::net::IpAddr;
+
+/// Calls that one report may name: it is of one, which `CallID` and `DialogID` may spell apart.
+const CALLS: usize = 4;
 
 /// Why a body is no report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +32,8 @@ pub enum Unreadable {
     NoKind,
     /// No line names a call.
     NoCall,
+    /// It names more calls than four.
+    TooManyCalls,
 }
 
 impl std::fmt::Display for Unreadable {
@@ -38,6 +44,7 @@ impl std::fmt::Display for Unreadable {
             Self::NoText => "it is no text",
             Self::NoKind => "no line says what kind of report it is",
             Self::NoCall => "no line names a call",
+            Self::TooManyCalls => "it names too many calls",
         })
     }
 }
@@ -252,24 +259,17 @@ pub fn rename(
     call: impl Fn(&str) -> String,
     party: impl Fn(&str) -> String,
 ) -> Result<Vec<u8>, Unreadable> {
+    let lines = lines(body)?;
+    let called = calls(&lines)?;
     let mut out = Vec::with_capacity(body.len() + 128);
-    let mut known: Vec<(String, String)> = Vec::new();
-    let mut far = |id: &str| {
-        let far = call(id);
-        // One of a few characters would be found in numbers that mean something else.
-        if far != id && id.len() >= 8 && known.len() < 4 {
-            known.push((id.to_owned(), far.clone()));
-        }
-        far
-    };
-    for line in lines(body)? {
+    for line in &lines {
         let value = line.value();
         match line.key {
             Key::Hardware => {}
-            Key::CallId => line.replaced(&mut out, &far(&value)),
+            Key::CallId => line.replaced(&mut out, &call(&value)),
             Key::DialogId => {
                 let (id, tags) = value.split_at(value.find(';').unwrap_or(value.len()));
-                line.replaced(&mut out, &format!("{}{tags}", far(id.trim())));
+                line.replaced(&mut out, &format!("{}{tags}", call(id.trim())));
             }
             Key::LocalId | Key::RemoteId | Key::OrigId | Key::ToId => {
                 line.replaced(&mut out, &party(&value));
@@ -284,10 +284,30 @@ pub fn rename(
             | Key::Unknown => out.extend_from_slice(line.bytes),
         }
     }
-    for (id, far) in known {
-        out = replaced(&out, id.as_bytes(), far.as_bytes());
+    for id in called {
+        let near = String::from_utf8_lossy(&id).into_owned();
+        let far = call(&near);
+        if far != near {
+            out = replaced(&out, &id, far.as_bytes());
+        }
     }
     Ok(out)
+}
+
+/// The Call-IDs that stand also elsewhere in a report, each once, as they came.
+fn calls<'a>(lines: &'a [Line<'_>]) -> Result<Vec<Cow<'a, [u8]>>, Unreadable> {
+    let mut known: Vec<Cow<'_, [u8]>> = Vec::new();
+    for id in lines.iter().filter_map(Line::call_id) {
+        // One of a few characters would be found in numbers that mean something else.
+        if id.len() < 8 || known.contains(&id) {
+            continue;
+        }
+        if known.len() >= CALLS {
+            return Err(Unreadable::TooManyCalls);
+        }
+        known.push(id);
+    }
+    Ok(known)
 }
 
 /// Every `old` of a text is `new`.

@@ -3,11 +3,8 @@
 //! that a reading too many lets nobody through.
 
 use super::plan::{self, Plan, digits};
-use super::{Parts, VALUES};
+use super::{Number, Parts, VALUES};
 use crate::wire::sip::unescape;
-
-/// Forms that are kept. What has more is made to have them, and cannot be judged.
-const MOST: usize = 128;
 
 /// Parts of a text that are read as numbers, for the same reason.
 const PARTS: usize = 48;
@@ -70,8 +67,8 @@ impl Forms {
             return;
         }
         self.all.retain(|f| **f != *form);
-        self.cut |= self.all.len() >= MOST;
-        self.all.truncate(MOST - 1);
+        self.cut |= self.all.len() >= Number::FORMS;
+        self.all.truncate(Number::FORMS - 1);
         self.all.push(form.into());
     }
 

@@ -89,6 +89,38 @@ impl Line<'_> {
         Cow::Owned(words.join(" ").trim().to_owned())
     }
 
+    /// The Call-ID that it names, octet by octet as it came, so that the same octets elsewhere are
+    /// found also where they are no text; of a folded line what its value is.
+    pub(super) fn call_id(&self) -> Option<Cow<'_, [u8]>> {
+        let raw = self.bytes.get(self.at..).unwrap_or_default().trim_ascii();
+        let value = if raw.contains(&b'\n') || raw.contains(&b'\r') {
+            Cow::Owned(self.value().into_owned().into_bytes())
+        } else {
+            Cow::Borrowed(raw)
+        };
+        match self.key {
+            Key::CallId => Some(value),
+            Key::DialogId => {
+                let end = value.iter().position(|b| *b == b';').unwrap_or(value.len());
+                let id = value.get(..end).unwrap_or_default().trim_ascii();
+                Some(Cow::Owned(id.to_vec()))
+            }
+            Key::Kind(_)
+            | Key::LocalId
+            | Key::RemoteId
+            | Key::OrigId
+            | Key::ToId
+            | Key::LocalAddress
+            | Key::RemoteAddress
+            | Key::LocalMetrics
+            | Key::RemoteMetrics
+            | Key::Metrics
+            | Key::Hardware
+            | Key::Bare
+            | Key::Unknown => None,
+        }
+    }
+
     /// The line with another value, on one line; as it came when that is its value.
     pub(super) fn replaced(&self, out: &mut Vec<u8>, value: &str) {
         if value == self.value() {

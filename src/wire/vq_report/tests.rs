@@ -282,6 +282,28 @@ fn a_renamed_report_says_the_same_of_another_name() {
     assert_eq!((new.heard, new.told, new.tags), (old.heard, old.told, old.tags));
 }
 
+/// A report repeats its dialog on several lines, and an identifier may hold octets of no text.
+#[test]
+fn a_call_id_is_renamed_after_many_lines_of_its_dialog_and_in_octets_of_no_text() {
+    let dialog = "DialogID: dialog-of-this-call;to-tag=a\r\n".repeat(6);
+    let head = format!("VQSessionReport: CallTerm\r\n{dialog}CallID: ");
+    let id = b"call-of-\xa3\xdf-this".as_slice();
+    let body = [head.as_bytes(), id, b"\r\nX: [", id, b"]\r\n"].concat();
+    let new = rename(&body, |_| "far".to_owned(), str::to_owned).unwrap();
+    let dialog = "DialogID: far;to-tag=a\r\n".repeat(6);
+    let right = format!("VQSessionReport: CallTerm\r\n{dialog}CallID: far\r\nX: [far]\r\n");
+    assert_eq!(String::from_utf8_lossy(&new), right);
+}
+
+#[test]
+fn a_report_of_many_calls_is_of_none() {
+    let lines = |n: usize| (0..n).map(|n| format!("DialogID: dialog-number-{n}\r\n"));
+    let body = |n| lines(n).fold("VQSessionReport: CallTerm\r\n".to_owned(), |a, l| a + &l);
+    let named = |n| rename(body(n).as_bytes(), |_| "far".to_owned(), str::to_owned);
+    assert!(!String::from_utf8(named(4).unwrap()).unwrap().contains("number"));
+    assert_eq!(named(5), Err(Unreadable::TooManyCalls));
+}
+
 #[test]
 fn a_call_id_is_renamed_wherever_it_stands() {
     let body = "VQSessionReport\nCallID:\n  abcd@10.0.0.5\nx-Trace: call abcd@10.0.0.5, twice\n\
