@@ -1,9 +1,12 @@
 //! Whole connections on loopback: who is believed, who is not and in which words, and what is read
 //! again.
 
+mod bounds;
 mod callers;
 mod changeable;
 mod held;
+mod own;
+mod upstreams;
 
 use super::*;
 use crate::config::{Config, Environment};
@@ -21,6 +24,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use upstreams::{OLD, verdict};
 
 const OPTIONS: &[u8] = b"OPTIONS sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TLS 127.0.0.1;branch=z9hG4bK1\r\n\
                          Max-Forwards: 70\r\nFrom: <sip:a@127.0.0.1>;tag=1\r\nTo: <sip:127.0.0.1>\r\n\
@@ -192,78 +196,6 @@ async fn upstream_until(
 const BOTH: &[&rustls::SupportedProtocolVersion] =
     &[&rustls::version::TLS13, &rustls::version::TLS12];
 
-/// What we say of an upstream that shows this, believing `pbx`; `None`: it is believed.
-async fn verdict(
-    place: &Place,
-    pbx: &str,
-    shown: &(String, String),
-) -> Option<(TlsFailure, String)> {
-    let mut gateway = gateway(&config(place, "\"self-signed\"", pbx)).await;
-    let (at, there) = upstream(shown, BOTH).await;
-    gateway.call(at);
-    let got = tokio::time::timeout(Duration::from_secs(20), there).await.unwrap().unwrap();
-    if let Some(got) = got {
-        assert_eq!(got, OPTIONS);
-        return None;
-    }
-    let Arrival::Unproved { flow, why } = gateway.next().await else { panic!("not proved") };
-    assert_eq!((flow.peer, flow.upstream), (at, Some(UpstreamId::new(0))));
-    assert!(matches!(gateway.next().await, Arrival::Failed(f) if f == flow));
-    let failures = gateway.failures(Side::Outside);
-    let [(kind, 1)] = failures[..] else { panic!("{failures:?}") };
-    Some((kind, why))
-}
-
-#[tokio::test]
-async fn an_upstream_is_believed_by_its_authority_and_its_name_and_by_nothing_less() {
-    let place = Place::new("upstream");
-    let (ours, theirs) = (Authority::new(), Authority::new());
-    place.write("ca.pem", &ours.1);
-    let ca = format!("{{ verify = \"ca-file\", ca_file = \"{}\" }}", place.at("ca.pem"));
-    let name = "sip.example.net";
-    for names in [&[name][..], &["*.example.net"], &["sip:sip.example.net"], &["x.example", name]] {
-        let told = verdict(&place, &ca, &ours.signs(names, 2100)).await;
-        assert_eq!(told, None, "{names:?}");
-    }
-    for (shown, kind, words) in [
-        (
-            theirs.signs(&[name], 2100),
-            TlsFailure::UnknownAuthority,
-            "verify = \"pinned\" with sha-256:",
-        ),
-        (ours.signs(&[name], 2021), TlsFailure::Expired, "days ago: renew it there"),
-        (
-            ours.signs(&["a.example"], 2100),
-            TlsFailure::Name,
-            "is of a.example, not of sip.example.net",
-        ),
-        (ours.signs(&["127.0.0.1"], 2100), TlsFailure::Name, "is of 127.0.0.1, not of"),
-        (ours.signs(&["example.net"], 2100), TlsFailure::Name, "is of example.net"),
-        // Where there are SIP domains, DNS names do not count (RFC 5922 §7.1); a user is no domain.
-        (ours.signs(&["sip:a.example", name], 2100), TlsFailure::Name, "is of sip:a.example"),
-        (ours.signs(&["sip:x@sip.example.net"], 2100), TlsFailure::Name, "not of sip.example.net"),
-        (ours.signs(&["sip:a.example\n"], 2100), TlsFailure::Name, "sip:a.example\\n"),
-    ] {
-        let (got, why) = verdict(&place, &ca, &shown).await.expect("nobody is believed for that");
-        assert_eq!(got, kind, "{why}");
-        assert!(why.contains(words), "{why}");
-    }
-    // By the name that the file asks for.
-    let other = ca.replace(" }", ", name = \"a.example\" }");
-    assert_eq!(verdict(&place, &other, &ours.signs(&["a.example"], 2100)).await, None);
-    let by_ip = ca.replace(" }", ", name = \"192.0.2.1\" }");
-    assert_eq!(verdict(&place, &by_ip, &ours.signs(&["192.0.2.1"], 2100)).await, None);
-    // By its key alone.
-    let shown = theirs.signs(&["whoever.example"], 2021);
-    let facts = Facts::of(&files::chain(shown.0.as_bytes()).unwrap()[0]).unwrap();
-    let pin = facts.pin.unwrap();
-    let pinned = |pin: &str| format!("{{ verify = \"pinned\", pins = [\"{pin}\"] }}");
-    assert_eq!(verdict(&place, &pinned(&pin.to_string()), &shown).await, None);
-    let wrong = format!("sha-256:{}", "00".repeat(32));
-    let (kind, why) = verdict(&place, &pinned(&wrong), &shown).await.unwrap();
-    assert!(kind == TlsFailure::Pin && why.contains(&pin.to_string()), "{why}");
-}
-
 #[tokio::test]
 async fn who_speaks_no_tls_or_no_version_of_ours_is_told_so() {
     let place = Place::new("versions");
@@ -429,35 +361,6 @@ async fn phone_of(at: SocketAddr, own: Option<(String, String)>) -> std::io::Res
 }
 
 #[tokio::test]
-async fn a_certificate_of_our_own_stays_over_restarts_and_follows_its_names() {
-    let place = Place::new("own");
-    let mut c = config(&place, "\"self-signed\"", "{}");
-    let shown = |c: &Config| {
-        let all = Tls::open(c).unwrap().certificates();
-        let of = |v: &&CertificateView| v.of == CertificateOf::Interface && v.name == "lan";
-        all.iter().find(of).cloned().expect("it is shown")
-    };
-    let first = shown(&c);
-    assert_eq!(first.names, "127.0.0.1");
-    assert_eq!(shown(&c), first, "kept");
-    c.site.domain = Some("site.example".to_owned());
-    let second = shown(&c);
-    assert_eq!(second.names, "site.example, 127.0.0.1");
-    assert_eq!(second.pin, first.pin, "the key stays");
-    assert_ne!(second.fingerprint, first.fingerprint);
-    let key = Path::new(&c.state_dir).join("tls-lan.key");
-    let mode = std::fs::metadata(&key).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode, 0o600);
-    std::fs::write(&key, "nonsense").unwrap();
-    let told = Tls::open(&c).map(drop).unwrap_err();
-    assert!(told.contains("tls-lan.key: it holds no key: remove it"), "{told}");
-    let g = gateway(&config(&Place::new("own2"), "\"self-signed\"", "{}")).await;
-    let seen = phone(g.at, None).await.unwrap().0;
-    let all = g.streams.tls().certificates();
-    assert!(all.iter().any(|v| v.pin == seen.pin.unwrap().to_string()), "what is told is shown");
-}
-
-#[tokio::test]
 async fn new_files_are_shown_to_who_comes_then_and_broken_ones_change_nothing() {
     let place = Place::new("renewed");
     let ours = Authority::new();
@@ -496,47 +399,6 @@ async fn new_files_are_shown_to_who_comes_then_and_broken_ones_change_nothing() 
     assert!(told.contains("site.key: others may read this secret"), "{told}");
 }
 
-#[tokio::test]
-async fn who_never_ends_a_handshake_is_bounded_in_time_and_in_number() {
-    let place = Place::new("slow");
-    let mut g = gateway(&config(&place, "\"self-signed\"", "{}")).await;
-    let mut slow = Vec::new();
-    for _ in 0..40 {
-        slow.push(TcpStream::connect(g.at).await.unwrap());
-    }
-    // Half of a hello.
-    for stream in &mut slow {
-        let _ = stream.write_all(&[22, 3, 1, 2, 0, 1, 0, 1, 0xfc]).await;
-    }
-    for _ in 0..8 {
-        assert!(matches!(g.next().await, Arrival::Closed(_)), "the oldest give way");
-    }
-    assert_eq!(g.streams.len(), 32);
-    for _ in 0..32 {
-        assert!(matches!(g.next().await, Arrival::Closed(_)), "in time");
-    }
-    assert_eq!(g.failures(Side::Inside), [(TlsFailure::Timeout, 32)]);
-    assert!(phone(g.at, None).await.is_ok());
-}
-
-/// A certificate of version 1, as `openssl x509 -req` makes it, and its key.
-const OLD: (&str, &str) = (
-    "-----BEGIN CERTIFICATE-----\n\
-     MIIBLzCB1wIUK1gMy3IDdeO4cI55+YswF4X4888wCgYIKoZIzj0EAwIwGjEYMBYG\n\
-     A1UEAwwPcGJ4LmV4YW1wbGUubmV0MCAXDTI2MTEyNzEyNTY1MloYDzIxMDAxMDMw\n\
-     MTI1NjUyWjAaMRgwFgYDVQQDDA9wYnguZXhhbXBsZS5uZXQwWTATBgcqhkjOPQIB\n\
-     BggqhkjOPQMBBwNCAAS70Z6qcQhIBPtlt8NT0GLySj2y+slSw1XsVZ8ro5uixBuB\n\
-     0rM/Cw4MF7o0W4ZV6LdefglfRzWDGpjaDUhhyN54MAoGCCqGSM49BAMCA0cAMEQC\n\
-     IDd1TGDhQQdywQITqP1fiM39GN38uG4Y+I8VLUNpgq2wAiAYPNF9fsv35KfsE8+V\n\
-     NbYI4CA2mXpbSapW6NwyxnSe2A==\n\
-     -----END CERTIFICATE-----\n",
-    "-----BEGIN PRIVATE KEY-----\n\
-     MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg5Qv/Coxx85ekCMEK\n\
-     vl/goQppbjXAtjH/HGlvjZpRESShRANCAAS70Z6qcQhIBPtlt8NT0GLySj2y+slS\n\
-     w1XsVZ8ro5uixBuB0rM/Cw4MF7o0W4ZV6LdefglfRzWDGpjaDUhhyN54\n\
-     -----END PRIVATE KEY-----\n",
-);
-
 /// A certificate of another's making, and its key.
 fn made(params: CertificateParams, key: &KeyPair, by: Option<&Authority>) -> (String, String) {
     let shown = match by {
@@ -544,104 +406,6 @@ fn made(params: CertificateParams, key: &KeyPair, by: Option<&Authority>) -> (St
         Some(by) => params.signed_by(key, &by.0).unwrap(),
     };
     (shown.pem(), key.serialize_pem())
-}
-
-#[tokio::test]
-async fn what_is_pinned_is_a_key_whatever_its_certificate_says() {
-    let place = Place::new("pinned");
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new(vec!["sip.example.net".to_owned()]).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = made(params, &key, None);
-    let mut params = CertificateParams::new(vec!["sip.example.net".to_owned()]).unwrap();
-    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
-    let ours = Authority::new();
-    let client = made(params, &key, Some(&ours));
-    let old = (OLD.0.to_owned(), OLD.1.to_owned());
-    for (shown, words) in [
-        (&old, "it is an old one (version 1): verify = \"pinned\" with sha-256:"),
-        (&authority, "it is an authority's own: verify = \"pinned\" with sha-256:"),
-        (&client, "for another purpose than a server's: verify = \"pinned\" with sha-256:"),
-    ] {
-        let pem = if std::ptr::eq(shown, &client) { &ours.1 } else { &shown.0 };
-        place.write("ca.pem", pem);
-        let ca = format!("{{ verify = \"ca-file\", ca_file = \"{}\" }}", place.at("ca.pem"));
-        let (kind, why) = verdict(&place, &ca, shown).await.expect("it is not believed");
-        assert!(kind == TlsFailure::Certificate && why.contains(words), "{why}");
-        let facts = Facts::of(&files::chain(shown.0.as_bytes()).unwrap()[0]).unwrap();
-        let pbx = format!("{{ verify = \"pinned\", pins = [\"{}\"] }}", facts.pin.unwrap());
-        for version in [&[&rustls::version::TLS12][..], &[&rustls::version::TLS13]] {
-            let g = gateway(&config(&place, "\"self-signed\"", &pbx)).await;
-            let (at, there) = upstream(shown, version).await;
-            g.call(at);
-            let got = tokio::time::timeout(Duration::from_secs(20), there).await.unwrap();
-            assert_eq!(got.unwrap().as_deref(), Some(OPTIONS), "{words}");
-        }
-    }
-}
-
-#[test]
-fn a_chain_that_is_longer_than_anybody_needs_is_not_looked_at() {
-    let one = |n: usize| CertificateDer::from(vec![0; n]);
-    assert_eq!(chain::bounded(&one(1000), &vec![one(1000); 4]), Ok(()));
-    for rest in [vec![one(100); 5], vec![one(8000); 2]] {
-        let told = chain::bounded(&one(1000), &rest).unwrap_err();
-        assert_eq!(told.kind, TlsFailure::Certificate);
-        assert!(told.text.contains("it should show its own"), "{told}");
-    }
-}
-
-#[tokio::test]
-async fn a_phone_that_shows_a_crowd_of_authorities_is_refused_before_they_are_looked_at() {
-    let place = Place::new("crowd");
-    let ours = Authority::new();
-    place.write("phones.pem", &ours.1);
-    let lan = format!(
-        "{{ certificate = \"self-signed\", client = \"require\", client_ca = \"{}\" }}",
-        place.at("phones.pem")
-    );
-    let mut g = gateway(&config(&place, &lan, "{}")).await;
-    let (mut shown, key) = ours.signs(&["phone.example"], 2100);
-    for _ in 0..5 {
-        shown.push_str(&Authority::new().1);
-    }
-    assert!(phone(g.at, Some(&(shown, key))).await.is_err());
-    assert!(matches!(g.next().await, Arrival::Closed(_)));
-    assert_eq!(g.failures(Side::Inside), [(TlsFailure::Certificate, 1)]);
-}
-
-#[tokio::test]
-async fn who_wants_a_certificate_of_ours_is_heard_though_he_says_so_late() {
-    let place = Place::new("wants");
-    let ours = Authority::new();
-    place.write("ca.pem", &ours.1);
-    let pbx = format!("{{ verify = \"ca-file\", ca_file = \"{}\" }}", place.at("ca.pem"));
-    let shown = ours.signs(&["sip.example.net"], 2100);
-    let mut g = gateway(&config(&place, "\"self-signed\"", &pbx)).await;
-    let roots = Arc::new(files::authorities(&place.at("ca.pem")).unwrap());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let asks = rustls::server::WebPkiClientVerifier::builder_with_provider(roots, provider.clone());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .with_client_cert_verifier(asks.build().unwrap())
-        .with_single_cert(
-            files::chain(shown.0.as_bytes()).unwrap(),
-            files::key(shown.1.as_bytes()).unwrap(),
-        )
-        .unwrap();
-    let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let at = socket.local_addr().unwrap();
-    tokio::spawn(async move {
-        let (stream, _) = socket.accept().await.unwrap();
-        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
-        assert!(acceptor.accept(stream).await.is_err());
-    });
-    g.call(at);
-    let Arrival::Unproved { why, .. } = g.next().await else { panic!("it is told") };
-    assert!(why.contains("set `certificate` and `key` of its tls"), "{why}");
-    assert!(matches!(g.next().await, Arrival::Failed(f) if f.peer == at));
-    assert_eq!(g.failures(Side::Outside), [(TlsFailure::Refused, 1)]);
 }
 
 #[test]
@@ -661,164 +425,4 @@ fn what_is_not_common_is_told_by_its_cause_and_what_is_no_pem_in_words() {
     let half = "-----BEGIN CERTIFICATE-----\nMIIB\n";
     let told = files::chain(half.as_bytes()).unwrap_err();
     assert_eq!(told, "it is no whole PEM: -----END CERTIFICATE----- is missing");
-}
-
-/// A ClientHello that says it is of this length, and all of it but the last octet.
-fn long_hello(length: usize) -> Vec<u8> {
-    let [.., a, b, c] = u32::try_from(length).unwrap().to_be_bytes();
-    let hello = [&[1, a, b, c][..], &vec![7; length - 1]].concat();
-    let mut all = Vec::new();
-    for part in hello.chunks(16_000) {
-        all.extend([22, 3, 1]);
-        all.extend(u16::try_from(part.len()).unwrap().to_be_bytes());
-        all.extend(part);
-    }
-    all
-}
-
-#[tokio::test]
-async fn a_handshake_counts_while_it_is_in_progress_and_a_long_hello_is_not_waited_for() {
-    let place = Place::new("hello");
-    let mut g = gateway(&config(&place, "\"self-signed\"", "{}")).await;
-    let mut slow = TcpStream::connect(g.at).await.unwrap();
-    slow.write_all(&long_hello(8_000)).await.unwrap();
-    while g.streams.shares()[1].used != 64 * 1024 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let mut long = TcpStream::connect(g.at).await.unwrap();
-    long.write_all(&long_hello(60_000)).await.unwrap();
-    assert!(matches!(g.next().await, Arrival::Closed(_)));
-    assert_eq!(g.failures(Side::Inside), [(TlsFailure::Other, 1)]);
-    drop(slow);
-    assert!(matches!(g.next().await, Arrival::Closed(_)));
-    assert_eq!(g.streams.shares()[1].used, 0);
-}
-
-#[tokio::test]
-async fn a_record_that_has_begun_is_complete_within_a_time_and_a_phone_between_messages_stays() {
-    let place = Place::new("record");
-    let mut g = gateway(&config(&place, "\"self-signed\"", "{}")).await;
-    let mut all = Vec::new();
-    for half in [true, false] {
-        let stream = TcpStream::connect(g.at).await.unwrap();
-        let mut stream = tls_of(stream, None).await.unwrap();
-        stream.write_all(OPTIONS).await.unwrap();
-        let Arrival::Message { flow, .. } = g.next().await else { panic!("heard") };
-        if half {
-            let beneath = stream.get_mut().0;
-            beneath.write_all(&[23, 3, 3, 0x40, 0]).await.unwrap();
-            beneath.write_all(&[0; 1_000]).await.unwrap();
-        }
-        all.push((stream, flow.conn.unwrap()));
-    }
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    tokio::time::pause();
-    let closed = tokio::time::timeout(Duration::from_secs(60), g.next()).await.expect("one ends");
-    assert!(matches!(closed, Arrival::Closed(conn) if conn == all[0].1), "{closed:?}");
-    let quiet = tokio::time::timeout(Duration::from_secs(600), g.arrivals.next(&mut g.heard)).await;
-    assert!(quiet.is_err(), "the other stays");
-}
-
-#[tokio::test]
-async fn a_crowd_of_slow_handshakes_keeps_nobody_known_from_his_own() {
-    let place = Place::new("slow");
-    let g = gateway(&config(&place, "\"self-signed\"", "{}")).await;
-    let mut slow = Vec::new();
-    for n in 2..9_u8 {
-        for _ in 0..30 {
-            let socket = tokio::net::TcpSocket::new_v4().unwrap();
-            socket.bind(SocketAddr::from(([127, 0, 3, n], 0))).unwrap();
-            slow.push(socket.connect(g.at).await.unwrap());
-        }
-    }
-    g.streams.know("127.0.0.1".parse().unwrap(), Duration::from_secs(60));
-    let there = tokio::time::timeout(Duration::from_secs(5), phone(g.at, None)).await;
-    assert!(there.expect("in time").is_ok());
-    let most = 128 * 64 * 1024;
-    assert!(g.streams.shares()[1].used <= most, "{:?}", g.streams.shares()[1]);
-}
-
-#[tokio::test]
-async fn where_strangers_hear_nothing_a_certificate_says_what_is_advertised_and_asks_by_no_name() {
-    let place = Place::new("plain");
-    let ours = Authority::new();
-    place.write("phones.pem", &ours.1);
-    let mut c = config(&place, "\"self-signed\"", "{}");
-    c.site.domain = Some("site.example".to_owned());
-    c.interfaces[1].strangers = crate::config::Strangers::Silent;
-    let names = |c: &Config, name: &str| {
-        let all = Tls::open(c).unwrap().certificates();
-        let of = |v: &&CertificateView| v.of == CertificateOf::Interface && v.name == name;
-        all.iter().find(of).expect("it is shown").names.clone()
-    };
-    assert_eq!(names(&c, "lan"), "site.example, 127.0.0.1");
-    assert_eq!(names(&c, "wan"), "127.0.0.2");
-    c.interfaces[1].strangers = crate::config::Strangers::Answer;
-    assert_eq!(names(&c, "wan"), "site.example, 127.0.0.2");
-    c.interfaces[1].strangers = crate::config::Strangers::Silent;
-    // One that says who made it is made anew there, and stays where phones may have taken it.
-    for (name, stays) in [("lan", true), ("wan", false)] {
-        let kept = place.at(&format!("state/tls-{name}.pem"));
-        let key = std::fs::read_to_string(place.at(&format!("state/tls-{name}.key"))).unwrap();
-        names(&c, name);
-        let key = KeyPair::from_pem(&key).unwrap();
-        let own = if stays { vec!["site.example", "127.0.0.1"] } else { vec!["127.0.0.2"] };
-        let own: Vec<String> = own.into_iter().map(str::to_owned).collect();
-        let mut params = CertificateParams::new(own).unwrap();
-        params.distinguished_name.push(rcgen::DnType::OrganizationName, "portreeve");
-        params.not_after = date_time_ymd(2100, 1, 1);
-        let before = params.self_signed(&key).unwrap().pem();
-        std::fs::write(&kept, &before).unwrap();
-        names(&c, name);
-        assert_eq!(std::fs::read_to_string(&kept).unwrap() == before, stays, "{name}");
-    }
-    // The names of authorities are asked by where nobody strange looks on.
-    for (strangers, told) in
-        [(crate::config::Strangers::Silent, false), (crate::config::Strangers::Answer, true)]
-    {
-        let tls = c.interfaces[1].tls.as_mut().unwrap();
-        tls.client = crate::config::ClientCertificate::Ask;
-        tls.client_ca = Some(place.at("phones.pem"));
-        c.interfaces[1].strangers = strangers;
-        let server = Tls::open(&c).unwrap().server(1).unwrap();
-        let asked = hello_answered(server.config);
-        let name = b"an authority of tests";
-        assert_eq!(asked.windows(name.len()).any(|part| part == name), told);
-    }
-}
-
-/// What a server sends to a client of TLS 1.2, where all of it is in clear.
-fn hello_answered(server: Arc<ServerConfig>) -> Vec<u8> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS12])
-        .unwrap()
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth();
-    let name = ServerName::try_from("gate.example").unwrap();
-    let mut client = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
-    let mut server = rustls::ServerConnection::new(server).unwrap();
-    let (mut there, mut back) = (Vec::new(), Vec::new());
-    client.write_tls(&mut there).unwrap();
-    server.read_tls(&mut &there[..]).unwrap();
-    server.process_new_packets().unwrap();
-    while server.wants_write() {
-        server.write_tls(&mut back).unwrap();
-    }
-    back
-}
-
-#[tokio::test]
-async fn who_has_to_go_as_his_turn_comes_stops_nobody() {
-    let place = Place::new("hasty");
-    let g = gateway(&config(&place, "\"self-signed\"", "{}")).await;
-    g.streams.know("127.0.0.1".parse().unwrap(), Duration::from_secs(60));
-    let mut all = Vec::new();
-    for _ in 0..600 {
-        // All of them are there before the first is accepted.
-        all.extend(std::net::TcpStream::connect(g.at));
-    }
-    assert!(all.len() > 500);
-    let there = tokio::time::timeout(Duration::from_secs(20), phone(g.at, None)).await;
-    assert!(there.expect("in time").is_ok());
 }

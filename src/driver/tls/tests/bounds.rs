@@ -1,0 +1,147 @@
+//! Handshakes and records that never end, crowds of them, and chains longer than anybody needs: how
+//! much of each there may be, and whom that keeps out.
+
+use super::*;
+
+#[tokio::test]
+async fn who_never_ends_a_handshake_is_bounded_in_time_and_in_number() {
+    let place = Place::new("slow");
+    let mut g = gateway(&config(&place, "\"self-signed\"", "{}")).await;
+    let mut slow = Vec::new();
+    for _ in 0..40 {
+        slow.push(TcpStream::connect(g.at).await.unwrap());
+    }
+    // Half of a hello.
+    for stream in &mut slow {
+        let _ = stream.write_all(&[22, 3, 1, 2, 0, 1, 0, 1, 0xfc]).await;
+    }
+    for _ in 0..8 {
+        assert!(matches!(g.next().await, Arrival::Closed(_)), "the oldest give way");
+    }
+    assert_eq!(g.streams.len(), 32);
+    for _ in 0..32 {
+        assert!(matches!(g.next().await, Arrival::Closed(_)), "in time");
+    }
+    assert_eq!(g.failures(Side::Inside), [(TlsFailure::Timeout, 32)]);
+    assert!(phone(g.at, None).await.is_ok());
+}
+
+#[test]
+fn a_chain_that_is_longer_than_anybody_needs_is_not_looked_at() {
+    let one = |n: usize| CertificateDer::from(vec![0; n]);
+    assert_eq!(chain::bounded(&one(1000), &vec![one(1000); 4]), Ok(()));
+    for rest in [vec![one(100); 5], vec![one(8000); 2]] {
+        let told = chain::bounded(&one(1000), &rest).unwrap_err();
+        assert_eq!(told.kind, TlsFailure::Certificate);
+        assert!(told.text.contains("it should show its own"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_phone_that_shows_a_crowd_of_authorities_is_refused_before_they_are_looked_at() {
+    let place = Place::new("crowd");
+    let ours = Authority::new();
+    place.write("phones.pem", &ours.1);
+    let lan = format!(
+        "{{ certificate = \"self-signed\", client = \"require\", client_ca = \"{}\" }}",
+        place.at("phones.pem")
+    );
+    let mut g = gateway(&config(&place, &lan, "{}")).await;
+    let (mut shown, key) = ours.signs(&["phone.example"], 2100);
+    for _ in 0..5 {
+        shown.push_str(&Authority::new().1);
+    }
+    assert!(phone(g.at, Some(&(shown, key))).await.is_err());
+    assert!(matches!(g.next().await, Arrival::Closed(_)));
+    assert_eq!(g.failures(Side::Inside), [(TlsFailure::Certificate, 1)]);
+}
+
+/// A ClientHello that says it is of this length, and all of it but the last octet.
+fn long_hello(length: usize) -> Vec<u8> {
+    let [.., a, b, c] = u32::try_from(length).unwrap().to_be_bytes();
+    let hello = [&[1, a, b, c][..], &vec![7; length - 1]].concat();
+    let mut all = Vec::new();
+    for part in hello.chunks(16_000) {
+        all.extend([22, 3, 1]);
+        all.extend(u16::try_from(part.len()).unwrap().to_be_bytes());
+        all.extend(part);
+    }
+    all
+}
+
+#[tokio::test]
+async fn a_handshake_counts_while_it_is_in_progress_and_a_long_hello_is_not_waited_for() {
+    let place = Place::new("hello");
+    let mut g = gateway(&config(&place, "\"self-signed\"", "{}")).await;
+    let mut slow = TcpStream::connect(g.at).await.unwrap();
+    slow.write_all(&long_hello(8_000)).await.unwrap();
+    while g.streams.shares()[1].used != 64 * 1024 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let mut long = TcpStream::connect(g.at).await.unwrap();
+    long.write_all(&long_hello(60_000)).await.unwrap();
+    assert!(matches!(g.next().await, Arrival::Closed(_)));
+    assert_eq!(g.failures(Side::Inside), [(TlsFailure::Other, 1)]);
+    drop(slow);
+    assert!(matches!(g.next().await, Arrival::Closed(_)));
+    assert_eq!(g.streams.shares()[1].used, 0);
+}
+
+#[tokio::test]
+async fn a_record_that_has_begun_is_complete_within_a_time_and_a_phone_between_messages_stays() {
+    let place = Place::new("record");
+    let mut g = gateway(&config(&place, "\"self-signed\"", "{}")).await;
+    let mut all = Vec::new();
+    for half in [true, false] {
+        let stream = TcpStream::connect(g.at).await.unwrap();
+        let mut stream = tls_of(stream, None).await.unwrap();
+        stream.write_all(OPTIONS).await.unwrap();
+        let Arrival::Message { flow, .. } = g.next().await else { panic!("heard") };
+        if half {
+            let beneath = stream.get_mut().0;
+            beneath.write_all(&[23, 3, 3, 0x40, 0]).await.unwrap();
+            beneath.write_all(&[0; 1_000]).await.unwrap();
+        }
+        all.push((stream, flow.conn.unwrap()));
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    tokio::time::pause();
+    let closed = tokio::time::timeout(Duration::from_secs(60), g.next()).await.expect("one ends");
+    assert!(matches!(closed, Arrival::Closed(conn) if conn == all[0].1), "{closed:?}");
+    let quiet = tokio::time::timeout(Duration::from_secs(600), g.arrivals.next(&mut g.heard)).await;
+    assert!(quiet.is_err(), "the other stays");
+}
+
+#[tokio::test]
+async fn a_crowd_of_slow_handshakes_keeps_nobody_known_from_his_own() {
+    let place = Place::new("slow");
+    let g = gateway(&config(&place, "\"self-signed\"", "{}")).await;
+    let mut slow = Vec::new();
+    for n in 2..9_u8 {
+        for _ in 0..30 {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind(SocketAddr::from(([127, 0, 3, n], 0))).unwrap();
+            slow.push(socket.connect(g.at).await.unwrap());
+        }
+    }
+    g.streams.know("127.0.0.1".parse().unwrap(), Duration::from_secs(60));
+    let there = tokio::time::timeout(Duration::from_secs(5), phone(g.at, None)).await;
+    assert!(there.expect("in time").is_ok());
+    let most = 128 * 64 * 1024;
+    assert!(g.streams.shares()[1].used <= most, "{:?}", g.streams.shares()[1]);
+}
+
+#[tokio::test]
+async fn who_has_to_go_as_his_turn_comes_stops_nobody() {
+    let place = Place::new("hasty");
+    let g = gateway(&config(&place, "\"self-signed\"", "{}")).await;
+    g.streams.know("127.0.0.1".parse().unwrap(), Duration::from_secs(60));
+    let mut all = Vec::new();
+    for _ in 0..600 {
+        // All of them are there before the first is accepted.
+        all.extend(std::net::TcpStream::connect(g.at));
+    }
+    assert!(all.len() > 500);
+    let there = tokio::time::timeout(Duration::from_secs(20), phone(g.at, None)).await;
+    assert!(there.expect("in time").is_ok());
+}
