@@ -18,6 +18,8 @@ mod both_families;
 mod call;
 mod cancel;
 mod cancel_reason;
+#[cfg(feature = "daemon")]
+mod checked;
 mod clocks;
 mod confined;
 mod connected_identity;

@@ -11,6 +11,7 @@ mod gateway;
 mod health;
 mod http;
 mod log;
+mod named;
 mod ports;
 mod registrations;
 mod reload;
@@ -20,6 +21,7 @@ mod status;
 mod table;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use named::{FileArgs, Named};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -71,7 +73,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the gateway (the default); SIGTERM drains, a second one stops, SIGHUP reloads
-    Run(RunArgs),
+    Run(Named<RunArgs>),
     /// Check, show or write a configuration
     Config {
         #[command(subcommand)]
@@ -85,18 +87,18 @@ enum Command {
     /// Place real calls through a second instance of this binary; exit code 0 or 1
     Selftest,
     /// Look at this machine, the way to its upstreams and their answers: ok, or what to do
-    Doctor(DoctorArgs),
+    Doctor(Named<DoctorArgs>),
     /// Ask the running gateway whether it is fit for calls; exit code 0 or 1
-    Health(HealthArgs),
+    Health(Named<HealthArgs>),
     /// Print what the firewall must open
-    Ports(PortsArgs),
+    Ports(Named<PortsArgs>),
     /// How the running gateway stands
     Status {
         /// Who holds how much of every table that has shares
         #[arg(long)]
         shares: bool,
         #[command(flatten)]
-        gateway: ControlArgs,
+        gateway: Named<ControlArgs>,
     },
     /// List its calls, show one whole, or hang one up
     #[command(args_conflicts_with_subcommands = true)]
@@ -107,7 +109,7 @@ enum Command {
         list: ControlArgs,
     },
     /// List the phones registered through it
-    Registrations(ControlArgs),
+    Registrations(Named<ControlArgs>),
     /// List who is banned and who is nearest to it, or lift a ban
     #[command(args_conflicts_with_subcommands = true)]
     Bans {
@@ -117,9 +119,9 @@ enum Command {
         list: ControlArgs,
     },
     /// Have it read its configuration anew, whole or not at all (as SIGHUP); 78: refused
-    Reload(ControlArgs),
+    Reload(Named<ControlArgs>),
     /// Have it admit no new calls and end with its last one (as SIGTERM)
-    Drain(ControlArgs),
+    Drain(Named<ControlArgs>),
 }
 
 #[derive(Debug, Subcommand)]
@@ -258,16 +260,10 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Say everything that is wrong with a file
-    Check {
-        /// The file
-        file: PathBuf,
-    },
+    /// Say everything that is wrong with a file, and with the files that it names
+    Check(Named<FileArgs>),
     /// Print the values in effect, and the fixed limits
-    Show {
-        /// The file (default: site mode)
-        file: Option<PathBuf>,
-    },
+    Show(Named<FileArgs>),
     /// Print a commented file to start from
     Init,
 }
@@ -287,22 +283,25 @@ enum AuditCommand {
 /// Arguments → exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return named::refused(&error),
+    };
     let code = match cli.command {
         None => run::run(cli.run),
-        Some(Command::Run(args)) => run::run(args),
-        Some(Command::Config { what: ConfigCommand::Check { file } }) => config::check(&file),
-        Some(Command::Config { what: ConfigCommand::Show { file } }) => config::show(file),
+        Some(Command::Run(args)) => run::run(args.whole()),
+        Some(Command::Config { what: ConfigCommand::Check(file) }) => config::check(file.path()),
+        Some(Command::Config { what: ConfigCommand::Show(file) }) => config::show(file.path()),
         Some(Command::Config { what: ConfigCommand::Init }) => config::init(),
         Some(Command::Audit { what: AuditCommand::Verify { path, tip } }) => {
             audit::verify(&path, tip.as_deref())
         }
         Some(Command::Selftest) => selftest::selftest(),
-        Some(Command::Doctor(args)) => doctor::doctor(&args),
-        Some(Command::Health(args)) => health::health(&args),
-        Some(Command::Ports(args)) => ports::ports(&args),
-        Some(Command::Status { shares: true, gateway }) => status::shares(&gateway),
-        Some(Command::Status { shares: false, gateway }) => status::status(&gateway),
+        Some(Command::Doctor(args)) => doctor::doctor(&args.whole()),
+        Some(Command::Health(args)) => health::health(&args.whole()),
+        Some(Command::Ports(args)) => ports::ports(&args.whole()),
+        Some(Command::Status { shares: true, gateway }) => status::shares(&gateway.whole()),
+        Some(Command::Status { shares: false, gateway }) => status::status(&gateway.whole()),
         Some(Command::Calls { what: None, list }) => calls::calls(&list),
         Some(Command::Calls { what: Some(CallsCommand::Show { id, gateway }), .. }) => {
             calls::show(&gateway, id)
@@ -310,13 +309,13 @@ pub fn main() -> ExitCode {
         Some(Command::Calls { what: Some(CallsCommand::Hangup { id, gateway }), .. }) => {
             calls::hang_up(&gateway, id)
         }
-        Some(Command::Registrations(args)) => registrations::registrations(&args),
+        Some(Command::Registrations(args)) => registrations::registrations(&args.whole()),
         Some(Command::Bans { what: None, list }) => bans::bans(&list),
         Some(Command::Bans { what: Some(BansCommand::Lift { whom, gateway }), .. }) => {
             bans::lift(&gateway, &whom)
         }
-        Some(Command::Reload(args)) => reload::reload(&args),
-        Some(Command::Drain(args)) => drain::drain(&args),
+        Some(Command::Reload(args)) => reload::reload(&args.whole()),
+        Some(Command::Drain(args)) => drain::drain(&args.whole()),
     };
     ExitCode::from(code)
 }

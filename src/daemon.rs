@@ -88,6 +88,21 @@ impl Handle {
 /// # Errors
 /// A file that cannot be read, that others can read, or that was made for another realm.
 pub fn users(config: &Config) -> Result<Users, StartError> {
+    users_by(config, state::site_password)
+}
+
+/// Whether [`users`] could be read; nothing is made, and a password that is not there yet will be.
+///
+/// # Errors
+/// As [`users`].
+pub fn check_users(config: &Config) -> Result<(), StartError> {
+    users_by(config, |path| Ok(state::kept_password(path)?.unwrap_or_default())).map(drop)
+}
+
+fn users_by(
+    config: &Config,
+    password: impl Fn(&Path) -> Result<String, state::StateError>,
+) -> Result<Users, StartError> {
     let r = &config.registrar;
     let alone = match (r.mode, config.survive.auth) {
         (RegistrarMode::Upstream, SurviveAuth::Users) => config.survive.users_file.as_ref(),
@@ -101,7 +116,7 @@ pub fn users(config: &Config) -> Result<Users, StartError> {
         return Ok(state::users(Path::new(file), &r.realm)?);
     }
     if let Some(file) = &r.password_file {
-        return Ok(Users::Shared { password: state::site_password(Path::new(file))? });
+        return Ok(Users::Shared { password: password(Path::new(file))? });
     }
     Ok(Users::None)
 }

@@ -1,7 +1,8 @@
 //! `config check | show | init`.
 
-use super::{doctor, exit, run};
+use super::{doctor, exit, gateway, run};
 use crate::config::{self, Config, Diagnostic, Environment};
+use crate::daemon;
 use crate::driver::clock::Clock;
 use crate::policy::RuleSet;
 use std::path::{Path, PathBuf};
@@ -34,31 +35,80 @@ pub(super) fn listed(name: &str, faults: &[Diagnostic]) -> String {
     format!("{all}{} error{s} in {name}\n", faults.len())
 }
 
-pub(super) fn check(file: &Path) -> u8 {
-    match load(file, &run::environment(&[])) {
-        Ok(c) => {
-            let rules = c.policy.rules.len();
-            c.warnings().iter().for_each(|w| eprintln!("warning: {w}"));
-            let now = Clock::start().now().wall;
-            doctor::warnings(&c, now).iter().for_each(|w| eprintln!("warning: {w}"));
-            println!(
-                "{}: good: {} interfaces, {} upstreams, {rules} rules, {} rule tests passed",
-                file.display(),
-                c.interfaces.len(),
-                c.upstreams.len(),
-                c.policy.tests.len()
-            );
-            for doubt in c.doubts() {
-                println!("note: {doubt}");
+/// Files that are there only while the service manager runs the gateway (systemd, `LoadCredential`).
+const CREDENTIALS: &str = "/run/credentials/";
+
+/// What a start could not use of the files that a configuration names, and what is to be said of
+/// them besides. Nothing is made.
+#[derive(Debug, Default)]
+struct Files {
+    /// The gateway would not start; a sentence each.
+    faults: Vec<String>,
+    /// It would.
+    warnings: Vec<String>,
+}
+
+/// Whether a fault is one of such a file, which nobody but the service sees.
+pub(super) fn is_of_service(fault: &str) -> bool {
+    fault.contains(CREDENTIALS) && std::env::var_os("CREDENTIALS_DIRECTORY").is_none()
+}
+
+impl Files {
+    fn look(c: &Config) -> Self {
+        let (faults, warnings) = doctor::certificates(c, Clock::start().now().wall);
+        let users = daemon::check_users(c).err().map(|e| e.to_string());
+        let mut all = Self { faults: Vec::new(), warnings };
+        for what in faults.into_iter().chain(users) {
+            if is_of_service(&what) {
+                all.warnings.push(format!("not looked at, for only the service has it: {what}"));
+            } else {
+                all.faults.push(what);
             }
-            0
         }
-        Err(code) => code,
+        all
     }
 }
 
+pub(super) fn check(file: Option<PathBuf>) -> u8 {
+    let Some(file) = gateway::file(file.as_deref()) else {
+        eprintln!(
+            "no file to check: portreeve config check FILE (or -c FILE; without one that of \
+             PORTREEVE_CONFIG, else /etc/portreeve/portreeve.toml)"
+        );
+        return exit::USAGE;
+    };
+    let c = match load(&file, &run::environment(&[])) {
+        Ok(c) => c,
+        Err(code) => return code,
+    };
+    let (name, files) = (file.display(), Files::look(&c));
+    c.warnings().iter().chain(&files.warnings).for_each(|w| eprintln!("warning: {w}"));
+    if !files.faults.is_empty() {
+        files.faults.iter().for_each(|what| eprintln!("error: {what}"));
+        let n = files.faults.len();
+        let s = if n == 1 { "" } else { "s" };
+        let uid = rustix::process::geteuid().as_raw();
+        eprintln!(
+            "{n} error{s} in files that {name} names, looked at as uid {uid}: the gateway would \
+             not start, nor take them by a reload (ask as its own user where that is another)"
+        );
+        return exit::CONFIG;
+    }
+    println!(
+        "{name}: good: {} interfaces, {} upstreams, {} rules, {} rule tests passed",
+        c.interfaces.len(),
+        c.upstreams.len(),
+        c.policy.rules.len(),
+        c.policy.tests.len()
+    );
+    for doubt in c.doubts() {
+        println!("note: {doubt}");
+    }
+    0
+}
+
 pub(super) fn show(file: Option<PathBuf>) -> u8 {
-    let config = match file {
+    let config = match gateway::file(file.as_deref()) {
         Some(file) => load(&file, &run::environment(&[])),
         None => run::site_config(None, &run::environment(&[])),
     };

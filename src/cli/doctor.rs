@@ -10,10 +10,11 @@ mod options;
 mod ports;
 mod ways;
 
-pub(super) use certificates::warnings;
+pub(super) use certificates::{certificates, ending};
 
 use super::{DoctorArgs, config, exit, gateway as place, run, table};
 use crate::config::{Config, Environment};
+use crate::daemon;
 use crate::driver::clock::Clock;
 use crate::driver::tls::Tls;
 use crate::ground::words;
@@ -174,6 +175,7 @@ pub(super) fn doctor(args: &DoctorArgs) -> u8 {
         }
     };
     report.tell(configuration(&name, &c));
+    report.tell(users(&c));
     let (tls, faults) = Tls::look(&c);
     let now = Clock::start().now().wall;
     report.tell(certificates::own(&c, &tls, &faults, now));
@@ -221,6 +223,20 @@ fn configuration(name: &str, c: &Config) -> Vec<Line> {
     let doubts = c.warnings().into_iter().chain(c.doubts());
     let doubts = doubts.map(|doubt| Line::note(Check::Configuration, doubt, ""));
     std::iter::once(Line::ok(Check::Configuration, what)).chain(doubts).collect()
+}
+
+/// A file that no start could use; of one that is handed to the service nothing is known here.
+fn unusable(check: Check, fault: String, todo: &str) -> Line {
+    match config::is_of_service(&fault) {
+        true => Line::note(check, fault, "only the service has it"),
+        false => Line::todo(check, fault, todo),
+    }
+}
+
+/// Who may register, where a file says it.
+fn users(c: &Config) -> Option<Line> {
+    let fault = daemon::check_users(c).err()?.to_string();
+    Some(unusable(Check::Configuration, fault, "no start and no reload without it"))
 }
 
 #[cfg(test)]

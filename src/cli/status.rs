@@ -75,6 +75,9 @@ fn screen(v: &Value) -> String {
     }
     for c in list(v, "/certificates") {
         let _ = writeln!(out, "  certificate    {}", certificate(c));
+        if let Some(file) = c.get("made").and_then(Value::as_str) {
+            let _ = writeln!(out, "                 for who is to believe it: {}", shown(file));
+        }
     }
     let [invites, others] = ["invites", "others"].map(|k| number(v, &format!("/silenced/{k}")));
     if invites + others > 0 {
@@ -246,7 +249,7 @@ mod tests {
             ],
             "certificates": [
                 { "of": "interface", "name": "lan", "names": "10.0.0.1", "days": 3649,
-                  "fingerprint": "sha-256:ab" },
+                  "fingerprint": "sha-256:ab", "made": "/state/tls-lan.pem" },
                 { "of": "client", "name": "trunk", "names": "site.example", "days": 13 },
                 { "of": "upstream", "name": "trunk", "names": "a\u{1b}", "days": -3 },
             ],
@@ -270,6 +273,7 @@ mod tests {
             "other   192.0.2.3:5060   not probed\n",
             "new   192.0.2.4:5060   not known for 0:09: the configuration changed\n",
             "certificate    lan (10.0.0.1)   3649 days left   sha-256:ab\n",
+            "                 for who is to believe it: /state/tls-lan.pem\n",
             "certificate    shown to trunk (site.example)   13 days left: renew it\n",
             "certificate    of trunk (a\\u{1b})   EXPIRED 3 days ago: renew it\n",
             "strangers      3 INVITEs, 17 others unanswered   is one your provider?",

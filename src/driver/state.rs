@@ -8,7 +8,7 @@ mod users;
 
 pub use journal::{Health, JournalCounters};
 pub use keys::random;
-pub use password::site_password;
+pub use password::{kept_password, site_password};
 pub use users::users;
 
 use super::clock::Clock;
@@ -35,9 +35,14 @@ pub struct StateError {
     pub busy: bool,
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "the rest is alike")]
 fn fault(path: &Path, e: &io::Error) -> StateError {
-    let what = match e.kind() {
+    StateError { path: path.display().to_string(), what: why(e), busy: false }
+}
+
+/// What the kernel says of a file, with what to do where that does not say it.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest is alike")]
+pub(super) fn why(e: &io::Error) -> String {
+    match e.kind() {
         _ if is_told(e) => e.to_string(),
         io::ErrorKind::PermissionDenied if holds() => format!(
             "{e}; a running gateway reaches only the folders that it was started with: restart it, \
@@ -45,8 +50,7 @@ fn fault(path: &Path, e: &io::Error) -> StateError {
         ),
         io::ErrorKind::PermissionDenied => format!("{e}; give it to the user that runs portreeve"),
         _ => e.to_string(),
-    };
-    StateError { path: path.display().to_string(), what, busy: false }
+    }
 }
 
 /// An open state folder; its lock is held until everything is written.

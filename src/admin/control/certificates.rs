@@ -16,6 +16,7 @@ pub(super) fn certificates(r: &Report) -> Vec<Value> {
             "days": c.days(now),
             "fingerprint": c.fingerprint,
             "pin": c.pin,
+            "made": c.made,
         })
     };
     r.stats.certificates.iter().map(one).collect()

@@ -178,6 +178,7 @@ fn when_a_certificate_ends_is_told_and_one_that_is_gone_or_was_never_seen_is_not
         until: 86_400 * day - 1,
         fingerprint: String::new(),
         pin: String::new(),
+        made: None,
     };
     let metrics = Metrics::new();
     assert!(!metrics.render(&report).contains("portreeve_certificate_expiry_timestamp_seconds{"));

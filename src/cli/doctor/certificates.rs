@@ -1,7 +1,7 @@
 //! Certificates: those of the configuration's files, and those that upstreams showed when they were
 //! asked. How long each holds. It makes none.
 
-use super::{Check, Line};
+use super::{Check, Line, unusable};
 use crate::config::{Certificate, Config, Interface};
 use crate::driver::tls::Tls;
 use crate::engine::stats::{CertificateOf, CertificateView};
@@ -13,7 +13,7 @@ const SOON: i64 = 14;
 /// What the file names; `faults`: what could not be used of it.
 pub(super) fn own(c: &Config, tls: &Tls, faults: &[String], now: Wall) -> Vec<Line> {
     let check = Check::Certificates;
-    let faults = faults.iter().map(|what| Line::todo(check, what.clone(), "TLS needs it"));
+    let faults = faults.iter().map(|what| unusable(check, what.clone(), "TLS needs it"));
     let made = c
         .interfaces
         .iter()
@@ -67,10 +67,20 @@ fn line(v: &CertificateView, now: Wall) -> Line {
     }
 }
 
-/// The same as warnings, for who checks a file.
-pub(in crate::cli) fn warnings(c: &Config, now: Wall) -> Vec<String> {
+/// The same for who checks a file: what no start could use, and what somebody should know.
+pub(in crate::cli) fn certificates(c: &Config, now: Wall) -> (Vec<String>, Vec<String>) {
     let (tls, faults) = Tls::look(c);
-    let lines = own(c, &tls, &faults, now).into_iter().filter(|l| !l.todo.is_empty());
+    (faults, told(own(c, &tls, &[], now)))
+}
+
+/// What is to be said of those that are in use: nothing where they hold for long.
+pub(in crate::cli) fn ending(all: &[CertificateView], now: Wall) -> Vec<String> {
+    let ours = all.iter().filter(|v| v.of != CertificateOf::Upstream);
+    told(ours.map(|v| line(v, now)).collect())
+}
+
+fn told(lines: Vec<Line>) -> Vec<String> {
+    let lines = lines.into_iter().filter(|l| !l.todo.is_empty());
     lines.map(|l| format!("{}: {}", l.what, l.todo)).collect()
 }
 
@@ -89,6 +99,7 @@ mod tests {
             until: 86_400 * until,
             fingerprint: String::new(),
             pin: "sha-256:ab".to_owned(),
+            made: None,
         };
         let now = Wall(Duration::from_secs(86_400 * 100));
         for (until, verdict, words) in [
@@ -118,6 +129,7 @@ mod tests {
             until: 0,
             fingerprint: String::new(),
             pin: String::new(),
+            made: None,
         };
         for (names, right) in [
             ("sbc.example.com", true),
@@ -145,15 +157,15 @@ mod tests {
         let env = crate::config::Environment::default();
         let mut c = Config::parse("x", &text, &env).unwrap();
         let now = Wall(Duration::ZERO);
-        let told = warnings(&c, now).concat();
+        let told = certificates(&c, now).0.concat();
         assert!(told.starts_with("interface \"wan\": /nowhere/c.pem: "), "{told}");
         c.state_dir = format!("/tmp/portreeve-none-{}", std::process::id());
         if let Some(tls) = &mut c.interfaces[1].tls {
             tls.certificate = Certificate::SelfSigned;
         }
-        assert_eq!(warnings(&c, now), [""; 0]);
+        assert_eq!(certificates(&c, now), (Vec::new(), Vec::new()));
         c.interfaces[1].advertise_name = Some("sbc.example.com".to_owned());
-        let told = warnings(&c, now).concat();
+        let told = certificates(&c, now).1.concat();
         assert!(told.starts_with("wan: `advertise_name` sbc.example.com, and its cert"), "{told}");
         assert!(!std::path::Path::new(&c.state_dir).exists());
     }

@@ -3,6 +3,7 @@
 use super::keys::random;
 use super::{StateError, fault};
 use crate::driver::folder::{make_secret, secret};
+use std::io;
 use std::path::Path;
 
 /// Shortest password that a site may give all its extensions, in octets.
@@ -14,7 +15,24 @@ const SHORTEST: usize = 8;
 /// The file cannot be read or written, or others can read it.
 pub fn site_password(path: &Path) -> Result<String, StateError> {
     let made = make_secret(path, || new_password() + "\n");
-    let text = made.and_then(|()| secret(path)).map_err(|e| fault(path, &e))?;
+    made.map_err(|e| fault(path, &e))?;
+    kept(path).map_err(|e| fault(path, &e))?
+}
+
+/// The same, made by nobody; `None`: it is not there yet.
+///
+/// # Errors
+/// The file cannot be read, or others can read it.
+pub fn kept_password(path: &Path) -> Result<Option<String>, StateError> {
+    match kept(path) {
+        Ok(password) => password.map(Some),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(fault(path, &e)),
+    }
+}
+
+fn kept(path: &Path) -> io::Result<Result<String, StateError>> {
+    let text = secret(path)?;
     let password = text.trim();
     // A start that was cut short leaves an empty file; nobody may register with no password.
     if password.len() < SHORTEST {
@@ -22,9 +40,9 @@ pub fn site_password(path: &Path) -> Result<String, StateError> {
             "holds no password of at least {SHORTEST} characters: write one, or remove the file \
              and a new one is made"
         );
-        return Err(StateError { path: path.display().to_string(), what, busy: false });
+        return Ok(Err(StateError { path: path.display().to_string(), what, busy: false }));
     }
-    Ok(password.to_owned())
+    Ok(Ok(password.to_owned()))
 }
 
 /// Syllables of a consonant and a vowel, drawn one by one: log2(80) = 6.32 bits each.

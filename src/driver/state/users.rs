@@ -4,6 +4,7 @@ use super::{StateError, fault};
 use crate::driver::folder::secret;
 use crate::engine::digest::{Ha1, Users};
 use std::collections::HashMap;
+use std::io;
 use std::path::Path;
 
 /// Users from `user:realm:HA1-MD5[:HA1-SHA-256]` lines, as htdigest writes them.
@@ -12,7 +13,7 @@ use std::path::Path;
 /// Unreadable, readable by others, or the first line that is broken or made for another realm than
 /// `realm`: a hash holds its realm, so nobody could register with it.
 pub fn users(path: &Path, realm: &str) -> Result<Users, StateError> {
-    let text = secret(path).map_err(|e| fault(path, &e))?;
+    let text = secret(path).map_err(|e| missing(path, realm, &e))?;
     let mut table = HashMap::new();
     for (i, line) in text.lines().enumerate() {
         if line.trim().is_empty() || line.starts_with('#') {
@@ -42,4 +43,14 @@ pub fn users(path: &Path, realm: &str) -> Result<Users, StateError> {
         table.insert(fields[0].to_owned(), Ha1 { md5, sha256 });
     }
     Ok(Users::Table(table))
+}
+
+/// It cannot be read; where it is not there, how it is made.
+fn missing(path: &Path, realm: &str, e: &io::Error) -> StateError {
+    let mut told = fault(path, e);
+    if e.kind() == io::ErrorKind::NotFound {
+        let file = path.display();
+        told.what = format!("{e}; make it (htdigest -c {file} {realm} USER), or name another");
+    }
+    told
 }

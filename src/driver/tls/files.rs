@@ -4,9 +4,11 @@
 
 use crate::config::KeyPair;
 use crate::driver::folder::{secret, trusted};
+use crate::driver::state::why;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use zeroize::Zeroizing;
@@ -28,8 +30,17 @@ pub(super) fn mark(path: &str) -> Mark {
     Some((about.ino(), (about.ctime(), about.ctime_nsec()), about.len()))
 }
 
+/// Which file cannot be read, why, and what to do.
+fn unread(path: &str, e: &io::Error) -> String {
+    let then = match e.kind() == io::ErrorKind::NotFound {
+        true => "; put it there, or name another",
+        false => "",
+    };
+    format!("{path}: {}{then}", why(e))
+}
+
 pub(super) fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
-    let octets = trusted(Path::new(path), LONGEST).map_err(|e| format!("{path}: {e}"))?;
+    let octets = trusted(Path::new(path), LONGEST).map_err(|e| unread(path, &e))?;
     chain(&octets).map_err(|what| format!("{path}: {what}"))
 }
 
@@ -67,7 +78,7 @@ pub(super) fn identity(pair: &KeyPair) -> Result<Identity, String> {
     if chain.len() > CHAIN {
         return Err(format!("{}: it holds more than {CHAIN} certificates", pair.certificate));
     }
-    let text = secret(Path::new(&pair.key)).map_err(|e| format!("{}: {e}", pair.key))?;
+    let text = secret(Path::new(&pair.key)).map_err(|e| unread(&pair.key, &e))?;
     let text = Zeroizing::new(text);
     let key = key(text.as_bytes()).map_err(|what| format!("{}: {what}", pair.key))?;
     Ok((chain, key))

@@ -9,7 +9,7 @@ use crate::ground::Wall;
 use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair};
 use std::io::{self, Write as _};
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
@@ -41,7 +41,7 @@ pub(super) struct Wanted<'a> {
 /// In words: the folder cannot be read or written, or its file is broken.
 pub(super) fn identity(dir: &Path, wanted: &Wanted<'_>, now: Wall) -> Result<Identity, String> {
     let folder = Folder::open(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
-    let name = |end: &str| format!("tls-{}.{end}", word(wanted.interface));
+    let name = |end: &str| file(wanted.interface, end);
     let told = |end: &str, what: String| format!("{}: {what}", dir.join(name(end)).display());
     let key = key(&folder, &name("key")).map_err(|what| told("key", what))?;
     let kept = folder.read(&name("pem")).map_err(|e| told("pem", e.to_string()))?;
@@ -65,6 +65,27 @@ pub(super) fn identity(dir: &Path, wanted: &Wanted<'_>, now: Wall) -> Result<Ide
     Ok((chain, key))
 }
 
+fn file(interface: &str, end: &str) -> String {
+    format!("tls-{}.{end}", word(interface))
+}
+
+/// Where the certificate stands: whoever is to believe it needs that file.
+pub(super) fn place(dir: &Path, interface: &str) -> PathBuf {
+    let path = dir.join(file(interface, "pem"));
+    std::path::absolute(&path).unwrap_or(path)
+}
+
+/// What is kept and could not be used, in words; nothing is made. `None` also where only another
+/// could say so.
+pub(super) fn broken(dir: &Path, interface: &str) -> Option<String> {
+    // A folder is made where it is opened.
+    let folder = dir.is_dir().then(|| Folder::open(dir).ok()).flatten()?;
+    let name = |end: &str| file(interface, end);
+    let told = |end: &str, what: String| format!("{}: {what}", dir.join(name(end)).display());
+    let pem = || folder.read(&name("pem")).err().map(|e| told("pem", e.to_string()));
+    kept_key(&folder, &name("key")).err().map(|what| told("key", what)).or_else(pem)
+}
+
 /// An interface's name as part of a file's.
 fn word(name: &str) -> String {
     let mut word = String::new();
@@ -78,13 +99,17 @@ fn word(name: &str) -> String {
     word
 }
 
+fn kept_key(folder: &Folder, name: &str) -> Result<Option<KeyPair>, String> {
+    let Some(pem) = folder.read(name).map_err(|e| e.to_string())? else { return Ok(None) };
+    let pem = Zeroizing::new(pem);
+    let broken = || "it holds no key: remove it, and another is made (its pin changes)".to_owned();
+    let text = std::str::from_utf8(&pem).map_err(|_| broken())?;
+    KeyPair::from_pem(text).map(Some).map_err(|_| broken())
+}
+
 fn key(folder: &Folder, name: &str) -> Result<KeyPair, String> {
-    if let Some(pem) = folder.read(name).map_err(|e| e.to_string())? {
-        let pem = Zeroizing::new(pem);
-        let broken =
-            || "it holds no key: remove it, and another is made (its pin changes)".to_owned();
-        let text = std::str::from_utf8(&pem).map_err(|_| broken())?;
-        return KeyPair::from_pem(text).map_err(|_| broken());
+    if let Some(kept) = kept_key(folder, name)? {
+        return Ok(kept);
     }
     let key = KeyPair::generate().map_err(|e| e.to_string())?;
     let text = Zeroizing::new(key.serialize_pem());

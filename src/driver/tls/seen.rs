@@ -5,6 +5,7 @@ use super::facts::Facts;
 use crate::engine::stats::{CertificateOf, CertificateView};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Shared by all who show or prove something.
@@ -19,11 +20,12 @@ impl Seen {
 
     /// An upstream shows this one now.
     pub(super) fn shown(&self, upstream: &str, facts: &Facts) {
-        self.put(CertificateOf::Upstream, upstream, facts);
+        self.put(CertificateOf::Upstream, upstream, facts, None);
     }
 
-    pub(super) fn put(&self, of: CertificateOf, name: &str, facts: &Facts) {
-        let view = view(of, name, facts);
+    /// `made`: the file of one of our own making.
+    pub(super) fn put(&self, of: CertificateOf, name: &str, facts: &Facts, made: Option<PathBuf>) {
+        let view = view(of, name, facts, made);
         self.all().insert((of, name.to_owned()), view);
     }
 
@@ -39,7 +41,7 @@ impl Seen {
     }
 }
 
-fn view(of: CertificateOf, name: &str, facts: &Facts) -> CertificateView {
+fn view(of: CertificateOf, name: &str, facts: &Facts, made: Option<PathBuf>) -> CertificateView {
     let mut fingerprint = String::from("sha-256:");
     for octet in facts.fingerprint {
         let _ = write!(fingerprint, "{octet:02x}");
@@ -51,5 +53,6 @@ fn view(of: CertificateOf, name: &str, facts: &Facts) -> CertificateView {
         until: facts.until.0.as_secs(),
         fingerprint,
         pin: facts.pin.map(|pin| pin.to_string()).unwrap_or_default(),
+        made: made.map(|path| path.display().to_string()),
     }
 }

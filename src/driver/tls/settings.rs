@@ -101,6 +101,9 @@ impl Settings {
         for i in &config.interfaces {
             let Some(tls) = &i.tls else { continue };
             if own == Own::LeftOut && tls.certificate == Certificate::SelfSigned {
+                let broken = own::broken(Path::new(&config.state_dir), &i.name);
+                let what = broken.or_else(|| reader.asks(i, tls).err());
+                new.faults.extend(what.map(|what| format!("interface \"{}\": {what}", i.name)));
                 continue;
             }
             match reader.server(i, tls) {
@@ -201,6 +204,17 @@ impl Reader<'_> {
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .map_err(|e| unfit(&e))?;
+        let asks = self.asks(i, tls)?;
+        let kept = match &tls.certificate {
+            Certificate::SelfSigned => Some(own::place(Path::new(&self.config.state_dir), &i.name)),
+            Certificate::Files(_) => None,
+        };
+        self.seen.put(CertificateOf::Interface, &i.name, &facts, kept);
+        Ok(Arc::new(Shown { config: Arc::new(made), asks, versions }))
+    }
+
+    /// Whom it believes of those who connect.
+    fn asks(&self, i: &Interface, tls: &ServerTls) -> Result<Option<Arc<Callers>>, String> {
         let algorithms = self.provider.signature_verification_algorithms;
         let believed = |must: bool| {
             let read = tls.client_ca.as_deref().map(files::authorities).transpose()?;
@@ -208,13 +222,11 @@ impl Reader<'_> {
             let callers = |roots| Arc::new(Callers::new(roots, algorithms, (must, tells)));
             Ok::<_, String>(read.map(callers))
         };
-        let asks = match tls.client {
-            ClientCertificate::Off => None,
-            ClientCertificate::Ask => believed(false)?,
-            ClientCertificate::Require => believed(true)?,
-        };
-        self.seen.put(CertificateOf::Interface, &i.name, &facts);
-        Ok(Arc::new(Shown { config: Arc::new(made), asks, versions }))
+        match tls.client {
+            ClientCertificate::Off => Ok(None),
+            ClientCertificate::Ask => believed(false),
+            ClientCertificate::Require => believed(true),
+        }
     }
 
     fn shown(&self, i: &Interface, tls: &ServerTls) -> Result<Identity, String> {
@@ -265,7 +277,7 @@ impl Reader<'_> {
             Some(pair) => {
                 let (chain, key) = files::identity(pair)?;
                 if let Some(facts) = chain.first().and_then(|first| Facts::of(first)) {
-                    self.seen.put(CertificateOf::Client, &u.name, &facts);
+                    self.seen.put(CertificateOf::Client, &u.name, &facts, None);
                 }
                 made.with_client_auth_cert(chain, key).map_err(|e| unfit(&e))?
             }
@@ -297,5 +309,8 @@ fn hosts(u: &Upstream) -> Vec<Host> {
 }
 
 fn unfit(error: &rustls::Error) -> String {
-    format!("its certificate and its key do not fit: {error}")
+    format!(
+        "its certificate and its key do not fit: {error}; `key` is the private key that \
+         `certificate` was made for"
+    )
 }

@@ -62,6 +62,8 @@ pub struct CertificateView {
     pub fingerprint: String,
     /// SHA-256 of its public key, as `pins` have it.
     pub pin: String,
+    /// Of one of our own making: its file (PEM), which whoever is to believe it needs.
+    pub made: Option<String>,
 }
 
 impl CertificateView {
