@@ -7,11 +7,12 @@ mod place;
 
 pub(super) use place::site_config;
 
-use super::{RunArgs, config, gateway, log};
+use super::{RunArgs, config, doctor, gateway, log};
 use crate::admin::{Control, Desk, Metrics};
 use crate::config::{self as configuration, Config, Environment};
 use crate::daemon::reload::{Read, Refusal, Reloader};
 use crate::daemon::{self, Ask, StartError};
+use crate::driver::clock::Clock;
 use crate::driver::interfaces;
 use crate::driver::sandbox::keep_memory;
 use crate::driver::service::Service;
@@ -21,7 +22,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 /// What surrounds the configuration: variables, devices, overrides.
@@ -126,9 +127,11 @@ async fn serve(s: Started, levels: log::Levels, service: Service) -> Result<(), 
     desk.watch(own.map(|a| a.ip).collect());
     let control = commands(&s.config, &desk, handle.asks(), &reloader)?;
     header(&s, &handle.tls().certificates());
+    // Whoever waits for that word may send one at once.
+    let Some(signals) = Signals::open() else { return Ok(()) };
     say("ready");
     service.ready();
-    signals(handle.asks(), &reloader).await;
+    signals.obey(handle.asks(), &reloader).await;
     handle.stopped().await;
     if let Some(control) = control {
         control.stop().await;
@@ -231,6 +234,9 @@ fn header(s: &Started, certificates: &[CertificateView]) {
     for v in certificates.iter().filter(|v| v.of == CertificateOf::Interface) {
         say(&format!("  tls      {:<10} {}", v.name, v.fingerprint));
         say(&format!("  {:<8} {:<10} as a pin: {}", "", "", v.pin));
+        if let Some(file) = &v.made {
+            say(&format!("  {:<8} {:<10} for who is to believe it: {file}", "", ""));
+        }
     }
     if let (Some(i), true) = (c.interfaces.first(), c.is_site()) {
         let port = i.listen.first().map_or(5060, |l| l.port);
@@ -252,7 +258,8 @@ fn header(s: &Started, certificates: &[CertificateView]) {
     if let Some(path) = &c.control {
         say(&format!("  control  {path}   portreeve status, calls, reload, drain"));
     }
-    for doubt in doubts::doubts(c) {
+    let ending = doctor::ending(certificates, Clock::start().now().wall);
+    for doubt in doubts::doubts(c).into_iter().chain(ending) {
         say(&format!("  note: {doubt}"));
     }
     for ip in &s.others {
@@ -270,30 +277,43 @@ fn password(c: &Config) -> String {
     format!("in {file}")
 }
 
-async fn signals(asks: mpsc::Sender<Ask>, reloader: &Reloader) {
-    let (Ok(mut term), Ok(mut int), Ok(mut hup)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::hangup()),
-    ) else {
-        return;
-    };
-    let mut stopping = false;
-    loop {
-        let by = tokio::select! {
-            _ = term.recv() => Some("SIGTERM"),
-            _ = int.recv() => Some("SIGINT"),
-            _ = hup.recv() => None,
-            () = asks.closed() => return,
-        };
-        match by {
-            Some(_) if stopping => drop(asks.send(Ask::StopNow).await),
-            Some(name) => {
-                stopping = true;
-                let (told, _) = oneshot::channel();
-                let _ = asks.send(Ask::Drain { by: name.to_owned(), told }).await;
+/// What this process is told.
+struct Signals {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+}
+
+impl Signals {
+    /// From now on they are heard; `None`: they cannot be.
+    fn open() -> Option<Self> {
+        let heard = |kind| signal(kind).ok();
+        Some(Self {
+            term: heard(SignalKind::terminate())?,
+            int: heard(SignalKind::interrupt())?,
+            hup: heard(SignalKind::hangup())?,
+        })
+    }
+
+    /// Until the gateway has stopped.
+    async fn obey(mut self, asks: mpsc::Sender<Ask>, reloader: &Reloader) {
+        let mut stopping = false;
+        loop {
+            let by = tokio::select! {
+                _ = self.term.recv() => Some("SIGTERM"),
+                _ = self.int.recv() => Some("SIGINT"),
+                _ = self.hup.recv() => None,
+                () = asks.closed() => return,
+            };
+            match by {
+                Some(_) if stopping => drop(asks.send(Ask::StopNow).await),
+                Some(name) => {
+                    stopping = true;
+                    let (told, _) = oneshot::channel();
+                    let _ = asks.send(Ask::Drain { by: name.to_owned(), told }).await;
+                }
+                None => drop(reloader.reload("SIGHUP").await),
             }
-            None => drop(reloader.reload("SIGHUP").await),
         }
     }
 }
