@@ -30,7 +30,7 @@ use portreeve::config::{Config, Listener};
 use portreeve::engine::digest::Users;
 use portreeve::engine::names::Question;
 use portreeve::engine::{
-    CallView, Engine, Entry, Input, Key, Level, Lifted, Observation, Opens, Output, Seeds,
+    CallView, Engine, Entry, Input, Key, Level, Lifted, Observation, Opens, Output, Reach, Seeds,
     Snapshot, Stats, StoredBinding, UpstreamView,
 };
 use portreeve::ground::{CallNo, ConnId, Flow, ListenerId, Mono, Now, Side, Transport, Wall};
@@ -72,6 +72,8 @@ pub(crate) struct Lab {
     pub(crate) stored: BTreeMap<Key, Entry>,
     /// The session table as readers see it.
     pub(crate) shown: BTreeMap<CallNo, CallView>,
+    /// Whether readers see that registered phones can be reached, by key.
+    pub(crate) reach: BTreeMap<String, Reach>,
     pub(crate) closed: Vec<ConnId>,
     /// Connections that give way to nobody.
     pub(crate) kept_open: Vec<ConnId>,
@@ -162,6 +164,7 @@ impl Lab {
             observed: Vec::new(),
             stored: BTreeMap::new(),
             shown: BTreeMap::new(),
+            reach: BTreeMap::new(),
             closed: Vec::new(),
             kept_open: Vec::new(),
             unheard: Vec::new(),
@@ -308,8 +311,14 @@ impl Lab {
     /// Any input, then everything it causes.
     pub(crate) fn input(&mut self, input: Input) {
         trace::input(self.now, &input);
+        let is_restored = matches!(input, Input::Restore(_));
         self.engine.handle_input(self.now, input);
         self.drain();
+        if is_restored {
+            // Readers see what there is before the first arrival.
+            let all = self.engine.bindings(self.now).into_iter();
+            self.reach = all.map(|b| (b.key, b.reach)).collect();
+        }
         self.settle();
     }
 
@@ -346,12 +355,21 @@ impl Lab {
                 Output::Bar { source, at, lasts } => self.barred.push((source, at, lasts)),
                 Output::Relay(command) => self.relay.obey(command, self.now.mono),
                 Output::Record(record) => self.records.push(record),
+                Output::BindingChanged(binding) => {
+                    self.reach.insert(binding.key.clone(), binding.reach);
+                }
                 Output::Store(entry) => {
+                    if let Entry::Binding(binding) = &entry {
+                        self.reach.insert(binding.key.clone(), binding.reach);
+                    }
                     trace::note(self.now, |_| format!("keeps {:?}", entry.key()));
                     self.stored.insert(entry.key(), entry);
                 }
                 Output::Forget(key) => {
                     trace::note(self.now, |_| format!("forgets {key:?}"));
+                    if let Key::Binding(key) = &key {
+                        self.reach.remove(key);
+                    }
                     self.stored.remove(&key);
                 }
                 Output::Observe(observation) => self.observed.push(observation),

@@ -65,6 +65,7 @@ mod policy;
 mod private_headers;
 mod proved_upstreams;
 mod quality_reports;
+mod reach;
 mod realms;
 mod record_route;
 mod redialled_emergencies;

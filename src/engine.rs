@@ -53,7 +53,7 @@ pub use calls::{
     CallDetail, CallRow, LegView, Octets, PartyView, StoredCall, StoredFork, StoredLeg,
     StoredMedia, StoredStream, StreamView,
 };
-pub use entry::{Entry, Key, StoredBinding, StoredConfirmation, StoredHome};
+pub use entry::{Entry, Key, Reach, StoredBinding, StoredConfirmation, StoredHome};
 pub use guard::{Signal, SuspectView};
 pub use input::Input;
 pub use loose::loose_ends;
@@ -157,7 +157,7 @@ impl Engine {
             Input::ConnectionClosed(conn) => {
                 self.streams.closed(conn);
                 self.upstreams.closed(conn);
-                self.phones.connection_closed(conn);
+                self.phones.connection_closed(&self.world, &mut self.out, conn);
                 self.transactions.connection_closed(&self.world, &mut self.out, conn);
             }
             Input::ConnectionBroken(flow) => {

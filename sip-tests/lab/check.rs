@@ -346,6 +346,9 @@ pub(crate) fn after_step(lab: &mut Lab) {
     let calls: Vec<_> = rows.into_iter().map(|r| r.view).collect();
     let shown: Vec<_> = lab.shown.values().cloned().collect();
     assert_eq!(calls, shown, "readers see the calls that there are, as they are");
+    for b in lab.engine.bindings(lab.now) {
+        assert_eq!(lab.reach.get(&b.key), Some(&b.reach), "readers see how {} is reached", b.aor);
+    }
 }
 
 /// Every stream is a call's, or closing.

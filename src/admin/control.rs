@@ -222,7 +222,8 @@ fn event_loop(s: Standing) -> Value {
 
 async fn status(State(shared): State<Arc<Shared>>) -> Response {
     shared.table.settled().await;
-    answer(StatusCode::OK, &summary(&shared.table.report(), shared.reloader.source()))
+    let (report, gone) = (shared.table.report(), shared.table.gone());
+    answer(StatusCode::OK, &summary(&report, gone, shared.reloader.source()))
 }
 
 /// One upstream. What was known when the loop last turned is not known now.
@@ -256,7 +257,7 @@ fn upstream(r: &Report, u: &UpstreamView) -> Value {
 }
 
 /// How things stand, for people and scripts.
-fn summary(r: &Report, source: &str) -> Value {
+fn summary(r: &Report, gone: usize, source: &str) -> Value {
     let s = &r.stats;
     let [early, confirmed] = s.now.calls;
     let still = r.standing.is_still();
@@ -283,6 +284,7 @@ fn summary(r: &Report, source: &str) -> Value {
         "notes": r.doubts,
         "calls": { "early": early, "confirmed": confirmed, "limit": r.calls_limit },
         "registrations": s.now.registrations,
+        "registrations_gone": gone,
         "interfaces": interfaces::interfaces(r),
         "upstreams": upstreams,
         "certificates": certificates::certificates(r),

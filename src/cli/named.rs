@@ -96,11 +96,11 @@ pub(super) fn refused(error: &clap::Error) -> ExitCode {
 
 /// A file that stands where no command takes one alone.
 fn meant(error: &clap::Error) -> Option<String> {
-    let at = match error.kind() {
-        ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
-        ErrorKind::UnknownArgument => ContextKind::InvalidArg,
-        _ => return None,
-    };
+    let kinds = [
+        (ErrorKind::InvalidSubcommand, ContextKind::InvalidSubcommand),
+        (ErrorKind::UnknownArgument, ContextKind::InvalidArg),
+    ];
+    let (_, at) = kinds.into_iter().find(|(kind, _)| *kind == error.kind())?;
     let Some(ContextValue::String(word)) = error.get(at) else { return None };
     let is_file = word.contains('/') || Path::new(word).extension().is_some_and(|e| e == "toml");
     is_file.then(|| super::table::shown(word))

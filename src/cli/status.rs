@@ -62,7 +62,11 @@ fn screen(v: &Value) -> String {
         ["early", "confirmed", "limit"].map(|k| number(v, &format!("/calls/{k}")));
     let setup = if early > 0 { format!(", {early} being set up") } else { String::new() };
     let _ = writeln!(out, "  calls          {} of {limit}{setup}", early + confirmed);
-    let _ = writeln!(out, "  registrations  {}", number(v, "/registrations"));
+    let gone = match number(v, "/registrations_gone") {
+        0 => String::new(),
+        n => format!(", {n} GONE: nobody reaches them until they register again"),
+    };
+    let _ = writeln!(out, "  registrations  {}{gone}", number(v, "/registrations"));
     for i in list(v, "/interfaces") {
         let _ = writeln!(out, "  interface      {}", interface(i));
     }

@@ -56,6 +56,7 @@ impl EventLoop {
             Output::Lifted(lifted) => self.lifted = lifted,
             Output::CallChanged(view) => self.table.show_call(view),
             Output::CallGone(call) => self.table.hide_call(call),
+            Output::BindingChanged(binding) => self.table.show_registration(&binding),
             Output::Resolve(question) => self.resolver.ask(question),
             Output::Observe(observation) => (self.observer)(&Observed::Engine(observation)),
             Output::Notice { level, text, by } => {

@@ -8,7 +8,7 @@ use crate::driver::clock::Clock;
 use crate::driver::log_lines::lost_lines;
 use crate::driver::relay_worker::Relay;
 use crate::driver::state::{Health, JournalCounters};
-use crate::engine::{CallRow, CallView, LIST, StoredBinding};
+use crate::engine::{CallRow, CallView, LIST, Reach, StoredBinding};
 use crate::ground::{CallNo, Mono, Now, Transport, Wall};
 use arc_swap::ArcSwap;
 use serde::Serialize;
@@ -70,6 +70,8 @@ pub struct RegistrationRow {
     pub expires_s: u64,
     /// Who granted it: `local` or the upstream's name.
     pub registrar: String,
+    /// What is known of the way to it; of a loop that stands still, nothing.
+    pub reach: Reach,
 }
 
 /// A registration as the table keeps it.
@@ -83,6 +85,7 @@ struct Registration {
     /// Wall seconds.
     expires: u64,
     registrar: Box<str>,
+    reach: Reach,
 }
 
 impl Registration {
@@ -96,10 +99,11 @@ impl Registration {
             local: b.local,
             expires: b.expires,
             registrar: registrar.into(),
+            reach: b.reach,
         }
     }
 
-    fn row(&self, now: Wall) -> RegistrationRow {
+    fn row(&self, now: Wall, still: bool) -> RegistrationRow {
         RegistrationRow {
             user: self.user.to_string(),
             contact: self.contact.to_string(),
@@ -108,6 +112,7 @@ impl Registration {
             local: self.local,
             expires_s: self.expires.saturating_sub(now.seconds()),
             registrar: self.registrar.to_string(),
+            reach: if still { Reach::Unknown } else { self.reach },
         }
     }
 }
@@ -326,13 +331,22 @@ impl SessionTable {
         self.registrations_at(self.clock.now())
     }
 
+    /// Live registrations of phones that have to come again before anybody reaches them.
+    #[must_use]
+    pub fn gone(&self) -> usize {
+        let now = self.moment(self.clock.now()).wall.seconds();
+        let is_gone = |r: &&Registration| r.expires > now && r.reach == Reach::Gone;
+        self.registrations.pin().values().filter(is_gone).count()
+    }
+
     fn registrations_at(&self, now: Now) -> (Vec<RegistrationRow>, usize) {
+        let still = self.standing_at(now).is_still();
         let now = self.moment(now).wall;
         let guard = self.registrations.pin();
         let mut all: Vec<(&String, &Registration)> =
             guard.iter().filter(|(_, r)| r.expires > now.seconds()).collect();
         all.sort_unstable_by_key(|(key, r)| (&r.user, r.address, *key));
-        let rows = all.iter().take(LIST).map(|(_, r)| r.row(now)).collect();
+        let rows = all.iter().take(LIST).map(|(_, r)| r.row(now, still)).collect();
         (rows, all.len().saturating_sub(LIST))
     }
 }

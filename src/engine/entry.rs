@@ -3,7 +3,7 @@
 //! daemon's matter.
 
 use super::calls::StoredCall;
-use crate::ground::{CallNo, Transport};
+use crate::ground::{CallNo, Transport, words};
 use crate::wire::sip::Aor;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
@@ -79,6 +79,25 @@ pub struct StoredBinding {
     /// We granted it in the upstream's place, which did not answer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub edge: bool,
+    /// Whether it can be reached now, for who looks on; it is not kept.
+    #[serde(skip)]
+    pub reach: Reach,
+}
+
+words! {
+    /// What is known of the way to a registered phone.
+    #[derive(Default)]
+    pub enum Reach {
+        /// It is reached by datagrams: that it registered is all that is known.
+        Registered = "registered",
+        /// The connection that it came by is there.
+        Connected = "connected",
+        /// Its connection is closed; where its Contact listens it is called anew.
+        #[default]
+        Unknown = "unknown",
+        /// Its connection is closed, and nobody but itself can open another: it has to come again.
+        Gone = "gone",
+    }
 }
 
 /// A phone that an upstream's 2xx to its REGISTER confirmed: what it may register as while that

@@ -1,5 +1,5 @@
 //! What the engine wants done. Deciding is over when an output exists; `daemon::act` only does.
-use super::entry::{Entry, Key};
+use super::entry::{Entry, Key, StoredBinding};
 use super::names::Question;
 use crate::audit::Record;
 use crate::config::{Addresses, Host};
@@ -64,6 +64,8 @@ pub enum Output {
     CallChanged(CallView),
     /// … and is gone.
     CallGone(CallNo),
+    /// The same table: whether a phone can be reached is not what it was; what is kept of it is.
+    BindingChanged(StoredBinding),
     /// Ask DNS, beside all else; the reply is an input.
     Resolve(Question),
     /// A measured value, for a histogram.

@@ -170,10 +170,11 @@ impl Phones {
     }
 
     /// A connection is gone. Its bindings stay: the phone may come back, or be reached anew.
-    pub(crate) fn connection_closed(&mut self, conn: ConnId) {
+    pub(crate) fn connection_closed(&mut self, w: &World, out: &mut Outbox, conn: ConnId) {
         for key in self.bindings.of_connection(conn) {
             if let Some(mut b) = self.bindings.remove(&key) {
                 b.lose_connection();
+                out.emit(Output::BindingChanged(b.stored(w, w.now())));
                 self.bindings.insert(b);
             }
         }

@@ -147,6 +147,8 @@ impl Engine {
                 for m in self.phones.take_moves() {
                     self.transactions.moved(&m.old, m.new, &m.contact);
                 }
+                let closed = pending.flow().conn.filter(|_| self.streams.is_gone(pending.flow()));
+                closed.into_iter().for_each(|conn| self.phones.connection_closed(w, out, conn));
             }
             Purpose::Invite { call, .. } | Purpose::Subscribe { call, .. } => {
                 if (101..300).contains(&status) {

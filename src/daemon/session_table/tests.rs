@@ -38,6 +38,7 @@ fn binding(key: &str, aor: &str, expires: u64) -> StoredBinding {
         service_route: Vec::new(),
         instance: None,
         edge: false,
+        reach: Reach::Registered,
     }
 }
 
@@ -100,6 +101,25 @@ fn registrations_are_listed_by_user_while_they_last() {
 }
 
 #[test]
+fn phones_that_are_gone_are_counted_until_they_come_again_or_end() {
+    let table = table();
+    let now = table.clock.now().wall.seconds();
+    let gone = |key: &str, expires: u64| {
+        let reach = Reach::Gone;
+        table.show_registration(&StoredBinding { reach, ..binding(key, "101@x", expires) });
+    };
+    gone("a", now + 60);
+    gone("b", now + 60);
+    gone("over", now);
+    table.show_registration(&binding("c", "102@x", now + 60));
+    assert_eq!((table.gone(), table.registrations().0[0].reach), (2, Reach::Gone));
+    table.show_registration(&binding("a", "101@x", now + 60));
+    assert_eq!(table.gone(), 1);
+    table.hide_registration("b");
+    assert_eq!(table.gone(), 0);
+}
+
+#[test]
 fn a_loop_that_stands_still_is_told_and_rows_are_of_its_last_turn() {
     let table = table();
     assert!(!table.standing().is_still());
@@ -114,7 +134,8 @@ fn a_loop_that_stands_still_is_told_and_rows_are_of_its_last_turn() {
     let told = table.standing_at(later).to_string();
     assert_eq!(told, "the event loop has stood still for 7200 s");
     assert_eq!(table.calls_at(later).0[0].duration_ms, Some(0), "nobody knows that it still talks");
-    assert_eq!(table.registrations_at(later).0[0].expires_s, 60, "as it was then");
+    let row = table.registrations_at(later).0.remove(0);
+    assert_eq!((row.expires_s, row.reach), (60, Reach::Unknown), "as it was then, and now?");
     table.turned(later.mono);
     assert!(!table.standing_at(later).is_still());
     assert_eq!(table.calls_at(later).0[0].duration_ms, Some(7_200_000));

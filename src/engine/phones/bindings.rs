@@ -1,7 +1,7 @@
 //! Bindings: address of record ↔ contact, with the flow it came by. A table in which nothing is
 //! found by walking through it: every question has its index. It never talks to anybody.
 
-use crate::engine::entry::StoredBinding;
+use crate::engine::entry::{Reach, StoredBinding};
 use crate::engine::stats::Places;
 use crate::engine::world::{Host, Net, World};
 use crate::ground::{ConnId, Flow, Now, Transport, Wall};
@@ -64,13 +64,27 @@ impl Binding {
         self.flow.transport.is_reliable() && self.flow.conn.is_none()
     }
 
+    /// A connection to where its Contact listens would lead to it.
+    fn is_dialled(&self) -> bool {
+        self.flow.transport == Transport::Tcp && !self.is_natted()
+    }
+
+    /// What is known of the way to it.
+    fn reach(&self) -> Reach {
+        match self.flow.transport.is_reliable() {
+            false => Reach::Registered,
+            true if !self.is_cut_off() => Reach::Connected,
+            true if self.is_dialled() => Reach::Unknown,
+            true => Reach::Gone,
+        }
+    }
+
     /// Its stream connection is gone: a phone that is not behind a NAT can be reached anew where
     /// its Contact listens; another must come back by itself, and so
     /// must one that speaks by TLS: nobody would know who answers there.
     pub(super) fn lose_connection(&mut self) {
         self.flow.conn = None;
-        let dialled = self.flow.transport == Transport::Tcp;
-        if dialled && !self.is_natted() {
+        if self.is_dialled() {
             self.flow.peer.set_port(self.contact.port.unwrap_or(5060));
             self.source = self.flow.peer;
         }
@@ -94,6 +108,7 @@ impl Binding {
             service_route: self.service_route.clone(),
             instance: self.instance.clone(),
             edge: self.edge,
+            reach: self.reach(),
         }
     }
 }

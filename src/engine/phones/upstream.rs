@@ -334,6 +334,11 @@ impl Pending {
         }
     }
 
+    /// The way it came.
+    pub(crate) fn flow(&self) -> &Flow {
+        &self.flow
+    }
+
     /// The upstream's name.
     pub(crate) fn upstream(&self) -> &str {
         &self.upstream

@@ -1,5 +1,5 @@
 use super::*;
-use crate::engine::StoredBinding;
+use crate::engine::{Reach, StoredBinding};
 use crate::ground::Transport;
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -32,6 +32,7 @@ fn binding(key: &str, cseq: u32) -> Entry {
         service_route: Vec::new(),
         instance: None,
         edge: false,
+        reach: Reach::Unknown,
     })
 }
 
