@@ -1,5 +1,5 @@
-//! `config check` and `run` over the files that a configuration names: what the gateway could not be
-//! started with is an error of the check, and what is told by one is told by the other.
+//! `config check` and `run` over the files that a configuration names: what the gateway could not
+//! be started with is an error of the check, and what is told by one is told by the other.
 
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use std::io::{BufRead as _, BufReader};

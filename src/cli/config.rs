@@ -35,11 +35,11 @@ pub(super) fn listed(name: &str, faults: &[Diagnostic]) -> String {
     format!("{all}{} error{s} in {name}\n", faults.len())
 }
 
-/// Files that are there only while the service manager runs the gateway (systemd, `LoadCredential`).
+/// Files that are there only while the service runs (systemd, `LoadCredential`).
 const CREDENTIALS: &str = "/run/credentials/";
 
-/// What a start could not use of the files that a configuration names, and what is to be said of
-/// them besides. Nothing is made.
+/// What a start could not use of the files that a configuration names, and what else is to be said
+/// of them. Nothing is made.
 #[derive(Debug, Default)]
 struct Files {
     /// The gateway would not start; a sentence each.
