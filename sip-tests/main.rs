@@ -70,6 +70,7 @@ mod realms;
 mod record_route;
 mod redialled_emergencies;
 mod referring;
+mod registering_together;
 mod registration;
 mod reinvite;
 mod relay_ports;

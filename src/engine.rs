@@ -280,6 +280,7 @@ impl Engine {
                 Heard::Missed(flow, began) => {
                     self.upstreams.missed(&self.world, &mut self.out, &flow, began);
                 }
+                Heard::Served(id) => self.phones.release(id),
                 Heard::Busy(flow, after) => self.upstreams.spare(&self.world, &flow, after),
                 Heard::Quiet { flow, began, pass } => self.waits(&flow, began, pass),
                 Heard::Exhausted(pass) => {

@@ -17,9 +17,6 @@ type Transaction = (SocketAddr, String, String);
 /// A request that waits for its final answer: Call-ID, branch, CSeq.
 type Asked = (String, String, String);
 
-/// Phones that may register at once: each finds the place that one of them takes.
-pub(super) const TOGETHER: u64 = 8;
-
 /// What was sent so far, as far as a later step can be wrong about it.
 #[derive(Debug, Default)]
 pub(crate) struct Checks {
@@ -302,9 +299,7 @@ fn tables_keep_to_their_places(before: &mut Before, stats: &Stats, cries: u64) {
     let places = stats.now.places;
     for (n, p) in places.iter().enumerate() {
         let was = before.used.get(n).copied().unwrap_or_default();
-        // Registrations that were let in together are all granted.
-        let together = if Resource::ALL[n] == Resource::Bindings { TOGETHER } else { 0 };
-        let most = p.total + 16 * cries + together;
+        let most = p.total + 16 * cries;
         assert!(p.used <= most || p.used <= was, "{:?} holds {p:?}", Resource::ALL[n]);
     }
     before.used = places.iter().map(|p| p.used).collect();

@@ -2,7 +2,6 @@
 //! must hold then.
 
 use super::adversary::{Foe, Gossip, Position};
-use super::check::TOGETHER;
 use super::honest::Honest;
 use super::talker::Dice;
 use super::world::World;
@@ -157,9 +156,7 @@ impl Siege {
         let sum = |pair: [u64; 2]| pair.iter().sum::<u64>() as usize;
         assert!(sum(now.transactions) <= 2 * limits.transactions, "{:?}", now.transactions);
         assert!(now.dialogs as usize <= limits.dialogs + limits.dialogs / 5, "{}", now.dialogs);
-        // Registrations that were let in together are all granted.
-        let places = limits.bindings as u64 + TOGETHER;
-        assert!(now.registrations <= places, "{}", now.registrations);
+        assert!(now.registrations <= limits.bindings as u64, "{}", now.registrations);
         let used: usize = now.ports.iter().map(|p| p.used).sum();
         assert!(used <= self.ports, "{used} ports of {}", self.ports);
         for stream in self.world.lab.relay.open.values() {

@@ -208,7 +208,7 @@ impl Engine {
         let check = asked.then(|| self.watch().check_digest(i, &Name::Authorization));
         let (w, out) = (&self.world, &mut self.out);
         let Some(upstream) = self.upstreams.get(w, id) else { return };
-        let pending = match self.phones.pending(w, out, i, upstream) {
+        let pending = match self.phones.pending(w, out, (i, server), upstream) {
             Ok(pending) => pending,
             Err(answer) => {
                 self.transactions.respond(w, out, server, &answer);

@@ -10,6 +10,9 @@ pub fn loose_ends(engine: &Engine) -> Vec<String> {
     let mut all = transactions.loose_ends();
     all.extend(calls.loose_ends(&transactions.calls()));
     all.extend(phones.loose_ends(w));
+    let is_open = |id| transactions.server(id).is_some_and(|t| t.is_open());
+    let idle = phones.waiting().filter(|id| !is_open(*id)).count();
+    all.extend((idle > 0).then(|| format!("{idle} places of REGISTERs that are answered")));
     all.extend(upstreams.loose_ends(w));
     all.extend(strangers.loose_end());
     all.extend(guard.loose_end());

@@ -72,7 +72,7 @@ impl Engine {
             self.transactions.respond(w, out, server, &answer);
             return;
         };
-        let pending = match self.phones.pending(w, out, i, upstream) {
+        let pending = match self.phones.pending(w, out, (i, server), upstream) {
             Ok(pending) => pending,
             Err(answer) => {
                 self.transactions.respond(w, out, server, &answer);
@@ -81,6 +81,10 @@ impl Engine {
         };
         if !self.phones.may_return(w, &pending) {
             self.register_edge(a, server, id);
+            return;
+        }
+        if let Err(answer) = self.phones.hold_places(w, out, &i.message, &pending) {
+            self.transactions.respond(w, out, server, &answer);
             return;
         }
         let side = w.side(flow.listener);

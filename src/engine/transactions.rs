@@ -75,6 +75,8 @@ pub(crate) enum Heard {
     Quiet { flow: Flow, began: Mono, pass: Option<PassId> },
     /// All branches of a pass that has other ways failed, or one says nothing.
     Exhausted(PassId),
+    /// A request has its final answer, or is gone without one.
+    Served(ServerId),
     /// An answer with this status came to a request of ours; `pass`: `None`: it is nobody else's.
     Answered { flow: Flow, client: ClientId, pass: Option<PassId>, status: u16 },
     /// A request of our own was answered, or never will be.

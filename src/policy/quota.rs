@@ -15,6 +15,7 @@
 //! of somebody known.
 
 mod holder;
+mod pledge;
 mod shelf;
 #[cfg(test)]
 mod tests;

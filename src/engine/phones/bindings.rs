@@ -1,6 +1,8 @@
 //! Bindings: address of record ↔ contact, with the flow it came by. A table in which nothing is
 //! found by walking through it: every question has its index. It never talks to anybody.
 
+mod waiting;
+
 use crate::engine::entry::{Reach, StoredBinding};
 use crate::engine::stats::Places;
 use crate::engine::world::{Host, Net, World};
@@ -11,6 +13,8 @@ use smallvec::SmallVec;
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+pub(super) use waiting::Gone;
+use waiting::Waiting;
 
 /// One binding.
 #[derive(Clone, Debug)]
@@ -133,6 +137,7 @@ pub(super) struct Bindings {
     by_edge: HashMap<String, usize>,
     next: u64,
     shares: Quota<BindingNo>,
+    waiting: Waiting,
 }
 
 /// Every number.
@@ -154,6 +159,7 @@ impl Bindings {
             by_edge: HashMap::new(),
             next: 0,
             shares: Quota::new(shares),
+            waiting: Waiting::default(),
         }
     }
 
@@ -172,17 +178,12 @@ impl Bindings {
         self.shares.view(Resource::Bindings)
     }
 
-    /// Makes room for `new` more: keys of those that give way, for the caller to end, also where
-    /// there is no room in the end.
-    pub(super) fn make_room(
-        &mut self,
-        holder: &Holder,
-        new: usize,
-    ) -> (Vec<String>, Result<(), Full>) {
+    /// Makes room for `new` more: what gives way, for the caller to end, also where there is no
+    /// room in the end.
+    pub(super) fn make_room(&mut self, holder: &Holder, new: usize) -> (Gone, Result<(), Full>) {
         let mut gone = Vec::new();
         let room = self.shares.make_room(holder, false, new, &mut gone);
-        let keys = gone.iter().filter_map(|no| self.rows.get(no)).map(|b| b.key.clone());
-        (keys.collect(), room)
+        (self.gone(gone), room)
     }
 
     /// Whether there is room, or somebody to give way.

@@ -1,8 +1,13 @@
 //! Beyond a user's cap the newest of his registrations wins: whoever proves himself is never
-//! locked out by what is left of his phones of yesterday. It says which of his go; it ends none.
+//! locked out by what is left of his phones of yesterday. Whoever is registered has a place, or
+//! hears why he has none.
 
 use super::{Binding, Phones};
+use crate::engine::outbox::Outbox;
+use crate::engine::stats::RegisterResult;
 use crate::engine::world::World;
+use crate::ground::Flow;
+use crate::policy::quota::{Full, Holder, Resource};
 use crate::wire::sip::{Aor, NameAddr};
 use std::collections::BTreeSet;
 
@@ -31,6 +36,39 @@ pub(super) struct Places {
 /// A REGISTER names more Contacts than its user may have.
 #[derive(Debug)]
 pub(super) struct TooMany;
+
+/// Why a REGISTER finds no places.
+#[derive(Debug)]
+pub(super) enum NoPlaces {
+    /// It names more Contacts than its user may have.
+    OfUser,
+    /// The table, or a share of it, is full.
+    Full(Full),
+}
+
+impl NoPlaces {
+    /// Seconds after which whoever found none may come again.
+    pub(super) const LATER: &str = "60";
+
+    /// Status and reason phrase.
+    pub(super) fn answer(&self) -> (u16, &'static str) {
+        match self {
+            Self::OfUser => (480, "Too Many Bindings Of This User"),
+            Self::Full(_) => (503, "Too Many Bindings"),
+        }
+    }
+
+    /// It is counted; a full table is told.
+    pub(super) fn tell(&self, w: &World, out: &mut Outbox, by: &Flow) {
+        out.count_register(RegisterResult::Limited);
+        match self {
+            Self::OfUser => {}
+            Self::Full(full) => {
+                out.no_room(w.side(by.listener), by, Resource::Bindings, *full);
+            }
+        }
+    }
+}
 
 impl Phones {
     /// Room for what a REGISTER names, among its user's own: refreshes and removals take none.
@@ -72,6 +110,32 @@ impl Phones {
         others.sort_by_key(rank);
         let gone: Vec<String> = others.iter().take(over).map(|b| b.key.clone()).collect();
         Ok(Places { more: new.saturating_sub(gone.len()), gone })
+    }
+
+    /// Finds a place for each that a REGISTER names and that is granted, before any is bound. What
+    /// gives way is ended.
+    ///
+    /// # Errors
+    /// There are none; what has given way before that was seen is ended all the same.
+    pub(super) fn find_places(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        (aor, holder): (&Aor, &Holder),
+        named: &[Named<'_>],
+    ) -> Result<(), NoPlaces> {
+        loop {
+            let places = self.places_of(w, aor, named).map_err(|TooMany| NoPlaces::OfUser)?;
+            let (gone, room) = self.bindings.make_room(holder, places.more);
+            let free = gone.is_empty();
+            self.displace(w, out, gone);
+            room.map_err(NoPlaces::Full)?;
+            if free {
+                self.replace(w, out, places.gone);
+                return Ok(());
+            }
+            // One of his own may have given way, which counted as his already: he needs one more.
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The local registrar (RFC 3261 §10.3): digest, then bindings. It never asks an upstream.
 
-use super::newest::{Named, TooMany, instance};
+use super::bindings::Gone;
+use super::newest::{Named, NoPlaces, instance};
 use super::{Binding, Phones, record};
 use crate::audit::BindingEvent;
 use crate::engine::analysis::Incoming;
@@ -11,7 +12,7 @@ use crate::engine::seal::Role;
 use crate::engine::stats::RegisterResult;
 use crate::engine::world::World;
 use crate::ground::Flow;
-use crate::policy::quota::{Full, Resource};
+use crate::policy::quota::Resource;
 use crate::wire::sip::{Aor, Message, Name, NameAddr, RawNameAddr, Uri};
 use std::time::Duration;
 
@@ -124,17 +125,10 @@ impl Phones {
         }
         let aor = own(w, user);
         let named: Vec<Named<'_>> = asked.iter().map(Asked::named).collect();
-        let places = match self.places_of(w, &aor, &named) {
-            Ok(places) => places,
-            Err(TooMany) => return too_many(w, out, request),
-        };
         let holder = w.holder(Some(&aor), false, i.flow.peer.ip());
-        let (gone, room) = self.bindings.make_room(&holder, places.more);
-        self.displace(w, out, gone);
-        if let Err(full) = room {
-            return self.no_room(w, out, i, full);
+        if let Err(none) = self.find_places(w, out, (&aor, &holder), &named) {
+            return no_places(w, out, request, &i.flow, &none);
         }
-        self.replace(w, out, places.gone);
         for one in asked {
             self.bind_local(w, out, i, user, one);
         }
@@ -203,18 +197,12 @@ impl Phones {
         same.is_some_and(|b| request.cseq().seq <= b.cseq)
     }
 
-    /// 503 to who finds no room.
-    pub(super) fn no_room(&self, w: &World, out: &mut Outbox, i: &Incoming, full: Full) -> Message {
-        out.count_register(RegisterResult::Limited);
-        out.no_room(i.side, &i.flow, Resource::Bindings, full);
-        let mut answer = w.answer(&i.message, 503, "Too Many Bindings");
-        answer.push_back(Name::RetryAfter, "60");
-        answer
-    }
-
-    /// Bindings that nobody proved give way.
-    fn displace(&mut self, w: &World, out: &mut Outbox, keys: Vec<String>) {
-        for key in keys {
+    /// Bindings that nobody proved give way, and places of REGISTERs that wait.
+    pub(super) fn displace(&mut self, w: &World, out: &mut Outbox, gone: Gone) {
+        for by in gone.waiting {
+            out.displaced(w.side(by), Resource::Bindings);
+        }
+        for key in gone.keys {
             let Some(flow) = self.bindings.get(&key).map(|b| b.flow) else { continue };
             out.displaced(w.side(flow.listener), Resource::Bindings);
             self.unbind(w, out, &key, &flow, BindingEvent::Displaced);
@@ -293,12 +281,19 @@ pub(super) fn refuse(
     Answer::new(status, phrase)
 }
 
-/// A REGISTER that names more than one user may have.
-pub(super) fn too_many(w: &World, out: &mut Outbox, request: &Message) -> Message {
-    out.count_register(RegisterResult::Limited);
-    let mut full = w.answer(request, 480, "Too Many Bindings Of This User");
-    full.push_back(Name::RetryAfter, "60");
-    full
+/// The answer to a REGISTER that finds no places.
+pub(super) fn no_places(
+    w: &World,
+    out: &mut Outbox,
+    request: &Message,
+    by: &Flow,
+    why: &NoPlaces,
+) -> Message {
+    why.tell(w, out, by);
+    let (status, phrase) = why.answer();
+    let mut answer = w.answer(request, status, phrase);
+    answer.push_back(Name::RetryAfter, NoPlaces::LATER);
+    answer
 }
 
 /// The whole update is aborted (RFC 3261 §10.3 step 8).

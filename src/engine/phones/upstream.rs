@@ -2,19 +2,20 @@
 //! made from the 2xx with the expiry that the upstream granted. Digest passes end to end.
 
 mod edge;
+mod place;
 
-use super::newest::{Named, TooMany, instance};
-use super::registrar::{aor_user, binding_key, header_seconds, too_many};
+use super::newest::{Named, NoPlaces, TooMany, instance};
+use super::registrar::{aor_user, binding_key, header_seconds, no_places};
 use super::{Binding, Phones, record};
 use crate::audit::BindingEvent;
 use crate::config::Upstream;
 use crate::engine::analysis::Incoming;
+use crate::engine::ids::ServerId;
 use crate::engine::outbox::Outbox;
 use crate::engine::output::Observation;
 use crate::engine::stats::RegisterResult;
 use crate::engine::world::World;
 use crate::ground::{Flow, Mono};
-use crate::policy::quota::Holder;
 use crate::wire::sip::{Aor, Message, Name, NameAddr, RawNameAddr, Scheme};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -91,6 +92,8 @@ fn services(response: &Message) -> Vec<String> {
 /// A REGISTER that an upstream has not answered.
 #[derive(Clone, Debug)]
 pub(crate) struct Pending {
+    /// Its transaction.
+    server: ServerId,
     aor: Aor,
     user: String,
     upstream: String,
@@ -134,7 +137,7 @@ impl Phones {
         &self,
         w: &World,
         out: &mut Outbox,
-        i: &Incoming,
+        (i, server): (&Incoming, ServerId),
         upstream: &Upstream,
     ) -> Result<Pending, Box<Message>> {
         let Some(user) = aor_user(&i.message) else {
@@ -160,18 +163,8 @@ impl Phones {
         if remove_all && (!contacts.is_empty() || expires != Some(0)) {
             return Err(Box::new(w.answer(&i.message, 400, "Star Is For Removal Alone")));
         }
-        let named: Vec<Named<'_>> =
-            contacts.iter().map(|c| c.named(c.seconds != Some(0))).collect();
-        let new = match self.places_of(w, &aor, &named) {
-            Ok(places) => places.more,
-            Err(TooMany) => return Err(Box::new(too_many(w, out, &i.message))),
-        };
-        // The upstream's 2xx will prove them.
-        let holder = Holder::User(aor.to_string());
-        if let Err(full) = self.bindings.has_room(&holder, new) {
-            return Err(Box::new(self.no_room(w, out, i, full)));
-        }
-        Ok(Pending {
+        let pending = Pending {
+            server,
             aor,
             user,
             upstream: upstream.name.clone(),
@@ -181,7 +174,22 @@ impl Phones {
             call_id: i.call_id().to_owned(),
             cseq: i.message.cseq().seq,
             since: w.now().mono,
-        })
+        };
+        // The upstream's 2xx will prove them.
+        let room = match self.places_of(w, &pending.aor, &pending.asked()) {
+            Ok(places) => self.bindings.has_room(&pending.holder(), places.more),
+            Err(TooMany) => {
+                let none = NoPlaces::OfUser;
+                return Err(Box::new(no_places(w, out, &i.message, &i.flow, &none)));
+            }
+        };
+        match room {
+            Ok(()) => Ok(pending),
+            Err(full) => {
+                let none = NoPlaces::Full(full);
+                Err(Box::new(no_places(w, out, &i.message, &i.flow, &none)))
+            }
+        }
     }
 
     /// The registrar's answer as the phone sees it; a 2xx makes and ends bindings.
@@ -198,6 +206,7 @@ impl Phones {
         for name in [Name::Contact, Name::ServiceRoute, Name::Path] {
             near.remove(&name);
         }
+        self.release(pending.server);
         if !(200..300).contains(&response.status()) {
             return;
         }
@@ -207,18 +216,19 @@ impl Phones {
         let lives: Vec<(&Offered, u64)> =
             pending.contacts.iter().map(|c| (c, c.granted(&listed, common))).collect();
         let named: Vec<Named<'_>> = lives.iter().map(|(c, left)| c.named(*left > 0)).collect();
-        let places = self.places_of(w, &pending.aor, &named).unwrap_or_default();
-        self.replace(w, out, places.gone);
+        let room = self.find_places(w, out, (&pending.aor, &pending.holder()), &named);
         let most = most(w, &pending.upstream);
         if near.has(&Name::Expires) && common.is_some_and(|s| s > most) {
             near.set(Name::Expires, most.to_string());
         }
         let mut granted = HashMap::new();
         for (offered, seconds) in lives {
-            if seconds > 0 {
+            // What is there already lasts longer, whatever else finds no room.
+            let is_placed = room.is_ok() || self.bindings.get(&offered.key).is_some();
+            if seconds > 0 && is_placed {
                 self.bound(w, out, pending, offered, seconds, &services);
                 granted.insert(offered.key.as_str(), (offered, seconds.min(most)));
-            } else {
+            } else if seconds == 0 {
                 self.end_confirmed(out, &offered.key, pending.flow.peer.ip());
                 self.unbind(w, out, &offered.key, &pending.flow, BindingEvent::Removed);
             }
@@ -230,6 +240,10 @@ impl Phones {
             for key in keys {
                 self.unbind(w, out, &key, &pending.flow, BindingEvent::Removed);
             }
+        }
+        if let Err(none) = room {
+            Self::unplaced(w, out, pending, &none, near);
+            return;
         }
         if listed.is_empty() {
             for offered in &pending.contacts {
@@ -290,7 +304,7 @@ impl Phones {
     ) {
         let flow = pending.flow;
         let binding = Binding {
-            holder: Holder::User(pending.aor.to_string()),
+            holder: pending.holder(),
             key: offered.key.clone(),
             aor: pending.aor.clone(),
             contact: offered.contact.uri.clone(),

@@ -4,7 +4,7 @@
 use super::invite_server::InviteServer;
 use super::lost::Rider;
 use super::plain_server::PlainServer;
-use super::{Action, Actions, Due, Event, Seat, ServerKey, Timer, Transactions};
+use super::{Action, Actions, Due, Event, Heard, Seat, ServerKey, Timer, Transactions};
 use crate::engine::analysis::Incoming;
 use crate::engine::ids::{PassId, ServerId};
 use crate::engine::outbox::Outbox;
@@ -124,7 +124,7 @@ impl Server {
     }
 
     /// It has no final answer.
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.status < 200
     }
 }
@@ -216,6 +216,7 @@ impl Transactions {
     /// Answers through a server transaction.
     pub(crate) fn respond(&mut self, w: &World, out: &mut Outbox, id: ServerId, answer: &Message) {
         let Some(t) = self.servers.get_mut(&id) else { return };
+        let was_open = t.is_open();
         let actions = t.machine.handle(Event::Response(answer.status()));
         t.status = answer.status();
         out.count_response(t.side, answer);
@@ -223,6 +224,7 @@ impl Transactions {
         if !t.is_open() {
             let kept = t.let_go();
             self.seats.answered(id, kept + bytes.len());
+            self.heard.extend(was_open.then_some(Heard::Served(id)));
         }
         self.run_server(w, out, id, actions, Some(bytes));
     }
@@ -306,6 +308,7 @@ impl Transactions {
     /// The transaction is over, and with it its response context.
     pub(super) fn forget_server(&mut self, id: ServerId) {
         let Some(t) = self.servers.remove(&id) else { return };
+        self.heard.extend(t.is_open().then_some(Heard::Served(id)));
         if self.server_keys.get(&t.key) == Some(&id) {
             self.server_keys.remove(&t.key);
         } else {

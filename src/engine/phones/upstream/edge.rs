@@ -3,7 +3,7 @@
 //! the others come again in turn. It never says anything about a password of the upstream's.
 
 use super::super::confirmed::Fit;
-use super::super::registrar::{aor_user, is_attached, out_of_order, refuse};
+use super::super::registrar::{aor_user, is_attached, no_places, out_of_order, refuse};
 use super::super::{Binding, Phones, Registered, record};
 use super::{Offered, Pending};
 use crate::audit::BindingEvent;
@@ -15,7 +15,6 @@ use crate::engine::outbox::Outbox;
 use crate::engine::stats::{AloneResult, RegisterResult};
 use crate::engine::world::World;
 use crate::ground::{Flow, Mono};
-use crate::policy::quota::Holder;
 use crate::wire::sip::{Message, Name};
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -150,6 +149,7 @@ impl Phones {
         (pending, upstream): (&Pending, &config::Upstream),
         check: Option<Check>,
     ) -> Registered {
+        self.release(pending.server);
         let user = pending.user.clone();
         let refused = match w.config().survive.auth {
             SurviveAuth::Users => self.unproved(w, out, i, &user, check),
@@ -244,10 +244,10 @@ impl Phones {
         }
         let replaced = self.replaced(w, pending);
         self.replace(w, out, replaced);
-        let named: Vec<_> =
-            pending.contacts.iter().map(|c| c.named(c.seconds != Some(0))).collect();
-        let places = self.places_of(w, &pending.aor, &named).unwrap_or_default();
-        self.replace(w, out, places.gone);
+        let whose = (&pending.aor, &pending.holder());
+        if let Err(none) = self.find_places(w, out, whose, &pending.asked()) {
+            return no_places(w, out, &i.message, &i.flow, &none);
+        }
         let way = self.returns.0.get_mut(&pending.upstream);
         let granted = way.map_or(GRANTED, |way| way.turn(w.now().mono));
         for offered in pending.contacts.iter().filter(|c| c.seconds != Some(0)) {
@@ -275,7 +275,7 @@ impl Phones {
         // Where the upstream's services are, it will hardly say anew before it is back.
         let before = before.map(|b| b.service_route.clone());
         let binding = Binding {
-            holder: Holder::User(pending.aor.to_string()),
+            holder: pending.holder(),
             key: offered.key.clone(),
             aor: pending.aor.clone(),
             contact: offered.contact.uri.clone(),
