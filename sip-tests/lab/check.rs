@@ -1,5 +1,7 @@
 //! What must hold after every step, whatever the script does.
 
+mod secure;
+
 use super::{Lab, Msg, message, site, sweep};
 use portreeve::audit::Record;
 use portreeve::audit::Ruling;
@@ -7,6 +9,7 @@ use portreeve::engine::stats::AloneResult;
 use portreeve::engine::{Key, Stats, loose_ends};
 use portreeve::ground::{Flow, Mono};
 use portreeve::policy::quota::Resource;
+use secure::Secure;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -32,8 +35,7 @@ pub(crate) struct Checks {
     pub(crate) judged: bool,
     /// Emergency calls that were made: they go beyond what tables hold.
     pub(crate) cries: u64,
-    /// Calls that began by `sips:`, by Call-ID on each side.
-    secure: BTreeSet<String>,
+    secure: Secure,
     /// Hosts that anything may be sent to; none: all.
     pub(crate) allowed: BTreeSet<IpAddr>,
     verdicts: Verdicts,
@@ -97,6 +99,7 @@ impl Checks {
     /// A message is about to be given to the gateway: the request it is, if it is a new one.
     pub(crate) fn received(&mut self, bytes: &[u8], now: Mono) -> Option<Asked> {
         self.steps += 1;
+        self.secure.came(bytes);
         if self.judged {
             self.verdicts.came = asked(bytes).map(|(call_id, ..)| call_id);
         }
@@ -140,25 +143,13 @@ impl Checks {
             self.answered(msg, now);
         }
         no_secret_leaves(secrets, msg);
-        self.stays_secure(msg);
+        self.secure.stays(msg);
         if self.judged {
             self.verdicts.sent(msg);
         }
         if !self.forgetful {
             self.one_final(msg);
         }
-    }
-
-    /// What began by `sips:` never leaves TLS (RFC 5630 §5.3).
-    fn stays_secure(&mut self, msg: &Msg) {
-        let call_id = msg.all("Call-ID").first().copied().unwrap_or_default();
-        let begins = || msg.tag("To").is_none() && msg.uri().starts_with("sips:");
-        if msg.is_request() && begins() {
-            self.secure.insert(call_id.to_owned());
-        }
-        let secure = self.secure.contains(call_id);
-        let by = msg.flow.transport;
-        assert!(!secure || by.is_secure(), "a secure call by {by}:\n{msg}");
     }
 
     fn answered(&mut self, msg: &Msg, now: Mono) {
@@ -196,16 +187,18 @@ impl Checks {
 fn asked(bytes: &[u8]) -> Option<Asked> {
     let text = String::from_utf8_lossy(bytes);
     let head = text.split("\r\n\r\n").next()?;
-    let row = |names: [&str; 2]| {
-        let row = head.lines().filter_map(|l| l.split_once(':'));
-        let mut row = row.filter(|(n, _)| names.iter().any(|m| n.trim().eq_ignore_ascii_case(m)));
-        row.next().map(|(_, value)| value.trim().to_owned())
-    };
-    let via = row(["via", "v"])?;
+    let via = row(head, ["via", "v"])?;
     let branch = message::param(via.split(',').next()?, "branch")?.to_owned();
-    let cseq = row(["cseq", "cseq"])?;
+    let cseq = row(head, ["cseq", "cseq"])?;
     let request = !head.starts_with("SIP/2.0") && !cseq.ends_with("ACK");
-    request.then_some((row(["call-id", "i"])?, branch, cseq))
+    request.then_some((row(head, ["call-id", "i"])?, branch, cseq))
+}
+
+/// The first row of either name.
+fn row(head: &str, names: [&str; 2]) -> Option<String> {
+    let row = head.lines().filter_map(|l| l.split_once(':'));
+    let mut row = row.filter(|(n, _)| names.iter().any(|m| n.trim().eq_ignore_ascii_case(m)));
+    row.next().map(|(_, value)| value.trim().to_owned())
 }
 
 /// Every server transaction ends in bounded time: an INVITE by timer C and the wait for a cancelled
@@ -308,6 +301,7 @@ fn tables_keep_to_their_places(before: &mut Before, stats: &Stats, cries: u64) {
 
 /// After every step: the ports in use are those of the open streams.
 pub(crate) fn after_step(lab: &mut Lab) {
+    lab.checks.secure.step_is_over();
     let every = lab.checks.every.max(1);
     lab.checks.steps += 1;
     let looked_at = lab.checks.steps.is_multiple_of(every);

@@ -233,6 +233,14 @@ impl World {
         self.lab.checks.cries += u64::from(help && inwards.is_none());
         let sips = ua.secure && !help && self.dice.percent(60);
         let scheme = if sips { "sips" } else { "sip" };
+        // Who speaks by TLS asks for phones by it, whether they do or not.
+        let tls = ua.at.flow.transport.is_secure() && inwards.is_some();
+        let inwards = match inwards {
+            Some(sealed) if tls && self.dice.percent(20) => {
+                Some(sealed.replacen("sip:", "sips:", 1))
+            }
+            inwards => inwards,
+        };
         let to = inwards.unwrap_or_else(|| format!("{scheme}:{number}@{}", ua.domain));
         let mut ua = ua;
         ua.secure = to.starts_with("sips:");
