@@ -155,3 +155,31 @@ fn that_a_cancel_was_answered_says_nothing_of_options() {
     lab.take_all();
     lab.end();
 }
+
+#[test]
+fn a_phone_that_is_refused_before_that_is_known_hears_when_to_come_again() {
+    let (mut lab, [a, _]) = known();
+    let asks = |lab: &mut Lab, after: &'static str| {
+        assert!(register(lab, &a, |t| t).is_none(), "it is asked");
+        says(lab, 1, |_| (503, after));
+        lab.take(a.at).pop().expect("an answer")
+    };
+    // Of one 503 nobody knows that all else would fail (RFC 3261 section 16.7): it is this request's.
+    let told = asks(&mut lab, "7 (maintenance)");
+    assert_eq!((told.status(), told.header("Retry-After")), (500, "7"));
+    let told = asks(&mut lab, "99999999999;duration=3");
+    assert_eq!((told.status(), told.header("Retry-After")), (500, "3600"));
+    let told = asks(&mut lab, "");
+    assert_eq!((told.status(), told.has("Retry-After")), (500, false));
+    // It refuses our OPTIONS, too.
+    let refused = (0..330).any(|_| !says(&mut lab, 1, |_| (503, "")).is_empty());
+    assert!(refused && lab.upstream("pbx").alone.is_none(), "a doubt");
+    let told = asks(&mut lab, "");
+    assert_eq!((told.status(), told.header("Retry-After")), (500, "10"));
+    // A call is not made again by itself.
+    lab.call(&a, "0301234567", 4000);
+    says(&mut lab, 1, |_| (503, "7"));
+    let told = lab.take(a.at).pop().expect("an answer");
+    assert_eq!((told.status(), told.has("Retry-After")), (500, false));
+    lab.clear();
+}

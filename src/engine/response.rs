@@ -3,6 +3,7 @@
 
 mod asker;
 mod torn;
+mod unavailable;
 
 use super::analysis::body::{BodyRefusal, Carried, Role, Way, drop_body};
 use super::analysis::headers::{foreign_routes, near_head, only_failure, show_contact};
@@ -92,9 +93,9 @@ impl Engine {
         let Some(Near { message: mut near, .. }) = self.translate(answer) else { return };
         let status = answer.response.status();
         if status == 503 {
-            // §16.7 step 6: our client would take a 503 for the gateway's own.
-            near.set_status(500, "Server Internal Error");
-            near.remove(&Name::RetryAfter);
+            let by = self.upstreams.of_flow(&self.world, &answer.flow);
+            let doubted = by.is_some_and(|id| self.upstreams.is_watched(id));
+            unavailable::as_failure(&mut near, &answer.response, doubted);
         }
         let (w, out) = (&self.world, &mut self.out);
         self.transactions.failed(w, out, answer.pass, near);

@@ -253,7 +253,7 @@ impl Upstreams {
     }
 
     /// It is asked oftener than the file says.
-    pub(super) fn is_watched(&self, id: UpstreamId) -> bool {
+    pub(crate) fn is_watched(&self, id: UpstreamId) -> bool {
         self.state(id).is_some_and(|u| !u.serving.is_quiet())
     }
 
