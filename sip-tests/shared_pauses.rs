@@ -150,3 +150,33 @@ fn the_port_that_proved_a_user_is_heard_whatever_others_of_its_address_try() {
         assert_eq!(told.iter().filter(|t| **t == 403).count(), if tcp { 20 } else { 1 });
     }
 }
+
+/// A whole local network is one /64.
+#[test]
+fn who_guesses_on_an_ipv6_link_is_not_heard_and_his_neighbours_are() {
+    let mut lab = Lab::site_with(|c| {
+        let text = site::SITE
+            .replace("\"10.17.0.1\"", "[\"10.17.0.1\", \"2001:db8:17::1\"]")
+            .replace("[\"10.17.0.0/16\"]", "[\"10.17.0.0/16\", \"2001:db8:17::/64\"]");
+        *c = site::parse(&text);
+    });
+    let mut heard = 0;
+    for n in 0..40 {
+        let thief = inside(&lab, &format!("1{n:02}"), "[2001:db8:17::bad]:5060");
+        heard += usize::from(tries(&mut lab, &thief, "wrong") == 403);
+    }
+    assert!(heard < 20, "{heard} guesses at once: a pause binds who makes them");
+    for n in 0..8 {
+        let at = format!("[2001:db8:17::{n:x}]:5060");
+        let phone = inside(&lab, &format!("15{n}"), &at);
+        assert_eq!(tries(&mut lab, &phone, site::PASSWORD), 200, "{n}: his neighbour");
+    }
+    // By countless addresses he is not heard more often than so many hosts would be.
+    let mut more = 0;
+    for n in 0..600 {
+        let thief =
+            inside(&lab, &format!("2{:02}", n % 100), &format!("[2001:db8:17:0:9::{n:x}]:5060"));
+        more += usize::from(tries(&mut lab, &thief, "wrong") == 403);
+    }
+    assert!(more < 200, "{more} of 600");
+}

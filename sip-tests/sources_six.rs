@@ -1,5 +1,5 @@
 //! Who is one source where an interface has both IP versions: a /64 of IPv6, an address of IPv4, and
-//! of either one address in an emergency.
+//! of either one address in an emergency. Within a /64 its addresses give way by turns.
 //! Neither stands for the other, and nobody known pays for a neighbour.
 
 use crate::lab::{Lab, Party, Ua, site};
@@ -94,6 +94,31 @@ fn transactions_of_a_64_are_one_source_s_share() {
     let register = other.request(&mut lab, "REGISTER", "101");
     lab.send(other.at, register.set("To", "<sip:101@pbx.example.com>"));
     assert_eq!(lab.take(pbx).len(), 1, "who is alone has a place");
+    lab.clear();
+}
+
+/// A whole local network is one /64: who floods in it pays for it himself.
+#[test]
+fn a_phone_that_fills_the_table_takes_no_place_of_a_neighbour_in_its_64() {
+    let mut lab = lab("[limits]\ntransactions = 100\ntransactions_per_source = 10\n");
+    lab.checks.forgetful = true;
+    lab.pbx = PBX6.to_owned();
+    let pbx = lab.pbx();
+    let asks = |lab: &mut Lab, at: &str| {
+        let phone = lab.phone("900", at);
+        let register = phone.request(lab, "REGISTER", "900");
+        lab.send(phone.at, register.set("To", "<sip:900@pbx.example.com>"));
+        (phone, lab.take(pbx))
+    };
+    let (neighbour, asked) = asks(&mut lab, "[2001:db8:17::1]:5060");
+    for port in 6_000..6_300 {
+        asks(&mut lab, &format!("[2001:db8:17::bad]:{port}"));
+    }
+    assert_eq!(lab.take(neighbour.at).len(), 0, "it waits for its answer");
+    let (_, newcomer) = asks(&mut lab, "[2001:db8:17::2]:5060");
+    assert_eq!(newcomer.len(), 1, "another of them has a place");
+    lab.send(pbx, crate::lab::script::answer(&asked[0], 403, "no"));
+    lab.expect(neighbour.at, "403");
     lab.clear();
 }
 

@@ -4,6 +4,7 @@
 //! upstream or network of phones is ever banned.
 
 mod pause;
+mod payer;
 mod scanner;
 mod source;
 mod table;
@@ -22,7 +23,9 @@ use super::world::World;
 use crate::audit::{Record, SecurityClass};
 use crate::ground::{Flow, Mono};
 use crate::policy::quota::Source;
+use payer::{PARTS, Payers};
 use source::{Ban, Rate, Suspect};
+use std::cell::LazyCell;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -146,13 +149,18 @@ impl Guard {
         (flow, standing): (&Flow, Standing),
         is_urgent: impl FnOnce() -> bool,
     ) -> bool {
-        let now = w.now().mono;
-        let take = |s: &mut Suspect| {
-            let known = standing.is_known() || s.is_proved(now);
-            s.take(now, RATES[usize::from(known)]) || is_urgent() && s.take_urgent(now, URGENT)
-        };
-        let (room, forgotten) = self.sources.change(&Source::of(flow.peer.ip()), take);
-        self.forget(forgotten);
+        let (now, urgent) = (w.now().mono, LazyCell::new(is_urgent));
+        let mut room = true;
+        for (source, n) in Payers::of(w, flow).all() {
+            let take = |s: &mut Suspect| {
+                let known = standing.is_known() || s.is_proved(now);
+                s.take(now, RATES[usize::from(known)].times(n))
+                    || *urgent && s.take_urgent(now, URGENT.times(n))
+            };
+            let (has, forgotten) = self.sources.change(&source, take);
+            self.forget(forgotten);
+            room &= has;
+        }
         if !room {
             out.stats_mut().slowed += 1;
         }
@@ -172,9 +180,14 @@ impl Guard {
         let hears = match target.and_then(|t| t.home(now, flow.peer)) {
             Some(home) => !home.holds(now),
             None => {
-                let by = self.sources.get(&Source::of(flow.peer.ip()));
-                let bound = by.is_some_and(|s| s.binds(now, user, SPARED[usize::from(known)]));
-                let source_holds = by.is_some_and(|s| bound && s.pause.holds(now));
+                let (payers, spared) = (Payers::of(w, flow), SPARED[usize::from(known)]);
+                let own = self.sources.get(&payers.own).filter(|s| s.binds(now, user, spared));
+                let network = payers.network.and_then(|network| self.sources.get(&network));
+                let crowd = spared * usize::from(PARTS);
+                let network = network.filter(|s| s.binds_all(now, crowd));
+                let bound = own.is_some() || network.is_some();
+                let mut all = own.into_iter().chain(network);
+                let source_holds = all.any(|s| s.pause.holds(now));
                 let user_holds = target.is_some_and(|t| t.pause(known).holds(now));
                 // Who failed for him binds himself: a phone of his at another address is heard.
                 !source_holds && (!user_holds || known && !bound && self.hears_clean(now, user))
@@ -219,9 +232,12 @@ impl Guard {
 
     /// A user proved himself at an address.
     pub(crate) fn proved(&mut self, w: &World, peer: SocketAddr, user: &str, is_known: bool) {
-        let (now, source) = (w.now().mono, Source::of(peer.ip()));
-        let (_, forgotten) = self.sources.change(&source, |s| s.proved(now, user));
-        self.forget(forgotten);
+        let (now, [network, host]) = (w.now().mono, both(peer.ip()));
+        let own = Some(host).filter(|host| *host != network);
+        for source in std::iter::once(network).chain(own) {
+            let (_, forgotten) = self.sources.change(&source, |s| s.proved(now, user));
+            self.forget(forgotten);
+        }
         self.users.change(&user.to_owned(), |t| t.proved(now, peer, is_known));
     }
 
@@ -233,14 +249,19 @@ impl Guard {
         (flow, standing): (&Flow, Standing),
         (user, is_there): (&str, bool),
     ) {
-        let (now, source, known) = (w.now().mono, Source::of(flow.peer.ip()), standing.is_known());
+        let (now, known) = (w.now().mono, standing.is_known());
         let most = PAUSES[usize::from(known)];
         let home = self.users.get(user).and_then(|t| t.home(now, flow.peer));
         let pause = if is_there && home.is_some() {
             self.users.change(&user.to_owned(), |t| t.failed_at_home(now, flow.peer)).0
         } else {
-            let (pause, forgotten) = self.sources.change(&source, |s| s.failed(now, user, most));
-            self.forget(forgotten);
+            let mut own = None;
+            for (source, _) in Payers::of(w, flow).all() {
+                let (at, forgotten) = self.sources.change(&source, |s| s.failed(now, user, most));
+                self.forget(forgotten);
+                own = own.or(Some(at));
+            }
+            let pause = own.unwrap_or_default();
             let fail = |t: &mut Target| t.failed(now, known, most);
             let of_user = is_there.then(|| self.users.change(&user.to_owned(), fail).0);
             of_user.map_or(pause, |p| p.max(pause))
@@ -264,9 +285,11 @@ impl Guard {
         }
         let now = w.now().mono;
         let is_suspect = |one: &Source| self.sources.get(one).is_some_and(|s| s.is_suspect(now));
-        let suspect = source.filter(is_suspect);
-        if let Some(one) = source.filter(|one| self.sources.get(one).is_some()) {
-            self.sources.change(&one, Suspect::forgive);
+        let all = whom.map(both).into_iter().flatten();
+        let all: Vec<Source> = all.filter(|one| self.sources.get(one).is_some()).collect();
+        let suspect = all.iter().find(|one| is_suspect(one));
+        for one in &all {
+            self.sources.change(one, Suspect::forgive);
         }
         let forgiven = if lifted.is_empty() { usize::from(suspect.is_some()) } else { 0 };
         out.emit(Output::Lifted(Lifted { bans: lifted.len(), forgiven }));
@@ -355,6 +378,11 @@ impl Guard {
             self.arm();
         }
     }
+}
+
+/// What is remembered of an address: its network's, and its own.
+fn both(ip: IpAddr) -> [Source; 2] {
+    [Source::of(ip), Source::host(ip)]
 }
 
 fn tell(out: &mut Outbox, ban: &Ban, detail: String) {

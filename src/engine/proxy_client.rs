@@ -91,7 +91,7 @@ fn holder(w: &World, upstreams: &Upstreams, phones: &Phones, flow: &Flow) -> Hol
     if upstreams.is_target(w, flow) {
         return Holder::Upstream;
     }
-    let unproved = || Holder::Unproved(Source::of(flow.peer.ip()));
+    let unproved = || Holder::Unproved(Source::host(flow.peer.ip()));
     phones.holder_at(w, flow).unwrap_or_else(unproved)
 }
 

@@ -210,13 +210,13 @@ impl World {
             _ if upstream => Holder::Upstream,
             Some(user) => match &self.snap.users {
                 Users::Shared { .. } if self.is_registrar() => {
-                    Holder::Shared(user.to_string(), Source::of(from))
+                    Holder::Shared(user.to_string(), Source::host(from))
                 }
                 Users::Shared { .. } | Users::Table(_) | Users::None => {
                     Holder::User(user.to_string())
                 }
             },
-            None => Holder::Unproved(Source::of(from)),
+            None => Holder::Unproved(Source::host(from)),
         }
     }
 

@@ -5,7 +5,8 @@
 //! One rule for every table. A source (an address; a /64 of IPv6, but in an
 //! emergency) has a share that counts what it has not proved; a proved user has one of his own. A
 //! source's share binds when the table is full: then its own oldest entry gives way to its newest,
-//! and whoever is within his share finds room by the oldest entry of the fullest source. What is
+//! and whoever is within his share finds room by the oldest entry of the fullest source. Within a
+//! /64, be it one host or all of a site, that is the oldest of the fullest address. What is
 //! proved never gives way; so a user's share binds from half of the table on, before his entries
 //! could keep out all others. A tenth is reserve: proved users reach half of it, the rest is for
 //! emergency calls and established dialogs. What an outside party brings by way of an upstream is
@@ -61,8 +62,9 @@ pub struct Quota<K> {
     held: HashMap<K, Held>,
     shelf: Shelf<K>,
     users: HashMap<String, usize>,
-    /// What users of one password hold, by address.
+    /// What users of one password hold, by address and by network.
     addresses: HashMap<Source, usize>,
+    networks: HashMap<Source, usize>,
     brought: HashMap<String, usize>,
     /// What was brought and waits, by age.
     rings: BTreeSet<(u64, K)>,
@@ -78,12 +80,13 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
             used: 0,
             ages: 0,
             held: HashMap::new(),
-            shelf: Shelf::default(),
+            shelf: Shelf::of_networks(),
             users: HashMap::new(),
             addresses: HashMap::new(),
+            networks: HashMap::new(),
             brought: HashMap::new(),
             rings: BTreeSet::new(),
-            emergencies: Shelf::default(),
+            emergencies: Shelf::of_sources(),
         }
     }
 
@@ -133,7 +136,7 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
             Holder::Unproved(source)
                 if self.shelf.weight(*source) + weight > share(self.shares.per_source) =>
             {
-                let own = self.shelf.oldest_of(*source);
+                let own = self.shelf.oldest_beside(*source);
                 own.map_or(Room::None(Full::Source), Room::Instead)
             }
             Holder::Unproved(_)
@@ -152,9 +155,13 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
         let times = if urgent { URGENT } else { 1 };
         let per_user = self.shares.per_user.saturating_mul(times);
         let per_address = self.shares.per_address.saturating_mul(times);
+        let per_network = self.shares.per_network().saturating_mul(times);
         let is_beyond = match holder {
             Holder::User(user) => held(&self.users, user) + weight > per_user,
-            Holder::Shared(_, at) if held(&self.addresses, at) + weight > per_address => {
+            Holder::Shared(_, at)
+                if held(&self.addresses, at) + weight > per_address
+                    || held(&self.networks, &at.whole()) + weight > per_network =>
+            {
                 return Some(Full::Source);
             }
             Holder::Shared(user, _) => held(&self.users, user) + weight > per_user,
@@ -285,7 +292,7 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
         let Some(Holder::Emergency(source)) = self.held.get(&key).map(|held| &held.holder) else {
             return;
         };
-        self.prove(key, Holder::Unproved(source.whole()));
+        self.prove(key, Holder::Unproved(*source));
     }
 
     /// What an unproved entry stands for has come about (an answered call): it gives way only to
@@ -317,6 +324,7 @@ impl<K: Copy + Eq + Hash + Ord> Quota<K> {
             Holder::Shared(user, source) => {
                 tally(&mut self.users, user, weight, there);
                 tally(&mut self.addresses, source, weight, there);
+                tally(&mut self.networks, &source.whole(), weight, there);
             }
             Holder::Brought(name) => {
                 tally(&mut self.brought, name, weight, there);

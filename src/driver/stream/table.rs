@@ -100,6 +100,15 @@ fn places(limits: &Limits) -> Shares {
     Shares { per_source: share, per_user: share, ..Shares::percent(total, limits.share_percent) }
 }
 
+/// Whose half-open connections are counted together: an address's inside, where a /64 may be all
+/// phones of a link, a network's outside.
+fn half_open(way: Way, side: Side) -> Source {
+    match side {
+        Side::Inside => Source::host(way.peer.ip()),
+        Side::Outside => Source::of(way.peer.ip()),
+    }
+}
+
 impl Table {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
@@ -141,9 +150,9 @@ impl Table {
         side: Side,
         opens: Option<Holder>,
     ) -> Option<(ConnId, Arc<Bells>)> {
-        let source = Source::of(way.peer.ip());
+        let source = half_open(way, side);
         let ours = opens.is_some();
-        let holder = opens.unwrap_or(Holder::Unproved(source));
+        let holder = opens.unwrap_or(Holder::Unproved(Source::host(way.peer.ip())));
         let unproved = matches!(holder, Holder::Unproved(_) | Holder::Emergency(_));
         let stage = if unproved { Stage::Silent } else { Stage::Heard };
         let lapse = (unproved && ours).then(Lapse::new);
@@ -202,7 +211,7 @@ impl Table {
 
     /// Of a source that has to give way: who said nothing goes before who did.
     fn silent_first(&self, oldest: ConnId) -> ConnId {
-        let source = self.open.get(&oldest).map(|c| Source::of(c.way.peer.ip()));
+        let source = self.open.get(&oldest).map(|c| half_open(c.way, c.side));
         let silent = source.and_then(|s| self.silent.get(&s)).and_then(|s| s.first().copied());
         silent.unwrap_or(oldest)
     }
@@ -260,7 +269,7 @@ impl Table {
             return;
         }
         known.stage = Stage::Heard;
-        let source = Source::of(known.way.peer.ip());
+        let source = half_open(known.way, known.side);
         if let Some(silent) = self.silent.get_mut(&source) {
             silent.remove(&conn);
             if silent.is_empty() {
@@ -288,7 +297,7 @@ impl Table {
 
     fn hold_for(&mut self, conn: ConnId, holder: impl FnOnce(Source) -> Holder) {
         let Some(known) = self.open.get_mut(&conn) else { return };
-        known.holder = holder(Source::of(known.way.peer.ip()));
+        known.holder = holder(Source::host(known.way.peer.ip()));
         self.places.prove(conn, known.holder.clone());
         self.octets.prove(conn, known.holder.clone());
     }

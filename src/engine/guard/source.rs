@@ -51,6 +51,14 @@ pub(super) struct Rate {
     pub(super) second: u64,
 }
 
+impl Rate {
+    /// That of so many.
+    pub(super) fn times(self, n: u8) -> Self {
+        let n = u64::from(n);
+        Self { burst: self.burst.saturating_mul(n), second: self.second.saturating_mul(n) }
+    }
+}
+
 /// Tokens that come back with time.
 #[derive(Debug, Default)]
 struct Bucket {
@@ -189,8 +197,13 @@ impl Suspect {
 
     /// The pause binds this user, too: he failed here himself, or more than so many others did.
     pub(super) fn binds(&self, now: Mono, user: &str, others: usize) -> bool {
+        self.binds_all(now, others) || self.has_failed(user) && !self.pause.is_forgotten(now)
+    }
+
+    /// The pause binds everybody: more than so many users failed here.
+    pub(super) fn binds_all(&self, now: Mono, others: usize) -> bool {
         let many = self.culprits.len().saturating_add(self.others) > others;
-        (many || self.has_failed(user)) && !self.pause.is_forgotten(now)
+        many && !self.pause.is_forgotten(now)
     }
 
     /// A user proved himself. That makes good what failed here in his name alone: else whoever

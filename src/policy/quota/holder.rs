@@ -7,9 +7,12 @@ use std::net::{IpAddr, Ipv6Addr};
 const RESERVE: usize = 10;
 /// The part of a table that emergencies of nobody known may hold together.
 const EMERGENCIES: usize = 4;
-/// Whose unproved entries are counted together: one IPv4 address, or one /64 of IPv6 (whoever has
-/// an IPv6 address has all of its /64). In an emergency one address of either: a /64 is all of a
-/// local network, where nobody's call for help may cost a neighbour his.
+/// Addresses of one network that share a password may hold so many times what one of them may.
+const NETWORK: usize = 3;
+
+/// Who is counted as one: an address, or its network (an IPv4 address; a /64 of IPv6, for whoever
+/// has one address of it has them all). The shares of a table are networks', and within a network
+/// addresses give way by turns: a /64 may be one host, or all of a site's phones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Source {
     first: IpAddr,
@@ -18,7 +21,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// The source of an address; mapped IPv4 is IPv4.
+    /// The network of an address; mapped IPv4 is IPv4.
     #[must_use]
     pub fn of(ip: IpAddr) -> Self {
         match ip.to_canonical() {
@@ -30,13 +33,13 @@ impl Source {
         }
     }
 
-    /// One address alone, of either version: whose emergency it is.
+    /// One address alone, of either version.
     #[must_use]
     pub fn host(ip: IpAddr) -> Self {
         Self { first: ip.to_canonical(), host: true }
     }
 
-    /// The source that it is counted with otherwise.
+    /// The network that it stands in.
     #[must_use]
     pub fn whole(self) -> Self {
         Self::of(self.first)
@@ -53,10 +56,11 @@ impl fmt::Display for Source {
 /// Who holds a place, or asks for one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Holder {
-    /// Nobody who has proved himself.
+    /// Nobody who has proved himself: an address ([`Source::host`]) has a part of its network's
+    /// share, a network is counted as one address of it.
     Unproved(Source),
-    /// Nobody who has proved himself, in an emergency: gives way to other emergencies only. The
-    /// source is his address alone ([`Source::host`]).
+    /// Nobody who has proved himself, in an emergency: gives way to other emergencies only. There
+    /// an address ([`Source::host`]) has a share of its own.
     Emergency(Source),
     /// A proved user.
     User(String),
@@ -87,7 +91,8 @@ pub struct Shares {
     pub per_source: usize,
     /// What a proved user may hold of a table that is half full.
     pub per_user: usize,
-    /// What users of one password may hold of one address, of a table that is half full.
+    /// What users of one password may hold of one address, of a table that is half full; those of
+    /// one network three times as much.
     pub per_address: usize,
     /// What comes by way of an upstream.
     pub brought: Brought,
@@ -106,6 +111,11 @@ impl Shares {
     #[must_use]
     pub fn reserve(&self) -> usize {
         self.total / RESERVE
+    }
+
+    /// What users of one password may hold of one network.
+    pub(super) fn per_network(&self) -> usize {
+        self.per_address.saturating_mul(NETWORK)
     }
 
     /// Places of the reserve that are no emergency's of nobody known.

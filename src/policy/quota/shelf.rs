@@ -1,5 +1,5 @@
-//! The unproved entries of a table (or its emergencies) by source and by age, the fullest source
-//! always at hand. Every question has its index; nothing is found by walking.
+//! The unproved entries of a table (or its emergencies) by source and by age, the fullest source of
+//! the fullest network always at hand. Every question has its index; nothing is found by walking.
 
 use super::Source;
 use std::cmp::Reverse;
@@ -37,23 +37,45 @@ struct Pile<K> {
 /// A source by weight, then by the age of its oldest entry: the last one gives way first.
 type Rank = (usize, Reverse<u64>, Source);
 
+/// Sources that have entries of a patience, the fullest last.
+type Ranks = [BTreeSet<Rank>; 2];
+
+/// What the sources of one network hold.
+#[derive(Debug, Default)]
+struct Group {
+    weight: usize,
+    ranks: Ranks,
+}
+
 /// All of them.
 #[derive(Debug)]
 pub(super) struct Shelf<K> {
     piles: HashMap<Source, Pile<K>>,
+    groups: HashMap<Source, Group>,
+    /// Whose share a source's entries are in: its network's, or its own.
+    group: fn(Source) -> Source,
     /// Of all entries.
     weight: usize,
-    /// Sources that have entries of this patience.
-    ranks: [BTreeSet<Rank>; 2],
-}
-
-impl<K> Default for Shelf<K> {
-    fn default() -> Self {
-        Self { piles: HashMap::new(), weight: 0, ranks: [BTreeSet::new(), BTreeSet::new()] }
-    }
+    /// Groups, by weight and then by the oldest entry of their fullest source.
+    ranks: Ranks,
 }
 
 impl<K: Copy + Ord> Shelf<K> {
+    /// Shares are those of networks.
+    pub(super) fn of_networks() -> Self {
+        Self::new(Source::whole)
+    }
+
+    /// Each source has its own.
+    pub(super) fn of_sources() -> Self {
+        Self::new(|source| source)
+    }
+
+    fn new(group: fn(Source) -> Source) -> Self {
+        let (piles, groups) = (HashMap::new(), HashMap::new());
+        Self { piles, groups, group, weight: 0, ranks: Ranks::default() }
+    }
+
     /// Adds an entry or takes it away.
     pub(super) fn put(
         &mut self,
@@ -65,25 +87,26 @@ impl<K: Copy + Ord> Shelf<K> {
     ) {
         let fresh = || Pile { weight: 0, entries: [BTreeSet::new(), BTreeSet::new()] };
         let pile = self.piles.entry(source).or_insert_with(fresh);
-        let before = ranks(source, pile);
+        let before = pile.ranks(source);
         let entries = &mut pile.entries[patience.index()];
         if there {
             entries.insert(entry);
             pile.weight += weight;
-            self.weight += weight;
         } else {
             entries.remove(&entry);
             pile.weight -= weight;
-            self.weight -= weight;
         }
-        let after = ranks(source, pile);
-        for i in 0..2 {
-            if let Some(rank) = before[i] {
-                self.ranks[i].remove(&rank);
-            }
-            if let Some(rank) = after[i] {
-                self.ranks[i].insert(rank);
-            }
+        let after = pile.ranks(source);
+        let name = (self.group)(source);
+        let group = self.groups.entry(name).or_default();
+        let (was, had) = (group.ranked(name), group.weight);
+        rank(&mut group.ranks, before, after);
+        group.weight = if there { had + weight } else { had - weight };
+        let is = group.ranked(name);
+        rank(&mut self.ranks, was, is);
+        self.weight = self.weight + group.weight - had;
+        if is == [None, None] {
+            self.groups.remove(&name);
         }
         if after == [None, None] {
             self.piles.remove(&source);
@@ -107,9 +130,9 @@ impl<K: Copy + Ord> Shelf<K> {
         pile.flat_map(|p| &p.entries[Patience::Settled.index()]).map(|(_, key)| *key)
     }
 
-    /// What a source holds.
+    /// What the group of a source holds.
     pub(super) fn weight(&self, source: Source) -> usize {
-        self.piles.get(&source).map_or(0, |pile| pile.weight)
+        self.groups.get(&(self.group)(source)).map_or(0, |group| group.weight)
     }
 
     /// The source's own oldest entry that waits.
@@ -117,34 +140,74 @@ impl<K: Copy + Ord> Shelf<K> {
         oldest(self.piles.get(&source)?, Patience::Waits)
     }
 
-    /// The oldest entry that waits, of the source that holds most.
+    /// The oldest entry that waits, of the source that holds most in the group of this one.
+    pub(super) fn oldest_beside(&self, source: Source) -> Option<K> {
+        self.fullest_of(self.groups.get(&(self.group)(source))?)
+    }
+
+    /// The oldest entry that waits, of the source that holds most in the group that does.
     pub(super) fn oldest_of_fullest(&self) -> Option<K> {
-        let (_, _, source) = self.ranks[Patience::Waits.index()].last()?;
+        let (_, _, name) = self.ranks[Patience::Waits.index()].last()?;
+        self.fullest_of(self.groups.get(name)?)
+    }
+
+    fn fullest_of(&self, group: &Group) -> Option<K> {
+        let (_, _, source) = group.ranks[Patience::Waits.index()].last()?;
         self.oldest_of(*source)
     }
 
-    /// The oldest settled entry of the source that holds most, where that is more than its share
-    /// and somebody else asks.
+    /// The oldest settled entry of the source that holds most in the group that does, where that is
+    /// more than its share and another asks: one of another group, or one of the same who is not
+    /// that source, where that holds more than the share by itself.
     pub(super) fn settled_of_fullest(&self, share: usize, asks: Option<Source>) -> Option<K> {
-        let (weight, _, source) = self.ranks[Patience::Settled.index()].last()?;
-        if *weight <= share || asks == Some(*source) {
+        let settled = Patience::Settled.index();
+        let (weight, _, name) = self.ranks[settled].last()?;
+        let (own, _, source) = self.groups.get(name)?.ranks[settled].last()?;
+        let is_beside = asks.is_some_and(|asks| (self.group)(asks) == *name);
+        let gives = !is_beside || asks != Some(*source) && *own > share;
+        if *weight <= share || !gives {
             return None;
         }
         oldest(self.piles.get(source)?, Patience::Settled)
     }
 
-    /// The source that holds most, and how much.
+    /// The group that holds most, and how much.
     pub(super) fn fullest(&self) -> Option<(Source, usize)> {
-        let last =
-            |ranks: &BTreeSet<Rank>| ranks.last().map(|(weight, _, source)| (*source, *weight));
+        let last = |ranks: &BTreeSet<Rank>| ranks.last().map(|(weight, _, name)| (*name, *weight));
         self.ranks.iter().filter_map(last).max_by_key(|(_, weight)| *weight)
+    }
+}
+
+impl<K: Ord> Pile<K> {
+    fn ranks(&self, source: Source) -> [Option<Rank>; 2] {
+        let first = |entries: &BTreeSet<Aged<K>>| {
+            entries.first().map(|(age, _)| (self.weight, Reverse(*age), source))
+        };
+        [first(&self.entries[0]), first(&self.entries[1])]
+    }
+}
+
+impl Group {
+    fn ranked(&self, name: Source) -> [Option<Rank>; 2] {
+        let last =
+            |ranks: &BTreeSet<Rank>| ranks.last().map(|(_, age, _)| (self.weight, *age, name));
+        [last(&self.ranks[0]), last(&self.ranks[1])]
+    }
+}
+
+/// Somebody stood there, and stands here now.
+fn rank(ranks: &mut Ranks, before: [Option<Rank>; 2], after: [Option<Rank>; 2]) {
+    for (ranks, (before, after)) in ranks.iter_mut().zip(before.into_iter().zip(after)) {
+        if before == after {
+            continue;
+        }
+        if let Some(rank) = before {
+            ranks.remove(&rank);
+        }
+        ranks.extend(after);
     }
 }
 
 fn oldest<K: Copy + Ord>(pile: &Pile<K>, patience: Patience) -> Option<K> {
     pile.entries[patience.index()].first().map(|(_, key)| *key)
-}
-
-fn ranks<K: Ord>(source: Source, pile: &Pile<K>) -> [Option<Rank>; 2] {
-    [0, 1].map(|i| pile.entries[i].first().map(|(age, _)| (pile.weight, Reverse(*age), source)))
 }

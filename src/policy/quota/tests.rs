@@ -49,6 +49,79 @@ fn in_an_emergency_a_source_is_one_address() {
     assert_eq!(q.fullest(), Some(("2001:db8::/64".to_owned(), 3)));
 }
 
+fn host(text: &str) -> Holder {
+    Holder::Unproved(Source::host(text.parse().expect("an address")))
+}
+
+#[test]
+fn within_a_network_the_fullest_address_gives_way_and_no_neighbour_of_it() {
+    let mut q = table(100, 10, 10);
+    // A neighbour's entry is the oldest of all.
+    q.enter(0, host("2001:db8::1"), 1);
+    for n in 1..90 {
+        q.enter(n, host("2001:db8::bad"), 1);
+    }
+    // Full. Whoever asks of this network, its fullest address pays.
+    assert_eq!(q.ask(&host("2001:db8::2"), false, 1), Room::Instead(1));
+    assert_eq!(q.ask(&host("2001:db8::bad"), false, 1), Room::Instead(1));
+    assert_eq!(q.ask(&host("2001:db8:0:1::1"), false, 1), Room::Instead(1));
+    assert_eq!(q.ask(&stranger(1), false, 1), Room::Instead(1));
+    assert_eq!(q.fullest(), Some(("2001:db8::/64".to_owned(), 90)));
+}
+
+#[test]
+fn a_network_of_countless_addresses_has_one_share() {
+    let mut q = table(100, 10, 10);
+    (0..5).for_each(|n| q.enter(n, stranger(1), 1));
+    for n in 5..90 {
+        q.enter(n, host(&format!("2001:db8::{n:x}")), 1);
+    }
+    // Each of its addresses has one, the address of IPv4 five; the network gives way all the same.
+    let mut gone = Vec::new();
+    for n in 100..160 {
+        assert_eq!(q.make_room(&stranger(2), false, 1, &mut gone), Ok(()));
+        q.enter(n, stranger(2), 1);
+        let more = host(&format!("2001:db8::{n:x}"));
+        assert_eq!(q.make_room(&more, false, 1, &mut gone), Ok(()));
+        q.enter(n + 1000, more, 1);
+    }
+    assert!((0..5).all(|n| !gone.contains(&n)), "who is within his share keeps it: {gone:?}");
+}
+
+#[test]
+fn an_address_that_holds_all_answered_calls_gives_one_to_a_neighbour() {
+    let mut q = table(20, 5, 5);
+    for n in 0..18 {
+        q.enter(n, host("2001:db8::bad"), 1);
+        q.settle(n);
+    }
+    assert_eq!(q.ask(&host("2001:db8::bad"), false, 1), Room::None(Full::Source));
+    assert_eq!(q.next_to_go(&host("2001:db8::2"), false), Some(0));
+    assert_eq!(q.next_to_go(&host("2001:db8::bad"), false), None);
+}
+
+#[test]
+fn with_one_password_an_address_has_a_part_of_what_its_network_has() {
+    let shares = Shares { total: 100, per_source: 10, per_user: 90, per_address: 20, ..both() };
+    let mut q: Quota<u32> = Quota::new(shares);
+    let shared = |n: u32, at: &str| {
+        Holder::Shared(format!("u{n}"), Source::host(at.parse().expect("an address")))
+    };
+    (0..50).for_each(|n| q.enter(n, shared(n, "2001:db8::bad"), 1));
+    assert_eq!(q.ask(&shared(50, "2001:db8::bad"), false, 1), Room::None(Full::Source));
+    assert_eq!(q.ask(&shared(50, "2001:db8::1"), false, 1), Room::Free);
+    (50..60).for_each(|n| q.enter(n, shared(n, &format!("2001:db8::{n:x}")), 1));
+    assert_eq!(q.ask(&shared(60, "2001:db8::1"), false, 1), Room::None(Full::Source));
+    assert_eq!(q.ask(&shared(60, "2001:db8:0:1::1"), false, 1), Room::Free);
+    assert_eq!(q.ask(&shared(60, "192.0.2.1"), false, 1), Room::Free);
+    (0..60).for_each(|n| assert!(q.leave(n)));
+    assert_eq!(q.fullest(), None);
+}
+
+fn both() -> Shares {
+    Shares::percent(100, 10)
+}
+
 #[test]
 fn a_share_is_soft_until_the_table_is_full_and_then_its_own_oldest_gives_way() {
     let mut q = table(100, 10, 10);
