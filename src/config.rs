@@ -21,6 +21,7 @@ mod site;
 mod survive;
 mod target;
 mod tls;
+mod tunnel;
 mod types;
 mod upstream;
 mod values;
@@ -37,6 +38,7 @@ pub use target::{Hop, Host, Target};
 pub use tls::{
     Certificate, ClientCertificate, ClientTls, KeyPair, Pin, ServerTls, TlsVersion, Verify,
 };
+pub use tunnel::{End, Link, PORT as TUNNEL_PORT, Place, PublicKey, Tunnel};
 pub use types::*;
 
 use std::collections::BTreeMap;

@@ -3,8 +3,8 @@
 //! nothing itself.
 
 use super::{
-    Addresses, Audit, Bans, Config, Interface, Limits, Log, Media, Numbers, Policy, Registrar,
-    Site, Survive, Target, Timers, Upstream,
+    Addresses, Audit, Bans, Config, Interface, Limits, Link, Log, Media, Numbers, Policy,
+    Registrar, Site, Survive, Target, Timers, Tunnel, Upstream,
 };
 use serde::Serialize;
 
@@ -112,7 +112,8 @@ fn interfaces(c: &mut Changes, old: &Config, new: &mut Config) {
         c.restart.push("interface".to_owned());
         // Upstreams name interfaces by their places, which are now the old ones.
         let names: Vec<String> = new.interfaces.iter().map(|i| i.name.clone()).collect();
-        new.interfaces.clone_from(&old.interfaces);
+        let kept = revoked(c, &old.interfaces, &new.interfaces);
+        new.interfaces = kept;
         let place = |u: &Upstream| {
             let name = names.get(u.interface)?;
             old.interfaces.iter().position(|i| i.name == *name)
@@ -128,6 +129,7 @@ fn interfaces(c: &mut Changes, old: &Config, new: &mut Config) {
         let Interface {
             name,
             side: _,
+            link,
             addresses,
             advertise_name,
             listen,
@@ -142,6 +144,7 @@ fn interfaces(c: &mut Changes, old: &Config, new: &mut Config) {
             dscp_media,
         } = is;
         let key = |k: &str| format!("interface.{name}.{k}");
+        tunnel(c, key, &was.link, link);
         let bound = |all: &Addresses| all.iter().map(ToString::to_string).collect::<Vec<_>>();
         // Where a device stands meanwhile is not what the file says.
         if !was.addresses.are_written_as(addresses) {
@@ -169,6 +172,35 @@ fn interfaces(c: &mut Changes, old: &Config, new: &mut Config) {
         c.now(&key("strangers"), &was.strangers, strangers);
         c.now(&key("keepalive"), &was.keepalive, keepalive);
     }
+}
+
+/// The old interfaces, without those keys that the new file knows no longer: who was taken off it
+/// is believed no longer, whatever else waits for a restart.
+fn revoked(c: &mut Changes, old: &[Interface], new: &[Interface]) -> Vec<Interface> {
+    let mut kept = old.to_vec();
+    for i in &mut kept {
+        let Link::Tunnel(was) = &mut i.link else { continue };
+        let is = new.iter().filter(|n| n.name == i.name).find_map(|n| n.link.tunnel());
+        let key = is.and_then(|is| is.peer);
+        if key != was.peer {
+            c.now.push(format!("interface.{}.peer_key", i.name));
+            was.peer = key;
+        }
+    }
+    kept
+}
+
+/// What a tunnel leads to is as sockets are: it stays. Whose key is believed counts at once.
+fn tunnel(c: &mut Changes, key: impl Fn(&str) -> String, was: &Link, is: &mut Link) {
+    let (Link::Tunnel(was), Link::Tunnel(is)) = (was, &mut *is) else {
+        return c.keep(&key("link"), was, is);
+    };
+    let Tunnel { site, end, peer, key_file, gather } = is;
+    c.keep(&key("site"), &was.site, site);
+    c.keep(&key("connect"), &was.end, end);
+    c.keep(&key("key_file"), &was.key_file, key_file);
+    c.now(&key("peer_key"), &was.peer, peer);
+    c.now(&key("gather"), &was.gather, gather);
 }
 
 fn upstreams(c: &mut Changes, old: &Config, new: &mut Config) {

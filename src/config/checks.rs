@@ -11,19 +11,29 @@ use toml::de::DeTable;
 /// Sockets that one call holds: a pair on each side.
 pub(crate) const PORTS_PER_CALL: usize = 4;
 
-pub(super) fn check(config: &Config, root: &DeTable<'_>, src: &mut Source<'_>) {
+/// Where sections stand in the text.
+pub(super) struct Spans {
+    /// That of each interface.
+    pub(super) interfaces: Vec<Range<usize>>,
+    /// No section was left out for its faults.
+    pub(super) are_all: bool,
+}
+
+pub(super) fn check(config: &Config, root: &DeTable<'_>, at: Spans, src: &mut Source<'_>) {
     let mut top = Section::new("the configuration", root, 0..0);
     let mut quiet = Source { file: src.file, text: src.text, faults: Vec::new() };
     let mut spans = |key: &'static str| -> Vec<Range<usize>> {
         top.tables(key, "", &mut quiet).into_iter().map(|s| s.span).collect()
     };
-    let (interfaces, upstreams, rules) = (spans("interface"), spans("upstream"), spans("rule"));
+    let (upstreams, rules) = (spans("upstream"), spans("rule"));
+    let Spans { interfaces, are_all } = at;
     let media = top.table("media", "[media]", &mut quiet).map_or(0..1, |s| s.span_of("ports"));
     names("interface", config.interfaces.iter().map(|i| i.name.as_str()), &interfaces, src);
     names("upstream", config.upstreams.iter().map(|u| u.name.as_str()), &upstreams, src);
     names("rule", config.policy.rules.iter().map(|r| r.name.as_str()), &rules, src);
-    sides(config, &interfaces, src);
+    sides(config, are_all, src);
     registrar(config, upstreams.len(), src);
+    tunnels(config, &interfaces, src);
     sockets(config, &interfaces, src);
     ports(config, media, src);
     own_ports(config, &upstreams, src);
@@ -54,9 +64,7 @@ fn names<'a>(
     }
 }
 
-fn sides(config: &Config, spans: &[Range<usize>], src: &mut Source<'_>) {
-    // A section that could not be read has said so already.
-    let whole = spans.len() == config.interfaces.len();
+fn sides(config: &Config, whole: bool, src: &mut Source<'_>) {
     if whole && !config.interfaces.iter().any(|i| i.side == Side::Inside) {
         let hint = "add [[interface]] with name, side = \"inside\" and address".to_owned();
         src.fault("no-inside", 0..1, "no interface is inside: phones have no way in", Some(hint));
@@ -80,6 +88,25 @@ fn registrar(config: &Config, upstreams: usize, src: &mut Source<'_>) {
         let what = "no phone can register: there is neither an [[upstream]] nor a local user";
         let hint = format!("add {pbx}, or [registrar] with users or password_file");
         src.fault("no-registrar", 0..1, what, Some(hint));
+    }
+}
+
+/// What both ends call a site is what tells its tunnel from others.
+fn tunnels(config: &Config, spans: &[Range<usize>], src: &mut Source<'_>) {
+    let (mut names, mut keys) = (HashMap::new(), HashMap::new());
+    for (index, i) in config.interfaces.iter().enumerate() {
+        let Some(tunnel) = i.link.tunnel() else { continue };
+        if let Some(other) = names.insert(&tunnel.site, &i.name) {
+            let what = format!("\"{other}\" and \"{}\" are both of site {:?}", i.name, tunnel.site);
+            let hint = Some("give each its own `site`, the same at both ends".to_owned());
+            src.fault("tunnel", at(spans, index), what, hint);
+        }
+        let key = tunnel.peer.map(|key| (key, std::mem::discriminant(&tunnel.end)));
+        if let Some(other) = key.and_then(|key| keys.insert(key, &i.name)) {
+            let what = format!("\"{other}\" and \"{}\" have the same key", i.name);
+            let hint = Some("each gateway makes its own by `portreeve tunnel keygen`".to_owned());
+            src.fault("tunnel", at(spans, index), what, hint);
+        }
     }
 }
 

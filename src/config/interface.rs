@@ -3,17 +3,108 @@
 
 use super::address::addresses;
 use super::reader::{Section, Source};
-use super::{Environment, Interface, Learn, Listen, Strangers, Target, Upstream, tls, values};
+use super::tunnel::{self, Peer, Tunnel};
+use super::{
+    Addresses, Environment, Interface, Learn, Link, Listen, Strangers, Target, Upstream, tls,
+    values,
+};
 use crate::ground::{Side, Transport};
 
-/// One interface, and whether it says itself what strangers get; `None`: its faults are told.
+/// Interfaces as read, each with whether it says itself what strangers get.
+type Read = Vec<(Interface, bool)>;
+
+/// The interfaces of one section: of a tunnel that several sites come by one for each of them; none
+/// where its faults are told. `site`: what this site is called.
 pub(super) fn interface(
     mut s: Section<'_, '_>,
     env: &Environment,
+    (site, peers): (&str, &[Peer]),
     src: &mut Source<'_>,
-) -> Option<(Interface, bool)> {
+) -> Read {
     let name = s.string("name", src);
     let side = s.word("side", &[("inside", Side::Inside), ("outside", Side::Outside)], src);
+    if name.is_none() {
+        s.missing("name", "a short word, shown in logs and rules", src);
+    }
+    if s.get("side").is_none() {
+        s.missing("side", "side = \"inside\" (phones) or \"outside\" (PBX, trunk)", src);
+    }
+    values::name(&s, "name", name.as_deref(), src);
+    if tunnel::is_tunnel(&mut s, src) {
+        return by_tunnel(s, name.zip(side), (site, peers), src);
+    }
+    local(s, (name, side), env, src).into_iter().collect()
+}
+
+/// What is read of an interface of whatever link.
+fn usual(name: String, side: Side, addresses: Addresses) -> Interface {
+    // Outside only upstreams have a reason to call, and every one of them is known by its address.
+    let (learn, strangers) = match side {
+        Side::Inside => (Learn::SameIp, Strangers::Answer),
+        Side::Outside => (Learn::Strict, Strangers::Silent),
+    };
+    Interface {
+        name,
+        side,
+        link: Link::Local,
+        addresses,
+        advertise_name: None,
+        listen: Vec::new(),
+        tls: None,
+        learn,
+        networks: Vec::new(),
+        allow_loopback: false,
+        force_rport: side == Side::Inside,
+        strangers,
+        keepalive: None,
+        dscp_sip: 24,
+        dscp_media: 46,
+    }
+}
+
+/// Nobody but the other gateway can be there: what would tell phones from others says nothing.
+fn by_tunnel(
+    mut s: Section<'_, '_>,
+    called: Option<(String, Side)>,
+    (site, peers): (&str, &[Peer]),
+    src: &mut Source<'_>,
+) -> Read {
+    let written = tunnel::written(&mut s, src);
+    let dscp = s.number("dscp_media", 0..=63, src).unwrap_or(46);
+    let span = s.span.clone();
+    s.finish(src);
+    let (Some(written), Some((name, side))) = (written, called) else { return Vec::new() };
+    let one = |name: &str, tunnel: Tunnel| {
+        let stands = tunnel::stands(&tunnel).into();
+        let interface = Interface {
+            listen: Tunnel::listen(),
+            networks: vec![tunnel.far().into()],
+            learn: Learn::Strict,
+            dscp_media: u8::try_from(dscp).unwrap_or(46),
+            link: Link::Tunnel(tunnel),
+            ..usual(name.to_owned(), side, stands)
+        };
+        (interface, true)
+    };
+    if !written.is_for_peers() {
+        return vec![one(&name, written.tunnel(&name, site))];
+    }
+    let mine = peers.iter().filter(|p| p.is_of(&name));
+    let all: Read = mine.map(|p| one(&p.name, written.of_peer(p))).collect();
+    if all.is_empty() {
+        let hint = "add [[peer]] with name and key; portreeve tunnel keygen at the site prints it";
+        src.fault("tunnel", span, "nobody may come by this tunnel", Some(hint.to_owned()));
+    }
+    all
+}
+
+/// One that stands in a network of this machine's.
+fn local(
+    mut s: Section<'_, '_>,
+    (name, side): (Option<String>, Option<Side>),
+    env: &Environment,
+    src: &mut Source<'_>,
+) -> Option<(Interface, bool)> {
     let addresses = addresses(&mut s, side, env, src);
     let advertise_name = advertise_name(&mut s, src);
     let learn = s.word("learn", &[("strict", Learn::Strict), ("same-ip", Learn::SameIp)], src);
@@ -28,13 +119,6 @@ pub(super) fn interface(
     let keepalive = s.duration("keepalive", src);
     let dscp_sip = s.number("dscp_sip", 0..=63, src).unwrap_or(24);
     let dscp_media = s.number("dscp_media", 0..=63, src).unwrap_or(46);
-    if name.is_none() {
-        s.missing("name", "a short word, shown in logs and rules", src);
-    }
-    if s.get("side").is_none() {
-        s.missing("side", "side = \"inside\" (phones) or \"outside\" (PBX, trunk)", src);
-    }
-    values::name(&s, "name", name.as_deref(), src);
     values::interface(&s, addresses.as_ref(), &listen, src);
     s.finish(src);
     let (name, side, addresses) = (name?, side?, addresses?);
@@ -44,26 +128,20 @@ pub(super) fn interface(
         let attached = env.devices.values().flatten().filter(own);
         networks = attached.map(ipnet::IpNet::trunc).collect();
     }
-    // Outside only upstreams have a reason to call, and every one of them is known by its address.
-    let (learn_default, strangers_default) = match side {
-        Side::Inside => (Learn::SameIp, Strangers::Answer),
-        Side::Outside => (Learn::Strict, Strangers::Silent),
-    };
+    let usual = usual(name, side, addresses);
     let interface = Interface {
-        name,
-        side,
-        addresses,
         advertise_name,
         listen,
         tls,
-        learn: learn.unwrap_or(learn_default),
+        learn: learn.unwrap_or(usual.learn),
         networks,
         allow_loopback: loopback.unwrap_or(false),
-        force_rport: rport.unwrap_or(side == Side::Inside),
-        strangers: strangers.unwrap_or(strangers_default),
+        force_rport: rport.unwrap_or(usual.force_rport),
+        strangers: strangers.unwrap_or(usual.strangers),
         keepalive: keepalive.filter(|d| !d.is_zero()),
         dscp_sip: u8::try_from(dscp_sip).unwrap_or(24),
         dscp_media: u8::try_from(dscp_media).unwrap_or(46),
+        ..usual
     };
     Some((interface, strangers.is_some()))
 }

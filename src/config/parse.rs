@@ -3,11 +3,12 @@
 
 use super::reader::{Section, Source};
 use super::{
-    Audit, Config, DefaultPolicy, Diagnostic, Environment, Interface, Limits, Log, Media, Numbers,
-    Policy, Registrar, RegistrarMode, RemoteControl, Site, Timers, UnknownBodies, Upstream, bans,
-    checks, control, hide, http,
+    Audit, Config, DefaultPolicy, Diagnostic, Environment, Limits, Log, Media, Numbers, Policy,
+    Registrar, RegistrarMode, RemoteControl, Site, Timers, UnknownBodies, Upstream, bans, checks,
+    control, hide, http,
     interface::{interface, meet_strangers},
     overlay, rules, survive,
+    tunnel::{self, Peer},
     upstream::upstream,
     values,
 };
@@ -46,8 +47,8 @@ pub(super) fn parse_over(
     let merged = overlay::merge(text, &overrides)?;
     let (root, _) = DeTable::parse_recoverable(&merged);
     let mut src = Source { file, text: &merged, faults: Vec::new() };
-    let config = sections(root.get_ref(), env, hash, &mut src);
-    checks::check(&config, root.get_ref(), &mut src);
+    let (config, spans) = sections(root.get_ref(), env, hash, &mut src);
+    checks::check(&config, root.get_ref(), spans, &mut src);
     let (mut config, mut faults) = (config, src.faults);
     let tests = config.policy.tests.iter_mut().map(|t| &mut t.fault);
     // Places belong to the merged text, which nobody has seen.
@@ -60,13 +61,30 @@ pub(super) fn parse_over(
     if faults.is_empty() { Ok(config) } else { Err(faults) }
 }
 
-fn sections(root: &DeTable<'_>, env: &Environment, hash: String, src: &mut Source<'_>) -> Config {
+/// The configuration, and where each of its interfaces stands in the text.
+fn sections(
+    root: &DeTable<'_>,
+    env: &Environment,
+    hash: String,
+    src: &mut Source<'_>,
+) -> (Config, checks::Spans) {
     let mut top = Section::new("the configuration", root, 0..0);
-    let (mut interfaces, said): (Vec<Interface>, Vec<bool>) = top
-        .tables("interface", "[[interface]]", src)
-        .into_iter()
-        .filter_map(|s| interface(s, env, src))
-        .unzip();
+    let site = site(&mut top, src);
+    let peers = top.tables("peer", "[[peer]]", src);
+    let peers: Vec<Peer> = peers.into_iter().filter_map(|s| tunnel::peer(s, src)).collect();
+    let (mut interfaces, mut said) = (Vec::new(), Vec::new());
+    let mut spans = checks::Spans { interfaces: Vec::new(), are_all: true };
+    for s in top.tables("interface", "[[interface]]", src) {
+        let span = s.span.clone();
+        let read = interface(s, env, (&site.name, &peers), src);
+        // A section that could not be read has said so already.
+        spans.are_all &= !read.is_empty();
+        for (interface, says) in read {
+            interfaces.push(interface);
+            said.push(says);
+            spans.interfaces.push(span.clone());
+        }
+    }
     let upstreams: Vec<Upstream> = top
         .tables("upstream", "[[upstream]]", src)
         .into_iter()
@@ -81,7 +99,7 @@ fn sections(root: &DeTable<'_>, env: &Environment, hash: String, src: &mut Sourc
     let audit = audit(&mut top, data, src);
     let registrar = registrar(&mut top, &upstreams, src);
     let config = Config {
-        site: site(&mut top, src),
+        site,
         interfaces,
         upstreams,
         registrar,
@@ -102,7 +120,7 @@ fn sections(root: &DeTable<'_>, env: &Environment, hash: String, src: &mut Sourc
         hash,
     };
     top.finish(src);
-    config
+    (config, spans)
 }
 
 /// Reads one optional table and checks that nothing in it was unknown.

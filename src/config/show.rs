@@ -4,7 +4,7 @@ mod tls;
 
 use super::{
     Addresses, Config, DefaultPolicy, Follow, Learn, Numbers, RegistrarMode, RemoteControl, Site,
-    Strangers, UnknownBodies, Upstream, survive,
+    Strangers, UnknownBodies, Upstream, survive, tunnel,
 };
 use crate::wire::limits;
 use std::fmt::Write as _;
@@ -31,6 +31,11 @@ fn sections(c: &Config, o: &mut String) -> std::fmt::Result {
     )?;
     writeln!(o, "drain = \"{}\"", duration(c.drain))?;
     for i in &c.interfaces {
+        if let Some(tunnel) = i.link.tunnel() {
+            writeln!(o, "\n[[interface]]\nname = {:?}\nside = \"{}\"", i.name, i.side)?;
+            writeln!(o, "{}\ndscp_media = {}", tunnel::show(tunnel), i.dscp_media)?;
+            continue;
+        }
         let listen: Vec<String> =
             i.listen.iter().map(|l| format!("\"{}:{}\"", l.transport, l.port)).collect();
         let networks: Vec<String> = i.networks.iter().map(|n| format!("\"{n}\"")).collect();

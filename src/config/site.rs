@@ -3,8 +3,8 @@
 use super::overlay::Override;
 use super::{
     Address, Audit, Bans, Config, DefaultPolicy, Diagnostic, Environment, Hide, Interface, Learn,
-    Limits, Listen, Log, Media, Numbers, Policy, Registrar, RegistrarMode, RemoteControl, Site,
-    Strangers, Survive, Timers, UnknownBodies, parse,
+    Limits, Link, Listen, Log, Media, Numbers, Policy, Registrar, RegistrarMode, RemoteControl,
+    Site, Strangers, Survive, Timers, UnknownBodies, parse,
 };
 use crate::ground::{Side, Transport};
 use ipnet::IpNet;
@@ -65,6 +65,7 @@ impl Config {
             interfaces: vec![Interface {
                 name: "lan".to_owned(),
                 side: Side::Inside,
+                link: Link::Local,
                 addresses: Address::new(address).into(),
                 advertise_name: None,
                 listen: vec![

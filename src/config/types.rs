@@ -4,7 +4,7 @@ mod policy;
 
 pub use policy::*;
 
-use super::{Address, Addresses, Bans, ClientTls, Hide, Hop, ServerTls, Survive, Target};
+use super::{Address, Addresses, Bans, ClientTls, Hide, Hop, Link, ServerTls, Survive, Target};
 use crate::ground::{ListenerId, Side, Transport};
 use ipnet::IpNet;
 use std::net::SocketAddr;
@@ -82,6 +82,8 @@ pub struct Interface {
     pub name: String,
     /// Which side it is on.
     pub side: Side,
+    /// What it is a link of.
+    pub link: Link,
     /// Where SIP and media sockets are bound, and what others are told.
     pub addresses: Addresses,
     /// A host name written into Via, Contact, Record-Route and From in the address's place; SDP

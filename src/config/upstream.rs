@@ -2,7 +2,7 @@
 //! section at a time; what sections mean together stands in `checks`.
 
 use super::reader::{Section, Source};
-use super::{Host, Interface, Target, Upstream, tls, values};
+use super::{Host, Interface, Target, Tunnel, Upstream, tls, values};
 use crate::ground::{Side, Transport};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -21,22 +21,28 @@ pub(super) fn upstream(
     let name = s.string("name", src);
     let words = [("udp", Transport::Udp), ("tcp", Transport::Tcp), ("tls", Transport::Tls)];
     let transport = s.word("transport", &words, src);
-    let targets = targets(&mut s, transport, src);
+    let interface = outside(&mut s, interfaces, src);
+    let stands = interface.and_then(|i| interfaces.get(i));
+    let tunnel = stands.and_then(|i| i.link.tunnel());
+    let targets = match tunnel {
+        // Its other end is the only one that can be there.
+        Some(tunnel) if !s.has("address") && !s.has("targets") => Some(vec![tunnel.target()]),
+        Some(_) | None => targets(&mut s, transport, src),
+    };
     let domain = s.string("domain", src);
     let domains = s.list("domains", src);
     let numbers = s.list("numbers", src);
     let sources = s.networks("sources", src);
-    let tls_subject = values::subjects(&mut s, "tls_subject", src);
+    let mut tls_subject = values::subjects(&mut s, "tls_subject", src);
+    tls_subject.extend(tunnel.map(Tunnel::subject).filter(|own| !tls_subject.contains(own)));
     let trust = s.boolean("trust", src).unwrap_or(true);
     let probe = s.duration("probe", src).unwrap_or(PROBE);
     let probe = Some(probe).filter(|d| !d.is_zero());
-    let interface = outside(&mut s, interfaces, src);
     let tls = tls::client(&mut s, targets.as_deref().unwrap_or_default(), src);
     if name.is_none() {
         s.missing("name", "a short word, used in rules, logs and metrics", src);
     }
     values::name(&s, "name", name.as_deref(), src);
-    let stands = interface.and_then(|i| interfaces.get(i));
     let fixed = targets.iter().flatten().filter_map(Target::fixed);
     fixed.for_each(|hop| values::upstream(&s, hop, stands, interfaces, src));
     let named = targets.iter().flatten().filter(|t| t.name().is_some());

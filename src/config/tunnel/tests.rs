@@ -1,0 +1,109 @@
+use super::super::{Config, Environment, Link, show};
+use super::*;
+use crate::ground::Side;
+
+const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+const OTHER: &str = "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY=";
+
+fn read(text: &str) -> Result<Config, String> {
+    let read = Config::parse("t", text, &Environment::default());
+    read.map_err(|all| all.iter().map(ToString::to_string).collect())
+}
+
+fn site(lines: &str) -> String {
+    format!(
+        "site = {{ name = \"berlin\" }}\n[[interface]]\nname = \"phones\"\nside = \"inside\"\n\
+         address = \"10.17.0.1\"\n[[interface]]\nname = \"office\"\nside = \"outside\"\n\
+         link = \"tunnel\"\n{lines}\n[[upstream]]\nname = \"pbx\"\ndomain = \"pbx.example\"\n"
+    )
+}
+
+fn head_office(lines: &str) -> String {
+    format!(
+        "[[interface]]\nname = \"sites\"\nside = \"inside\"\nlink = \"tunnel\"\n{lines}\n\
+         [[interface]]\nname = \"wan\"\nside = \"outside\"\naddress = \"192.0.2.1\"\n\
+         [[upstream]]\nname = \"pbx\"\naddress = \"192.0.2.2:5060\"\ninterface = \"wan\"\n"
+    )
+}
+
+const CONNECT: &str = "connect = \"gate.example.net:443\"\npeer_key = ";
+
+#[test]
+fn both_ends_stand_where_the_other_looks_for_them() {
+    let here = read(&site(&format!("{CONNECT}\"{KEY}\""))).unwrap();
+    let there = head_office("listen = \"udp:443\"");
+    let peer = format!("{there}[[peer]]\nname = \"berlin\"\nkey = \"{OTHER}\"\n");
+    let there = read(&peer).unwrap();
+    let (office, berlin) = (&here.interfaces[1], &there.interfaces[0]);
+    let (a, b) = (office.link.tunnel().unwrap(), berlin.link.tunnel().unwrap());
+    assert_eq!((a.own(), a.far()), (b.far(), b.own()));
+    assert_ne!(a.own(), a.far());
+    assert!(a.own().to_string().starts_with("2001:2"), "RFC 7343: {}", a.own());
+    assert_eq!(berlin.name, "berlin");
+    assert_eq!((berlin.side, office.side), (Side::Inside, Side::Outside));
+    assert_eq!(berlin.networks, [b.far().into()]);
+    assert_eq!(a.peer, PublicKey::parse(KEY));
+    assert_eq!(b.peer, PublicKey::parse(OTHER));
+    // Who is reached by a tunnel needs no address, and is known by the tunnel's key.
+    let pbx = &here.upstreams[0];
+    assert_eq!(pbx.fixed().next().unwrap().peer, SocketAddr::new(a.far(), PORT));
+    assert_eq!(pbx.tls_subject, ["tunnel:berlin"]);
+    assert!(pbx.is_tls_alone() && pbx.sources.is_empty());
+}
+
+#[test]
+fn several_sites_come_by_one_port_and_each_is_an_interface() {
+    let peer = |name: &str, key: &str| format!("[[peer]]\nname = \"{name}\"\nkey = \"{key}\"\n");
+    let two = format!(
+        "{}{}{}",
+        head_office("listen = \"udp:443\"\naddress = \"192.0.2.1\""),
+        peer("berlin", KEY),
+        peer("seoul", OTHER)
+    );
+    let c = read(&two).unwrap();
+    let names: Vec<&str> = c.interfaces.iter().map(|i| i.name.as_str()).collect();
+    assert_eq!(names, ["berlin", "seoul", "wan"]);
+    let own = |n: usize| c.interfaces[n].addresses.first().unwrap().ip;
+    assert_ne!(own(0), own(1));
+    let shown = read(&show(&c)).unwrap();
+    assert_eq!(shown.interfaces, c.interfaces);
+    // A key that was stolen is taken back by a reload, though an interface less waits.
+    let one = two.replace(&peer("seoul", OTHER), "");
+    let (after, changes) = read(&one).unwrap().following(&c);
+    assert_eq!(changes.now, ["interface.seoul.peer_key"]);
+    assert_eq!(changes.restart, ["interface"]);
+    let Link::Tunnel(seoul) = &after.interfaces[1].link else { panic!() };
+    assert_eq!(seoul.peer, None);
+    let other = KEY.replace("MDEy", "MDEz");
+    let (after, changes) = read(&two.replace(KEY, &other)).unwrap().following(&c);
+    assert_eq!(changes.now, ["interface.berlin.peer_key"]);
+    assert_eq!(after.interfaces[0].link.tunnel().unwrap().peer, PublicKey::parse(&other));
+}
+
+#[test]
+fn what_is_no_tunnel_says_why() {
+    let peer = format!("[[peer]]\nname = \"berlin\"\nkey = \"{KEY}\"\n");
+    for (text, says) in [
+        (site("connect = \"gate.example.net:443\""), "needs `peer_key`"),
+        (site(&format!("connect = \"gate\"\npeer_key = \"{KEY}\"")), "no place to connect to"),
+        (site(&format!("{CONNECT}\"x\"")), "no public key"),
+        (site(&format!("{CONNECT}\"{KEY}\"\nlisten = \"udp:443\"")), "one of them"),
+        (site(&format!("peer_key = \"{KEY}\"")), "needs `connect`"),
+        (site(&format!("{CONNECT}\"{KEY}\"\ngather = \"30ms\"")), "longer than 20ms"),
+        (head_office("listen = \"udp:443\""), "nobody may come"),
+        (format!("{}{peer}", head_office("listen = \"tcp:443\"")), "no port of a tunnel"),
+        (format!("{}{peer}", head_office("listen = [\"udp:1\", \"udp:2\"]")), "one port"),
+        (format!("{}{peer}{peer}", head_office("listen = \"udp:443\"")), "both of site"),
+        (
+            format!("{}{peer}{}", head_office("listen = \"udp:443\""), peer.replace("ber", "du")),
+            "the same key",
+        ),
+        (
+            format!("{}{}", head_office("listen = \"udp:443\""), peer.replace(KEY, "AAAA")),
+            "no public key",
+        ),
+    ] {
+        let told = read(&text).expect_err(says);
+        assert!(told.contains(says), "{says}: {told}");
+    }
+}
