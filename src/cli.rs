@@ -19,6 +19,7 @@ mod run;
 mod selftest;
 mod status;
 mod table;
+mod tunnel;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use named::{FileArgs, Named};
@@ -118,6 +119,11 @@ enum Command {
         #[command(flatten)]
         list: ControlArgs,
     },
+    /// Tunnels to other gateways
+    Tunnel {
+        #[command(subcommand)]
+        what: TunnelCommand,
+    },
     /// Have it read its configuration anew, whole or not at all (as SIGHUP); 78: refused
     Reload(Named<ControlArgs>),
     /// Have it admit no new calls and end with its last one (as SIGTERM)
@@ -139,6 +145,18 @@ enum CallsCommand {
         id: u64,
         #[command(flatten)]
         gateway: ControlArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum TunnelCommand {
+    /// Make this gateway's key, once, and print its public half for the other end
+    Keygen {
+        /// The key file (else tunnel.key in the folder for state)
+        file: Option<PathBuf>,
+        /// Folder for state and audit, as with `run`
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
     },
 }
 
@@ -313,6 +331,9 @@ pub fn main() -> ExitCode {
         Some(Command::Bans { what: None, list }) => bans::bans(&list),
         Some(Command::Bans { what: Some(BansCommand::Lift { whom, gateway }), .. }) => {
             bans::lift(&gateway, &whom)
+        }
+        Some(Command::Tunnel { what: TunnelCommand::Keygen { file, data } }) => {
+            tunnel::keygen(file, data)
         }
         Some(Command::Reload(args)) => reload::reload(&args.whole()),
         Some(Command::Drain(args)) => drain::drain(&args.whole()),

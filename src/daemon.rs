@@ -17,7 +17,7 @@ pub use session_table::{RegistrationRow, STILL, SessionTable, Standing};
 pub use start_error::StartError;
 
 use crate::audit::Record;
-use crate::config::{Config, Listener, RegistrarMode, SurviveAuth};
+use crate::config::{Config, Link, Listener, RegistrarMode, SurviveAuth};
 use crate::driver::audit_log::AuditLog;
 use crate::driver::clock::Clock;
 use crate::driver::inlet::inlet;
@@ -27,6 +27,7 @@ use crate::driver::service::Service;
 use crate::driver::state::{self, State};
 use crate::driver::stream::Streams;
 use crate::driver::tls::Tls;
+use crate::driver::tunnel::Tunnels;
 use crate::driver::whereabouts;
 use crate::driver::zone::Zones;
 use crate::engine::digest::Users;
@@ -153,7 +154,7 @@ pub fn can_listen(config: &Config) -> bool {
     let zones = Zones::of(config);
     let can = |l: Listener| can_bind(&l, &zones).is_ok();
     let http = config.http.is_none_or(|at| std::net::TcpListener::bind(at).is_ok());
-    http && config.listeners().into_iter().all(can)
+    http && config.listeners().into_iter().filter(|l| is_here(config, l)).all(can)
 }
 
 /// Starts a gateway on the current runtime; `observer` hears of every measured value, `service`
@@ -181,16 +182,18 @@ pub fn start(config: Config, observer: Observer, service: Service) -> Result<Han
     let follows = whereabouts::following(&config);
     probe(&config)?;
     let config = config.unsettled();
-    let streams = Streams::new(&config, inlet.clone(), tls.clone());
+    let tunnels = Tunnels::start(&config).map_err(StartError::Tunnel)?;
+    let streams = Streams::new(&config, inlet.clone(), tls.clone()).through(tunnels.clone());
     tokio::spawn(streams.clone().watch_proofs());
     let resolver = Resolver::new(Path::new(RESOLV_CONF), inlet.clone());
-    let mut sockets = Sockets::new(inlet.clone(), streams.clone());
+    let mut sockets = Sockets::new(inlet.clone(), streams.clone(), tunnels.clone());
     for l in config.listeners() {
         sockets.bind(l, &config).map_err(|error| StartError::Bind { listener: l, error })?;
     }
     let options = RelayOptions::new(&config, state::random());
     let relay = Relay::start(&options).map_err(StartError::Relay)?;
-    let relay = Arc::new(relay.at_devices(Zones::of(&config)));
+    let relay = relay.at_devices(Zones::of(&config)).through(tunnels.clone());
+    let relay = Arc::new(relay);
     let stored = state.take_stored();
     let seeds = Seeds { keys: state.keys()?, nonce: state::random(), random: state::random() };
     let snapshot = Arc::new(Snapshot { config: config.clone(), rules, users });
@@ -250,9 +253,15 @@ fn can_bind(l: &Listener, zones: &Zones) -> io::Result<()> {
     }
 }
 
+/// It is a socket of this machine's: a tunnel's is none.
+fn is_here(config: &Config, l: &Listener) -> bool {
+    config.interfaces.get(l.interface).is_none_or(|i| i.link == Link::Local)
+}
+
 /// Relay ports that somebody else holds, at all addresses.
 fn busy_ports(config: &Config) -> Vec<SocketAddr> {
-    let all = config.interfaces.iter().flat_map(|i| i.addresses.iter().map(|a| a.ip));
+    let here = config.interfaces.iter().filter(|i| i.link == Link::Local);
+    let all = here.flat_map(|i| i.addresses.iter().map(|a| a.ip));
     let all: BTreeSet<IpAddr> = all.collect();
     all.into_iter().flat_map(|ip| busy_ports_at(config, ip)).collect()
 }

@@ -20,6 +20,7 @@ pub mod service;
 pub mod state;
 pub mod stream;
 pub mod tls;
+pub mod tunnel;
 pub mod udp;
 pub mod whereabouts;
 pub mod zone;

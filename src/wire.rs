@@ -11,4 +11,5 @@ pub mod sdp;
 pub mod sip;
 pub mod stun;
 pub mod tls;
+pub mod tunnel;
 pub mod vq_report;

@@ -133,6 +133,7 @@ mod tests {
             Command::Config { .. }
             | Command::Audit { .. }
             | Command::Selftest
+            | Command::Tunnel { .. }
             | Command::Calls { .. }
             | Command::Bans { .. } => panic!("{line} has no file alone"),
         }

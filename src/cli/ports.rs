@@ -2,7 +2,7 @@
 //! `docker run` arguments. It reads the configuration and changes nothing on this machine.
 
 use super::{PortsArgs, PortsForm, config, gateway, run};
-use crate::config::{Config, DefaultPolicy, Follow, Interface, RuleAction};
+use crate::config::{Config, DefaultPolicy, End, Follow, Interface, Link, RuleAction, Tunnel};
 use crate::ground::{Side, Transport};
 use ipnet::IpNet;
 use std::fmt::{self, Write as _};
@@ -98,6 +98,14 @@ pub(super) fn ports(args: &PortsArgs) -> u8 {
 fn openings(c: &Config) -> Vec<Opening> {
     let mut all = Vec::new();
     for (index, i) in c.interfaces.iter().enumerate() {
+        if let Link::Tunnel(tunnel) = &i.link {
+            let new = of_tunnel(i, tunnel);
+            // One port is for all sites.
+            let is_new =
+                |n: &Opening| all.iter().all(|o: &Opening| (&o.to, &o.ports) != (&n.to, &n.ports));
+            all.extend(new.filter(is_new));
+            continue;
+        }
         let mut open = |protocol, ports: Vec<(u16, u16)>, from: Vec<IpNet>, what| {
             let from = IpNet::aggregate(&from);
             let places = places(i);
@@ -133,6 +141,22 @@ fn openings(c: &Config) -> Vec<Opening> {
         open("udp", vec![c.media.ports], from, "media");
     }
     all
+}
+
+/// All that a head office has to open for its sites; a site opens nothing.
+fn of_tunnel(i: &Interface, tunnel: &Tunnel) -> Option<Opening> {
+    let End::HeadOffice { listen } = &tunnel.end else { return None };
+    let any = To::Following { device: None, is_ipv4: true };
+    let to = if listen.ip().is_unspecified() { any } else { To::Address(listen.ip()) };
+    Some(Opening {
+        interface: i.name.clone(),
+        side: Side::Outside,
+        to,
+        protocol: "udp",
+        ports: vec![(listen.port(), listen.port())],
+        from: Vec::new(),
+        what: "tunnels",
+    })
 }
 
 /// Who may begin to talk SIP to an interface; empty: anyone.

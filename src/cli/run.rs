@@ -9,7 +9,7 @@ pub(super) use place::site_config;
 
 use super::{RunArgs, config, doctor, gateway, log};
 use crate::admin::{Control, Desk, Metrics};
-use crate::config::{self as configuration, Config, Environment};
+use crate::config::{self as configuration, Config, Environment, Link};
 use crate::daemon::reload::{Read, Refusal, Reloader};
 use crate::daemon::{self, Ask, StartError};
 use crate::driver::clock::Clock;
@@ -122,7 +122,11 @@ async fn serve(s: Started, levels: log::Levels, service: Service) -> Result<(), 
     let reloader = Reloader::new(handle.asks(), config, source, read, applied, service.clone())?;
     let reloader = Arc::new(reloader);
     // Who follows a device is told where that stands.
-    let stays = s.config.interfaces.iter().filter(|i| i.addresses.following().is_none());
+    let stays = s
+        .config
+        .interfaces
+        .iter()
+        .filter(|i| i.addresses.following().is_none() && i.link == Link::Local);
     let own = stays.flat_map(|i| i.addresses.iter());
     desk.watch(own.map(|a| a.ip).collect());
     let control = commands(&s.config, &desk, handle.asks(), &reloader)?;
@@ -219,6 +223,13 @@ fn header(s: &Started, certificates: &[CertificateView]) {
         )),
     }
     for i in &c.interfaces {
+        if let Some(tunnel) = i.link.tunnel() {
+            say(&format!(
+                "  {:<8} {:<10} tunnel of site \"{}\" {}",
+                i.side, i.name, tunnel.site, tunnel.end
+            ));
+            continue;
+        }
         let ports: Vec<String> =
             i.listen.iter().map(|l| format!("{} {}", l.transport, l.port)).collect();
         let own = i.addresses.listed();

@@ -363,6 +363,7 @@ impl EventLoop {
                 Err(_) => break,
             }
         }
+        self.streams.tunnels().end();
         let detail = format!("{left} calls hung up");
         self.record(Record::System { event: "stop", detail });
     }

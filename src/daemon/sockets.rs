@@ -7,6 +7,7 @@ use super::event_loop::EventLoop;
 use crate::config::{Addresses, Config, Listener};
 use crate::driver::inlet::Inlet;
 use crate::driver::stream::{self, Streams};
+use crate::driver::tunnel::Tunnels;
 use crate::driver::udp::SipSocket;
 use crate::driver::zone::Zones;
 use crate::engine::Input;
@@ -43,18 +44,20 @@ pub(super) struct Sockets {
     next: Mono,
     inlet: Inlet,
     streams: Streams,
+    tunnels: Tunnels,
     /// Datagrams that those dropped which are closed.
     dropped: u64,
 }
 
 impl Sockets {
-    pub(super) fn new(inlet: Inlet, streams: Streams) -> Self {
+    pub(super) fn new(inlet: Inlet, streams: Streams, tunnels: Tunnels) -> Self {
         Self {
             open: BTreeMap::new(),
             waiting: Vec::new(),
             next: Mono::default(),
             inlet,
             streams,
+            tunnels,
             dropped: 0,
         }
     }
@@ -66,6 +69,11 @@ impl Sockets {
     pub(super) fn bind(&mut self, l: Listener, config: &Config) -> io::Result<()> {
         let dscp = config.interfaces.get(l.interface).map_or(24, |i| i.dscp_sip);
         let zones = Zones::of(config);
+        if let Some(link) = self.tunnels.of_interface(l.interface) {
+            let reader = self.streams.clone().tunnelled(link.clone(), l.id);
+            self.open.insert(l.id, Open { udp: None, reader: tokio::spawn(reader) });
+            return Ok(());
+        }
         let open = match l.transport {
             Transport::Udp => {
                 let socket = SipSocket::bind(l, dscp, &zones)?;

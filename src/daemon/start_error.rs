@@ -3,6 +3,7 @@
 use crate::config::{Diagnostic, Listener};
 use crate::driver::holders::Process;
 use crate::driver::state::StateError;
+use crate::driver::tunnel::TunnelError;
 use crate::ground::Transport;
 use std::fmt;
 use std::io;
@@ -32,6 +33,8 @@ pub enum StartError {
     Control(String, io::Error),
     /// Certificates, keys and authorities; a line each.
     Tls(String),
+    /// A tunnel.
+    Tunnel(TunnelError),
     /// A rule or its test.
     Rules(Vec<Diagnostic>),
     /// Too few open files for `limits.calls`.
@@ -60,11 +63,13 @@ impl StartError {
             {
                 77
             }
+            Self::Tunnel(TunnelError::Key { .. }) => 78,
             Self::Bind { .. }
             | Self::Http(..)
             | Self::Control(..)
             | Self::Relay(_)
             | Self::Desk(_)
+            | Self::Tunnel(_)
             | Self::Files { .. } => 69,
             Self::State(e) if e.busy => 69,
             Self::State(_) | Self::Audit(_) => 74,
@@ -88,6 +93,7 @@ impl fmt::Display for StartError {
             }
             Self::Control(path, e) => control(f, path, e),
             Self::Tls(what) => write!(f, "TLS: {what}"),
+            Self::Tunnel(e) => write!(f, "tunnel: {e}"),
             Self::Rules(all) => all.iter().try_for_each(|d| write!(f, "{d}")),
             Self::Files { need, have } => write!(
                 f,

@@ -19,6 +19,7 @@ pub use totals::Totals;
 
 use crate::config::{Config, Interface};
 use crate::driver::clock::Clock;
+use crate::driver::tunnel::Tunnels;
 use crate::driver::zone::Zones;
 use crate::ground::{Now, Side};
 use crate::relay::cname::CnameGuard;
@@ -103,6 +104,7 @@ pub struct Relay {
     handles: Vec<Handle>,
     shared: Arc<Shared>,
     zones: Zones,
+    tunnels: Tunnels,
 }
 
 impl Relay {
@@ -113,8 +115,8 @@ impl Relay {
             n => n,
         };
         let shared = Arc::new(Shared::new(options.cname.clone()));
-        let (handles, zones) = (Vec::with_capacity(workers), Zones::default());
-        let mut relay = Self { handles, shared, zones };
+        let (zones, tunnels) = (Zones::default(), Tunnels::default());
+        let mut relay = Self { handles: Vec::with_capacity(workers), shared, zones, tunnels };
         for n in 0..workers {
             let handle = relay.start_thread(n)?;
             relay.handles.push(handle);
@@ -129,6 +131,13 @@ impl Relay {
         self
     }
 
+    /// Addresses of these tunnels' ends are theirs.
+    #[must_use]
+    pub fn through(mut self, tunnels: Tunnels) -> Self {
+        self.tunnels = tunnels;
+        self
+    }
+
     /// Takes a command: it is in force for every packet that comes after the next
     /// [`Self::flush`]. `Err` is the [`Event::OpenFailed`] to hand to the engine at once: the
     /// stream does not exist then.
@@ -139,7 +148,7 @@ impl Relay {
         let stream = command.stream();
         let door = &self.handle(stream).door;
         let passed = if let Command::Open { stream, legs, idle } = command {
-            Slot::bind(stream, &legs, &self.zones, idle, self.shared.now().mono)
+            Slot::bind(stream, &legs, (&self.zones, &self.tunnels), idle, self.shared.now().mono)
                 .and_then(|slot| door.open(Box::new(slot), legs.map(|leg| is_guarded(&leg.party))))
         } else {
             door.pass(command)

@@ -12,6 +12,7 @@ mod lapse;
 mod outlet;
 mod proofs;
 mod table;
+mod tunnelled;
 mod turns;
 mod way;
 
@@ -21,6 +22,7 @@ mod tests;
 use super::Arrival;
 use super::inlet::Inlet;
 use super::tls::Tls;
+use super::tunnel::Tunnels;
 use super::udp::canonical;
 use super::zone::Zones;
 use crate::config::{Config, Listener};
@@ -34,6 +36,7 @@ use connection::{QUIET, WRITTEN};
 use hands::Hands;
 #[cfg(test)]
 pub(crate) use proofs::WATCH;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,6 +44,7 @@ use std::time::Duration;
 use table::Table;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep};
+use tunnelled::Groups;
 use way::Way;
 
 /// Connections that the kernel may hold until they are accepted.
@@ -81,6 +85,9 @@ pub struct Streams {
     zones: Arc<Zones>,
     inlet: Inlet,
     tls: Tls,
+    tunnels: Tunnels,
+    /// Connections by tunnels.
+    groups: Arc<ArcSwap<BTreeMap<ListenerId, Groups>>>,
 }
 
 impl Streams {
@@ -91,7 +98,15 @@ impl Streams {
         let table = Arc::new(Mutex::new(Table::new(&config.limits)));
         let callers = Arc::new(Mutex::new(Callers::new(config)));
         let (zones, hands) = (Arc::new(Zones::of(config)), Hands::start());
-        Self { table, callers, hands, listeners, zones, inlet, tls }
+        let tunnels = Tunnels::default();
+        let groups = Arc::default();
+        Self { table, callers, hands, listeners, zones, inlet, tls, tunnels, groups }
+    }
+
+    /// Connections at these tunnels' interfaces are streams of theirs.
+    #[must_use]
+    pub fn through(self, tunnels: Tunnels) -> Self {
+        Self { tunnels, ..self }
     }
 
     /// Sockets are there from now on, and those that are gone take their connections with them.
@@ -108,6 +123,7 @@ impl Streams {
 
     /// From now on this configuration holds; connections that are open stay.
     pub fn follow(&self, config: &Config) {
+        self.tunnels.follow(config);
         self.table().set_limits(&config.limits);
         self.callers().follow(config);
     }
@@ -121,6 +137,12 @@ impl Streams {
     /// he may come again.
     pub fn bar(&self, source: Source, at: Option<ListenerId>, lasts: Duration) {
         self.callers().bar(source, at, lasts);
+    }
+
+    /// Tunnels to other gateways.
+    #[must_use]
+    pub fn tunnels(&self) -> &Tunnels {
+        &self.tunnels
     }
 
     fn callers(&self) -> std::sync::MutexGuard<'_, Callers> {
@@ -208,6 +230,9 @@ impl Streams {
 
     /// A registered phone or an upstream speaks by this connection: it gives way to nobody.
     pub fn keep(&self, conn: ConnId, holder: Holder) {
+        if self.is_tunnelled(conn) {
+            return;
+        }
         let is_upstream = holder == Holder::Upstream;
         let peer = self.table().keep(conn, holder);
         if let Some(peer) = peer.filter(|_| is_upstream) {
@@ -223,6 +248,9 @@ impl Streams {
         let Some((listener, _)) = self.listener(flow.listener) else {
             return self.report(Arrival::Failed(flow));
         };
+        if let Some(link) = self.tunnels.of_interface(listener.interface) {
+            return self.send_by_tunnel(link, flow, bytes);
+        }
         let mut table = self.table();
         let opens = opens.filter(|_| flow.conn.is_none());
         if let Some(conn) = table.carrier(&flow) {
@@ -256,12 +284,18 @@ impl Streams {
 
     /// Closes after what is queued was written.
     pub fn close(&self, conn: ConnId) {
+        if self.is_tunnelled(conn) {
+            return;
+        }
         self.table().close(conn, Instant::now() + WRITTEN);
     }
 
     /// Ends the connection that leads this way where nothing has come by it for long: what waits for
     /// an answer goes by a new one.
     pub fn end_silent(&self, flow: &Flow) {
+        if self.groups.load().contains_key(&flow.listener) {
+            return;
+        }
         let table = self.table();
         if let Some(conn) = table.carrier(flow).filter(|conn| table.is_silent(*conn, SILENT)) {
             table.ring(conn);

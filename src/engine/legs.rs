@@ -79,7 +79,7 @@ pub(super) fn legs(k: Known<'_>, a: &Attempt, allow: &Allow) -> Option<Vec<LegSt
                     call_id: i.call_id().to_owned(),
                     from: from.to_vec(),
                     to: to.to_vec(),
-                    contact: Some(target(a, b).ok()?),
+                    contact: Some(target(w, a, b).ok()?),
                     routes: Vec::new(),
                     upstream: None,
                     home: Some(Home::of(b)),
@@ -101,16 +101,16 @@ pub(super) fn spare(k: Known<'_>, a: &Attempt, leg: &LegState) -> Spare {
 /// Why a request that names phones reaches none of them; `None`: it reaches one, or names none.
 pub(super) fn unasked(k: Known<'_>, a: &Attempt) -> Option<Unasked> {
     let Route::Bindings(keys) = &a.route else { return None };
-    let all = keys.iter().filter_map(|key| k.phones.binding(key)).map(|b| target(a, b).err());
+    let all = keys.iter().filter_map(|key| k.phones.binding(key)).map(|b| target(k.w, a, b).err());
     let all: Vec<Option<Unasked>> = all.collect();
     all.iter().all(Option::is_some).then(|| all.into_iter().flatten().next()).flatten()
 }
 
 /// The Request-URI for a phone: its Contact, by the scheme of the request.
-fn target(a: &Attempt, b: &Binding) -> Result<Uri, Unasked> {
+fn target(w: &World, a: &Attempt, b: &Binding) -> Result<Uri, Unasked> {
     let mut uri = b.contact.clone();
     let secure = b.flow.transport.is_secure();
-    if secure && b.flow.conn.is_none() {
+    if secure && w.net().is_cut_off(&b.flow) {
         return Err(Unasked::Gone);
     }
     let sips = uri.scheme == Scheme::Sips;

@@ -88,7 +88,7 @@ pub(crate) fn next_hop(
     let (bound, secure) = (known.is_bound(call, leg), leg.flow.transport.is_secure());
     match leg.side {
         Side::Inside if bound && !secure => return Err(NoWay::Insecure),
-        Side::Inside if secure && leg.flow.conn.is_none() => return Err(NoWay::Gone),
+        Side::Inside if secure && w.net().is_cut_off(&leg.flow) => return Err(NoWay::Gone),
         Side::Inside => return Ok(leg.flow),
         Side::Outside if leg.flow.conn.is_some() && (secure || !bound) => return Ok(leg.flow),
         Side::Outside => {}

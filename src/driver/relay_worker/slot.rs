@@ -4,6 +4,7 @@
 use super::port::Port;
 use super::totals::TotalsTable;
 use crate::driver::media_socket::{MediaSocket, Received, Sample};
+use crate::driver::tunnel::Tunnels;
 use crate::driver::zone::Zones;
 use crate::ground::{Mono, Now};
 use crate::relay::cname::CnameGuard;
@@ -40,12 +41,12 @@ impl Slot {
     pub(super) fn bind(
         id: StreamId,
         legs: &[LegConfig; 2],
-        zones: &Zones,
+        (zones, tunnels): (&Zones, &Tunnels),
         idle: Option<Duration>,
         now: Mono,
     ) -> Result<Self, String> {
         let [a, b] = legs;
-        let bind = |leg, lane| bind(leg, lane, zones);
+        let bind = |leg, lane| bind(leg, lane, zones, tunnels);
         let ports =
             [bind(a, Lane::Rtp)?, bind(a, Lane::Rtcp)?, bind(b, Lane::Rtp)?, bind(b, Lane::Rtcp)?];
         let stream = Stream::new(id, legs, idle, now);
@@ -246,8 +247,13 @@ pub(super) fn age(stamp: Duration, now: Now) -> Option<Duration> {
     now.wall.0.checked_sub(stamp).filter(|age| *age <= FAR)
 }
 
-fn bind(leg: &LegConfig, lane: Lane, zones: &Zones) -> Result<Port, String> {
+fn bind(leg: &LegConfig, lane: Lane, zones: &Zones, tunnels: &Tunnels) -> Result<Port, String> {
     let offset = u16::from(lane == Lane::Rtcp);
+    if let Some(link) = tunnels.at(leg.bind) {
+        let port = link.port(leg.port.saturating_add(offset));
+        let name = link.name();
+        return port.map(Port::Tunnel).map_err(|e| format!("no port at tunnel {name}: {e}"));
+    }
     let addr = SocketAddr::new(leg.bind, leg.port.saturating_add(offset));
     let socket = MediaSocket::bind(zones.placed(addr), leg.dscp, lane);
     let socket = socket.map(|s| s.at_device(zones.of_own(leg.bind)));

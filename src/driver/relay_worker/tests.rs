@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "deadlines of tests with real sockets")]
 
 use super::*;
+use crate::driver::tunnel::Tunnels;
 use crate::relay::{Counters, DropReason, Expect, Leg, LegConfig, Party};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -521,8 +522,14 @@ fn a_thread_that_does_not_get_to_it_holds_up_no_caller() {
     let Command::Open { stream, legs, idle } = open(ID, own_host(), parties, None) else {
         panic!("an open")
     };
-    let slot =
-        Slot::bind(stream, &legs, &Zones::default(), idle, crate::ground::Mono::default()).unwrap();
+    let slot = Slot::bind(
+        stream,
+        &legs,
+        (&Zones::default(), &Tunnels::default()),
+        idle,
+        crate::ground::Mono::default(),
+    )
+    .unwrap();
     door.open(Box::new(slot), [true; 2]).unwrap();
     for n in 0..5_000 {
         let party = if n % 2 == 0 { a.party(Expect::Exact) } else { b.party(Expect::Exact) };

@@ -153,7 +153,7 @@ impl Streams {
     }
 
     /// `first`: the peer has opened it, and its first message has to be complete by then.
-    async fn read<R: AsyncRead + Unpin>(
+    pub(super) async fn read<R: AsyncRead + Unpin>(
         &self,
         mut read: R,
         flow: Flow,
@@ -250,7 +250,12 @@ impl Streams {
     }
 
     /// Writes what waits, until the connection is to be closed, or its peer does not read.
-    async fn write<W: AsyncWrite + Unpin>(&self, mut write: W, flow: Flow, bells: &Bells) {
+    pub(super) async fn write<W: AsyncWrite + Unpin>(
+        &self,
+        mut write: W,
+        flow: Flow,
+        bells: &Bells,
+    ) {
         let Some(conn) = flow.conn else { return };
         loop {
             let next = self.table().take(conn);

@@ -64,8 +64,8 @@ impl Binding {
     }
 
     /// It came by a connection that is closed.
-    pub(super) fn is_cut_off(&self) -> bool {
-        self.flow.transport.is_reliable() && self.flow.conn.is_none()
+    pub(super) fn is_cut_off(&self, w: &World) -> bool {
+        w.net().is_cut_off(&self.flow)
     }
 
     /// A connection to where its Contact listens would lead to it.
@@ -74,10 +74,10 @@ impl Binding {
     }
 
     /// What is known of the way to it.
-    fn reach(&self) -> Reach {
+    fn reach(&self, w: &World) -> Reach {
         match self.flow.transport.is_reliable() {
             false => Reach::Registered,
-            true if !self.is_cut_off() => Reach::Connected,
+            true if !self.is_cut_off(w) => Reach::Connected,
             true if self.is_dialled() => Reach::Unknown,
             true => Reach::Gone,
         }
@@ -112,7 +112,7 @@ impl Binding {
             service_route: self.service_route.clone(),
             instance: self.instance.clone(),
             edge: self.edge,
-            reach: self.reach(),
+            reach: self.reach(w),
         }
     }
 }

@@ -102,7 +102,7 @@ impl Phones {
             named.iter().filter(|n| n.stays).filter_map(|n| n.instance).collect();
         let rank = |b: &&Binding| {
             let same = b.instance.as_deref().is_some_and(|id| instances.contains(id));
-            (b.expires > w.steady(), !b.is_cut_off(), !same)
+            (b.expires > w.steady(), !b.is_cut_off(w), !same)
         };
         let mut others: Vec<&Binding> =
             self.bindings.of_aor(aor).filter(|b| !is_named(&b.key)).collect();

@@ -1,7 +1,7 @@
 //! Where the gateway stands: its sockets, its names on each of them, and what counts as inside.
 //! Derived from one configuration; it never changes a message.
 
-use crate::config::{Address, Config, Hop, Interface, Listener};
+use crate::config::{Address, Config, Hop, Interface, Link, Listener};
 use crate::ground::{Flow, ListenerId, Side, Transport, UpstreamId};
 use crate::wire::addresses::is_local;
 use crate::wire::sip::Uri;
@@ -185,6 +185,13 @@ impl Net {
     fn closest(&self, side: Side, ip: IpAddr) -> u16 {
         let nets = self.interfaces.iter().filter(|i| i.side == side).flat_map(|i| &i.networks);
         nets.filter(|n| n.contains(&ip)).map(|n| u16::from(n.prefix_len()) + 1).max().unwrap_or(0)
+    }
+
+    /// It came by a connection that is gone. Those of a tunnel are of whoever is at its other end,
+    /// who is there by the next one, too.
+    pub(crate) fn is_cut_off(&self, flow: &Flow) -> bool {
+        let lasts = || self.interface(flow.listener).is_some_and(|i| i.link != Link::Local);
+        flow.transport.is_reliable() && flow.conn.is_none() && !lasts()
     }
 
     /// The way from an interface to a place of an upstream.

@@ -96,7 +96,7 @@ struct Led {
 fn led(w: &World, before: Option<&Binding>, pending: &Pending, offered: &Offered) -> Led {
     let (flow, source) = (pending.flow, pending.flow.peer);
     let (call_id, cseq) = (pending.call_id.clone(), pending.cseq);
-    let alive = before.filter(|b| b.expires > w.steady() && !b.is_cut_off());
+    let alive = before.filter(|b| b.expires > w.steady() && !b.is_cut_off(w));
     let same = |b: &Binding| b.source == source && b.flow.transport == flow.transport;
     match alive {
         _ if flow.transport.is_reliable() => Led { way: offered.way, source, call_id, cseq },

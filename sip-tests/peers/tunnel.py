@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+"""A site and a head office, each with a gateway, and one tunnel between them: phones of the site
+register at the head office's Kamailio and call each other through it, and nothing but the tunnel's
+packets crosses the way between. A connection that is cut comes back within the call."""
+from lab import *
+
+KAMAILIO_AT = "10.98.0.2"
+
+
+def keygen(lab, name):
+    """A key for one end; what the command prints is its public half."""
+    key = sh([BINARY, "tunnel", "keygen", lab.path(f"{name}/tunnel.key")]).splitlines()
+    again = sh([BINARY, "tunnel", "keygen", lab.path(f"{name}/tunnel.key")]).splitlines()
+    check(key[0] == again[0], "a key is made once")
+    return key[0]
+
+
+def site(lab, key, more=""):
+    return f"""
+site = {{ name = "berlin" }}
+[[interface]]
+name = "lan"
+side = "inside"
+address = "10.17.0.1"
+[[interface]]
+name = "office"
+side = "outside"
+link = "tunnel"
+connect = "10.99.0.2:443"
+peer_key = "{key}"
+{more}
+[[upstream]]
+name = "pbx"
+domain = "pbx.test"
+probe = "2s"
+[state]
+dir = "{lab.path("site")}"
+[audit]
+dir = "{lab.path("audit")}"
+[log]
+level = "debug"
+"""
+
+
+def head_office(lab, key, more=""):
+    return f"""
+site = {{ name = "head-office" }}
+[[interface]]
+name = "sites"
+side = "inside"
+link = "tunnel"
+address = "10.99.0.2"
+listen = "udp:443"
+[[peer]]
+name = "berlin"
+key = "{key}"
+[[interface]]
+name = "wan"
+side = "outside"
+address = "10.98.0.1"
+[[upstream]]
+name = "pbx"
+address = "{KAMAILIO_AT}:5060"
+domain = "pbx.test"
+probe = "2s"
+{more}
+[state]
+dir = "{lab.path("office")}"
+[audit]
+dir = "{lab.path("office-audit")}"
+[log]
+level = "debug"
+"""
+
+
+def begin(lab):
+    """Both gateways and Kamailio; what the site's end is told."""
+    pbx = lab.ns["pbx"]
+    sh(f"ip -n {pbx} link add back type bridge")
+    for ip in ("10.98.0.1", KAMAILIO_AT):
+        sh(f"ip -n {pbx} addr add {ip}/24 dev back")
+    sh(f"ip -n {pbx} link set back up")
+    import lab as module
+    module.KAMAILIO = module.KAMAILIO.replace("10.99.0.2", KAMAILIO_AT)
+    kamailio(lab)
+    keys = {name: keygen(lab, name) for name in ("site", "office")}
+    file = lab.write("office.toml", head_office(lab, keys["site"]))
+    office = lab.start("pbx", [BINARY, "run", "-c", file], "office.log")
+    wait_for("the head office says ready", 15, lambda: "\nready\n" in "\n" + lab.text("office.log"))
+    gw = lab.gateway(site(lab, keys["office"]))
+    return gw, office
+
+
+def arrivals(file, ip):
+    """When RTP came to an address, in seconds."""
+    with open(file, "rb") as f:
+        data = f.read()
+    at = 24
+    while at + 16 <= len(data):
+        seconds, micros, size = struct.unpack_from("<III", data, at)
+        frame = data[at + 16:at + 16 + size]
+        at += 16 + size
+        udp = frame[34:]
+        if frame[23:24] == b"\x11" and frame[30:34] == bytes(map(int, ip.split("."))) \
+                and is_rtp(udp[8:]):
+            yield seconds + micros / 1e6
+
+
+def longest_gap(file, ip):
+    """The longest time without RTP within a capture, in seconds."""
+    times = list(arrivals(file, ip))
+    return max(b - a for a, b in zip(times, times[1:]))
+
+
+def cut(lab, seconds):
+    sh(f"ip -n {lab.ns['gw']} link set out down")
+    time.sleep(seconds)
+    sh(f"ip -n {lab.ns['gw']} link set out up")
+
+
+def call(a, b):
+    """One call; the number of calls that both have had by then."""
+    before = [p.lab.text(p.log).count("Call established") for p in (a, b)]
+    a.call(f"sip:{b.user}@pbx.test")
+    for phone, n in zip((a, b), before):
+        wait_for(f"{phone.user} in a call", 12,
+                 lambda: phone.lab.text(phone.log).count("Call established") > n)
+
+
+def scenario(lab):
+    _, office = begin(lab)
+    up = lambda: lab.text("gw.log").count("tunnel office: connected")
+    wait_for("the tunnel", 10, up)
+    tap = lab.capture("pbx", "out", "wan.pcap")
+    a, b = phones = [Phone(lab, user, f"10.17.0.{n}", hz, "10.17.0.1", f"secret-{user}",
+                           outbound="10.17.0.1", domain="pbx.test")
+                     for user, n, hz in (("101", 21, 440), ("102", 22, 1000))]
+    for phone in phones:
+        phone.registered()
+    call(a, b)
+    time.sleep(4)
+    a.hangup()
+    time.sleep(1)
+    check(a.heard(1000) > 2.5, f"101 heard 102 for {a.heard(1000)} s")
+    check(b.heard(440) > 2.5, f"102 heard 101 for {b.heard(440)} s")
+    lab.stop(tap)
+    seen = list(packets(lab.path("wan.pcap")))
+    others = [p for p in seen if p[0] != "udp" or 443 not in (p[2], p[4])]
+    check(not others, f"something went beside the tunnel: {others[:3]}")
+    check(len(seen) > 200, f"{len(seen)} packets by the tunnel")
+
+    # The way is cut for 4 s: the call goes on by itself when it is back.
+    for phone in phones:
+        for file in phone.recordings():
+            os.remove(file)
+    taps = [lab.capture(p.ns, "in", f"{p.user}.pcap") for p in phones]
+    call(a, b)
+    time.sleep(3)
+    cut(lab, 4)
+    time.sleep(5)
+    a.hangup()
+    time.sleep(1)
+    check(up() == 1, "the connection outlived the cut")
+    for tap in taps:
+        lab.stop(tap)
+    for phone, hz in ((a, 1000), (b, 440)):
+        gap = longest_gap(lab.path(f"{phone.user}.pcap"), phone.ip)
+        print(f"tunnel: cut for 4 s, {phone.user} heard nothing for {gap:.2f} s")
+        check(phone.heard(hz) > 5, f"{phone.user} heard the other again: {phone.heard(hz)} s")
+
+    # The head office starts anew: its phones are where they were, and calls go through.
+    lab.stop(office)
+    office = lab.start("pbx", [BINARY, "run", "-c", lab.path("office.toml")], "office2.log")
+    wait_for("the tunnel again", 20, lambda: up() == 2)
+    call(a, b)
+    time.sleep(1)
+    a.hangup()
+
+    # A key that is taken back is believed no longer, at once.
+    text = lab.text("office.toml")
+    key = re.search(r'key = "(.*)"', text).group(1)
+    lab.write("office.toml", text.replace(key, "A" * 43 + "="))
+    office.send_signal(signal.SIGHUP)
+    wait_for("the site is cut off", 3, lambda: "believed no longer" in lab.text("gw.log"))
+    time.sleep(3)
+    check(up() == 2, "and does not come back")
+
+
+if __name__ == "__main__":
+    run(scenario)

@@ -1,0 +1,156 @@
+//! The relay's ports at a tunnel. A relay thread sends by a queue that the tunnel's thread empties,
+//! and receives by a pair of sockets, so that it waits for a tunnel's packets as it does for all
+//! others. What came through a tunnel came from its other end, whose key was proved: only the port
+//! that it was sent to says which flow it is of, and a port is one of this tunnel's or of nobody.
+
+use crate::driver::media_socket::Received;
+use crate::relay::flow::Source;
+use crate::wire::tunnel;
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixDatagram;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::mpsc;
+
+/// Packets that may wait for the tunnel's thread; a thread that does not come loses them.
+const WAITING: usize = 1_024;
+
+/// What was carried.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    /// Packets that came and went.
+    pub(super) received: AtomicU64,
+    pub(super) sent: AtomicU64,
+    /// Went by a stream of their own, being too long for a datagram.
+    pub(super) long: AtomicU64,
+    /// Came for a port that is none of this tunnel's.
+    pub(super) astray: AtomicU64,
+    /// Could not be sent: there was no connection, or no room.
+    pub(super) lost: AtomicU64,
+}
+
+/// Ports of one tunnel.
+#[derive(Debug)]
+pub(super) struct Media {
+    /// Where the other end stands.
+    far: IpAddr,
+    ports: Mutex<HashMap<u16, UnixDatagram>>,
+    open: Arc<AtomicUsize>,
+    out: mpsc::Sender<Bytes>,
+    pub(super) counts: Counts,
+}
+
+impl Media {
+    /// `receiver` is for who sends them on.
+    pub(super) fn new(far: IpAddr) -> (Self, mpsc::Receiver<Bytes>) {
+        let (out, receiver) = mpsc::channel(WAITING);
+        let (ports, open, counts) = (Mutex::default(), Arc::default(), Counts::default());
+        (Self { far, ports, open, out, counts }, receiver)
+    }
+
+    fn ports(&self) -> MutexGuard<'_, HashMap<u16, UnixDatagram>> {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many are open: a pair for each stream of a call.
+    pub(super) fn open_count(&self) -> Arc<AtomicUsize> {
+        self.open.clone()
+    }
+
+    /// A datagram has come.
+    pub(super) fn deliver(&self, datagram: Bytes) {
+        let Some((port, packet)) = tunnel::unpack(datagram) else {
+            self.counts.astray.fetch_add(1, Relaxed);
+            return;
+        };
+        // A full socket is a thread that does not read: as in the kernel, the newest is lost.
+        let sent = self.ports().get(&port).map(|socket| socket.send(&packet));
+        let count = match sent {
+            Some(Ok(_)) => &self.counts.received,
+            Some(Err(_)) => &self.counts.lost,
+            None => &self.counts.astray,
+        };
+        count.fetch_add(1, Relaxed);
+    }
+}
+
+/// One port of the relay at a tunnel.
+#[derive(Debug)]
+pub struct Port {
+    socket: UnixDatagram,
+    port: u16,
+    /// What is taken for the sender of all that comes.
+    from: SocketAddr,
+    media: Arc<Media>,
+}
+
+impl Port {
+    /// Opens one.
+    ///
+    /// # Errors
+    /// It is open already, or there are no more descriptors.
+    pub(super) fn open(media: Arc<Media>, port: u16) -> io::Result<Self> {
+        let (ours, theirs) = UnixDatagram::pair()?;
+        ours.set_nonblocking(true)?;
+        theirs.set_nonblocking(true)?;
+        let mut ports = media.ports();
+        if ports.contains_key(&port) {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        ports.insert(port, theirs);
+        media.open.store(ports.len(), Relaxed);
+        drop(ports);
+        let from = SocketAddr::new(media.far, 0);
+        Ok(Self { socket: ours, port, from, media })
+    }
+
+    /// One packet, if one waits.
+    ///
+    /// # Errors
+    /// `WouldBlock`: none does.
+    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
+        let len = self.socket.recv(buffer)?;
+        Ok(Received { len, from: self.from, stamp: None })
+    }
+
+    /// Sends a packet to that port of the other end's, whatever the address.
+    ///
+    /// # Errors
+    /// There is no room.
+    pub fn send(&self, packet: &[u8], to: SocketAddr) -> io::Result<()> {
+        let sent = self.media.out.try_send(tunnel::pack(to.port(), packet));
+        sent.map_err(|_| {
+            self.media.counts.lost.fetch_add(1, Relaxed);
+            io::ErrorKind::WouldBlock.into()
+        })
+    }
+
+    /// Whom the stream expects here is who sends here.
+    pub fn expect(&mut self, source: Source) {
+        self.from = match source {
+            Source::Exactly(at) => at,
+            Source::Host(host) | Source::Neighbour(host, _) => {
+                SocketAddr::new(host, self.from.port())
+            }
+            Source::Unknown => self.from,
+        };
+    }
+
+    /// What is to be watched for packets.
+    #[must_use]
+    pub fn readiness(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        let mut ports = self.media.ports();
+        ports.remove(&self.port);
+        self.media.open.store(ports.len(), Relaxed);
+    }
+}

@@ -1,0 +1,63 @@
+//! Stateless resets (RFC 9000 §10.3): who was restarted without a word knows nothing of a
+//! connection and can say so only by a token that he gave before. So tokens are made from the
+//! gateway's key, which stays, and a site need not wait until its head office seems silent.
+
+use super::key::Key;
+use hmac::{Hmac, KeyInit, Mac};
+use quinn::EndpointConfig;
+use quinn::crypto::{CryptoError, HmacKey};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// What is signed to make the secret: a signature of Ed25519 is the same each time (RFC 8032 §5.1),
+/// and nobody else can make it.
+const PURPOSE: &[u8] = b"portreeve: secret of stateless resets";
+
+struct Secret(Hmac<Sha256>);
+
+impl HmacKey for Secret {
+    fn sign(&self, data: &[u8], out: &mut [u8]) {
+        let tag = self.0.clone().chain_update(data).finalize().into_bytes();
+        out.iter_mut().zip(tag).for_each(|(octet, made)| *octet = made);
+    }
+
+    fn signature_len(&self) -> usize {
+        32
+    }
+
+    fn verify(&self, data: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
+        self.0.clone().chain_update(data).verify_slice(signature).map_err(|_| CryptoError)
+    }
+}
+
+/// How an endpoint of this gateway behaves. A key that cannot sign has a secret by chance.
+pub(super) fn endpoint(key: &Key) -> EndpointConfig {
+    let signed = key.signs.choose_scheme(&[rustls::SignatureScheme::ED25519]);
+    let signed = signed.and_then(|signer| signer.sign(PURPOSE).ok()).map(Zeroizing::new);
+    let secret = signed.map(|signed| Zeroizing::new(Sha256::digest(&*signed).to_vec()));
+    match secret.and_then(|secret| Hmac::new_from_slice(&secret).ok()) {
+        Some(secret) => EndpointConfig::new(Arc::new(Secret(secret))),
+        None => EndpointConfig::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_the_same_after_a_restart_and_no_other_key_makes_it() {
+        let secret = |octets: &[u8]| Secret(Hmac::new_from_slice(octets).unwrap());
+        let (mut one, mut again, mut other) = ([0; 16], [0; 16], [0; 16]);
+        secret(b"a").sign(b"connection", &mut one);
+        secret(b"a").sign(b"connection", &mut again);
+        secret(b"b").sign(b"connection", &mut other);
+        assert_eq!(one, again);
+        assert_ne!(one, other);
+        let mut whole = [0; 32];
+        secret(b"a").sign(b"connection", &mut whole);
+        assert!(secret(b"a").verify(b"connection", &whole).is_ok());
+        assert!(secret(b"b").verify(b"connection", &whole).is_err());
+    }
+}
