@@ -241,7 +241,10 @@ impl World {
             }
             inwards => inwards,
         };
-        let to = inwards.unwrap_or_else(|| format!("{scheme}:{number}@{}", ua.domain));
+        // By `sips:` also whom nobody reaches by TLS.
+        let trunk = sips && number.starts_with('+');
+        let domain = if trunk { "trunk.example.com" } else { ua.domain.as_str() };
+        let to = inwards.unwrap_or_else(|| format!("{scheme}:{number}@{domain}"));
         let mut ua = ua;
         ua.secure = to.starts_with("sips:");
         if ua.secure {
