@@ -283,6 +283,29 @@ fn a_missing_ack_is_told_after_half_a_minute() {
 }
 
 #[test]
+fn a_call_that_ends_without_an_ack_is_told_of_at_its_end() {
+    for (after, told) in [(5, true), (3, false)] {
+        let mut lab = Lab::edge();
+        let (phone, pbx) = parties(&lab);
+        let invite = phone.request_to(&mut lab, "INVITE", "sip:200@pbx.example.com");
+        lab.send(phone.at, invite.sdp(phone.sdp(4000)));
+        let got = lab.expect(pbx.at, "INVITE");
+        let mut b = Leg::called(&pbx, &got, "b");
+        lab.send(pbx.at, pbx.answer(&got, 200, "b").sdp(pbx.sdp(6000)));
+        lab.advance(s(after));
+        lab.take(phone.at);
+        let bye = b.request(&mut lab, "BYE");
+        lab.send(pbx.at, bye);
+        let got = lab.expect_at(phone.at, "BYE");
+        lab.send(phone.at, phone.answer(&got, 200, ""));
+        assert_eq!(lab.engine.active_calls(), 0);
+        let all = found(&lab);
+        assert_eq!(all.iter().any(|(name, _)| *name == "ack_missing"), told, "{all:?}");
+        lab.clear();
+    }
+}
+
+#[test]
 fn an_ack_in_time_is_no_finding() {
     let mut lab = Lab::edge();
     let (mut a, b) = up(&mut lab);

@@ -370,6 +370,31 @@ fn bindings_are_capped_by_user_and_in_total_and_refreshes_always_fit() {
 }
 
 #[test]
+fn whoever_is_beyond_his_share_of_a_full_table_gives_way_to_himself() {
+    let mut lab = Lab::edge_with(|c| {
+        (c.limits.transactions, c.limits.transactions_per_source) = (20, 4);
+    });
+    let much = lab.phone("198", "10.17.0.28:5060");
+    let more = lab.phone("199", "10.17.0.29:5060");
+    let asks = |lab: &mut Lab, ua: &Ua| {
+        let message = ua.request(lab, "MESSAGE", "200").typed("text/plain", "x");
+        lab.send(ua.at, message);
+    };
+    (0..10).for_each(|_| asks(&mut lab, &more));
+    (0..8).for_each(|_| asks(&mut lab, &much));
+    assert!(lab.take(more.at).is_empty() && lab.take(much.at).is_empty(), "there is room");
+    asks(&mut lab, &much);
+    assert_eq!(statuses(&lab.take(much.at)), [503], "his oldest");
+    assert!(lab.take(more.at).is_empty(), "and nobody else, whoever holds most");
+    // Who is within his share finds room by whoever holds most.
+    let other = lab.phone("197", "10.17.0.27:5060");
+    asks(&mut lab, &other);
+    assert_eq!(statuses(&lab.take(more.at)), [503]);
+    assert!(lab.take(other.at).is_empty() && lab.take(much.at).is_empty());
+    lab.clear();
+}
+
+#[test]
 fn draining_lets_calls_finish_and_no_new_ones_in() {
     let mut lab = Lab::edge();
     let (phone, pbx) = parties(&lab);

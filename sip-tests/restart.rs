@@ -166,3 +166,29 @@ fn a_registration_that_is_over_by_then_is_not_kept_for_ever() {
     assert!(lab.stored.is_empty(), "{:?}", lab.stored);
     lab.end();
 }
+
+#[test]
+fn an_ack_that_is_missing_since_before_a_restart_is_told_of_too() {
+    let mut lab = Lab::edge();
+    lab.input(Input::KeepCalls(true));
+    let (phone, pbx) = parties(&lab);
+    let invite = phone.request(&mut lab, "INVITE", "200").sdp(phone.sdp(4000));
+    lab.send(phone.at, invite);
+    let got = lab.expect(pbx.at, "INVITE");
+    lab.send(pbx.at, pbx.answer(&got, 200, "b").sdp(pbx.sdp(6000)));
+    lab.advance(s(10));
+    let told = |lab: &Lab| {
+        let is = |r: &&portreeve::audit::Record| {
+            matches!(r, portreeve::audit::Record::Finding { finding, .. }
+                if finding.as_str() == "ack_missing")
+        };
+        lab.records.iter().filter(is).count()
+    };
+    lab.restart();
+    lab.input(Input::KeepCalls(true));
+    lab.advance(s(31));
+    assert_eq!((told(&lab), lab.engine.active_calls()), (0, 1));
+    lab.advance(s(2));
+    assert_eq!((told(&lab), lab.engine.active_calls()), (1, 1), "while it goes on");
+    lab.clear();
+}

@@ -557,3 +557,34 @@ fn a_secure_call_of_a_site_that_is_alone_is_by_tls_or_is_not() {
     lab.advance(s(64));
     lab.clear();
 }
+
+#[test]
+fn who_came_by_tls_and_is_reached_by_nothing_else_gets_nothing_when_he_is_gone() {
+    let mut lab = lab("address = \"203.0.113.10\"");
+    let mut phone = phone(&mut lab);
+    phone.secure = true;
+    let sealed = lab.register(&phone, 600).replacen("sip:", "sips:", 1);
+    let mut far = Ua::new(lab.tls(OUTSIDE_TLS, "203.0.113.10:40000"), "200");
+    far.secure = true;
+    // What he says of himself leads out of TLS.
+    let clear = format!("<{}>", CLEAR[1]);
+    let invite = far.request_to(&mut lab, "INVITE", &sealed).set("Contact", clear);
+    let invite = invite.sdp(far.sdp(6000));
+    lab.send(far.at, invite.clone());
+    let mut a = Leg::calling(&far, &invite);
+    lab.expect(far.at, "100");
+    let got = lab.expect_at(phone.at, "INVITE");
+    let mut b = Leg::called(&phone, &got, "t");
+    lab.send(phone.at, phone.answer(&got, 200, "t").sdp(phone.sdp(4000)));
+    a.learn(&lab.expect(far.at, "200"));
+    let ack = a.ack(&mut lab);
+    lab.send(far.at, ack);
+    lab.expect(phone.at, "ACK");
+    gone(&mut lab, &far);
+    let info = b.request(&mut lab, "INFO");
+    lab.send(phone.at, info);
+    let no = lab.take(phone.at).pop().expect("an answer at once");
+    assert_eq!(no.status(), 480, "{no}");
+    assert_eq!(lab.take_all().len(), 0, "nothing leaves");
+    lab.clear();
+}
