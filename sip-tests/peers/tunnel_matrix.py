@@ -34,7 +34,7 @@ RESTART = Cell("head office restarts", FAR, (Tunnel,), seconds=2.0, setups=0,
 def rows(place, cells):
     for cell in cells:
         for way in cell.ways:
-            row = measure.row(place, cell, way, tries=1)
+            row = measure.row(place, cell, way)
             print(matrix.line(row), flush=True)
             yield f"{cell.name}, {way.name}", row
 

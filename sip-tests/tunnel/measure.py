@@ -7,12 +7,10 @@ import time
 import speech
 from ends import PTIME, Ends
 
-# A machine that is itself late measures itself: such a row is measured again, so often at most.
-TRIES = 3
-# That is where so many of our own packets left 10 ms late, or one waited so long in our wire.
-LATE, WAITED = 0.02, 40
-# Seconds that a quiet moment is waited for.
-QUIET = 60
+# A machine that is itself late measures itself: where so many of our own packets left 10 ms late,
+# where one waited so many milliseconds too long in our wire, or where the gateways' threads (or the
+# naive tunnel's) waited so many milliseconds for each of their turns.
+LATE, WAITED, TURN = 0.02, 40, 1.0
 # Seconds that a new call is tried for: more than the time between two probes of an upstream.
 REDIAL = 60
 
@@ -124,9 +122,11 @@ def measured(place, ends, cell, way):
         ends.at(begin + cell.events[0][0] + 0.05, lambda: redial.append(Redial(ends)))
     # Octets are counted over whole seconds of speech, none of SIP.
     ends.run(1.0)
+    waits = way.waits()
     before, counted = place.told(), time.monotonic()
     ends.run(begin + cell.seconds - time.monotonic())
     after, counted = place.told(), time.monotonic() - counted
+    waits_after = way.waits()
     for call in calls:
         call.near.speaks = call.far.speaks = False
     if redial:
@@ -138,23 +138,16 @@ def measured(place, ends, cell, way):
     heard = [speech.heard(a.sent, b.came, doing.away())
              for call in calls for a, b in ((call.near, call.far), (call.far, call.near))]
     late = sum(v.late for c in calls for v in (c.near, c.far)) / sum(h.sent for h in heard)
-    busy = max(late / LATE, after["late_ms"] / WAITED)
+    turns, waited = (b - a for a, b in zip(waits, waits_after))
+    turn = 1000 * waited / turns if turns > 0 else 0.0
+    busy = max(late / LATE, after["late_ms"] / WAITED, turn / TURN)
     octets = [(after[d][1] - before[d][1]) / counted / cell.calls for d in ("up", "down")]
     return Row(cell, type(way), setups, heard, *octets, all(ended),
                redial[0].took() if redial else None, busy)
 
 
-def row(place, cell, way_class, tries=TRIES):
-    """One row; measured again where the machine was too busy to say, and the best of them."""
-    found = []
-    while len(found) < tries and not (found and found[-1].busy < 1):
-        if tries > 1:
-            is_quiet(QUIET)
-        found.append(once(place, cell, way_class))
-    return min(found, key=lambda row: row.busy)
-
-
-def once(place, cell, way_class):
+def row(place, cell, way_class):
+    """One row of the matrix."""
     place.settle()
     way, ends = way_class(place), Ends(place)
     try:

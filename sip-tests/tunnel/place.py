@@ -65,6 +65,8 @@ class Place:
         self.ns = {n: f"{TAG}-{n}" for n in NAMES}
         self.processes, self.turn = [], threading.Lock()
         atexit.register(self.close)
+        # Who is told to stop leaves nothing behind either.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         for n in self.ns.values():
             sh(f"ip netns add {n}")
             sh(f"ip -n {n} link set lo up")

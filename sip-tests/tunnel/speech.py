@@ -28,7 +28,7 @@ def heard(sent, came, away=None):
     quickest = min(delays.values())
     played = [n in delays and delays[n] <= quickest + BUFFER for n in rated]
     lost = 1 - len(delays) / len(rated)
-    bad = played.count(False) / len(played)
+    bad = max(played.count(False) / len(played), lost)
     ratio = truth.burst_ratio([played])
     rating = truth.r_factor("PCMU", bad, ratio, quickest + BUFFER + PACKET)
     after = [t for t in times if away and t > away[1]]

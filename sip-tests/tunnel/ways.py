@@ -1,5 +1,6 @@
 """Ways of a call over the wire: each begins what it needs at the site and at the head office, and
 is a fresh one for each row of the matrix."""
+import glob
 import os
 import signal
 import sys
@@ -45,6 +46,20 @@ class Way:
     def end(self):
         for p in self.running.values():
             self.place.stop(p)
+
+    def waits(self):
+        """How often threads of its programs got a turn, and for how many seconds they had waited
+        for it."""
+        turns, waited = 0, 0.0
+        for p in self.running.values():
+            for file in glob.glob(f"/proc/{p.pid}/task/*/schedstat"):
+                try:
+                    with open(file, encoding="ascii") as f:
+                        _, nanos, times = map(int, f.read().split())
+                except (OSError, ValueError):
+                    continue  # a thread that has just ended
+                turns, waited = turns + times, waited + nanos / 1e9
+        return turns, waited
 
     def restart(self):
         """The head office's end of it: it is killed, and begins anew."""
