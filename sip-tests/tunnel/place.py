@@ -168,6 +168,9 @@ class Place:
     def settle(self):
         """As it was at first."""
         self.told(**wire.DEFAULTS)
+        # What kernels were told of an MTU they would know for ten minutes.
+        for name in ("site", "office", "party"):
+            sh(f"ip -n {self.ns[name]} route flush cache")
         have = sh(f"ip -n {self.ns['site']} addr show dev out")
         if MOVED in have:
             self.move(MOVED, SITE)
