@@ -5,8 +5,10 @@ use crate::lab::script::answer;
 use crate::lab::{Lab, Leg, Ua, s, site};
 use portreeve::audit::Record;
 use portreeve::config::Config;
+use portreeve::engine::Input;
 use portreeve::engine::digest::Users;
 use portreeve::relay::{Command, Counters, DropReason, Leg as MediaLeg};
+use std::net::SocketAddr;
 
 fn parties(lab: &Lab) -> (Ua, Ua) {
     (lab.phone("101", "10.17.0.21:5060"), lab.far("200"))
@@ -360,5 +362,32 @@ fn a_port_that_another_program_holds_is_tried_again_last() {
         assert!(one != inside && other != outside, "{one} {other}");
         lab.hang_up(&mut a, &b);
     }
+    lab.end();
+}
+
+#[test]
+fn ports_of_an_open_stream_look_busy_and_are_lent_again_after_it() {
+    let mut lab = strict(|c| c.media.ports = (20000, 20003));
+    let (a, b) = parties(&lab);
+    lab.register(&a, 600);
+    // Of two pairs a side another process holds one outside, by its odd port.
+    let outside = |port| SocketAddr::new(site::GATE_OUTSIDE.parse().expect("an address"), port);
+    lab.input(Input::ExcludePort(outside(20001)));
+    for _ in 0..2 {
+        let (mut one, other) = lab.establish(&a, &b);
+        let (_, stream) = lab.relay.only();
+        assert_eq!(stream.legs[1].port, 20002, "the other one");
+        // As whoever tries all ports of an address finds them.
+        for leg in stream.legs {
+            for port in [leg.port, leg.port + 1] {
+                lab.input(Input::ExcludePort(SocketAddr::new(leg.bind, port)));
+            }
+        }
+        let used: Vec<usize> = lab.stats().now.ports.iter().map(|p| p.used).collect();
+        assert_eq!(used, [2, 2]);
+        lab.hang_up(&mut one, &other);
+    }
+    let free: Vec<usize> = lab.stats().now.ports.iter().map(|p| p.free).collect();
+    assert_eq!(free, [4, 2]);
     lab.end();
 }

@@ -266,16 +266,33 @@ fn busy_ports(config: &Config) -> Vec<SocketAddr> {
     all.into_iter().flat_map(|ip| busy_ports_at(config, ip)).collect()
 }
 
-/// The same at one: found by binding each once.
+/// The same at one: found by binding each once. Our own streams' are among them, which the engine
+/// knows. Of an address that is not there yet no port is anybody's.
 fn busy_ports_at(config: &Config, ip: IpAddr) -> Vec<SocketAddr> {
     let (zones, (first, last)) = (Zones::of(config), config.media.ports);
     let all = (first..=last).map(|port| SocketAddr::new(ip, port));
-    all.filter(|at| UdpSocket::bind(zones.placed(*at)).is_err()).collect()
+    let is_held = |e: io::Error| e.kind() == io::ErrorKind::AddrInUse;
+    all.filter(|at| UdpSocket::bind(zones.placed(*at)).is_err_and(is_held)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_is_busy_that_somebody_holds_and_none_of_an_address_that_is_not_here() {
+        let held = UdpSocket::bind("127.0.0.9:0").unwrap();
+        let at = held.local_addr().unwrap();
+        let text = include_str!("../configs/minimal.toml");
+        let environment = crate::config::Environment::default();
+        let mut config = Config::parse("t", text, &environment).unwrap();
+        config.media.ports = (at.port(), at.port());
+        assert_eq!(busy_ports_at(&config, at.ip()), [at]);
+        // One for documentation (RFC 5737): no machine has it.
+        assert_eq!(busy_ports_at(&config, "192.0.2.9".parse().unwrap()), []);
+        drop(held);
+        assert_eq!(busy_ports_at(&config, at.ip()), []);
+    }
 
     #[test]
     fn a_call_that_rings_by_both_ip_versions_has_its_sockets_twice() {

@@ -109,6 +109,7 @@ pub enum Input {
     AuditFull(bool),
     /// Ends the ban of this source and forgives it; `None`: all bans.
     LiftBans(Option<std::net::IpAddr>),
-    /// A relay port is held by another process: never lend it.
+    /// A relay port is busy. Where no stream of ours has it, another process does, and it is
+    /// never lent.
     ExcludePort(std::net::SocketAddr),
 }

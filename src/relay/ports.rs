@@ -97,7 +97,7 @@ impl Pool {
     }
 
     /// Gives a pair back; `used`: a packet was taken at it, and it rests first. A port that is not
-    /// lent (given twice, excluded meanwhile, not ours) is left as it is.
+    /// lent (given twice, not ours) is left as it is.
     pub fn give(&mut self, now: Mono, port: u16, used: bool) {
         if self.place(port) != Some(Place::Lent) {
             return;
@@ -111,13 +111,14 @@ impl Pool {
         }
     }
 
-    /// Takes a pair out of service for good (another process holds it).
+    /// Takes the pair of a port, RTP's or RTCP's, out of service for good (another process holds
+    /// it). A pair that is lent stays as it is: whoever finds it busy has found our own sockets.
     pub fn exclude(&mut self, port: u16) {
+        let port = port & !1;
         match self.place(port) {
             Some(Place::Free) => self.free.retain(|p| *p != port),
             Some(Place::Resting) => self.resting.retain(|(_, p)| *p != port),
-            Some(Place::Lent) => self.lent -= 1,
-            Some(Place::Excluded) | None => return,
+            Some(Place::Lent | Place::Excluded) | None => return,
         }
         self.set(port, Place::Excluded);
     }
@@ -277,17 +278,25 @@ mod tests {
     }
 
     #[test]
-    fn an_excluded_pair_never_comes_back_whatever_state_it_was_in() {
-        let mut p = pool(20000, 20005);
-        let (lent, rests) = (p.take(at(0)).unwrap_or(0), p.take(at(0)).unwrap_or(0));
-        p.give(at(0), rests, true);
-        let free = [20000, 20002, 20004].into_iter().find(|x| *x != lent && *x != rests);
-        for port in [lent, rests, free.unwrap_or(0), 1, 20006] {
-            p.exclude(port);
+    fn an_excluded_pair_never_comes_back_and_one_that_is_lent_is_not_excluded() {
+        // By either port of a pair.
+        for odd in [0, 1] {
+            let mut p = pool(20000, 20005);
+            let (lent, rests) = (p.take(at(0)).unwrap_or(0), p.take(at(0)).unwrap_or(0));
+            p.give(at(0), rests, true);
+            let free = [20000, 20002, 20004].into_iter().find(|x| *x != lent && *x != rests);
+            for port in [lent, rests, free.unwrap_or(0), 0, 20006] {
+                p.exclude(port + odd);
+            }
+            assert_eq!(p.take(at(100)), None);
+            assert_eq!(p.count(at(100)), PortCount { used: 2, quarantined: 0, free: 0 });
+            // What was busy there were our own sockets.
+            p.give(at(100), lent, false);
+            assert_eq!((p.take(at(100)), p.take(at(200))), (Some(lent), None));
+            p.give(at(200), lent, false);
+            p.exclude(lent + odd);
+            assert_eq!(p.count(at(300)), PortCount::default());
         }
-        p.give(at(0), lent, false);
-        assert_eq!(p.take(at(100)), None);
-        assert_eq!(p.count(at(100)), PortCount::default());
     }
 
     #[test]
