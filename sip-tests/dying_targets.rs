@@ -93,3 +93,27 @@ fn one_that_rings_is_waited_for() {
     lab.advance(s(1));
     lab.clear();
 }
+
+#[test]
+fn who_was_waited_for_until_timer_c_is_the_last_who_is_asked() {
+    // The phone there is gone and says nothing of the call, or the PBX says something late.
+    let cases = [(&[100, 180][..], None, 408), (&[100], None, 408), (&[100, 180], Some(503), 500)];
+    for (says, late, status) in cases {
+        let mut lab = lab();
+        let (leg, first) = begun(&mut lab, says);
+        let [a, b] = [A, B].map(|at| lab.outside(at));
+        let c = lab.config.timers.c.as_secs();
+        let came = pass(&mut lab, c + 1, &[a, b]);
+        assert!(!came.is_empty(), "{says:?}: {}", lab.situation());
+        assert!(came.iter().all(|(_, m)| m.method() == "CANCEL"), "{says:?}: {came:?}");
+        lab.send(a, answer(&came[0].1, 200, "a"));
+        if let Some(late) = late {
+            lab.send(a, answer(&first, late, "a"));
+        }
+        let came = pass(&mut lab, 60, &[a, b]);
+        assert!(came.iter().all(|(_, m)| m.method() == "ACK"), "{says:?}: {came:?}");
+        let told = lab.expect(leg.ua.at, &status.to_string());
+        lab.send(leg.ua.at, leg.ack_refusal(&told));
+        lab.take(leg.ua.at);
+    }
+}

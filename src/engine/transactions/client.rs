@@ -358,6 +358,7 @@ impl Transactions {
     /// Timer C (§16.8): a ringing branch is cancelled, a silent one counts as 408.
     pub(super) fn rang_too_long(&mut self, w: &World, out: &mut Outbox, id: ClientId) {
         out.stats_mut().timeouts[1] += 1;
+        self.last_way(id);
         match self.clients.get(&id) {
             Some(t) if t.proceeding => {
                 self.cancel_client(w, out, id, &[RANG_TOO_LONG.to_vec()]);

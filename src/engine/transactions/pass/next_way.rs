@@ -84,6 +84,14 @@ impl Transactions {
         }
     }
 
+    /// Whoever was asked was waited for as long as anybody is (Timer C): nobody else is asked after
+    /// him, or each target would ring for minutes, one after the other.
+    pub(in crate::engine::transactions) fn last_way(&mut self, client: ClientId) {
+        let pass = self.clients.get(&client).and_then(super::Client::pass);
+        let branch = pass.and_then(|id| self.passes.get_mut(&id)?.branch_mut(client));
+        branch.into_iter().for_each(|b| b.spare = Spare::default());
+    }
+
     /// One that was left, and that nobody waits for, rings after all: it is cancelled now.
     pub(super) fn cancel_left(
         &mut self,
