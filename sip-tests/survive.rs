@@ -12,7 +12,7 @@ mod within;
 
 use crate::lab::script::{Text, answer};
 use crate::lab::{Lab, Leg, Msg, Ua, s, site};
-use portreeve::audit::Record;
+use portreeve::audit::{Record, Ruling};
 use portreeve::engine::Input;
 use portreeve::engine::digest::Users;
 use portreeve::engine::stats::AloneResult;
@@ -311,5 +311,36 @@ fn a_call_that_is_up_is_not_touched_and_goes_on_when_the_outside_is_back() {
     lab.take_all();
     assert_eq!(systems(&lab), ["alone", "serving"]);
     lab.input(Input::Timeout);
+    lab.end();
+}
+
+#[test]
+fn a_call_that_is_refused_when_it_is_looked_at_anew_is_recorded_as_refused_and_has_no_end() {
+    let mut lab = surviving("");
+    let (phone, _) = phones(&mut lab);
+    lab.call(&phone, "200", 4000);
+    lab.expect(phone.at, "100");
+    // What was allowed is not when the PBX is missed.
+    let rule = "[[rule]]\nname = \"none\"\nnumber = [\"200\"]\ndeny = { code = 403 }\n";
+    let denied = site::parse(&format!("{}{rule}", site::EDGE));
+    lab.reload(|c| c.policy.rules = denied.policy.rules);
+    lab.advance(s(3));
+    assert!(lab.upstream("pbx").alone.is_some(), "{}", lab.situation());
+    let told: Vec<u16> = lab.take(phone.at).iter().map(Msg::status).collect();
+    assert_eq!(told.first(), Some(&503), "{told:?}");
+    let attempt = |r: &Record| match r {
+        Record::CallAttempt { call, verdict, .. } => Some((*call, *verdict)),
+        _ => None,
+    };
+    let all: Vec<_> = lab.records.iter().filter_map(attempt).collect();
+    let verdicts: Vec<Ruling> = all.iter().map(|(_, verdict)| *verdict).collect();
+    assert_eq!(verdicts, [Ruling::Allow, Ruling::Deny]);
+    let end = |r: &Record| match r {
+        Record::CallEnd(end) => Some(end.call),
+        _ => None,
+    };
+    let ends: Vec<_> = lab.records.iter().filter_map(end).collect();
+    assert_eq!(ends, [all[0].0], "one end, of the one that began");
+    lab.take_all();
     lab.end();
 }

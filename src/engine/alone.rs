@@ -195,7 +195,12 @@ impl Engine {
         if a.is_invite() {
             let no = self.calls.next_number();
             a.record_call(&mut self.out, no);
-            a.record_end(&mut self.out, no, 503, Outcome::of_status(503));
+            if a.allow().is_some() {
+                a.record_end(&mut self.out, no, 503, Outcome::of_status(503));
+            } else {
+                // It began no call, as any that policy refuses.
+                self.out.count_outcome(a.direction(), Outcome::Denied);
+            }
         } else {
             a.record_refusal(&mut self.out);
         }
