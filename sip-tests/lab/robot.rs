@@ -7,6 +7,10 @@ use super::{Lab, Leg, Msg, Party, ms, s};
 use bytes::Bytes;
 use std::time::Duration;
 
+/// How long a caller waits for who rings: Timer C after the last repetition of a provisional answer,
+/// and what a CANCEL waits for.
+const DESPAIR: Duration = s(260);
+
 /// What a robot wants done.
 #[derive(Debug)]
 pub(crate) enum Wish {
@@ -109,6 +113,10 @@ pub(crate) struct Caller {
     pub(crate) outcome: u16,
     /// Gives up while it rings.
     pub(crate) impatient: bool,
+    /// Tag of who rings.
+    rings: Option<String>,
+    /// Somebody rings in another's place: he waits for him as long.
+    anew: bool,
     pub(crate) talker: Talker,
 }
 
@@ -122,9 +130,11 @@ impl Caller {
         let mut unanswered = Persistent::by(Alarm::Repeat);
         let mut wishes = unanswered.send(leg.invite.clone());
         wishes.push(Wish::Wake(patience, Alarm::Leave));
-        wishes.push(Wish::Wake(s(240), Alarm::Despair));
-        let (state, heard, outcome) = (State::Pending, false, 0);
-        (Self { leg, state, unanswered, heard, outcome, impatient, talker }, wishes)
+        wishes.push(Wish::Wake(DESPAIR, Alarm::Despair));
+        let (state, heard, outcome, rings, anew) = (State::Pending, false, 0, None, false);
+        let caller =
+            Self { leg, state, unanswered, heard, outcome, impatient, rings, anew, talker };
+        (caller, wishes)
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -139,6 +149,10 @@ impl Caller {
             ("BYE" | "CANCEL", _) => {}
             ("INVITE", _) if msg.cseq().0 == 1 => {}
             _ => return self.talker.answered(lab, &self.leg, msg),
+        }
+        if let ("INVITE", 101..=199, Some(tag)) = (msg.cseq().1, msg.status(), msg.tag("To")) {
+            let before = self.rings.replace(tag.to_owned());
+            self.anew |= before.is_some() && before != self.rings;
         }
         match (msg.cseq().1, msg.status()) {
             ("INVITE", 101..=199) if msg.has("RSeq") && self.state == State::Pending => {
@@ -222,6 +236,9 @@ impl Caller {
             (Alarm::Leave, State::Pending) if self.impatient => {
                 self.state = State::Cancelling;
                 if self.heard { self.unanswered.send(self.leg.cancel()) } else { Vec::new() }
+            }
+            (Alarm::Despair, State::Pending) if std::mem::take(&mut self.anew) => {
+                vec![Wish::Wake(DESPAIR, Alarm::Despair)]
             }
             (Alarm::Despair, State::Pending | State::Cancelling) => {
                 self.state = State::Done;

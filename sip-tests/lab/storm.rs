@@ -590,6 +590,13 @@ impl Storm {
             world.lab.advance(s(600));
             world.lab.clear();
         }
+        // A subscription lasts an hour where nobody says how long, a day where somebody says so.
+        for life in [s(3_600), s(86_400)] {
+            if !self.set_back[1] && world.lab.stats().now.dialogs > 0 {
+                world.lab.advance(life);
+                world.lab.clear();
+            }
+        }
         if !self.set_back[1] {
             check::nothing_is_left(&world.lab);
         }
