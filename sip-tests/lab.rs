@@ -26,7 +26,7 @@ pub(crate) use version::Version;
 
 use bytes::Bytes;
 use portreeve::audit::{EndedBy, Record};
-use portreeve::config::{Config, Listener};
+use portreeve::config::{Config, Listener, Own};
 use portreeve::engine::digest::Users;
 use portreeve::engine::names::Question;
 use portreeve::engine::{
@@ -102,6 +102,9 @@ pub(crate) struct Lab {
     pub(crate) digest: Option<DefaultHasher>,
     /// By sockets of an interface that has no address.
     unsent: Vec<Flow>,
+    /// What the machine has, by interface, and whether it is asked for now.
+    seen: BTreeMap<usize, Vec<Own>>,
+    looks: bool,
     restarts: u8,
     next_conn: u64,
     next_id: u64,
@@ -180,6 +183,8 @@ impl Lab {
             checks: check::Checks::default(),
             digest: None,
             unsent: Vec::new(),
+            seen: BTreeMap::new(),
+            looks: false,
             restarts: 0,
             next_conn: 0,
             next_id: 0,
@@ -312,6 +317,9 @@ impl Lab {
     pub(crate) fn input(&mut self, input: Input) {
         trace::input(self.now, &input);
         let is_restored = matches!(input, Input::Restore(_));
+        if let Input::Addresses { interface, own } = &input {
+            self.seen.insert(*interface, own.clone());
+        }
         self.engine.handle_input(self.now, input);
         self.drain();
         if is_restored {
@@ -320,6 +328,11 @@ impl Lab {
             self.reach = all.map(|b| (b.key, b.reach)).collect();
         }
         self.settle();
+    }
+
+    /// The machine has these addresses, and nobody has told that yet.
+    pub(crate) fn has_now(&mut self, interface: usize, own: Vec<Own>) {
+        self.seen.insert(interface, own);
     }
 
     /// Feeds the relay's events until there are none.
@@ -349,6 +362,7 @@ impl Lab {
                 Output::Stand { interface, addresses } => {
                     self.config.interfaces[interface].addresses = addresses;
                 }
+                Output::Look => self.looks = true,
                 Output::CloseConnection(conn) => self.closed.push(conn),
                 Output::CloseSilent(flow) => self.unheard.push(flow),
                 Output::KeepConnection(conn, _) => self.kept_open.push(conn),
@@ -391,12 +405,23 @@ impl Lab {
                 }
             }
         }
+        self.tell_back();
+        if let Some(at) = self.deadline {
+            assert!(at > self.now.mono, "a timer due at {at} was not fired at {}", self.now.mono);
+        }
+    }
+
+    /// What the engine hears of what it did: what could not be sent, what it asked to look at.
+    fn tell_back(&mut self) {
         for flow in std::mem::take(&mut self.unsent) {
             self.engine.handle_input(self.now, Input::TransportFailed(flow));
             self.drain();
         }
-        if let Some(at) = self.deadline {
-            assert!(at > self.now.mono, "a timer due at {at} was not fired at {}", self.now.mono);
+        if std::mem::take(&mut self.looks) {
+            for (interface, own) in self.seen.clone() {
+                self.engine.handle_input(self.now, Input::Addresses { interface, own });
+                self.drain();
+            }
         }
     }
 

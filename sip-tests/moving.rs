@@ -4,9 +4,11 @@
 use crate::lab::script::answer;
 use crate::lab::{Lab, Msg, Ua, s, site};
 use portreeve::audit::{Finding, Record};
-use portreeve::config::{Config, Environment, show};
+use portreeve::config::{Config, Environment, Own, show};
 use portreeve::engine::digest::Users;
 use portreeve::engine::{Health, Input, Level};
+
+mod staying;
 
 const OLD: &str = "203.0.113.77";
 const NEW: &str = "198.51.100.7";
@@ -29,8 +31,8 @@ fn standing() -> Lab {
 }
 
 fn see(lab: &mut Lab, interface: usize, v4: &str, v6: &str) {
-    let found = [v4, v6].map(|text| text.parse().ok());
-    lab.input(Input::Addresses { interface, found });
+    let own = [v4, v6].into_iter().filter_map(|text| Some(Own::new(text.parse().ok()?)));
+    lab.input(Input::Addresses { interface, own: own.collect() });
 }
 
 fn stand(lab: &mut Lab, v4: &str) {
@@ -459,6 +461,9 @@ fn the_file_says_what_is_followed_and_what_is_told_instead() {
         ("device = \"wan0\"", "203.0.113.1", "device = \"wan0\"   # now: 203.0.113.1"),
         ("address = \"auto\"", "192.0.2.77", "address = \"auto\"   # now: 192.0.2.77"),
         ("device = \"ppp0\"", "no address yet", "device = \"ppp0\"   # now: no address yet"),
+        ("device = \"wan0\"\nip_version = \"ipv4\"", "203.0.113.1", "ip_version = \"ipv4\""),
+        ("address = \"auto\"", "192.0.2.77", "ip_version = \"ipv4\""),
+        ("device = \"wan0\"", "203.0.113.1", "ip_version = \"both\""),
     ] {
         let config = parse(lines, &env).unwrap();
         let wan = &config.interfaces[1];
@@ -476,6 +481,10 @@ fn the_file_says_what_is_followed_and_what_is_told_instead() {
         ("address = \"auto\"\ndevice = \"wan0\"", "exclude each other"),
         ("address = [\"auto\", \"fd00::1\"]", "no IP address: \"auto\""),
         ("device = \"wan0\"\nadvertise = [\"198.51.100.1\", \"198.51.100.2\"]", "stands for no"),
+        ("address = \"203.0.113.1\"\nip_version = \"both\"", "follows a device or"),
+        ("device = \"wan0\"\nip_version = \"v4\"", "ip_version"),
+        ("device = \"wan0\"\nip_version = \"ipv6\"", "which follows ipv6 alone"),
+        ("address = \"auto\"\nadvertise = \"2001:db8::1\"", "stands for no"),
     ] {
         let faults = parse(lines, &env).unwrap_err();
         assert!(faults.contains(what), "{lines}: {faults}");
@@ -492,4 +501,6 @@ fn the_file_says_what_is_followed_and_what_is_told_instead() {
     assert_eq!(other.restart, ["interface.wan.address"]);
     let told = parse("device = \"wan0\"\nadvertise = \"198.51.100.1\"", &env).unwrap();
     assert_eq!(told.following(&before).1.restart, ["interface.wan.advertise"]);
+    let version = parse("device = \"wan0\"\nip_version = \"ipv4\"", &env).unwrap();
+    assert_eq!(version.following(&before).1.restart, ["interface.wan.ip_version"]);
 }

@@ -29,7 +29,7 @@ mod values;
 pub use address::{Address, Addresses};
 pub use bans::Bans;
 pub use change::Changes;
-pub use follow::{Follow, Following, Found, is_of_link, version};
+pub use follow::{Follow, Following, Found, Here, Own, Versions, best, is_of_link, version};
 pub use hide::{AgentShown, Hide};
 pub(crate) use rules::minute;
 pub use show::show;
@@ -41,7 +41,7 @@ pub use tls::{
 pub use tunnel::{End, Link, PORT as TUNNEL_PORT, Place, PublicKey, Tunnel};
 pub use types::*;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The commented reference file that `config init` writes.
 pub const INIT: &str = include_str!("../configs/edge.toml");
@@ -54,6 +54,8 @@ pub struct Environment {
     pub variables: BTreeMap<String, String>,
     /// Addresses of this machine's network devices, with prefix lengths.
     pub devices: BTreeMap<String, Vec<ipnet::IpNet>>,
+    /// Those of them that are given up, and are taken where there is no other.
+    pub deprecated: BTreeSet<std::net::IpAddr>,
     /// What it sends from by its default routes.
     pub routes: Found,
     /// `--set section.key=value` overrides from the command line, as `("media.ports", "…")`.
@@ -61,6 +63,11 @@ pub struct Environment {
 }
 
 impl Environment {
+    /// Addresses alone.
+    fn here(&self) -> Here<'_> {
+        Here { devices: &self.devices, deprecated: &self.deprecated, routes: self.routes }
+    }
+
     /// Folder for state and audit where neither the file nor an override names one.
     fn data(&self) -> Option<&str> {
         self.variables.get("PORTREEVE_DATA").map(String::as_str).filter(|d| !d.is_empty())

@@ -212,10 +212,11 @@ pub fn start(config: Config, observer: Observer, service: Service) -> Result<Han
         observer,
         service,
     );
-    for (interface, _, found) in &follows {
-        event_loop.begin(vec![Input::Addresses { interface: *interface, found: *found }]);
+    let seen = whereabouts::look(&follows);
+    for ((interface, _), own) in follows.iter().zip(&seen) {
+        event_loop.begin(vec![Input::Addresses { interface: *interface, own: own.clone() }]);
     }
-    tokio::spawn(whereabouts::watch(follows, inlet));
+    event_loop.sockets.watch(follows, seen);
     event_loop.begin(vec![Input::Restore(stored)]);
     for at in busy_ports(&config) {
         event_loop.begin(vec![Input::ExcludePort(at)]);

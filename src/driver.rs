@@ -25,7 +25,7 @@ pub mod udp;
 pub mod whereabouts;
 pub mod zone;
 
-use crate::config::Found;
+use crate::config::Own;
 use crate::engine::names::{Question, Reply};
 use crate::ground::{ConnId, Flow, Subject};
 use crate::wire::sip::Refusal;
@@ -100,11 +100,11 @@ pub enum Arrival {
     Resolved(Question, Reply),
     /// Who is asked for names has changed.
     ResolverChanged,
-    /// An interface is to stand there.
+    /// An interface may stand there.
     Addresses {
         /// Its place in the file.
         interface: usize,
-        /// By IP version.
-        found: Found,
+        /// What it may have; the best first.
+        own: Vec<Own>,
     },
 }

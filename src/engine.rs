@@ -187,7 +187,7 @@ impl Engine {
             Input::Resolved(question, reply) => {
                 self.upstreams.answered(&self.world, &mut self.out, question, reply);
             }
-            Input::Addresses { interface, found } => Mover::of(self).seen(interface, found),
+            Input::Addresses { interface, own } => Mover::of(self).seen(interface, own),
             Input::ResolverChanged => self.upstreams.ask_all(&self.world, &mut self.out),
             Input::Timeout => {}
             Input::Reload(snapshot) => self.reload(snapshot),

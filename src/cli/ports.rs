@@ -2,7 +2,9 @@
 //! `docker run` arguments. It reads the configuration and changes nothing on this machine.
 
 use super::{PortsArgs, PortsForm, config, gateway, run};
-use crate::config::{Config, DefaultPolicy, End, Follow, Interface, Link, RuleAction, Tunnel};
+use crate::config::{
+    Config, DefaultPolicy, End, Follow, Interface, Link, RuleAction, Tunnel, Versions,
+};
 use crate::ground::{Side, Transport};
 use ipnet::IpNet;
 use std::fmt::{self, Write as _};
@@ -52,9 +54,18 @@ fn places(i: &Interface) -> Vec<To> {
         Follow::Device(device) => Some(device.clone()),
         Follow::DefaultRoute => None,
     };
-    let six = i.addresses.iter().any(|a| a.ip.is_ipv6());
-    let versions = [true].into_iter().chain(six.then_some(false));
-    versions.map(|is_ipv4| To::Following { device: device.clone(), is_ipv4 }).collect()
+    let has_six = || i.addresses.iter().any(|a| a.ip.is_ipv6());
+    let (four, six) = match following.versions {
+        Versions::V4 => (true, false),
+        Versions::V6 => (false, true),
+        Versions::Both => (true, has_six()),
+    };
+    let versions = [four.then_some(true), six.then_some(false)];
+    versions
+        .into_iter()
+        .flatten()
+        .map(|is_ipv4| To::Following { device: device.clone(), is_ipv4 })
+        .collect()
 }
 
 /// One kind of traffic that must come in at one interface.

@@ -29,8 +29,9 @@ use tokio::sync::{mpsc, oneshot};
 pub(super) fn environment(set: &[String]) -> Environment {
     let overrides =
         set.iter().map(|kv| kv.split_once('=').map_or((kv.clone(), String::new()), own)).collect();
-    let (devices, routes) = (interfaces::devices(), interfaces::sources());
-    Environment { variables: std::env::vars().collect(), devices, routes, overrides }
+    let interfaces::Machine { devices, deprecated, routes } = interfaces::Machine::look();
+    let variables = std::env::vars().collect();
+    Environment { variables, devices, deprecated, routes, overrides }
 }
 
 fn own((k, v): (&str, &str)) -> (String, String) {

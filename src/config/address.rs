@@ -1,7 +1,7 @@
 //! Where an interface stands: one address, or one of each IP version. It reads what a file or a
 //! device says of them, and asks no kernel.
 
-use super::follow::{Found, version};
+use super::follow::{Found, no_versions, version, versions};
 use super::reader::{Section, Source};
 use super::{Environment, Follow, Following};
 use crate::ground::Side;
@@ -176,9 +176,11 @@ pub(super) fn addresses(
     src: &mut Source<'_>,
 ) -> Option<Addresses> {
     if let Some(follow) = follow(s, side, src) {
-        let told = told(s, src)?;
-        return followed(follow, told, env, src);
+        let versions = versions(s, &follow, src);
+        let following = Following { by: follow, versions, told: [None; 2] };
+        return followed(following, told(s, src)?, env, src);
     }
+    no_versions(s, src);
     let written = written(s, src);
     let device = s.string("device", src);
     let told = told(s, src);
@@ -227,11 +229,15 @@ fn follow(s: &mut Section<'_, '_>, side: Option<Side>, src: &mut Source<'_>) -> 
 const AUTO: &str = "auto";
 
 /// Where such an interface stands now, which may be nowhere.
-fn followed(by: Follow, told: Told, env: &Environment, src: &mut Source<'_>) -> Option<Addresses> {
-    let mut following = Following { by, told: [None; 2] };
+fn followed(
+    mut following: Following,
+    told: Told,
+    env: &Environment,
+    src: &mut Source<'_>,
+) -> Option<Addresses> {
     for (ip, span) in told {
         let place = &mut following.told[version(ip)];
-        if place.is_some() {
+        if place.is_some() || !following.versions.has(ip) {
             let what = format!("`advertise` {ip} stands for no address of this interface");
             let hint = Some("one for each address, of its IP version".to_owned());
             src.fault("address", span, what, hint);
@@ -239,7 +245,7 @@ fn followed(by: Follow, told: Told, env: &Environment, src: &mut Source<'_>) -> 
         }
         *place = Some(ip);
     }
-    let found = following.by.look(&env.devices, env.routes);
+    let found = following.first(env.here());
     Some(Addresses::followed(following, found))
 }
 

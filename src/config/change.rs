@@ -149,11 +149,17 @@ fn interfaces(c: &mut Changes, old: &Config, new: &mut Config) {
         // Where a device stands meanwhile is not what the file says.
         if !was.addresses.are_written_as(addresses) {
             let by = |all: &Addresses| all.following().map(|f| f.by.clone());
-            let told = match (by(&was.addresses), by(addresses)) {
+            let versions = |all: &Addresses| all.following().map(|f| f.versions);
+            let same = match (by(&was.addresses), by(addresses)) {
                 (None, None) => bound(&was.addresses) == bound(addresses),
                 (was, is) => was == is,
             };
-            c.keep(&key(if told { "advertise" } else { "address" }), &was.addresses, addresses);
+            let what = match versions(&was.addresses) == versions(addresses) {
+                _ if !same => "address",
+                true => "advertise",
+                false => "ip_version",
+            };
+            c.keep(&key(what), &was.addresses, addresses);
         }
         c.keep(&key("advertise_name"), &was.advertise_name, advertise_name);
         // A socket that was not there has nothing to show, and one that stays has to.

@@ -93,11 +93,14 @@ fn sections(c: &Config, o: &mut String) -> std::fmt::Result {
 /// Where an interface stands, as the file says it.
 fn place(a: &Addresses) -> String {
     let now = || format!("   # now: {}", a.listed());
-    match a.following().map(|f| &f.by) {
-        Some(Follow::DefaultRoute) => format!("address = \"auto\"{}", now()),
-        Some(Follow::Device(device)) => format!("device = {device:?}{}", now()),
-        None => format!("address = {}", one_or_both(a.iter().map(ToString::to_string))),
-    }
+    let Some(f) = a.following() else {
+        return format!("address = {}", one_or_both(a.iter().map(ToString::to_string)));
+    };
+    let by = match &f.by {
+        Follow::DefaultRoute => "address = \"auto\"".to_owned(),
+        Follow::Device(device) => format!("device = {device:?}"),
+    };
+    format!("{by}{}\nip_version = \"{}\"", now(), f.versions)
 }
 
 /// What others are told instead.

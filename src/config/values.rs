@@ -53,10 +53,20 @@ pub(super) fn upstream(
         fault(what, "write the PBX's address, not the gateway's");
     }
     let Some(i) = stands else { return };
-    if i.addresses.following().is_none() && i.addresses.towards(at.ip()).is_none() {
-        let own = i.addresses.listed();
-        let what = format!("{at} cannot be reached from {own} of \"{}\"", i.name);
-        fault(what, "both must be IPv4, or both IPv6");
+    match i.addresses.following() {
+        Some(f) if f.versions.has(at.ip()) => {}
+        Some(f) => {
+            let (name, only) = (&i.name, f.versions);
+            let what =
+                format!("{at} cannot be reached from \"{name}\", which follows {only} alone");
+            fault(what, "ip_version = \"both\" in that interface follows either");
+        }
+        None if i.addresses.towards(at.ip()).is_none() => {
+            let own = i.addresses.listed();
+            let what = format!("{at} cannot be reached from {own} of \"{}\"", i.name);
+            fault(what, "both must be IPv4, or both IPv6");
+        }
+        None => {}
     }
     if !i.listen.is_empty() && i.listen.iter().all(|l| l.transport != transport) {
         let what = format!("{at} is reached by {transport}, and \"{}\" has no such socket", i.name);

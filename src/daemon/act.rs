@@ -25,6 +25,7 @@ impl EventLoop {
             Output::CloseConnection(conn) => self.streams.close(conn),
             Output::CloseSilent(flow) => self.streams.end_silent(&flow),
             Output::Stand { interface, addresses } => return self.stand(interface, addresses),
+            Output::Look => self.sockets.look(),
             Output::Relay(command) => {
                 return self.relay.queue(command).err().map(Input::Relay).into_iter().collect();
             }

@@ -386,6 +386,6 @@ fn input(arrival: Arrival) -> (Input, Option<Place>) {
         Arrival::Unnamed { flow, why } => (Input::Unnamed { flow, why }, None),
         Arrival::Resolved(question, reply) => (Input::Resolved(question, reply), None),
         Arrival::ResolverChanged => (Input::ResolverChanged, None),
-        Arrival::Addresses { interface, found } => (Input::Addresses { interface, found }, None),
+        Arrival::Addresses { interface, own } => (Input::Addresses { interface, own }, None),
     }
 }

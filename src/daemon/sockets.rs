@@ -4,17 +4,20 @@
 
 use super::busy_ports_at;
 use super::event_loop::EventLoop;
-use crate::config::{Addresses, Config, Listener};
+use crate::config::{Addresses, Config, Follow, Listener, Own};
 use crate::driver::inlet::Inlet;
 use crate::driver::stream::{self, Streams};
 use crate::driver::tunnel::Tunnels;
 use crate::driver::udp::SipSocket;
+use crate::driver::whereabouts;
 use crate::driver::zone::Zones;
 use crate::engine::Input;
 use crate::ground::{ListenerId, Mono, Transport};
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// What could not be opened is tried again this often: an address may need to be checked first, and
@@ -45,6 +48,8 @@ pub(super) struct Sockets {
     inlet: Inlet,
     streams: Streams,
     tunnels: Tunnels,
+    /// Who looks where this machine stands waits for it.
+    looks: Arc<Notify>,
     /// Datagrams that those dropped which are closed.
     dropped: u64,
 }
@@ -58,8 +63,20 @@ impl Sockets {
             inlet,
             streams,
             tunnels,
+            looks: Arc::default(),
             dropped: 0,
         }
+    }
+
+    /// Begins to look where this machine stands; it was `seen` last.
+    pub(super) fn watch(&self, follows: Vec<(usize, Follow)>, seen: Vec<Vec<Own>>) {
+        let (looks, inlet) = (self.looks.clone(), self.inlet.clone());
+        tokio::spawn(whereabouts::watch(follows, seen, looks, inlet));
+    }
+
+    /// Looks at once.
+    pub(super) fn look(&self) {
+        self.looks.notify_one();
     }
 
     /// Binds one, and begins to read it.

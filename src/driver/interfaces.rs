@@ -1,9 +1,9 @@
 //! This machine's addresses, and the descriptors it may open.
 
 use super::zone;
-use crate::config::{Found, is_of_link};
+use crate::config::{Found, Here, is_of_link};
 use ipnet::IpNet;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 /// What stands behind the device of an address.
@@ -38,17 +38,62 @@ impl Attached {
     }
 }
 
-/// Addresses of every device, with prefix lengths; those that stay.
-#[must_use]
-pub fn devices() -> BTreeMap<String, Vec<IpNet>> {
-    let mut all: BTreeMap<String, Vec<IpNet>> = BTreeMap::new();
-    let passing: Vec<Ipv6Addr> =
-        zone::own().into_iter().filter(|own| own.is_passing()).map(|own| own.ip).collect();
-    let stays = |a: &Attached| !matches!(a.ip(), IpAddr::V6(ip) if passing.contains(&ip));
-    for a in attached().into_iter().filter(stays) {
-        all.entry(a.device).or_default().push(a.net);
+/// The addresses of this machine that stay, as they are now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Machine {
+    /// Of every device, with prefix lengths, in the order in which they are to be taken: of IPv6
+    /// those that no router gave before others, what was there before what came later (the kernel
+    /// lists it the other way round), what is given up last.
+    pub devices: BTreeMap<String, Vec<IpNet>>,
+    /// Those that are given up.
+    pub deprecated: BTreeSet<IpAddr>,
+    /// What it sends from by its default routes.
+    pub routes: Found,
+}
+
+impl Machine {
+    /// Asks the kernel.
+    #[must_use]
+    pub fn look() -> Self {
+        let (mut machine, own) = (Self::default(), zone::own());
+        let known = |ip: IpAddr| own.iter().find(|own| IpAddr::V6(own.ip) == ip);
+        let mut all = attached();
+        all.retain(|a| known(a.ip()).is_none_or(|own| !own.is_passing()));
+        for a in &all {
+            if known(a.ip()).is_some_and(zone::Own::is_deprecated) {
+                machine.deprecated.insert(a.ip());
+            }
+        }
+        let is_given = |ip: IpAddr| known(ip).is_none_or(|own| !own.is_permanent());
+        let (v4, mut v6): (Vec<Attached>, Vec<Attached>) =
+            all.into_iter().partition(|a| a.ip().is_ipv4());
+        v6.reverse();
+        v6.sort_by_key(|a| (machine.deprecated.contains(&a.ip()), is_given(a.ip())));
+        for a in v4.into_iter().chain(v6) {
+            machine.devices.entry(a.device).or_default().push(a.net);
+        }
+        machine.routes = [default_source(), machine.default_source_v6()];
+        machine
     }
-    all
+
+    /// The same, for who chooses among them.
+    #[must_use]
+    pub fn here(&self) -> Here<'_> {
+        Here { devices: &self.devices, deprecated: &self.deprecated, routes: self.routes }
+    }
+
+    /// By the default route of IPv6: what the kernel sends from there (the route may say it), if
+    /// that stays; else an address of the same network, or of its device.
+    fn default_source_v6(&self) -> Option<IpAddr> {
+        let table = std::fs::read_to_string("/proc/net/ipv6_route").unwrap_or_default();
+        let device = self.devices.get(default_device(&table)?)?;
+        let all = || device.iter().filter(|n| n.addr().is_ipv6() && !is_of_link(n.addr()));
+        let sends = source_towards(beyond_v6(&table));
+        let same = |sends: IpAddr| all().find(|n| n.addr() == sends);
+        let beside = |sends: IpAddr| all().find(|n| n.contains(&sends));
+        let known = sends.and_then(|ip| same(ip).or_else(|| beside(ip)));
+        known.or_else(|| all().next()).map(IpNet::addr)
+    }
 }
 
 /// Every address of this machine, in the kernel's order.
@@ -148,19 +193,6 @@ unsafe fn ip(address: *const libc::sockaddr) -> Option<IpAddr> {
     }
 }
 
-/// What this machine sends from by its default routes: by that of IPv4, and by that of IPv6, there
-/// from an address that stays.
-#[must_use]
-pub fn sources() -> Found {
-    let table = std::fs::read_to_string("/proc/net/ipv6_route").unwrap_or_default();
-    let v6 = default_device(&table).and_then(|device| {
-        let all = devices().remove(device)?;
-        let all = all.iter().map(IpNet::addr).filter(|ip| ip.is_ipv6());
-        all.into_iter().find(|ip| !is_of_link(*ip))
-    });
-    [default_source(), v6]
-}
-
 /// The device of the best default route in this table (as in /proc/net/ipv6_route).
 fn default_device(table: &str) -> Option<&str> {
     let routes = table.lines().filter_map(|line| {
@@ -173,14 +205,40 @@ fn default_device(table: &str) -> Option<&str> {
     routes.min().map(|(_, device)| device)
 }
 
-/// The source address of the default route; `None` without one. No packet is sent to find it.
+/// The source address of the default route; `None` without one.
 #[must_use]
 pub fn default_source() -> Option<IpAddr> {
     let far = beyond(&std::fs::read_to_string("/proc/net/route").ok()?)?;
-    let socket = UdpSocket::bind(SocketAddr::from(([0, 0, 0, 0], 0))).ok()?;
-    socket.connect(SocketAddr::from((far, 9))).ok()?;
+    source_towards(IpAddr::V4(far))
+}
+
+/// What the kernel would send from to there. No packet is sent to find it.
+fn source_towards(far: IpAddr) -> Option<IpAddr> {
+    let any = if far.is_ipv4() { IpAddr::from([0; 4]) } else { IpAddr::from([0; 16]) };
+    let socket = UdpSocket::bind(SocketAddr::new(any, 0)).ok()?;
+    socket.connect(SocketAddr::new(far, 9)).ok()?;
     let ip = socket.local_addr().ok()?.ip();
     (!ip.is_unspecified()).then_some(ip)
+}
+
+/// An address of IPv6 that, as far as this table goes (as in /proc/net/ipv6_route), only the
+/// default route leads to.
+fn beyond_v6(table: &str) -> IpAddr {
+    let is_attached = |ip: &Ipv6Addr| {
+        table.lines().any(|line| {
+            let mut words = line.split_ascii_whitespace();
+            let to = words.next().and_then(|to| u128::from_str_radix(to, 16).ok());
+            let length = words.next().and_then(|n| u32::from_str_radix(n, 16).ok());
+            let Some((to, length @ 1..=128)) = to.zip(length) else { return false };
+            (to ^ u128::from(*ip)) >> (128 - length) == 0
+        })
+    };
+    // Documentation networks first: nobody lives there, though a laboratory may.
+    let far = [[0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1], [0x3fff, 0xfff, 0, 0, 0, 0, 0, 1]];
+    let far = far.into_iter().chain([[0x2620, 0xfe, 0, 0, 0, 0, 0, 0xfe]]).map(Ipv6Addr::from);
+    let mut far = far.into_iter().peekable();
+    let first = far.peek().copied().unwrap_or(Ipv6Addr::UNSPECIFIED);
+    IpAddr::V6(far.find(|ip| !is_attached(ip)).unwrap_or(first))
 }
 
 /// An address that only the default route of this table (as in /proc/net/route) leads to.
@@ -269,6 +327,16 @@ mod tests {
         }
         let lo = attached().into_iter().find(|a| a.ip().is_loopback());
         assert!(lo.is_none_or(|a| a.link != Link::Network), "loopback is no network");
+    }
+
+    #[test]
+    fn the_way_to_the_default_route_of_ipv6_is_asked_beyond_attached_networks() {
+        let row = |to: &str, length: &str| format!("{to} {length} 00 00 00 00000100 1 0 3 eth0\n");
+        let ask = |rows: &[String]| beyond_v6(&rows.concat()).to_string();
+        let default = row("00000000000000000000000000000000", "00");
+        assert_eq!(ask(std::slice::from_ref(&default)), "2001:db8:ffff::1");
+        let lab = row("20010db8000000000000000000000000", "20");
+        assert_eq!(ask(&[default, lab, "x\n".to_owned()]), "3fff:fff::1");
     }
 
     const HEAD: &str = "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT\n";

@@ -6,9 +6,13 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 /// What the kernel says of its IPv6 addresses.
 const TABLE: &str = "/proc/net/if_inet6";
-/// Addresses that come and go by themselves (RFC 8981), are given up (RFC 4862 §5.5.4), are another
-/// machine's or not known to be ours yet (§5.4): linux/if_addr.h.
-const PASSING: u32 = 0x01 | 0x08 | 0x20 | 0x40;
+/// Addresses that come and go by themselves (RFC 8981), are another machine's or not known to be
+/// ours yet (RFC 4862 §5.4): linux/if_addr.h.
+const PASSING: u32 = 0x01 | 0x08 | 0x40;
+/// One that is given up, and holds for what was begun with it (§5.5.4).
+const DEPRECATED: u32 = 0x20;
+/// One that no router gave, and none takes away.
+const PERMANENT: u32 = 0x80;
 
 /// An IPv6 address of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +37,14 @@ impl Own {
     /// It may be another one soon: nobody is to be told.
     pub(super) fn is_passing(&self) -> bool {
         self.flags & PASSING != 0
+    }
+
+    pub(super) fn is_deprecated(&self) -> bool {
+        self.flags & DEPRECATED != 0
+    }
+
+    pub(super) fn is_permanent(&self) -> bool {
+        self.flags & PERMANENT != 0
     }
 }
 
@@ -100,6 +112,7 @@ mod tests {
 fe800000000000000000000000000001 04 40 20 80     eth0
 fe800000000000000000000000000001 07 40 20 80     eth1
 fd000000000000000000000000000009 07 40 00 40     eth1
+20010db8001800000000000000000001 07 40 00 20     eth1
 not a line
 ";
 
@@ -110,9 +123,11 @@ not a line
     #[test]
     fn the_kernels_table_is_read_and_what_passes_is_told_from_what_stays() {
         let all = table();
-        assert_eq!(all.len(), 6);
+        assert_eq!(all.len(), 7);
         let passing: Vec<bool> = all.iter().map(Own::is_passing).collect();
-        assert_eq!(passing, [false, false, true, false, false, true]);
+        assert_eq!(passing, [false, false, true, false, false, true, false]);
+        assert!(all[6].is_deprecated() && !all[6].is_permanent());
+        assert!(all[0].is_permanent() && !all[0].is_deprecated());
         assert_eq!((all[1].ip.to_string(), all[1].index), ("2001:db8:17::1".to_owned(), 4));
     }
 

@@ -2,7 +2,7 @@
 use super::Snapshot;
 use super::entry::Entry;
 use super::names::{Question, Reply};
-use crate::config::Found;
+use crate::config::Own;
 use crate::ground::{CallNo, ConnId, Flow, Subject};
 use crate::relay;
 use bytes::Bytes;
@@ -78,13 +78,13 @@ pub enum Input {
     Relay(relay::Event),
     /// What DNS says.
     Resolved(Question, Reply),
-    /// The machine has these addresses now where an interface, by its place in the file, is to
-    /// stand: what it follows has them. None: it has no address.
+    /// The machine has these addresses now where an interface, by its place in the file, may stand:
+    /// what it follows has them.
     Addresses {
         /// The interface.
         interface: usize,
-        /// By IP version.
-        found: Found,
+        /// The best first; none: it has no address.
+        own: Vec<Own>,
     },
     /// Who is asked for names has changed: all are asked for anew.
     ResolverChanged,

@@ -3,6 +3,7 @@
 //! the time is followed less and less often. It looks at no device: it is told.
 
 mod judge;
+mod stand;
 
 use super::Engine;
 use super::calls::Calls;
@@ -14,51 +15,17 @@ use super::transactions::{TimerTable, Transactions};
 use super::upstreams::Upstreams;
 use super::world::World;
 use crate::audit::Record;
-use crate::config::{Addresses, Found};
-use crate::ground::{ListenerId, Moment, Mono};
-use judge::judge;
+use crate::config::{Addresses, Following, Found, Own};
+use crate::ground::{ListenerId, Mono};
+use stand::{Stand, Step};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// After a change the next one is taken this much later, and twice as much later each time …
-const PAUSE: Duration = Duration::from_secs(1);
-/// … up to this, …
-const LONGEST: Duration = Duration::from_secs(60);
-/// … unless it has stood for so long.
-const SETTLED: Duration = Duration::from_secs(120);
 /// An address that was refused is looked at again: who was in its way may have gone.
 const AGAIN: Duration = Duration::from_secs(30);
-
-/// One interface.
-#[derive(Debug, Default)]
-struct Stand {
-    /// What the machine says.
-    seen: Found,
-    /// Since when it stands where it does.
-    since: Option<Moment>,
-    /// When it changed last, and how often it did soon after it had.
-    changed: Option<Mono>,
-    flaps: u32,
-    changes: u64,
-    /// Which addresses were not taken, and why.
-    refused: Option<String>,
-}
-
-impl Stand {
-    /// From when on the next change is taken.
-    fn free(&self) -> Option<Mono> {
-        let pause = PAUSE.saturating_mul(1 << self.flaps.min(6)).min(LONGEST);
-        self.changed.map(|changed| changed + pause)
-    }
-
-    fn change(&mut self, now: Mono) {
-        let soon = self.changed.is_some_and(|changed| now.since(changed) < SETTLED);
-        self.flaps = if soon { self.flaps.saturating_add(1) } else { 0 };
-        self.changed = Some(now);
-        self.changes += 1;
-    }
-}
+/// What an interface has left another may have, soon.
+const SOON: Duration = Duration::from_secs(1);
 
 /// All interfaces that move, by their place in the file.
 #[derive(Debug, Default)]
@@ -89,21 +56,20 @@ impl Moving {
         all.filter_map(view).collect()
     }
 
-    /// Where an interface has to stand instead; `None`: nowhere else, or not yet.
-    fn settle(&mut self, w: &World, phones: &Phones, out: &mut Outbox, at: usize) -> Option<Found> {
-        let i = w.net().interface_at(at).filter(|i| i.addresses.following().is_some())?;
+    /// Where an interface has to stand instead; `None`: nowhere else, or not yet. `fresh`: the
+    /// machine has just been looked at.
+    fn settle(
+        &mut self,
+        (w, phones): (&World, &Phones),
+        out: &mut Outbox,
+        at: usize,
+        fresh: bool,
+    ) -> Option<Found> {
+        let i = w.net().interface_at(at)?;
+        let (following, is) = (i.addresses.following()?, i.addresses.found());
         let stand = self.stands.get_mut(&at)?;
-        let mut refused = Vec::new();
-        let mut fit = |ip: IpAddr| match judge(w, phones, at, ip) {
-            Ok(()) => Some(ip),
-            Err(why) => {
-                refused.push(format!("{ip} is {why}"));
-                None
-            }
-        };
-        let found = stand.seen.map(|ip| ip.and_then(&mut fit));
+        let (would, refused) = stand.choose((w, phones), at, is, following.versions);
         let now = w.now().mono;
-        let refused = (!refused.is_empty()).then(|| refused.join(", "));
         match &refused {
             Some(why) if stand.refused != refused => {
                 let name = &i.name;
@@ -111,21 +77,44 @@ impl Moving {
             }
             Some(_) | None => {}
         }
-        match refused {
-            Some(_) => self.timers.set(at, now + AGAIN),
+        let again = refused.as_ref().map(|_| now + AGAIN);
+        stand.refused = refused;
+        passes_by(stand, out, &i.name, following);
+        let step = stand.go(now, is, would, fresh);
+        let (next, to) = match step {
+            Step::Stay => (again, None),
+            Step::Wait(until) => (Some(again.map_or(until, |again| again.min(until))), None),
+            Step::Look(until) => {
+                out.emit(Output::Look);
+                (Some(until), None)
+            }
+            Step::Go(to) => {
+                stand.since = Some(w.now().into());
+                // One IP version may have to wait still.
+                (if to == would { again } else { Some(now + SOON) }, Some(to))
+            }
+        };
+        match next {
+            Some(next) => self.timers.set(at, next),
             None => self.timers.stop(at),
         }
-        stand.refused = refused;
-        if found == i.addresses.found() {
-            return None;
-        }
-        if let Some(free) = stand.free().filter(|free| *free > now) {
-            self.timers.set(at, free);
-            return None;
-        }
-        stand.change(now);
-        stand.since = Some(w.now().into());
-        Some(found)
+        to
+    }
+}
+
+/// An address of an IP version that is not meant is not taken; where the file does not say which
+/// are, that is told once.
+fn passes_by(stand: &mut Stand, out: &mut Outbox, name: &str, f: &Following) {
+    let other = stand.seen.iter().map(|own| own.ip).find(|ip| !f.versions.has(*ip));
+    if f.versions == f.by.usual() && stand.passed.is_none() && other.is_some() {
+        let ip = other.map(|ip| ip.to_string()).unwrap_or_default();
+        let (by, only) = (&f.by, f.versions);
+        let text = format!(
+            "interface {name} follows {only} alone: {by} has {ip}, too, and `ip_version = \"both\"` \
+             would take it"
+        );
+        out.notice(Level::Info, text);
+        stand.passed = other;
     }
 }
 
@@ -147,32 +136,33 @@ impl<'a> Mover<'a> {
     }
 
     /// The machine has these addresses where an interface is to stand.
-    pub(super) fn seen(mut self, at: usize, found: Found) {
-        self.moving.stands.entry(at).or_default().seen = found;
-        self.settle(at);
+    pub(super) fn seen(mut self, at: usize, own: Vec<Own>) {
+        self.moving.stands.entry(at).or_default().sees(own);
+        self.settle(at, true);
     }
 
     /// Others may stand in the way of an address than before.
     pub(super) fn reconsider(mut self) {
         let all: Vec<usize> = self.moving.stands.keys().copied().collect();
-        all.into_iter().for_each(|at| self.settle(at));
+        all.into_iter().for_each(|at| self.settle(at, false));
     }
 
     /// Fires one timer that is due; false: none is.
     pub(super) fn handle_timeout(mut self) -> bool {
         let Some(at) = self.moving.timers.expired(self.w.now().mono) else { return false };
-        self.settle(at);
+        self.settle(at, false);
         true
     }
 
-    fn settle(&mut self, at: usize) {
-        let Some(found) = self.moving.settle(self.w, self.phones, self.out, at) else { return };
+    fn settle(&mut self, at: usize, fresh: bool) {
+        let known = (&*self.w, self.phones);
+        let Some(found) = self.moving.settle(known, self.out, at, fresh) else { return };
         self.stand(at, found);
         // What it has left another may have.
         let now = self.w.now().mono;
         let refused = self.moving.stands.iter().filter(|(_, s)| s.refused.is_some());
         let others: Vec<usize> = refused.map(|(other, _)| *other).collect();
-        others.into_iter().for_each(|other| self.moving.timers.set(other, now + PAUSE));
+        others.into_iter().for_each(|other| self.moving.timers.set(other, now + SOON));
     }
 
     /// It stands there from now on: nothing of it stays at the old address.
@@ -180,11 +170,14 @@ impl<'a> Mover<'a> {
         let Some(before) = self.addresses(at) else { return };
         self.w.stand(at, found);
         let Some(addresses) = self.addresses(at) else { return };
-        self.tell(at, &before, &addresses);
-        self.out.emit(Output::Stand { interface: at, addresses: addresses.clone() });
         let (was, is) = (before.found(), addresses.found());
-        let left: Vec<IpAddr> =
-            was.iter().zip(is).filter(|(was, is)| *was != is).filter_map(|(was, _)| *was).collect();
+        let gone = |from: Found, to: Found| -> Vec<IpAddr> {
+            let pairs = from.into_iter().zip(to).filter(|(from, to)| from != to);
+            pairs.filter_map(|(from, _)| from).collect()
+        };
+        let (left, came) = (gone(was, is), gone(is, was));
+        self.tell(at, (&left, &came), &addresses);
+        self.out.emit(Output::Stand { interface: at, addresses: addresses.clone() });
         let w = &*self.w;
         self.calls.moved(w, self.out, &left, &addresses);
         let versions = left.clone();
@@ -200,37 +193,49 @@ impl<'a> Mover<'a> {
         self.w.net().interface_at(at).map(|i| i.addresses.clone())
     }
 
-    fn tell(&mut self, at: usize, before: &Addresses, now: &Addresses) {
+    fn tell(&mut self, at: usize, (left, came): (&[IpAddr], &[IpAddr]), now: &Addresses) {
         let Some(i) = self.w.net().interface_at(at) else { return };
-        let (name, by) = (&i.name, now.following().map(|f| f.by.to_string()));
-        let by = by.unwrap_or_default();
+        let by = now.following().map(|f| f.by.to_string()).unwrap_or_default();
         let first = self.moving.stands.get(&at).is_none_or(|s| s.changes < 2);
-        let (level, text) = match (before.are_away(), now.are_away()) {
-            (_, true) => (
-                Level::Warn,
-                format!(
-                    "interface {name} has left {} and has no address any more: {by} has none; \
-                     nothing goes out or comes in there",
-                    before.listed()
-                ),
-            ),
-            (true, false) => {
-                (Level::Info, format!("interface {name} stands at {} ({by})", now.listed()))
-            }
-            (false, false) => (
-                Level::Warn,
-                format!(
-                    "interface {name} has moved from {} to {} ({by}): what begins now is told the \
-                     new address, calls under way have lost their way back",
-                    before.listed(),
-                    now.listed()
-                ),
-            ),
-        };
+        let (level, what) = told((left, came), now, &by);
+        let text = format!("interface {} {what}", i.name);
         if !first {
             self.out.stats_mut().address_changes += 1;
         }
         self.out.record(Record::System { event: "address", detail: text.clone() });
         self.out.notice(level, text);
+    }
+}
+
+/// What has become of an interface that has left addresses, and come to others, in words.
+fn told((left, came): (&[IpAddr], &[IpAddr]), now: &Addresses, by: &str) -> (Level, String) {
+    let list = |all: &[IpAddr]| all.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
+    let (from, to) = (list(left), list(came));
+    let stay: Vec<IpAddr> = now.iter().map(|a| a.ip).filter(|ip| !came.contains(ip)).collect();
+    let stays = if stay.is_empty() { String::new() } else { format!(", beside {}", list(&stay)) };
+    match (left, came) {
+        _ if now.are_away() => (
+            Level::Warn,
+            format!(
+                "has left {from} and has no address any more: {by} has none; nothing goes out or \
+                 comes in there"
+            ),
+        ),
+        ([], _) => (Level::Info, format!("stands at {to}{stays} ({by})")),
+        (_, []) => (
+            Level::Warn,
+            format!(
+                "has left {from} and stands at {} alone ({by}): calls under way at {from} have lost \
+                 their way back",
+                list(&stay)
+            ),
+        ),
+        (_, _) => (
+            Level::Warn,
+            format!(
+                "has moved from {from} to {to}{stays} ({by}): what begins now is told the new \
+                 address, calls under way at {from} have lost their way back"
+            ),
+        ),
     }
 }

@@ -50,6 +50,9 @@ pub enum Output {
         /// Where it stands.
         addresses: Addresses,
     },
+    /// Interfaces that follow something are about to stand elsewhere: what they may have is to be
+    /// looked at now, and told ([`super::Input::Addresses`]), whether it has changed or not.
+    Look,
     /// For the relay; to be done before the next `Transmit`.
     Relay(relay::Command),
     /// Append to the audit log.

@@ -147,7 +147,9 @@ fn what_follows_a_device_is_let_in_by_the_device_and_not_by_its_address_of_today
         assert!(told.contains(want), "{told}");
     }
     assert!(table(&device).contains("  ppp0  "), "{}", table(&device));
-    let any = found("address = \"auto\"");
+    let v4 = nft(&found("address = \"auto\""));
+    assert!(v4.contains("        meta nfproto ipv4 udp") && !v4.contains("nfproto ipv6"), "{v4}");
+    let any = found("address = \"auto\"\nip_version = \"both\"");
     assert!(
         nft(&any).contains("        meta nfproto ipv6 udp dport { 20000-20399 }"),
         "{}",

@@ -1,15 +1,16 @@
 //! Whether an address that the machine says it has may be one of the outside: whoever gives it to
 //! us, a DHCP server or a peer, may err or lie. What is refused is said in words.
 
-use crate::config::is_of_link;
+use crate::config::{Own, is_of_link};
 use crate::engine::phones::Phones;
 use crate::engine::world::{Net, World};
+use crate::ground::Side;
 use std::net::IpAddr;
 
 /// # Errors
 /// Why an interface is not to stand there.
-pub(super) fn judge(w: &World, phones: &Phones, at: usize, ip: IpAddr) -> Result<(), String> {
-    let net = w.net();
+pub(super) fn judge(w: &World, phones: &Phones, at: usize, own: &Own) -> Result<(), String> {
+    let (net, ip) = (w.net(), own.ip);
     let Some(i) = net.interface_at(at) else { return Err("of no interface".to_owned()) };
     if is_of_link(ip) {
         return Err("a link-local address: nobody has given it a real one".to_owned());
@@ -21,6 +22,7 @@ pub(super) fn judge(w: &World, phones: &Phones, at: usize, ip: IpAddr) -> Result
     if let Some(other) = others.find(|i| i.addresses.hold(ip)) {
         return Err(format!("the address of interface {}", other.name));
     }
+    inside(net, own)?;
     let is_there =
         |id: &&crate::ground::UpstreamId| w.places(**id).iter().any(|hop| hop.peer.ip() == ip);
     if let Some(name) = w.upstreams().iter().find(is_there).and_then(|id| w.upstream_name(*id)) {
@@ -37,4 +39,19 @@ pub(super) fn judge(w: &World, phones: &Phones, at: usize, ip: IpAddr) -> Result
         return Err("where a phone is".to_owned());
     }
     Ok(())
+}
+
+/// A default route may lead by where phones are, if anybody there says so of himself (RFC 4861
+/// §6.2.3): that is no outside.
+fn inside(net: &Net, own: &Own) -> Result<(), String> {
+    let bound = |ip: &&IpAddr| {
+        let mut inside = net.interfaces().iter().filter(|i| i.side == Side::Inside);
+        inside.any(|i| i.addresses.bound(**ip).is_some()) || net.is_inside(**ip)
+    };
+    match own.beside.iter().find(bound) {
+        Some(other) => Err(format!(
+            "at the device of the inside that has {other}: `device` names one that is meant"
+        )),
+        None => Ok(()),
+    }
 }
