@@ -211,7 +211,7 @@ impl Engine {
                 call_id: &leg.call_id,
                 routes: &leg.routes,
                 contact,
-                record_route: no.map(route),
+                record_route: no.and_then(route),
                 allow: &allow,
                 trusted: self.upstreams.is_trusted(w, a.sender.upstream),
                 commands,

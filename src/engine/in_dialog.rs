@@ -196,7 +196,7 @@ impl Engine {
             call_id: &p.far.call_id,
             routes: &p.far.routes,
             contact,
-            record_route: (!ack).then(|| self.calls.leg_route(w, face)),
+            record_route: (!ack).then(|| self.calls.leg_route(w, face)).flatten(),
             allow: &p.allow,
             trusted: self.upstreams.is_trusted(w, p.near.upstream),
             near: p.near.flow.peer.ip(),

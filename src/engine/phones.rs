@@ -9,6 +9,7 @@ mod identity;
 mod loose;
 mod newest;
 mod registrar;
+mod told;
 mod upstream;
 mod view;
 
@@ -36,6 +37,7 @@ use home::Moved;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
+use told::Told;
 use upstream::Returns;
 
 /// Phones that one request is forked to.
@@ -80,6 +82,7 @@ pub(crate) struct Phones {
     moves: Vec<Moved>,
     confirmed: Confirmed,
     returns: Returns,
+    told: Told,
 }
 
 impl Phones {
@@ -95,6 +98,7 @@ impl Phones {
             moves: Vec::new(),
             confirmed: Confirmed::default(),
             returns: Returns::default(),
+            told: Told::default(),
         };
         phones.follow_keepalives(w, None);
         phones

@@ -72,7 +72,7 @@ impl Engine {
             self.transactions.respond(w, out, server, &answer);
             return;
         };
-        let pending = match self.phones.pending(w, out, (i, server), upstream) {
+        let mut pending = match self.phones.pending(w, out, (i, server), upstream) {
             Ok(pending) => pending,
             Err(answer) => {
                 self.transactions.respond(w, out, server, &answer);

@@ -238,7 +238,8 @@ impl Engine {
         for row in rows.into_iter().rev() {
             near.push_front(Name::RecordRoute, row);
         }
-        near.push_front(Name::RecordRoute, format!("<{}>", self.calls.leg_route(w, face)));
+        let route = self.calls.leg_route(w, face);
+        route.into_iter().for_each(|r| near.push_front(Name::RecordRoute, format!("<{r}>")));
     }
 
     /// 3xx: a Contact that names us, an inside host or the upstream's own address becomes the

@@ -119,15 +119,20 @@ impl Calls {
         if self.is_secure(w, face) { uri.secured() } else { uri }
     }
 
-    /// Our Record-Route for a call on a socket.
-    pub(crate) fn leg_route(&self, w: &World, face: Face<'_>) -> Uri {
+    /// Our Record-Route for a call on a socket. `None`: what others are told of us there changes,
+    /// and a route set stays as long as its dialog (RFC 3261 §12.2.1.2); our Contact leads here
+    /// alone, and can be renewed.
+    pub(crate) fn leg_route(&self, w: &World, face: Face<'_>) -> Option<Uri> {
+        if w.net().is_told_anew(face.egress) {
+            return None;
+        }
         let user = self.token(face).seal(w.sealer(), Role::Route);
         let mut uri = w.net().uri(face.egress, Some(&user));
         if self.is_secure(w, face) {
             uri = uri.secured();
         }
         uri.params.set("lr", None);
-        uri
+        Some(uri)
     }
 
     /// The call began by `sips:`, and TLS is spoken there (RFC 5630 §5.1.1, §5.3).

@@ -23,10 +23,10 @@ pub(super) fn judge(w: &World, phones: &Phones, at: usize, own: &Own) -> Result<
         return Err(format!("the address of interface {}", other.name));
     }
     inside(net, own)?;
-    let is_there =
-        |id: &&crate::ground::UpstreamId| w.places(**id).iter().any(|hop| hop.peer.ip() == ip);
-    if let Some(name) = w.upstreams().iter().find(is_there).and_then(|id| w.upstream_name(*id)) {
-        return Err(format!("the address of upstream {name}"));
+    // What a name says is no reason: it may lie, and is judged anew where we stand then.
+    let mut upstreams = w.config().upstreams.iter();
+    if let Some(u) = upstreams.find(|u| u.fixed().any(|hop| hop.peer.ip() == ip)) {
+        return Err(format!("the address of upstream {}", u.name));
     }
     // Where it stands now nobody else does.
     if i.addresses.hold(ip) {

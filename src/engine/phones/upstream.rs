@@ -16,7 +16,7 @@ use crate::engine::output::Observation;
 use crate::engine::stats::RegisterResult;
 use crate::engine::world::World;
 use crate::ground::{Flow, Mono};
-use crate::wire::sip::{Aor, Message, Name, NameAddr, RawNameAddr, Scheme};
+use crate::wire::sip::{Aor, Message, Name, NameAddr, RawNameAddr, Scheme, Uri};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -40,6 +40,10 @@ struct Offered {
     listens: Option<Flow>,
     /// Seconds the phone asked for.
     seconds: Option<u64>,
+    /// What the upstream was told before, at an address that is ours no more.
+    left: Option<Uri>,
+    /// What it is told now.
+    told: Option<Uri>,
 }
 
 impl Offered {
@@ -157,7 +161,8 @@ impl Phones {
             let seconds = header_seconds(contact.params.get("expires")).or(expires);
             let way = i.way(w, Some(&contact.uri));
             let listens = i.listens(w, &contact.uri);
-            contacts.push(Offered { key, contact, way, listens, seconds });
+            let left = self.told.left(w, &key, &upstream.name);
+            contacts.push(Offered { key, contact, way, listens, seconds, left, told: None });
         }
         // RFC 3261 §10.3 step 6: all of them, or some; never both.
         if remove_all && (!contacts.is_empty() || expires != Some(0)) {
@@ -227,8 +232,13 @@ impl Phones {
             let is_placed = room.is_ok() || self.bindings.get(&offered.key).is_some();
             if seconds > 0 && is_placed {
                 self.bound(w, out, pending, offered, seconds, &services);
+                if let Some(told) = offered.told.clone() {
+                    let told = (pending.upstream.as_str(), told);
+                    self.told.grant(w, &offered.key, told, seconds);
+                }
                 granted.insert(offered.key.as_str(), (offered, seconds.min(most)));
             } else if seconds == 0 {
+                self.told.forget(&offered.key);
                 self.end_confirmed(out, &offered.key, pending.flow.peer.ip());
                 self.unbind(w, out, &offered.key, &pending.flow, BindingEvent::Removed);
             }
@@ -331,20 +341,27 @@ impl Phones {
 }
 
 impl Pending {
-    /// The phone's Contacts as the upstream sees them: ours, with the phone's parameters.
-    pub(crate) fn seal_contacts(&self, w: &World, request: &mut Message, way: Flow) {
+    /// The phone's Contacts as the upstream sees them: ours, with the phone's parameters. Behind
+    /// them stand those of before our address changed, taken back: some registrars have place for
+    /// one (and read the first alone), others would go on sending calls to whoever is there now.
+    pub(crate) fn seal_contacts(&mut self, w: &World, request: &mut Message, way: Flow) {
         // A proxy inside is known by its flow.
         request.remove(&Name::Path);
         if self.remove_all {
             return;
         }
         request.remove(&Name::Contact);
-        for offered in &self.contacts {
+        for offered in &mut self.contacts {
             let mut contact = offered.contact.clone();
             let secure = contact.uri.scheme == Scheme::Sips && way.transport.is_secure();
             let uri = w.net().uri(way.listener, Some(&offered.key));
             contact.uri = if secure { uri.secured() } else { uri };
             request.push_back(Name::Contact, contact.to_string());
+            offered.told = Some(contact.uri);
+        }
+        let left = self.contacts.iter().filter_map(|offered| offered.left.as_ref());
+        for uri in left {
+            request.push_back(Name::Contact, format!("<{uri}>;expires=0"));
         }
     }
 

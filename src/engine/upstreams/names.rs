@@ -85,7 +85,8 @@ impl Upstreams {
         let mut refused: Option<(Hop, String)> = None;
         let mut other_version = None;
         let all_of_them = &w.config().upstreams;
-        let mut may = |p: &Place| match judge(w.net(), all_of_them, u, p.hop) {
+        let own = |hop| judge(w.net(), all_of_them, u, hop).and_then(|()| own_lately(w, u, hop));
+        let mut may = |p: &Place| match own(p.hop) {
             Ok(()) => true,
             Err(Unusable::Version) => {
                 other_version = Some(p.hop);
@@ -121,7 +122,7 @@ impl Upstreams {
             state.unsettled = Some(why);
         }
         state.stale = stale;
-        if places.is_empty() && named && state.targets.iter().next().is_some() {
+        if places.is_empty() && named && state.targets.iter().next().is_some() && !is_ours(w, id) {
             // What was good until now is better than nothing, for a while.
             let lost = *state.lost.get_or_insert(now.mono);
             if now.mono < lost + GRACE {
@@ -162,6 +163,21 @@ fn tell_places(w: &World, out: &mut Outbox, id: UpstreamId, hops: &[Hop]) {
             out.notice(Level::Warn, told);
         }
     }
+}
+
+/// What a name said has become our own address since: that is nobody's any more.
+fn is_ours(w: &World, id: UpstreamId) -> bool {
+    w.places(id).iter().any(|hop| w.net().is_our_address(hop.peer.ip()))
+}
+
+/// Where we stood until lately we stand again when the line is back: who names that meanwhile would
+/// be where we are.
+fn own_lately(w: &World, u: &config::Upstream, hop: Hop) -> Result<(), Unusable> {
+    let is_away = w.net().interface_at(u.interface).is_some_and(|i| i.addresses.are_away());
+    if is_away && w.has_left(hop.peer.ip()) && !u.fixed().any(|fixed| fixed == hop) {
+        return Err(Unusable::Lie("the gateway's own address until now".to_owned()));
+    }
+    Ok(())
 }
 
 /// Why a place is not used.

@@ -85,6 +85,15 @@ impl Net {
         SocketAddr::new(own, l.bind.port())
     }
 
+    /// Others are told an address there that comes and goes: no name, and none of the file's.
+    pub(crate) fn is_told_anew(&self, id: ListenerId) -> bool {
+        let Some(i) = self.interface(id).filter(|i| i.advertise_name.is_none()) else {
+            return false;
+        };
+        let told = self.address(id).and_then(|a| a.advertise);
+        i.addresses.following().is_some() && told.is_none()
+    }
+
     /// The host that others know this socket by, as a URI has it: its name, else its address.
     pub(crate) fn host_name(&self, id: ListenerId) -> String {
         let name = self.interface(id).and_then(|i| i.advertise_name.clone());

@@ -307,6 +307,10 @@ impl Phones {
                 self.forget_confirmed(out, key, &pending.flow);
             }
         }
+        // It may be that it takes none back beside a new one: next the new one goes alone.
+        if matches!(status, 400 | 403) {
+            pending.keys().for_each(|key| self.told.forget(key));
+        }
         pending.failed(out, status);
     }
 
