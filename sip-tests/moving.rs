@@ -507,3 +507,40 @@ fn the_file_says_what_is_followed_and_what_is_told_instead() {
     let version = parse("device = \"wan0\"\nip_version = \"ipv4\"", &env).unwrap();
     assert_eq!(version.following(&before).1.restart, ["interface.wan.ip_version"]);
 }
+
+#[test]
+fn a_call_for_help_waits_for_the_address() {
+    for comes in [true, false] {
+        let mut lab = standing();
+        let (phone, pbx) = parties(&lab);
+        lab.register(&phone, 600);
+        lab.advance(s(10));
+        stand(&mut lab, "");
+        // At once, alone, and from somebody whom nobody knows.
+        let stranger = lab.phone("555", "10.17.0.55:5060");
+        let mut calls = vec![lab.call(&phone, "112", 4000)];
+        lab.advance(s(5));
+        calls.push(lab.call(&phone, "112", 4002));
+        calls.push(lab.call(&stranger, "112", 4004));
+        lab.advance(s(3));
+        let told = lab.take(phone.at);
+        assert!(told.iter().all(|m| m.status() == 100), "{told:?}\n{}", lab.situation());
+        assert_eq!(lab.take(stranger.at).iter().map(Msg::status).max(), Some(100));
+        // Who gives up is told so.
+        lab.send(phone.at, calls[0].cancel());
+        let told: Vec<u16> = lab.take(phone.at).iter().map(Msg::status).collect();
+        assert_eq!(told, [200, 487]);
+        lab.take_all();
+        if comes {
+            stand(&mut lab, NEW);
+            let sent = lab.take(pbx.at);
+            let invites = sent.iter().filter(|m| m.method() == "INVITE").count();
+            assert_eq!(invites, 2, "{sent:?}");
+        } else {
+            lab.advance(s(40));
+            let told = lab.take(stranger.at).pop().expect("an answer");
+            assert_eq!(told.status(), 480, "{told}");
+        }
+        lab.clear();
+    }
+}

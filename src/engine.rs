@@ -80,7 +80,7 @@ use std::sync::Arc;
 use strangers::Strangers;
 use streams::Streams;
 use transactions::{Heard, Transactions};
-use upstreams::{Asker, Upstreams, Wake};
+use upstreams::{Upstreams, Wake};
 use watch::Watch;
 use world::World;
 
@@ -210,6 +210,7 @@ impl Engine {
         self.give_way();
         self.hear();
         for id in self.upstreams.take_doubted() {
+            alone::News::of(self).find_ways();
             self.probe(id);
         }
         self.upstreams.tell(&mut self.world);
@@ -288,18 +289,12 @@ impl Engine {
                         self.transactions.give_in(&self.world, &mut self.out, pass);
                     }
                 }
-                Heard::Answered { flow, client, pass, status } => {
-                    let known = (&self.world, &self.transactions, &self.phones);
-                    let by = pass.map_or(Asker::Us, |pass| alone::asker(known, pass));
-                    let by = (by, self.phones.len());
-                    self.upstreams.answers(&self.world, (&flow, client), status, by);
+                Heard::Answered { flow, client, pass, method, status } => {
+                    alone::News::of(self).answered((&flow, client), pass, (&method, status));
                 }
+                Heard::Stranded(pass) => alone::News::of(self).strand(pass),
                 Heard::Own { client, response } => {
-                    let (w, out) = (&self.world, &mut self.out);
-                    let response = response.as_deref();
-                    if let Some(gone) = self.upstreams.probed(w, out, client, response) {
-                        self.transactions.gone(w, out, &gone);
-                    }
+                    alone::News::of(self).own(client, response.as_deref());
                 }
             }
         }

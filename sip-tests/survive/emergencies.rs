@@ -57,6 +57,11 @@ fn when_all_refuse_112_the_next_way_is_tried_and_the_phone_in_the_lodge_rings_la
             lab.expect(at, "ACK");
         }
         let rung = asked(&mut lab, LODGE).expect("the lodge rings");
+        // Whoever refuses a phone is asked what else it does.
+        let pbx = lab.pbx();
+        for options in lab.take(pbx) {
+            lab.send(pbx, answer(&options, 200, "o"));
+        }
         answered(&mut lab, &mut call, &lodge, &rung);
         let attempts = lab.records.iter().filter_map(|r| match r {
             Record::CallAttempt { target, emergency, .. } => Some((target.as_str(), *emergency)),

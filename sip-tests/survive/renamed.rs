@@ -153,3 +153,62 @@ fn a_link_local_address_of_another_link_is_another_place() {
     assert_eq!(told(&mut lab, &a, "<sip:x@169.254.0.24:5070>"), Some(503));
     lab.clear();
 }
+
+#[test]
+fn who_shares_a_phones_address_stands_beside_it_once_and_never_in_its_place() {
+    let mut lab = surviving("");
+    let (watch, b) = phones(&mut lab);
+    let a = lab.phone("101", "10.17.0.21:5060");
+    let instance = ";+sip.instance=\"<urn:uuid:1111>\"";
+    let own = format!("<sip:101@10.17.0.21:5060>{instance}");
+    confirmed(&mut lab, &a, &own);
+    pull(&mut lab, &watch);
+    let forger = lab.phone("101", "10.17.0.21:6000");
+    let all = |n: u32| (0..n).map(|n| format!("<sip:m{n}@10.17.0.21:{}>", 7100 + n));
+    let many: Vec<String> = all(8).collect();
+    let both = [a.clone(), forger.clone()];
+    for contact in [format!("<sip:101@10.17.0.21:6000>{instance}"), many.join(", ")] {
+        // One is tried at the PBX first.
+        let at_once = told(&mut lab, &forger, &contact);
+        lab.advance(s(1));
+        let told = at_once.or_else(|| lab.take(forger.at).pop().map(|m| m.status()));
+        assert_eq!(told, Some(200));
+        assert!(rings(&mut lab, &b, &both)[0], "{contact}");
+        let theirs = lab.kept_bindings().iter().filter(|b| b.aor.user == "101").count();
+        assert_eq!(theirs, 2, "{contact}");
+        lab.clear();
+    }
+    lab.clear();
+    lab.advance(s(40));
+    lab.clear();
+}
+
+#[test]
+fn a_phone_takes_back_what_another_port_of_its_address_took_while_it_was_off() {
+    let mut lab = surviving("");
+    let (a, b) = phones(&mut lab);
+    lab.advance(s(700));
+    lab.clear();
+    pull(&mut lab, &b);
+    register(&mut lab, &b, |t| t);
+    lab.advance(s(2));
+    lab.clear();
+    // Its Contact and its Call-ID, far ahead of it, by another port.
+    let forger = lab.phone("101", "10.17.0.21:6000");
+    let contact = "<sip:101@10.17.0.21:5060>";
+    let by = |lab: &mut Lab, ua: &Ua, cseq: &str| {
+        let told = register(lab, ua, |t| {
+            t.set("Contact", contact).set("Call-ID", "own").set("CSeq", cseq)
+        });
+        told.map(|m| m.status())
+    };
+    assert_eq!(by(&mut lab, &forger, "2000000000 REGISTER"), Some(200));
+    assert_eq!(by(&mut lab, &a, "5 REGISTER"), Some(200));
+    assert_eq!(by(&mut lab, &a, "4 REGISTER"), Some(500), "its own are in order");
+    // It calls in its own name.
+    lab.call(&a, "102", 4000);
+    lab.expect(b.at, "INVITE");
+    lab.clear();
+    lab.advance(s(200));
+    lab.clear();
+}

@@ -25,7 +25,8 @@ fn one_number_that_nobody_answers_leaves_nobody_alone() {
             let call = lab.call(&b, "999777", 4000);
             let asked = lab.expect(lab.pbx(), "INVITE");
             lab.send(lab.pbx(), answer(&asked, status, "no"));
-            lab.expect(lab.pbx(), "ACK");
+            let heard = answers(&mut lab, 1);
+            assert!(heard.iter().any(|m| m.method() == "ACK"));
             let told = lab.take(b.at).pop().expect("an answer");
             lab.send(b.at, call.ack_refusal(&told));
             lab.advance(s(3));
@@ -181,4 +182,38 @@ fn a_site_that_is_alone_hears_of_its_return_whatever_a_new_file_says_of_probes()
         lab.take_all();
         lab.end();
     }
+}
+
+#[test]
+fn one_user_makes_no_site_alone_from_however_many_addresses() {
+    let mut lab = surviving("");
+    let (a, _) = phones(&mut lab);
+    let desk = lab.phone("166", "10.17.0.66:5060");
+    let other = lab.phone("166", "10.17.0.67:5060");
+    lab.register(&desk, 600);
+    lab.register(&other, 600);
+    lab.reload(|c| c.upstreams[0].probe = Some(s(30)));
+    lab.advance(s(10));
+    lab.take_all();
+    lab.register(&a, 600);
+    lab.advance(s(300));
+    lab.clear();
+    lab.register(&a, 600);
+    assert_eq!(lab.upstream("pbx").why, "it does not answer OPTIONS, and serves");
+    lab.clear();
+    for _ in 0..3 {
+        for ua in [&desk, &other] {
+            let text = ua.request(&mut lab, "MESSAGE", "200").typed("text/plain", "x");
+            lab.send(ua.at, text);
+        }
+    }
+    lab.advance(s(4));
+    assert!(lab.upstream("pbx").alone.is_none(), "{}", lab.situation());
+    let text = a.request(&mut lab, "MESSAGE", "200").typed("text/plain", "x");
+    lab.send(a.at, text);
+    lab.advance(s(4));
+    assert!(lab.upstream("pbx").alone.is_some(), "of two users they do");
+    lab.clear();
+    lab.advance(s(40));
+    lab.clear();
 }

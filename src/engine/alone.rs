@@ -3,6 +3,8 @@
 //! else is told why not. When the upstream is back, phones go back to it in turn. Whether an
 //! upstream serves, `upstreams` says; who is a phone, `phones`.
 
+mod news;
+mod refused;
 mod ways;
 mod within;
 
@@ -26,6 +28,7 @@ use crate::config::Hop;
 use crate::ground::{Flow, Mono, Side};
 use crate::policy::Action;
 use crate::wire::sip::Name;
+pub(super) use news::News;
 pub(super) use ways::choose;
 use ways::next_way;
 pub(super) use within::{Within, beside_it, is_cut_off};
@@ -76,7 +79,8 @@ impl Engine {
                 w.places(id).contains(&Hop { peer: flow.peer, transport: flow.transport })
             };
             let waiting = self.transactions.waiting_for(there);
-            for pass in self.transactions.unheard_at(there) {
+            let held = self.transactions.held_at(there);
+            for pass in held.into_iter().chain(self.transactions.unheard_at(there)) {
                 self.lead_anew(pass);
             }
             let mut within = Within::of(self);
@@ -89,8 +93,8 @@ impl Engine {
     pub(super) fn waits(&mut self, flow: &Flow, began: Mono, pass: Option<PassId>) {
         let known = (&self.world, &self.transactions, &self.phones);
         let by = pass.map_or(Asker::Us, |pass| asker(known, pass));
-        let phones = self.phones.len();
-        let alone = self.upstreams.waits(&self.world, (flow, began), by, phones);
+        let users = self.phones.users();
+        let alone = self.upstreams.waits(&self.world, (flow, began), by, users);
         let register = |pass: &PassId| {
             let p = self.transactions.pass(*pass);
             p.is_some_and(|p| matches!(p.purpose(), Purpose::Register(_)))
@@ -245,11 +249,14 @@ pub(super) fn is_refused_trial(
 }
 
 /// Who sent the request of a pass.
-pub(super) fn asker((w, passes, phones): (&World, &Transactions, &Phones), pass: PassId) -> Asker {
+pub(super) fn asker<'a>(
+    (w, passes, phones): (&World, &Transactions, &'a Phones),
+    pass: PassId,
+) -> Asker<'a> {
     let server = passes.pass(pass).map(|p| p.server());
     let came = server.and_then(|id| passes.server(id)).map(|t| t.came());
-    let known = came.filter(|flow| phones.is_known(w, flow));
-    known.map_or(Asker::Other, |flow| Asker::Phone(flow.peer.ip()))
+    let user = came.and_then(|flow| phones.user_of_flow(w, &flow));
+    user.map_or(Asker::Other, Asker::Phone)
 }
 
 /// A site that is alone sends something on by itself.

@@ -335,15 +335,13 @@ impl Engine {
 
     /// Sends a request on that has its transaction, or answers it.
     pub(super) fn dispatch(&mut self, a: &Attempt, allow: &Allow, server: ServerId) {
+        if alone::News::of(self).shelve(a, server) {
+            return;
+        }
         match &a.route {
             Route::Upstream(id) if self.upstreams.is_alone(&self.world, *id) => {
                 let register = a.incoming.is(&Method::Register);
-                // Tried there is what a phone sends that is known, where any is.
-                let known =
-                    self.phones.len() == 0 || self.phones.is_known(&self.world, &a.incoming.flow);
-                if a.is_emergency()
-                    || register && known && self.upstreams.takes_trial(&self.world, *id)
-                {
+                if a.is_emergency() || register && alone::News::of(self).tries(a, *id) {
                     self.go_on(a, server, allow);
                 } else if register {
                     self.register_edge(a, server, *id);

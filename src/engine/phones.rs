@@ -115,6 +115,11 @@ impl Phones {
         self.bindings.len()
     }
 
+    /// Users who are registered.
+    pub(crate) fn users(&self) -> usize {
+        self.bindings.users()
+    }
+
     /// How full the table is.
     pub(crate) fn places(&self) -> Places {
         self.bindings.places()

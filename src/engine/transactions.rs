@@ -5,6 +5,7 @@
 
 mod answers;
 mod client;
+mod held;
 pub mod invite_client;
 pub mod invite_server;
 pub mod key;
@@ -78,7 +79,9 @@ pub(crate) enum Heard {
     /// A request has its final answer, or is gone without one.
     Served(ServerId),
     /// An answer with this status came to a request of ours; `pass`: `None`: it is nobody else's.
-    Answered { flow: Flow, client: ClientId, pass: Option<PassId>, status: u16 },
+    Answered { flow: Flow, client: ClientId, pass: Option<PassId>, method: Method, status: u16 },
+    /// What waited for any way to go by has waited long enough.
+    Stranded(PassId),
     /// A request of our own was answered, or never will be.
     Own {
         /// Which.
@@ -113,6 +116,8 @@ enum Due {
     Quiet(ClientId),
     /// One whose receiver could not be reached, and may be by now.
     Again(ClientId),
+    /// A pass whose failure is held back, or that no way leads from yet.
+    Held(PassId),
 }
 
 /// All transactions and response contexts.
@@ -179,6 +184,7 @@ impl Transactions {
             Due::NextTarget(id) => self.next_target(w, out, id),
             Due::Quiet(id) => self.quiet(id),
             Due::Again(id) => self.again(out, id),
+            Due::Held(id) => self.held_for_long(w, out, id),
         }
         true
     }

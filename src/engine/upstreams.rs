@@ -32,7 +32,7 @@ use lookup::look_up;
 use proved::Proved;
 use serde::Serialize;
 use serving::Serving;
-pub(crate) use serving::{Asker, Turned, is_out_of_service};
+pub(crate) use serving::{Asker, Sign, Turned, is_out_of_service};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

@@ -30,7 +30,8 @@ pub(in crate::engine) fn choose(
         // Nobody knows where it is, or nothing comes from there: somebody else takes it.
         Route::Upstream(id) if urgent && lost(&id) => {
             // Where nobody takes it, what is left is to try.
-            let last = if cut_off(&id) { Route::Upstream(id) } else { Route::Unknown };
+            let tried = cut_off(&id) || upstreams.is_away(w, id);
+            let last = if tried { Route::Upstream(id) } else { Route::Unknown };
             let route = ways(w, (phones, upstreams)).into_iter().next().unwrap_or(last);
             (route, cut_off(&id))
         }

@@ -195,6 +195,11 @@ impl Bindings {
         self.rows.len()
     }
 
+    /// Users who have any.
+    pub(super) fn users(&self) -> usize {
+        self.by_user.len()
+    }
+
     pub(super) fn get(&self, key: &str) -> Option<&Binding> {
         self.rows.get(self.by_key.get(key)?)
     }

@@ -65,14 +65,15 @@ impl Transactions {
             self.riders.board(flow.conn, Rider::Client(id));
         }
         let asked_at = t.flow;
-        let (pass, status) = (t.pass(), response.status());
+        let (pass, status, method) = (t.pass(), response.status(), t.request.method().clone());
         let actions = t.hears(status);
         if !actions.contains(&Action::Up) {
             out.stats_mut().retransmissions[w.side(flow.listener).index()][1] += 1;
         }
         self.hears(id);
         if w.config().survive.is_on() && w.side(flow.listener) == Side::Outside {
-            self.heard.push_back(Heard::Answered { flow: asked_at, client: id, pass, status });
+            let (flow, client) = (asked_at, id);
+            self.heard.push_back(Heard::Answered { flow, client, pass, method, status });
         }
         self.run_client(w, out, id, actions, Some(response));
     }

@@ -1,7 +1,7 @@
 //! Transactions that nothing would end, and timers and names of such as are gone. It ends none.
 
 use super::lost::Rider;
-use super::{Due, Transactions};
+use super::{Due, Pass, Transactions};
 use crate::engine::ids::{ClientId, ServerId};
 use crate::ground::CallNo;
 use std::collections::BTreeSet;
@@ -33,6 +33,7 @@ impl Transactions {
             | Due::NextTarget(id)
             | Due::Quiet(id)
             | Due::Again(id) => self.clients.contains_key(id),
+            Due::Held(id) => self.passes.contains_key(id),
         };
         let idle = self.timers.keys().filter(|due| !owned(due));
         all.extend(idle.map(|due| format!("a timer of nobody: {due:?}")));
@@ -42,8 +43,10 @@ impl Transactions {
     fn ends_server(&self, id: ServerId) -> bool {
         let Some(t) = self.servers.get(&id) else { return false };
         let waits = || {
+            let held = t.pass.is_some_and(|pass| self.timers.is_armed(Due::Held(pass)));
             let pass = t.pass.and_then(|pass| self.passes.get(&pass));
-            pass.is_some_and(|p| p.clients().any(|client| self.clients.contains_key(&client)))
+            let asks = |p: &Pass| p.clients().any(|client| self.clients.contains_key(&client));
+            held || pass.is_some_and(asks)
         };
         t.timers().iter().any(|timer| self.timers.is_armed(Due::Server(id, *timer))) || waits()
     }
@@ -68,7 +71,7 @@ impl Transactions {
         };
         let idle = self.riders.all().filter(gone).count();
         all.extend((idle > 0).then(|| format!("{idle} riders that are gone")));
-        let lives = |p: &super::pass::Pass| {
+        let lives = |p: &Pass| {
             self.servers.contains_key(&p.server())
                 || p.clients().any(|client| self.clients.contains_key(&client))
         };

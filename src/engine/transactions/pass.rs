@@ -66,6 +66,8 @@ pub(crate) struct Pass {
     withdrawn: bool,
     /// The core has other ways where all branches fail, or one says nothing.
     insists: bool,
+    /// Its failure is held back while who is asked there is in question, or nothing leads there.
+    held: Option<Flow>,
 }
 
 impl Pass {
@@ -127,6 +129,7 @@ impl Transactions {
             cancelled,
             withdrawn,
             insists: false,
+            held: None,
         };
         self.passes.insert(id, pass);
         id
@@ -302,6 +305,9 @@ impl Transactions {
         }
         if p.wants_more() {
             self.heard.push_back(Heard::Exhausted(pass));
+            return;
+        }
+        if p.held.is_some() {
             return;
         }
         self.conclude(w, out, pass);

@@ -74,7 +74,7 @@ impl Transactions {
         out: &mut Outbox,
         pass: PassId,
     ) -> Option<ServerId> {
-        let p = self.passes.get_mut(&pass).filter(|p| p.is_open())?;
+        let p = self.passes.get_mut(&pass).filter(|p| p.is_open() || p.is_shelved())?;
         let server = p.server();
         let rings = p.withdraw(&[ELSEWHERE.to_vec()]);
         for client in rings {
@@ -164,7 +164,7 @@ impl Transactions {
             p.is_withdrawn() && p.clients().all(|client| !self.clients.contains_key(&client))
         });
         if over {
-            self.passes.remove(&id);
+            self.forget_pass(id);
         }
     }
 }

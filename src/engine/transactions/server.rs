@@ -321,7 +321,7 @@ impl Transactions {
         }
         self.seats.leave(id);
         if let Some(pass) = t.pass {
-            self.passes.remove(&pass);
+            self.forget_pass(pass);
         }
     }
 

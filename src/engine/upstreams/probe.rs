@@ -70,12 +70,15 @@ impl Upstreams {
     /// The next probes of an upstream, one for each target. Arms those after.
     pub(crate) fn probes(&mut self, w: &World, id: UpstreamId) -> Vec<Probe> {
         // Who is doubted, or alone, is asked whatever the file says of probes.
-        let watched = w.config().survive.is_on() && self.is_watched(id);
+        let watched = w.config().survive.is_on() && (self.is_watched(id) || self.is_wanted(id));
         let asked = |u: &Upstream| if watched { Some(AGAIN) } else { u.probe };
-        let Some((u, every)) = self.get(w, id).and_then(|u| Some((u, asked(u)?))) else {
+        let Some(every) = self.get(w, id).and_then(asked) else {
             return Vec::new();
         };
         self.timers.set(Due::Probe(id), w.now().mono + every);
+        let asked = self.all.get_mut(id.index());
+        asked.into_iter().for_each(|u| u.serving.is_asked());
+        let Some(u) = self.get(w, id) else { return Vec::new() };
         let waits = |hop: &Hop| self.asked.values().any(|asked| *asked == (id, *hop));
         let hops = self.state(id).into_iter().flat_map(|s| s.targets.iter().map(|t| t.hop));
         let hops = hops.filter(|hop| !waits(hop));
@@ -104,7 +107,9 @@ impl Upstreams {
         }
         let refused = response.map(Message::status).filter(|status| is_out_of_service(*status));
         let answered = response.is_some() && refused.is_none();
-        let says_nothing = !answered && !self.is_probed(w, id);
+        // Who is asked for once may say that it serves nobody.
+        let heeded = self.is_probed(w, id) || refused.is_some() && !self.is_deaf(id);
+        let says_nothing = !answered && !heeded;
         let t = self.all.get_mut(id.index())?.targets.find(hop)?;
         t.probes[usize::from(!answered)] += 1;
         if let Some(after) = response.and_then(spared) {
@@ -112,6 +117,8 @@ impl Upstreams {
         }
         if answered {
             self.answered_by(w, id, w.now().mono, true);
+        } else if response.is_none() {
+            self.is_unheard(w, id);
         }
         let t = self.all.get_mut(id.index())?.targets.find(hop)?;
         if says_nothing {
@@ -137,7 +144,8 @@ impl Upstreams {
         }
         match response {
             Some(response) if !answered => self.refuses_probe(w, id, response),
-            Some(_) | None => self.refuses_no_more(id),
+            Some(_) => self.refuses_no_more(id),
+            None => {}
         }
         let interface = self.get(w, id).filter(|_| !answered)?.interface;
         w.net().towards(interface, id, hop)

@@ -6,6 +6,7 @@
 //! soon. It sends nothing and knows no request.
 
 mod refusing;
+mod trials;
 
 use super::{Due, Health, Upstreams};
 use crate::config::{Hop, Survive};
@@ -13,15 +14,14 @@ use crate::engine::ids::UpstreamId;
 use crate::engine::outbox::Outbox;
 use crate::engine::world::World;
 use crate::ground::{Flow, Moment, Mono, Now};
-pub(crate) use refusing::is_out_of_service;
+use crate::wire::sip::Aor;
+pub(crate) use refusing::{Sign, is_out_of_service};
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::time::Duration;
+use trials::{TRIAL, Trials};
 
 /// An upstream that is alone, or doubted, is asked again after this.
 pub(super) const AGAIN: Duration = Duration::from_secs(1);
-/// While it is alone, a phone's own REGISTER is tried there as often, for who answers no OPTIONS.
-const TRIAL: Duration = Duration::from_secs(10);
 /// Whoever leaves again within this has to stay twice as long the next time.
 const SOON: Duration = Duration::from_secs(60);
 /// No time, but a step of the clock.
@@ -29,22 +29,23 @@ const AT_ONCE: Duration = Duration::from_millis(1);
 /// The longest that anybody has to stay.
 const LONGEST: Duration = Duration::from_secs(600);
 /// Who answers no OPTIONS but everything else is alone when so many requests in a row had no
-/// answer, all of phones that are known …
+/// answer, all of users that are registered …
 const SEVERAL: u32 = 3;
 /// An answer to OPTIONS that takes longer than this comes no more.
 const LATE: Duration = Duration::from_secs(5);
-/// … and of so many of them, where there are as many: what one sends may be such as nobody answers.
-const PHONES: usize = 2;
+/// … and of so many of them, where there are as many: what one sends, from however many addresses,
+/// may be such as nobody answers, or be answered by whoever stands before a PBX that is gone.
+const USERS: usize = 2;
 
 /// Who sent what waits for its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asker {
+pub(crate) enum Asker<'a> {
     /// We: it is a probe.
     Us,
     /// Anybody might: nobody knows where it is, or it refuses to be asked.
     Nowhere,
-    /// A phone that is registered.
-    Phone(IpAddr),
+    /// A phone of this user's, which is registered.
+    Phone(&'a Aor),
     /// Anybody else.
     Other,
 }
@@ -94,13 +95,22 @@ pub(super) struct Serving {
     heard: Option<Mono>,
     /// Nothing had been until then.
     fresh: bool,
-    /// Requests of phones since then that wait, or waited in vain, and where some of these are.
+    /// When anything came from it last, whatever that says.
+    spoke: Option<Mono>,
+    /// Requests of phones since then that wait, or waited in vain, and whose some of these are.
     quiet: u32,
-    askers: BTreeSet<IpAddr>,
+    askers: BTreeSet<Aor>,
+    /// While it says that it serves nobody: whom it has served all the same.
+    served: BTreeSet<Aor>,
     /// It answers OPTIONS, as far as is known.
     ear: Ear,
-    /// It answered the last one with a refusal.
+    /// It answered the last one with a refusal, or those whose requests have to do.
     refuses: bool,
+    /// It is doubted for what it says, and not for its silence alone.
+    denied: bool,
+    /// It is to be asked once more than the file says, and not again before then.
+    wanted: bool,
+    spared: Mono,
     /// Since when one of them waits.
     unheard: Option<Mono>,
     /// Alone since then.
@@ -109,8 +119,8 @@ pub(super) struct Serving {
     back: Option<Mono>,
     /// How often it left again soon.
     flaps: u32,
-    /// A phone's REGISTER may try it from then on.
-    trial: Mono,
+    /// Whose REGISTER may try it.
+    trials: Trials,
 }
 
 impl Serving {
@@ -126,21 +136,26 @@ impl Serving {
         self.state == State::Serves
     }
 
-    /// A request that was sent then has no answer yet; of so many phones. True: that is a doubt.
-    fn missed(&mut self, began: Mono, by: Asker, phones: usize) -> bool {
-        if self.heard.is_some_and(|heard| heard > began) {
+    /// It is asked, more often than the file says or not.
+    pub(super) fn is_asked(&mut self) {
+        self.wanted = false;
+    }
+
+    /// A request that was sent then has no answer yet; of so many users. True: that is a doubt.
+    fn missed(&mut self, began: Mono, by: Asker<'_>, users: usize) -> bool {
+        if self.heard.max(self.spoke).is_some_and(|said| said > began) {
             return false;
         }
-        if let Asker::Phone(ip) = by {
+        if let Asker::Phone(user) = by {
             self.quiet = self.quiet.saturating_add(1);
-            if self.askers.len() < PHONES {
-                self.askers.insert(ip);
+            if self.askers.len() < USERS {
+                self.askers.insert(user.clone());
             }
         }
         if by == Asker::Us {
             self.unheard.get_or_insert(began);
         }
-        let several = self.quiet >= SEVERAL && self.askers.len() >= PHONES.min(phones).max(1);
+        let several = self.quiet >= SEVERAL && self.askers.len() >= several(users);
         let counts = match (self.ear, by) {
             (_, Asker::Nowhere) | (Ear::Hears, _) => true,
             // Providers there are who answer no OPTIONS.
@@ -150,7 +165,8 @@ impl Serving {
         if self.state != State::Serves || !counts {
             return false;
         }
-        self.state = State::Doubted;
+        (self.state, self.denied) = (State::Doubted, false);
+        self.served.clear();
         true
     }
 
@@ -160,8 +176,8 @@ impl Serving {
         self.heard = Some(now);
         self.quiet = 0;
         self.askers.clear();
-        let unheard = self.unheard.is_some_and(|asked| now.since(asked) > LATE);
-        self.ear = match (own, unheard) {
+        self.served.clear();
+        self.ear = match (own, self.is_late(now)) {
             (true, _) => Ear::Hears,
             (false, true) => Ear::Deaf,
             (false, false) => self.ear,
@@ -186,6 +202,11 @@ impl Serving {
         }
     }
 
+    /// It has answered none of our OPTIONS for so long that it answers none.
+    fn is_late(&self, now: Mono) -> bool {
+        self.unheard.is_some_and(|asked| now.since(asked) > LATE)
+    }
+
     /// How long it has to answer before it serves. Who was never heard is not back, but comes.
     fn hold(&self, survive: &Survive) -> Duration {
         if self.fresh {
@@ -201,8 +222,10 @@ impl Serving {
             State::Serves | State::Alone => Look::Stays,
             State::Doubted => {
                 (self.state, self.fresh) = (State::Alone, false);
+                self.served.clear();
                 self.since = Some((now.mono, now.into()));
-                self.trial = if self.heard.is_none() { now.mono } else { now.mono + TRIAL };
+                let first = if self.heard.is_none() { now.mono } else { now.mono + TRIAL };
+                self.trials = Trials::from(first);
                 let soon = self.back.is_some_and(|back| now.mono.since(back) < SOON);
                 // Of who is deaf the phones decide: what they send brings nobody more of it.
                 self.flaps =
@@ -222,6 +245,11 @@ impl Serving {
             }
         }
     }
+}
+
+/// Users that have to say the same, where there are so many.
+fn several(users: usize) -> usize {
+    USERS.min(users).max(1)
 }
 
 /// How an upstream turned.
@@ -257,33 +285,19 @@ impl Upstreams {
         self.state(id).is_some_and(|u| !u.serving.is_quiet())
     }
 
-    /// A phone's REGISTER is tried there although it is alone: at most one each ten seconds, and of
-    /// who never answered OPTIONS.
-    pub(crate) fn takes_trial(&mut self, w: &World, id: UpstreamId) -> bool {
-        let now = w.now().mono;
-        // Who has answered OPTIONS will do so again.
-        let due = |u: &&mut super::Upstream| {
-            let deaf = u.probes()[0] == 0 || u.serving.refuses;
-            deaf && now >= u.serving.trial && u.targets.iter().next().is_some()
-        };
-        let Some(u) = self.all.get_mut(id.index()).filter(due) else { return false };
-        u.serving.trial = now + TRIAL;
-        true
-    }
-
     /// A request of that time waits there for its answer longer than it should. Upstreams that
     /// leave it waiting, and are alone already.
     pub(crate) fn waits(
         &mut self,
         w: &World,
         (flow, began): (&Flow, Mono),
-        by: Asker,
-        phones: usize,
+        by: Asker<'_>,
+        users: usize,
     ) -> bool {
         let hop = Hop { peer: flow.peer, transport: flow.transport };
         let mut alone = false;
         for id in w.upstreams().iter().filter(|id| w.places(**id).contains(&hop)) {
-            self.doubt(w, (*id, began), by, phones);
+            self.doubt(w, (*id, began), by, users);
             alone |= self.is_alone(w, *id);
         }
         alone
@@ -294,12 +308,12 @@ impl Upstreams {
         &mut self,
         w: &World,
         (id, began): (UpstreamId, Mono),
-        by: Asker,
-        phones: usize,
+        by: Asker<'_>,
+        users: usize,
     ) {
         let survive = &w.config().survive;
         let Some(u) = self.all.get_mut(id.index()).filter(|_| survive.is_on()) else { return };
-        if u.serving.missed(began, by, phones) {
+        if u.serving.missed(began, by, users) {
             self.timers.set(Due::Look(id), (began + survive.after).max(w.now().mono + AGAIN));
             self.doubted.push(id);
         }

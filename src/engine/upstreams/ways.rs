@@ -67,6 +67,12 @@ impl Upstreams {
         self.all_ways(w, id, "").is_err()
     }
 
+    /// Its interface has no address: there is no way to it for now.
+    pub(crate) fn is_away(&self, w: &World, id: UpstreamId) -> bool {
+        let interface = self.get(w, id).and_then(|u| w.net().interface_at(u.interface));
+        interface.is_some_and(|i| i.addresses.are_away())
+    }
+
     /// At least one.
     fn all_ways(&self, w: &World, id: UpstreamId, whom: &str) -> Result<Vec<Flow>, Unreachable> {
         let (state, u) = self.state(id).zip(self.get(w, id)).ok_or(Unreachable::Nowhere)?;

@@ -2,7 +2,10 @@
 //! and the way back to it without a storm: so many a second as spread all of them over a minute,
 //! the others come again in turn. It never says anything about a password of the upstream's.
 
+mod guests;
+
 use super::super::confirmed::Fit;
+use super::super::newest::NoPlaces;
 use super::super::registrar::{aor_user, is_attached, no_places, out_of_order, refuse};
 use super::super::{Binding, Phones, Registered, record};
 use super::{Offered, Pending};
@@ -98,8 +101,13 @@ fn led(w: &World, before: Option<&Binding>, pending: &Pending, offered: &Offered
     let (call_id, cseq) = (pending.call_id.clone(), pending.cseq);
     let alive = before.filter(|b| b.expires > w.steady() && !b.is_cut_off(w));
     let same = |b: &Binding| b.source == source && b.flow.transport == flow.transport;
+    // Who sends from where the Contact says that it listens is the phone itself, as far as anybody
+    // sees: what another port has left behind stands in nobody's way.
+    let itself = offered.listens.is_some_and(|at| at.peer == source);
     match alive {
-        _ if flow.transport.is_reliable() => Led { way: offered.way, source, call_id, cseq },
+        _ if itself || flow.transport.is_reliable() => {
+            Led { way: offered.way, source, call_id, cseq }
+        }
         Some(b) if same(b) => Led { way: offered.way, source, call_id, cseq },
         Some(b) => {
             let listens = offered.listens.filter(|_| b.flow.transport == flow.transport);
@@ -159,12 +167,15 @@ impl Phones {
         if let Some(refused) = refused {
             return Registered::Refused(refused);
         }
-        let overtaken = |c: &Offered| self.is_overtaken(w, &i.message, &c.key);
+        // By another port nobody is overtaken, nor overtakes.
+        let same = |key: &str| self.bindings.get(key).is_some_and(|b| b.source == i.flow.peer);
+        let overtaken = |c: &Offered| same(&c.key) && self.is_overtaken(w, &i.message, &c.key);
         if pending.contacts.iter().any(overtaken) {
             let response = Box::new(out_of_order(w, out, i, &user));
             return Registered::Answered { user, response };
         }
-        let response = Box::new(self.grant_alone(w, out, i, pending));
+        let pending = self.with_one_guest(w, pending);
+        let response = Box::new(self.grant_alone(w, out, i, &pending));
         Registered::Answered { user, response }
     }
 
@@ -215,8 +226,8 @@ impl Phones {
         let mut gone = Vec::new();
         for c in pending.contacts.iter().filter(|c| c.seconds != Some(0)) {
             match self.fits(w, pending, c, &pending.upstream) {
-                Some(Fit::Phone(old)) => gone.push(old),
-                Some(Fit::Place) => gone.extend(guests()),
+                Some(Fit::Phone(old)) if !self.is_taken(w, &old, &pending.flow) => gone.push(old),
+                Some(Fit::Phone(_) | Fit::Place) => gone.extend(guests()),
                 Some(Fit::Itself) | None => {}
             }
         }
@@ -244,6 +255,9 @@ impl Phones {
         }
         let replaced = self.replaced(w, pending);
         self.replace(w, out, replaced);
+        if self.crowds_out(w, pending) {
+            return no_places(w, out, &i.message, &i.flow, &NoPlaces::OfUser);
+        }
         let whose = (&pending.aor, &pending.holder());
         if let Err(none) = self.find_places(w, out, whose, &pending.asked()) {
             return no_places(w, out, &i.message, &i.flow, &none);

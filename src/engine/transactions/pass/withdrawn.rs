@@ -3,6 +3,7 @@
 
 use super::{BranchState, Pass, Spare};
 use crate::engine::ids::ClientId;
+use crate::ground::Flow;
 use crate::wire::sip::Message;
 
 impl Pass {
@@ -38,7 +39,31 @@ impl Pass {
 
     /// Its sender has no answer yet.
     pub(in crate::engine) fn waits(&self) -> bool {
-        !self.done && !self.branches.is_empty()
+        !self.done && (!self.branches.is_empty() || self.held.is_some())
+    }
+
+    /// Its failure is held back, or the whole of it: where it goes, or went; once. No two are asked
+    /// of it where its core has other ways.
+    pub(in crate::engine::transactions) fn hold(&mut self, flow: Flow) -> bool {
+        let holds = !self.done && !self.cancelled && !self.insists && self.held.is_none();
+        if holds {
+            self.held = Some(flow);
+        }
+        holds
+    }
+
+    pub(in crate::engine::transactions) fn held(&self) -> Option<&Flow> {
+        self.held.as_ref().filter(|_| !self.done && !self.cancelled)
+    }
+
+    /// It is held no more.
+    pub(in crate::engine::transactions) fn let_go(&mut self) {
+        self.held = None;
+    }
+
+    /// It was never sent.
+    pub(in crate::engine::transactions) fn is_shelved(&self) -> bool {
+        self.branches.is_empty() && self.held().is_some()
     }
 
     /// Those of whom an answer may come that counts.

@@ -1,13 +1,16 @@
 use super::*;
 use crate::ground::Wall;
+use std::sync::LazyLock;
 
 fn at(ms: u64) -> Now {
     let d = Duration::from_millis(ms);
     Now { mono: Mono(d), wall: Wall(d) }
 }
 
-fn phone(last: u8) -> Asker {
-    Asker::Phone([10, 17, 0, last].into())
+fn phone(last: u8) -> Asker<'static> {
+    static USERS: LazyLock<[Aor; 3]> =
+        LazyLock::new(|| ["0", "1", "2"].map(|user| Aor::new(user, "pbx.example.com")));
+    Asker::Phone(&USERS[usize::from(last)])
 }
 
 fn mono(ms: u64) -> Mono {

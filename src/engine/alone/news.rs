@@ -1,0 +1,98 @@
+//! What waits for news: a request that was refused by who may serve nobody, a call for help that no
+//! way leads from, a REGISTER that may try who is alone. Whether an upstream serves, it asks.
+
+use super::asker;
+use super::refused::{may_wait, sign};
+use crate::engine::Engine;
+use crate::engine::attempt::{Attempt, Route};
+use crate::engine::ids::{ClientId, PassId, ServerId, UpstreamId};
+use crate::engine::upstreams::Asker;
+use crate::ground::Flow;
+use crate::wire::sip::{Message, Method};
+
+/// The engine, as far as that concerns.
+pub(in crate::engine) struct News<'a>(&'a mut Engine);
+
+impl<'a> News<'a> {
+    pub(in crate::engine) fn of(engine: &'a mut Engine) -> Self {
+        Self(engine)
+    }
+
+    /// An answer came to a request of this pass, or of our own. One that is refused may be led
+    /// another way within seconds.
+    pub(in crate::engine) fn answered(
+        self,
+        (flow, client): (&Flow, ClientId),
+        pass: Option<PassId>,
+        (method, status): (&Method, u16),
+    ) {
+        let Engine { world, transactions, phones, upstreams, .. } = self.0;
+        let (w, phones) = (&*world, &*phones);
+        let by = pass.map_or(Asker::Us, |pass| asker((w, &*transactions, phones), pass));
+        let purpose = pass.and_then(|pass| transactions.pass(pass)).map(|p| p.purpose());
+        let sign = sign(purpose, method, status);
+        let waits = may_wait(sign, by, purpose);
+        upstreams.answers(w, (flow, client), (status, sign), (by, phones.users()));
+        if let Some(pass) = pass.filter(|_| waits && upstreams.is_in_question(w, flow)) {
+            transactions.hold(w, pass, *flow);
+        }
+    }
+
+    /// A request of our own was answered, or never will be: what waited for that goes on.
+    pub(in crate::engine) fn own(self, client: ClientId, response: Option<&Message>) {
+        let Engine { world, out, transactions, upstreams, .. } = self.0;
+        let w = &*world;
+        if let Some(gone) = upstreams.probed(w, out, client, response) {
+            transactions.gone(w, out, &gone);
+        }
+        if response.is_some() {
+            let upstreams = &*upstreams;
+            transactions.release(w, out, |flow| !upstreams.is_in_question(w, flow));
+        }
+    }
+
+    /// Whoever calls for help while nothing leads out of the site: there may be a way now.
+    pub(in crate::engine) fn find_ways(self) {
+        for pass in self.0.transactions.shelved() {
+            let Some(attempt) = self.0.again(pass) else { continue };
+            if !is_stranded(self.0, &attempt) {
+                self.0.replace(pass, &attempt);
+            }
+        }
+    }
+
+    /// There was none for as long as anybody waits.
+    pub(in crate::engine) fn strand(self, pass: PassId) {
+        let Some(attempt) = self.0.again(pass) else { return };
+        let (w, out) = (&self.0.world, &mut self.0.out);
+        let Some(server) = self.0.transactions.take_back(w, out, pass) else { return };
+        self.0.go_on(&attempt, server, &attempt.allow().unwrap_or_default());
+    }
+
+    /// It waits for a way; false: it does not have to.
+    pub(in crate::engine) fn shelve(self, a: &Attempt, server: ServerId) -> bool {
+        let stranded = is_stranded(self.0, a);
+        if stranded {
+            self.0.transactions.shelve(&self.0.world, server, a.incoming.flow);
+        }
+        stranded
+    }
+
+    /// A REGISTER is tried at who is alone: what a phone sends that is known, where any is.
+    pub(in crate::engine) fn tries(self, a: &Attempt, id: UpstreamId) -> bool {
+        let Engine { world, phones, upstreams, .. } = self.0;
+        let (w, phones) = (&*world, &*phones);
+        let flow = &a.incoming.flow;
+        let (user, users) = (phones.user_of_flow(w, flow), phones.users());
+        let known = user.is_some() || users == 0;
+        known && upstreams.takes_trial(w, id, (user, flow.peer.ip()), users)
+    }
+}
+
+/// A call for help that nothing leads out by: its interface has no address.
+fn is_stranded(engine: &Engine, a: &Attempt) -> bool {
+    match &a.route {
+        Route::Upstream(id) => a.is_emergency() && engine.upstreams.is_away(&engine.world, *id),
+        Route::Bindings(_) | Route::Gateway | Route::Unknown => false,
+    }
+}
