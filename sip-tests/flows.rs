@@ -45,7 +45,7 @@ fn moved(leg: &Leg, to: &Ua, contact: &str, request: impl FnOnce(&mut Leg) -> Te
 
 /// INFO from the PBX reaches the phone there, and its answer comes back.
 #[track_caller]
-fn is_reached(lab: &mut Lab, pbx: &mut Leg, at: Party) {
+pub(crate) fn is_reached(lab: &mut Lab, pbx: &mut Leg, at: Party) {
     let info = pbx.request(lab, "INFO");
     lab.send(pbx.ua.at, info);
     let got = lab.expect(at, "INFO");
@@ -55,7 +55,7 @@ fn is_reached(lab: &mut Lab, pbx: &mut Leg, at: Party) {
 
 /// A call to the phone from the PBX, answered. Both legs; the phone's first.
 #[track_caller]
-fn called(lab: &mut Lab, sealed: &str, ua: &Ua, contact: &str) -> (Leg, Leg) {
+pub(crate) fn called(lab: &mut Lab, sealed: &str, ua: &Ua, contact: &str) -> (Leg, Leg) {
     let pbx = lab.far("200");
     let invite = pbx.request_to(lab, "INVITE", sealed).sdp(pbx.sdp(6000));
     lab.send(pbx.at, invite.clone());

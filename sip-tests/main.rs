@@ -36,6 +36,7 @@ mod eyeballs;
 mod families;
 mod findings;
 mod flows;
+mod followed;
 mod foreign_media;
 mod forking;
 mod fuzzed;

@@ -76,6 +76,7 @@ use moving::{Mover, Moving};
 use outbox::Outbox;
 use phones::Phones;
 use proxy_client::standing;
+use response::{failed, lost};
 use std::sync::Arc;
 use strangers::Strangers;
 use streams::Streams;
@@ -157,14 +158,15 @@ impl Engine {
             Input::ConnectionClosed(conn) => {
                 self.streams.closed(conn);
                 self.upstreams.closed(conn);
-                self.phones.connection_closed(&self.world, &mut self.out, conn);
-                self.transactions.connection_closed(&self.world, &mut self.out, conn);
+                let parts = (&mut self.phones, &mut self.transactions);
+                lost(&self.world, &mut self.out, parts, conn);
             }
             Input::ConnectionBroken(flow) => {
                 self.transactions.connection_broken(&self.world, &mut self.out, &flow);
             }
             Input::TransportFailed(flow) => {
-                self.transactions.transport_failed(&self.world, &mut self.out, &flow);
+                let parts = (&mut self.phones, &mut self.transactions);
+                failed(&self.world, &mut self.out, parts, &flow);
                 self.upstreams.failed(&self.world, &mut self.out, &flow);
             }
             Input::Undelivered { flow, quoted } => {

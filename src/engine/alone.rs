@@ -228,8 +228,8 @@ impl Engine {
             Registered::Refused(refused) => refused.to(w, &i.message),
             Registered::Answered { response, .. } => *response,
         };
-        for m in self.phones.take_moves() {
-            self.transactions.moved(&m.old, m.new, &m.contact);
+        for m in self.phones.take_moves(w) {
+            self.transactions.moved(out, &m.old, m.new, &m.contact);
         }
         self.transactions.respond(w, out, server, &response);
     }

@@ -133,4 +133,7 @@ pub struct StoredHome {
     pub aor: Aor,
     /// Call-ID of its REGISTERs.
     pub call_id: String,
+    /// Instance id of its phone (RFC 5626 §4.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
 }

@@ -16,8 +16,7 @@ use super::purpose::{InDialog, Purpose};
 use super::referring::Referring;
 use super::streams::Streams;
 use super::transactions::{Spare, is_long};
-use super::upstreams::Upstreams;
-use super::world::{World, with_tag};
+use super::world::with_tag;
 use super::{Engine, Level, alone, unreached};
 use crate::audit::{EndedBy, SecurityClass};
 use crate::ground::{Flow, Leg, Side};
@@ -88,7 +87,7 @@ impl Engine {
         let purpose = purpose(i, &place, described && !is_answer, said);
         let pass = self.transactions.open_pass(server, i.flow.listener, purpose);
         let way = self.carry_in_dialog(&request, i, &place);
-        let beside = beside(&self.world, &self.upstreams, &way);
+        let beside = beside(self.known(), &place, &way);
         self.transactions.open_branch(&self.world, &mut self.out, pass, way, None, beside);
         if cut_off {
             Within::of(self).leave(pass);
@@ -266,6 +265,12 @@ fn place(k: Known<'_>, streams: &Streams, i: &Incoming) -> Option<Place> {
         let bound = k.is_bound(Some(place.call), leg);
         find(k.w, k.phones, streams, leg, bound);
     }
+    // Its phone may have two registrations: it is where it speaks from.
+    let here = place.near.home.as_ref().and_then(|home| k.phones.speaks_from(k.w, i, home));
+    if let Some(home) = here {
+        place.near.flow = home.flow();
+        place.near.home = Some(home);
+    }
     Some(alone::beside_it(k, place))
 }
 
@@ -297,9 +302,17 @@ fn of_another_fork(offers: bool) -> Result<(), BodyRefusal> {
     Err(BodyRefusal { status: 488, phrase, why, reason, session: true })
 }
 
-/// Whoever answers within a dialog is that one host: other ways are for what is too long.
-fn beside(w: &World, upstreams: &Upstreams, way: &(Message, String, Flow)) -> Spare {
-    let streams = upstreams.streams_beside(w, &way.2);
+/// Whoever answers within a dialog is that one host: other ways are for what is too long, and for a
+/// phone that may have another port than the one that says nothing; not for an INVITE, which two
+/// phones could answer.
+fn beside(k: Known<'_>, place: &Place, way: &(Message, String, Flow)) -> Spare {
+    let other = place.far.home.as_ref().and_then(|home| k.phones.perhaps_at(k.w, home));
+    let bound = k.is_bound(Some(place.call), &place.far);
+    let plain = *way.0.method() != Method::Invite && !bound;
+    if let Some(other) = other.filter(|other| *other != way.2 && plain) {
+        return Spare::new(vec![other], [false; 2]);
+    }
+    let streams = k.upstreams.streams_beside(k.w, &way.2);
     let wanted = !streams.is_empty() && is_long(&way.0);
     if wanted { Spare::new(streams, [false; 2]) } else { Spare::default() }
 }

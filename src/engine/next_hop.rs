@@ -47,7 +47,10 @@ impl Known<'_> {
 /// §12.2.1.1). A leg that is `bound` to TLS follows neither to where that does not lead.
 pub(crate) fn find(w: &World, phones: &Phones, streams: &Streams, leg: &mut LegState, bound: bool) {
     let by_tls = |f: &Flow| f.transport.is_secure() && f.conn.is_some() && !streams.is_gone(f);
+    // Who speaks by a connection that is there is reached by it, wherever he registered once.
+    let speaks = leg.flow.conn.is_some() && !streams.is_gone(&leg.flow);
     let home = leg.home.as_ref().and_then(|home| phones.moved(w, home));
+    let home = home.filter(|home| !(speaks && home.is_cut_off(w)));
     if let Some(home) = home.filter(|home| !bound || by_tls(&home.flow())) {
         leg.flow = home.flow();
         leg.home = Some(home);

@@ -13,7 +13,7 @@ mod told;
 mod upstream;
 mod view;
 
-pub(crate) use bindings::Binding;
+pub(crate) use bindings::{Age, Binding};
 pub(crate) use home::Home;
 pub(crate) use identity::tells_false_from;
 pub(crate) use registrar::{Registered, header_seconds, own};
@@ -27,13 +27,13 @@ use super::transactions::TimerTable;
 use super::world::{Neighbours, World, changed_keepalives};
 use crate::audit::{BindingEvent, Record};
 use crate::config::{Config, is_of_link};
-use crate::ground::{ConnId, Flow, Mono, Wall};
+use crate::ground::{Flow, Mono, Wall};
 use crate::policy::quota::{Holder, ShareView};
 use crate::wire::sip::{Aor, Uri};
 use bindings::Bindings;
 use confirmed::Confirmed;
 use digest::{Authenticator, Users};
-use home::Moved;
+use home::Moves;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -79,7 +79,7 @@ pub(crate) struct Phones {
     timers: TimerTable<Due>,
     /// When it was last looked which bindings are over.
     looked: Option<Mono>,
-    moves: Vec<Moved>,
+    moves: Moves,
     confirmed: Confirmed,
     returns: Returns,
     told: Told,
@@ -95,7 +95,7 @@ impl Phones {
             auth,
             timers: TimerTable::default(),
             looked: None,
-            moves: Vec::new(),
+            moves: Moves::default(),
             confirmed: Confirmed::default(),
             returns: Returns::default(),
             told: Told::default(),
@@ -178,17 +178,6 @@ impl Phones {
         same.take(MAX_TARGETS).map(|b| b.key.clone()).collect()
     }
 
-    /// A connection is gone. Its bindings stay: the phone may come back, or be reached anew.
-    pub(crate) fn connection_closed(&mut self, w: &World, out: &mut Outbox, conn: ConnId) {
-        for key in self.bindings.of_connection(conn) {
-            if let Some(mut b) = self.bindings.remove(&key) {
-                b.lose_connection();
-                out.emit(Output::BindingChanged(b.stored(w, w.now())));
-                self.bindings.insert(b);
-            }
-        }
-    }
-
     /// Somebody registered by this flow.
     pub(crate) fn is_known(&self, w: &World, flow: &Flow) -> bool {
         self.bindings.of_flow(w.net(), flow).any(|b| b.expires > w.steady())
@@ -220,11 +209,12 @@ impl Phones {
             };
             out.emit(Output::KeepConnection(conn, holder));
         }
-        let (new, contact) = (binding.flow, &binding.contact);
+        let new = binding.flow;
         let before = self.bindings.get(&binding.key).map(|b| b.flow);
         if let Some(old) = before.filter(|old| *old != new && !self.is_shared(w, old, &binding)) {
-            self.moves.push(Moved { old, new, contact: contact.to_string() });
+            self.moves.made(old, new, &binding.contact);
         }
+        self.moves.came(&binding.key);
         self.bindings.insert(binding);
         self.arm_expiry(w);
     }
@@ -248,6 +238,9 @@ impl Phones {
     /// Removes a binding that was there.
     fn unbind(&mut self, w: &World, out: &mut Outbox, key: &str, flow: &Flow, event: BindingEvent) {
         let Some(old) = self.bindings.remove(key) else { return };
+        if event != BindingEvent::Expired {
+            self.moves.left(Some(&old));
+        }
         out.emit(Output::Forget(Key::Binding(key.to_owned())));
         let registrar = if old.upstream.is_empty() { "local" } else { old.upstream.as_str() };
         record(out, old.user(), flow, event, 200, 0, registrar);
@@ -295,6 +288,7 @@ impl Phones {
                 service_route: s.service_route,
                 instance: s.instance,
                 edge: s.edge,
+                age: Age::default(),
             };
             binding.lose_connection();
             self.bindings.insert(binding);

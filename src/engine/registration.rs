@@ -34,8 +34,8 @@ impl Engine {
                 answer::send(&self.world, &mut self.out, asked, i.reply, &refused);
             }
             Registered::Answered { user, response } => {
-                for m in self.phones.take_moves() {
-                    self.transactions.moved(&m.old, m.new, &m.contact);
+                for m in self.phones.take_moves(&self.world) {
+                    self.transactions.moved(&mut self.out, &m.old, m.new, &m.contact);
                 }
                 let holder =
                     self.world.holder(Some(&own(&self.world, &user)), false, i.flow.peer.ip());

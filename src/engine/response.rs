@@ -21,7 +21,7 @@ use crate::audit::{Outcome, SecurityClass};
 use crate::config::Allow;
 use crate::ground::{CallNo, Flow, Leg, ListenerId, Side};
 use crate::wire::sip::{Message, Method, Name, NameAddr};
-pub(super) use asker::follow_asker;
+pub(super) use asker::{failed, follow_asker, lost};
 pub(super) use torn::is_answer;
 
 /// A response as the near side gets it.
@@ -145,8 +145,8 @@ impl Engine {
             Purpose::Register(pending) => {
                 let (w, out) = (&self.world, &mut self.out);
                 self.phones.registered(w, out, pending, response, &mut near);
-                for m in self.phones.take_moves() {
-                    self.transactions.moved(&m.old, m.new, &m.contact);
+                for m in self.phones.take_moves(w) {
+                    self.transactions.moved(out, &m.old, m.new, &m.contact);
                 }
                 let closed = pending.flow().conn.filter(|_| self.streams.is_gone(pending.flow()));
                 closed.into_iter().for_each(|conn| self.phones.connection_closed(w, out, conn));

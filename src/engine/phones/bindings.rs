@@ -50,6 +50,18 @@ pub(crate) struct Binding {
     pub(crate) edge: bool,
     /// Who holds its place.
     pub(crate) holder: Holder,
+    /// How old it is among all; the table says so.
+    pub(crate) age: Age,
+}
+
+/// When a binding began and was refreshed last, among all: higher is later, and 0 is before any
+/// that is in the table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Age {
+    /// By this Contact and the Call-ID that its REGISTERs have now.
+    pub(crate) began: u64,
+    /// By its last REGISTER.
+    pub(crate) refreshed: u64,
 }
 
 impl Binding {
@@ -280,14 +292,30 @@ impl Bindings {
         self.are_at(ip) && !self.of_address(ip).take(super::SHARED).any(own)
     }
 
-    pub(super) fn insert(&mut self, binding: Binding) {
-        self.remove(&binding.key);
+    /// A REGISTER made or refreshed it.
+    pub(super) fn insert(&mut self, mut binding: Binding) {
         self.next += 1;
-        let no = BindingNo(self.next);
+        let before = self.remove(&binding.key).filter(|b| b.call_id == binding.call_id);
+        let began = before.map_or(self.next, |b| b.age.began);
+        binding.age = Age { began, refreshed: self.next };
+        self.enter(binding);
+    }
+
+    /// Something of it is otherwise now; it is as old as it was.
+    pub(super) fn alter(&mut self, key: &str, change: impl FnOnce(&mut Binding)) {
+        if let Some(mut binding) = self.remove(key) {
+            change(&mut binding);
+            self.enter(binding);
+        }
+    }
+
+    fn enter(&mut self, binding: Binding) {
+        let no = BindingNo(binding.age.refreshed);
         let flow = binding.flow;
         self.shares.enter(no, binding.holder.clone(), 1);
         self.by_key.insert(binding.key.clone(), no);
-        self.by_user.entry(binding.user().to_owned()).or_default().push(no);
+        let theirs = self.by_user.entry(binding.user().to_owned()).or_default();
+        theirs.insert(theirs.partition_point(|other| *other < no), no);
         self.by_flow.insert((binding.host, binding.source.port(), flow.transport, no));
         self.by_host.insert((binding.host, no));
         self.by_expiry.insert((binding.expires, no));

@@ -2,7 +2,7 @@
 
 use super::bindings::Gone;
 use super::newest::{Named, NoPlaces, instance};
-use super::{Binding, Phones, record};
+use super::{Age, Binding, Phones, record};
 use crate::audit::BindingEvent;
 use crate::engine::analysis::Incoming;
 use crate::engine::analysis::answer::{Answer, challenge};
@@ -231,6 +231,7 @@ impl Phones {
             service_route: Vec::new(),
             instance,
             edge: false,
+            age: Age::default(),
         };
         self.bind(w, out, binding);
         out.count_register(RegisterResult::Accepted);

@@ -6,7 +6,7 @@ mod place;
 
 use super::newest::{Named, NoPlaces, TooMany, instance};
 use super::registrar::{aor_user, binding_key, header_seconds, no_places};
-use super::{Binding, Phones, record};
+use super::{Age, Binding, Phones, record};
 use crate::audit::BindingEvent;
 use crate::config::Upstream;
 use crate::engine::analysis::Incoming;
@@ -329,6 +329,7 @@ impl Phones {
             service_route: services.to_vec(),
             instance: instance(&offered.contact).map(str::to_owned),
             edge: false,
+            age: Age::default(),
         };
         self.confirm(w, out, &binding);
         self.bind(w, out, binding);

@@ -225,17 +225,35 @@ impl Transactions {
     }
 
     /// A phone is reached by another way now: what waits for it there, by its Contact, follows; out
-    /// of TLS nothing does.
-    pub(crate) fn moved(&mut self, old: &Flow, new: Flow, contact: &str) {
+    /// of TLS nothing does. What nobody has answered goes once more, where a stream may have lost
+    /// it.
+    pub(crate) fn moved(&mut self, out: &mut Outbox, old: &Flow, new: Flow, contact: &str) {
         if old.transport.is_secure() && !new.transport.is_secure() {
             return;
         }
-        let first = (old.listener, old.peer, ClientId::new(0));
-        let last = (old.listener, old.peer, ClientId::new(u64::MAX));
-        let ids: Vec<ClientId> = self.ways.range(first..=last).map(|(_, _, id)| *id).collect();
+        let uri = Uri::parse(contact.as_bytes());
+        // Without its connection it was asked where it listens.
+        let port = uri.as_ref().and_then(|uri| uri.port).unwrap_or(old.transport.port());
+        let listens = SocketAddr::new(old.peer.ip(), port);
+        let mut ids = BTreeSet::new();
+        for peer in [old.peer, listens] {
+            let first = (old.listener, peer, ClientId::new(0));
+            let last = (old.listener, peer, ClientId::new(u64::MAX));
+            ids.extend(self.ways.range(first..=last).map(|(_, _, id)| *id));
+        }
+        let streams = old.transport.is_reliable() || new.transport.is_reliable();
         for id in ids {
-            if self.clients.get(&id).is_some_and(|t| t.request.uri() == contact) {
-                self.lead(id, new);
+            let Some(t) = self.clients.get(&id).filter(|t| asks_for(t, contact, uri.as_ref()))
+            else {
+                continue;
+            };
+            if t.flow == new {
+                continue;
+            }
+            let unheard = t.is_unheard();
+            self.lead(id, new);
+            if let Some(t) = self.clients.get(&id).filter(|_| unheard && streams) {
+                out.transmit(t.flow, t.bytes.clone());
             }
         }
     }
@@ -248,4 +266,12 @@ impl Transactions {
             t.reply = flow;
         }
     }
+}
+
+/// A request is for who is called by this Contact, whatever parameters his dialogs have of it.
+fn asks_for(t: &super::Client, contact: &str, uri: Option<&Uri>) -> bool {
+    let own = || Uri::parse(t.request.uri().as_bytes());
+    let place = |uri: &Uri| (uri.user.clone(), uri.host.to_ascii_lowercase(), uri.port);
+    t.request.uri() == contact
+        || uri.zip(own().as_ref()).is_some_and(|(uri, own)| place(uri) == place(own))
 }

@@ -7,7 +7,7 @@ mod guests;
 use super::super::confirmed::Fit;
 use super::super::newest::NoPlaces;
 use super::super::registrar::{aor_user, is_attached, no_places, out_of_order, refuse};
-use super::super::{Binding, Phones, Registered, record};
+use super::super::{Age, Binding, Phones, Registered, record};
 use super::{Offered, Pending};
 use crate::audit::BindingEvent;
 use crate::config::{self, SurviveAuth};
@@ -304,6 +304,7 @@ impl Phones {
             service_route: before.unwrap_or_default(),
             instance: super::instance(&offered.contact).map(str::to_owned),
             edge: true,
+            age: Age::default(),
         };
         self.bind(w, out, binding);
         out.count_register(RegisterResult::Accepted);
