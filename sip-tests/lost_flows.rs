@@ -175,7 +175,7 @@ fn a_cancel_from_where_nobody_registered_cancels_nothing() {
 }
 
 /// The edge, with its upstream reached by streams.
-fn streams(upstream: &str) -> Lab {
+pub(crate) fn streams(upstream: &str) -> Lab {
     let text = crate::lab::site::EDGE
         .replace("address = \"203.0.113.10:5060\"", &format!("address = \"{upstream}\""))
         .replace(
@@ -186,7 +186,7 @@ fn streams(upstream: &str) -> Lab {
 }
 
 /// Requests that went out of us towards the PBX, by a stream.
-fn asked(lab: &mut Lab, transport: &str, method: &str) -> Vec<crate::lab::Msg> {
+pub(crate) fn asked(lab: &mut Lab, transport: &str, method: &str) -> Vec<crate::lab::Msg> {
     let port = if transport == "tls" { 5061 } else { 5060 };
     let peer = format!("203.0.113.10:{port}").parse().expect("an address");
     let at = crate::lab::Party { flow: Flow { peer, ..lab.pbx().flow } };

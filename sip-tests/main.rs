@@ -49,6 +49,7 @@ mod identity;
 mod identity_families;
 mod ipv6;
 mod keep_alives;
+mod kept;
 mod leaks;
 mod limits;
 mod links;

@@ -116,10 +116,15 @@ impl Transactions {
     }
 
     /// Whoever is asked cannot be reached. Where the core may find within seconds that nobody is
-    /// there, and has another way then, that is waited for; a PBX that begins anew may be back.
+    /// there, and has another way then, that is waited for; a PBX that begins anew may be back. What
+    /// ends or changes something there is tried for as long as a datagram would be sent again: who
+    /// never hears of it goes on as if nothing had been said.
     pub(super) fn unreachable(&mut self, w: &World, out: &mut Outbox, id: ClientId) {
+        let t1 = w.config().timers.t1;
         if self.is_held(w, id) {
-            self.timers.set(Due::Again(id), w.now().mono + w.config().timers.t1);
+            self.timers.set(Due::Again(id), w.now().mono + t1);
+        } else if self.clients.get(&id).is_some_and(|t| is_kept(w, t)) {
+            self.timers.set(Due::Again(id), w.now().mono + t1 * 2);
         } else {
             self.client_event(w, out, id, Event::TransportError);
         }
@@ -167,4 +172,12 @@ impl Transactions {
             self.forget_pass(id);
         }
     }
+}
+
+/// A request within a dialog, or a CANCEL, that nobody outside has answered and that goes by a
+/// stream. An INVITE is tried anew by who sent it.
+fn is_kept(w: &World, t: &Client) -> bool {
+    let within = *t.request.method() == Method::Cancel || t.request.to_tag().is_some();
+    let outside = w.side(t.flow.listener) == Side::Outside && t.flow.transport.is_reliable();
+    within && outside && !t.is_invite() && t.is_unheard()
 }
