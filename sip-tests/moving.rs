@@ -213,7 +213,7 @@ fn a_start_without_an_address_is_no_error_and_waits() {
     // Nothing reaches the outside, and it is said at once.
     lab.call(&phone, "200", 4000);
     let told = lab.take(phone.at).pop().expect("an answer");
-    assert_eq!(told.status(), 480, "{told}");
+    assert_eq!((told.status(), told.header("Retry-After")), (503, "10"), "{told}");
     assert!(lab.take(pbx.at).is_empty());
     lab.clear();
     stand(&mut lab, OLD);
@@ -221,6 +221,36 @@ fn a_start_without_an_address_is_no_error_and_waits() {
     let _ = lab.establish(&phone, &pbx);
     assert_eq!(lab.stats().address_changes, 0, "the first one is no change");
     assert_eq!(systems(&lab), ["interface wan stands at 203.0.113.77 (device wan0)"]);
+}
+
+#[test]
+fn a_start_without_an_address_leaves_the_site_alone_after_seconds() {
+    let mut lab = away("");
+    assert_eq!(lab.upstream("pbx").health, Health::Down);
+    assert!(lab.upstream("pbx").why.contains("interface wan has no address"));
+    let phone = lab.phone("101", "10.17.0.21:5060");
+    let told = |lab: &mut Lab| {
+        let register = phone.request_to(lab, "REGISTER", "sip:pbx.example.com");
+        let register = register.set("To", format!("<{}>", phone.aor())).with("Expires", "600");
+        lab.send(phone.at, register);
+        lab.take(phone.at).pop().map(|m| (m.status(), m.header("Retry-After").to_owned()))
+    };
+    assert_eq!(told(&mut lab), Some((503, "10".to_owned())), "it comes again soon");
+    lab.advance(s(3));
+    assert!(lab.upstream("pbx").alone.is_some(), "{}", lab.situation());
+    // Nobody has confirmed it, and it hears that in words.
+    assert_eq!(told(&mut lab).map(|told| told.0), Some(503));
+    stand(&mut lab, OLD);
+    let pbx = lab.pbx();
+    for _ in 0..10 {
+        for asked in lab.take(pbx) {
+            lab.send(pbx, answer(&asked, 200, "o"));
+        }
+        lab.advance(s(1));
+    }
+    assert!(lab.upstream("pbx").alone.is_none(), "{}", lab.situation());
+    lab.clear();
+    lab.end();
 }
 
 #[test]

@@ -71,9 +71,10 @@ impl Engine {
             no
         });
         let Some(legs) = legs(self.known(), a, allow) else {
-            let answer = self.world.answer(&i.message, 480, "Temporarily Unavailable");
+            let answer = unavailable(&a.route).to(&self.world, &i.message);
+            let status = answer.status();
             self.transactions.respond(&self.world, &mut self.out, server, &answer);
-            a.record_end(&mut self.out, no, 480, Outcome::of_status(480));
+            a.record_end(&mut self.out, no, status, Outcome::of_status(status));
             return;
         };
         self.begin_call(a, no, Kind::Call);
@@ -315,4 +316,16 @@ fn only_call(request: &mut Message) {
         let asks = *name == Name::Require && value.split(|b| *b == b',').any(takes_over);
         !others.contains(name) && !asks
     });
+}
+
+/// Nobody is reached: a phone, or the upstream, whom it is worth to try again.
+pub(super) fn unavailable(route: &Route) -> Answer<'static> {
+    match route {
+        Route::Upstream(_) => {
+            Answer::new(503, "The Outside Cannot Be Reached").row(Name::RetryAfter, "10")
+        }
+        Route::Bindings(_) | Route::Gateway | Route::Unknown => {
+            Answer::new(480, "Temporarily Unavailable")
+        }
+    }
 }

@@ -8,6 +8,7 @@ use super::analysis::headers::{Crossing, carry};
 use super::analysis::{Incoming, Veil};
 use super::attempt::Attempt;
 use super::digest::Check;
+use super::forking::unavailable;
 use super::ids::{ServerId, UpstreamId};
 use super::phones::{Registered, own};
 use super::purpose::Purpose;
@@ -68,7 +69,7 @@ impl Engine {
         let (w, out) = (&self.world, &mut self.out);
         let ways = self.upstreams.ways(w, id, a).ok();
         let Some((upstream, (flow, spare))) = self.upstreams.get(w, id).zip(ways) else {
-            let answer = w.answer(&i.message, 480, "Temporarily Unavailable");
+            let answer = unavailable(&a.route).to(w, &i.message);
             self.transactions.respond(w, out, server, &answer);
             return;
         };

@@ -16,17 +16,7 @@ impl Upstreams {
         let ids: Vec<UpstreamId> = w.upstreams().iter().filter(of).copied().collect();
         let Some(i) = w.net().interface_at(interface) else { return };
         if i.addresses.are_away() {
-            let why = format!("no way to it: interface {} has no address", i.name);
-            for id in ids {
-                self.doubt(w, (id, w.now().mono), Asker::Nowhere, 0);
-                let hops: Vec<Hop> = w.places(id).to_vec();
-                for hop in hops {
-                    let t = self.all.get_mut(id.index()).and_then(|u| u.targets.find(hop));
-                    if t.is_some_and(|t| t.turn(w.now(), Health::Down, &why)) {
-                        self.told(w, out, id, hop);
-                    }
-                }
-            }
+            ids.into_iter().for_each(|id| self.seek_way(w, out, id));
             return;
         }
         for id in &ids {
@@ -39,5 +29,30 @@ impl Upstreams {
         }
         self.doubted.extend(ids);
         self.ask_all(w, out);
+    }
+
+    /// Whether any way leads to where an upstream is: its interface has no address, or no socket of
+    /// any transport that it is reached by. Then nothing need be waited for to know that nobody
+    /// answers, be it at the start or later.
+    pub(super) fn seek_way(&mut self, w: &World, out: &mut Outbox, id: UpstreamId) {
+        let Some(i) = self.get(w, id).and_then(|u| w.net().interface_at(u.interface)) else {
+            return;
+        };
+        if !self.is_lost(w, id) {
+            return;
+        }
+        let why = match i.addresses.are_away() {
+            true => format!("no way to it: interface {} has no address", i.name),
+            false => format!("no way to it: interface {} has no socket for it", i.name),
+        };
+        self.doubt(w, (id, w.now().mono), Asker::Nowhere, 0);
+        let hops: Vec<Hop> =
+            self.state(id).map_or_else(Vec::new, |u| u.targets.iter().map(|t| t.hop).collect());
+        for hop in hops {
+            let t = self.all.get_mut(id.index()).and_then(|u| u.targets.find(hop));
+            if t.is_some_and(|t| t.turn(w.now(), Health::Down, &why)) {
+                self.told(w, out, id, hop);
+            }
+        }
     }
 }

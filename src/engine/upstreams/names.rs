@@ -145,6 +145,7 @@ impl Upstreams {
             }
             self.placed.push((id, hops));
             self.probe_soon(w, id);
+            self.seek_way(w, out, id);
         }
     }
 }
