@@ -1,6 +1,6 @@
 //! REGISTER answered here in the place of an upstream that does not answer, for a minute at a time;
-//! and the way back to it without a storm: so many a second as spread all of them over a minute,
-//! the others come again in turn. It never says anything about a password of the upstream's.
+//! and the way back to it without a storm: so many a second as spread all of them over a minute, or
+//! as any registrar takes; the others come again in turn. It never says anything about a password of the upstream's.
 
 mod guests;
 
@@ -26,9 +26,11 @@ use std::time::Duration;
 /// What is granted while the upstream does not answer, in seconds.
 const GRANTED: u64 = 60;
 /// The soonest, and the latest, that a phone comes again whose turn it is not yet.
-const TURNS: (u64, u64) = (30, 120);
+const TURNS: (u64, u64) = (10, 120);
 /// All phones are back within this, as far as they come.
 const SPREAD: usize = 60;
+/// So many a second go back at least: who answers calls takes these.
+const FLOOR: usize = 20;
 /// A phone that was let through may come again with credentials until then.
 const AGAIN: Duration = Duration::from_secs(32);
 
@@ -49,7 +51,7 @@ struct Way {
 
 impl Way {
     fn rate(&self) -> usize {
-        self.peak.div_ceil(SPREAD).max(1)
+        self.peak.div_ceil(SPREAD).max(FLOOR)
     }
 
     /// Whether this one goes to the upstream now.
@@ -266,11 +268,15 @@ impl Phones {
         let granted = way.map_or(GRANTED, |way| way.turn(w.now().mono));
         for offered in pending.contacts.iter().filter(|c| c.seconds != Some(0)) {
             let seconds = offered.seconds.map_or(granted, |asked| asked.min(granted));
-            self.bound_alone(w, out, pending, offered, seconds);
+            // Who is told to come soon, and does not, is reached until he would have come otherwise.
+            let lives = if seconds == granted { seconds.max(GRANTED) } else { seconds };
+            self.bound_alone(w, out, pending, offered, (seconds, lives));
         }
         let mut ok = w.answer(&i.message, 200, "OK");
         for b in self.bindings.of_aor(&pending.aor).filter(|b| b.expires > w.steady()) {
             let left = b.expires.0.saturating_sub(w.steady().0).as_secs();
+            let own = pending.keys().any(|key| key == b.key);
+            let left = if own { left.min(granted) } else { left };
             ok.push_back(Name::Contact, format!("<{}>;expires={left}", b.contact));
         }
         ok
@@ -282,7 +288,7 @@ impl Phones {
         out: &mut Outbox,
         pending: &Pending,
         offered: &Offered,
-        seconds: u64,
+        (seconds, lives): (u64, u64),
     ) {
         let before = self.bindings.get(&offered.key);
         let led = led(w, before, pending, offered);
@@ -297,7 +303,7 @@ impl Phones {
             source: led.source,
             host: w.net().host(&led.way),
             local: w.net().listener(pending.flow.listener).map_or(pending.flow.peer, |l| l.bind),
-            expires: w.steady_after(Duration::from_secs(seconds)),
+            expires: w.steady_after(Duration::from_secs(lives)),
             call_id: led.call_id,
             cseq: led.cseq,
             upstream: pending.upstream.clone(),
@@ -355,26 +361,29 @@ mod tests {
 
     #[test]
     fn phones_go_back_in_turn_and_come_again_with_credentials() {
-        let mut way = Way { peak: 600, ..Way::default() };
-        let keys: Vec<String> = (0..600).map(|n| n.to_string()).collect();
-        let went = keys.iter().filter(|key| way.lets(at(1), &[key.as_str()], 600)).count();
-        assert_eq!(went, 10, "a minute for all");
-        assert!(way.lets(at(1), &["3"], 600), "the same one with credentials");
-        assert!(!way.lets(at(1), &["11"], 600));
-        assert!(way.lets(at(2), &["11"], 590));
-        // The others come again, as many a second, from half a minute later on.
-        let turns: Vec<u64> = (0..590).map(|_| way.turn(at(1))).collect();
-        assert_eq!((turns[0], turns[9], turns[10], turns[589]), (30, 30, 31, 88));
-        let many: Vec<u64> = (0..2_000).map(|_| way.turn(at(2))).collect();
-        assert!(many.iter().all(|t| (30..=120).contains(t)), "bounded");
+        let mut way = Way { peak: 3_000, ..Way::default() };
+        let keys: Vec<String> = (0..3_000).map(|n| n.to_string()).collect();
+        let went = keys.iter().filter(|key| way.lets(at(1), &[key.as_str()], 3_000)).count();
+        assert_eq!(went, 50, "a minute for all");
+        assert!(way.lets(at(1), &["3"], 3_000), "the same one with credentials");
+        assert!(!way.lets(at(1), &["51"], 3_000));
+        assert!(way.lets(at(2), &["51"], 2_950));
+        // The others come again, as many a second, from some seconds later on: each in his turn.
+        let turns: Vec<u64> = (0..2_950).map(|_| way.turn(at(1))).collect();
+        assert_eq!((turns[0], turns[49], turns[50], turns[2_949]), (10, 10, 11, 68));
+        let many: Vec<u64> = (0..9_000).map(|_| way.turn(at(2))).collect();
+        assert!(many.iter().all(|t| (10..=120).contains(t)), "bounded");
     }
 
     #[test]
-    fn a_small_site_goes_back_one_a_second() {
+    fn a_small_site_goes_back_as_it_comes() {
         let mut way = Way::default();
-        assert!(way.lets(at(1), &["a"], 3));
-        assert!(!way.lets(at(1), &["b"], 2));
-        assert!(way.lets(at(2), &["b"], 2));
-        assert!(way.lets(at(40), &["a"], 2), "its time is over: it waits its turn as any");
+        let keys: Vec<String> = (0..150).map(|n| n.to_string()).collect();
+        let went = keys.iter().filter(|key| way.lets(at(1), &[key.as_str()], 150)).count();
+        assert_eq!(went, FLOOR);
+        let turns: Vec<u64> = (0..130).map(|_| way.turn(at(1))).collect();
+        assert_eq!((turns[0], turns[129]), (10, 16), "none waits for long");
+        assert!(way.lets(at(2), &["21"], 130));
+        assert!(way.lets(at(40), &["0"], 2), "its time is over: it waits its turn as any");
     }
 }
