@@ -87,6 +87,7 @@ mod secured;
 mod service_route;
 mod shared_password;
 mod shared_pauses;
+mod silent_calls;
 mod simulate;
 mod small_answers;
 #[cfg(feature = "daemon")]

@@ -243,6 +243,10 @@ impl Engine {
         while Mover::of(self).handle_timeout() {}
         let (w, out) = (&self.world, &mut self.out);
         while self.calls.handle_timeout(w, out) {}
+        while let Some((call, by)) = self.calls.over() {
+            self.hang_up(call, by);
+        }
+        let (w, out) = (&self.world, &mut self.out);
         while self.phones.handle_timeout(w, out) {}
         while self.strangers.handle_timeout(w, out) {}
         while self.guard.handle_timeout(w, out) {}

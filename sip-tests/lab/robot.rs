@@ -117,6 +117,8 @@ pub(crate) struct Caller {
     rings: Option<String>,
     /// Somebody rings in another's place: he waits for him as long.
     anew: bool,
+    /// Is not there any more when it is time to hang up.
+    pub(crate) vanishes: bool,
     pub(crate) talker: Talker,
 }
 
@@ -132,8 +134,19 @@ impl Caller {
         wishes.push(Wish::Wake(patience, Alarm::Leave));
         wishes.push(Wish::Wake(DESPAIR, Alarm::Despair));
         let (state, heard, outcome, rings, anew) = (State::Pending, false, 0, None, false);
-        let caller =
-            Self { leg, state, unanswered, heard, outcome, impatient, rings, anew, talker };
+        let vanishes = false;
+        let caller = Self {
+            leg,
+            state,
+            unanswered,
+            heard,
+            outcome,
+            impatient,
+            rings,
+            anew,
+            vanishes,
+            talker,
+        };
         (caller, wishes)
     }
 
@@ -142,6 +155,9 @@ impl Caller {
     }
 
     pub(crate) fn hear(&mut self, lab: &mut Lab, msg: &Msg) -> Vec<Wish> {
+        if self.vanishes && self.state == State::Done {
+            return Vec::new();
+        }
         if msg.is_request() {
             return self.asked(msg);
         }
@@ -247,6 +263,12 @@ impl Caller {
             }
             (Alarm::Speak, State::Talking) => self.talker.speak(lab, &mut self.leg),
             (Alarm::Again(_) | Alarm::Confirm(_), _) => self.talker.wake(alarm),
+            (Alarm::Leave, State::Talking) if self.vanishes => {
+                self.state = State::Done;
+                self.unanswered.answered();
+                self.talker.leave();
+                Vec::new()
+            }
             (Alarm::Leave, State::Talking) => {
                 self.state = State::Leaving;
                 self.talker.leave();
@@ -271,6 +293,10 @@ pub(crate) struct Callee {
     plan: u16,
     /// Whether it does what nobody should.
     unruly: Option<Dice>,
+    /// It describes no media.
+    pub(crate) mute: bool,
+    /// It asks whoever hangs up for a password.
+    pub(crate) asks: bool,
     pub(crate) talker: Talker,
 }
 
@@ -294,6 +320,8 @@ impl Callee {
             plan,
             talker: Talker::new(dice, unruly.is_some()),
             unruly,
+            mute: false,
+            asks: false,
         };
         let wishes = vec![Wish::Wake(ring / 4, Alarm::Ring), Wish::Wake(ring, Alarm::Answer)];
         (callee, wishes)
@@ -331,8 +359,13 @@ impl Callee {
             }
             "BYE" => {
                 self.unanswered.answered();
-                self.state = State::Done;
                 self.talker.leave();
+                if self.asks {
+                    let no = answer(msg, 407, "");
+                    let asked = "Digest realm=\"pbx\", nonce=\"1\"";
+                    return vec![Wish::Send(no.with("Proxy-Authenticate", asked).into())];
+                }
+                self.state = State::Done;
                 vec![Wish::Send(answer(msg, 200, "").into())]
             }
             _ if self.state == State::Done && msg.method() != "ACK" => {
@@ -384,7 +417,7 @@ impl Callee {
     fn conclude(&mut self, status: u16) -> Vec<Wish> {
         let ip = self.leg.ua.ip().to_string();
         let mut text = self.leg.ua.answer(&self.invite, status, &self.tag);
-        if status == 200 {
+        if status == 200 && !self.mute {
             text = text.sdp(self.leg.ua.sdp(6000));
         }
         if let Some(dice) = self.unruly.as_mut().filter(|_| status >= 200) {

@@ -139,11 +139,7 @@ impl Storm {
         let (unruly, foes, keeps) = (dice.percent(40), dice.percent(40), dice.percent(50));
         let place = Place::draw(&mut dice, foes);
         let mut config = place.config();
-        match dice.roll(4) {
-            0 | 1 => config.limits = site::edge().limits,
-            2 => few(&mut config),
-            _ => {}
-        }
+        draw_limits(&mut dice, &mut config);
         config.upstreams[0].probe = dice.pick(&[None, Some(s(10)), Some(s(45))]);
         let upstreams = config.upstreams.clone();
         let mut lab = Lab::with(config, place.users());
@@ -181,6 +177,7 @@ impl Storm {
             (honest, _) => *honest = None,
         }
         siege.world.calls_help = !foes;
+        siege.world.forlorn = dice.pick(&[0, 0, 25]);
         siege.world.last_calls = if place.by.is_secure() { 40 } else { 0 };
         siege.world.numbers = vec!["100", "101", "102", "103", "105"];
         // The trunk takes these: no place for honest calls where it is an adversary.
@@ -462,7 +459,12 @@ impl Storm {
             let port = 20_000 + self.dice.roll(200) as u16;
             let ip = self.dice.pick(&[site::GATE_INSIDE, site::GATE_OUTSIDE]);
             let at = SocketAddr::new(ip.parse().expect("an address"), port);
-            self.world().lab.input(Input::ExcludePort(at));
+            // Of our own nobody else can have one.
+            let legs = self.siege.world.lab.relay.open.values().flat_map(|s| s.legs);
+            let ours = legs.into_iter().any(|l| l.bind == at.ip() && l.port == port & !1);
+            if !ours {
+                self.world().lab.input(Input::ExcludePort(at));
+            }
         }
     }
 
@@ -493,6 +495,15 @@ impl Storm {
         let world = &self.siege.world;
         world.on_way.is_empty() && world.callers.values().all(Caller::is_done)
     }
+}
+
+fn draw_limits(dice: &mut Dice, config: &mut Config) {
+    match dice.roll(4) {
+        0 | 1 => config.limits = site::edge().limits,
+        2 => few(config),
+        _ => {}
+    }
+    config.limits.silent_call = dice.pick(&[s(60), s(120), s(600)]);
 }
 
 /// Hardly any room.
@@ -585,6 +596,10 @@ impl Storm {
             *self.went.outcomes.entry(caller.outcome).or_default() += 1;
         }
         world.lab.clear();
+        world.lab.relay.silent = true;
+        world.lab.advance(world.lab.config.limits.silent_call + s(120));
+        world.lab.clear();
+        assert_eq!(world.lab.engine.active_calls(), 0, "calls that nothing ends");
         world.lab.end();
         if world.lab.stats().now.registrations > 0 {
             world.lab.advance(s(600));

@@ -86,6 +86,8 @@ pub(crate) struct World {
     pub(crate) calls_help: bool,
     /// So often it is the last phone that calls, in percent.
     pub(crate) last_calls: u64,
+    /// So many calls have no media, or nobody there who ends them, in percent.
+    pub(crate) forlorn: u64,
     /// What phones call besides; none: nothing.
     pub(crate) numbers: Vec<&'static str>,
     /// What there was of things that may happen.
@@ -152,6 +154,7 @@ impl World {
             registers: BTreeMap::new(),
             calls_help: false,
             last_calls: 0,
+            forlorn: 0,
             numbers: Vec::new(),
             seen: BTreeMap::new(),
             honest: None,
@@ -253,13 +256,14 @@ impl World {
         let invite = ua.request_to(&mut self.lab, "INVITE", &to);
         let chatty = !self.numbers.is_empty() && self.dice.percent(30);
         let invite = if chatty { self.tells(&ua, invite) } else { invite };
-        let late = self.unruly && self.dice.percent(20);
+        let late = self.unruly && self.dice.percent(20) || self.is_forlorn();
         let invite = if late { invite } else { invite.sdp(ua.sdp(4000)) };
         let impatient = self.dice.percent(30);
         let patience = ms(500 + self.dice.roll(8_000));
         let talker = Talker::new(Dice::new(self.dice.roll(1 << 40)), self.unruly);
         let leg = Leg::calling(&ua, &invite);
-        let (caller, wishes) = Caller::new(leg, patience, impatient, talker);
+        let (mut caller, wishes) = Caller::new(leg, patience, impatient, talker);
+        caller.vanishes = self.is_forlorn();
         let own = message::param(&caller.leg.local, "tag").unwrap_or_default();
         let id = robot(ua.at.addr(), &caller.leg.call_id, own);
         if let Some(honest) = &mut self.honest {
@@ -267,6 +271,14 @@ impl World {
         }
         self.callers.insert(id.clone(), caller);
         self.grant(ua.at, &id, wishes);
+    }
+
+    fn is_forlorn(&mut self) -> bool {
+        let forlorn = self.forlorn > 0 && self.dice.percent(self.forlorn);
+        if forlorn {
+            self.saw("forlorn");
+        }
+        forlorn
     }
 
     fn everybody(&self) -> impl Iterator<Item = &Ua> {
@@ -510,7 +522,8 @@ impl World {
                 if let Some(honest) = &mut self.honest {
                     honest.is_called(&id, msg);
                 }
-                let (callee, wishes) = Callee::new(leg, msg, own, ring, plan, unruly);
+                let (mut callee, wishes) = Callee::new(leg, msg, own, ring, plan, unruly);
+                (callee.mute, callee.asks) = (self.is_forlorn(), self.is_forlorn());
                 self.callees.insert(id.clone(), callee);
                 wishes
             }

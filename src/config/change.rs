@@ -297,6 +297,7 @@ fn limits(c: &mut Changes, running: &Config, new: &mut Limits, ports: (u16, u16)
         connections_per_source,
         share_percent,
         emergency_per_source,
+        silent_call,
     } = new;
     if ports != running.media.ports && *calls > old.calls {
         // More calls were checked against ports that are not there yet.
@@ -315,6 +316,7 @@ fn limits(c: &mut Changes, running: &Config, new: &mut Limits, ports: (u16, u16)
     c.now("limits.connections_per_source", &old.connections_per_source, connections_per_source);
     c.now("limits.share_percent", &old.share_percent, share_percent);
     c.now("limits.emergency_per_source", &old.emergency_per_source, emergency_per_source);
+    c.later("limits.silent_call", &old.silent_call, silent_call);
 }
 
 fn bans(c: &mut Changes, old: &Bans, new: &Bans) {

@@ -233,6 +233,7 @@ impl Default for Limits {
             connections_per_source: 64,
             share_percent: 25,
             emergency_per_source: 1,
+            silent_call: Duration::from_secs(4 * 3_600),
         }
     }
 }
@@ -258,6 +259,8 @@ fn limits(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Limits {
         read("connections", &mut l.connections);
         read("connections_per_source", &mut l.connections_per_source);
         read("emergency_per_source", &mut l.emergency_per_source);
+        l.silent_call = s.duration("silent_call", src).unwrap_or(l.silent_call);
+        values::limits(s, &l, src);
     });
     l
 }

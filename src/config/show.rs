@@ -147,6 +147,7 @@ fn rest(c: &Config, o: &mut String) -> std::fmt::Result {
     writeln!(o, "connections_per_source = {}", l.connections_per_source)?;
     writeln!(o, "share_percent = {}", l.share_percent)?;
     writeln!(o, "emergency_per_source = {}", l.emergency_per_source)?;
+    writeln!(o, "silent_call = \"{}\"", duration(l.silent_call))?;
     let b = &c.bans;
     writeln!(o, "\n[bans]\nenabled = {}\nthreshold = {}", b.enabled, b.threshold)?;
     writeln!(o, "ttl = \"{}\"", duration(b.ttl))?;

@@ -255,6 +255,9 @@ pub struct Limits {
     pub share_percent: usize,
     /// Emergency calls at a time of a source that is not registered.
     pub emergency_per_source: usize,
+    /// An answered call ends of which nothing is heard so long, where [`Media::idle`] does not
+    /// watch (1 min to 24 h).
+    pub silent_call: Duration,
 }
 
 /// SIP timers (RFC 3261 §17, table 4).

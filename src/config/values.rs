@@ -3,9 +3,10 @@
 //! together stands in `checks`.
 
 use super::reader::{Section, Source};
-use super::{Addresses, Hop, Interface, Listen, Numbers, Registrar, Target, Timers};
+use super::{Addresses, Hop, Interface, Limits, Listen, Numbers, Registrar, Target, Timers};
 use crate::wire::sip::Uri;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 /// Longest name of an interface, an upstream or a rule, and longest reason phrase, in characters.
 const LONGEST: usize = 100;
@@ -197,6 +198,15 @@ pub(super) fn subjects(
         }
     }
     all.into_iter().map(|(text, _)| text).collect()
+}
+
+/// Every call has an end, and none before people have put it on hold.
+pub(super) fn limits(s: &Section<'_, '_>, l: &Limits, src: &mut Source<'_>) {
+    let fits = Duration::from_secs(60)..=Duration::from_secs(24 * 3_600);
+    if !fits.contains(&l.silent_call) {
+        let what = "`silent_call` must be 1m to 24h";
+        src.fault("out-of-range", s.span_of("silent_call"), what, None);
+    }
 }
 
 /// A timer of no length would fire for ever.

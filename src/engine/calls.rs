@@ -12,6 +12,7 @@ mod place;
 mod quality;
 mod reports;
 mod shares;
+mod silence;
 mod table;
 mod token;
 mod usages;
@@ -35,7 +36,7 @@ use super::outbox::Outbox;
 use super::output::{Observation, Output};
 use super::transactions::TimerTable;
 use super::world::World;
-use crate::audit::Outcome;
+use crate::audit::{EndedBy, Outcome};
 use crate::config::Allow;
 use crate::ground::{CallNo, Flow, Leg, Mono, Side};
 use crate::relay::ports::PortCount;
@@ -57,6 +58,10 @@ enum Due {
     Ack(CallNo),
     /// A dialog that is not a call has lived long enough without traffic.
     Subscription(CallNo),
+    /// Nothing may have been heard of a call for too long.
+    Silence(CallNo),
+    /// A challenged BYE should have come again.
+    Bye(CallNo),
 }
 
 /// All calls.
@@ -70,6 +75,8 @@ pub(crate) struct Calls {
     numbers: Counter,
     /// Somebody keeps answered calls.
     kept: bool,
+    /// Calls that are to be hung up.
+    over: Vec<(CallNo, EndedBy)>,
 }
 
 impl Calls {
@@ -82,6 +89,7 @@ impl Calls {
             timers: TimerTable::default(),
             numbers: Counter::default(),
             kept: false,
+            over: Vec::new(),
         }
     }
 
@@ -149,6 +157,8 @@ impl Calls {
             Some(Due::Ack(no)) => self.judge_ack(out, no),
             Some(Due::Parked(no)) => self.unpark(w, out, no),
             Some(Due::Subscription(no)) => self.settle(w, no),
+            Some(Due::Silence(no)) => self.judge_word(w, out, no),
+            Some(Due::Bye(no)) => self.judge_bye(out, no),
             None => return false,
         }
         true
@@ -195,6 +205,8 @@ impl Calls {
             pass: None,
             ended_by: None,
             bye_at: None,
+            heard: w.now().mono,
+            session: None,
             acknowledged: false,
             refused_ack: None,
             reports: [0; 2],
@@ -319,6 +331,8 @@ impl Calls {
         let wait = w.config().timers.t1 * 64;
         self.timers.set(Due::Ack(no), w.now().mono + wait);
         self.supervise_media(w, out, no);
+        self.listen(w, no);
+        self.refreshed(w, no, answer);
         self.show(out, no);
         self.keep(w, out, no);
     }

@@ -319,6 +319,7 @@ impl Engine {
         match response.method() {
             Method::Bye => self.calls.end_fork(w, out, d.call, &d.tag, 200),
             Method::Invite | Method::Update => {
+                self.calls.refreshed(w, d.call, response);
                 self.calls.close_disabled(out, d.call);
                 self.calls.show(out, d.call);
                 self.calls.keep(w, out, d.call);
@@ -362,9 +363,8 @@ impl Engine {
                 if d.offered {
                     self.calls.offer_failed(out, d.call);
                 }
-                let bye = *response.method() == Method::Bye;
-                if bye && !matches!(status, 401 | 407) {
-                    self.calls.end_fork(w, out, d.call, &d.tag, status);
+                if *response.method() == Method::Bye {
+                    self.calls.bye_failed(w, out, d.call, &d.tag, status);
                 }
                 self.after_said(d, response);
             }

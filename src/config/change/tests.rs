@@ -95,6 +95,7 @@ fn what_counts_for_new_calls() {
         ("numbers = []", "numbers = [\"+49\"]", "upstream.pbx.numbers"),
         ("min_expires = \"60s\"", "min_expires = \"61s\"", "registrar.min_expires"),
         ("max_expires = \"1h\"", "max_expires = \"2h\"", "registrar.max_expires"),
+        ("silent_call = \"4h\"", "silent_call = \"1h\"", "limits.silent_call"),
         ("idle = \"60s\"", "idle = \"0s\"", "media.idle"),
         ("t1 = \"500ms\"", "t1 = \"501ms\"", "timers.t1"),
         ("t2 = \"4s\"", "t2 = \"5s\"", "timers.t2"),

@@ -8,12 +8,13 @@ use crate::config::Allow;
 use crate::engine::ids::{PassId, UpstreamId};
 use crate::engine::output::{CallState, CallView};
 use crate::engine::phones::Home;
-use crate::ground::{CallDirection, CallNo, Flow, ListenerId, Moment, Side};
+use crate::ground::{CallDirection, CallNo, Flow, ListenerId, Moment, Mono, Side};
 use crate::policy::quota::Holder;
 use crate::wire::sip::{Aor, NameAddr, Uri};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Forks of one call that are kept apart.
 pub(crate) const MAX_FORKS: usize = 16;
@@ -122,6 +123,10 @@ pub(crate) struct Call {
     pub(super) ended_by: Option<EndedBy>,
     /// A party's BYE.
     pub(super) bye_at: Option<Moment>,
+    /// When a party last said something in it, or sent media.
+    pub(super) heard: Mono,
+    /// How long its session is, as its parties agreed (RFC 4028).
+    pub(super) session: Option<Duration>,
     /// An ACK for the 2xx passed.
     pub(super) acknowledged: bool,
     /// One came and was refused: why.

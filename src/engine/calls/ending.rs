@@ -19,6 +19,7 @@ impl Calls {
         call.ended_by = Some(if leg == Leg::Caller { EndedBy::Caller } else { EndedBy::Callee });
         call.bye_at = Some(w.now().into());
         self.table.set_state(no, State::Ending);
+        self.timers.stop(Due::Bye(no));
     }
 
     /// Somebody else ends it.
@@ -46,6 +47,7 @@ impl Calls {
 
     /// Takes a call out of the table; its subscriptions live on there (RFC 5057 §4.1).
     fn take(&mut self, w: &World, no: CallNo) -> Option<Call> {
+        self.listen_no_longer(no);
         let call = self.table.get_mut(no)?;
         call.usages.expire(w.now().mono);
         if call.kind == Kind::Subscription || call.usages.is_empty() {

@@ -9,7 +9,9 @@ impl Calls {
     pub(crate) fn loose_ends(&self, open: &BTreeSet<CallNo>) -> Vec<String> {
         let owned = |due: &Due| match due {
             Due::Parked(no) => self.parked.knows(*no),
-            Due::Ack(no) | Due::Subscription(no) => self.table.get(*no).is_some(),
+            Due::Ack(no) | Due::Subscription(no) | Due::Silence(no) | Due::Bye(no) => {
+                self.table.get(*no).is_some()
+            }
         };
         let idle = self.timers.keys().filter(|due| !owned(due));
         let mut all: Vec<String> = idle.map(|due| format!("a timer of nobody: {due:?}")).collect();
@@ -19,8 +21,12 @@ impl Calls {
             (Kind::Subscription, State::Confirmed | State::Ending) => {
                 self.timers.is_armed(Due::Subscription(c.no))
             }
-            // Its parties, or the silence of its media; so too where a BYE was challenged.
-            (Kind::Call, State::Confirmed | State::Ending) => true,
+            (Kind::Call, State::Confirmed) => self.timers.is_armed(Due::Silence(c.no)),
+            // The answer to its BYE, or that BYE once more.
+            (Kind::Call, State::Ending) => {
+                let bye = open.contains(&c.no) || self.timers.is_armed(Due::Bye(c.no));
+                bye && self.timers.is_armed(Due::Silence(c.no))
+            }
         };
         let endless = self.table.all().filter(|c| !ends(c));
         all.extend(endless.map(|c| format!("{c} has no end")));

@@ -107,6 +107,7 @@ impl Calls {
             let near = LegState { flow: i.flow, ..place.near.clone() };
             self.table.add_fork(place.call, &place.tag, near);
         }
+        self.heard(w, place.call);
         let Some(call) = self.table.get_mut(place.call) else { return };
         let cseq = &mut call.cseq[place.leg.index()];
         *cseq = (*cseq).max(i.message.cseq().seq);

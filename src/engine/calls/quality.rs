@@ -36,6 +36,9 @@ impl Calls {
         if expected {
             out.observe(Observation::Media { side, window: Box::new(*window) });
         }
+        if window.received > 0 {
+            self.heard(w, call);
+        }
         self.media.remember(stream, leg, *window, *total);
         self.judge_codec(out, call, leg, total);
         self.judge_silence(w, out, call, stream);

@@ -235,6 +235,8 @@ impl Calls {
             pass: None,
             ended_by: None,
             bye_at: None,
+            heard: w.now().mono,
+            session: None,
             acknowledged: s.acknowledged,
             refused_ack: None,
             reports: [0; 2],
@@ -254,6 +256,7 @@ impl Calls {
             let wait = w.config().timers.t1 * 64;
             self.timers.set(Due::Ack(s.call), w.now().mono + wait);
         }
+        self.listen(w, s.call);
         self.flush_media(out);
         self.show(out, s.call);
         self.keep(w, out, s.call);

@@ -161,6 +161,13 @@ impl MediaTable {
         self.calls.get(&call).is_some_and(|c| c.held.contains(&true))
     }
 
+    /// The relay is to say when nothing comes either way.
+    pub(in crate::engine::calls) fn is_watched(&self, call: CallNo) -> bool {
+        let open = |c: &CallMedia| c.streams.iter().flatten().any(|s| s.open);
+        let watched = |c: &CallMedia| c.idle.is_some() && !c.held.contains(&true) && open(c);
+        self.calls.get(&call).is_some_and(watched)
+    }
+
     /// A stream is silent. The call, when all its streams are.
     pub(in crate::engine::calls) fn idle(&mut self, stream: StreamId) -> Option<CallNo> {
         let (call, index) = *self.streams.get(&stream)?;
