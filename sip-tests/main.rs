@@ -10,6 +10,7 @@ mod lab;
 
 mod addresses;
 mod adversaries;
+mod amplification;
 mod answering_forks;
 mod answers;
 mod bans;

@@ -15,7 +15,7 @@ fn shortest(method: &str, uri: &str, host: &str, rows: &str) -> String {
 }
 
 /// Every kind of request that a stranger gets an answer to without a transaction.
-fn probes(gate: &str) -> Vec<(&'static str, String)> {
+pub(crate) fn probes(gate: &str) -> Vec<(&'static str, String)> {
     let us = format!("sip:{gate}");
     let user = format!("sip:9@{gate}");
     let plain = |method: &str, uri: &str| shortest(method, uri, "b", "");
@@ -60,7 +60,7 @@ fn probes(gate: &str) -> Vec<(&'static str, String)> {
 }
 
 /// With this much more in it than must be.
-fn padded(text: &str, octets: usize) -> String {
+pub(crate) fn padded(text: &str, octets: usize) -> String {
     if octets == 0 {
         return text.to_owned();
     }

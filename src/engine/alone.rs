@@ -12,6 +12,7 @@ use super::Engine;
 use super::analysis::Incoming;
 use super::analysis::answer::Answer;
 use super::attempt::{Attempt, Route, follow_rule, target};
+use super::digest::Check;
 use super::ids::{PassId, ServerId, UpstreamId};
 use super::outbox::Outbox;
 use super::output::Level;
@@ -19,9 +20,10 @@ use super::outside_dialog::FALSE_FROM;
 use super::phones::{Phones, Registered, tells_false_from};
 use super::proxy_server;
 use super::purpose::Purpose;
-use super::stats::AloneResult;
+use super::stats::{AloneResult, RegisterResult};
 use super::transactions::Transactions;
 use super::upstreams::{Asker, Turned, Upstreams, is_out_of_service};
+use super::watch::unheard;
 use super::world::World;
 use crate::audit::{Outcome, Record};
 use crate::config::Hop;
@@ -181,7 +183,7 @@ impl Engine {
         if let Some(claimed) = borrowed {
             self.tell_false_from(attempt, &claimed);
             let response = FALSE_FROM.to(&self.world, &attempt.incoming.message);
-            self.transactions.respond(&self.world, &mut self.out, server, &response);
+            self.transactions.say(&self.world, &mut self.out, server, response);
             return;
         }
         match attempt.verdict.action.clone() {
@@ -194,7 +196,7 @@ impl Engine {
     pub(super) fn cut_off(&mut self, a: &Attempt, server: ServerId) {
         let refused = Answer::new(503, CUT_OFF).row(Name::RetryAfter, LATER);
         let response = refused.to(&self.world, &a.incoming.message);
-        self.transactions.respond(&self.world, &mut self.out, server, &response);
+        self.transactions.say(&self.world, &mut self.out, server, response);
         self.out.stats_mut().alone[AloneResult::Refused as usize] += 1;
         if a.is_invite() {
             let no = self.calls.next_number();
@@ -215,17 +217,24 @@ impl Engine {
         let i = &a.incoming;
         let asked = self.phones.asks_for_proof_alone(&self.world, i);
         let check = asked.then(|| self.watch().check_digest(i, &Name::Authorization));
+        if check == Some(Check::Paused) && unheard(i).is_none() {
+            self.out.count_register(RegisterResult::Refused);
+            return self.transactions.forget_server(server);
+        }
         let (w, out) = (&self.world, &mut self.out);
         let Some(upstream) = self.upstreams.get(w, id) else { return };
         let pending = match self.phones.pending(w, out, (i, server), upstream) {
             Ok(pending) => pending,
             Err(answer) => {
-                self.transactions.respond(w, out, server, &answer);
+                self.transactions.say(w, out, server, *answer);
                 return;
             }
         };
         let response = match self.phones.register_alone(w, out, i, (&pending, upstream), check) {
-            Registered::Refused(refused) => refused.to(w, &i.message),
+            Registered::Refused(refused) => {
+                self.transactions.say(w, out, server, refused.to(w, &i.message));
+                return;
+            }
             Registered::Answered { response, .. } => *response,
         };
         for m in self.phones.take_moves(w) {

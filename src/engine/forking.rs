@@ -45,7 +45,7 @@ impl Engine {
         match server {
             Some(server) => {
                 let response = said.to(w, &a.incoming.message);
-                self.transactions.respond(w, &mut self.out, server, &response);
+                self.transactions.say(w, &mut self.out, server, response);
             }
             None => {
                 let asked = (&a.incoming.message, a.incoming.octets);
@@ -73,7 +73,7 @@ impl Engine {
         let Some(legs) = legs(self.known(), a, allow) else {
             let answer = unavailable(&a.route).to(&self.world, &i.message);
             let status = answer.status();
-            self.transactions.respond(&self.world, &mut self.out, server, &answer);
+            self.transactions.say(&self.world, &mut self.out, server, answer);
             a.record_end(&mut self.out, no, status, Outcome::of_status(status));
             return;
         };

@@ -363,7 +363,7 @@ impl Engine {
         match (&a.route, a.incoming.method()) {
             (Route::Gateway, Method::Options) => {
                 let pong = pong().to(&self.world, &a.incoming.message);
-                self.transactions.respond(&self.world, &mut self.out, server, &pong);
+                self.transactions.say(&self.world, &mut self.out, server, pong);
             }
             (Route::Gateway, Method::Publish | Method::Notify) if ours => self.collect(a, server),
             (Route::Gateway | Route::Unknown, _) => self.answer_unknown(a, Some(server)),

@@ -70,13 +70,13 @@ impl Engine {
         let ways = self.upstreams.ways(w, id, a).ok();
         let Some((upstream, (flow, spare))) = self.upstreams.get(w, id).zip(ways) else {
             let answer = unavailable(&a.route).to(w, &i.message);
-            self.transactions.respond(w, out, server, &answer);
+            self.transactions.say(w, out, server, answer);
             return;
         };
         let mut pending = match self.phones.pending(w, out, (i, server), upstream) {
             Ok(pending) => pending,
             Err(answer) => {
-                self.transactions.respond(w, out, server, &answer);
+                self.transactions.say(w, out, server, *answer);
                 return;
             }
         };

@@ -37,9 +37,7 @@ impl Place {
     pub(super) fn draw(dice: &mut Dice, foes: bool) -> Self {
         let all = [Transport::Udp, Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Tls];
         let by = if foes { Transport::Udp } else { dice.pick(&all) };
-        // What asks for a password is longer than what a neighbour may be told.
-        let other = if foes { SurviveAuth::Network } else { SurviveAuth::Users };
-        let modes = [SurviveAuth::Network, SurviveAuth::Network, other];
+        let modes = [SurviveAuth::Network, SurviveAuth::Network, SurviveAuth::Users];
         let survive = if dice.percent(15) { SurviveAuth::Off } else { dice.pick(&modes) };
         Self {
             by,

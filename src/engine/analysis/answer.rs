@@ -53,16 +53,25 @@ pub(crate) fn send(
     if *request.method() == Method::Ack {
         return;
     }
-    let mut response = answer.to(w, request);
-    let mut bytes = response.to_bytes();
-    while bytes.len() * 2 > octets.saturating_mul(3) {
-        if !shorten(&mut response) {
-            return;
-        }
-        bytes = response.to_bytes();
-    }
+    let Some(response) = fit(answer.to(w, request), most(octets)) else { return };
     out.count_response(w.side(reply.listener), &response);
-    out.transmit(reply, bytes);
+    out.transmit(reply, response.to_bytes());
+}
+
+/// Octets of answers to so many of a request, where the address that it is from may be forged.
+pub(crate) fn most(octets: usize) -> usize {
+    octets.saturating_mul(3) / 2
+}
+
+/// The answer in at most so many octets: what need not be said goes first; `None`: what is left
+/// does not fit.
+pub(crate) fn fit(mut response: Message, most: usize) -> Option<Message> {
+    while response.to_bytes().len() > most {
+        if !shorten(&mut response) {
+            return None;
+        }
+    }
+    Some(response)
 }
 
 /// Leaves out the rows that tell of us only, then one algorithm of several; false: all that is left

@@ -5,7 +5,7 @@ use super::invite_server::InviteServer;
 use super::lost::Rider;
 use super::plain_server::PlainServer;
 use super::{Action, Actions, Due, Event, Heard, Seat, ServerKey, Timer, Transactions};
-use crate::engine::analysis::Incoming;
+use crate::engine::analysis::{Incoming, answer};
 use crate::engine::ids::{PassId, ServerId};
 use crate::engine::outbox::Outbox;
 use crate::engine::world::{Host, World};
@@ -70,9 +70,14 @@ struct Purse {
 }
 
 impl Purse {
-    /// Whether so many may be sent again: at most 1.5 times what came.
+    /// Octets that may be sent yet: in all at most 1.5 times what came.
+    fn left(&self) -> usize {
+        answer::most(self.came).saturating_sub(self.sent)
+    }
+
+    /// Whether so many may be sent again.
     fn spend(&mut self, octets: usize) -> bool {
-        let fits = (self.sent + octets).saturating_mul(2) <= self.came.saturating_mul(3);
+        let fits = octets <= self.left();
         if fits {
             self.sent += octets;
         }
@@ -229,6 +234,16 @@ impl Transactions {
         self.run_server(w, out, id, actions, Some(bytes));
     }
 
+    /// A final answer of our own. Who has proved nothing by datagrams hears one that is at most 1.5
+    /// times what came: what need not be said goes first, else nothing is said.
+    pub(crate) fn say(&mut self, w: &World, out: &mut Outbox, id: ServerId, answer: Message) {
+        let Some(t) = self.servers.get(&id) else { return };
+        match answer::fit(answer, t.purse.as_ref().map_or(usize::MAX, Purse::left)) {
+            Some(answer) => self.respond(w, out, id, &answer),
+            None => self.forget_server(id),
+        }
+    }
+
     /// Accepts and answers at once.
     pub(crate) fn answer(
         &mut self,
@@ -305,8 +320,9 @@ impl Transactions {
         }
     }
 
-    /// The transaction is over, and with it its response context.
-    pub(super) fn forget_server(&mut self, id: ServerId) {
+    /// The transaction is over, and with it its response context. Should its request come again, it
+    /// is a new one.
+    pub(crate) fn forget_server(&mut self, id: ServerId) {
         let Some(t) = self.servers.remove(&id) else { return };
         self.heard.extend(t.is_open().then_some(Heard::Served(id)));
         if self.server_keys.get(&t.key) == Some(&id) {
