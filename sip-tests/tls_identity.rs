@@ -295,19 +295,109 @@ fn who_is_believed_no_longer_begins_nothing_and_what_has_begun_ends() {
         "{told:?}"
     );
     assert_eq!(asked_by(&mut lab), None, "nothing new is sent there");
-    let other = ua.request_to(&mut lab, "INVITE", "sip:101@203.0.113.1").sdp(ua.sdp(6002));
-    lab.send(peer, other);
-    assert!(lab.take(phone.at).is_empty(), "nor heard from there");
-    lab.clear();
+    for method in ["INVITE", "OPTIONS", "REGISTER", "MESSAGE", "SUBSCRIBE"] {
+        let text = ua.request_to(&mut lab, method, "sip:101@203.0.113.1");
+        lab.send(peer, text);
+        assert!(lab.take(phone.at).is_empty(), "nor heard from there");
+        let no = lab.expect(peer, "503");
+        assert!(no.start.contains("Certificate No Longer Believed"), "{no}");
+    }
+    // Nor does what is in no dialog, or is no message, cut off what rings.
+    let astray = ua.request_to(&mut lab, "BYE", "sip:101@203.0.113.1");
+    let to = format!("{};tag=none", astray.header("To"));
+    lab.send(peer, astray.set("To", to));
+    lab.expect(peer, "481");
+    let two = ua.request_to(&mut lab, "MESSAGE", "sip:101@203.0.113.1").with("CSeq", "2 MESSAGE");
+    lab.send(peer, two);
+    lab.expect(peer, "400");
+    assert!((&lab.closed[..], &lab.barred[..]) == (&[], &[]), "{:?}", lab.closed);
     lab.send(phone.at, answer(&rung, 486, "p"));
     let busy = lab.expect(peer, "486");
     assert_eq!(busy.flow.conn, Some(conn), "what has begun is answered there");
+    assert!(lab.closed.is_empty(), "its ACK is still to come");
+    let ack = crate::lab::Leg::calling(&ua, &invite).ack_refusal(&busy);
+    lab.send(peer, ack);
+    assert_eq!(lab.closed, [conn], "then it is closed");
+    // What was on its way comes from nobody.
+    let late = ua.request_to(&mut lab, "OPTIONS", "sip:203.0.113.1");
     lab.clear();
+    lab.send(peer, late);
+    assert!(lab.take(peer).is_empty());
+    assert_eq!(lab.closed, [conn], "once");
+    lab.input(Input::ConnectionClosed(conn));
     lab.advance(s(40));
     lab.clear();
-    // Whoever says something new there is cut off as a stranger is, at the latest then.
-    assert!(lab.closed.contains(&conn), "then it is closed");
-    lab.input(Input::ConnectionClosed(conn));
+    lab.end();
+}
+
+#[test]
+fn who_cancels_or_hangs_up_where_he_is_believed_no_longer_has_done_so() {
+    for answered in [false, true] {
+        let mut lab = lab("");
+        let peer = lab.tls(OUTSIDE_TLS, WAN);
+        let conn = peer.flow.conn.expect("it has one");
+        prove(&mut lab, peer, NAMES);
+        let (ua, phone) = (Ua::new(peer, "200"), lab.phone("101", "10.17.0.21:5060"));
+        let invite = ua.request_to(&mut lab, "INVITE", "sip:101@203.0.113.1").sdp(ua.sdp(6000));
+        lab.send(peer, invite.clone());
+        lab.expect(peer, "100");
+        let rung = lab.expect(phone.at, "INVITE");
+        let mut far = crate::lab::Leg::calling(&ua, &invite);
+        lab.send(phone.at, phone.answer(&rung, 180, "p"));
+        lab.expect(peer, "180");
+        disprove(&mut lab, peer.flow, false);
+        if answered {
+            lab.send(phone.at, phone.answer(&rung, 200, "p").sdp(phone.sdp(4000)));
+            far.learn(&lab.expect(peer, "200"));
+            let ack = far.ack(&mut lab);
+            lab.send(peer, ack);
+            lab.expect(phone.at, "ACK");
+            let bye = far.request(&mut lab, "BYE");
+            lab.send(peer, bye);
+            let bye = lab.expect(phone.at, "BYE");
+            lab.send(phone.at, answer(&bye, 200, ""));
+        } else {
+            lab.send(peer, far.cancel());
+            let cancel = lab.expect(phone.at, "CANCEL");
+            lab.send(phone.at, answer(&cancel, 200, "p"));
+            lab.send(phone.at, answer(&rung, 487, "p"));
+            lab.expect(phone.at, "ACK");
+        }
+        let last = lab.take(peer).pop().expect("an answer");
+        assert_eq!(last.status(), if answered { 200 } else { 487 });
+        assert_eq!(last.flow.conn, Some(conn));
+        lab.advance(s(64));
+        assert_eq!(lab.closed, [conn]);
+        lab.input(Input::ConnectionClosed(conn));
+        lab.clear();
+        lab.end();
+    }
+}
+
+#[test]
+fn who_calls_for_help_is_asked_for_no_certificate() {
+    let mut lab = lab("");
+    let party = lab.tls(crate::tls_calls::INSIDE_TLS, "10.17.0.66:40001");
+    let conn = party.flow.conn.expect("it has one");
+    prove(&mut lab, party, &["desk-7.example.net"]);
+    let (ua, far) = (Ua::new(party, "107"), lab.far("200"));
+    // Something of his own waits there.
+    let call = ua.request(&mut lab, "INVITE", "112").sdp(ua.sdp(4000));
+    lab.send(party, call);
+    lab.expect(party, "100");
+    disprove(&mut lab, party.flow, false);
+    let again = ua.request(&mut lab, "MESSAGE", "200").typed("text/plain", "x");
+    lab.send(party, again);
+    lab.expect(party, "503");
+    lab.advance(s(5));
+    lab.clear();
+    let call = ua.request(&mut lab, "INVITE", "911").sdp(ua.sdp(4002));
+    lab.send(party, call);
+    let told: Vec<u16> = lab.take(party).iter().map(|m| m.status()).collect();
+    assert!(told.contains(&100), "{told:?}");
+    assert!(!lab.closed.contains(&conn));
+    let _ = far;
+    lab.clear();
     lab.end();
 }
 

@@ -308,6 +308,10 @@ impl Engine {
 
     /// One datagram or framed message.
     fn receive(&mut self, flow: Flow, bytes: Bytes) {
+        // What was on its way when a connection was closed of whose other end nothing is believed.
+        if self.upstreams.has_left(&flow) && !self.streams.is_ending(&flow) {
+            return;
+        }
         if self.guard.is_banned(&flow) && !self.upstreams.is_proved(&flow) {
             let cries = self.calls.has_cried(flow.peer.ip());
             if !self.watch().spares(&flow, &bytes, cries) {

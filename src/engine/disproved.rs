@@ -1,6 +1,6 @@
-//! Connections whose other end is believed no longer: nothing begins there, and each is closed when
-//! nothing goes on there, or at once. It decides of nobody whether he is to be believed: the driver
-//! says so, which keeps what was shown.
+//! Connections whose other end is believed no longer: nothing begins there (503 says why), and each
+//! is closed when nothing goes on there, or at once; then nothing is heard from it any more. It
+//! decides of nobody whether he is to be believed: the driver says so, which keeps what was shown.
 
 use super::Engine;
 use super::outbox::Outbox;

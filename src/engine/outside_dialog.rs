@@ -24,6 +24,8 @@ use crate::wire::sip::{Message, Method, Name, Refusal, RejectReason};
 /// The answer to a caller who writes another's number.
 pub(super) const FALSE_FROM: Answer<'static> =
     Answer { status: 403, phrase: "From Names Another User", rows: Vec::new() };
+/// … and to who begins something where what he proved has ended: it goes by another connection.
+const DISPROVED: &str = "Certificate No Longer Believed, Connect Anew";
 /// Characters of a written name that a record shows.
 const SHOWN: usize = 64;
 
@@ -156,6 +158,10 @@ impl Engine {
     }
 
     fn outside_dialog(&mut self, i: Incoming) {
+        if self.streams.is_ending(&i.flow) && !facts::is_urgent(&self.world, &i) {
+            self.out.count_rejected(i.side, RejectReason::Source);
+            return self.refuse(&i, &Answer::new(503, DISPROVED));
+        }
         match self.watch().entrance(&i) {
             Entrance::Open => {}
             Entrance::Later => {

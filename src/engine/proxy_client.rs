@@ -43,12 +43,14 @@ fn asking(w: &World, upstreams: &Upstreams, phones: &Phones, i: &Incoming) -> Op
     granted(&named).or_else(|| named.first().copied())
 }
 
-/// Nobody that is known sends by this flow, and its interface answers no others.
+/// Nobody that is known sends by this flow, and its interface answers no others. Who was known by
+/// his certificate is told that he is not any more: what he waits for there is still to come.
 pub(crate) fn is_silent_to(w: &World, upstreams: &Upstreams, phones: &Phones, flow: &Flow) -> bool {
     let silent = w.net().interface(flow.listener).is_some_and(|i| i.strangers == Strangers::Silent);
     silent
         && upstreams.of_flow(w, flow).is_none()
         && !upstreams.is_proved(flow)
+        && !upstreams.has_left(flow)
         && !phones.is_known(w, flow)
 }
 

@@ -57,6 +57,11 @@ impl Streams {
         flow.conn.filter(|conn| self.ending.remove(conn).is_some())
     }
 
+    /// It was retired, and still goes on.
+    pub(crate) fn is_ending(&self, flow: &Flow) -> bool {
+        flow.conn.is_some_and(|conn| self.ending.contains_key(&conn))
+    }
+
     /// Those that were retired and still go on.
     pub(crate) fn ending(&self) -> Vec<Flow> {
         self.ending.values().copied().collect()

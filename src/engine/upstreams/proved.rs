@@ -153,6 +153,11 @@ impl Upstreams {
         self.proved.aliases.get(&id).copied()
     }
 
+    /// Whoever is at the other end of a connection proved who he is, and is believed no longer.
+    pub(crate) fn has_left(&self, flow: &Flow) -> bool {
+        self.proved.is_over(flow)
+    }
+
     /// Names that the certificate of a connection proved.
     pub(crate) fn names(&self, flow: &Flow) -> Arc<[Subject]> {
         self.proved.of(flow).map(|proof| proof.names.clone()).unwrap_or_default()
