@@ -38,7 +38,9 @@ pub use target::{Hop, Host, Target};
 pub use tls::{
     Certificate, ClientCertificate, ClientTls, KeyPair, Pin, ServerTls, TlsVersion, Verify,
 };
-pub use tunnel::{End, Link, PORT as TUNNEL_PORT, Place, PublicKey, Tunnel};
+pub use tunnel::{
+    BearerChoice, End, Link, PORT as TUNNEL_PORT, Place, Proxy, PublicKey, Secret, Tunnel,
+};
 pub use types::*;
 
 use std::collections::{BTreeMap, BTreeSet};

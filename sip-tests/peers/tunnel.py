@@ -42,7 +42,7 @@ level = "debug"
 """
 
 
-def head_office(lab, key, more=""):
+def head_office(lab, key, listen='"udp:443"', more=""):
     return f"""
 site = {{ name = "head-office" }}
 [[interface]]
@@ -50,7 +50,7 @@ name = "sites"
 side = "inside"
 link = "tunnel"
 address = "10.99.0.2"
-listen = "udp:443"
+listen = {listen}
 [[peer]]
 name = "berlin"
 key = "{key}"
@@ -73,8 +73,8 @@ level = "debug"
 """
 
 
-def begin(lab):
-    """Both gateways and Kamailio; what the site's end is told."""
+def begin(lab, more="", **office):
+    """Both gateways and Kamailio; what the site's end and the head office's are told besides."""
     pbx = lab.ns["pbx"]
     sh(f"ip -n {pbx} link add back type bridge")
     for ip in ("10.98.0.1", KAMAILIO_AT):
@@ -84,10 +84,10 @@ def begin(lab):
     module.KAMAILIO = module.KAMAILIO.replace("10.99.0.2", KAMAILIO_AT)
     kamailio(lab)
     keys = {name: keygen(lab, name) for name in ("site", "office")}
-    file = lab.write("office.toml", head_office(lab, keys["site"]))
+    file = lab.write("office.toml", head_office(lab, keys["site"], **office))
     office = lab.start("pbx", [BINARY, "run", "-c", file], "office.log")
     wait_for("the head office says ready", 15, lambda: "\nready\n" in "\n" + lab.text("office.log"))
-    gw = lab.gateway(site(lab, keys["office"]))
+    gw = lab.gateway(site(lab, keys["office"], more))
     return gw, office
 
 
@@ -106,9 +106,9 @@ def arrivals(file, ip):
             yield seconds + micros / 1e6
 
 
-def longest_gap(file, ip):
-    """The longest time without RTP within a capture, in seconds."""
-    times = list(arrivals(file, ip))
+def longest_gap(file, ip, since=0):
+    """The longest time without RTP within a capture, from then on, in seconds."""
+    times = [t for t in arrivals(file, ip) if t > since]
     return max(b - a for a, b in zip(times, times[1:]))
 
 

@@ -156,7 +156,7 @@ fn openings(c: &Config) -> Vec<Opening> {
 
 /// All that a head office has to open for its sites; a site opens nothing.
 fn of_tunnel(i: &Interface, tunnel: &Tunnel) -> Option<Opening> {
-    let End::HeadOffice { listen } = &tunnel.end else { return None };
+    let End::HeadOffice { listen, .. } = &tunnel.end else { return None };
     let any = To::Following { device: None, is_ipv4: true };
     let to = if listen.ip().is_unspecified() { any } else { To::Address(listen.ip()) };
     Some(Opening {

@@ -201,7 +201,7 @@ fn tunnel(c: &mut Changes, key: impl Fn(&str) -> String, was: &Link, is: &mut Li
     let (Link::Tunnel(was), Link::Tunnel(is)) = (was, &mut *is) else {
         return c.keep(&key("link"), was, is);
     };
-    let Tunnel { site, end, peer, key_file, gather } = is;
+    let Tunnel { site, end, peer, key_file, gather } = &mut **is;
     c.keep(&key("site"), &was.site, site);
     c.keep(&key("connect"), &was.end, end);
     c.keep(&key("key_file"), &was.key_file, key_file);

@@ -31,7 +31,7 @@ pub(super) fn interface(
     }
     values::name(&s, "name", name.as_deref(), src);
     if tunnel::is_tunnel(&mut s, src) {
-        return by_tunnel(s, name.zip(side), (site, peers), src);
+        return by_tunnel(s, name.zip(side), (site, peers, env), src);
     }
     local(s, (name, side), env, src).into_iter().collect()
 }
@@ -66,10 +66,10 @@ fn usual(name: String, side: Side, addresses: Addresses) -> Interface {
 fn by_tunnel(
     mut s: Section<'_, '_>,
     called: Option<(String, Side)>,
-    (site, peers): (&str, &[Peer]),
+    (site, peers, env): (&str, &[Peer], &Environment),
     src: &mut Source<'_>,
 ) -> Read {
-    let written = tunnel::written(&mut s, src);
+    let written = tunnel::written(&mut s, env, src);
     let dscp = s.number("dscp_media", 0..=63, src).unwrap_or(46);
     let span = s.span.clone();
     s.finish(src);
@@ -81,7 +81,7 @@ fn by_tunnel(
             networks: vec![tunnel.far().into()],
             learn: Learn::Strict,
             dscp_media: u8::try_from(dscp).unwrap_or(46),
-            link: Link::Tunnel(tunnel),
+            link: Link::Tunnel(Box::new(tunnel)),
             ..usual(name.to_owned(), side, stands)
         };
         (interface, true)

@@ -4,8 +4,9 @@
 //! keys are files that the driver opens, and nobody is called here.
 
 use super::reader::{Section, Source};
-use super::{Address, Host, Listen, Target};
+use super::{Address, Environment, Host, Listen, Target};
 use crate::ground::{Subject, Transport};
+use crate::wire::sip::unescape;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
@@ -22,7 +23,7 @@ pub enum Link {
     /// A network of this machine's.
     Local,
     /// A tunnel to another gateway.
-    Tunnel(Tunnel),
+    Tunnel(Box<Tunnel>),
 }
 
 impl Link {
@@ -51,6 +52,68 @@ pub struct Tunnel {
     pub gather: Duration,
 }
 
+/// What a site's tunnel is carried by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BearerChoice {
+    /// QUIC where it gets through, else TCP.
+    Auto,
+    /// QUIC alone.
+    Quic,
+    /// TCP alone.
+    Tcp,
+}
+
+/// The HTTP proxy that a site's tunnel goes through where it goes by TCP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    /// `HTTPS_PROXY` says it.
+    pub is_of_environment: bool,
+    /// Where it is.
+    pub place: Place,
+    /// Who we are to it.
+    pub user: Option<String>,
+    /// From `HTTPS_PROXY`.
+    pub password: Option<Secret>,
+    /// The file whose first line it is.
+    pub password_file: Option<String>,
+}
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Proxy {
+    /// `http://[USER[:PASSWORD]@]HOST[:PORT]`; `None`: it is none.
+    fn parse(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix("http://")?.trim_end_matches('/');
+        let (account, place) = match rest.rsplit_once('@') {
+            Some((account, place)) => (Some(account), place),
+            None => (None, rest),
+        };
+        let target = Target::parse(place).filter(|t| t.transport.is_none())?;
+        let place = Place { host: target.host, port: target.port.unwrap_or(3128) };
+        let (user, password) = match account.map(|a| a.split_once(':').unwrap_or((a, ""))) {
+            Some((user, password)) => (Some(unescape(user)), Some(Secret(unescape(password)))),
+            None => (None, None),
+        };
+        Some(Self { is_of_environment: false, place, user, password, password_file: None })
+    }
+}
+
 /// An end of a tunnel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
@@ -58,19 +121,29 @@ pub enum End {
     Site {
         /// Where the head office listens.
         connect: Place,
+        /// By what.
+        bearer: BearerChoice,
+        /// Through which proxy, by TCP; `None`: none.
+        proxy: Option<Proxy>,
     },
     /// The head office's: it is called.
     HeadOffice {
-        /// Where it listens, by UDP.
+        /// Where it listens by UDP.
         listen: SocketAddr,
+        /// Where it listens by TCP; `None`: nowhere.
+        tcp: Option<SocketAddr>,
     },
 }
 
 impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Site { connect } => write!(f, "to {connect}"),
-            Self::HeadOffice { listen } => write!(f, "at {listen} (udp)"),
+            Self::Site { connect, proxy: None, .. } => write!(f, "to {connect}"),
+            Self::Site { connect, proxy: Some(proxy), .. } => {
+                write!(f, "to {connect}, by TCP through {}", proxy.place)
+            }
+            Self::HeadOffice { listen, tcp: None } => write!(f, "at {listen} (udp)"),
+            Self::HeadOffice { listen, tcp: Some(_) } => write!(f, "at {listen} (udp, tcp)"),
         }
     }
 }
@@ -94,7 +167,9 @@ impl fmt::Display for Place {
 }
 
 impl Place {
-    fn parse(text: &str) -> Option<Self> {
+    /// `None`: it is no host with a port.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         let target = Target::parse(text).filter(|t| t.transport.is_none())?;
         Some(Self { host: target.host, port: target.port? })
     }
@@ -248,7 +323,11 @@ pub(super) fn is_tunnel(s: &mut Section<'_, '_>, src: &mut Source<'_>) -> bool {
 }
 
 /// The keys of a tunnel; `None`: faults are told.
-pub(super) fn written(s: &mut Section<'_, '_>, src: &mut Source<'_>) -> Option<Written> {
+pub(super) fn written(
+    s: &mut Section<'_, '_>,
+    env: &Environment,
+    src: &mut Source<'_>,
+) -> Option<Written> {
     let connect = s.string("connect", src);
     let listen = s.strings("listen", src);
     let address = s.string("address", src);
@@ -260,6 +339,15 @@ pub(super) fn written(s: &mut Section<'_, '_>, src: &mut Source<'_>) -> Option<W
     if gather > GATHER.0 {
         let what = "`gather` is longer than 20ms: everybody would hear it";
         src.fault("out-of-range", s.span_of("gather"), what, None);
+    }
+    let words =
+        [("auto", BearerChoice::Auto), ("quic", BearerChoice::Quic), ("tcp", BearerChoice::Tcp)];
+    let bearer = s.word("bearer", &words, src);
+    let proxy = proxy(s, env, src)?;
+    if connect.is_none() && (bearer.is_some() || proxy.is_some()) {
+        let key = if bearer.is_some() { "bearer" } else { "proxy" };
+        let what = format!("`{key}` is of a site: a head office is called");
+        src.fault("tunnel", s.span_of(key), what, None);
     }
     let end = match (connect, listen) {
         (Some(text), None) => {
@@ -276,9 +364,9 @@ pub(super) fn written(s: &mut Section<'_, '_>, src: &mut Source<'_>) -> Option<W
                 let what = format!("\"{text}\" is no place to connect to");
                 src.fault("tunnel", s.span_of("connect"), what, hint);
             }
-            End::Site { connect: place? }
+            End::Site { connect: place?, bearer: bearer.unwrap_or(BearerChoice::Auto), proxy }
         }
-        (None, Some(all)) => End::HeadOffice { listen: listens(s, &all, address.as_deref(), src)? },
+        (None, Some(all)) => listens(s, &all, address.as_deref(), src)?,
         (Some(_), Some(_)) => {
             let what = "`connect` is of a site, `listen` of a head office: one of them";
             src.fault("tunnel", s.span_of("listen"), what, None);
@@ -299,15 +387,34 @@ fn listens(
     all: &[(String, std::ops::Range<usize>)],
     address: Option<&str>,
     src: &mut Source<'_>,
-) -> Option<SocketAddr> {
-    let hint = || Some("listen = \"udp:443\"".to_owned());
-    let [(text, span)] = all else {
-        src.fault("listen", s.span_of("listen"), "a tunnel listens at one port", hint());
-        return None;
+) -> Option<End> {
+    let hint = || Some("listen = [\"udp:443\", \"tcp:443\"]".to_owned());
+    let port = |text: &str, kind: &str| {
+        let port = text.strip_prefix(kind)?.parse::<u16>().ok();
+        port.filter(|p| *p > 0)
     };
-    let port = text.strip_prefix("udp:").and_then(|p| p.parse::<u16>().ok()).filter(|p| *p > 0);
-    if port.is_none() {
-        src.fault("listen", span.clone(), format!("\"{text}\" is no port of a tunnel"), hint());
+    let (mut udp, mut tcp) = (None, None);
+    for (text, span) in all {
+        let place = match (port(text, "udp:"), port(text, "tcp:")) {
+            (Some(found), _) => Some((&mut udp, found)),
+            (None, Some(found)) => Some((&mut tcp, found)),
+            (None, None) => None,
+        };
+        match place {
+            Some((slot @ None, found)) => *slot = Some(found),
+            Some((Some(_), _)) => {
+                let what = "a tunnel listens at one port by UDP, and one by TCP";
+                src.fault("listen", span.clone(), what, hint());
+            }
+            None => {
+                let what = format!("\"{text}\" is no port of a tunnel");
+                src.fault("listen", span.clone(), what, hint());
+            }
+        }
+    }
+    if udp.is_none() && !all.is_empty() && src.faults.is_empty() {
+        let what = "a tunnel listens by UDP, and by TCP beside it where that is wanted";
+        src.fault("listen", s.span_of("listen"), what, hint());
     }
     let ip = match address.map(str::parse::<IpAddr>) {
         None => Some(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
@@ -318,7 +425,53 @@ fn listens(
             None
         }
     };
-    Some(SocketAddr::new(ip?, port?))
+    let at = |port: u16| ip.map(|ip| SocketAddr::new(ip, port));
+    Some(End::HeadOffice { listen: at(udp?)?, tcp: tcp.and_then(at) })
+}
+
+/// `proxy`, and who we are to it; `None`: faults are told.
+#[expect(clippy::option_option, reason = "no fault, and no proxy")]
+fn proxy(
+    s: &mut Section<'_, '_>,
+    env: &Environment,
+    src: &mut Source<'_>,
+) -> Option<Option<Proxy>> {
+    let text = s.string("proxy", src);
+    let user = s.string("proxy_user", src);
+    let password_file = s.string("proxy_password_file", src);
+    let Some(text) = text else {
+        if user.is_some() || password_file.is_some() {
+            s.missing("proxy", "proxy = \"http://proxy.example.net:3128\", or \"env\"", src);
+            return None;
+        }
+        return Some(None);
+    };
+    let from_env = text == "env";
+    let variable = || {
+        let all = ["HTTPS_PROXY", "https_proxy"].into_iter();
+        all.filter_map(|name| env.variables.get(name)).find(|value| !value.is_empty())
+    };
+    let text = if from_env { variable().cloned() } else { Some(text) };
+    let Some(text) = text else {
+        let what = "`proxy` is \"env\", and there is no HTTPS_PROXY";
+        src.fault("tunnel", s.span_of("proxy"), what, None);
+        return None;
+    };
+    let Some(mut proxy) = Proxy::parse(&text) else {
+        let hint = Some("as http://proxy.example.net:3128".to_owned());
+        src.fault("tunnel", s.span_of("proxy"), "`proxy` is no HTTP proxy", hint);
+        return None;
+    };
+    if !from_env && proxy.password.is_some() {
+        let hint = "proxy_user, and proxy_password_file with the password in its first line";
+        let what = "a password does not stand in this file";
+        src.fault("tunnel", s.span_of("proxy"), what, Some(hint.to_owned()));
+        return None;
+    }
+    proxy.is_of_environment = from_env;
+    proxy.user = user.or(proxy.user);
+    proxy.password_file = password_file;
+    Some(Some(proxy))
 }
 
 impl Written {
@@ -354,10 +507,28 @@ pub(super) fn stands(tunnel: &Tunnel) -> Address {
 pub(super) fn show(tunnel: &Tunnel) -> String {
     let mut lines = vec!["link = \"tunnel\"".to_owned(), format!("site = {:?}", tunnel.site)];
     match &tunnel.end {
-        End::Site { connect } => lines.push(format!("connect = \"{connect}\"")),
-        End::HeadOffice { listen } => {
+        End::Site { connect, bearer, proxy } => {
+            lines.push(format!("connect = \"{connect}\""));
+            let bearer = match bearer {
+                BearerChoice::Auto => "auto",
+                BearerChoice::Quic => "quic",
+                BearerChoice::Tcp => "tcp",
+            };
+            lines.push(format!("bearer = \"{bearer}\""));
+            if let Some(proxy) = proxy {
+                let place = format!("http://{}", proxy.place);
+                let place = if proxy.is_of_environment { "env" } else { &place };
+                lines.push(format!("proxy = \"{place}\""));
+                let user = proxy.user.as_ref().filter(|_| !proxy.is_of_environment);
+                lines.extend(user.map(|user| format!("proxy_user = {user:?}")));
+                let file = proxy.password_file.as_ref();
+                lines.extend(file.map(|file| format!("proxy_password_file = {file:?}")));
+            }
+        }
+        End::HeadOffice { listen, tcp } => {
             lines.push(format!("address = \"{}\"", listen.ip()));
-            lines.push(format!("listen = \"udp:{}\"", listen.port()));
+            let tcp = tcp.map(|at| format!(", \"tcp:{}\"", at.port())).unwrap_or_default();
+            lines.push(format!("listen = [\"udp:{}\"{tcp}]", listen.port()));
         }
     }
     lines.extend(tunnel.peer.map(|key| format!("peer_key = \"{key}\"")));

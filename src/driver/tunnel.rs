@@ -6,22 +6,29 @@
 //!
 //! The work is done by one thread of its own, so that no tunnel delays a message of another link.
 
+mod bearer;
+mod by_tcp;
+mod gate;
 mod greeting;
 mod head_office;
 mod identity;
 pub mod key;
 mod link;
 mod media;
+mod proxy;
 mod rate;
 mod reset;
+mod secured;
 mod site;
 
+pub use bearer::Kind;
 pub use link::{GROUPS, Link, State, Stream};
 pub use media::Port;
 
 use crate::config::{Config, End, Tunnel};
 use identity::Identity;
 use link::Farewell;
+use site::Site;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
@@ -49,7 +56,7 @@ pub enum TunnelError {
         what: String,
     },
     /// A head office's port.
-    #[error("interface \"{interface}\" cannot listen at {at} (udp): {error}")]
+    #[error("interface \"{interface}\" cannot listen at {at}: {error}")]
     Listen {
         /// Whose.
         interface: String,
@@ -101,10 +108,14 @@ impl Tunnels {
             let link = Arc::new(Link::new(&i.name, tunnel.clone()));
             let identity = Identity::new(own);
             match tunnel.end.clone() {
-                End::Site { connect } => sites.push((link.clone(), identity, connect)),
-                End::HeadOffice { listen } => {
-                    let all = offices.entry(listen).or_insert_with(|| (identity, Vec::new()));
-                    all.1.push(link.clone());
+                End::Site { connect, bearer, proxy } => {
+                    let (link, dscp) = (link.clone(), i.dscp_media);
+                    sites.push(Site { link, identity, connect, bearer, proxy, dscp });
+                }
+                End::HeadOffice { listen, tcp } => {
+                    let at = (listen, tcp);
+                    let new = || (identity, Vec::new(), i.dscp_media);
+                    offices.entry(at).or_insert_with(new).1.push(link.clone());
                 }
             }
             links.insert(index, link);
@@ -112,28 +123,33 @@ impl Tunnels {
         if links.is_empty() {
             return Ok(Self::default());
         }
-        let dscp = config.interfaces.iter().find(|i| i.link.tunnel().is_some());
-        let dscp = dscp.map_or(46, |i| i.dscp_media);
         let mut sockets = Vec::new();
-        for (at, (identity, all)) in offices {
-            let interface = all.first().map(|l| l.name().to_owned()).unwrap_or_default();
-            let socket = head_office::socket(at, dscp).map_err(|error| TunnelError::Listen {
-                interface,
-                at,
-                error,
-            })?;
-            sockets.push((socket, identity, all));
+        for ((at, tcp), (identity, all, dscp)) in offices {
+            let interface = all.first().map(|l: &Arc<Link>| l.name().to_owned());
+            let told = |at, error| {
+                let interface = interface.clone().unwrap_or_default();
+                TunnelError::Listen { interface, at, error }
+            };
+            let socket = head_office::socket(at, dscp).map_err(|e| told(at, e))?;
+            let listener = match tcp {
+                Some(at) => Some(gate::listen(at).map_err(|e| told(at, e))?),
+                None => None,
+            };
+            sockets.push((socket, listener, identity, all, dscp));
         }
         let (alive, mut ended) = mpsc::channel(1);
         let leaving: Vec<Arc<Link>> = links.values().cloned().collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(TunnelError::Thread)?;
         let work = async move {
-            for (socket, identity, all) in sockets {
+            for (socket, listener, identity, all, dscp) in sockets {
+                if let Some(listener) = listener {
+                    tokio::spawn(gate::serve(listener, identity.clone(), all.clone(), dscp));
+                }
                 tokio::spawn(head_office::serve(socket, identity, all));
             }
-            for (link, identity, connect) in sites {
-                tokio::spawn(site::keep(link, identity, connect, dscp));
+            for site in sites {
+                tokio::spawn(site::keep(site));
             }
             ended.recv().await;
             // Last messages are on their way; and nobody is to wait for who is gone.

@@ -91,8 +91,13 @@ fn what_is_no_tunnel_says_why() {
         (site(&format!("peer_key = \"{KEY}\"")), "needs `connect`"),
         (site(&format!("{CONNECT}\"{KEY}\"\ngather = \"30ms\"")), "longer than 20ms"),
         (head_office("listen = \"udp:443\""), "nobody may come"),
-        (format!("{}{peer}", head_office("listen = \"tcp:443\"")), "no port of a tunnel"),
+        (format!("{}{peer}", head_office("listen = \"tcp:443\"")), "listens by UDP"),
         (format!("{}{peer}", head_office("listen = [\"udp:1\", \"udp:2\"]")), "one port"),
+        (format!("{}{peer}", head_office("listen = \"sctp:443\"")), "no port of a tunnel"),
+        (site(&format!("{CONNECT}\"{KEY}\"\nproxy = \"socks://a\"")), "no HTTP proxy"),
+        (site(&format!("{CONNECT}\"{KEY}\"\nproxy = \"http://u:p@a:1\"")), "password"),
+        (site(&format!("{CONNECT}\"{KEY}\"\nproxy = \"env\"")), "no HTTPS_PROXY"),
+        (site(&format!("{CONNECT}\"{KEY}\"\nproxy_user = \"x\"")), "needs `proxy`"),
         (format!("{}{peer}{peer}", head_office("listen = \"udp:443\"")), "both of site"),
         (
             format!("{}{peer}{}", head_office("listen = \"udp:443\""), peer.replace("ber", "du")),
@@ -105,5 +110,29 @@ fn what_is_no_tunnel_says_why() {
     ] {
         let told = read(&text).expect_err(says);
         assert!(told.contains(says), "{says}: {told}");
+    }
+}
+
+#[test]
+fn a_proxy_is_named_or_found_in_the_environment_and_its_password_is_shown_nowhere() {
+    let text = format!(
+        "{CONNECT}\"{KEY}\"\nproxy = \"http://proxy.example:3128\"\nproxy_user = \"u\"\n\
+         proxy_password_file = \"/etc/p\"\nbearer = \"tcp\""
+    );
+    let c = read(&site(&text)).unwrap();
+    assert_eq!(read(&show(&c)).unwrap().interfaces, c.interfaces);
+    let mut env = Environment::default();
+    let value = "http://u:s%40cret@10.0.0.1:8080/".to_owned();
+    env.variables.insert("HTTPS_PROXY".to_owned(), value);
+    let text = site(&format!("{CONNECT}\"{KEY}\"\nproxy = \"env\""));
+    let c = Config::parse("t", &text, &env).unwrap();
+    let End::Site { proxy: Some(proxy), .. } = &c.interfaces[1].link.tunnel().unwrap().end else {
+        panic!()
+    };
+    assert_eq!(proxy.place.to_string(), "10.0.0.1:8080");
+    assert_eq!(proxy.user.as_deref(), Some("u"));
+    assert_eq!(proxy.password.as_ref().unwrap().as_str(), "s@cret");
+    for shown in [show(&c), format!("{c:?}")] {
+        assert!(!shown.contains("s@cret") && !shown.contains("s%40cret"), "{shown}");
     }
 }

@@ -9,7 +9,7 @@ use super::bells::Bells;
 use super::way::Way;
 use crate::config::TUNNEL_PORT;
 use crate::driver::Arrival;
-use crate::driver::tunnel::{GROUPS, Link};
+use crate::driver::tunnel::{GROUPS, Link, Stream};
 use crate::ground::{ConnId, Flow, ListenerId, Transport};
 use crate::policy::quota::Holder;
 use bytes::Bytes;
@@ -62,41 +62,43 @@ impl Streams {
 
     /// One of its groups, by one stream after the other.
     async fn carry(self, link: Arc<Link>, flow: Flow, group: usize, bells: Arc<Bells>) {
-        let mut before = false;
+        let (mut before, mut next) = (false, None);
         while !self.inlet.is_closed() {
-            let next = timeout(PATIENCE, link.stream(group)).await;
-            let Ok(stream) = next else {
-                // Whoever waits for an answer need not wait for this way any more.
-                self.inlet.tell(Arrival::Failed(flow)).await;
-                let Some(stream) = link.stream(group).await else { return };
-                self.run_tunnelled(&link, stream, (flow, &bells), before).await;
-                before = true;
-                continue;
+            let stream = match next.take() {
+                Some(stream) => stream,
+                None => match self.next(&link, flow, group).await {
+                    Some(stream) => stream,
+                    None => return,
+                },
             };
-            let Some(stream) = stream else { return };
-            self.run_tunnelled(&link, stream, (flow, &bells), before).await;
+            self.introduced(&link, flow, before).await;
+            let Stream { read, write } = stream;
+            tokio::select! {
+                () = self.read(read, flow, (None, &bells.beat)) => {}
+                () = self.write(write, flow, &bells) => {}
+                // What carries the tunnel is another now.
+                newer = link.stream(group) => next = newer,
+            }
             before = true;
         }
     }
 
-    /// Until this stream ends. `before`: there was another, and what went by it may be lost.
-    async fn run_tunnelled(
-        &self,
-        link: &Link,
-        (read, write): crate::driver::tunnel::Stream,
-        (flow, bells): (Flow, &Bells),
-        before: bool,
-    ) {
-        if flow.upstream.is_none() {
-            let names = link.proof().into_iter().collect();
-            self.inlet.tell(Arrival::Secured { flow, names }).await;
+    /// The next stream, whenever it comes; whoever waits for an answer is told when it takes long.
+    async fn next(&self, link: &Link, flow: Flow, group: usize) -> Option<Stream> {
+        if let Ok(stream) = timeout(PATIENCE, link.stream(group)).await {
+            return stream;
         }
+        self.inlet.tell(Arrival::Failed(flow)).await;
+        link.stream(group).await
+    }
+
+    /// Who is at its other end; and, where there was another stream, that what went by that may be
+    /// lost.
+    async fn introduced(&self, link: &Link, flow: Flow, before: bool) {
+        let names = link.proof().into_iter().collect();
+        self.inlet.tell(Arrival::Secured { flow, names }).await;
         if before {
             self.inlet.tell(Arrival::Broken(flow)).await;
-        }
-        tokio::select! {
-            () = self.read(read, flow, (None, &bells.beat)) => {}
-            () = self.write(write, flow, bells) => {}
         }
     }
 

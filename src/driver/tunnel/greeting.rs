@@ -2,8 +2,8 @@
 //! written differently is told where it was written; and that the head office has believed the
 //! site's key, which the site cannot know before.
 
-use super::link::{GROUPS, Stream};
-use quinn::{Connection, RecvStream, VarInt};
+use super::link::GROUPS;
+use quinn::{Connection, RecvStream, SendStream, VarInt};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -11,22 +11,48 @@ use tokio::time::timeout;
 /// Said within this.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Octets of a greeting.
-const LONGEST: usize = 1_024;
+pub(super) const LONGEST: usize = 1_024;
+/// The stream of a greeting, which both ends keep open.
+pub(super) type Control = (RecvStream, SendStream);
 /// The form of what is spoken.
 const VERSION: u32 = 1;
 /// Why a connection ends that should not have begun.
 const REFUSED: u32 = 4;
 
 /// One end's first words; what it does not know of the other's it passes over.
-#[derive(Debug, Serialize, Deserialize)]
-struct Greeting {
-    version: u32,
-    site: String,
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Greeting {
+    pub(super) version: u32,
+    pub(super) site: String,
+    /// By TCP: which tunnel's connection this is, and which of them.
+    pub(super) number: u64,
+    pub(super) member: usize,
+    /// Why there will be none.
+    pub(super) refused: Option<String>,
+}
+
+impl Greeting {
+    pub(super) fn new(site: &str) -> Self {
+        Self { version: VERSION, site: site.to_owned(), ..Self::default() }
+    }
+
+    /// Why a site that says this is not let in, which is `site` here; `None`: it is.
+    pub(super) fn refusal(&self, site: &str) -> Option<String> {
+        if self.version != VERSION {
+            return Some("another version of the tunnel's protocol is spoken here".to_owned());
+        }
+        (self.site != site).then(|| {
+            format!(
+                "this key is of site \"{site}\" here, and the site calls itself another: set \
+                 site = \"{site}\" there, or the name of its [[peer]] here"
+            )
+        })
+    }
 }
 
 fn line(site: &str) -> Vec<u8> {
-    let greeting = Greeting { version: VERSION, site: site.to_owned() };
-    let mut line = serde_json::to_vec(&greeting).unwrap_or_default();
+    let mut line = serde_json::to_vec(&Greeting::new(site)).unwrap_or_default();
     line.push(b'\n');
     line
 }
@@ -49,7 +75,7 @@ async fn read(from: &mut RecvStream) -> Option<Greeting> {
 ///
 /// # Errors
 /// In words: what the head office said instead.
-pub(super) async fn begin(connection: &Connection, site: &str) -> Result<Stream, String> {
+pub(super) async fn begin(connection: &Connection, site: &str) -> Result<Control, String> {
     let said = async {
         let (mut send, mut receive) = connection.open_bi().await.ok()?;
         let name = u8::try_from(GROUPS).ok()?;
@@ -66,7 +92,7 @@ pub(super) async fn begin(connection: &Connection, site: &str) -> Result<Stream,
 }
 
 /// A head office's: `None`: it was refused, and told why.
-pub(super) async fn answer(connection: &Connection, site: &str) -> Option<Stream> {
+pub(super) async fn answer(connection: &Connection, site: &str) -> Option<Control> {
     let heard = async {
         let (send, mut receive) = connection.accept_bi().await.ok()?;
         let mut name = [0];
@@ -83,14 +109,7 @@ pub(super) async fn answer(connection: &Connection, site: &str) -> Option<Stream
     else {
         return refuse("no greeting");
     };
-    if greeting.version != VERSION {
-        return refuse("another version of the tunnel's protocol is spoken here");
-    }
-    if greeting.site != site {
-        let why = format!(
-            "this key is of site \"{site}\" here, and the site calls itself another: set site = \
-             \"{site}\" there, or the name of its [[peer]] here"
-        );
+    if let Some(why) = greeting.refusal(site) {
         return refuse(&why);
     }
     send.write_all(&line(site)).await.ok()?;

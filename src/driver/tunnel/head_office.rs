@@ -2,9 +2,12 @@
 //! to where he says he is (Retry, RFC 9000 §8.1.2), then a key that a site of this port has. A
 //! stranger learns nothing but that, and his next tries are slower.
 
+use super::bearer::Bearer;
+use super::greeting::Control;
 use super::identity::{self, Identity};
-use super::link::{Link, Stream};
+use super::link::Link;
 use super::{greeting, reset};
+use crate::config::PublicKey;
 use crate::policy::quota::Source;
 use quinn::{Endpoint, Incoming, ServerConfig, TokioRuntime};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -50,14 +53,14 @@ pub(super) fn socket(at: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
 
 /// Who failed, and until when his next handshake is not begun.
 #[derive(Debug, Default)]
-struct Failures(HashMap<Source, (Instant, Duration)>);
+pub(super) struct Failures(HashMap<Source, (Instant, Duration)>);
 
 impl Failures {
-    fn may(&self, source: Source) -> bool {
+    pub(super) fn may(&self, source: Source) -> bool {
         self.0.get(&source).is_none_or(|(until, _)| *until <= Instant::now())
     }
 
-    fn failed(&mut self, source: Source) {
+    pub(super) fn failed(&mut self, source: Source) {
         let now = Instant::now();
         if self.0.len() >= SOURCES {
             // A wait that is over for as long as it lasted is forgotten.
@@ -82,7 +85,8 @@ pub(super) async fn serve(socket: UdpSocket, identity: Identity, links: Vec<Arc<
 async fn run(socket: UdpSocket, identity: Identity, links: &[Arc<Link>]) -> Result<(), String> {
     let all: Arc<[Arc<Link>]> = links.into();
     let known = all.clone();
-    let crypto = identity.server(Arc::new(move |key| known.iter().any(|l| l.believes(key))))?;
+    let crypto =
+        identity.quic_server(Arc::new(move |key| known.iter().any(|l| l.believes(key))))?;
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
     if let Some(first) = all.first() {
         config.transport_config(Arc::new(first.transport()));
@@ -118,8 +122,8 @@ async fn run(socket: UdpSocket, identity: Identity, links: &[Arc<Link>]) -> Resu
             let welcomed = welcome(incoming, &all).await;
             drop(turn);
             match welcomed {
-                Some((link, connection, control)) => {
-                    link.carry(connection, control).await;
+                Some((link, connection, key, control)) => {
+                    link.carry(Bearer::Quic(connection), key, Some(control)).await;
                 }
                 None => drop(report.send(source)),
             }
@@ -131,7 +135,7 @@ async fn run(socket: UdpSocket, identity: Identity, links: &[Arc<Link>]) -> Resu
 async fn welcome(
     incoming: Incoming,
     links: &[Arc<Link>],
-) -> Option<(Arc<Link>, quinn::Connection, Stream)> {
+) -> Option<(Arc<Link>, quinn::Connection, PublicKey, Control)> {
     let peer = incoming.remote_address();
     let connection = match timeout(HANDSHAKE, incoming).await {
         Ok(Ok(connection)) => connection,
@@ -144,5 +148,5 @@ async fn welcome(
     let key = identity::proved(&connection)?;
     let link = links.iter().find(|link| link.believes(&key))?;
     let control = greeting::answer(&connection, &link.site()).await?;
-    Some((link.clone(), connection, control))
+    Some((link.clone(), connection, key, control))
 }

@@ -43,8 +43,18 @@ impl Identity {
         Self { own: Arc::new(CertifiedKey::new(vec![shown], signs)), key: own, provider }
     }
 
+    /// What a site brings along by QUIC.
+    pub(super) fn quic_client(&self, believed: Believed) -> Result<QuicClientConfig, String> {
+        QuicClientConfig::try_from(self.client(believed)?).map_err(|e| e.to_string())
+    }
+
+    /// What a head office shows by QUIC.
+    pub(super) fn quic_server(&self, believed: Believed) -> Result<QuicServerConfig, String> {
+        QuicServerConfig::try_from(self.server(believed)?).map_err(|e| e.to_string())
+    }
+
     /// What a site brings along.
-    pub(super) fn client(&self, believed: Believed) -> Result<QuicClientConfig, String> {
+    pub(super) fn client(&self, believed: Believed) -> Result<ClientConfig, String> {
         let peer = Arc::new(Peer { believed, provider: self.provider.clone() });
         let own = Arc::new(AlwaysResolvesClientRawPublicKeys::new(self.own.clone()));
         let mut config = ClientConfig::builder_with_provider(self.provider.clone())
@@ -56,11 +66,11 @@ impl Identity {
         config.alpn_protocols = vec![ALPN.to_vec()];
         config.resumption = Resumption::disabled();
         config.enable_sni = false;
-        QuicClientConfig::try_from(config).map_err(|e| e.to_string())
+        Ok(config)
     }
 
     /// What a head office shows.
-    pub(super) fn server(&self, believed: Believed) -> Result<QuicServerConfig, String> {
+    pub(super) fn server(&self, believed: Believed) -> Result<ServerConfig, String> {
         let peer = Arc::new(Peer { believed, provider: self.provider.clone() });
         let own = Arc::new(AlwaysResolvesServerRawPublicKeys::new(self.own.clone()));
         let mut config = ServerConfig::builder_with_provider(self.provider.clone())
@@ -70,7 +80,7 @@ impl Identity {
             .with_cert_resolver(own);
         config.alpn_protocols = vec![ALPN.to_vec()];
         config.send_tls13_tickets = 0;
-        QuicServerConfig::try_from(config).map_err(|e| e.to_string())
+        Ok(config)
     }
 }
 

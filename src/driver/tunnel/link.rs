@@ -1,23 +1,47 @@
-//! One tunnel, whoever began its connection: what it carries, whom it believes, and how it stands.
-//! It calls nobody and listens nowhere.
+//! One tunnel, whoever began it and whatever carries it now: whom it believes, how it stands, and
+//! what it does with a new bearer. It calls nobody and listens nowhere.
 
-use super::identity;
+use super::bearer::{Bearer, Figures, Kind};
+use super::greeting::Control;
 use super::media::{Media, Port};
 use super::rate::Rate;
 use crate::config::{End, PublicKey, Tunnel};
 use crate::ground::Subject;
 use bytes::Bytes;
-use quinn::{Connection, RecvStream, SendStream, TransportConfig, VarInt};
+use quinn::{Connection, TransportConfig};
+use std::fmt;
+use std::future::pending;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
-/// A stream of a tunnel: both ways.
-pub type Stream = (RecvStream, SendStream);
+/// A stream of a tunnel, both ways.
+pub struct Stream {
+    /// What comes.
+    pub read: Box<dyn AsyncRead + Send + Unpin>,
+    /// What goes.
+    pub write: Box<dyn AsyncWrite + Send + Unpin>,
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stream")
+    }
+}
+
+impl Stream {
+    pub(super) fn new(
+        read: impl AsyncRead + Send + Unpin + 'static,
+        write: impl AsyncWrite + Send + Unpin + 'static,
+    ) -> Self {
+        Self { read: Box::new(read), write: Box::new(write) }
+    }
+}
 
 /// A connection by which nothing came for so long is none. It is asked for a sign four times as
 /// often.
@@ -27,6 +51,8 @@ const STREAMS: (u32, u32) = (64, 64);
 /// Streams that carry messages, so that one that was lost holds up a part of them only. The site
 /// opens them, and says in the first octet which it is.
 pub const GROUPS: usize = 4;
+/// A bearer that was replaced goes on for so long.
+const LEAVES: Duration = Duration::from_secs(2);
 /// That octet comes at once, or never.
 const NAMED: Duration = Duration::from_secs(5);
 /// Octets that may wait for one stream's reader, and for all of a tunnel's.
@@ -50,11 +76,11 @@ pub(super) enum Farewell {
 }
 
 impl Farewell {
-    fn told(self) -> (VarInt, &'static [u8]) {
+    pub(super) fn told(self) -> (u32, &'static str) {
         match self {
-            Self::Replaced => (VarInt::from_u32(1), b"a newer connection is there"),
-            Self::Revoked => (VarInt::from_u32(2), b"this key is believed no longer"),
-            Self::Over => (VarInt::from_u32(3), b"this gateway stops"),
+            Self::Replaced => (1, "a newer connection is there"),
+            Self::Revoked => (2, "this key is believed no longer"),
+            Self::Over => (3, "this gateway stops"),
         }
     }
 }
@@ -73,13 +99,15 @@ pub enum State {
     Up {
         /// Since then.
         since: Instant,
-        /// Where the other end is seen.
+        /// By what.
+        bearer: Kind,
+        /// Where the other end is seen, or who is between.
         peer: SocketAddr,
-        /// How long there and back takes.
-        trip: Duration,
-        /// Packets of the connection that were sent, and those that were lost on their way.
-        packets: (u64, u64),
-        /// Octets that were sent, and that came, as UDP carries them.
+        /// How long there and back takes; `None`: nobody knows.
+        trip: Option<Duration>,
+        /// Packets that were sent, and those that were lost on their way; `None`: nobody knows.
+        packets: Option<(u64, u64)>,
+        /// Octets that were sent, and that came.
         octets: (u64, u64),
     },
 }
@@ -87,7 +115,7 @@ pub enum State {
 #[derive(Debug)]
 enum Stands {
     Down { since: Instant, why: String },
-    Up { since: Instant, connection: Connection },
+    Up { since: Instant, bearer: Bearer },
 }
 
 /// One tunnel.
@@ -97,10 +125,10 @@ pub struct Link {
     tunnel: Mutex<Tunnel>,
     media: Arc<Media>,
     /// For who sends it on; taken while a connection does.
-    out: tokio::sync::Mutex<mpsc::Receiver<Bytes>>,
+    out: tokio::sync::Mutex<mpsc::Receiver<(u16, Bytes)>>,
     stands: Mutex<Stands>,
-    connection: watch::Sender<Option<Connection>>,
-    /// A head office's: streams that the site has opened, by group.
+    bearer: watch::Sender<Option<(Bearer, PublicKey)>>,
+    /// Streams of the newest bearer, by group.
     groups: [(mpsc::Sender<Stream>, tokio::sync::Mutex<mpsc::Receiver<Stream>>); GROUPS],
 }
 
@@ -118,7 +146,7 @@ impl Link {
             media: Arc::new(media),
             out: tokio::sync::Mutex::new(out),
             stands: Mutex::new(Stands::Down { since: Instant::now(), why }),
-            connection: watch::Sender::new(None),
+            bearer: watch::Sender::new(None),
             groups: std::array::from_fn(group),
         }
     }
@@ -169,19 +197,23 @@ impl Link {
     /// From now on this holds.
     pub(super) fn follow(&self, tunnel: &Tunnel) {
         self.tunnel().clone_from(tunnel);
-        let proved = self.connection.borrow().as_ref().and_then(identity::proved);
+        let proved = self.bearer.borrow().as_ref().map(|(_, key)| *key);
         if !proved.is_some_and(|key| self.believes(&key)) {
             self.part(Farewell::Revoked);
         }
     }
 
-    /// Ends its connection, if there is one.
+    /// Ends what carries it, if anything does.
     pub(super) fn part(&self, farewell: Farewell) {
-        let connection = self.connection.borrow().clone();
-        if let Some(connection) = connection {
-            let (code, why) = farewell.told();
-            connection.close(code, why);
+        let bearer = self.bearer.borrow().clone();
+        if let Some((bearer, _)) = bearer {
+            bearer.close(farewell);
         }
+    }
+
+    /// What carries it now.
+    pub(super) fn kind(&self) -> Option<Kind> {
+        self.bearer.borrow().as_ref().map(|(bearer, _)| bearer.kind())
     }
 
     /// How it stands.
@@ -189,24 +221,21 @@ impl Link {
     pub fn state(&self) -> State {
         match &*self.stands() {
             Stands::Down { since, why } => State::Down { since: *since, why: why.clone() },
-            Stands::Up { since, connection } => {
-                let stats = connection.stats();
-                State::Up {
-                    since: *since,
-                    peer: connection.remote_address(),
-                    trip: connection.rtt(),
-                    packets: (stats.path.sent_packets, stats.path.lost_packets),
-                    octets: (stats.udp_tx.bytes, stats.udp_rx.bytes),
-                }
+            Stands::Up { since, bearer } => {
+                let Figures { trip, packets, octets } = bearer.figures();
+                let (bearer, peer) = (bearer.kind(), bearer.peer());
+                State::Up { since: *since, bearer, peer, trip, packets, octets }
             }
         }
     }
 
-    /// Packets of media that went, came, went by streams, came for nobody, and were lost here.
+    /// Packets of media that went, came, went by streams, came for nobody, were lost here, and were
+    /// not sent for being late.
     #[must_use]
-    pub fn media(&self) -> [u64; 5] {
+    pub fn media(&self) -> [u64; 6] {
         let c = &self.media.counts;
-        [&c.sent, &c.received, &c.long, &c.astray, &c.lost].map(|count| count.load(Relaxed))
+        [&c.sent, &c.received, &c.long, &c.astray, &c.lost, &c.late]
+            .map(|count| count.load(Relaxed))
     }
 
     /// A port of the relay's.
@@ -217,24 +246,15 @@ impl Link {
         Port::open(self.media.clone(), port)
     }
 
-    /// The next stream of a group, when there is a connection. `None`: there will be none.
+    /// The next stream of a group. `None`: there will be none.
     pub async fn stream(&self, group: usize) -> Option<Stream> {
-        let is_site = matches!(self.tunnel().end, End::Site { .. });
-        if !is_site {
-            return self.groups.get(group)?.1.lock().await.recv().await;
-        }
-        let mut connection = self.connection.subscribe();
-        loop {
-            let there = connection.wait_for(Option::is_some).await.ok()?.clone()?;
-            if let Ok((mut send, receive)) = there.open_bi().await
-                && let Ok(name) = u8::try_from(group)
-                && send.write_all(&[name]).await.is_ok()
-            {
-                return Some((receive, send));
-            }
-            // It has just ended: the next one.
-            sleep(Duration::from_millis(50)).await;
-        }
+        self.groups.get(group)?.1.lock().await.recv().await
+    }
+
+    /// Waits until nothing carries it.
+    pub(super) async fn is_down(&self) {
+        let mut bearer = self.bearer.subscribe();
+        drop(bearer.wait_for(Option::is_none).await);
     }
 
     /// There has been no connection for so long.
@@ -275,26 +295,34 @@ impl Link {
         }
     }
 
-    /// Carries by a connection until it ends. Both ends keep the stream of the greeting open.
-    pub(super) async fn carry(&self, connection: Connection, _control: Stream) {
-        let before = self.connection.send_replace(Some(connection.clone()));
-        if let Some(before) = before {
-            let (code, why) = Farewell::Replaced.told();
-            before.close(code, why);
+    /// Lets a bearer carry until it ends; one that did so before goes on for a moment, for what is
+    /// under way. Both ends keep the stream of a greeting open.
+    pub(super) async fn carry(&self, bearer: Bearer, key: PublicKey, _control: Option<Control>) {
+        let before = self.bearer.send_replace(Some((bearer.clone(), key)));
+        // The key may have been taken back in between.
+        if !self.believes(&key) {
+            bearer.close(Farewell::Revoked);
         }
-        let peer = connection.remote_address();
-        *self.stands() = Stands::Up { since: Instant::now(), connection: connection.clone() };
-        tracing::info!("tunnel {}: connected to {peer}", self.name);
+        if let Some((before, _)) = before {
+            tokio::spawn(async move {
+                sleep(LEAVES).await;
+                before.close(Farewell::Replaced);
+            });
+        }
+        let (kind, peer) = (bearer.kind(), bearer.peer());
+        *self.stands() = Stands::Up { since: Instant::now(), bearer: bearer.clone() };
+        tracing::info!("tunnel {}: connected to {peer} by {}", self.name, kind.as_str());
+        let opens = matches!(self.tunnel().end, End::Site { .. });
+        for (group, stream) in bearer.streams(opens).await.unwrap_or_default() {
+            self.lend(group, stream).await;
+        }
         let why = tokio::select! {
-            why = connection.closed() => why.to_string(),
-            () = self.accept(&connection) => "no more streams".to_owned(),
-            () = self.receive(&connection) => "no more datagrams".to_owned(),
-            () = self.receive_long(&connection) => "no more packets".to_owned(),
-            () = self.send(&connection) => "nobody sends".to_owned(),
+            why = bearer.ended() => why,
+            () = self.receive(&bearer) => bearer.ended().await,
+            () = self.send(&bearer) => String::new(),
         };
-        let why = connection.close_reason().map_or(why, |why| why.to_string());
-        let is_last = self.connection.send_if_modified(|now| {
-            let same = now.as_ref().is_some_and(|c| c.stable_id() == connection.stable_id());
+        let is_last = self.bearer.send_if_modified(|now| {
+            let same = now.as_ref().is_some_and(|(now, _)| now.id() == bearer.id());
             if same {
                 *now = None;
             }
@@ -306,22 +334,35 @@ impl Link {
         }
     }
 
+    /// Whoever carries messages takes it; one that nobody has taken yet is of an older bearer.
+    async fn lend(&self, group: usize, stream: Stream) {
+        if let Some((opened, _)) = self.groups.get(group) {
+            let _ = timeout(NAMED, opened.send(stream)).await;
+        }
+    }
+
+    /// What comes by QUIC; a bearer by TCP gives it itself.
+    async fn receive(&self, bearer: &Bearer) {
+        let Bearer::Quic(connection) = bearer else { return pending().await };
+        tokio::join!(
+            self.accept(connection),
+            self.receive_datagrams(connection),
+            self.receive_long(connection)
+        );
+    }
+
     /// Streams of the site's; of a head office's there are none.
     async fn accept(&self, connection: &Connection) {
         while let Ok((send, mut receive)) = connection.accept_bi().await {
             let mut name = [0];
             let named = timeout(NAMED, receive.read_exact(&mut name)).await;
-            let group =
-                self.groups.get(usize::from(name[0])).filter(|_| matches!(named, Ok(Ok(()))));
-            if let Some((opened, _)) = group
-                && opened.send((receive, send)).await.is_err()
-            {
-                return;
+            if matches!(named, Ok(Ok(()))) {
+                self.lend(usize::from(name[0]), Stream::new(receive, send)).await;
             }
         }
     }
 
-    async fn receive(&self, connection: &Connection) {
+    async fn receive_datagrams(&self, connection: &Connection) {
         while let Ok(datagram) = connection.read_datagram().await {
             self.media.deliver(datagram);
         }
@@ -340,12 +381,20 @@ impl Link {
         }
     }
 
-    /// Sends what the relay gives, gathered.
-    async fn send(&self, connection: &Connection) {
+    /// Sends what the relay gives, gathered, as long as there is no newer bearer.
+    async fn send(&self, bearer: &Bearer) {
+        let mut newest = self.bearer.subscribe();
+        let is_old = |now: &Option<(Bearer, PublicKey)>| {
+            now.as_ref().is_some_and(|(now, _)| now.id() != bearer.id())
+        };
         let mut out = self.out.lock().await;
         let mut together = Vec::with_capacity(TOGETHER);
         loop {
-            let Some(first) = out.recv().await else { return };
+            let first = tokio::select! {
+                first = out.recv() => first,
+                _ = newest.wait_for(is_old) => break,
+            };
+            let Some(first) = first else { break };
             together.push(first);
             let gather = self.tunnel().gather;
             if !gather.is_zero() {
@@ -355,30 +404,15 @@ impl Link {
                 let Ok(next) = out.try_recv() else { break };
                 together.push(next);
             }
-            for packet in together.drain(..) {
-                self.send_one(connection, packet);
+            for (port, packet) in together.drain(..) {
+                bearer.send(port, packet, &self.media.counts);
             }
         }
+        drop(out);
+        pending().await
     }
 
-    fn send_one(&self, connection: &Connection, packet: Bytes) {
-        let counts = &self.media.counts;
-        let fits = connection.max_datagram_size().is_some_and(|most| packet.len() <= most);
-        if fits {
-            let count = match connection.send_datagram(packet) {
-                Ok(()) => &counts.sent,
-                Err(_) => &counts.lost,
-            };
-            count.fetch_add(1, Relaxed);
-            return;
-        }
-        counts.long.fetch_add(1, Relaxed);
-        let connection = connection.clone();
-        tokio::spawn(async move {
-            let Ok(Ok(mut stream)) = timeout(SILENT, connection.open_uni()).await else { return };
-            if stream.write_all(&packet).await.is_ok() {
-                let _ = stream.finish();
-            }
-        });
+    pub(super) fn carries(&self) -> &Arc<Media> {
+        &self.media
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Counts {
     pub(super) astray: AtomicU64,
     /// Could not be sent: there was no connection, or no room.
     pub(super) lost: AtomicU64,
+    /// Not sent, for it would have come too late to be heard.
+    pub(super) late: AtomicU64,
 }
 
 /// Ports of one tunnel.
@@ -40,15 +42,15 @@ pub(super) struct Media {
     far: IpAddr,
     ports: Mutex<HashMap<u16, UnixDatagram>>,
     open: Arc<AtomicUsize>,
-    out: mpsc::Sender<Bytes>,
-    pub(super) counts: Counts,
+    out: mpsc::Sender<(u16, Bytes)>,
+    pub(super) counts: Arc<Counts>,
 }
 
 impl Media {
     /// `receiver` is for who sends them on.
-    pub(super) fn new(far: IpAddr) -> (Self, mpsc::Receiver<Bytes>) {
+    pub(super) fn new(far: IpAddr) -> (Self, mpsc::Receiver<(u16, Bytes)>) {
         let (out, receiver) = mpsc::channel(WAITING);
-        let (ports, open, counts) = (Mutex::default(), Arc::default(), Counts::default());
+        let (ports, open, counts) = (Mutex::default(), Arc::default(), Arc::default());
         (Self { far, ports, open, out, counts }, receiver)
     }
 
@@ -122,7 +124,7 @@ impl Port {
     /// # Errors
     /// There is no room.
     pub fn send(&self, packet: &[u8], to: SocketAddr) -> io::Result<()> {
-        let sent = self.media.out.try_send(tunnel::pack(to.port(), packet));
+        let sent = self.media.out.try_send((to.port(), tunnel::pack(to.port(), packet)));
         sent.map_err(|_| {
             self.media.counts.lost.fetch_add(1, Relaxed);
             io::ErrorKind::WouldBlock.into()

@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""A site whose only way out is an HTTP proxy: nothing but TCP to a Squid that asks for user and
+password leaves its gateway, and its phones call by the head office all the same. The Squid is
+restarted within a call; then UDP is let through, and the tunnel moves to it within a call."""
+from lab import *
+from tunnel import arrivals, begin, call, longest_gap
+
+PROXY = "10.99.0.3"
+
+SQUID = """
+http_port {proxy}:3128
+auth_param {scheme}
+acl site proxy_auth REQUIRED
+acl tunnels port 443
+http_access allow CONNECT tunnels site
+http_access deny all
+cache deny all
+cache_mem 8 MB
+access_log stdio:{dir}/access.log
+cache_log {dir}/cache.log
+pid_filename none
+coredump_dir {dir}
+read_timeout {idle} seconds
+shutdown_lifetime 0 seconds
+max_filedescriptors 1024
+pinger_enable off
+"""
+BASIC = "basic program /usr/lib/squid/basic_ncsa_auth {dir}/users"
+DIGEST = "digest program /usr/lib/squid/digest_file_auth {dir}/users\nauth_param digest realm squid"
+
+
+def squid(lab, scheme, log, idle=20):
+    folder = lab.path("squid")
+    os.makedirs(folder, exist_ok=True)
+    os.chmod(lab.dir, 0o755)
+    os.chmod(folder, 0o777)
+    if scheme == BASIC:
+        users = "site:" + sh(["openssl", "passwd", "-apr1", "s3cret"])
+    else:
+        users = "site:s3cret\n"
+    lab.write("squid/users", users)
+    text = SQUID.format(proxy=PROXY, scheme=scheme, dir=folder, idle=idle).replace("{dir}", folder)
+    file = lab.write("squid/squid.conf", text)
+    p = lab.start("pbx", ["squid", "-N", "-f", file], log)
+    wait_for("squid", 15, lambda: subprocess.run(
+        ["ip", "netns", "exec", lab.ns["pbx"], sys.executable, "-c",
+         f"import socket;socket.create_connection(('{PROXY}',3128),1)"],
+        stderr=subprocess.DEVNULL, check=False).returncode == 0 or p.poll() is not None)
+    check(p.poll() is None, f"squid ended: {lab.text(log)} {lab.text('squid/cache.log')[-1500:]}")
+    return p
+
+
+def wall(lab, udp=False):
+    """Nothing gets out of the site but TCP to the proxy; with `udp` the tunnel's UDP does, too."""
+    rule = "udp dport 443 accept" if udp else ""
+    file = lab.write("wall.nft", f"""
+table inet wall
+delete table inet wall
+table inet wall {{
+  chain out {{
+    type filter hook output priority 0; policy accept;
+    oifname != "out" accept
+    ip daddr {PROXY} tcp dport 3128 accept
+    {rule}
+    counter drop
+  }}
+}}
+""")
+    sh(["ip", "netns", "exec", lab.ns["gw"], "nft", "-f", file])
+
+
+def connected(lab, by):
+    return lab.text("gw.log").count(f" by {by}")
+
+
+def hearing(lab, phones, since):
+    """Packets of speech that have come to each since then."""
+    return [sum(t > since for t in arrivals(lab.path(f"{p.user}.pcap"), p.ip)) for p in phones]
+
+
+def scenario(lab):
+    wall(lab)
+    proxy = squid(lab, BASIC, "squid.log")
+    lab.write("proxy-password", "s3cret\n")
+    more = (f'proxy = "http://{PROXY}:3128"\nproxy_user = "site"\n'
+            f'proxy_password_file = "{lab.path("proxy-password")}"')
+    begin(lab, more, listen='["udp:443", "tcp:443"]')
+    wait_for("the tunnel", 20, lambda: connected(lab, "tcp"))
+    a, b = phones = [Phone(lab, user, f"10.17.0.{n}", hz, "10.17.0.1", f"secret-{user}",
+                           outbound="10.17.0.1", domain="pbx.test")
+                     for user, n, hz in (("101", 21, 440), ("102", 22, 1000))]
+    for phone in phones:
+        phone.registered()
+    taps = [lab.capture(p.ns, "in", f"{p.user}.pcap") for p in phones]
+    call(a, b)
+    time.sleep(4)
+    came = hearing(lab, phones, 0)
+    check(min(came) > 120, f"speech came through the proxy: {came} packets")
+
+    # The proxy starts anew, and asks for digests now: the call goes on.
+    lab.stop(proxy, 2)
+    squid(lab, DIGEST, "squid2.log")
+    wait_for("the tunnel again", 20, lambda: connected(lab, "tcp") == 2)
+    again = time.time()
+    time.sleep(4)
+    came = hearing(lab, phones, again)
+    check(min(came) > 120, f"speech came through the new proxy: {came} packets")
+    check("407" in lab.text("squid/access.log"), "the proxy asked who it was")
+
+    # UDP is let through: the tunnel moves within the call, and nobody is asked anything anew.
+    wall(lab, udp=True)
+    wait_for("the tunnel by QUIC", 45, lambda: connected(lab, "quic"))
+    moved = time.time()
+    time.sleep(4)
+    a.hangup()
+    time.sleep(1)
+    for tap in taps:
+        lab.stop(tap)
+    for phone in phones:
+        gap = longest_gap(lab.path(f"{phone.user}.pcap"), phone.ip, moved - 3)
+        print(f"tunnel_proxy: moved from TCP to QUIC, {phone.user} heard nothing for {gap:.2f} s")
+    check(lab.text("gw.log").count("has ended") == 1, "one end, that of the restarted proxy")
+    check(min(hearing(lab, phones, moved)) > 120, "and it goes on by QUIC")
+    for phone, hz in zip(phones, (1000, 440)):
+        check(phone.heard(hz) > 8, f"{phone.user} heard the other for {phone.heard(hz)} s")
+    for phone in phones:
+        check(lab.text(phone.log).count("Call established") == 1, f"{phone.user} had one call")
+        check(lab.text(phone.log).count("terminated") == 1, f"{phone.user}'s call has ended once")
+
+
+if __name__ == "__main__":
+    run(scenario)

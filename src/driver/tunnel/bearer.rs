@@ -1,0 +1,157 @@
+//! What carries a tunnel at a time: a connection by QUIC, or some by TCP where nothing else gets
+//! through. Whatever it is, messages go by streams and media by datagrams.
+
+use super::by_tcp::ByTcp;
+use super::link::{Farewell, GROUPS, Stream};
+use super::media::Counts;
+use bytes::Bytes;
+use quinn::{Connection, VarInt};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// A packet that goes by a stream of its own is written within this, or lost.
+const WRITTEN: Duration = Duration::from_secs(2);
+
+/// The kinds, as they are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// QUIC.
+    Quic,
+    /// TLS by TCP, through a proxy or without one.
+    Tcp,
+}
+
+impl Kind {
+    /// In a word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Quic => "quic",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+/// One of them.
+#[derive(Clone, Debug)]
+pub(super) enum Bearer {
+    Quic(Connection),
+    Tcp(Arc<ByTcp>),
+}
+
+/// What it has carried, and how long there and back takes, where that is known.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Figures {
+    pub(super) trip: Option<Duration>,
+    /// Packets sent, and lost on their way; of TCP nobody says.
+    pub(super) packets: Option<(u64, u64)>,
+    /// Octets sent and received.
+    pub(super) octets: (u64, u64),
+}
+
+impl Bearer {
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Quic(_) => Kind::Quic,
+            Self::Tcp(_) => Kind::Tcp,
+        }
+    }
+
+    /// Tells it from others.
+    pub(super) fn id(&self) -> (Kind, usize) {
+        match self {
+            Self::Quic(connection) => (Kind::Quic, connection.stable_id()),
+            Self::Tcp(tcp) => (Kind::Tcp, Arc::as_ptr(tcp).addr()),
+        }
+    }
+
+    pub(super) fn peer(&self) -> SocketAddr {
+        match self {
+            Self::Quic(connection) => connection.remote_address(),
+            Self::Tcp(tcp) => tcp.peer(),
+        }
+    }
+
+    pub(super) fn close(&self, farewell: Farewell) {
+        match self {
+            Self::Quic(connection) => {
+                let (code, why) = farewell.told();
+                connection.close(VarInt::from_u32(code), why.as_bytes());
+            }
+            Self::Tcp(tcp) => tcp.close(farewell.told().1),
+        }
+    }
+
+    /// Waits for its end; why, in words.
+    pub(super) async fn ended(&self) -> String {
+        match self {
+            Self::Quic(connection) => connection.closed().await.to_string(),
+            Self::Tcp(tcp) => tcp.ended().await,
+        }
+    }
+
+    pub(super) fn figures(&self) -> Figures {
+        match self {
+            Self::Quic(connection) => {
+                let stats = connection.stats();
+                Figures {
+                    trip: Some(connection.rtt()),
+                    packets: Some((stats.path.sent_packets, stats.path.lost_packets)),
+                    octets: (stats.udp_tx.bytes, stats.udp_rx.bytes),
+                }
+            }
+            Self::Tcp(tcp) => tcp.figures(),
+        }
+    }
+
+    /// Sends a datagram of media to a port of the other end's.
+    pub(super) fn send(&self, port: u16, packet: Bytes, counts: &Arc<Counts>) {
+        match self {
+            Self::Quic(connection) => by_quic(connection, packet, counts),
+            Self::Tcp(tcp) => tcp.send(port, packet, counts),
+        }
+    }
+
+    /// A stream for each group, in their order: the site's end opens them.
+    pub(super) async fn streams(&self, opens: bool) -> Option<Vec<(usize, Stream)>> {
+        match self {
+            Self::Quic(connection) if opens => {
+                let mut all = Vec::with_capacity(GROUPS);
+                for group in 0..GROUPS {
+                    let (mut send, receive) = connection.open_bi().await.ok()?;
+                    send.write_all(&[u8::try_from(group).ok()?]).await.ok()?;
+                    all.push((group, Stream::new(receive, send)));
+                }
+                Some(all)
+            }
+            Self::Quic(_) => Some(Vec::new()),
+            Self::Tcp(tcp) => Some(tcp.streams()),
+        }
+    }
+}
+
+fn by_quic(connection: &Connection, packet: Bytes, counts: &Arc<Counts>) {
+    let fits = connection.max_datagram_size().is_some_and(|most| packet.len() <= most);
+    if fits {
+        let count = match connection.send_datagram(packet) {
+            Ok(()) => &counts.sent,
+            Err(_) => &counts.lost,
+        };
+        count.fetch_add(1, Relaxed);
+        return;
+    }
+    let (connection, counts) = (connection.clone(), counts.clone());
+    tokio::spawn(async move {
+        let sent = async {
+            let mut stream = connection.open_uni().await.ok()?;
+            stream.write_all(&packet).await.ok()?;
+            stream.finish().ok()
+        };
+        let sent = timeout(WRITTEN, sent).await.ok().flatten();
+        let count = if sent.is_some() { &counts.long } else { &counts.lost };
+        count.fetch_add(1, Relaxed);
+    });
+}

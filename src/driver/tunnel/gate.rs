@@ -1,0 +1,155 @@
+//! A head office's port by TCP, for sites that nothing else gets through from. A tunnel has some
+//! connections there, which say which one they are of. Who shows no key that is known gets no
+//! further, and waits longer each time.
+
+use super::bearer::Bearer;
+use super::by_tcp::{ByTcp, MEMBERS};
+use super::greeting::Greeting;
+use super::head_office::Failures;
+use super::identity::Identity;
+use super::link::Link;
+use super::{secured, site};
+use crate::policy::quota::Source;
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+/// A handshake takes at most this.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// Connections at once that have not proved who they are, and those of one source.
+const AT_ONCE: usize = 64;
+/// Connections that the kernel may hold until they are accepted.
+const BACKLOG: i32 = 128;
+
+/// Listens.
+///
+/// # Errors
+/// What the kernel says.
+pub(super) fn listen(at: SocketAddr) -> io::Result<StdListener> {
+    let domain = socket2::Domain::for_address(at);
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
+    if let SocketAddr::V6(v6) = at {
+        socket.set_only_v6(!v6.ip().is_unspecified())?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&at.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// What all connections of a port share.
+struct Gate {
+    links: Vec<Arc<Link>>,
+    /// The newest tunnel by TCP of each, to which more connections may come.
+    joined: Vec<Mutex<Option<Arc<ByTcp>>>>,
+    tls: TlsAcceptor,
+    dscp: u8,
+    failures: Mutex<Failures>,
+    turns: Arc<Semaphore>,
+}
+
+/// Serves the sites of one port, for ever.
+pub(super) async fn serve(
+    listener: StdListener,
+    identity: Identity,
+    links: Vec<Arc<Link>>,
+    dscp: u8,
+) {
+    if let Err(why) = run(listener, identity, links, dscp).await {
+        tracing::error!("tunnels by TCP: {why}");
+    }
+}
+
+async fn run(
+    listener: StdListener,
+    identity: Identity,
+    links: Vec<Arc<Link>>,
+    dscp: u8,
+) -> Result<(), String> {
+    let known = links.clone();
+    let config = identity.server(Arc::new(move |key| known.iter().any(|l| l.believes(key))))?;
+    let gate = Arc::new(Gate {
+        joined: links.iter().map(|_| Mutex::default()).collect(),
+        links,
+        tls: TlsAcceptor::from(Arc::new(config)),
+        dscp,
+        failures: Mutex::default(),
+        turns: Arc::new(Semaphore::new(AT_ONCE)),
+    });
+    let listener = TcpListener::from_std(listener).map_err(|e| e.to_string())?;
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => gate.clone().take(stream, peer),
+            // Out of descriptors, most likely: wait instead of spinning.
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+impl Gate {
+    fn failures(&self) -> std::sync::MutexGuard<'_, Failures> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+        let source = Source::of(peer.ip().to_canonical());
+        let turn = self.turns.clone().try_acquire_owned();
+        let (Ok(turn), true) = (turn, self.failures().may(source)) else { return };
+        secured::set_up(&stream, self.dscp);
+        tokio::spawn(async move {
+            let welcomed = timeout(HANDSHAKE * 2, self.welcome(stream, peer)).await;
+            drop(turn);
+            match welcomed {
+                Ok(Ok(Some((link, tcp, key)))) => link.carry(Bearer::Tcp(tcp), key, None).await,
+                Ok(Ok(None)) => {}
+                Ok(Err(why)) => {
+                    tracing::debug!("tunnel: no connection from {peer} (tcp): {why}");
+                    self.failures().failed(source);
+                }
+                Err(_) => self.failures().failed(source),
+            }
+        });
+    }
+
+    /// Shakes hands; a tunnel that has come with its first connection is what is to be carried by.
+    async fn welcome(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+    ) -> Result<Option<(Arc<Link>, Arc<ByTcp>, crate::config::PublicKey)>, String> {
+        let shaken = timeout(HANDSHAKE, self.tls.accept(stream)).await;
+        let shaken = shaken.map_err(|_| "no handshake within 5 s".to_owned())?;
+        let mut stream = shaken.map_err(|e| e.to_string())?;
+        let key = secured::proved(stream.get_ref().1.peer_certificates());
+        let key = key.ok_or("no key")?;
+        let index = self.links.iter().position(|link| link.believes(&key)).ok_or("no site")?;
+        let link = self.links.get(index).ok_or("no site")?;
+        let heard = secured::hear(&mut stream).await?;
+        let mut own = Greeting::new(&link.site());
+        own.refused = heard.refusal(&link.site());
+        secured::say(&mut stream, &own).await?;
+        if let Some(why) = own.refused {
+            return Err(why);
+        }
+        let joined = self.joined.get(index).ok_or("no site")?;
+        let mut joined = joined.lock().unwrap_or_else(PoisonError::into_inner);
+        if heard.member == 0 {
+            let tcp = Arc::new(ByTcp::new(heard.number, peer));
+            *joined = Some(tcp.clone());
+            drop(joined);
+            site::spawn(&tcp, 0, stream, link);
+            return Ok(Some((link.clone(), tcp, key)));
+        }
+        let of = joined.clone().filter(|tcp| tcp.number() == heard.number);
+        drop(joined);
+        let tcp = of.filter(|_| heard.member < MEMBERS).ok_or("a connection of no tunnel")?;
+        site::spawn(&tcp, heard.member, stream, link);
+        Ok(None)
+    }
+}
