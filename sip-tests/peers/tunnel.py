@@ -127,6 +127,16 @@ def call(a, b):
                  lambda: phone.lab.text(phone.log).count("Call established") > n)
 
 
+def hang_up(a, b):
+    """Ends their call, and waits until both know."""
+    before = [p.lab.text(p.log).count("terminated") for p in (a, b)]
+    a.hangup()
+    for phone, n in zip((a, b), before):
+        wait_for(f"{phone.user} hears the end", 12,
+                 lambda: phone.lab.text(phone.log).count("terminated") > n)
+    time.sleep(0.5)
+
+
 def scenario(lab):
     _, office = begin(lab)
     up = lambda: lab.text("gw.log").count("tunnel office: connected")
@@ -139,8 +149,7 @@ def scenario(lab):
         phone.registered()
     call(a, b)
     time.sleep(4)
-    a.hangup()
-    time.sleep(1)
+    hang_up(a, b)
     check(a.heard(1000) > 2.5, f"101 heard 102 for {a.heard(1000)} s")
     check(b.heard(440) > 2.5, f"102 heard 101 for {b.heard(440)} s")
     lab.stop(tap)
@@ -158,8 +167,7 @@ def scenario(lab):
     time.sleep(3)
     cut(lab, 4)
     time.sleep(5)
-    a.hangup()
-    time.sleep(1)
+    hang_up(a, b)
     check(up() == 1, "the connection outlived the cut")
     for tap in taps:
         lab.stop(tap)
@@ -168,13 +176,17 @@ def scenario(lab):
         print(f"tunnel: cut for 4 s, {phone.user} heard nothing for {gap:.2f} s")
         check(phone.heard(hz) > 5, f"{phone.user} heard the other again: {phone.heard(hz)} s")
 
-    # The head office starts anew: its phones are where they were, and calls go through.
-    lab.stop(office)
+    # The head office dies without a word and starts anew: its phones are where they were, and calls
+    # go through.
+    office.kill()
+    office.wait(5)
+    died = time.time()
     office = lab.start("pbx", [BINARY, "run", "-c", lab.path("office.toml")], "office2.log")
     wait_for("the tunnel again", 20, lambda: up() == 2)
+    print(f"tunnel: the head office died, {time.time() - died:.1f} s later there was another tunnel")
     call(a, b)
     time.sleep(1)
-    a.hangup()
+    hang_up(a, b)
 
     # A key that is taken back is believed no longer, at once.
     text = lab.text("office.toml")

@@ -3,7 +3,7 @@
 password leaves its gateway, and its phones call by the head office all the same. The Squid is
 restarted within a call; then UDP is let through, and the tunnel moves to it within a call."""
 from lab import *
-from tunnel import arrivals, begin, call, longest_gap
+from tunnel import arrivals, begin, call, hang_up, longest_gap
 
 PROXY = "10.99.0.3"
 
@@ -112,8 +112,7 @@ def scenario(lab):
     wait_for("the tunnel by QUIC", 45, lambda: connected(lab, "quic"))
     moved = time.time()
     time.sleep(4)
-    a.hangup()
-    time.sleep(1)
+    hang_up(a, b)
     for tap in taps:
         lab.stop(tap)
     for phone in phones:

@@ -10,19 +10,25 @@ use super::way::Way;
 use crate::config::TUNNEL_PORT;
 use crate::driver::Arrival;
 use crate::driver::tunnel::{GROUPS, Link, Stream};
-use crate::ground::{ConnId, Flow, ListenerId, Transport};
+use crate::ground::{ConnId, Flow, ListenerId, Transport, UpstreamId};
 use crate::policy::quota::Holder;
 use bytes::Bytes;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::time::timeout;
 
 /// Who asked waits so long for a tunnel that has broken off; then he hears that it has failed.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The connections of one tunnel.
-pub(super) type Groups = [ConnId; GROUPS];
+/// The connections of one tunnel, of which the first is what the engine knows: to it there is one.
+#[derive(Clone, Debug)]
+pub(super) struct Groups {
+    conns: [ConnId; GROUPS],
+    /// The upstream that was asked by it, as its number and one; 0: none yet.
+    asked: Arc<AtomicU64>,
+}
 
 /// The group of a message of ours: all of a Call-ID go one way.
 fn group(message: &[u8]) -> usize {
@@ -34,70 +40,102 @@ fn group(message: &[u8]) -> usize {
     usize::try_from(sum).unwrap_or(0) % GROUPS
 }
 
+/// One of the connections of a tunnel.
+struct Ways {
+    group: usize,
+    /// The one that the engine knows.
+    known: Flow,
+    groups: Groups,
+    bells: Arc<Bells>,
+}
+
+impl Ways {
+    /// How those are called who ask by this tunnel, where something is to be told of it: of all its
+    /// connections at once, for they come and go together.
+    fn told(&self) -> Vec<Flow> {
+        if self.group > 0 {
+            return Vec::new();
+        }
+        let asked = self.groups.asked.load(Relaxed).checked_sub(1).map(UpstreamId::new);
+        let of_upstream = asked.map(|id| Flow { upstream: Some(id), ..self.known });
+        [Some(self.known), of_upstream].into_iter().flatten().collect()
+    }
+}
+
 impl Streams {
     /// Carries the messages of a tunnel until the event loop is gone.
     pub async fn tunnelled(self, link: Arc<Link>, listener: ListenerId) {
         let (transport, peer) = (Transport::Tls, SocketAddr::new(link.far(), TUNNEL_PORT));
         let flow = Flow { listener, transport, peer, conn: None, upstream: None };
-        let mut conns = Vec::with_capacity(GROUPS);
-        let mut tasks = tokio::task::JoinSet::new();
-        for group in 0..GROUPS {
+        let (mut conns, mut bells) = (Vec::with_capacity(GROUPS), Vec::with_capacity(GROUPS));
+        for _ in 0..GROUPS {
             // Nobody else can be there: the file let it in.
             let holder = Some(Holder::Upstream);
             let entered = self.table().enter(Way::of(&flow), self.side(listener), holder);
-            let Some((conn, bells)) = entered else { return };
+            let Some((conn, bell)) = entered else { return };
             conns.push(conn);
-            let flow = Flow { conn: Some(conn), ..flow };
-            tasks.spawn(self.clone().carry(link.clone(), flow, group, bells));
+            bells.push(bell);
         }
-        if let Ok(conns) = Groups::try_from(conns) {
-            self.groups.rcu(|all| {
-                let mut all = (**all).clone();
-                all.insert(listener, conns);
-                all
-            });
+        let Ok(conns) = <[ConnId; GROUPS]>::try_from(conns) else { return };
+        let groups = Groups { conns, asked: Arc::default() };
+        self.groups.rcu(|all| {
+            let mut all = (**all).clone();
+            all.insert(listener, groups.clone());
+            all
+        });
+        let known = Flow { conn: conns.first().copied(), ..flow };
+        let mut tasks = tokio::task::JoinSet::new();
+        for (group, bells) in bells.into_iter().enumerate() {
+            let way = Ways { group, known, groups: groups.clone(), bells };
+            tasks.spawn(self.clone().carry(link.clone(), way));
         }
         while tasks.join_next().await.is_some() {}
     }
 
     /// One of its groups, by one stream after the other.
-    async fn carry(self, link: Arc<Link>, flow: Flow, group: usize, bells: Arc<Bells>) {
+    async fn carry(self, link: Arc<Link>, way: Ways) {
         let (mut before, mut next) = (false, None);
+        let own = Flow { conn: way.groups.conns.get(way.group).copied(), ..way.known };
         while !self.inlet.is_closed() {
             let stream = match next.take() {
                 Some(stream) => stream,
-                None => match self.next(&link, flow, group).await {
+                None => match self.next(&link, &way).await {
                     Some(stream) => stream,
                     None => return,
                 },
             };
-            self.introduced(&link, flow, before).await;
+            self.introduced(&link, &way, before).await;
             let Stream { read, write } = stream;
             tokio::select! {
-                () = self.read(read, flow, (None, &bells.beat)) => {}
-                () = self.write(write, flow, &bells) => {}
+                () = self.read(read, way.known, (None, &way.bells.beat)) => {}
+                () = self.write(write, own, &way.bells) => {}
                 // What carries the tunnel is another now.
-                newer = link.stream(group) => next = newer,
+                newer = link.stream(way.group) => next = newer,
             }
             before = true;
         }
     }
 
     /// The next stream, whenever it comes; whoever waits for an answer is told when it takes long.
-    async fn next(&self, link: &Link, flow: Flow, group: usize) -> Option<Stream> {
-        if let Ok(stream) = timeout(PATIENCE, link.stream(group)).await {
+    async fn next(&self, link: &Link, way: &Ways) -> Option<Stream> {
+        if let Ok(stream) = timeout(PATIENCE, link.stream(way.group)).await {
             return stream;
         }
-        self.inlet.tell(Arrival::Failed(flow)).await;
-        link.stream(group).await
+        for flow in way.told() {
+            self.inlet.tell(Arrival::Failed(flow)).await;
+        }
+        link.stream(way.group).await
     }
 
     /// Who is at its other end; and, where there was another stream, that what went by that may be
     /// lost.
-    async fn introduced(&self, link: &Link, flow: Flow, before: bool) {
+    async fn introduced(&self, link: &Link, way: &Ways, before: bool) {
+        if way.group > 0 {
+            return;
+        }
         let names = link.proof().into_iter().collect();
-        self.inlet.tell(Arrival::Secured { flow, names }).await;
-        if before {
+        self.inlet.tell(Arrival::Secured { flow: way.known, names }).await;
+        for flow in way.told().into_iter().filter(|_| before) {
             self.inlet.tell(Arrival::Broken(flow)).await;
         }
     }
@@ -106,16 +144,20 @@ impl Streams {
     /// tunnel's.
     pub(super) fn by_tunnel(&self, listener: ListenerId, message: &[u8]) -> Option<ConnId> {
         let groups = self.groups.load();
-        groups.get(&listener)?.get(group(message)).copied()
+        groups.get(&listener)?.conns.get(group(message)).copied()
     }
 
     /// It is a tunnel's, which ends with the tunnel alone.
     pub(super) fn is_tunnelled(&self, conn: ConnId) -> bool {
-        self.groups.load().values().any(|conns| conns.contains(&conn))
+        self.groups.load().values().any(|groups| groups.conns.contains(&conn))
     }
 
     /// Sends by a tunnel.
     pub(super) fn send_by_tunnel(&self, link: &Link, flow: Flow, bytes: Bytes) {
+        if let Some((upstream, groups)) = flow.upstream.zip(self.groups.load().get(&flow.listener))
+        {
+            groups.asked.store(upstream.index() as u64 + 1, Relaxed);
+        }
         let conn = self.by_tunnel(flow.listener, &bytes).filter(|_| !link.is_lost(PATIENCE));
         match conn {
             Some(conn) => self.table().push(conn, bytes),

@@ -6,6 +6,7 @@ use super::key::Key;
 use hmac::{Hmac, KeyInit, Mac};
 use quinn::EndpointConfig;
 use quinn::crypto::{CryptoError, HmacKey};
+use quinn_proto::HashedConnectionIdGenerator;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -36,10 +37,14 @@ pub(super) fn endpoint(key: &Key) -> EndpointConfig {
     let signed = key.signs.choose_scheme(&[rustls::SignatureScheme::ED25519]);
     let signed = signed.and_then(|signer| signer.sign(PURPOSE).ok()).map(Zeroizing::new);
     let secret = signed.map(|signed| Zeroizing::new(Sha256::digest(&*signed).to_vec()));
-    match secret.and_then(|secret| Hmac::new_from_slice(&secret).ok()) {
-        Some(secret) => EndpointConfig::new(Arc::new(Secret(secret))),
-        None => EndpointConfig::default(),
-    }
+    let Some(secret) = secret else { return EndpointConfig::default() };
+    let Ok(mac) = Hmac::new_from_slice(&secret) else { return EndpointConfig::default() };
+    let mut config = EndpointConfig::new(Arc::new(Secret(mac)));
+    // Packets of a connection of before are known by their numbers for such, or they are dropped
+    // before anybody thinks of a reset.
+    let numbers = secret.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
+    config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(numbers)));
+    config
 }
 
 #[cfg(test)]
