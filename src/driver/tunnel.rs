@@ -20,14 +20,15 @@ mod rate;
 mod reset;
 mod secured;
 mod site;
+mod told;
 
 pub use bearer::Kind;
-pub use link::{GROUPS, Link, State, Stream};
+pub use link::{GROUPS, Link};
 pub use media::Port;
+pub use told::{State, Stream};
 
 use crate::config::{Config, End, Tunnel};
 use identity::Identity;
-use link::Farewell;
 use site::Site;
 use std::collections::BTreeMap;
 use std::io;
@@ -37,6 +38,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use told::Farewell;
 
 /// Our key, in the state folder, where the file does not say.
 pub const KEY_FILE: &str = "tunnel.key";

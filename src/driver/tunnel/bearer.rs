@@ -2,8 +2,9 @@
 //! through. Whatever it is, messages go by streams and media by datagrams.
 
 use super::by_tcp::ByTcp;
-use super::link::{Farewell, GROUPS, Stream};
+use super::link::GROUPS;
 use super::media::Counts;
+use super::told::{Farewell, Stream};
 use bytes::Bytes;
 use quinn::{Connection, VarInt};
 use std::net::SocketAddr;

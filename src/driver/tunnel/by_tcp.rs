@@ -5,8 +5,9 @@
 //! waits here, where it can grow old.
 
 use super::bearer::Figures;
-use super::link::{GROUPS, Stream};
+use super::link::GROUPS;
 use super::media::{Counts, Media};
+use super::told::Stream;
 use crate::wire::tunnel::{Capsule, Capsules};
 use bytes::Bytes;
 use std::collections::VecDeque;

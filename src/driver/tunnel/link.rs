@@ -5,43 +5,19 @@ use super::bearer::{Bearer, Figures, Kind};
 use super::greeting::Control;
 use super::media::{Media, Port};
 use super::rate::Rate;
+use super::told::{Farewell, State, Stream};
 use crate::config::{End, PublicKey, Tunnel};
 use crate::ground::Subject;
 use bytes::Bytes;
 use quinn::{Connection, TransportConfig};
-use std::fmt;
 use std::future::pending;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
-
-/// A stream of a tunnel, both ways.
-pub struct Stream {
-    /// What comes.
-    pub read: Box<dyn AsyncRead + Send + Unpin>,
-    /// What goes.
-    pub write: Box<dyn AsyncWrite + Send + Unpin>,
-}
-
-impl fmt::Debug for Stream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Stream")
-    }
-}
-
-impl Stream {
-    pub(super) fn new(
-        read: impl AsyncRead + Send + Unpin + 'static,
-        write: impl AsyncWrite + Send + Unpin + 'static,
-    ) -> Self {
-        Self { read: Box::new(read), write: Box::new(write) }
-    }
-}
 
 /// A connection by which nothing came for so long is none. It is asked for a sign four times as
 /// often.
@@ -63,54 +39,6 @@ const QUEUE: usize = 48 * 1_024;
 const LONGEST: usize = 65_535;
 /// Datagrams sent at once at most; whoever else works in this thread gets his turn.
 const TOGETHER: usize = 256;
-
-/// Why a connection is ended by us, as the other end reads it.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Farewell {
-    /// A newer one is there.
-    Replaced,
-    /// Its key was taken back.
-    Revoked,
-    /// This gateway stops.
-    Over,
-}
-
-impl Farewell {
-    pub(super) fn told(self) -> (u32, &'static str) {
-        match self {
-            Self::Replaced => (1, "a newer connection is there"),
-            Self::Revoked => (2, "this key is believed no longer"),
-            Self::Over => (3, "this gateway stops"),
-        }
-    }
-}
-
-/// How a tunnel stands.
-#[derive(Clone, Debug)]
-pub enum State {
-    /// There is no connection.
-    Down {
-        /// Since then.
-        since: Instant,
-        /// Why, in words.
-        why: String,
-    },
-    /// There is one.
-    Up {
-        /// Since then.
-        since: Instant,
-        /// By what.
-        bearer: Kind,
-        /// Where the other end is seen, or who is between.
-        peer: SocketAddr,
-        /// How long there and back takes; `None`: nobody knows.
-        trip: Option<Duration>,
-        /// Packets that were sent, and those that were lost on their way; `None`: nobody knows.
-        packets: Option<(u64, u64)>,
-        /// Octets that were sent, and that came.
-        octets: (u64, u64),
-    },
-}
 
 #[derive(Debug)]
 enum Stands {
