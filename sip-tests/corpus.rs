@@ -263,6 +263,12 @@ impl Scene {
         let mut came = self.lab.take(far);
         let mut back = self.lab.take(from);
         back.retain(|m| m.status() != 100);
+        // Who says that it serves nobody is asked whether that is so.
+        let asked = back.iter().position(|m| m.is_request() && m.method() == "OPTIONS");
+        if let Some(asked) = asked.map(|at| back.remove(at)) {
+            self.lab.send(from, answer(&asked, 200, ""));
+            came.extend(self.lab.take(far));
+        }
         assert_eq!(self.lab.waiting(), 0, "to somebody else: {}", self.lab.situation());
         let acked = back.first().is_some_and(|m| m.is_request() && m.method() == "ACK");
         if acked && back.get(1).is_some_and(|m| m.is_request() && m.method() == "BYE") {

@@ -140,6 +140,7 @@ impl Engine {
         };
         engine.out.label(engine.world.rules());
         engine.upstreams.ask_all(&engine.world, &mut engine.out);
+        engine.upstreams.seek_ways(&engine.world, &mut engine.out);
         engine.upstreams.tell(&mut engine.world);
         engine
     }
@@ -202,9 +203,7 @@ impl Engine {
             Input::HangUp(call) => self.hang_up(call, EndedBy::Admin),
             Input::Measure(call) => self.calls.measure(&mut self.out, call),
             Input::AuditFull(full) => self.gate.audit_full = full,
-            Input::KeepCalls(keep) => {
-                self.calls.keep_all(&self.world, &mut self.out, keep);
-            }
+            Input::KeepCalls(keep) => self.calls.keep_all(&self.world, &mut self.out, keep),
             Input::LiftBans(whom) => self.guard.lift(&self.world, &mut self.out, whom),
             Input::ExcludePort(at) => self.calls.exclude_port(at),
         }

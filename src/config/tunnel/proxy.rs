@@ -1,4 +1,5 @@
-//! The HTTP proxy that a tunnel goes through where it goes by TCP. Whom it believes is its own affair.
+//! The HTTP proxy that a tunnel goes through where it goes by TCP. Whom that believes is its own
+//! affair.
 
 use super::super::Target;
 use super::Place;

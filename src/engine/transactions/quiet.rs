@@ -116,9 +116,9 @@ impl Transactions {
     }
 
     /// Whoever is asked cannot be reached. Where the core may find within seconds that nobody is
-    /// there, and has another way then, that is waited for; a PBX that begins anew may be back. What
-    /// ends or changes something there is tried for as long as a datagram would be sent again: who
-    /// never hears of it goes on as if nothing had been said.
+    /// there, and has another way then, that is waited for; a PBX that begins anew may be back.
+    /// What ends or changes something there is tried for as long as a datagram would be sent
+    /// again: who never hears of it goes on as if nothing had been said.
     pub(super) fn unreachable(&mut self, w: &World, out: &mut Outbox, id: ClientId) {
         let t1 = w.config().timers.t1;
         if self.is_held(w, id) {

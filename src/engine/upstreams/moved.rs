@@ -31,6 +31,13 @@ impl Upstreams {
         self.ask_all(w, out);
     }
 
+    /// Who cannot be reached from the start on is known to be so.
+    pub(crate) fn seek_ways(&mut self, w: &World, out: &mut Outbox) {
+        for id in w.upstreams() {
+            self.seek_way(w, out, *id);
+        }
+    }
+
     /// Whether any way leads to where an upstream is: its interface has no address, or no socket of
     /// any transport that it is reached by. Then nothing need be waited for to know that nobody
     /// answers, be it at the start or later.

@@ -135,11 +135,7 @@ impl Upstreams {
         }
         let hops: Vec<Hop> = places.iter().map(|p| p.hop).collect();
         state.targets.follow(&places);
-        let mut before: Vec<Hop> = w.places(id).to_vec();
-        let mut after = hops.clone();
-        before.sort_unstable();
-        after.sort_unstable();
-        if before != after {
+        if sorted(w.places(id)) != sorted(&hops) {
             if named && !hops.is_empty() {
                 tell_places(w, out, id, &hops);
             }
@@ -148,6 +144,12 @@ impl Upstreams {
             self.seek_way(w, out, id);
         }
     }
+}
+
+fn sorted(hops: &[Hop]) -> Vec<Hop> {
+    let mut sorted = hops.to_vec();
+    sorted.sort_unstable();
+    sorted
 }
 
 /// Where an upstream is from now on, and who else is there: two trunks of one provider are at one

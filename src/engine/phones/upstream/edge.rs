@@ -1,6 +1,7 @@
 //! REGISTER answered here in the place of an upstream that does not answer, for a minute at a time;
 //! and the way back to it without a storm: so many a second as spread all of them over a minute, or
-//! as any registrar takes; the others come again in turn. It never says anything about a password of the upstream's.
+//! as any registrar takes; the others come again in turn. It never says anything about a password
+//! of the upstream's.
 
 mod guests;
 
@@ -268,7 +269,7 @@ impl Phones {
         let granted = way.map_or(GRANTED, |way| way.turn(w.now().mono));
         for offered in pending.contacts.iter().filter(|c| c.seconds != Some(0)) {
             let seconds = offered.seconds.map_or(granted, |asked| asked.min(granted));
-            // Who is told to come soon, and does not, is reached until he would have come otherwise.
+            // Who is told to come soon, and does not, is reached until he would have come else.
             let lives = if seconds == granted { seconds.max(GRANTED) } else { seconds };
             self.bound_alone(w, out, pending, offered, (seconds, lives));
         }
