@@ -178,6 +178,112 @@ fn who_logged_out_at_the_pbx_is_not_followed_by_who_sits_there_next() {
     }
 }
 
+/// A softphone, which draws its port at each start.
+fn softphone(lab: &mut Lab, port: u16) -> Ua {
+    lab.phone("105", &format!("10.17.0.55:{port}"))
+}
+
+/// What the PBX says to its REGISTER.
+#[track_caller]
+fn told_by_pbx(lab: &mut Lab, ua: &Ua, status: u16) {
+    assert!(register(lab, ua, |t| t.set("CSeq", "7 REGISTER")).is_none());
+    let pbx = lab.pbx();
+    let asked = lab.expect(pbx, "REGISTER");
+    lab.send(pbx, answer(&asked, status, "r"));
+    lab.expect(ua.at, &status.to_string());
+}
+
+#[test]
+fn what_the_pbx_ended_is_not_known_by_an_older_contact_either() {
+    for how in ["logout", "star", "ban", "ban of the next start"] {
+        let mut lab = surviving("");
+        let (a, _) = phones(&mut lab);
+        for port in [6_001, 6_002] {
+            let yesterday = softphone(&mut lab, port);
+            granted(&mut lab, &yesterday, |t| t.set("Expires", "2"));
+            lab.advance(s(5));
+        }
+        let today = softphone(&mut lab, 6_003);
+        granted(&mut lab, &today, |t| t);
+        let ends = |t: Text| t.set("Expires", "0").set("CSeq", "2 REGISTER");
+        let next = match how {
+            "logout" => {
+                granted(&mut lab, &today, ends);
+                6_004
+            }
+            "star" => {
+                granted(&mut lab, &today, |t| ends(t).set("Contact", "*"));
+                6_004
+            }
+            "ban" => {
+                told_by_pbx(&mut lab, &today, 403);
+                6_004
+            }
+            _ => {
+                let again = softphone(&mut lab, 6_004);
+                told_by_pbx(&mut lab, &again, 404);
+                6_005
+            }
+        };
+        lab.restart();
+        pull(&mut lab, &a);
+        for port in [6_001, next] {
+            let there = softphone(&mut lab, port);
+            let told = register(&mut lab, &there, |t| t);
+            assert_eq!(told.map(|m| m.status()), Some(503), "{how} {port}");
+        }
+        lab.take_all();
+        lab.end();
+    }
+}
+
+#[test]
+fn who_comes_again_after_the_end_is_known_again_and_takes_his_old_name_back_himself() {
+    let mut lab = surviving("");
+    let (a, _) = phones(&mut lab);
+    let old = softphone(&mut lab, 6_001);
+    granted(&mut lab, &old, |t| t);
+    told_by_pbx(&mut lab, &old, 410);
+    // In one REGISTER the new name, and the end of the old one.
+    let new = softphone(&mut lab, 6_002);
+    let both = "<sip:105@10.17.0.55:6002>;expires=600, <sip:105@10.17.0.55:6001>;expires=0";
+    assert!(register(&mut lab, &new, |t| t.set("Contact", both)).is_none());
+    let pbx = lab.pbx();
+    let asked = lab.expect(pbx, "REGISTER");
+    let sealed = asked.contact().split(';').next().unwrap_or_default().to_owned();
+    lab.send(pbx, answer(&asked, 200, "r").with("Contact", format!("{sealed};expires=600")));
+    lab.expect(new.at, "200");
+    pull(&mut lab, &a);
+    let later = softphone(&mut lab, 6_003);
+    for ua in [&new, &later] {
+        assert_eq!(register(&mut lab, ua, |t| t).map(|m| m.status()), Some(200));
+    }
+    lab.take_all();
+    lab.end();
+}
+
+#[test]
+fn another_phone_of_his_at_that_address_stays_what_it_is_registered_as_and_no_more() {
+    for status in [200, 403] {
+        let mut lab = surviving("");
+        let (a, _) = phones(&mut lab);
+        let (one, other) = (softphone(&mut lab, 6_001), softphone(&mut lab, 6_002));
+        granted(&mut lab, &one, |t| t);
+        granted(&mut lab, &other, |t| t);
+        match status {
+            200 => granted(&mut lab, &one, |t| t.set("Expires", "0").set("CSeq", "2 REGISTER")),
+            _ => told_by_pbx(&mut lab, &one, status),
+        }
+        pull(&mut lab, &a);
+        let known = |lab: &mut Lab, ua: &Ua| register(lab, ua, |t| t).map(|m| m.status());
+        assert_eq!(known(&mut lab, &other), Some(200), "{status}");
+        let third = softphone(&mut lab, 6_003);
+        assert_eq!([&one, &third].map(|ua| known(&mut lab, ua)), [Some(503); 2], "{status}");
+        lab.take_all();
+        lab.end();
+    }
+}
+
 #[test]
 fn another_port_of_a_phones_address_gets_none_of_its_calls() {
     let mut lab = surviving("");

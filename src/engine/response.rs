@@ -368,7 +368,7 @@ impl Engine {
                 }
                 self.after_said(d, response);
             }
-            Purpose::Register(pending) => self.phones.refused(out, pending, status),
+            Purpose::Register(pending) => self.phones.refused(w, out, pending, status),
             Purpose::Other => {}
         }
     }

@@ -34,6 +34,22 @@ struct Known {
     kept: Wall,
 }
 
+impl Known {
+    /// As it is kept: its end by the wall clock.
+    fn stored(&self, w: &World, key: &str) -> Output {
+        let left = self.until.0.saturating_sub(w.steady().0);
+        Output::Store(Entry::Confirmed(StoredConfirmation {
+            key: key.to_owned(),
+            user: self.user.clone(),
+            source: self.source,
+            contact: self.contact.as_ref().map(Uri::to_string),
+            instance: self.instance.clone(),
+            upstream: self.upstream.clone(),
+            until: Wall(w.wall().0 + left).seconds(),
+        }))
+    }
+}
+
 /// All of them, by their bindings' keys. A user has so many, and of all the oldest of who has most
 /// goes first: nobody's phones push out another's.
 #[derive(Debug, Default)]
@@ -169,47 +185,71 @@ impl Phones {
         };
         let until = w.steady_after(LASTS);
         let kept = self.confirmed.all.get(&b.key).filter(fresh).map(|k| k.kept);
-        let (key, upstream) = (b.key.clone(), b.upstream.clone());
+        let upstream = b.upstream.clone();
         let (contact, instance) = (Some(b.contact.clone()), b.instance.clone());
         let kept_until = kept.unwrap_or(until);
         let known = Known { user, source, contact, instance, upstream, until, kept: kept_until };
-        self.confirmed.insert(&b.key, known.clone());
         if kept.is_none() {
-            let Known { user, contact, instance, upstream, .. } = known;
-            let until = Wall(w.wall().0 + LASTS).seconds();
-            let contact = contact.map(|uri| uri.to_string());
-            let stored =
-                StoredConfirmation { key, user, source, contact, instance, upstream, until };
-            out.emit(Output::Store(Entry::Confirmed(stored)));
+            out.emit(known.stored(w, &b.key));
         }
+        self.confirmed.insert(&b.key, known);
         for key in self.confirmed.give_way(w) {
             out.emit(Output::Forget(Key::Confirmed(key)));
         }
     }
 
-    /// The upstream ended it, as who sends from there asked: who has his place next is not he.
-    pub(super) fn end_confirmed(&mut self, out: &mut Outbox, key: &str, from: IpAddr) {
-        let own = self.confirmed.all.get(key).is_some_and(|k| k.source == from);
-        if own && self.confirmed.remove(key) {
-            out.emit(Output::Forget(Key::Confirmed(key.to_owned())));
+    /// An upstream ended what a user had registered where this comes from, these keys among it, or
+    /// will not have him there: who is there next is not he, by whatever Contact he was known.
+    pub(super) fn end_confirmed(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        (user, keys): (&Aor, &[&str]),
+        from: &Flow,
+    ) {
+        let mut all = self.confirmed.of_user(&user.to_string());
+        // Of old ones nobody kept whose they are.
+        all.extend(keys.iter().map(|key| (*key).to_owned()));
+        for key in all {
+            let here = self.confirmed.all.get(&key).is_some_and(|k| k.source == from.peer.ip());
+            match (here, self.is_anothers(w, &key, from) && !keys.contains(&key.as_str())) {
+                (true, true) => self.know_itself_alone(w, out, &key),
+                (true, false) => self.forget_confirmed(out, key),
+                (false, _) => {}
+            }
         }
     }
 
-    /// So it did with all that a user had there.
-    pub(super) fn end_all_confirmed(&mut self, out: &mut Outbox, user: &Aor, from: IpAddr) {
+    /// All that a user had there ended.
+    pub(super) fn end_all_confirmed(&mut self, out: &mut Outbox, user: &Aor, from: &Flow) {
         for key in self.confirmed.of_user(&user.to_string()) {
-            self.end_confirmed(out, &key, from);
+            if self.confirmed.all.get(&key).is_some_and(|k| k.source == from.peer.ip()) {
+                self.forget_confirmed(out, key);
+            }
         }
     }
 
-    /// The upstream will not have it, which sends from there: it is confirmed no more.
-    pub(super) fn forget_confirmed(&mut self, out: &mut Outbox, key: &str, from: &Flow) {
-        let bound = self.bindings.get(key).map(|b| b.source);
-        let known = self.confirmed.all.get(key).map(|k| k.source);
-        let own = known == Some(from.peer.ip()) && bound.is_none_or(|at| at == from.peer);
-        if own && self.confirmed.remove(key) {
-            out.emit(Output::Forget(Key::Confirmed(key.to_owned())));
+    /// Another phone at that address is registered by it at its upstream, as far as is known.
+    pub(super) fn is_anothers(&self, w: &World, key: &str, from: &Flow) -> bool {
+        let other = |b: &&Binding| b.source != from.peer && !b.is_cut_off(w) && !b.edge;
+        self.bindings.get(key).filter(other).is_some_and(|b| b.expires > w.steady())
+    }
+
+    fn forget_confirmed(&mut self, out: &mut Outbox, key: String) {
+        if self.confirmed.remove(&key) {
+            out.emit(Output::Forget(Key::Confirmed(key)));
         }
+    }
+
+    /// It says nothing any more of whoever else is at its address.
+    fn know_itself_alone(&mut self, w: &World, out: &mut Outbox, key: &str) {
+        let Some(known) = self.confirmed.all.get(key).filter(|k| k.contact.is_some()).cloned()
+        else {
+            return;
+        };
+        let known = Known { contact: None, instance: None, ..known };
+        out.emit(known.stored(w, key));
+        self.confirmed.insert(key, known);
     }
 
     /// This upstream confirmed that user and Contact from this address.

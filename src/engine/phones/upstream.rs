@@ -227,6 +227,14 @@ impl Phones {
             near.set(Name::Expires, most.to_string());
         }
         let mut granted = HashMap::new();
+        let ended: Vec<&str> =
+            lives.iter().filter(|(_, s)| *s == 0).map(|(c, _)| c.key.as_str()).collect();
+        if pending.remove_all {
+            self.end_all_confirmed(out, &pending.aor, &pending.flow);
+        } else if !ended.is_empty() {
+            // Before what is confirmed now.
+            self.end_confirmed(w, out, (&pending.aor, &ended), &pending.flow);
+        }
         for (offered, seconds) in lives {
             // What is there already lasts longer, whatever else finds no room.
             let is_placed = room.is_ok() || self.bindings.get(&offered.key).is_some();
@@ -239,12 +247,10 @@ impl Phones {
                 granted.insert(offered.key.as_str(), (offered, seconds.min(most)));
             } else if seconds == 0 {
                 self.told.forget(&offered.key);
-                self.end_confirmed(out, &offered.key, pending.flow.peer.ip());
                 self.unbind(w, out, &offered.key, &pending.flow, BindingEvent::Removed);
             }
         }
         if pending.remove_all {
-            self.end_all_confirmed(out, &pending.aor, pending.flow.peer.ip());
             let theirs = self.bindings.of_aor(&pending.aor);
             let keys: Vec<String> = theirs.map(|b| b.key.clone()).collect();
             for key in keys {

@@ -321,19 +321,19 @@ impl Phones {
         record(out, user, flow, BindingEvent::Accepted, 200, expires, "edge");
     }
 
-    /// The registrar said no, or nothing. Whom it will not have is known no more, if it was he who
-    /// asked: what somebody else says of himself is nothing about the phone.
-    pub(crate) fn refused(&mut self, out: &mut Outbox, pending: &Pending, status: u16) {
+    /// The registrar said no, or nothing. Whom it will not have is known no more where he asked
+    /// from; what another of that address says of himself is nothing about a phone that it has.
+    pub(crate) fn refused(&mut self, w: &World, out: &mut Outbox, p: &Pending, status: u16) {
         if matches!(status, 403 | 404 | 410) {
-            for key in pending.keys() {
-                self.forget_confirmed(out, key, &pending.flow);
-            }
+            let own: Vec<&str> =
+                p.keys().filter(|key| !self.is_anothers(w, key, &p.flow)).collect();
+            self.end_confirmed(w, out, (&p.aor, &own), &p.flow);
         }
         // It may be that it takes none back beside a new one: next the new one goes alone.
         if matches!(status, 400 | 403) {
-            pending.keys().for_each(|key| self.told.forget(key));
+            p.keys().for_each(|key| self.told.forget(key));
         }
-        pending.failed(out, status);
+        p.failed(out, status);
     }
 
     /// The upstream answers again: all that were registered here go back in turn.
