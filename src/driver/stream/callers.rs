@@ -100,6 +100,10 @@ impl Callers {
             || self.upstreams.iter().any(|net| net.contains(&ip.to_canonical()))
     }
 
+    pub(super) fn whose(&self, ip: IpAddr) -> Whose {
+        if self.is_known(ip) { Whose::Known } else { Whose::Strange }
+    }
+
     /// Strangers hear nothing at this listener.
     pub(super) fn is_silent(&self, listener: ListenerId) -> bool {
         self.silent.contains(&listener)
@@ -112,7 +116,7 @@ impl Callers {
 
     /// Waits for its turn to shake hands.
     pub(super) fn wait(&mut self, conn: ConnId, ip: IpAddr) -> oneshot::Receiver<()> {
-        let whose = if self.is_known(ip) { Whose::Known } else { Whose::Strange };
+        let whose = self.whose(ip);
         let (begin, begun) = oneshot::channel();
         self.turns.wait(conn, (Source::of(ip), whose), begin);
         begun

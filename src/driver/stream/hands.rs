@@ -1,7 +1,9 @@
-//! The thread on which handshakes are worked at: a signature of ours, or somebody's chain, holds up
-//! no phone by UDP, no timer and no watchdog. It gives way to the threads of signalling and media.
-//! It knows no peer; sockets stay those of the runtime that they were opened in.
+//! The threads on which handshakes are worked at: a signature of ours, or somebody's chain, holds
+//! up no phone by UDP, no timer and no watchdog, and a stranger's nobody who is known. They give
+//! way to the threads of signalling and media. They know no peer; sockets stay those of the
+//! runtime that they were opened in.
 
+use super::turns::Whose;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -11,43 +13,57 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// How much less than others' its work counts for the kernel (nice).
-const BEHIND: i32 = 10;
+/// How much less than others' the work on handshakes counts for the kernel (nice): that of who is
+/// known, and that of strangers, which gives way to it.
+const BEHIND: [i32; 2] = [10, 16];
+/// Their threads' names.
+const NAMES: [&str; 2] = ["tls", "tls-strangers"];
 
-/// Ends when the last of those who may ask is gone.
+/// Both end when the last of those who may ask is gone.
 #[derive(Clone, Debug)]
 pub(super) struct Hands {
-    runtime: Option<Handle>,
-    _stays: Arc<oneshot::Sender<()>>,
+    runtimes: [Option<Handle>; 2],
+    _stay: Arc<[oneshot::Sender<()>; 2]>,
+}
+
+/// A thread that works; `None`: there is none to be had.
+fn begin(behind: i32, name: &str) -> (Option<Handle>, oneshot::Sender<()>) {
+    let (stays, gone) = oneshot::channel::<()>();
+    let runtime = Builder::new_current_thread().enable_time().build().ok();
+    let handle = runtime.as_ref().map(|runtime| runtime.handle().clone());
+    let work = move || {
+        // Best effort.
+        let _ = rustix::process::nice(behind);
+        if let Some(runtime) = runtime {
+            let _ = runtime.block_on(gone);
+        }
+    };
+    let begun = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+    if let Err(e) = &begun {
+        tracing::warn!("no thread for TLS ({e}): handshakes are worked at beside all else");
+    }
+    (handle.filter(|_| begun.is_ok()), stays)
 }
 
 impl Hands {
     /// Begins. Where there is no thread to be had, who asks works himself.
     pub(super) fn start() -> Self {
-        let (stays, gone) = oneshot::channel::<()>();
-        let runtime = Builder::new_current_thread().enable_time().build().ok();
-        let handle = runtime.as_ref().map(|runtime| runtime.handle().clone());
-        let work = move || {
-            // Best effort.
-            let _ = rustix::process::nice(BEHIND);
-            if let Some(runtime) = runtime {
-                let _ = runtime.block_on(gone);
-            }
-        };
-        let begun = std::thread::Builder::new().name("tls".to_owned()).spawn(work);
-        if let Err(e) = &begun {
-            tracing::warn!("no thread for TLS ({e}): handshakes are worked at beside all else");
-        }
-        Self { runtime: handle.filter(|_| begun.is_ok()), _stays: Arc::new(stays) }
+        let [known, strange] = [0, 1].map(|at: usize| begin(BEHIND[at], NAMES[at]));
+        Self { runtimes: [known.0, strange.0], _stay: Arc::new([known.1, strange.1]) }
     }
 
     /// Has it worked at, until it is done or nobody waits for it any more.
-    pub(super) fn work<T, F>(&self, what: F) -> Worked<T>
+    pub(super) fn work<T, F>(&self, whose: Whose, what: F) -> Worked<T>
     where
         T: Send + 'static,
         F: Future<Output = io::Result<T>> + Send + 'static,
     {
-        Worked(match &self.runtime {
+        let [known, strange] = &self.runtimes;
+        let runtime = match whose {
+            Whose::Known => known,
+            Whose::Strange => strange,
+        };
+        Worked(match runtime {
             Some(runtime) => runtime.spawn(what),
             None => tokio::spawn(what),
         })
@@ -81,15 +97,31 @@ mod tests {
     async fn work_is_done_on_a_thread_of_its_own_and_left_when_nobody_waits() {
         let hands = Hands::start();
         let here = std::thread::current().id();
-        let there = hands.work(async { Ok(std::thread::current().id()) }).await.unwrap();
-        assert_ne!(here, there);
-        let (sent, got) = oneshot::channel::<()>();
-        let left = hands.work(async move {
-            sleep(Duration::from_secs(3_600)).await;
-            drop(sent);
-            Ok(())
+        for whose in [Whose::Known, Whose::Strange] {
+            let there = hands.work(whose, async { Ok(std::thread::current().id()) });
+            assert_ne!(here, there.await.unwrap());
+            let (sent, got) = oneshot::channel::<()>();
+            let left = hands.work(whose, async move {
+                sleep(Duration::from_secs(3_600)).await;
+                drop(sent);
+                Ok(())
+            });
+            drop(left);
+            assert!(got.await.is_err(), "it was dropped");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_known_waits_for_no_work_on_a_stranger() {
+        let hands = Hands::start();
+        let (done, known) = std::sync::mpsc::channel::<()>();
+        let strange = hands.work(Whose::Strange, async move {
+            known.recv_timeout(Duration::from_secs(60)).map_err(io::Error::other)
         });
-        drop(left);
-        assert!(got.await.is_err(), "it was dropped");
+        hands
+            .work(Whose::Known, async move { done.send(()).map_err(io::Error::other) })
+            .await
+            .unwrap();
+        strange.await.unwrap();
     }
 }

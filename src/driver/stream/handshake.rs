@@ -4,8 +4,8 @@
 
 use super::Streams;
 use super::bells::Bells;
-use super::carried::Carried;
-use super::turns::Step;
+use super::carried::{Carried, Secured};
+use super::turns::{Step, Whose};
 use crate::driver::Arrival;
 use crate::driver::tls::{Dial, Failure};
 use crate::ground::{ConnId, Flow};
@@ -95,7 +95,8 @@ impl Streams {
         };
         let Some(held) = turn else { return self.over(flow).await };
         let shown = welcome.config.clone();
-        let shaking = self.hands.work(async move {
+        let whose = self.callers().whose(flow.peer.ip());
+        let shaking = self.hands.work(whose, async move {
             let accept = TlsAcceptor::from(shown).accept(Carried::of_caller(stream));
             let mut stream = accept.await?;
             stream.get_mut().0.done();
@@ -126,7 +127,7 @@ impl Streams {
             }
             Some(Ok(_)) | None => {}
         }
-        let (read, write) = tokio::io::split(stream);
+        let (read, write) = tokio::io::split(Secured(stream.into()));
         self.serve(read, write, flow, bells, Some(until)).await;
     }
 
@@ -155,7 +156,7 @@ impl Streams {
             return;
         }
         let (config, name) = (dial.config.clone(), dial.name.clone());
-        let shaking = self.hands.work(async move {
+        let shaking = self.hands.work(Whose::Known, async move {
             let connect = TlsConnector::from(config).connect(name, Carried::of_called(stream));
             let mut stream = connect.await?;
             stream.get_mut().0.done();
@@ -173,7 +174,7 @@ impl Streams {
             Ok(stream) => {
                 let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
                 self.tls.called(flow, &dial, shown);
-                let (read, write) = tokio::io::split(stream);
+                let (read, write) = tokio::io::split(Secured(stream.into()));
                 self.serve(read, write, flow, bells, None).await;
             }
             Err(failure) => {

@@ -2,7 +2,7 @@
 //! else nobody. Where he is only asked, what he cannot prove costs him the name and no more. It
 //! knows no rule.
 
-use super::chain::{CALLS, bounded, leads};
+use super::chain::{CALLS, SINGLE, apart, bounded, leads};
 use super::facts::Facts;
 use super::failure::{Failure, Whose, of_chain};
 use super::signature::{by_tls12, by_tls13};
@@ -51,6 +51,7 @@ impl Callers {
         now: UnixTime,
     ) -> Result<Proved, Failure> {
         bounded(end, rest)?;
+        apart(rest, SINGLE)?;
         let facts = Facts::of(end).ok_or_else(Failure::unread)?;
         let wall = Wall(std::time::Duration::from_secs(now.as_secs()));
         let by = (&self.algorithms, now);

@@ -3,7 +3,7 @@
 //! ones.
 //! It looks at no name.
 
-use super::facts::Facts;
+use super::facts::{self, Facts};
 use super::failure::Failure;
 use crate::engine::stats::TlsFailure;
 use crate::ground::Wall;
@@ -78,6 +78,32 @@ pub(super) fn bounded(
         rest.len() + 1,
         REST + 1
     );
+    Err(Failure::new(TlsFailure::Certificate, text))
+}
+
+/// So many authorities between may have one name: those that an upstream shows are signed
+/// crosswise at times, and of who calls us none are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Namesakes(usize);
+
+/// Of whom we call.
+pub(super) const CROSSED: Namesakes = Namesakes(2);
+/// Of who calls us.
+pub(super) const SINGLE: Namesakes = Namesakes(1);
+
+/// # Errors
+/// Ways lead through it in a circle: each would be walked, and a signature looked at at each step.
+pub(super) fn apart(
+    rest: &[CertificateDer<'_>],
+    Namesakes(most): Namesakes,
+) -> Result<(), Failure> {
+    let names: Vec<&[u8]> = rest.iter().filter_map(|one| facts::subject(one)).collect();
+    let many = |name: &&[u8]| names.iter().filter(|other| *other == name).count() > most;
+    if !names.iter().any(many) {
+        return Ok(());
+    }
+    let text = "it shows several authorities of one name: it should show its own certificate and \
+                those between it and its authority";
     Err(Failure::new(TlsFailure::Certificate, text))
 }
 

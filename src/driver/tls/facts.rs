@@ -73,6 +73,13 @@ pub(super) fn key<'a>(der: &'a [u8]) -> Option<Key<'a>> {
     Some(Key { whole, algorithm, octets })
 }
 
+/// Whose a certificate is, as DER has it; `None`: it is no certificate.
+pub(super) fn subject<'a>(der: &'a [u8]) -> Option<&'a [u8]> {
+    let (_, read) = X509Certificate::from_der(der).ok()?;
+    let subject: &'a [u8] = read.tbs_certificate.subject.as_raw();
+    Some(subject)
+}
+
 impl Facts {
     /// Reads a certificate (DER); `None`: it is none.
     #[must_use]

@@ -1,7 +1,7 @@
 //! Whether who is at the other end is the upstream that is meant: by its key, or by who signed and
 //! which domain is named (RFC 5922 §7). There is no way to skip it.
 
-use super::chain::{CALLED, bounded, leads};
+use super::chain::{CALLED, CROSSED, apart, bounded, leads};
 use super::facts::Facts;
 use super::failure::{Failure, Whose, of_chain};
 use super::held;
@@ -68,6 +68,7 @@ impl Proof {
                 ));
             }
         };
+        apart(rest, CROSSED)?;
         let wall = Wall(std::time::Duration::from_secs(now.as_secs()));
         let by = (&self.algorithms, now);
         let path = leads((end, &facts), rest, roots, by, CALLED)

@@ -113,6 +113,30 @@ async fn a_record_that_has_begun_is_complete_within_a_time_and_a_phone_between_m
 }
 
 #[tokio::test]
+async fn who_sends_what_is_no_sip_after_the_handshake_is_closed_and_who_takes_new_keys_stays() {
+    let place = Place::new("barren");
+    let mut g = gateway(&config(&place, "\"self-signed\"", "{}")).await;
+    let mut all = Vec::new();
+    for many in [2, 24] {
+        let stream = TcpStream::connect(g.at).await.unwrap();
+        let mut stream = tls_of(stream, None).await.unwrap();
+        stream.write_all(OPTIONS).await.unwrap();
+        let Arrival::Message { flow, .. } = g.next().await else { panic!("heard") };
+        for _ in 0..many {
+            stream.get_mut().1.refresh_traffic_keys().unwrap();
+        }
+        stream.flush().await.unwrap();
+        all.push((stream, flow.conn.unwrap()));
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    tokio::time::pause();
+    let closed = tokio::time::timeout(Duration::from_secs(30), g.next()).await.expect("one ends");
+    assert!(matches!(closed, Arrival::Closed(conn) if conn == all[1].1), "{closed:?}");
+    let quiet = tokio::time::timeout(Duration::from_secs(600), g.arrivals.next(&mut g.heard)).await;
+    assert!(quiet.is_err(), "the other stays");
+}
+
+#[tokio::test]
 async fn a_crowd_of_slow_handshakes_keeps_nobody_known_from_his_own() {
     let place = Place::new("slow");
     let g = gateway(&config(&place, "\"self-signed\"", "{}")).await;

@@ -181,3 +181,34 @@ async fn an_upstream_s_sip_uri_of_an_authority_that_is_bound_to_dns_names_is_no_
     shown.0.push_str(&between);
     assert_eq!(verdict(&place, &ca, &shown).await, None);
 }
+
+/// Who shows so many authorities of one name beside his own certificate, of that name's key.
+fn among_namesakes(ours: &Authority, many: usize) -> (String, String) {
+    let (mut shown, key) = ours.signs(&["phone.example"], 2100);
+    // Every authority of these tests has the same name.
+    (0..many).for_each(|_| shown.push_str(&Authority::new().1));
+    (shown, key)
+}
+
+#[tokio::test]
+async fn a_maze_of_authorities_of_one_name_is_not_walked() {
+    let place = Place::new("maze");
+    let ours = Authority::new();
+    place.write("phones.pem", &ours.1);
+    let asked = told(&place, "require", &among_namesakes(&ours, 1)).await;
+    assert_eq!(asked, Some(Ok("phone.example".to_owned())));
+    assert_eq!(told(&place, "require", &among_namesakes(&ours, 2)).await, None);
+    let why = told(&place, "ask", &among_namesakes(&ours, 4)).await;
+    let why = why.expect("he is let in").expect_err("without a name");
+    assert!(why.contains("several authorities of one name"), "{why}");
+}
+
+#[test]
+fn an_upstream_may_show_an_authority_that_another_has_signed_crosswise() {
+    let der = |pem: &str| files::chain(pem.as_bytes()).unwrap().remove(0);
+    let of = |many: usize| (0..many).map(|_| der(&Authority::new().1)).collect::<Vec<_>>();
+    let told = |many, most| chain::apart(&of(many), most).map_err(|e| e.kind);
+    let refused = Err(TlsFailure::Certificate);
+    assert_eq!([1, 2].map(|n| told(n, chain::SINGLE)), [Ok(()), refused]);
+    assert_eq!([2, 3].map(|n| told(n, chain::CROSSED)), [Ok(()), refused]);
+}
