@@ -227,14 +227,7 @@ impl Phones {
             near.set(Name::Expires, most.to_string());
         }
         let mut granted = HashMap::new();
-        let ended: Vec<&str> =
-            lives.iter().filter(|(_, s)| *s == 0).map(|(c, _)| c.key.as_str()).collect();
-        if pending.remove_all {
-            self.end_all_confirmed(out, &pending.aor, &pending.flow);
-        } else if !ended.is_empty() {
-            // Before what is confirmed now.
-            self.end_confirmed(w, out, (&pending.aor, &ended), &pending.flow);
-        }
+        self.end_known(w, out, pending, &lives);
         for (offered, seconds) in lives {
             // What is there already lasts longer, whatever else finds no room.
             let is_placed = room.is_ok() || self.bindings.get(&offered.key).is_some();

@@ -4,7 +4,7 @@
 use super::super::newest::{Named, NoPlaces};
 use super::super::registrar::no_places;
 use super::super::{Phones, record};
-use super::Pending;
+use super::{Offered, Pending};
 use crate::audit::BindingEvent;
 use crate::engine::ids::ServerId;
 use crate::engine::outbox::Outbox;
@@ -54,6 +54,24 @@ impl Phones {
     /// REGISTERs that hold places.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = ServerId> + '_ {
         self.bindings.waiting()
+    }
+
+    /// What an answer ends is not confirmed any more, before it confirms what it grants: so many
+    /// seconds each.
+    pub(super) fn end_known(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        pending: &Pending,
+        lives: &[(&Offered, u64)],
+    ) {
+        let over = lives.iter().filter(|(_, seconds)| *seconds == 0);
+        let ended: Vec<&str> = over.map(|(offered, _)| offered.key.as_str()).collect();
+        if pending.remove_all {
+            self.end_all_confirmed(out, &pending.aor, &pending.flow);
+        } else if !ended.is_empty() {
+            self.end_confirmed(w, out, (&pending.aor, &ended), &pending.flow);
+        }
     }
 
     /// What its upstream granted finds no place here: the phone is told so, and comes again.
