@@ -7,7 +7,7 @@ use crate::tls_calls::{OUTSIDE_TLS, config};
 use portreeve::audit::Record;
 use portreeve::engine::digest::Users;
 use portreeve::engine::{Input, Level};
-use portreeve::ground::{ConnId, Flow, Subject};
+use portreeve::ground::{ConnId, Flow, ListenerId, Subject, Transport};
 
 const WAN: &str = "198.51.100.77:40001";
 const NAMES: &[&str] = &["sip:trunk.example.net", "trunk.example.net"];
@@ -421,4 +421,45 @@ fn whom_the_new_file_does_not_believe_is_cut_off_at_once_and_asked_anew() {
     lab.advance(s(40));
     lab.clear();
     lab.end();
+}
+
+/// Who registered by TLS is known by that connection: the next one from his address and port may be
+/// anybody's, and says who he is.
+#[test]
+fn another_connection_from_a_phone_s_place_is_not_that_phone() {
+    use crate::lab::digest::again;
+    use portreeve::config::{Certificate, ClientCertificate, Listen, ServerTls, TlsVersion};
+    let mut lab = Lab::site_with(|c| {
+        c.interfaces[0].listen.push(Listen { transport: Transport::Tls, port: 5061 });
+        let (certificate, client) = (Certificate::SelfSigned, ClientCertificate::Off);
+        let (client_ca, min_version) = (None, TlsVersion::V12);
+        c.interfaces[0].tls = Some(ServerTls { certificate, client, client_ca, min_version });
+    });
+    let by = |conn: u64| {
+        let (listener, transport) = (ListenerId(2), Transport::Tls);
+        let (peer, conn) = ("10.17.0.21:40001".parse().unwrap(), Some(ConnId(conn)));
+        let mut ua = Ua::new(
+            Party { flow: Flow { listener, transport, peer, conn, upstream: None } },
+            "101",
+        );
+        site::GATE_INSIDE.clone_into(&mut ua.domain);
+        ua
+    };
+    let phone = by(1);
+    let register = lab.local_register(&phone, 600);
+    lab.send(phone.at, register.clone());
+    let asked = lab.expect(phone.at, "401");
+    let proof = again(&mut lab, &register, &asked, &phone, site::PASSWORD);
+    lab.send(phone.at, proof);
+    lab.expect(phone.at, "200");
+    let call = |lab: &mut Lab, ua: &Ua| {
+        let uri = format!("sip:102@{}", site::GATE_INSIDE);
+        let invite = ua.request_to(lab, "INVITE", &uri).sdp(ua.sdp(4000));
+        lab.send(ua.at, invite);
+        lab.take(ua.at).pop().expect("an answer").status()
+    };
+    assert_ne!(call(&mut lab, &phone), 407, "the phone itself");
+    lab.input(Input::ConnectionClosed(ConnId(1)));
+    assert_eq!(call(&mut lab, &by(2)), 407, "who is that?");
+    lab.clear();
 }

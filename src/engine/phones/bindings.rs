@@ -80,6 +80,15 @@ impl Binding {
         w.net().is_cut_off(&self.flow)
     }
 
+    /// Who comes by this flow, from its own place, is its phone. By TLS a connection is who was
+    /// proved by it: another from the same address and port may be anybody's.
+    pub(super) fn is_proved_by(&self, proof: Proof) -> bool {
+        match proof {
+            Proof::Place => true,
+            Proof::Connection(conn) => self.flow.conn == conn,
+        }
+    }
+
     /// A connection to where its Contact listens would lead to it.
     fn is_dialled(&self) -> bool {
         self.flow.transport == Transport::Tcp && !self.is_natted()
@@ -125,6 +134,24 @@ impl Binding {
             instance: self.instance.clone(),
             edge: self.edge,
             reach: self.reach(w),
+        }
+    }
+}
+
+/// What says whose a flow is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Proof {
+    /// Where it comes from.
+    Place,
+    /// The connection alone.
+    Connection(Option<ConnId>),
+}
+
+impl Proof {
+    pub(super) fn of(net: &Net, flow: &Flow) -> Self {
+        match flow.transport.is_secure() && !net.lasts(flow.listener) {
+            true => Self::Connection(flow.conn),
+            false => Self::Place,
         }
     }
 }
@@ -238,7 +265,9 @@ impl Bindings {
         let (first, last) = (BindingNo(0), BindingNo(u64::MAX));
         let host = net.host(flow);
         let at = |no| (host, flow.peer.port(), flow.transport, no);
-        self.by_flow.range(at(first)..=at(last)).filter_map(|(.., no)| self.rows.get(no))
+        let all = self.by_flow.range(at(first)..=at(last)).filter_map(|(.., no)| self.rows.get(no));
+        let proof = Proof::of(net, flow);
+        all.filter(move |b| b.is_proved_by(proof))
     }
 
     /// Bindings of this host's phones, oldest first.

@@ -1,6 +1,7 @@
 //! Who a request from inside is. Where we are the registrar: the user whose flow it came by or whom
 //! digest proved, never what From says alone. In front of an upstream that one authenticates.
 
+use super::bindings::Proof;
 use super::{Binding, Phones};
 use crate::engine::analysis::Incoming;
 use crate::engine::attempt::{Route, Sender};
@@ -27,8 +28,12 @@ impl Phones {
         let domain = i.from.uri.host.as_str();
         let named = |b: &&Binding| b.aor.domain.eq_ignore_ascii_case(domain);
         let host = w.net().host(&i.flow);
+        let proof = Proof::of(w.net(), &i.flow);
         let same = |b: &&Binding| {
-            b.host == host && b.source == i.flow.peer && b.flow.transport == i.flow.transport
+            b.host == host
+                && b.source == i.flow.peer
+                && b.flow.transport == i.flow.transport
+                && b.is_proved_by(proof)
         };
         // A phone with several lines sends all of them by one flow.
         let lines = || self.bindings.of_user(&claimed).filter(alive).filter(same);

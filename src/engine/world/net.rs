@@ -199,8 +199,12 @@ impl Net {
     /// It came by a connection that is gone. Those of a tunnel are of whoever is at its other end,
     /// who is there by the next one, too.
     pub(crate) fn is_cut_off(&self, flow: &Flow) -> bool {
-        let lasts = || self.interface(flow.listener).is_some_and(|i| i.link != Link::Local);
-        flow.transport.is_reliable() && flow.conn.is_none() && !lasts()
+        flow.transport.is_reliable() && flow.conn.is_none() && !self.lasts(flow.listener)
+    }
+
+    /// Nobody but its other end can be there: it is a tunnel's.
+    pub(crate) fn lasts(&self, id: ListenerId) -> bool {
+        self.interface(id).is_some_and(|i| i.link != Link::Local)
     }
 
     /// The way from an interface to a place of an upstream.
