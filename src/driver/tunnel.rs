@@ -34,6 +34,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -101,13 +102,13 @@ impl Tunnels {
     /// # Errors
     /// A key that is not there or that others may read, a port that is taken.
     pub fn start(config: &Config) -> Result<Self, TunnelError> {
-        let mut links = BTreeMap::new();
+        let (mut links, ports) = (BTreeMap::new(), Arc::<AtomicUsize>::default());
         let (mut sites, mut offices) = (Vec::new(), BTreeMap::new());
         for (index, i) in config.interfaces.iter().enumerate() {
             let Some(tunnel) = i.link.tunnel() else { continue };
             let told = |what| TunnelError::Key { interface: i.name.clone(), what };
             let own = key::read(&key_file(config, tunnel)).map_err(told)?;
-            let link = Arc::new(Link::new(&i.name, tunnel.clone()));
+            let link = Arc::new(Link::new(&i.name, tunnel.clone(), ports.clone()));
             let identity = Identity::new(own);
             match tunnel.end.clone() {
                 End::Site { connect, bearer, proxy } => {

@@ -12,7 +12,7 @@ use crate::wire::tunnel::{Capsule, Capsules};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{
@@ -46,11 +46,18 @@ const TOGETHER: usize = 1_400;
 struct Member {
     media: Mutex<VecDeque<(Instant, Bytes)>>,
     news: Notify,
+    /// A connection is in its place.
+    is_taken: AtomicBool,
 }
 
 impl Member {
     fn media(&self) -> MutexGuard<'_, VecDeque<(Instant, Bytes)>> {
         self.media.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One connection at a time is in it: `None`, another is.
+    fn take_place(&self) -> Option<Place<'_>> {
+        (!self.is_taken.swap(true, Relaxed)).then_some(Place(self))
     }
 
     fn stands_still(&self, now: Instant) -> bool {
@@ -73,6 +80,15 @@ impl Member {
             media.pop_front();
         }
         out
+    }
+}
+
+/// The place of a connection, until it is dropped.
+struct Place<'a>(&'a Member);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.is_taken.store(false, Relaxed);
     }
 }
 
@@ -176,6 +192,7 @@ impl ByTcp {
         stream: S,
         media: &Media,
     ) {
+        let Some(place) = self.members.get(member).and_then(Member::take_place) else { return };
         let (read, write) = split(stream);
         let (mut ups, mut downs) = (Vec::new(), Vec::new());
         if member == 0 {
@@ -188,6 +205,7 @@ impl ByTcp {
             why = self.write(write, member, ups, media) => why,
             _ = self.ended() => return,
         };
+        drop(place);
         // Without the others speech goes on by the first; without the first there is nothing.
         if member == 0 {
             self.close(&why);
@@ -290,4 +308,63 @@ async fn next_up(ups: &mut [ReadHalf<DuplexStream>]) -> (usize, Option<Bytes>) {
         Poll::Pending
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::advance;
+
+    fn tcp() -> ByTcp {
+        ByTcp::new(7, "192.0.2.1:443".parse().expect("an address"))
+    }
+
+    fn waiting(tcp: &ByTcp) -> Vec<usize> {
+        tcp.members.iter().map(|m| m.media().len()).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flow_keeps_to_its_connection_until_that_stands_still_and_old_packets_do_not_go() {
+        let (tcp, counts) = (tcp(), Counts::default());
+        let packet = || Bytes::from_static(b"speech");
+        for _ in 0..3 {
+            tcp.send(20_000, packet(), &counts);
+            tcp.send(20_001, packet(), &counts);
+            tcp.send(20_002, packet(), &counts);
+        }
+        assert_eq!(waiting(&tcp), [0, 6, 3], "a pair of ports is one flow's");
+        advance(STILL + Duration::from_millis(1)).await;
+        tcp.send(20_000, packet(), &counts);
+        assert_eq!(waiting(&tcp), [1, 6, 3], "both stand still: the first of all is left");
+        assert!(!tcp.members[2].take(Instant::now(), &counts).is_empty());
+        tcp.send(20_000, packet(), &counts);
+        assert_eq!(waiting(&tcp), [1, 6, 1], "the other one moves");
+        advance(OLD).await;
+        assert!(tcp.members[1].take(Instant::now(), &counts).is_empty());
+        assert_eq!((counts.late.load(Relaxed), counts.sent.load(Relaxed)), (6, 3));
+        for _ in 0..2 * WAITING {
+            tcp.send(20_000, packet(), &counts);
+        }
+        assert!(waiting(&tcp).iter().all(|n| *n <= WAITING));
+    }
+
+    #[tokio::test]
+    async fn a_place_has_one_connection_and_the_first_ends_all() {
+        let tcp = tcp();
+        let (media, _out) = Media::new("2001:20::1".parse().unwrap(), std::sync::Arc::default());
+        let (ours, _theirs) = tokio::io::duplex(1_024);
+        let (more, mut beyond) = tokio::io::duplex(1_024);
+        let first = tcp.carry(1, ours, &media);
+        tokio::pin!(first);
+        tokio::select! {
+            () = &mut first => panic!("it carries"),
+            () = tokio::time::sleep(Duration::from_millis(20)) => {}
+        }
+        tcp.carry(1, more, &media).await;
+        assert_eq!(beyond.read(&mut [0; 8]).await.unwrap(), 0, "closed at once");
+        assert!(tcp.end.borrow().is_none());
+        tcp.close("over");
+        first.await;
+        assert_eq!(tcp.ended().await, "over");
+    }
 }

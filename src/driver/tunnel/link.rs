@@ -13,7 +13,7 @@ use quinn::{Connection, TransportConfig};
 use std::future::pending;
 use std::io;
 use std::net::IpAddr;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -61,8 +61,10 @@ pub struct Link {
 }
 
 impl Link {
-    pub(super) fn new(name: &str, tunnel: Tunnel) -> Self {
-        let (media, out) = Media::new(tunnel.far());
+    /// `ports` counts those of all tunnels: whose a connection by QUIC is, is not known when its rate
+    /// is made.
+    pub(super) fn new(name: &str, tunnel: Tunnel, ports: Arc<AtomicUsize>) -> Self {
+        let (media, out) = Media::new(tunnel.far(), ports);
         let group = |_| {
             let (opened, accepted) = mpsc::channel(1);
             (opened, tokio::sync::Mutex::new(accepted))

@@ -47,10 +47,10 @@ pub(super) struct Media {
 }
 
 impl Media {
-    /// `receiver` is for who sends them on.
-    pub(super) fn new(far: IpAddr) -> (Self, mpsc::Receiver<(u16, Bytes)>) {
+    /// `receiver` is for who sends them on; `open` counts the ports of all tunnels that share a rate.
+    pub(super) fn new(far: IpAddr, open: Arc<AtomicUsize>) -> (Self, mpsc::Receiver<(u16, Bytes)>) {
         let (out, receiver) = mpsc::channel(WAITING);
-        let (ports, open, counts) = (Mutex::default(), Arc::default(), Arc::default());
+        let (ports, counts) = (Mutex::default(), Arc::default());
         (Self { far, ports, open, out, counts }, receiver)
     }
 
@@ -104,7 +104,7 @@ impl Port {
             return Err(io::ErrorKind::AddrInUse.into());
         }
         ports.insert(port, theirs);
-        media.open.store(ports.len(), Relaxed);
+        media.open.fetch_add(1, Relaxed);
         drop(ports);
         let from = SocketAddr::new(media.far, 0);
         Ok(Self { socket: ours, port, from, media })
@@ -152,7 +152,8 @@ impl Port {
 impl Drop for Port {
     fn drop(&mut self) {
         let mut ports = self.media.ports();
-        ports.remove(&self.port);
-        self.media.open.store(ports.len(), Relaxed);
+        if ports.remove(&self.port).is_some() {
+            self.media.open.fetch_sub(1, Relaxed);
+        }
     }
 }
