@@ -67,8 +67,9 @@ impl Capsule {
             Self::Ping => (PING, None, &[]),
             Self::Greeting(value) => (GREETING, None, value),
         };
-        let value = value.get(..LONGEST - 1).unwrap_or(value);
-        let length = value.len() + usize::from(first.is_some());
+        let own = usize::from(first.is_some());
+        let value = value.get(..LONGEST - own).unwrap_or(value);
+        let length = value.len() + own;
         let mut out = BytesMut::with_capacity(length + 8);
         match u8::try_from(kind) {
             Ok(kind) if kind < 0x40 => out.put_u8(kind),
@@ -190,6 +191,14 @@ mod tests {
                 }
             }
             assert_eq!(read, capsules(), "{piece}");
+        }
+        for most in [
+            Capsule::Datagram(vec![1; LONGEST].into()),
+            Capsule::Stream(1, vec![1; LONGEST - 1].into()),
+        ] {
+            let mut reader = Capsules::default();
+            reader.push(&most.write());
+            assert_eq!(reader.next(), Ok(Some(most)), "the longest goes whole");
         }
         let mut long = Capsules::default();
         long.push(&[0, 0xc0, 0, 0, 0, 0, 2, 0, 0]);
