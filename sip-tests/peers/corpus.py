@@ -281,6 +281,9 @@ def told(world, case, place):
     came = [(p, m) for p, m in came if m.status() != 100]
     for p, msg in came:
         world.settle(p, msg)
+    # A PBX that says that it serves nobody is asked whether that is so.
+    came = [(p, m) for p, m in came if not (p == sender and m.is_request() and m.method() == "OPTIONS")]
+    for p, msg in came:
         if p == far and msg.is_request() and msg.method() != "ACK":
             refused = world.final(sender)
             world.settle(sender, refused)

@@ -61,8 +61,8 @@ pub struct Link {
 }
 
 impl Link {
-    /// `ports` counts those of all tunnels: whose a connection by QUIC is, is not known when its rate
-    /// is made.
+    /// `ports` counts those of all tunnels: whose a connection by QUIC is, is not known when its
+    /// rate is made.
     pub(super) fn new(name: &str, tunnel: Tunnel, ports: Arc<AtomicUsize>) -> Self {
         let (media, out) = Media::new(tunnel.far(), ports);
         let group = |_| {

@@ -47,7 +47,8 @@ pub(super) struct Media {
 }
 
 impl Media {
-    /// `receiver` is for who sends them on; `open` counts the ports of all tunnels that share a rate.
+    /// `receiver` is for who sends them on; `open` counts the ports of all tunnels that share a
+    /// rate.
     pub(super) fn new(far: IpAddr, open: Arc<AtomicUsize>) -> (Self, mpsc::Receiver<(u16, Bytes)>) {
         let (out, receiver) = mpsc::channel(WAITING);
         let (ports, counts) = (Mutex::default(), Arc::default());
