@@ -8,6 +8,8 @@ use portreeve::config::{Config, Environment, Own, show};
 use portreeve::engine::digest::Users;
 use portreeve::engine::{Health, Input, Level};
 
+mod between;
+mod media;
 mod staying;
 mod told;
 

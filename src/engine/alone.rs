@@ -85,8 +85,7 @@ impl Engine {
             for pass in held.into_iter().chain(self.transactions.unheard_at(there)) {
                 self.lead_anew(pass);
             }
-            let mut within = Within::of(self);
-            waiting.into_iter().for_each(|pass| within.leave(pass));
+            waiting.into_iter().for_each(|pass| self.leave(pass));
         }
     }
 
@@ -109,7 +108,15 @@ impl Engine {
             p.is_some_and(|p| within::is_lost(self.known(), p.purpose()))
         };
         if let Some(pass) = pass.filter(lost) {
-            Within::of(self).leave(pass);
+            self.leave(pass);
+        }
+    }
+
+    /// A request within a dialog waits for who is not there: it is answered in his place, and what
+    /// a BYE ended here has ended for the other phone of a call that ran through him, too.
+    pub(super) fn leave(&mut self, pass: PassId) {
+        for (no, by) in Within::of(self).leave(pass) {
+            self.hang_up(no, by);
         }
     }
 

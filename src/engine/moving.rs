@@ -56,6 +56,11 @@ impl Moving {
         all.filter_map(view).collect()
     }
 
+    /// What the machine has where any of them may stand.
+    fn seen(&self) -> Vec<IpAddr> {
+        self.stands.values().flat_map(|stand| &stand.seen).map(|own| own.ip).collect()
+    }
+
     /// Where an interface has to stand instead; `None`: nowhere else, or not yet. `fresh`: the
     /// machine has just been looked at.
     fn settle(
@@ -139,6 +144,7 @@ impl<'a> Mover<'a> {
     pub(super) fn seen(mut self, at: usize, own: Vec<Own>) {
         self.moving.stands.entry(at).or_default().sees(own);
         self.settle(at, true);
+        self.calls.machine_has(self.out, &self.moving.seen(), &[]);
     }
 
     /// Others may stand in the way of an address than before.
@@ -178,8 +184,9 @@ impl<'a> Mover<'a> {
         let (left, came) = (gone(was, is), gone(is, was));
         self.tell(at, (&left, &came), &addresses);
         self.out.emit(Output::Stand { interface: at, addresses: addresses.clone() });
-        let w = &*self.w;
-        self.calls.moved(w, self.out, &left, &addresses);
+        let (w, own) = (&*self.w, self.moving.seen());
+        self.calls.moved(w, self.out, &left, (&addresses, &own));
+        self.calls.machine_has(self.out, &own, &came);
         let versions = left.clone();
         let is_left = |id: ListenerId, peer: IpAddr| {
             w.net().interface_of(id) == Some(at)
@@ -197,7 +204,8 @@ impl<'a> Mover<'a> {
         let Some(i) = self.w.net().interface_at(at) else { return };
         let by = now.following().map(|f| f.by.to_string()).unwrap_or_default();
         let first = self.moving.stands.get(&at).is_none_or(|s| s.changes < 2);
-        let (level, what) = told((left, came), now, &by);
+        let lost = lost(self.calls.standing_at(left), left);
+        let (level, what) = told((left, came), now, (&by, &lost));
         let text = format!("interface {} {what}", i.name);
         if !first {
             self.out.stats_mut().address_changes += 1;
@@ -207,9 +215,26 @@ impl<'a> Mover<'a> {
     }
 }
 
+fn list(all: &[IpAddr]) -> String {
+    all.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// What has become of so many calls at addresses that were left, in words.
+fn lost(calls: usize, left: &[IpAddr]) -> String {
+    let from = list(left);
+    match calls {
+        0 => String::new(),
+        1 => format!("; 1 call under way at {from} has lost its way back"),
+        n => format!("; {n} calls under way at {from} have lost their way back"),
+    }
+}
+
 /// What has become of an interface that has left addresses, and come to others, in words.
-fn told((left, came): (&[IpAddr], &[IpAddr]), now: &Addresses, by: &str) -> (Level, String) {
-    let list = |all: &[IpAddr]| all.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
+fn told(
+    (left, came): (&[IpAddr], &[IpAddr]),
+    now: &Addresses,
+    (by, lost): (&str, &str),
+) -> (Level, String) {
     let (from, to) = (list(left), list(came));
     let stay: Vec<IpAddr> = now.iter().map(|a| a.ip).filter(|ip| !came.contains(ip)).collect();
     let stays = if stay.is_empty() { String::new() } else { format!(", beside {}", list(&stay)) };
@@ -224,17 +249,13 @@ fn told((left, came): (&[IpAddr], &[IpAddr]), now: &Addresses, by: &str) -> (Lev
         ([], _) => (Level::Info, format!("stands at {to}{stays} ({by})")),
         (_, []) => (
             Level::Warn,
-            format!(
-                "has left {from} and stands at {} alone ({by}): calls under way at {from} have lost \
-                 their way back",
-                list(&stay)
-            ),
+            format!("has left {from} and stands at {} alone ({by}){lost}", list(&stay)),
         ),
         (_, _) => (
             Level::Warn,
             format!(
                 "has moved from {from} to {to}{stays} ({by}): what begins now is told the new \
-                 address, calls under way at {from} have lost their way back"
+                 address{lost}"
             ),
         ),
     }

@@ -119,11 +119,39 @@ pub(crate) fn next_hop(
     }
     let ip = written.unwrap_or(leg.flow.peer.ip());
     let peer = SocketAddr::new(ip, uri.port.unwrap_or(transport.port()));
+    if let Some(own) = other_pass(known, call, leg, (&uri, peer, transport)) {
+        return Ok(own);
+    }
     let way = w.net().beside(leg.flow.listener, Hop { peer, transport });
     // By TLS it is the leg's own upstream that has to prove itself there.
     let upstream = leg.upstream.filter(|_| transport.is_secure());
     let way = way.map(|way| Flow { upstream, ..way });
     way.filter(|_| may_lead(known, call, leg, (&uri, peer))).map_or_else(own, Ok)
+}
+
+/// The way to the other pass of a spiral, which a Contact of ours names: to our own socket, wherever
+/// that stands now. What we were told we write ourselves, so its host says where we stood then; only
+/// who rewrites it as his own wants to stand between.
+fn other_pass(
+    known: Known<'_>,
+    call: Option<CallNo>,
+    leg: &LegState,
+    (uri, at, transport): (&Uri, SocketAddr, Transport),
+) -> Option<Flow> {
+    let (Known { w, upstreams, calls, .. }, ip) = (known, at.ip());
+    let ours = w.net().is_us(ip, at.port()) || w.has_left(ip);
+    if !ours && (ip == leg.flow.peer.ip() || is_of_upstream(w, upstreams, leg, ip)) {
+        return None;
+    }
+    let own = w.net().listener(calls.pass_at(w, call?, uri)?)?;
+    let upstream = leg.upstream.filter(|_| transport.is_secure());
+    (own.transport == transport).then_some(Flow {
+        listener: own.id,
+        transport,
+        peer: own.bind,
+        conn: None,
+        upstream,
+    })
 }
 
 /// Where a leg that never leaves TLS is reached when its connection is gone: where we opened it;
@@ -154,6 +182,10 @@ fn may_lead(
     let source = leg.flow.peer.ip();
     if ip == source {
         return true;
+    }
+    // Whoever has an address that we left is not meant by what we said of ourselves there.
+    if w.has_left(ip) && w.is_own(uri) {
+        return false;
     }
     if net.is_our_address(ip) {
         return false;

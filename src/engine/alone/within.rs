@@ -2,6 +2,7 @@
 //! anything else is refused for now, which ends neither dialog nor subscription (RFC 5057 §5.1; a
 //! 408 would). It chooses no other way.
 
+use crate::audit::EndedBy;
 use crate::engine::Engine;
 use crate::engine::analysis::answer::Answer;
 use crate::engine::calls::{Calls, Place};
@@ -13,7 +14,7 @@ use crate::engine::stats::AloneResult;
 use crate::engine::transactions::Transactions;
 use crate::engine::upstreams::Upstreams;
 use crate::engine::world::World;
-use crate::ground::{Flow, Leg};
+use crate::ground::{CallNo, Flow, Leg};
 use crate::wire::sip::{Message, Method, Name};
 
 /// The parts that a dialog stands in.
@@ -39,27 +40,36 @@ impl<'a> Within<'a> {
     }
 
     /// A request within a dialog waits for who is not there: the session stays as it is, and
-    /// whoever ends it, or has given up any request, has done so. Any other pass is left alone.
-    pub(in crate::engine) fn leave(&mut self, pass: PassId) {
-        let Some(p) = self.transactions.pass(pass).filter(|p| p.waits()) else { return };
+    /// whoever ends it, or has given up any request, has done so. Any other pass is left alone. What
+    /// ends with it is returned: other passes of the same call, whose parties nobody would tell.
+    #[must_use]
+    pub(in crate::engine) fn leave(&mut self, pass: PassId) -> Vec<(CallNo, EndedBy)> {
+        let none = Vec::new();
+        let Some(p) = self.transactions.pass(pass).filter(|p| p.waits()) else { return none };
         if p.is_cancelled() {
-            return self.end_cancelled(pass);
+            self.end_cancelled(pass);
+            return none;
         }
         let (server, purpose) = (p.server(), p.purpose().clone());
-        let Purpose::InDialog(d) = &purpose else { return };
+        let Purpose::InDialog(d) = &purpose else { return none };
         let Some(request) = self.transactions.server(server).map(|t| t.request().clone()) else {
-            return;
+            return none;
         };
         if *request.method() == Method::Bye {
             // It is sent for as long as anybody would wait for its answer (RFC 3261 §15.1.1).
             let ok = self.w.answer(&request, 200, "OK");
+            let others = self.calls.other_passes(d.call);
             self.transactions.settle(self.w, self.out, pass, &ok);
             self.calls.end_fork(self.w, self.out, d.call, &d.tag, 200);
-        } else if self.transactions.take_back(self.w, self.out, pass).is_some() {
+            let over = self.calls.get(d.call).is_none();
+            return if over { others } else { none };
+        }
+        if self.transactions.take_back(self.w, self.out, pass).is_some() {
             let response = refusal(self.w, &request);
             self.out.stats_mut().alone[AloneResult::Refused as usize] += 1;
             self.transactions.fail(self.w, self.out, (server, purpose), response);
         }
+        none
     }
 
     /// The caller wants no answer any more. Where all that he waits for is not there, nobody else

@@ -162,6 +162,13 @@ impl Call {
         self.user.as_deref().map(Aor::from)
     }
 
+    /// The leg of its callee: who answered, else who was asked first.
+    pub(super) fn callee(&self) -> Option<&LegState> {
+        let answered = self.answered.as_deref().and_then(|tag| self.fork(tag));
+        let fork = answered.or(self.forks.first()).map(|f| &f.callee);
+        fork.or(self.asked.as_ref())
+    }
+
     /// The fork with this callee tag.
     pub(crate) fn fork(&self, tag: &str) -> Option<&Fork> {
         self.forks.iter().find(|f| f.tag == tag)

@@ -57,27 +57,26 @@ impl Calls {
         out.record(Record::Finding { call, call_id, finding, evidence });
     }
 
+    /// How many calls have media at one of these addresses of ours.
+    pub(crate) fn standing_at(&self, at: &[IpAddr]) -> usize {
+        self.media.standing_at(at).len()
+    }
+
     /// An interface stands there, and no longer at these addresses: calls that have media at one
-    /// of them are told of.
-    pub(crate) fn moved(&mut self, w: &World, out: &mut Outbox, left: &[IpAddr], at: &Addresses) {
-        for (call, was) in self.media.moved(left, at) {
-            let now = match at.iter().next() {
-                Some(_) => format!(
-                    "it is {}",
-                    at.iter().map(|a| a.advertised().to_string()).collect::<Vec<_>>().join(", ")
-                ),
-                None => "there is none".to_owned(),
-            };
-            let idle = match w.config().media.idle {
-                Some(idle) => format!("after {} s without any audio it ends", idle.as_secs()),
-                None => "nothing ends it but its parties".to_owned(),
-            };
-            let evidence = format!(
-                "our outside address was {was} and changed during the call, now {now}: audio that \
-                 is sent there does not arrive; {idle}"
-            );
+    /// of them are told of. `own`: what the machine has where interfaces may stand.
+    pub(crate) fn moved(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        left: &[IpAddr],
+        (at, own): (&Addresses, &[IpAddr]),
+    ) {
+        let kept = left.iter().all(|ip| own.contains(ip));
+        for (call, was) in self.media.standing_at(left) {
+            let evidence = evidence(w, was, at, kept);
             self.find(out, call, Finding::AddressChanged, &evidence);
         }
+        self.media.moved(left, at, w.number());
     }
 
     /// The 2xx has waited 64 × T1 for its ACK, or the call ended without one.
@@ -93,4 +92,27 @@ impl Calls {
         };
         self.find(out, call, Finding::AckMissing, &evidence);
     }
+}
+
+/// What has become of a call whose party was told an address that we left; `kept`: the machine has
+/// it still.
+fn evidence(w: &World, was: IpAddr, at: &Addresses, kept: bool) -> String {
+    let all: Vec<String> = at.iter().map(|a| a.advertised().to_string()).collect();
+    let now = if all.is_empty() {
+        "there is none".to_owned()
+    } else {
+        format!("it is {}", all.join(", "))
+    };
+    let begin = format!("our outside address was {was} and changed during the call, now {now}");
+    if kept {
+        return format!(
+            "{begin}: audio that is sent there arrives as long as this machine has it, requests do \
+             not"
+        );
+    }
+    let idle = match w.config().media.idle {
+        Some(idle) => format!("after {} s without any audio it ends", idle.as_secs()),
+        None => "nothing ends it but its parties".to_owned(),
+    };
+    format!("{begin}: audio that is sent there does not arrive; {idle}")
 }

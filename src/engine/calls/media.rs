@@ -8,6 +8,7 @@ mod lent;
 mod lines;
 mod news;
 mod offers;
+mod ours;
 mod table;
 mod targets;
 mod versions;

@@ -4,6 +4,7 @@
 use super::call::{Call, DialogKey, Fork, Kind, LegState, MAX_FORKS, State};
 use super::names::Names;
 use super::shares::Tables;
+use crate::audit::EndedBy;
 use crate::engine::world::World;
 use crate::ground::{CallNo, Leg, Side};
 use crate::policy::quota::Holder;
@@ -86,6 +87,16 @@ impl Table {
     pub(super) fn is_spiral(&self, call: &Call) -> bool {
         let before = call.before.is_some_and(|token| self.tokens.contains_key(&token));
         before || self.spirals.contains_key(&call.token)
+    }
+
+    /// The other passes of a call, and by whom each ends where its other party here hangs up.
+    pub(super) fn passes_of(&self, call: &Call) -> Vec<(CallNo, EndedBy)> {
+        let before = call.before.and_then(|token| self.by_token(token));
+        let before = before.map(|other| (other.no, EndedBy::Callee));
+        let left = call.callee().into_iter();
+        let after = left.flat_map(|leg| self.of_call_id(leg.side, &leg.call_id));
+        let after = after.filter(|other| other.before == Some(call.token));
+        before.into_iter().chain(after.map(|other| (other.no, EndedBy::Caller))).collect()
     }
 
     /// These legs meet outside us (or inside): one call left by its callee's leg, and came back to

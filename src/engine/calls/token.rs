@@ -3,6 +3,7 @@
 //! on every node that has the key and the call.
 
 use super::{Call, Calls, Fork, LegState};
+use crate::audit::EndedBy;
 use crate::engine::analysis::Incoming;
 use crate::engine::ids::UpstreamId;
 use crate::engine::seal::{Role, Sealer};
@@ -206,10 +207,27 @@ impl Calls {
 
     /// A Contact of ours is of the other pass of this call.
     pub(crate) fn is_pass(&self, w: &World, no: CallNo, uri: &Uri) -> bool {
-        let user = uri.user.as_deref().filter(|u| is_shaped(u));
-        let token = user.and_then(|u| Token::open(w.sealer(), Role::Contact, u));
-        let of = token.and_then(|t| self.table.by_token(t.call));
-        of.zip(self.table.get(no)).is_some_and(|(one, other)| self.table.are_passes(one, other))
+        self.pass_at(w, no, uri).is_some()
+    }
+
+    /// The socket that the other pass of this call is asked at, where this is its Contact, whatever
+    /// host it names.
+    pub(crate) fn pass_at(&self, w: &World, no: CallNo, uri: &Uri) -> Option<ListenerId> {
+        let user = uri.user.as_deref().filter(|u| is_shaped(u))?;
+        let token = Token::open(w.sealer(), Role::Contact, user)?;
+        let (other, asker) = self.of_token(&token)?;
+        self.table.get(no).filter(|one| self.table.are_passes(one, other))?;
+        let leg = match asker {
+            Leg::Caller => &other.caller,
+            Leg::Callee => other.callee()?,
+        };
+        Some(leg.flow.listener)
+    }
+
+    /// The other passes of a call, and by whom each ends where this one is hung up and nobody
+    /// stands between.
+    pub(crate) fn other_passes(&self, no: CallNo) -> Vec<(CallNo, EndedBy)> {
+        self.table.get(no).map(|call| self.table.passes_of(call)).unwrap_or_default()
     }
 
     /// The call has another pass.

@@ -37,6 +37,8 @@ pub(super) struct Stream {
     pub(super) parties: [Party; 2],
     /// Sources of RTP and RTCP that the relay learned, by leg.
     pub(super) pins: [[Option<SocketAddr>; 2]; 2],
+    /// Which leg met the other pass of its call at an address that is gone: nothing is sent there.
+    pub(super) parted: [bool; 2],
     /// What each party takes.
     pub(super) codecs: [Codecs; 2],
     /// Which party's last description disables the line (port 0).
@@ -57,8 +59,8 @@ impl Stream {
         codecs: [Codecs; 2],
     ) -> Self {
         let (pins, off, watch) = ([[None; 2]; 2], [false; 2], Default::default());
-        let (open, idle) = (true, false);
-        Self { id, kind, faces, ports, parties, pins, codecs, off, open, idle, watch }
+        let (open, idle, parted) = (true, false, [false; 2]);
+        Self { id, kind, faces, ports, parties, pins, parted, codecs, off, open, idle, watch }
     }
 }
 
@@ -195,6 +197,7 @@ pub(super) fn update(
     if s.open && differs(&now, &party) {
         s.parties[leg.index()] = party;
         s.pins[leg.index()] = [None; 2];
+        s.parted[leg.index()] = false;
         commands.push(Command::Update { stream: s.id, leg, party });
     }
 }

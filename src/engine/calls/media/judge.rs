@@ -72,6 +72,9 @@ impl Judge<'_> {
         }
         let Some(rtp) = m.rtp_target() else { return Ok(None) };
         let (rtp, whose) = self.destination(rtp, Lane::Rtp)?;
+        if whose == Whose::Ours && self.media.is_gone(rtp.ip()) {
+            return Ok(Some(Party::UNKNOWN));
+        }
         let rtcp = m.rtcp_target().map(|r| match whose {
             Whose::Replaced => SocketAddr::new(self.source, r.port()),
             Whose::Theirs | Whose::Ours => r,
@@ -146,10 +149,13 @@ impl Judge<'_> {
 
     /// Not a socket of ours, nor one that may be ours when the relay lends that port.
     fn is_not_ours(&self, ip: IpAddr, port: u16) -> Result<(), MediaRefusal> {
-        if !self.net.is_our_address(ip) {
-            return Ok(());
-        }
         let (first, last) = self.media.lends();
+        if !self.net.is_our_address(ip) {
+            // Whoever has an address that we left may speak from it, but by no port that is held.
+            let held = self.media.holds(ip) && (first..=last).contains(&port);
+            let why = "a port of media.ports at an address of ours that calls go on at";
+            return if held { Err(self.refuse(why, "", port)) } else { Ok(()) };
+        }
         let why = if self.net.is_us(ip, port) {
             "one of our own SIP sockets"
         } else if (first..=last).contains(&port) {

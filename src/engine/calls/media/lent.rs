@@ -16,10 +16,10 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct Lent {
     pools: BTreeMap<IpAddr, (Side, Pool)>,
-    /// Addresses that an interface has left, while streams hold ports there.
-    left: BTreeSet<IpAddr>,
-    /// Shuffles the pools, and how long their ports rest.
-    seed: u64,
+    /// Addresses that an interface has left, while streams hold ports there; false: the machine has
+    /// it no longer.
+    left: BTreeMap<IpAddr, bool>,
+    /// How long their ports rest.
     rest: Duration,
     /// First and last port of all of them.
     range: (u16, u16),
@@ -48,6 +48,14 @@ fn capacity(pools: &BTreeMap<IpAddr, (Side, Pool)>, at: &BTreeSet<IpAddr>, later
     }
 }
 
+/// What tells the pools of two IP versions apart.
+const fn of_version(ip: IpAddr) -> u64 {
+    match ip {
+        IpAddr::V4(_) => 0,
+        IpAddr::V6(_) => u64::MAX,
+    }
+}
+
 impl Lent {
     pub(super) fn new(w: &World, seed: u64) -> Self {
         let config = w.config();
@@ -65,26 +73,44 @@ impl Lent {
         let later = config.interfaces.iter().filter(|i| i.addresses.are_away()).count();
         let shares = Quota::new(w.shares_of_users(capacity(&pools, &firsts, later)));
         let (range, owners) = ((first, last), HashMap::new());
-        Self { pools, left: BTreeSet::new(), seed, rest, range, owners, shares, gone: Vec::new() }
+        Self { pools, left: BTreeMap::new(), rest, range, owners, shares, gone: Vec::new() }
     }
 
     /// An interface outside stands there, and no longer at these: ports that are held there stay
-    /// so until they return.
-    pub(super) fn stand(&mut self, left: &[IpAddr], at: &Addresses) {
-        self.left.extend(left.iter().filter(|ip| self.pools.contains_key(ip)));
+    /// so until they return. `seed` shuffles what is new: nobody foretells it by what he saw of
+    /// another address, or of this one before.
+    pub(super) fn stand(&mut self, left: &[IpAddr], at: &Addresses, seed: u64) {
+        let known = left.iter().filter(|ip| self.pools.contains_key(ip));
+        self.left.extend(known.map(|ip| (*ip, true)));
         for ip in at.iter().map(|a| a.ip) {
             self.left.remove(&ip);
-            let ((first, last), rest, seed) = (self.range, self.rest, self.seed);
+            let ((first, last), rest) = (self.range, self.rest);
+            let seed = seed ^ of_version(ip);
             let pool = || (Side::Outside, Pool::new(ip, first, last, rest, seed));
             self.pools.entry(ip).or_insert_with(pool);
         }
         left.iter().for_each(|ip| self.drop_left(*ip));
     }
 
+    /// The machine has these addresses where interfaces may stand.
+    pub(super) fn machine_has(&mut self, own: &[IpAddr]) {
+        self.left.iter_mut().for_each(|(ip, here)| *here = own.contains(ip));
+    }
+
+    /// An interface has left it, and streams hold ports there.
+    pub(super) fn has_left(&self, ip: IpAddr) -> bool {
+        self.left.contains_key(&ip)
+    }
+
+    /// … which the machine has no longer.
+    pub(super) fn is_gone(&self, ip: IpAddr) -> bool {
+        self.left.get(&ip) == Some(&false)
+    }
+
     /// Nobody holds ports there any more.
     fn drop_left(&mut self, ip: IpAddr) {
         let unused = |(_, pool): &(Side, Pool)| pool.count(Mono::default()).used == 0;
-        if self.left.contains(&ip) && self.pools.get(&ip).is_none_or(unused) {
+        if self.left.contains_key(&ip) && self.pools.get(&ip).is_none_or(unused) {
             self.left.remove(&ip);
             self.pools.remove(&ip);
         }
@@ -176,7 +202,7 @@ impl Lent {
         for (ip, (_, pool)) in self.pools.iter().filter(|(_, (s, _))| *s == side) {
             let c = pool.count(now);
             sum.used += c.used;
-            if self.left.contains(ip) {
+            if self.left.contains_key(ip) {
                 continue;
             }
             sum.quarantined += c.quarantined;

@@ -50,19 +50,20 @@ impl MediaTable {
         self.lent.count(side, now)
     }
 
-    /// An interface stands there, and no longer at these. Calls that have streams at one of them.
-    pub(in crate::engine::calls) fn moved(
-        &mut self,
-        left: &[IpAddr],
-        at: &Addresses,
-    ) -> Vec<(CallNo, IpAddr)> {
-        self.lent.stand(left, at);
-        let lost = |c: &CallMedia| {
-            let mut faces = Leg::ALL.into_iter().flat_map(|leg| c.faces_of(leg));
-            faces.find(|f| left.contains(&f.bind)).map(|f| f.shown)
+    /// An interface stands there, and no longer at these; `seed` shuffles the ports of what is new.
+    pub(in crate::engine::calls) fn moved(&mut self, left: &[IpAddr], at: &Addresses, seed: u64) {
+        self.lent.stand(left, at, seed);
+    }
+
+    /// Calls that go on by one of these addresses, and what their parties were told of it.
+    pub(in crate::engine::calls) fn standing_at(&self, at: &[IpAddr]) -> Vec<(CallNo, IpAddr)> {
+        let there = |c: &CallMedia| {
+            let open = c.streams.iter().flatten().filter(|s| s.open);
+            let mut faces = open.flat_map(|s| s.faces).chain(c.faces);
+            faces.find(|f| at.contains(&f.bind)).map(|f| f.shown)
         };
-        let all = self.calls.iter().filter_map(|(no, c)| Some((*no, lost(c)?)));
-        let mut all: Vec<(CallNo, IpAddr)> = all.collect();
+        let all = self.calls.iter().filter(|(_, c)| !c.ended);
+        let mut all: Vec<_> = all.filter_map(|(no, c)| Some((*no, there(c)?))).collect();
         all.sort_unstable();
         all
     }
