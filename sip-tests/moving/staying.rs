@@ -2,10 +2,11 @@
 //! soon it is where its line is again.
 
 use super::*;
+use std::net::IpAddr;
 
 pub(super) fn own(ip: &str, deprecated: bool, beside: &[&str]) -> Own {
     let beside = beside.iter().map(|ip| ip.parse().unwrap()).collect();
-    Own { ip: ip.parse().unwrap(), deprecated, beside }
+    Own { deprecated, beside, ..Own::new(ip.parse().unwrap()) }
 }
 
 pub(super) fn has(lab: &mut Lab, own: &[Own]) {
@@ -47,6 +48,94 @@ fn an_address_that_is_added_moves_nobody() {
         has(&mut lab, &[]);
         assert_eq!(at(&lab), [""; 0]);
     }
+    lab.clear();
+    lab.end();
+}
+
+#[test]
+fn what_was_gone_for_a_moment_is_gone_back_to() {
+    let rogue = "2001:db8:bad::8";
+    // The same address again, or another of its network, as after a line that dials in anew.
+    for (ours, again) in [
+        ("2001:db8:113:1::7", "2001:db8:113:1::7"),
+        ("2001:db8:113:1::7", "2001:db8:113:1::99"),
+        (OLD, OLD),
+    ] {
+        let other = if ours == OLD { NEW } else { rogue };
+        for given_up in [false, true] {
+            let mut lab = away("");
+            has(&mut lab, &plain(&[ours]));
+            lab.advance(s(300));
+            // Whoever announced a prefix of his own is there, and ours is not.
+            let former = [own(ours, true, &[]), own(other, false, &[])];
+            has(&mut lab, if given_up { &former } else { &former[1..] });
+            assert_eq!(at(&lab), [other], "there is no better one");
+            lab.advance(s(20));
+            has(&mut lab, &plain(&[other, again]));
+            assert_eq!(at(&lab), [again]);
+            assert_eq!(lab.stats().interfaces[0].others, [other.parse::<IpAddr>().unwrap()]);
+            assert_eq!(lab.stats().interfaces[0].refused, "");
+            lab.advance(s(300));
+            has(&mut lab, &plain(&[other, again]));
+            assert_eq!(at(&lab), [again]);
+            // Twice in a row, and through none at all.
+            for _ in 0..2 {
+                has(&mut lab, &[]);
+                has(&mut lab, &plain(&[other]));
+                lab.advance(s(30));
+                assert_eq!(at(&lab), [other]);
+                has(&mut lab, &plain(&[other, again]));
+                lab.advance(s(30));
+                assert_eq!(at(&lab), [again]);
+            }
+            // What has taken its place for long is where we are.
+            has(&mut lab, &plain(&[other]));
+            lab.advance(s(300));
+            has(&mut lab, &plain(&[again, other]));
+            lab.advance(s(300));
+            assert_eq!(at(&lab), [other]);
+            lab.clear();
+            lab.end();
+        }
+    }
+}
+
+#[test]
+fn where_another_program_holds_our_port_we_do_not_stand_and_nobody_is_told() {
+    let mut lab = standing();
+    let (phone, pbx) = parties(&lab);
+    lab.register(&phone, 600);
+    lab.advance(s(10));
+    let why = "udp port 5060 is held by nc (pid 7)";
+    let held = |ip: &str| Own { held: Some(why.to_owned()), ..own(ip, false, &[]) };
+    lab.clear();
+    has(&mut lab, &[held(NEW)]);
+    assert_eq!(at(&lab), [""; 0]);
+    let view = lab.stats().interfaces.remove(0);
+    assert!(view.held, "{view:?}");
+    assert_eq!(view.refused, format!("{NEW} is an address whose {why}"));
+    let told = |lab: &Lab| lab.notices.iter().filter(|(_, t)| t.contains(why)).count();
+    assert_eq!(told(&lab), 1);
+    // Nothing that leaves names it, as long as that lasts; it is looked at again all the time.
+    lab.call(&phone, "200", 4000);
+    lab.advance(s(60));
+    let left = lab.take(pbx.at);
+    assert!(left.is_empty(), "{left:?}");
+    assert_eq!((at(&lab), told(&lab)), (vec![], 1), "said once");
+    // Free, and nobody has said so but who looks.
+    lab.has_now(1, plain(&[NEW]));
+    lab.advance(s(3));
+    assert_eq!(at(&lab), [NEW]);
+    let view = lab.stats().interfaces.remove(0);
+    assert!(!view.held && view.refused.is_empty(), "{view:?}");
+    // Another address of the device is better; and one IP version does not bar the other.
+    lab.advance(s(100));
+    has(&mut lab, &[held(OLD), own("203.0.113.99", false, &[]), held("2001:db8::7")]);
+    lab.advance(s(10));
+    assert_eq!(at(&lab), ["203.0.113.99"]);
+    // Where a port is lost after all, it is left.
+    has(&mut lab, &[held("203.0.113.99")]);
+    assert_eq!(at(&lab), [""; 0]);
     lab.clear();
     lab.end();
 }

@@ -49,6 +49,7 @@ ZERO = {
     "PortreeveGivingWay": "there is room for everybody",
     "security: TLS handshakes failed": "nobody calls by TLS",
     "PortreeveNoAddress": "every interface has a fixed address",
+    "PortreevePortHeld": "every interface has a fixed address",
     "PortreeveAddressChanges": "every interface has a fixed address",
     "security: Tables: connections": "phones and PBX speak UDP here",
     "call_quality: Phones' own reports: {{result}}": "these phones send no RFC 6035 reports",

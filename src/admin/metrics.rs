@@ -179,6 +179,8 @@ impl Metrics {
         }
         let away = s.interfaces.iter().filter(|i| i.addresses.is_empty()).count();
         self.set("portreeve_interfaces_without_address", &[], away as u64);
+        let held = s.interfaces.iter().filter(|i| i.held).count();
+        self.set("portreeve_interfaces_held", &[], held as u64);
         self.count("portreeve_address_changes_total", &[], s.address_changes);
         let name = "portreeve_alone_requests_total";
         self.counts(name, &[], "result", Row(&AloneResult::NAMES, &s.alone));

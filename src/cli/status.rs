@@ -144,8 +144,14 @@ fn interface(i: &Value) -> String {
         "" => String::new(),
         why => format!("   REFUSED: {}", shown(why)),
     };
+    let others = list(i, "/others").iter().filter_map(Value::as_str).map(shown);
+    let others: Vec<String> = others.collect();
+    let others = match others.as_slice() {
+        [] => String::new(),
+        all => format!(" (which has {}, too)", all.join(", ")),
+    };
     let (name, follows) = (shown(text(i, "/name")), shown(text(i, "/follows")));
-    format!("{name}   {at}{lasts}   follows {follows}{changes}{refused}")
+    format!("{name}   {at}{lasts}   follows {follows}{others}{changes}{refused}")
 }
 
 /// Where it is, whether it answers, for how long, and why.

@@ -80,13 +80,15 @@ pub struct Own {
     pub deprecated: bool,
     /// What else its device has, where no file names the device.
     pub beside: Vec<IpAddr>,
+    /// Which port that we would listen at there another program holds, in words.
+    pub held: Option<String>,
 }
 
 impl Own {
     /// One that stays, alone at its device.
     #[must_use]
     pub const fn new(ip: IpAddr) -> Self {
-        Self { ip, deprecated: false, beside: Vec::new() }
+        Self { ip, deprecated: false, beside: Vec::new(), held: None }
     }
 }
 

@@ -312,7 +312,7 @@ impl EventLoop {
     /// One input, then every effect.
     #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is alike")]
     pub(super) fn step(&mut self, input: Input) {
-        let now = self.clock.now();
+        let (now, input) = (self.clock.now(), self.seen(input));
         self.engine.handle_input(now, input);
         let mut failed = Vec::new();
         loop {

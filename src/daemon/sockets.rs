@@ -2,9 +2,10 @@
 //! stands, and closed with their connections where it has left; what cannot be opened yet is tried
 //! again. It reads no message.
 
-use super::busy_ports_at;
 use super::event_loop::EventLoop;
-use crate::config::{Addresses, Config, Follow, Listener, Own};
+use super::{busy_ports_at, can_bind};
+use crate::config::{Addresses, Config, Follow, Listener, Own, version};
+use crate::driver::holders::{Process, holder};
 use crate::driver::inlet::Inlet;
 use crate::driver::stream::{self, Streams};
 use crate::driver::tunnel::Tunnels;
@@ -15,6 +16,7 @@ use crate::engine::Input;
 use crate::ground::{ListenerId, Mono, Transport};
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -130,9 +132,21 @@ impl Sockets {
             if let Err(e) = self.bind(l, config) {
                 let (transport, at) = (l.transport, l.bind);
                 tracing::warn!("{transport} {at} cannot be listened at yet: {e}; tried again");
-                self.waiting.push(l);
+                self.waits(l, &e);
             }
         }
+    }
+
+    /// What another program holds is no place to stand at: who looks says so.
+    fn waits(&mut self, l: Listener, e: &io::Error) {
+        self.waiting.push(l);
+        if e.kind() == io::ErrorKind::AddrInUse {
+            self.look();
+        }
+    }
+
+    fn is_open(&self, id: ListenerId) -> bool {
+        self.open.contains_key(&id)
     }
 
     /// Tries again what could not be opened, once a second.
@@ -144,13 +158,35 @@ impl Sockets {
         for l in std::mem::take(&mut self.waiting) {
             match self.bind(l, config) {
                 Ok(()) => tracing::info!("{} {} is listened at", l.transport, l.bind),
-                Err(_) => self.waiting.push(l),
+                Err(e) => self.waits(l, &e),
             }
         }
     }
 }
 
 impl EventLoop {
+    /// The same, with what another program holds at addresses that the machine has.
+    pub(super) fn seen(&self, input: Input) -> Input {
+        let Input::Addresses { interface, mut own } = input else { return input };
+        for own in &mut own {
+            own.held = self.held_at(interface, own.ip);
+        }
+        Input::Addresses { interface, own }
+    }
+
+    /// Which port that an interface would listen at there another program holds, in words.
+    fn held_at(&self, interface: usize, ip: IpAddr) -> Option<String> {
+        let mut config = self.config.clone();
+        let i = config.interfaces.get_mut(interface)?;
+        let mut found = [None; 2];
+        *found.get_mut(version(ip))? = Some(ip);
+        i.addresses = i.addresses.at(found);
+        let (zones, running) = (Zones::of(&config), self.config.listeners());
+        let is_ours = |l: &Listener| running.contains(l) && self.sockets.is_open(l.id);
+        let all = config.listeners().into_iter().filter(|l| l.interface == interface);
+        all.filter(|l| !is_ours(l)).find_map(|l| held(&l, &zones))
+    }
+
     /// An interface stands there from now on; what the engine is to hear of it.
     pub(super) fn stand(&mut self, interface: usize, addresses: Addresses) -> Vec<Input> {
         let before = self.config.listeners();
@@ -173,5 +209,56 @@ impl EventLoop {
         }
         let busy = ips.into_iter().flat_map(|ip| busy_ports_at(&self.config, ip));
         busy.map(Input::ExcludePort).collect()
+    }
+}
+
+/// Another program has this socket's port, in words.
+fn held(l: &Listener, zones: &Zones) -> Option<String> {
+    let busy = can_bind(l, zones).is_err_and(|e| e.kind() == io::ErrorKind::AddrInUse);
+    let (transport, port) = (l.transport.carrier(), l.bind.port());
+    busy.then(|| match holder(l.bind, l.transport) {
+        Some(Process { pid, name, .. }) => {
+            format!("{transport} port {port} is held by {name} (pid {pid})")
+        }
+        None => format!("{transport} port {port} is held by another program"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{SocketAddr, TcpListener, UdpSocket};
+
+    #[test]
+    fn who_holds_a_port_that_we_would_have_is_named_and_a_free_one_is_nobodys() {
+        let (udp, tcp) =
+            (UdpSocket::bind("127.0.0.8:0").unwrap(), TcpListener::bind("127.0.0.8:0").unwrap());
+        let listener = |transport, bind: SocketAddr| {
+            let (id, interface) = (ListenerId(0), 0);
+            Listener { id, interface, transport, bind }
+        };
+        let all = [
+            (Transport::Udp, udp.local_addr().unwrap(), "udp"),
+            (Transport::Tcp, tcp.local_addr().unwrap(), "tcp"),
+            (Transport::Tls, tcp.local_addr().unwrap(), "tcp"),
+        ];
+        for (transport, at, word) in all {
+            let text = held(&listener(transport, at), &Zones::default()).expect("it is held");
+            let port = at.port();
+            assert!(text.starts_with(&format!("{word} port {port} is held by ")), "{text}");
+            assert!(text.contains(&format!("(pid {})", std::process::id())), "{text}");
+        }
+        let (udp, tcp) = (drop_at(udp.local_addr(), udp), drop_at(tcp.local_addr(), tcp));
+        for (transport, at) in [(Transport::Udp, udp), (Transport::Tcp, tcp)] {
+            assert_eq!(held(&listener(transport, at), &Zones::default()), None);
+        }
+        // An address that is not here yet (RFC 5737) has no port that is held.
+        let away = "192.0.2.9:5060".parse().unwrap();
+        assert_eq!(held(&listener(Transport::Udp, away), &Zones::default()), None);
+    }
+
+    fn drop_at<T>(at: io::Result<SocketAddr>, socket: T) -> SocketAddr {
+        drop(socket);
+        at.unwrap()
     }
 }

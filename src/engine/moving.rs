@@ -24,6 +24,8 @@ use std::time::Duration;
 
 /// An address that was refused is looked at again: who was in its way may have gone.
 const AGAIN: Duration = Duration::from_secs(30);
+/// Where another program holds our port it is looked at this often.
+const HELD: Duration = Duration::from_secs(2);
 /// What an interface has left another may have, soon.
 const SOON: Duration = Duration::from_secs(1);
 
@@ -43,14 +45,17 @@ impl Moving {
     pub(crate) fn view(&self, w: &World) -> Vec<InterfaceView> {
         let all = w.net().interfaces().iter().enumerate();
         let view = |(at, i): (usize, &crate::config::Interface)| {
-            let stand = self.stands.get(&at);
+            let (stand, following) = (self.stands.get(&at), i.addresses.following()?);
+            let addresses: Vec<IpAddr> = i.addresses.iter().map(|a| a.ip).collect();
             Some(InterfaceView {
                 name: i.name.clone(),
-                follows: i.addresses.following()?.by.to_string(),
-                addresses: i.addresses.iter().map(|a| a.ip).collect(),
+                follows: following.by.to_string(),
                 since: stand.and_then(|s| s.since),
                 changes: stand.map_or(0, |s| s.changes.saturating_sub(1)),
-                refused: stand.and_then(|s| s.refused.clone()).unwrap_or_default(),
+                refused: stand.map(Stand::refusal).unwrap_or_default(),
+                held: stand.is_some_and(Stand::is_held),
+                others: stand.map(|s| s.others(&addresses, following.versions)).unwrap_or_default(),
+                addresses,
             })
         };
         all.filter_map(view).collect()
@@ -75,17 +80,20 @@ impl Moving {
         let stand = self.stands.get_mut(&at)?;
         let (would, refused) = stand.choose((w, phones), at, is, following.versions);
         let now = w.now().mono;
-        match &refused {
-            Some(why) if stand.refused != refused => {
-                let name = &i.name;
-                out.notice(Level::Warn, format!("interface {name} is not to stand there: {why}"));
-            }
-            Some(_) | None => {}
-        }
-        let again = refused.as_ref().map(|_| now + AGAIN);
+        let held = stand.is_held();
+        let again = (!refused.is_empty()).then_some(now + if held { HELD } else { AGAIN });
+        let is_news = !refused.is_empty() && stand.refused != refused;
         stand.refused = refused;
+        if is_news {
+            let (name, why) = (&i.name, stand.refusal());
+            out.notice(Level::Warn, format!("interface {name} is not to stand there: {why}"));
+        }
         passes_by(stand, out, &i.name, following);
         let step = stand.go(now, is, would, fresh);
+        if held && !fresh && !matches!(step, Step::Look(_)) {
+            // Only who looks sees that it is free.
+            out.emit(Output::Look);
+        }
         let (next, to) = match step {
             Step::Stay => (again, None),
             Step::Wait(until) => (Some(again.map_or(until, |again| again.min(until))), None),
@@ -166,7 +174,7 @@ impl<'a> Mover<'a> {
         self.stand(at, found);
         // What it has left another may have.
         let now = self.w.now().mono;
-        let refused = self.moving.stands.iter().filter(|(_, s)| s.refused.is_some());
+        let refused = self.moving.stands.iter().filter(|(_, s)| !s.refused.is_empty());
         let others: Vec<usize> = refused.map(|(other, _)| *other).collect();
         others.into_iter().for_each(|other| self.moving.timers.set(other, now + SOON));
     }
@@ -242,8 +250,8 @@ fn told(
         _ if now.are_away() => (
             Level::Warn,
             format!(
-                "has left {from} and has no address any more: {by} has none; nothing goes out or \
-                 comes in there"
+                "has left {from} and has no address any more: {by} has none for it; nothing goes \
+                 out or comes in there"
             ),
         ),
         ([], _) => (Level::Info, format!("stands at {to}{stays} ({by})")),

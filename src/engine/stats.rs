@@ -137,6 +137,10 @@ pub struct InterfaceView {
     pub changes: u64,
     /// Addresses that were not taken, and why; empty: all were.
     pub refused: String,
+    /// Another program holds a SIP port at one of them.
+    pub held: bool,
+    /// What else is there and would do.
+    pub others: Vec<IpAddr>,
 }
 
 /// Everything counted left of the seam.

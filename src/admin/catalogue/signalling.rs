@@ -164,6 +164,11 @@ pub(super) const FAMILIES: &[Family] = &[
         &[],
         "Interfaces that follow a device or the default route, and have no address: nothing goes out or comes in there.",
     ),
+    gauge(
+        "portreeve_interfaces_held",
+        &[],
+        "Such interfaces that do not take an address, because another program holds a SIP port there.",
+    ),
     counter(
         "portreeve_address_changes_total",
         &[],

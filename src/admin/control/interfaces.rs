@@ -14,6 +14,7 @@ pub(super) fn interfaces(r: &Report) -> Vec<Value> {
             "for_s": i.since.map(|s| s.elapsed(r.now).as_secs()),
             "changes": i.changes,
             "refused": i.refused,
+            "others": i.others,
         })
     };
     r.stats.interfaces.iter().map(one).collect()

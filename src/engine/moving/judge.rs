@@ -1,5 +1,6 @@
 //! Whether an address that the machine says it has may be one of the outside: whoever gives it to
-//! us, a DHCP server or a peer, may err or lie. What is refused is said in words.
+//! us, a DHCP server or a peer, may err or lie, and another program may be there before us. What is
+//! refused is said in words.
 
 use crate::config::{Own, is_of_link};
 use crate::engine::phones::Phones;
@@ -27,6 +28,10 @@ pub(super) fn judge(w: &World, phones: &Phones, at: usize, own: &Own) -> Result<
     let mut upstreams = w.config().upstreams.iter();
     if let Some(u) = upstreams.find(|u| u.fixed().any(|hop| hop.peer.ip() == ip)) {
         return Err(format!("the address of upstream {}", u.name));
+    }
+    // Whoever reads there would be taken for us: of who is told an address, and who calls there.
+    if let Some(held) = &own.held {
+        return Err(format!("an address whose {held}"));
     }
     // Where it stands now nobody else does.
     if i.addresses.hold(ip) {

@@ -1,8 +1,9 @@
 //! Where one interface stands, and where it is to stand: it stays as long as its address is there,
-//! and what comes in an address's place is taken the later the more often that happens.
+//! goes back to what was gone for a moment, and what comes in an address's place is taken the later
+//! the more often that happens.
 
 use super::judge::judge;
-use crate::config::{Found, Own, Versions};
+use crate::config::{Found, Own, Versions, version};
 use crate::engine::phones::Phones;
 use crate::engine::world::World;
 use crate::ground::{Moment, Mono};
@@ -15,6 +16,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
 /// … unless it has stood for so long.
 const SETTLED: Duration = Duration::from_secs(120);
+/// What was gone for so long at most is gone back to: whoever announces a prefix of his own just
+/// then stays no longer than that.
+const MOMENT: Duration = Duration::from_secs(120);
 /// What was seen a while ago is looked at again before it is acted upon, and waited for so long.
 const LOOKS: Duration = Duration::from_millis(500);
 
@@ -32,7 +36,10 @@ pub(super) struct Stand {
     flaps: u32,
     pub(super) changes: u64,
     /// Which addresses were not taken, and why.
-    pub(super) refused: Option<String>,
+    pub(super) refused: Vec<(IpAddr, String)>,
+    /// By IP version: where it stood until that was gone or given up, and until when it goes back
+    /// there, whatever came in its place.
+    former: [Option<(IpAddr, Mono)>; 2],
     /// An address of an IP version that is not meant, though the file names none.
     pub(super) passed: Option<IpAddr>,
 }
@@ -62,6 +69,25 @@ impl Stand {
         self.looks = false;
     }
 
+    /// Another program holds a port at one of them.
+    pub(super) fn is_held(&self) -> bool {
+        self.seen.iter().any(|own| own.held.is_some())
+    }
+
+    /// What was not taken, in words; empty: all was that is meant.
+    pub(super) fn refusal(&self) -> String {
+        let all: Vec<String> =
+            self.refused.iter().map(|(ip, why)| format!("{ip} is {why}")).collect();
+        all.join(", ")
+    }
+
+    /// What it might have instead of these, or beside them.
+    pub(super) fn others(&self, is: &[IpAddr], versions: Versions) -> Vec<IpAddr> {
+        let all = self.seen.iter().map(|own| own.ip).filter(|ip| versions.has(*ip));
+        let refused = |ip: &IpAddr| self.refused.iter().any(|(other, _)| other == ip);
+        all.filter(|ip| !is.contains(ip) && !refused(ip)).collect()
+    }
+
     /// Where it would stand if nothing had to be waited for, in place of where it is; and what is
     /// not to be, in words.
     pub(super) fn choose(
@@ -70,32 +96,37 @@ impl Stand {
         at: usize,
         is: Found,
         versions: Versions,
-    ) -> (Found, Option<String>) {
-        let mut refused: Vec<String> = Vec::new();
+    ) -> (Found, Vec<(IpAddr, String)>) {
+        let (mut refused, now): (Vec<(IpAddr, String)>, _) = (Vec::new(), w.now().mono);
         let mut fit = |own: &Own| match judge(w, phones, at, own) {
             Ok(()) => true,
             Err(why) => {
-                refused.push(format!("{} is {why}", own.ip));
+                if refused.iter().all(|(ip, _)| *ip != own.ip) {
+                    refused.push((own.ip, why));
+                }
                 false
             }
         };
-        let found = [true, false].map(|v4| {
-            let of = |own: &&Own| own.ip.is_ipv4() == v4 && versions.has(own.ip);
+        let found = [0, 1].map(|v| {
+            let of = |own: &&Own| version(own.ip) == v && versions.has(own.ip);
             let all = || self.seen.iter().filter(of);
-            let here = is[usize::from(!v4)];
+            let here = is[v];
             let stays = |own: &&Own| Some(own.ip) == here;
+            let was = self.former[v].filter(|(_, until)| *until > now);
+            let back =
+                |own: &&Own| !own.deprecated && was.is_some_and(|(was, _)| is_home(own.ip, was));
             // What is given up is good where there is no other, and better than one as good.
-            let all = [false, true].into_iter().flat_map(|given_up| {
+            let rest = [false, true].into_iter().flat_map(|given_up| {
                 let like = move |own: &&Own| own.deprecated == given_up;
                 all()
                     .filter(like)
                     .filter(stays)
                     .chain(all().filter(like).filter(move |o| !stays(o)))
             });
-            let mut all = all;
+            let mut all = all().filter(back).chain(rest);
             all.find(|own| fit(own)).map(|own| own.ip)
         });
-        (found, (!refused.is_empty()).then(|| refused.join(", ")))
+        (found, refused)
     }
 
     /// How it gets from where it is to where it would stand. `fresh`: that has just been seen.
@@ -124,6 +155,35 @@ impl Stand {
             self.changed = Some(now);
         }
         self.changes += 1;
+        for (former, (is, to)) in self.former.iter_mut().zip(is.into_iter().zip(to)) {
+            *former = leaves(*former, now, (is, to));
+        }
         Step::Go(to)
+    }
+}
+
+/// Where it goes back to, for a while, if it goes from one place to another now.
+fn leaves(
+    former: Option<(IpAddr, Mono)>,
+    now: Mono,
+    (is, to): (Option<IpAddr>, Option<IpAddr>),
+) -> Option<(IpAddr, Mono)> {
+    let former = former.filter(|(_, until)| *until > now);
+    let home = |ip: Option<IpAddr>| ip.zip(former).is_some_and(|(ip, (was, _))| is_home(ip, was));
+    match is {
+        _ if is == to => former,
+        _ if home(to) => None,
+        // What came in its place is no place to go back to.
+        Some(_) if former.is_some() && !home(is) => former,
+        Some(left) => Some((left, now + MOMENT)),
+        None => former,
+    }
+}
+
+/// It is where it was: the same address, or another of the same network of IPv6.
+fn is_home(ip: IpAddr, was: IpAddr) -> bool {
+    match (ip, was) {
+        (IpAddr::V6(ip), IpAddr::V6(was)) => ip.segments()[..4] == was.segments()[..4],
+        (IpAddr::V4(_), _) | (_, IpAddr::V4(_)) => ip == was,
     }
 }
