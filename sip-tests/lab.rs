@@ -26,7 +26,7 @@ pub(crate) use version::Version;
 
 use bytes::Bytes;
 use portreeve::audit::{EndedBy, Record};
-use portreeve::config::{Config, Listener, Own};
+use portreeve::config::{Address, Addresses, Config, Listener, Own};
 use portreeve::engine::digest::Users;
 use portreeve::engine::names::Question;
 use portreeve::engine::{
@@ -38,7 +38,7 @@ use portreeve::policy::RuleSet;
 use portreeve::policy::quota::Source;
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,6 +102,8 @@ pub(crate) struct Lab {
     pub(crate) digest: Option<DefaultHasher>,
     /// By sockets of an interface that has no address.
     unsent: Vec<Flow>,
+    /// Sockets that were closed where an interface has left.
+    pub(crate) gone: Vec<ListenerId>,
     /// What the machine has, by interface, and whether it is asked for now.
     seen: BTreeMap<usize, Vec<Own>>,
     looks: bool,
@@ -183,6 +185,7 @@ impl Lab {
             checks: check::Checks::default(),
             digest: None,
             unsent: Vec::new(),
+            gone: Vec::new(),
             seen: BTreeMap::new(),
             looks: false,
             restarts: 0,
@@ -210,6 +213,9 @@ impl Lab {
         self.config = self.config.unsettled();
         self.relay = relay::Relay::default();
         self.shown.clear();
+        for (interface, own) in self.seen.clone() {
+            self.input(Input::Addresses { interface, own });
+        }
         self.input(Input::Restore(stored));
     }
 
@@ -359,9 +365,7 @@ impl Lab {
                     self.opened.extend(opens.clone().map(|opens| (flow.peer, opens)));
                     self.transmitted(flow, bytes, opens);
                 }
-                Output::Stand { interface, addresses } => {
-                    self.config.interfaces[interface].addresses = addresses;
-                }
+                Output::Stand { interface, addresses } => self.stands(interface, addresses),
                 Output::Look => self.looks = true,
                 Output::CloseConnection(conn) => self.closed.push(conn),
                 Output::CloseSilent(flow) => self.unheard.push(flow),
@@ -411,6 +415,24 @@ impl Lab {
         }
     }
 
+    /// An interface stands elsewhere: sockets that it had are closed.
+    fn stands(&mut self, interface: usize, addresses: Addresses) {
+        let before = self.config.listeners();
+        let told = |c: &Config| -> Vec<_> {
+            c.interfaces[interface].addresses.iter().map(Address::advertised).collect()
+        };
+        let was = told(&self.config);
+        self.config.interfaces[interface].addresses = addresses;
+        self.checks.told.moves(&was, &told(&self.config));
+        let after = self.config.listeners();
+        self.gone.extend(before.iter().filter(|l| !after.contains(l)).map(|l| l.id));
+    }
+
+    /// Where a socket is, if its interface has an address for it.
+    pub(crate) fn stands_at(&self, id: ListenerId) -> Option<IpAddr> {
+        self.config.listeners().iter().find(|l| l.id == id).map(|l| l.bind.ip())
+    }
+
     /// What the engine hears of what it did: what could not be sent, what it asked to look at.
     fn tell_back(&mut self) {
         for flow in std::mem::take(&mut self.unsent) {
@@ -442,6 +464,9 @@ impl Lab {
         let msg = Msg { opens, ..Msg::read(flow, &bytes) };
         trace::sent(self.now, &msg);
         self.checks.sent(secrets, &msg, self.now.mono);
+        if leaves {
+            self.checks.told.sent(&msg);
+        }
         let msg = msg.translated(|text| self.version.got(text));
         self.inboxes.entry(flow.peer).or_default().push_back(msg);
     }

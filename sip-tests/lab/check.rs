@@ -1,6 +1,7 @@
 //! What must hold after every step, whatever the script does.
 
 mod secure;
+mod told;
 
 use super::{Lab, Msg, message, site, sweep};
 use portreeve::audit::Record;
@@ -13,6 +14,7 @@ use secure::Secure;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+use told::Told;
 
 /// A transaction at somebody's end: whom the answer goes to, branch, CSeq and Call-ID.
 type Transaction = (SocketAddr, String, String);
@@ -36,6 +38,7 @@ pub(crate) struct Checks {
     /// Emergency calls that were made: they go beyond what tables hold.
     pub(crate) cries: u64,
     secure: Secure,
+    pub(crate) told: Told,
     /// Hosts that anything may be sent to; none: all.
     pub(crate) allowed: BTreeSet<IpAddr>,
     verdicts: Verdicts,

@@ -27,6 +27,9 @@ use place::{PROVED, Place};
 /// How long the weather is bad.
 const BAD: Duration = Duration::from_secs(80);
 
+/// The place of the outside interface in the file.
+const WAN: usize = 1;
+
 const FILE: &str = r#"
 site = { inside_domains = ["corp.test"] }
 
@@ -95,6 +98,8 @@ enum Event {
     Back(SocketAddr),
     /// The audit log takes records again.
     AuditBack,
+    /// The machine has this address outside, in its place of so many, and no other; `None`: none.
+    Stands(Option<usize>),
     Attack,
 }
 
@@ -145,6 +150,9 @@ impl Storm {
         let mut lab = Lab::with(config, place.users());
         lab.secrets = vec!["10.17.", "2001:db8:17:"];
         lab.relay.quiet = true;
+        if place.follows {
+            lab.input(Input::Addresses { interface: WAN, own: place.own(0) });
+        }
         lab.checks.judged = foes;
         lab.checks.forgetful = foes;
         let hosts = place.hosts();
@@ -162,6 +170,7 @@ impl Storm {
         if !foes {
             world.others.push(Ua::new(world.lab.outside(TRUNK), "200"));
         }
+        world.gates = place.gates();
         place.phones(&world.lab, &mut dice, &mut world.phones);
         world.sealed = vec![String::new(); world.phones.len()];
         if place.proof {
@@ -254,6 +263,7 @@ impl Storm {
             self.excuse();
             self.world().closes(conn);
         }
+        self.world().sockets_close();
         if std::mem::take(&mut self.world().cut) {
             self.excuse();
         }
@@ -281,6 +291,10 @@ impl Storm {
             Event::WanBack => self.world().outage.wan = false,
             Event::Back(host) => drop(self.world().outage.dead.remove(&host)),
             Event::AuditBack => self.world().lab.input(Input::AuditFull(false)),
+            Event::Stands(at) => {
+                let own = at.map_or_else(Vec::new, |at| self.place.own(at));
+                self.world().lab.input(Input::Addresses { interface: WAN, own });
+            }
             Event::Attack => self.siege.attack(),
         }
     }
@@ -309,9 +323,10 @@ impl Storm {
 
     fn trouble(&mut self) {
         type Trouble = (&'static str, fn(&mut Storm));
-        let all: [Trouble; 15] = [
+        let all: [Trouble; 16] = [
             ("dns", Self::records_change),
             ("wan", Self::wan_goes),
+            ("address", Self::address_changes),
             ("target", Self::target_dies),
             ("clock", Self::clock_jumps),
             ("reload", Self::reloads),
@@ -331,6 +346,9 @@ impl Storm {
             }),
         ];
         let (name, trouble) = self.dice.pick(&all);
+        // Where it may, the outside moves often enough to meet all else.
+        let moves = self.place.follows && self.dice.percent(25);
+        let (name, trouble) = if moves { all[2] } else { (name, trouble) };
         trace::note(self.siege.world.lab.now, |_| format!("-- {name}"));
         *self.went.troubles.entry(name).or_default() += 1;
         trouble(self);
@@ -344,6 +362,8 @@ impl Storm {
             0 => place.zone(&hosts),
             1 => place.zone(&hosts[..1]),
             2 => place.zone(&hosts[1..]),
+            // Where we stand still it names us, too.
+            3 if place.follows => place.zone(&[hosts[2], at("10.17.0.20:5060")]),
             3 => place.zone(&[hosts[2], at("10.17.0.20:5060"), at("203.0.113.1:5060")]),
             4 => place.zone(&[at("127.0.0.1:5060"), at(TRUNK), at("224.0.0.1:5060")]),
             5 => Dns { ttl: 5, ..Dns::default() },
@@ -356,6 +376,36 @@ impl Storm {
         self.world().outage.wan = true;
         let back = s(1) + self.within(s(60));
         self.after(back, Event::WanBack);
+    }
+
+    /// It is another, or the same after none, or another beside the one that is given up.
+    fn address_changes(&mut self) {
+        if !self.place.follows {
+            return self.wan_goes();
+        }
+        let (at, next) = (self.dice.roll(3) as usize, self.dice.roll(3) as usize);
+        let soon = self.within(s(20));
+        match self.dice.roll(4) {
+            0 => self.happens(Event::Stands(Some(at))),
+            1 => {
+                self.happens(Event::Stands(None));
+                self.after(soon, Event::Stands(Some(at)));
+            }
+            2 => {
+                let mut own = self.place.own(at);
+                own.iter_mut().for_each(|own| own.deprecated = true);
+                own.extend(self.place.own(next).into_iter().filter(|_| next != at));
+                self.world().lab.input(Input::Addresses { interface: WAN, own });
+                self.after(soon, Event::Stands(Some(next)));
+            }
+            // One that comes and goes all the time.
+            _ => {
+                for n in 1..6 {
+                    let at = [at, next][n % 2];
+                    self.after(soon * n as u32 / 4, Event::Stands(Some(at)));
+                }
+            }
+        }
     }
 
     fn target_dies(&mut self) {
@@ -485,6 +535,11 @@ impl Storm {
     fn calm(&mut self) {
         trace::note(self.siege.world.lab.now, |_| "-- calm".to_owned());
         self.dns = self.place.zone(&self.place.hosts()[..2]);
+        if self.place.follows {
+            // What was to come yet has been.
+            self.agenda.retain(|_, event| !matches!(event, Event::Stands(_)));
+            self.happens(Event::Stands(Some(0)));
+        }
         let world = self.world();
         (world.outage.wan, world.lab.relay.silent, world.lab.relay.refuse) = (false, false, 0);
         world.outage.dead.clear();

@@ -1,7 +1,7 @@
 //! Stream connections between the gateway and others, as its driver and they keep them: opened for
 //! what is to be sent, proved or not, broken at any step. It knows nothing of what goes by them.
 
-use portreeve::ground::{ConnId, Flow, Mono};
+use portreeve::ground::{ConnId, Flow, ListenerId, Mono};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -118,6 +118,12 @@ impl Wires {
     /// The driver gives it up.
     pub(crate) fn forget(&mut self, conn: ConnId) -> Option<Wire> {
         self.open.remove(&conn)
+    }
+
+    /// Those at these sockets.
+    pub(crate) fn at(&self, sockets: &[ListenerId]) -> Vec<ConnId> {
+        let there = self.open.iter().filter(|(_, w)| sockets.contains(&w.flow.listener));
+        there.map(|(conn, _)| *conn).collect()
     }
 
     /// All are gone.

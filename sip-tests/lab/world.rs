@@ -73,6 +73,8 @@ pub(crate) struct World {
     /// Other hosts of the outside.
     pub(crate) others: Vec<Ua>,
     pub(crate) outage: Outage,
+    /// Where the gateway may stand outside, if it moves: what was sent elsewhere does not come.
+    pub(crate) gates: Vec<IpAddr>,
     pub(crate) wires: Wires,
     /// Something went by a connection that broke: who waits for it may wait in vain.
     pub(crate) cut: bool,
@@ -147,6 +149,7 @@ impl World {
             pbx,
             others: Vec::new(),
             outage: Outage::default(),
+            gates: Vec::new(),
             wires,
             cut: false,
             impostors: 0,
@@ -302,10 +305,40 @@ impl World {
         invite.with(row, format!("<http://{spelled}/{}>", ua.user))
     }
 
-    /// Its host or the whole outside is gone.
+    /// Its host, the whole outside or our own address there is gone.
     fn is_gone(&self, flow: &Flow) -> bool {
         let dead = || self.outage.dead.iter().any(|host| host.ip() == flow.peer.ip());
-        self.lab.is_outside(flow.listener) && (self.outage.wan || dead())
+        let away = || !self.gates.is_empty() && self.lab.stands_at(flow.listener).is_none();
+        self.lab.is_outside(flow.listener) && (self.outage.wan || dead() || away())
+    }
+
+    /// A datagram was sent to an address where the gateway stands no longer: what a request names
+    /// as its next hop, what an answer's Via does.
+    fn misses(&self, flow: &Flow, bytes: &Bytes) -> bool {
+        let is_message = bytes.first().is_some_and(u8::is_ascii_alphabetic);
+        let by_datagram = flow.conn.is_none() && self.lab.is_outside(flow.listener);
+        if self.gates.is_empty() || !is_message || !by_datagram {
+            return false;
+        }
+        let (msg, now) = (Msg::read(*flow, bytes), self.lab.stands_at(flow.listener));
+        let first = |name: &str| msg.all(name).first().copied().unwrap_or_default().to_owned();
+        let next = match (msg.is_request(), msg.has("Route")) {
+            (true, true) => first("Route"),
+            (true, false) => msg.start.clone(),
+            (false, _) => first("Via"),
+        };
+        let left = self.gates.iter().filter(|gate| Some(**gate) != now);
+        left.into_iter().any(|gate| next.contains(&gate.to_string()))
+    }
+
+    /// Connections at sockets that the gateway has closed.
+    pub(crate) fn sockets_close(&mut self) {
+        let gone = std::mem::take(&mut self.lab.gone);
+        self.cut |= !gone.is_empty();
+        for conn in self.wires.at(&gone) {
+            self.wires.forget(conn);
+            self.lab.input(Input::ConnectionClosed(conn));
+        }
     }
 
     /// How a party's message goes: by the connection that a request came by, else by its own; it
@@ -445,7 +478,10 @@ impl World {
     fn arrive(&mut self, parcel: Parcel) {
         match parcel {
             Parcel::In(from, bytes) => {
-                if !self.is_lost(&from.flow) {
+                if self.misses(&from.flow, &bytes) {
+                    self.saw("missed");
+                    self.cut = true;
+                } else if !self.is_lost(&from.flow) {
                     self.lab.send(from, bytes);
                 }
             }

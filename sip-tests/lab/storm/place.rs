@@ -3,16 +3,21 @@
 use super::super::talker::Dice;
 use super::super::{Lab, Ua, site};
 use crate::upstream_names::Dns;
-use portreeve::config::{Config, SurviveAuth};
+use portreeve::config::{Config, Own, SurviveAuth};
 use portreeve::engine::digest::Users;
 use portreeve::engine::names::{Question, Record};
 use portreeve::ground::{Side, Transport};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// The gateway's addresses of IPv6.
 pub(crate) const GATE6_INSIDE: &str = "2001:db8:17::1";
 /// … and outside.
 pub(crate) const GATE6_OUTSIDE: &str = "2001:db8:cafe::1";
+/// Where the outside stands in turn, if it follows a device: by IP version.
+pub(super) const GATES: [[&str; 3]; 2] = [
+    ["203.0.113.177", "203.0.113.178", "198.51.100.177"],
+    ["2001:db8:cafe::177", "2001:db8:cafe::178", "2001:db8:beef::177"],
+];
 /// What the certificate of the PBX says where it calls.
 pub(super) const PROVED: &str = "sip.example.net";
 
@@ -30,6 +35,8 @@ pub(super) struct Place {
     survive: SurviveAuth,
     /// An upstream for emergencies.
     trunk_helps: bool,
+    /// The outside stands where a device does.
+    pub(super) follows: bool,
 }
 
 impl Place {
@@ -46,7 +53,21 @@ impl Place {
             six: dice.percent(40),
             survive,
             trunk_helps: !foes && dice.percent(30),
+            follows: !foes && dice.percent(40),
         }
+    }
+
+    /// What the machine has where the outside stands, in its place of so many.
+    pub(super) fn own(self, at: usize) -> Vec<Own> {
+        let versions = if self.six { 2 } else { 1 };
+        let ips = GATES.iter().take(versions).map(|gates| gates[at]);
+        ips.map(|ip| Own::new(ip.parse().expect("an address"))).collect()
+    }
+
+    /// All that the outside ever has; none: it stands still.
+    pub(super) fn gates(self) -> Vec<IpAddr> {
+        let all = GATES.iter().flatten().filter(|_| self.follows);
+        all.map(|ip| ip.parse().expect("an address")).collect()
     }
 
     /// The file.
@@ -62,6 +83,10 @@ impl Place {
             Transport::Tls => "sips:sip.example.net",
         };
         put("\"sip.example.net\"", &format!("\"{address}\""));
+        if self.follows {
+            put("address = \"203.0.113.1\"", "device = \"wan0\"");
+            put("probe =", "interface = \"wan\"\nprobe =");
+        }
         if self.tls {
             put("\"tcp:5060\"]", "\"tcp:5060\", \"tls:5061\"]\ntls = \"self-signed\"");
         }
@@ -71,6 +96,8 @@ impl Place {
         if self.six {
             put("\"10.17.0.1\"", &format!("[\"10.17.0.1\", \"{GATE6_INSIDE}\"]"));
             put("[\"10.17.0.0/16\"]", "[\"10.17.0.0/16\", \"2001:db8:17::/64\"]");
+        }
+        if self.six && !self.follows {
             put("\"203.0.113.1\"", &format!("[\"203.0.113.1\", \"{GATE6_OUTSIDE}\"]"));
         }
         let auth = self.survive.as_str();
