@@ -12,6 +12,7 @@ mod between;
 mod media;
 mod staying;
 mod told;
+mod unheard;
 
 const OLD: &str = "203.0.113.77";
 const NEW: &str = "198.51.100.7";

@@ -283,6 +283,7 @@ impl Engine {
                     let (w, out) = (&self.world, &mut self.out);
                     self.transactions.turn(w, out, *onward, body);
                 }
+                Heard::Stale(pass) => alone::News::of(self).write_anew(pass),
                 Heard::Missed(flow, began) => {
                     self.upstreams.missed(&self.world, &mut self.out, &flow, began);
                 }

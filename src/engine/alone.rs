@@ -85,7 +85,7 @@ impl Engine {
             for pass in held.into_iter().chain(self.transactions.unheard_at(there)) {
                 self.lead_anew(pass);
             }
-            waiting.into_iter().for_each(|pass| self.leave(pass));
+            waiting.into_iter().for_each(|pass| News::of(self).leave(pass));
         }
     }
 
@@ -108,15 +108,7 @@ impl Engine {
             p.is_some_and(|p| within::is_lost(self.known(), p.purpose()))
         };
         if let Some(pass) = pass.filter(lost) {
-            self.leave(pass);
-        }
-    }
-
-    /// A request within a dialog waits for who is not there: it is answered in his place, and what
-    /// a BYE ended here has ended for the other phone of a call that ran through him, too.
-    pub(super) fn leave(&mut self, pass: PassId) {
-        for (no, by) in Within::of(self).leave(pass) {
-            self.hang_up(no, by);
+            News::of(self).leave(pass);
         }
     }
 

@@ -90,7 +90,7 @@ impl Engine {
         let beside = beside(self.known(), &place, &way);
         self.transactions.open_branch(&self.world, &mut self.out, pass, way, None, beside);
         if cut_off {
-            self.leave(pass);
+            alone::News::of(self).leave(pass);
         }
     }
 

@@ -201,6 +201,7 @@ impl<'a> Mover<'a> {
                 && versions.iter().any(|ip| ip.is_ipv4() == peer.is_ipv4())
         };
         self.transactions.left(w, self.out, is_left);
+        self.transactions.stood(w, self.out, |id| w.net().interface_of(id) == Some(at));
         self.upstreams.moved(w, self.out, at);
     }
 

@@ -129,9 +129,9 @@ pub(crate) fn next_hop(
     way.filter(|_| may_lead(known, call, leg, (&uri, peer))).map_or_else(own, Ok)
 }
 
-/// The way to the other pass of a spiral, which a Contact of ours names: to our own socket, wherever
-/// that stands now. What we were told we write ourselves, so its host says where we stood then; only
-/// who rewrites it as his own wants to stand between.
+/// The way to the other pass of a spiral, which a Contact of ours names: to our own socket,
+/// wherever that stands now. We wrote it, so its host says where we stood then; only who rewrites
+/// it as his own wants to stand between.
 fn other_pass(
     known: Known<'_>,
     call: Option<CallNo>,

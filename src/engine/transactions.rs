@@ -67,6 +67,8 @@ pub(crate) enum Heard {
     },
     /// A branch waits for a body that means media of this way's IP version, then it is tried.
     Turned(Box<Onward>),
+    /// Nobody has heard it, and what it says of where we stand is over.
+    Stale(PassId),
     /// Whoever was asked there, at this time, said nothing to it.
     Missed(Flow, Mono),
     /// Whoever was asked there asks to be spared for so long (RFC 3261 §21.5.4).

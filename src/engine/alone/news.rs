@@ -1,8 +1,9 @@
 //! What waits for news: a request that was refused by who may serve nobody, a call for help that no
-//! way leads from, a REGISTER that may try who is alone. Whether an upstream serves, it asks.
+//! way leads from, a REGISTER that may try who is alone, what says where we stood. Whether an
+//! upstream serves, it asks.
 
-use super::asker;
 use super::refused::{may_wait, sign};
+use super::{Within, asker};
 use crate::engine::Engine;
 use crate::engine::attempt::{Attempt, Route};
 use crate::engine::ids::{ClientId, PassId, ServerId, UpstreamId};
@@ -48,6 +49,21 @@ impl<'a> News<'a> {
         if response.is_some() {
             let upstreams = &*upstreams;
             transactions.release(w, out, |flow| !upstreams.is_in_question(w, flow));
+        }
+    }
+
+    /// A request within a dialog waits for who is not there: it is answered in his place, and what
+    /// a BYE ended here has ended for the other phone of a call that ran through him, too.
+    pub(in crate::engine) fn leave(self, pass: PassId) {
+        for (no, by) in Within::of(self.0).leave(pass) {
+            self.0.hang_up(no, by);
+        }
+    }
+
+    /// We stand elsewhere than a request says that nobody has heard: another is sent in its place.
+    pub(in crate::engine) fn write_anew(self, pass: PassId) {
+        if let Some(attempt) = self.0.again(pass) {
+            self.0.replace(pass, &attempt);
         }
     }
 

@@ -40,8 +40,8 @@ impl<'a> Within<'a> {
     }
 
     /// A request within a dialog waits for who is not there: the session stays as it is, and
-    /// whoever ends it, or has given up any request, has done so. Any other pass is left alone. What
-    /// ends with it is returned: other passes of the same call, whose parties nobody would tell.
+    /// whoever ends it, or has given up any request, has done so. Any other pass is left alone.
+    /// What ends with it is returned: other passes of the call, whose parties nobody would tell.
     #[must_use]
     pub(in crate::engine) fn leave(&mut self, pass: PassId) -> Vec<(CallNo, EndedBy)> {
         let none = Vec::new();

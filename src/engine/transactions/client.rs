@@ -14,6 +14,7 @@ use crate::ground::{ConnId, Flow, Mono};
 use crate::wire::sip::{Message, Method, Name};
 use bytes::Bytes;
 use std::fmt;
+use std::net::IpAddr;
 
 /// Why a branch is cancelled that rang until Timer C (RFC 3326).
 const RANG_TOO_LONG: &[u8] = b"SIP;cause=408;text=\"Request Timeout\"";
@@ -52,6 +53,8 @@ pub(super) struct Client {
     ack: Bytes,
     /// Where it went.
     pub(super) flow: Flow,
+    /// Where our socket was when it was written.
+    pub(super) own: Option<IpAddr>,
     /// Where it went before its party moved.
     pub(super) left: Option<Flow>,
     /// The connection that ended under it, for which it was sent again.
@@ -70,6 +73,11 @@ pub(super) struct Client {
     proceeding: bool,
     /// The 2xx that came, by To tag; each with the ACK that we sent for it, if we did.
     successes: Vec<(String, Option<Bytes>)>,
+}
+
+/// Where the socket of a flow is now; `None`: its interface has no address.
+pub(super) fn own(w: &World, flow: &Flow) -> Option<IpAddr> {
+    w.net().listener(flow.listener).map(|l| l.bind.ip())
 }
 
 impl Client {
@@ -187,6 +195,7 @@ impl Transactions {
             bytes,
             ack: Bytes::new(),
             flow,
+            own: own(w, &flow),
             left: None,
             fault: None,
             broken: None,

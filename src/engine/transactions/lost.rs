@@ -2,17 +2,24 @@
 //! 3261 §18.2.2 says: to the address it would have gone to, at the port in the top Via. A request's
 //! CANCEL and ACK go where its Request-URI says, when that is the same host. Nobody is judged here.
 
-use super::{Server, Transactions};
+use super::client::own;
+use super::{Event, Heard, Server, Transactions};
 use crate::engine::ids::{ClientId, ServerId};
 use crate::engine::outbox::Outbox;
+use crate::engine::purpose::Purpose;
 use crate::engine::world::{World, named_transport};
 use crate::ground::{ConnId, Flow, ListenerId, Side, Transport};
 use crate::wire::sip::{Message, Name, Uri, Via};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 /// Why what rings is taken back (RFC 3326).
 const MOVED: &[u8] = b"SIP;cause=503;text=\"Our Address Has Changed\"";
+
+/// Who asks for no call waits 64 * T1 in all, by his own clock (RFC 3261 §17.1.2.2): no longer than
+/// this of it is gone where his request begins anew.
+const SHORT: Duration = Duration::from_secs(1);
 
 /// What goes by a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -220,6 +227,31 @@ impl Transactions {
             if self.clients.get(&id).is_some_and(super::Client::is_ringing) {
                 self.cancel_client(w, out, id, &[MOVED.to_vec()]);
                 self.unreachable(w, out, id);
+            }
+        }
+    }
+
+    /// Sockets that `at` means stand elsewhere than before: of what nobody has heard, and says
+    /// where we stand, another is written in its place. It has failed within a dialog, and where
+    /// an answer to another would come too late for who waits.
+    pub(crate) fn stood(&mut self, w: &World, out: &mut Outbox, at: impl Fn(ListenerId) -> bool) {
+        let all = self.ways.iter().filter(|(listener, ..)| at(*listener));
+        let ids: Vec<ClientId> = all.map(|(_, _, id)| *id).collect();
+        for id in ids {
+            let is_stale = |t: &&super::Client| {
+                let now = own(w, &t.flow);
+                now.is_some() && t.own != now && t.is_unheard() && t.request.has(&Name::Contact)
+            };
+            let stale = self.clients.get(&id).filter(is_stale).and_then(super::Client::pass);
+            let Some((pass, p)) = stale.and_then(|id| Some((id, self.passes.get(&id)?))) else {
+                continue;
+            };
+            let late = |t: &super::Client| !t.is_invite() && w.now().mono.since(t.began) > SHORT;
+            let is_late = self.clients.get(&id).is_some_and(late);
+            if is_late || matches!(p.purpose(), Purpose::InDialog(_)) {
+                self.client_event(w, out, id, Event::TransportError);
+            } else {
+                self.heard.push_back(Heard::Stale(pass));
             }
         }
     }

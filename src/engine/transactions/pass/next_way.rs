@@ -1,6 +1,7 @@
 //! One request by another way: the next target of who is asked (RFC 3263 §4.3), or the stream for
 //! what is too long for a datagram (RFC 3261 §18.1.1). It knows no upstream: ways are handed to it.
 
+use super::super::client::own;
 use super::{BranchState, Due, Heard, Spare, Timer, Transactions};
 use crate::engine::ids::{ClientId, PassId};
 use crate::engine::outbox::Outbox;
@@ -132,7 +133,9 @@ impl Transactions {
         }
         let Some(t) = self.clients.get_mut(&client) else { return false };
         t.quiet = true;
-        let turns = t.flow.peer.is_ipv4() != flow.peer.is_ipv4() && !t.request.body().is_empty();
+        // What was said of our media is of another IP version, or of another address of ours.
+        let other = t.flow.peer.is_ipv4() != flow.peer.is_ipv4() || t.own != own(w, &flow);
+        let turns = other && !t.request.body().is_empty();
         let (mark, request) = (t.mark().to_owned(), t.request.clone());
         let onward = Onward { pass, client, flow, mark, request };
         if why == Why::Failed {

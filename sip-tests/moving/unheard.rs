@@ -1,0 +1,122 @@
+//! Requests that are on their way outside when the address changes: what nobody has heard is written
+//! anew, and whoever is asked next is told where we stand then.
+
+use super::*;
+
+/// Nothing in it names an address that we left.
+#[track_caller]
+fn tells_now(msg: &Msg) {
+    assert!(msg.to_string().contains(NEW) && !msg.to_string().contains(OLD), "{msg}");
+}
+
+#[test]
+fn what_nobody_has_heard_is_written_anew() {
+    for method in ["INVITE", "REGISTER", "SUBSCRIBE"] {
+        for gap in [false, true] {
+            let mut lab = standing();
+            let (phone, pbx) = parties(&lab);
+            lab.register(&phone, 600);
+            lab.advance(s(10));
+            lab.clear();
+            let text = match method {
+                "INVITE" => phone.request(&mut lab, method, "200").sdp(phone.sdp(4000)),
+                "REGISTER" => {
+                    let text = phone.request_to(&mut lab, method, "sip:pbx.example.com");
+                    text.set("To", format!("<{}>", phone.aor())).with("Expires", "600")
+                }
+                _ => phone.request(&mut lab, method, "200").with("Event", "dialog"),
+            };
+            lab.send(phone.at, text.clone());
+            let lost = lab.take(pbx.at).pop().expect("it is sent");
+            assert!(lost.contact().contains(OLD));
+            lab.advance(std::time::Duration::from_millis(300));
+            if gap {
+                stand(&mut lab, "");
+                lab.advance(std::time::Duration::from_millis(300));
+            }
+            stand(&mut lab, NEW);
+            let sent: Vec<Msg> = lab.take(pbx.at);
+            let sent: Vec<&Msg> = sent.iter().filter(|m| m.method() == method).collect();
+            assert_eq!(sent.len(), 1, "{method} {gap}: {sent:?}\n{}", lab.situation());
+            assert_ne!(sent[0].branch(), lost.branch());
+            assert!(sent[0].contact().contains(NEW) && !sent[0].body.contains(OLD), "{}", sent[0]);
+            let asked = sent[0].clone();
+            match method {
+                "INVITE" => {
+                    tells_now(&asked);
+                    assert_eq!(asked.media_address(), NEW);
+                    lab.send(pbx.at, pbx.answer(&asked, 200, "t").sdp(pbx.sdp(6000)));
+                    assert_eq!(lab.take(phone.at).pop().map(|m| m.status()), Some(200));
+                    assert_eq!(lab.relay.open.len(), 1, "the ports of before are back");
+                }
+                _ => {
+                    lab.send(pbx.at, answer(&asked, 202, "t").with("Contact", asked.contact()));
+                    assert_eq!(lab.take(phone.at).pop().map(|m| m.status()), Some(202));
+                }
+            }
+            // It is not said again by what it was before.
+            lab.advance(s(3));
+            let more = lab.take(pbx.at);
+            assert!(more.iter().all(|m| m.branch() != lost.branch()), "{more:?}");
+            lab.clear();
+        }
+    }
+}
+
+#[test]
+fn a_change_within_a_call_that_nobody_has_heard_fails_for_now() {
+    let mut lab = standing();
+    let (phone, pbx) = parties(&lab);
+    let (mut near, _) = lab.establish(&phone, &pbx);
+    lab.advance(s(10));
+    lab.clear();
+    let hold = near.request(&mut lab, "INVITE").sdp(phone.sdp(4000));
+    lab.send(phone.at, hold);
+    assert!(lab.take(pbx.at).pop().expect("it is sent").body.contains(OLD));
+    lab.advance(std::time::Duration::from_millis(300));
+    stand(&mut lab, NEW);
+    let told = lab.take(phone.at).pop().expect("an answer");
+    assert_eq!(told.status(), 503, "{told}");
+    lab.send(phone.at, near.ack_refusal(&told));
+    assert_eq!(lab.engine.active_calls(), 1, "the call stays as it is");
+    lab.clear();
+    // Once more, it says where we are.
+    let hold = near.request(&mut lab, "INVITE").sdp(phone.sdp(4000));
+    lab.send(phone.at, hold);
+    let asked = lab.take(pbx.at).pop().expect("it is sent");
+    assert_eq!(asked.media_address(), NEW);
+    tells_now(&asked);
+    lab.clear();
+}
+
+#[test]
+fn the_target_that_is_asked_next_is_told_where_we_stand() {
+    for rings in [true, false] {
+        let second = "targets = [\"203.0.113.10:5060\", \"203.0.113.11:5060\"]";
+        let text = site::EDGE.replace("address = \"203.0.113.1\"", "device = \"wan0\"");
+        let text = text.replace("address = \"203.0.113.10:5060\"", second);
+        let text = text.replacen("probe =", "interface = \"wan\"\nprobe =", 1);
+        let mut lab = Lab::with(site::parse(&text), Users::None);
+        stand(&mut lab, OLD);
+        let (phone, pbx) = parties(&lab);
+        let next = lab.outside("203.0.113.11:5060");
+        lab.advance(s(10));
+        lab.clear();
+        lab.call(&phone, "200", 4000);
+        let first = lab.take(pbx.at).into_iter().find(|m| m.method() == "INVITE");
+        let first = first.expect("an INVITE");
+        if rings {
+            lab.send(pbx.at, pbx.answer(&first, 180, "r"));
+        }
+        lab.advance(std::time::Duration::from_millis(200));
+        stand(&mut lab, NEW);
+        let asked = lab.take_all();
+        let asked = asked.iter().filter(|m| m.method() == "INVITE" && m.branch() != first.branch());
+        let asked: Vec<&Msg> = asked.collect();
+        assert_eq!(asked.len(), 1, "{asked:?}");
+        assert_eq!(asked[0].flow.peer == next.addr(), rings, "who rang is not asked again");
+        tells_now(asked[0]);
+        assert_eq!(asked[0].media_address(), NEW);
+        lab.clear();
+    }
+}
