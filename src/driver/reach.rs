@@ -182,9 +182,11 @@ async fn by_stream(
     let bytes = match (way.to.transport, &way.dial) {
         (Transport::Udp | Transport::Tcp, _) => exchange(stream, &request, is_whole).await?,
         (Transport::Tls, None) => return Err(io::ErrorKind::Unsupported.into()),
-        (Transport::Tls, Some(Dial { config, name, .. })) => {
+        (Transport::Tls, Some(dial)) => {
+            let Dial { config, name, .. } = dial;
             let shaken = TlsConnector::from(config.clone()).connect(name.clone(), stream).await;
             let stream = shaken.map_err(|e| io::Error::other(Failure::of(&e)))?;
+            dial.done();
             exchange(stream, &request, is_whole).await?
         }
     };

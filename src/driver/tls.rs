@@ -10,6 +10,7 @@ mod files;
 mod held;
 mod own;
 mod proof;
+mod roots;
 mod seen;
 mod settings;
 mod signature;
@@ -19,7 +20,7 @@ mod tests;
 
 pub use facts::Facts;
 pub use failure::Failure;
-pub use held::Ended;
+pub use held::{Doubt, Ended};
 
 use super::clock::Clock;
 use crate::config::{Config, Host};
@@ -29,8 +30,8 @@ use crate::ground::{Flow, Side, Subject};
 use arc_swap::ArcSwap;
 use caller::Asked;
 use held::{By, Proofs};
-use proof::Proof;
-use rustls::pki_types::{CertificateDer, ServerName};
+use proof::{Asking, Proof};
+use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 use seen::Seen;
 use settings::{Own, Settings};
@@ -53,6 +54,14 @@ pub struct Dial {
     /// Whom we ask for (SNI, RFC 6066 §3).
     pub name: ServerName<'static>,
     proof: Arc<Proof>,
+    asking: Arc<Asking>,
+}
+
+impl Dial {
+    /// Who is there has proved himself: what he shows is seen from now on.
+    pub fn done(&self) {
+        self.asking.done();
+    }
 }
 
 /// How who connects is received.
@@ -145,37 +154,38 @@ impl Tls {
         self.0.followed.notified().await;
     }
 
-    /// Reads files again that have changed; which open connections are proved no longer.
-    pub(super) fn look_again(&self) -> Vec<Ended> {
+    /// Reads files again that have changed; which open connections have to be proved anew.
+    pub(super) fn look_again(&self) -> Vec<Doubt> {
         let now = self.0.settings.load_full();
         if now.is_old() && self.read_again(&now.config) {
             tracing::info!("TLS: certificates were read again; new connections get them");
         }
-        self.0.held.ended(&self.0.settings.load(), Clock::start().now().wall)
+        self.0.held.doubts(&self.0.settings.load(), Clock::start().now().wall)
+    }
+
+    /// Which of these are proved no longer.
+    pub(super) fn prove_again(&self, doubts: &[Doubt]) -> Vec<Ended> {
+        let (settings, now) = (self.0.settings.load(), Clock::start().now().wall);
+        doubts.iter().filter_map(|doubt| self.0.held.look(doubt, &settings, now)).collect()
     }
 
     /// The names that who called us has proved, now that the handshake is done, or why none; `None`:
-    /// he has shown no certificate. `shown`: his chain.
+    /// he has shown no certificate.
     #[must_use]
-    pub fn caller(
-        &self,
-        flow: Flow,
-        welcome: &Welcome,
-        shown: &[CertificateDer<'_>],
-    ) -> Option<Result<Vec<Subject>, Failure>> {
+    pub fn caller(&self, flow: Flow, welcome: &Welcome) -> Option<Result<Vec<Subject>, Failure>> {
         let asked = welcome.asked.as_ref()?;
         Some(asked.told()?.map(|proved| {
             let by = By::Interface(welcome.interface, asked.callers(), proved.names.clone());
-            self.0.held.hold(flow, by, shown, Some(proved.until));
+            self.0.held.hold(flow, by, proved.chain, Some(proved.until));
             proved.names
         }))
     }
 
-    /// Whom we called has proved himself, by this chain.
-    pub fn called(&self, flow: Flow, dial: &Dial, shown: &[CertificateDer<'_>]) {
-        let until = dial.proof.until(shown, Clock::start().now().wall);
+    /// Whom we called has proved himself.
+    pub fn called(&self, flow: Flow, dial: &Dial) {
+        let Some(shown) = dial.asking.done() else { return };
         let by = By::Upstream(dial.proof.upstream.clone(), dial.proof.clone());
-        self.0.held.hold(flow, by, shown, until);
+        self.0.held.hold(flow, by, shown.chain, shown.until);
     }
 
     /// A connection is gone.

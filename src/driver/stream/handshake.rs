@@ -117,8 +117,7 @@ impl Streams {
                 return self.over(flow).await;
             }
         };
-        let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        match self.tls.caller(flow, &welcome, shown) {
+        match self.tls.caller(flow, &welcome) {
             Some(Ok(names)) if !names.is_empty() => {
                 self.inlet.tell(Arrival::Secured { flow, names }).await;
             }
@@ -172,8 +171,7 @@ impl Streams {
         drop(held);
         match done {
             Ok(stream) => {
-                let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
-                self.tls.called(flow, &dial, shown);
+                self.tls.called(flow, &dial);
                 let (read, write) = tokio::io::split(Secured(stream.into()));
                 self.serve(read, write, flow, bells, None).await;
             }

@@ -2,9 +2,10 @@
 //! else nobody. Where he is only asked, what he cannot prove costs him the name and no more. It
 //! knows no rule.
 
-use super::chain::{CALLS, SINGLE, apart, bounded, leads};
+use super::chain::{CALLS, Chain, SINGLE, apart, bounded, leads};
 use super::facts::Facts;
 use super::failure::{Failure, Whose, of_chain};
+use super::roots::Roots;
 use super::signature::{by_tls12, by_tls13};
 use crate::engine::stats::TlsFailure;
 use crate::ground::{Subject, Wall};
@@ -12,13 +13,13 @@ use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Who is believed at one interface.
 #[derive(Debug)]
 pub(super) struct Callers {
-    roots: RootCertStore,
+    roots: Roots,
     hints: Vec<DistinguishedName>,
     algorithms: WebPkiSupportedAlgorithms,
     /// Who proves nothing is not let in.
@@ -31,12 +32,14 @@ pub(super) struct Proved {
     pub(super) names: Vec<Subject>,
     /// For how long.
     pub(super) until: Wall,
+    /// By which certificates.
+    pub(super) chain: Chain,
 }
 
 impl Callers {
     /// `must`: who proves nothing is not let in; `tells`: who is asked hears whom we believe.
     pub(super) fn new(
-        roots: RootCertStore,
+        roots: Roots,
         algorithms: WebPkiSupportedAlgorithms,
         (must, tells): (bool, bool),
     ) -> Self {
@@ -62,7 +65,7 @@ impl Callers {
             let text = "its certificate names nobody: it needs a DNS name or a URI";
             return Err(Failure::new(TlsFailure::Name, text));
         }
-        Ok(Proved { names, until: path.until })
+        Ok(Proved { names, until: path.until, chain: path.whole(end) })
     }
 }
 

@@ -5,11 +5,12 @@
 
 use super::facts::{self, Facts};
 use super::failure::Failure;
+use super::roots::Roots;
 use crate::engine::stats::TlsFailure;
 use crate::ground::Wall;
-use rustls::RootCertStore;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, UnixTime};
+use std::time::Duration;
 use webpki::{
     EndEntityCert, Error, ExtendedKeyUsageValidator, KeyPurposeId, KeyPurposeIdIter, KeyUsage,
     RequiredEkuNotFoundContext,
@@ -53,13 +54,25 @@ impl ExtendedKeyUsageValidator for Purposes {
 }
 
 /// A chain that leads to an authority.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Path {
     /// Somebody on it may sign for some names only (RFC 5280 §4.2.1.10). What he may is looked at
     /// of DNS names and addresses alone; no other name of such a chain may count.
     pub(super) constrained: bool,
-    /// When the first of them ends.
+    /// When the first of them ends, its authority among them.
     pub(super) until: Wall,
+    /// Those between; whatever else was shown beside them leads nowhere.
+    between: Vec<CertificateDer<'static>>,
+}
+
+/// A certificate and those that lead from it to its authority, in that order.
+pub(super) type Chain = std::sync::Arc<[CertificateDer<'static>]>;
+
+impl Path {
+    /// With the certificate that it begins at.
+    pub(super) fn whole(self, end: &CertificateDer<'_>) -> Chain {
+        std::iter::once(end.clone().into_owned()).chain(self.between).collect()
+    }
 }
 
 /// # Errors
@@ -112,19 +125,34 @@ pub(super) fn apart(
 pub(super) fn leads(
     (end, facts): (&CertificateDer<'_>, &Facts),
     rest: &[CertificateDer<'_>],
-    roots: &RootCertStore,
+    roots: &Roots,
     (algorithms, now): (&WebPkiSupportedAlgorithms, UnixTime),
     purposes: Purposes,
 ) -> Result<Path, Error> {
-    let end = EndEntityCert::try_from(end)?;
-    let known = algorithms.all;
-    let path = end.verify_for_usage(known, &roots.roots, rest, now, purposes, None, None)?;
+    let wall = Wall(Duration::from_secs(now.as_secs()));
+    let (known, anchors) = (algorithms.all, roots.at(wall));
+    let leaf = EndEntityCert::try_from(end)?;
+    let path = leaf.verify_for_usage(known, &anchors, rest, now, purposes, None, None);
+    let path = path.map_err(|error| {
+        let over = error == Error::UnknownIssuer && roots.has_ended(issuers(end, rest), wall);
+        if over { Error::CertExpired { time: now, not_after: now } } else { error }
+    })?;
     let constrained = path.anchor().name_constraints.is_some();
-    let mut found = Path { constrained, until: facts.until };
+    let until = roots.until(path.anchor(), wall).map_or(facts.until, |end| end.min(facts.until));
+    let mut found = Path { constrained, until, between: Vec::new() };
     for one in path.intermediate_certificates() {
         let facts = Facts::of(&one.der()).ok_or(Error::BadDer)?;
         found.constrained |= facts.constrains;
         found.until = found.until.min(facts.until);
+        found.between.push(one.der().into_owned());
     }
     Ok(found)
+}
+
+/// Who signed these, as the authorities' names are kept: what stands in the name's DER.
+fn issuers(end: &CertificateDer<'_>, rest: &[CertificateDer<'_>]) -> Vec<Vec<u8>> {
+    let issuer = |one: &CertificateDer<'_>| {
+        EndEntityCert::try_from(one).ok().map(|read| read.issuer().to_vec())
+    };
+    std::iter::once(end).chain(rest).filter_map(issuer).collect()
 }

@@ -15,6 +15,10 @@ use x509_parser::x509::X509Version;
 const NAMES: usize = 16;
 /// Octets of a name.
 const NAME: usize = 255;
+/// Names that are told of a certificate of others, and octets of each, escapes counted: whoever
+/// makes one may write into it what he likes.
+const TOLD: usize = 3;
+const LONGEST: usize = 64;
 
 /// Of one certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -147,15 +151,32 @@ impl Facts {
         uris.chain(dns).chain(common.filter_map(|n| Subject::common(n))).collect()
     }
 
-    /// Its names, for people.
-    #[must_use]
-    pub fn told(&self) -> String {
+    fn names(&self) -> Vec<String> {
         let mut all: Vec<String> = self.uris.iter().chain(&self.dns).cloned().collect();
         all.extend(self.ips.iter().map(ToString::to_string));
         if all.is_empty() {
             all.extend(self.common.clone());
         }
-        let all: Vec<String> = all.iter().map(|n| n.escape_debug().collect()).collect();
+        all
+    }
+
+    /// Its names, for people: the first of them, each cut.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let all = self.names();
+        let mut told: Vec<String> = all.iter().take(TOLD).map(|name| cut(name)).collect();
+        match all.len().saturating_sub(TOLD) {
+            0 => {}
+            more => told.push(format!("and {more} more")),
+        }
+        if told.is_empty() { "nobody".to_owned() } else { told.join(", ") }
+    }
+
+    /// All of its names: of one of our own.
+    #[must_use]
+    pub fn listed(&self) -> String {
+        let all: Vec<String> =
+            self.names().iter().map(|name| name.escape_debug().collect()).collect();
         if all.is_empty() { "nobody".to_owned() } else { all.join(", ") }
     }
 
@@ -164,5 +185,38 @@ impl Facts {
     pub fn days_over(&self, now: Wall) -> i64 {
         let seconds = |w: Wall| i64::try_from(w.0.as_secs()).unwrap_or(i64::MAX);
         seconds(now).saturating_sub(seconds(self.until)).div_euclid(86_400)
+    }
+}
+
+/// As much of a name as is told.
+fn cut(name: &str) -> String {
+    let mut text = String::new();
+    for c in name.chars() {
+        let escaped: String = c.escape_debug().collect();
+        if text.len() + escaped.len() > LONGEST {
+            text.push('…');
+            break;
+        }
+        text.push_str(&escaped);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_names_that_others_made_up_a_few_are_told_and_little_of_each() {
+        let long = "\u{1}".repeat(240);
+        let facts = Facts { dns: vec![long.clone(); 16], uris: vec![long; 16], ..Facts::default() };
+        let told = facts.told();
+        assert!(told.ends_with("…, and 29 more") && told.len() < 3 * 72 + 16, "{told}");
+        let few = Facts { dns: vec!["a.example".to_owned(); 3], ..Facts::default() };
+        assert_eq!(few.told(), "a.example, a.example, a.example");
+        let many = Facts { dns: vec!["a.example".to_owned(); 5], ..Facts::default() };
+        assert_eq!(many.told(), "a.example, a.example, a.example, and 2 more");
+        assert_eq!(many.listed().split(", ").count(), 5, "of ours all");
+        assert_eq!(Facts::default().told(), "nobody");
     }
 }

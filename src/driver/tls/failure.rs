@@ -206,7 +206,8 @@ pub(super) fn of_chain(error: &webpki::Error, facts: &Facts, now: Wall, whose: W
     match error {
         Is::CertExpired { .. } => {
             let text = match facts.days_over(now) {
-                ..0 => "a certificate of its chain has expired: renew it there".to_owned(),
+                ..0 => "a certificate of its chain, or its authority's, has expired: renew it"
+                    .to_owned(),
                 0 => "its certificate expired within the last day: renew it there".to_owned(),
                 days => format!("its certificate expired {days} days ago: renew it there"),
             };

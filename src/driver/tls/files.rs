@@ -2,21 +2,32 @@
 //! may change is refused, and a key that others may read. Faults name the file and never what is
 //! in it.
 
+use super::roots::Roots;
 use crate::config::KeyPair;
 use crate::driver::folder::{secret, trusted};
 use crate::driver::state::why;
-use rustls::RootCertStore;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// Octets of a file.
 const LONGEST: u64 = 1 << 20;
 /// Certificates of a chain that we show.
 const CHAIN: usize = 8;
+
+/// Where distributions keep authorities: a file of all, and the folders beside it.
+const SYSTEM: [&str; 7] = [
+    "/etc/ssl/certs",
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/ssl/cert.pem",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/certs",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+];
 
 /// A certificate's chain and its key.
 pub(super) type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
@@ -85,18 +96,34 @@ pub(super) fn identity(pair: &KeyPair) -> Result<Identity, String> {
 }
 
 /// Authorities of a file.
-pub(super) fn authorities(path: &str) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
+pub(super) fn authorities(path: &str) -> Result<Roots, String> {
+    let mut roots = Roots::new();
     for certificate in certificates(path)? {
         roots.add(certificate).map_err(|e| format!("{path}: {e}"))?;
     }
     Ok(roots)
 }
 
+/// Where this machine's authorities may stand: what the environment names, or else what
+/// distributions have. One that is taken out of there changes its file or its folder.
+pub(super) fn system_places() -> Vec<String> {
+    let named = |name: &str| std::env::var_os(name);
+    let folders = named("SSL_CERT_DIR").map(|all| std::env::split_paths(&all).collect::<Vec<_>>());
+    let own = named("SSL_CERT_FILE").map(PathBuf::from).into_iter();
+    let own: Vec<PathBuf> = own.chain(folders.into_iter().flatten()).collect();
+    if own.is_empty() {
+        return SYSTEM.iter().map(|path| (*path).to_owned()).collect();
+    }
+    own.iter().map(|path| path.display().to_string()).collect()
+}
+
 /// This machine's authorities.
-pub(super) fn system() -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+pub(super) fn system() -> Result<Roots, String> {
+    let mut roots = Roots::new();
+    for certificate in rustls_native_certs::load_native_certs().certs {
+        // What nobody can read is nobody's authority.
+        let _ = roots.add(certificate);
+    }
     if roots.is_empty() {
         return Err("this machine knows no authorities: install the package ca-certificates, or \
                     set verify = \"ca-file\" and ca_file"

@@ -1,10 +1,10 @@
 //! Whether who is at the other end is the upstream that is meant: by its key, or by who signed and
 //! which domain is named (RFC 5922 §7). There is no way to skip it.
 
-use super::chain::{CALLED, CROSSED, apart, bounded, leads};
+use super::chain::{CALLED, CROSSED, Chain, apart, bounded, leads};
 use super::facts::Facts;
 use super::failure::{Failure, Whose, of_chain};
-use super::held;
+use super::roots::Roots;
 use super::seen::Seen;
 use super::signature::{by_tls12, by_tls13};
 use crate::config::{Host, Pin};
@@ -15,14 +15,14 @@ use rustls::client::verify_server_name;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
-use std::sync::Arc;
+use rustls::{DigitallySignedStruct, Error, SignatureScheme};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Who is believed.
 #[derive(Clone, Debug)]
 pub(super) enum Trust {
     /// Whom these signed for.
-    Roots(Arc<RootCertStore>),
+    Roots(Arc<Roots>),
     /// Who has one of these keys.
     Pins(Vec<Pin>),
 }
@@ -38,6 +38,42 @@ pub(super) struct Proof {
     pub(super) seen: Seen,
 }
 
+/// What it was proved by, and for how long; `None`: for ever, as a pin is believed.
+#[derive(Clone, Debug)]
+pub(super) struct Shown {
+    pub(super) chain: Chain,
+    pub(super) until: Option<Wall>,
+}
+
+/// One whom we call is asked.
+#[derive(Debug)]
+pub(super) struct Asking {
+    proof: Arc<Proof>,
+    shown: Mutex<Option<Shown>>,
+}
+
+impl Asking {
+    pub(super) fn new(proof: Arc<Proof>) -> Self {
+        Self { proof, shown: Mutex::default() }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Shown>> {
+        // One value, written whole.
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The handshake is done: he has the key of what he showed, which everybody may see from now
+    /// on. What somebody else shows in his place is nobody's.
+    pub(super) fn done(&self) -> Option<Shown> {
+        let shown = self.lock().clone();
+        let first = shown.as_ref().and_then(|shown| shown.chain.first());
+        if let Some(facts) = first.and_then(|first| Facts::of(first)) {
+            self.proof.seen.shown(&self.proof.upstream, &facts);
+        }
+        shown
+    }
+}
+
 /// A name as a certificate is asked for it.
 pub(super) fn server_name(host: &Host) -> Option<ServerName<'static>> {
     match host {
@@ -47,25 +83,29 @@ pub(super) fn server_name(host: &Host) -> Option<ServerName<'static>> {
 }
 
 impl Proof {
-    /// Whether it is the upstream that shows these; until when, at the latest, unless for ever.
+    /// Whether it is the upstream that shows these.
     pub(super) fn check(
         &self,
         end: &CertificateDer<'_>,
         rest: &[CertificateDer<'_>],
         now: UnixTime,
-    ) -> Result<Option<Wall>, Failure> {
+    ) -> Result<Shown, Failure> {
         bounded(end, rest)?;
         let facts = Facts::of(end).ok_or_else(Failure::unread)?;
-        self.seen.shown(&self.upstream, &facts);
         let roots = match &self.trust {
             Trust::Roots(roots) => roots,
             Trust::Pins(pins) => {
                 let shown = facts.pin.ok_or_else(Failure::unread)?;
-                let is_known = pins.contains(&shown);
-                return is_known.then_some(None).ok_or_else(|| Failure::new(
-                    TlsFailure::Pin,
-                    format!("its key is {shown}, which is none of `pins`: write it there if it is right"),
-                ));
+                if pins.contains(&shown) {
+                    // Another configuration may ask for what stands beside it.
+                    let all = std::iter::once(end).chain(rest);
+                    let chain = all.map(|one| one.clone().into_owned()).collect();
+                    return Ok(Shown { chain, until: None });
+                }
+                let text = format!(
+                    "its key is {shown}, which is none of `pins`: write it there if it is right"
+                );
+                return Err(Failure::new(TlsFailure::Pin, text));
             }
         };
         apart(rest, CROSSED)?;
@@ -75,7 +115,7 @@ impl Proof {
             .map_err(|e| of_chain(&e, &facts, wall, Whose::Upstream))?;
         let parsed = ParsedCertificate::try_from(end).map_err(|_| Failure::unread())?;
         if is_of(&facts, &parsed, path.constrained, &self.host) {
-            return Ok(Some(path.until));
+            return Ok(Shown { until: Some(path.until), chain: path.whole(end) });
         }
         let text = format!(
             "its certificate is of {}, not of {}: if that is right, set `name` of its tls",
@@ -83,14 +123,6 @@ impl Proof {
             host_text(&self.host)
         );
         Err(Failure::new(TlsFailure::Name, text))
-    }
-
-    /// Until when at the latest that holds which these prove; `None`: for ever.
-    pub(super) fn until(&self, shown: &[CertificateDer<'_>], now: Wall) -> Option<Wall> {
-        match self.trust {
-            Trust::Roots(_) => held::until(shown, now),
-            Trust::Pins(_) => None,
-        }
     }
 }
 
@@ -117,7 +149,7 @@ fn is_of(facts: &Facts, parsed: &ParsedCertificate<'_>, constrained: bool, host:
     }
 }
 
-impl ServerCertVerifier for Proof {
+impl ServerCertVerifier for Asking {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -126,8 +158,9 @@ impl ServerCertVerifier for Proof {
         _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let checked = self.check(end_entity, intermediates, now);
-        checked.map_err(Failure::wrapped).map(|_| ServerCertVerified::assertion())
+        let shown = self.proof.check(end_entity, intermediates, now).map_err(Failure::wrapped)?;
+        *self.lock() = Some(shown);
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -136,7 +169,7 @@ impl ServerCertVerifier for Proof {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        by_tls12(message, cert, dss, &self.algorithms)
+        by_tls12(message, cert, dss, &self.proof.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -145,10 +178,10 @@ impl ServerCertVerifier for Proof {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        by_tls13(message, cert, dss, &self.algorithms)
+        by_tls13(message, cert, dss, &self.proof.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
+        self.proof.algorithms.supported_schemes()
     }
 }

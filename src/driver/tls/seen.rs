@@ -18,7 +18,7 @@ impl Seen {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An upstream shows this one now.
+    /// An upstream has proved itself by this one now.
     pub(super) fn shown(&self, upstream: &str, facts: &Facts) {
         self.put(CertificateOf::Upstream, upstream, facts, None);
     }
@@ -46,10 +46,14 @@ fn view(of: CertificateOf, name: &str, facts: &Facts, made: Option<PathBuf>) -> 
     for octet in facts.fingerprint {
         let _ = write!(fingerprint, "{octet:02x}");
     }
+    let names = match of {
+        CertificateOf::Interface | CertificateOf::Client => facts.listed(),
+        CertificateOf::Upstream => facts.told(),
+    };
     CertificateView {
         of,
         name: name.to_owned(),
-        names: facts.told(),
+        names,
         until: facts.until.0.as_secs(),
         fingerprint,
         pin: facts.pin.map(|pin| pin.to_string()).unwrap_or_default(),

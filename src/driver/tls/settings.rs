@@ -4,7 +4,8 @@ use super::caller::{Asked, Callers};
 use super::facts::Facts;
 use super::files::{self, Identity, Mark, mark};
 use super::own::{self, Wanted};
-use super::proof::{Proof, Trust, server_name};
+use super::proof::{Asking, Proof, Trust, server_name};
+use super::roots::Roots;
 use super::seen::Seen;
 use super::{Dial, Welcome};
 use crate::config::{
@@ -17,9 +18,10 @@ use crate::ground::{Side, Wall};
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::default_provider;
+use rustls::pki_types::ServerName;
 use rustls::server::NoServerSessionStorage;
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::{ClientConfig, ServerConfig, SupportedProtocolVersion};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +33,7 @@ pub(super) struct Settings {
     /// By interface's name.
     servers: BTreeMap<String, Arc<Shown>>,
     /// By upstream's name; a way for each host that it is called as, in the order of the file.
-    dials: BTreeMap<String, Vec<Dial>>,
+    dials: BTreeMap<String, Vec<Called>>,
     /// Files that it was made of, as they were.
     files: BTreeMap<String, Mark>,
     /// What could not be used.
@@ -67,6 +69,25 @@ impl Shown {
     }
 }
 
+/// What an upstream is called with, as one of its hosts.
+#[derive(Clone, Debug)]
+struct Called {
+    config: ClientConfig,
+    name: ServerName<'static>,
+    proof: Arc<Proof>,
+}
+
+impl Called {
+    /// For one connection: a configuration of its own keeps what was proved there.
+    fn dial(&self) -> Dial {
+        let asking = Arc::new(Asking::new(self.proof.clone()));
+        let mut config = self.config.clone();
+        config.dangerous().set_certificate_verifier(asking.clone());
+        let (name, proof) = (self.name.clone(), self.proof.clone());
+        Dial { config: Arc::new(config), name, proof, asking }
+    }
+}
+
 /// What is done where a certificate of our own making is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Own {
@@ -81,7 +102,7 @@ struct Reader<'a> {
     config: &'a Config,
     provider: Arc<CryptoProvider>,
     seen: &'a Seen,
-    system: Option<Result<Arc<RootCertStore>, String>>,
+    system: Option<Result<Arc<Roots>, String>>,
     now: Wall,
 }
 
@@ -92,7 +113,7 @@ impl Settings {
             config: config.clone(),
             servers: BTreeMap::new(),
             dials: BTreeMap::new(),
-            files: named(config).into_iter().map(|f| (f.to_owned(), mark(f))).collect(),
+            files: named(config).into_iter().map(|f| (f.clone(), mark(&f))).collect(),
             faults: Vec::new(),
         };
         let provider = Arc::new(default_provider());
@@ -115,11 +136,7 @@ impl Settings {
                 }
             }
         }
-        let here = |u: &&Upstream| {
-            let i = config.interfaces.get(u.interface);
-            u.speaks_tls() && i.is_some_and(|i| i.tls.is_some())
-        };
-        for u in config.upstreams.iter().filter(here) {
+        for u in config.upstreams.iter().filter(|u| is_called(config, u)) {
             match reader.dials(u) {
                 Ok(made) => drop(new.dials.insert(u.name.clone(), made)),
                 // What NAPTR may name is no reason not to start.
@@ -154,8 +171,8 @@ impl Settings {
     /// How an upstream is called as this host; as the first one, where nobody knows which.
     pub(super) fn dial(&self, upstream: &str, host: Option<&Host>) -> Option<Dial> {
         let all = self.dials.get(upstream)?;
-        let meant = all.iter().find(|dial| Some(&dial.proof.host) == host);
-        meant.or(all.first()).cloned()
+        let meant = all.iter().find(|called| Some(&called.proof.host) == host);
+        meant.or(all.first()).map(Called::dial)
     }
 
     /// Whom an interface believes now.
@@ -166,7 +183,7 @@ impl Settings {
 
     /// What an upstream has to prove now as this host.
     pub(super) fn proof(&self, upstream: &str, host: &Host) -> Option<Arc<Proof>> {
-        let mut all = self.dials.get(upstream)?.iter().map(|dial| &dial.proof);
+        let mut all = self.dials.get(upstream)?.iter().map(|called| &called.proof);
         all.find(|proof| proof.host == *host).cloned()
     }
 }
@@ -177,9 +194,20 @@ fn is_seen_by_strangers(i: &Interface) -> bool {
     i.side == Side::Outside && i.strangers == Strangers::Silent
 }
 
-/// Files that a configuration names.
-fn named(config: &Config) -> Vec<&str> {
-    config.tls_files().collect()
+/// Somebody may be called by TLS who is this upstream.
+fn is_called(config: &Config, u: &Upstream) -> bool {
+    let i = config.interfaces.get(u.interface);
+    u.speaks_tls() && i.is_some_and(|i| i.tls.is_some())
+}
+
+/// Files that a configuration names, and those of this machine's authorities where it means them.
+fn named(config: &Config) -> Vec<String> {
+    let mut all: Vec<String> = config.tls_files().map(str::to_owned).collect();
+    let mut called = config.upstreams.iter().filter(|u| is_called(config, u));
+    if called.any(|u| u.tls.verify == Verify::System) {
+        all.extend(files::system_places());
+    }
+    all
 }
 
 const FROM_12: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
@@ -248,7 +276,7 @@ impl Reader<'_> {
         }
     }
 
-    fn dials(&mut self, u: &Upstream) -> Result<Vec<Dial>, String> {
+    fn dials(&mut self, u: &Upstream) -> Result<Vec<Called>, String> {
         let trust = match &u.tls.verify {
             Verify::System => Trust::Roots(self.system()?),
             Verify::CaFile(file) => Trust::Roots(Arc::new(files::authorities(file)?)),
@@ -257,7 +285,7 @@ impl Reader<'_> {
         hosts(u).into_iter().map(|host| self.dial(u, host, trust.clone())).collect()
     }
 
-    fn dial(&self, u: &Upstream, host: Host, trust: Trust) -> Result<Dial, String> {
+    fn dial(&self, u: &Upstream, host: Host, trust: Trust) -> Result<Called, String> {
         let tls = &u.tls;
         let name = server_name(&host).ok_or("it has no name that can be asked for")?;
         let proof = Arc::new(Proof {
@@ -271,7 +299,7 @@ impl Reader<'_> {
             .with_protocol_versions(versions(tls.min_version))
             .map_err(|e| e.to_string())?
             .dangerous()
-            .with_custom_certificate_verifier(proof.clone());
+            .with_custom_certificate_verifier(Arc::new(Asking::new(proof.clone())));
         let mut made = match &tls.certificate {
             None => made.with_no_client_auth(),
             Some(pair) => {
@@ -284,11 +312,11 @@ impl Reader<'_> {
         };
         // Each connection proves anew who is there.
         made.resumption = Resumption::disabled();
-        Ok(Dial { config: Arc::new(made), name, proof })
+        Ok(Called { config: made, name, proof })
     }
 
     /// Read once, where anybody asks.
-    fn system(&mut self) -> Result<Arc<RootCertStore>, String> {
+    fn system(&mut self) -> Result<Arc<Roots>, String> {
         self.system.get_or_insert_with(|| files::system().map(Arc::new)).clone()
     }
 }
@@ -313,4 +341,34 @@ fn unfit(error: &rustls::Error) -> String {
         "its certificate and its key do not fit: {error}; `key` is the private key that \
          `certificate` was made for"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Environment;
+
+    #[test]
+    fn this_machine_s_authorities_are_looked_at_where_somebody_is_believed_by_them() {
+        let edge = include_str!("../../../configs/minimal.toml");
+        let text = |verify: &str| {
+            edge.replace(
+                "address = \"203.0.113.7\"",
+                "address = \"203.0.113.7\"\nlisten = [\"udp:5060\", \"tls:5061\"]\n\
+                 tls = \"self-signed\"",
+            )
+            .replace(
+                "address = \"198.51.100.2:5060\"",
+                &format!("address = \"sips:sip.example.net\"\n{verify}"),
+            )
+        };
+        let pin = format!("sha-256:{}", "ab".repeat(32));
+        let pinned = format!("tls = {{ verify = \"pinned\", pins = [\"{pin}\"] }}");
+        for (verify, looked) in [("", true), (pinned.as_str(), false)] {
+            let config = Config::parse("x", &text(verify), &Environment::default()).unwrap();
+            let all = named(&config);
+            assert_eq!(!all.is_empty(), looked, "{all:?}");
+            assert_eq!(all, if looked { files::system_places() } else { Vec::new() });
+        }
+    }
 }

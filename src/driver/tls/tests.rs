@@ -67,8 +67,15 @@ struct Authority(Issuer<'static, KeyPair>, String);
 
 impl Authority {
     fn new() -> Self {
+        Self::until(2100)
+    }
+
+    /// One whose own certificate ends with the year before.
+    fn until(year: i32) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(year, 1, 1);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(rcgen::DnType::CommonName, "an authority of tests");
         let pem = params.self_signed(&key).unwrap().pem();

@@ -2,6 +2,7 @@
 //! much of each there may be, and whom that keeps out.
 
 use super::*;
+use rustls::pki_types::CertificateDer;
 
 #[tokio::test]
 async fn who_never_ends_a_handshake_is_bounded_in_time_and_in_number() {

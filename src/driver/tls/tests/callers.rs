@@ -28,7 +28,7 @@ fn uri(name: &str) -> SanType {
 
 impl Authority {
     /// One below it, which may sign for DNS names of this domain only; what it shows of itself.
-    fn bound_to(&self, domain: &str) -> (Self, String) {
+    pub(super) fn bound_to(&self, domain: &str) -> (Self, String) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -134,7 +134,7 @@ async fn who_wants_a_certificate_of_ours_is_heard_though_he_says_so_late() {
     let pbx = format!("{{ verify = \"ca-file\", ca_file = \"{}\" }}", place.at("ca.pem"));
     let shown = ours.signs(&["sip.example.net"], 2100);
     let mut g = gateway(&config(&place, "\"self-signed\"", &pbx)).await;
-    let roots = Arc::new(files::authorities(&place.at("ca.pem")).unwrap());
+    let roots = Arc::new(files::authorities(&place.at("ca.pem")).unwrap().store());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let asks = rustls::server::WebPkiClientVerifier::builder_with_provider(roots, provider.clone());
     let config = ServerConfig::builder_with_provider(provider)
@@ -158,4 +158,35 @@ async fn who_wants_a_certificate_of_ours_is_heard_though_he_says_so_late() {
     assert!(why.contains("set `certificate` and `key` of its tls"), "{why}");
     assert!(matches!(g.next().await, Arrival::Failed(f) if f.peer == at));
     assert_eq!(g.failures(Side::Outside), [(TlsFailure::Refused, 1)]);
+}
+
+#[tokio::test]
+async fn what_somebody_else_shows_in_an_upstream_s_place_is_not_seen_as_its_own() {
+    let place = Place::new("seen");
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    place.write("ca.pem", &ours.1);
+    let pbx = format!("{{ verify = \"ca-file\", ca_file = \"{}\" }}", place.at("ca.pem"));
+    let mut g = gateway(&config(&place, "\"self-signed\"", &pbx)).await;
+    let seen = |g: &Gateway| {
+        let all = g.streams.tls().certificates();
+        all.into_iter().find(|v| v.of == CertificateOf::Upstream).map(|v| v.names)
+    };
+    let name = "sip.example.net";
+    let (other, _there) = upstream(&theirs.signs(&[name, "x.example"], 2022), BOTH).await;
+    g.call(other);
+    assert!(matches!(g.next().await, Arrival::Unproved { .. }));
+    assert!(matches!(g.next().await, Arrival::Failed(_)));
+    assert_eq!(seen(&g), None);
+    // Who has its certificate, and not its key.
+    let (certificate, _) = ours.signs(&[name, "stolen.example"], 2100);
+    let stolen = (certificate, KeyPair::generate().unwrap().serialize_pem());
+    let (thief, _there) = upstream(&stolen, BOTH).await;
+    g.call(thief);
+    assert!(matches!(g.next().await, Arrival::Unproved { .. }));
+    assert!(matches!(g.next().await, Arrival::Failed(_)));
+    assert_eq!(seen(&g), None);
+    let (at, there) = upstream_until(&ours.signs(&[name], 2100), BOTH, |_| true).await;
+    g.call(at);
+    assert!(there.await.unwrap().is_some());
+    assert_eq!(seen(&g).as_deref(), Some(name));
 }
