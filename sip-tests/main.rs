@@ -105,6 +105,7 @@ mod survive;
 mod takeovers;
 mod tidy;
 mod tls_calls;
+mod tls_for_good;
 mod tls_identity;
 mod tokens;
 mod torture;

@@ -26,7 +26,7 @@ impl Engine {
         let holder = a.holder(&self.world);
         let invites = a.sender.user.as_ref().filter(|_| a.is_invite());
         let own = invites.map_or(0, |user| self.calls.of_user(&user.to_string()));
-        let asker = || asker(&self.world, &self.phones, a);
+        let asker = || asker(&self.world, (&self.phones, &self.upstreams), a);
         if let Some((refusal, warning)) = unreached::of_attempt(self.known(), a, asker) {
             unreached::tell(&mut self.out, a.sender.side, a.incoming.flow.peer, &refusal);
             let answer = Answer::new(refusal.status, refusal.phrase);

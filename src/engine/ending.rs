@@ -204,6 +204,7 @@ impl Engine {
             }
         };
         let row = |m: &Message, name: Name| m.first(&name).unwrap_or_default().to_vec();
+        let upstream = self.upstreams.of_flow(w, &flow);
         let leg = LegState {
             side: w.side(flow.listener),
             flow,
@@ -212,7 +213,8 @@ impl Engine {
             to: row(response, Name::To),
             contact: contact_of(response).or_else(|| Uri::parse(asked.uri().as_bytes())),
             routes,
-            upstream: self.upstreams.of_flow(w, &flow),
+            upstream,
+            tls_alone: self.upstreams.binds(w, flow.upstream.or(upstream), &flow),
             home: None,
         };
         let names = [leg.from.clone(), leg.to.clone()];

@@ -174,7 +174,7 @@ impl Engine {
     }
 
     fn begin_call(&mut self, a: &Attempt, no: CallNo, kind: Kind) {
-        let caller = asker(&self.world, &self.phones, a);
+        let caller = asker(&self.world, (&self.phones, &self.upstreams), a);
         let before = spirals_from(&self.world, &self.calls, &self.upstreams, a);
         self.calls.begin(&self.world, a, no, kind, caller, before);
     }

@@ -312,7 +312,7 @@ fn beside(k: Known<'_>, place: &Place, way: &(Message, String, Flow)) -> Spare {
     if let Some(other) = other.filter(|other| *other != way.2 && plain) {
         return Spare::new(vec![other], [false; 2]);
     }
-    let streams = k.upstreams.streams_beside(k.w, &way.2);
+    let streams = k.upstreams.streams_beside(k.w, place.far.upstream, &way.2);
     let wanted = !streams.is_empty() && is_long(&way.0);
     if wanted { Spare::new(streams, [false; 2]) } else { Spare::default() }
 }

@@ -9,6 +9,7 @@ use super::calls::LegState;
 use super::next_hop::Known;
 use super::phones::{Binding, Home, Phones};
 use super::transactions::Spare;
+use super::upstreams::Upstreams;
 use super::world::World;
 use crate::config::Allow;
 use crate::wire::sip::{Name, Scheme, Uri};
@@ -25,18 +26,24 @@ pub(super) enum Unasked {
 }
 
 /// The leg of who asks.
-pub(super) fn asker(w: &World, phones: &Phones, a: &Attempt) -> LegState {
+pub(super) fn asker(
+    w: &World,
+    (phones, upstreams): (&Phones, &Upstreams),
+    a: &Attempt,
+) -> LegState {
     let i = &a.incoming;
     let (contact, user) = (i.contact(), a.sender.user.as_ref());
+    let flow = i.way(w, contact.as_ref());
     LegState {
         side: a.sender.side,
-        flow: i.way(w, contact.as_ref()),
+        flow,
         call_id: i.call_id().to_owned(),
         from: i.message.first(&Name::From).unwrap_or_default().to_vec(),
         to: i.message.first(&Name::To).unwrap_or_default().to_vec(),
         contact,
         routes: foreign_routes(w, &i.message),
         upstream: a.sender.upstream,
+        tls_alone: upstreams.binds(w, a.sender.upstream, &flow),
         home: user.and_then(|user| phones.home(w, i, user)),
     }
 }
@@ -67,6 +74,7 @@ pub(super) fn legs(k: Known<'_>, a: &Attempt, allow: &Allow) -> Option<Vec<LegSt
                 contact: Some(contact),
                 routes: services(w, phones, a, w.upstream_name(*id)),
                 upstream: Some(*id),
+                tls_alone: upstreams.binds(w, Some(*id), &flow),
                 home: None,
             }])
         }
@@ -82,6 +90,7 @@ pub(super) fn legs(k: Known<'_>, a: &Attempt, allow: &Allow) -> Option<Vec<LegSt
                     contact: Some(target(w, a, b).ok()?),
                     routes: Vec::new(),
                     upstream: None,
+                    tls_alone: false,
                     home: Some(Home::of(b)),
                 })
             };

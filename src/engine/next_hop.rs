@@ -34,10 +34,11 @@ pub(crate) struct Known<'a> {
 
 impl Known<'_> {
     /// What goes on this leg of a dialog goes by TLS or nowhere (RFC 5630 §5.3): the dialog began
-    /// so, or the leg's upstream has no target without TLS.
+    /// so, or the leg's upstream has no target without TLS, or had none then.
     pub(crate) fn is_bound(&self, call: Option<CallNo>, leg: &LegState) -> bool {
         let upstream = || leg.upstream.is_some_and(|id| self.upstreams.is_tls_alone(self.w, id));
         call.is_some_and(|no| self.calls.goes_by_tls(no))
+            || leg.tls_alone
             || leg.flow.transport.is_secure() && upstream()
     }
 }

@@ -177,6 +177,9 @@ pub(crate) fn may_speak(
     match near.side {
         Side::Inside => same(),
         // An address is no proof of who has to prove himself.
+        Side::Outside if near.tls_alone => {
+            near.upstream.is_some_and(|id| upstreams.has_proved(w, id, flow))
+        }
         Side::Outside if bound && near.upstream.is_some() => proved(),
         Side::Outside => same() || proved() || is_of_upstream(w, upstreams, near, flow.peer.ip()),
     }

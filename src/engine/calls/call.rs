@@ -37,6 +37,9 @@ pub(crate) struct LegState {
     pub(crate) routes: Vec<Vec<u8>>,
     /// The upstream it is.
     pub(crate) upstream: Option<UpstreamId>,
+    /// When it began that had nothing but TLS: it goes by that or nowhere, whatever becomes of the
+    /// upstream in the file.
+    pub(crate) tls_alone: bool,
     /// The registration it is reached by.
     pub(crate) home: Option<Home>,
 }

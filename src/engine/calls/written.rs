@@ -102,6 +102,9 @@ pub struct StoredLeg {
     pub contact: Option<String>,
     /// The upstream it is.
     pub upstream: Option<String>,
+    /// When it began that had nothing but TLS.
+    #[serde(default)]
+    pub tls_alone: bool,
     /// The registration it is reached by.
     pub home: Option<StoredHome>,
 }
@@ -293,6 +296,7 @@ fn leg(w: &World, l: &LegState) -> StoredLeg {
         routes: l.routes.iter().map(|r| r.as_slice().into()).collect(),
         contact: l.contact.as_ref().map(Uri::to_string),
         upstream: l.upstream.and_then(|id| w.upstream_name(id)).map(str::to_owned),
+        tls_alone: l.tls_alone,
         home: l.home.as_ref().map(Home::written),
     }
 }
@@ -319,6 +323,7 @@ fn state(w: &World, s: StoredLeg) -> Option<LegState> {
         contact: s.contact.and_then(|c| Uri::parse(c.as_bytes())),
         routes: s.routes.into_iter().map(Vec::from).collect(),
         upstream,
+        tls_alone: s.tls_alone,
         home: s.home.map(|home| Home::read_back(home, flow)),
     })
 }

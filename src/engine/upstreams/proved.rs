@@ -2,7 +2,7 @@
 //! that is, and by which connection an upstream asked to be asked itself (RFC 5923). The driver has
 //! judged the certificate; here nothing but its names is known.
 
-use super::Upstreams;
+use super::{Upstreams, lists};
 use crate::engine::analysis::Incoming;
 use crate::engine::ids::UpstreamId;
 use crate::engine::outbox::Outbox;
@@ -97,7 +97,8 @@ impl Proved {
 impl Upstreams {
     /// Who is at the other end of a connection proved to have these names.
     pub(crate) fn secured(&mut self, w: &World, out: &mut Outbox, flow: Flow, names: Vec<Subject>) {
-        let Some(conn) = flow.conn else { return };
+        // What ended the proof may overtake it: the driver looks whenever files or the time change.
+        let Some(conn) = flow.conn.filter(|conn| !self.proved.over.contains(conn)) else { return };
         let (upstream, known) = (None, false);
         let mut proof = Proof { names: names.into(), flow, upstream, known };
         proof.judge(w);
@@ -166,6 +167,16 @@ impl Upstreams {
     /// Who speaks by it proved a name that an upstream or a rule of the file knows.
     pub(crate) fn is_proved(&self, flow: &Flow) -> bool {
         self.proved.of(flow).is_some_and(|proof| proof.holder().is_some())
+    }
+
+    /// Who speaks by it is this upstream by more than its address, whatever the file asks of it
+    /// now: it was asked by this connection, it proved itself there, or it has nothing but TLS
+    /// still and the file lists that address.
+    pub(crate) fn has_proved(&self, w: &World, id: UpstreamId, flow: &Flow) -> bool {
+        let ip = flow.peer.ip().to_canonical();
+        let listed = || self.get(w, id).is_some_and(|u| u.is_tls_alone() && lists(u, ip));
+        let proved = || flow.upstream == Some(id) || self.proved.upstream(flow) == Some(id);
+        self.of_flow(w, flow) == Some(id) && (proved() || listed())
     }
 
     /// Who holds the places of who proved such a name; `None`: he did not.

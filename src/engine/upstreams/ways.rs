@@ -53,6 +53,13 @@ impl Upstreams {
         self.get(w, id).is_some_and(config::Upstream::is_tls_alone)
     }
 
+    /// What begins by this flow with an upstream goes by TLS or nowhere: it has nothing else. One
+    /// that the file has no more had nothing else for all that is known.
+    pub(crate) fn binds(&self, w: &World, id: Option<UpstreamId>, flow: &Flow) -> bool {
+        let alone = |id| self.get(w, id).is_none_or(config::Upstream::is_tls_alone);
+        flow.transport.is_secure() && id.is_some_and(alone)
+    }
+
     /// A place of an upstream that is reached by TLS: this one, else one of the same host, else the
     /// first.
     pub(crate) fn place_by_tls(&self, w: &World, id: UpstreamId, at: SocketAddr) -> Option<Flow> {
@@ -88,22 +95,20 @@ impl Upstreams {
         Ok(ways)
     }
 
-    /// Streams to the host that a dialog's requests go to, where its upstream has any; from TLS
-    /// nothing goes to a stream without it.
-    pub(crate) fn streams_beside(&self, w: &World, flow: &Flow) -> Vec<Flow> {
-        let known = w.upstreams().iter().find(|id| {
-            w.places(**id)
-                .iter()
-                .any(|hop| hop.peer == flow.peer && hop.transport == flow.transport)
-        });
-        let Some((id, u)) = known.and_then(|id| Some((id, self.get(w, *id)?))) else {
+    /// Streams of a dialog's own upstream to the host that its requests go to; beside a stream
+    /// there is none. Another's at the same place is another's.
+    pub(crate) fn streams_beside(
+        &self,
+        w: &World,
+        own: Option<UpstreamId>,
+        flow: &Flow,
+    ) -> Vec<Flow> {
+        let own = flow.upstream.or(own).filter(|_| !flow.transport.is_reliable());
+        let Some((id, u)) = own.and_then(|id| Some((id, self.get(w, id)?))) else {
             return Vec::new();
         };
-        let hops = w
-            .places(*id)
-            .iter()
-            .filter(|hop| hop.transport.is_reliable() && hop.peer.ip() == flow.peer.ip())
-            .filter(|hop| hop.transport.is_secure() || !flow.transport.is_secure());
-        hops.filter_map(|hop| w.net().towards(u.interface, *id, *hop)).collect()
+        let here = |hop: &&Hop| hop.peer.ip() == flow.peer.ip();
+        let hops = w.places(id).iter().filter(|hop| hop.transport.is_reliable()).filter(here);
+        hops.filter_map(|hop| w.net().towards(u.interface, id, *hop)).collect()
     }
 }
