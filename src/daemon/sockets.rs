@@ -5,7 +5,7 @@
 use super::event_loop::EventLoop;
 use super::{busy_ports_at, can_bind};
 use crate::config::{Addresses, Config, Follow, Listener, Own, version};
-use crate::driver::holders::{Process, holder};
+use crate::driver::holders::{Process, holder, owner};
 use crate::driver::inlet::Inlet;
 use crate::driver::stream::{self, Streams};
 use crate::driver::tunnel::Tunnels;
@@ -216,11 +216,16 @@ impl EventLoop {
 fn held(l: &Listener, zones: &Zones) -> Option<String> {
     let busy = can_bind(l, zones).is_err_and(|e| e.kind() == io::ErrorKind::AddrInUse);
     let (transport, port) = (l.transport.carrier(), l.bind.port());
-    busy.then(|| match holder(l.bind, l.transport) {
-        Some(Process { pid, name, .. }) => {
+    let uid = || owner(l.bind, l.transport);
+    busy.then(|| match (holder(l.bind, l.transport), uid()) {
+        (Some(Process { pid, name, .. }), _) => {
             format!("{transport} port {port} is held by {name} (pid {pid})")
         }
-        None => format!("{transport} port {port} is held by another program"),
+        // Confined, we see whose it is and not which.
+        (None, Some(uid)) => {
+            format!("{transport} port {port} is held by another program (uid {uid})")
+        }
+        (None, None) => format!("{transport} port {port} is held by another program"),
     })
 }
 

@@ -13,6 +13,8 @@ const LISTEN: &str = "0A";
 pub struct Held {
     /// Where; an unspecified address: all of its family.
     pub at: SocketAddr,
+    /// Whose it is.
+    pub uid: u32,
     inode: u64,
 }
 
@@ -54,8 +56,8 @@ fn row(line: &str, transport: Transport) -> Option<Held> {
     }
     let (ip, port) = words.get(1)?.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
-    let inode = words.get(9)?.parse().ok()?;
-    Some(Held { at: SocketAddr::new(address(ip)?, port), inode })
+    let (uid, inode) = (words.get(7)?.parse().ok()?, words.get(9)?.parse().ok()?);
+    Some(Held { at: SocketAddr::new(address(ip)?, port), uid, inode })
 }
 
 /// An address as the kernel prints it: words of 32 bits in this machine's order.
@@ -72,6 +74,12 @@ fn address(hex: &str) -> Option<IpAddr> {
         part.copy_from_slice(&word(index * 8)?);
     }
     (hex.len() == 32).then(|| Ipv6Addr::from(octets).into())
+}
+
+/// The account whose process holds a local port: known where the process is out of our sight, too.
+#[must_use]
+pub fn owner(at: SocketAddr, transport: Transport) -> Option<u32> {
+    held(transport).iter().find(|h| h.covers(at)).map(|h| h.uid)
 }
 
 /// The process that holds a local port, as far as /proc shows it to us.
@@ -113,6 +121,7 @@ mod tests {
         let own = holder(at, Transport::Udp).unwrap();
         assert_eq!(own.pid, std::process::id());
         assert!(own.uid.is_some() && !own.name.is_empty());
+        assert_eq!(owner(at, Transport::Udp), own.uid);
         let elsewhere = SocketAddr::new("127.0.0.2".parse().unwrap(), at.port());
         assert!(held(Transport::Udp).iter().any(|h| h.at == at && !h.covers(elsewhere)));
         let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -123,12 +132,12 @@ mod tests {
     #[test]
     fn a_row_of_the_kernel_is_read_and_an_unspecified_address_covers_its_family() {
         let line = |at: &str, state: &str| {
-            format!("  1: {at} 00000000:0000 {state} 00000000:00000000 00:00000000 0 0 0 77 2 0 0")
+            format!("  1: {at} 00000000:0000 {state} 00000000:00000000 00:00000000 0 65534 0 77 2 0")
         };
         let read = |at: &str| row(&line(at, "07"), Transport::Udp);
         let word = |ip: [u8; 4]| format!("{:08X}", u32::from_ne_bytes(ip));
         let one = read(&format!("{}:13C4", word([10, 99, 0, 1]))).unwrap();
-        assert_eq!(one, Held { at: "10.99.0.1:5060".parse().unwrap(), inode: 77 });
+        assert_eq!(one, Held { at: "10.99.0.1:5060".parse().unwrap(), uid: 65_534, inode: 77 });
         assert!(one.covers("10.99.0.1:5060".parse().unwrap()));
         assert!(!one.covers("10.99.0.2:5060".parse().unwrap()));
         assert!(!one.covers("10.99.0.1:5061".parse().unwrap()));
