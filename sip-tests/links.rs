@@ -1,7 +1,8 @@
 //! Phones by unique-local and by link-local addresses: they register, call and are called, and
 //! nothing of their addresses is read outside. Which link an address is of, nobody else is told.
 
-use crate::lab::{Lab, Leg, Msg, Party, Ua, sdp, site};
+use crate::lab::{Lab, Leg, Msg, Party, Ua, s, sdp, site};
+use crate::shared_pauses::tries;
 use portreeve::config::Strangers;
 use portreeve::engine::digest::Users;
 use portreeve::ground::{ListenerId, Transport};
@@ -165,6 +166,34 @@ fn who_has_a_phones_link_local_address_on_another_link_is_not_that_phone() {
         lab.expect(a.at, "200");
     }
     lab.clear();
+}
+
+#[test]
+fn guesses_of_a_twin_on_another_link_bind_nobody_at_the_address() {
+    for same_link in [true, false] {
+        let (mut lab, guests) = two_links(site::SITE, shared());
+        let at = |lab: &Lab, user: &str, port: u16| {
+            let mut ua = lab.phone(user, &format!("[fe80::21]:{port}"));
+            site::GATE_INSIDE.clone_into(&mut ua.domain);
+            ua
+        };
+        for n in 0..24_u16 {
+            let mut guesser = at(&lab, &format!("1{}", 50 + n), 30_000 + n);
+            if !same_link {
+                guesser = twin(&lab, &guesser, guests);
+            }
+            assert_eq!(tries(&mut lab, &guesser, "wrong"), 403, "{n}");
+            lab.advance(s(33));
+        }
+        let phone = at(&lab, "103", 5060);
+        let guesser = at(&lab, "150", 30_000);
+        let guesser = if same_link { guesser } else { twin(&lab, &guesser, guests) };
+        assert_eq!(tries(&mut lab, &guesser, "wrong"), 403);
+        // Somebody who is nobody's twin there pays for nothing.
+        let told = tries(&mut lab, &phone, site::PASSWORD);
+        assert_eq!(told == 200, !same_link, "{told}");
+        lab.clear();
+    }
 }
 
 #[test]

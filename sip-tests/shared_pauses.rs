@@ -26,7 +26,7 @@ fn proof(lab: &mut Lab, ua: &Ua, password: &str) -> Text {
 }
 
 /// One try; what it was told, 0: nothing.
-fn tries(lab: &mut Lab, ua: &Ua, password: &str) -> u16 {
+pub(crate) fn tries(lab: &mut Lab, ua: &Ua, password: &str) -> u16 {
     let text = proof(lab, ua, password);
     lab.send(ua.at, text);
     lab.take(ua.at).last().map_or(0, crate::lab::Msg::status)

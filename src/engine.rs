@@ -152,7 +152,7 @@ impl Engine {
         match input {
             Input::Message { flow, bytes } => self.receive(flow, bytes),
             Input::StreamRefused { flow, refusal } => {
-                if !self.guard.bars(&mut self.out, &flow) {
+                if !self.guard.bars(&self.world, &mut self.out, &flow) {
                     self.refuse_unread(flow, &refusal, None);
                 }
             }
@@ -312,8 +312,8 @@ impl Engine {
         if self.upstreams.has_left(&flow) && !self.streams.is_ending(&flow) {
             return;
         }
-        if self.guard.is_banned(&flow) && !self.upstreams.is_proved(&flow) {
-            let cries = self.calls.has_cried(flow.peer.ip());
+        if self.guard.is_banned(&self.world, &flow) && !self.upstreams.is_proved(&flow) {
+            let cries = self.calls.has_cried(self.world.net().source(&flow));
             if !self.watch().spares(&flow, &bytes, cries) {
                 return;
             }

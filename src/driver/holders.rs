@@ -132,7 +132,9 @@ mod tests {
     #[test]
     fn a_row_of_the_kernel_is_read_and_an_unspecified_address_covers_its_family() {
         let line = |at: &str, state: &str| {
-            format!("  1: {at} 00000000:0000 {state} 00000000:00000000 00:00000000 0 65534 0 77 2 0")
+            format!(
+                "  1: {at} 00000000:0000 {state} 00000000:00000000 00:00000000 0 65534 0 77 2 0"
+            )
         };
         let read = |at: &str| row(&line(at, "07"), Transport::Udp);
         let word = |ip: [u8; 4]| format!("{:08X}", u32::from_ne_bytes(ip));

@@ -143,7 +143,7 @@ impl Engine {
     /// The place of a request within a dialog; `None`: it was refused. What ends a dialog uses the
     /// reserve.
     pub(super) fn seat_within(&mut self, i: &Incoming, place: &Place) -> Option<Seat> {
-        let (near, from) = (&place.near, i.flow.peer.ip());
+        let (near, from) = (&place.near, self.world.net().source(&i.flow));
         let user = near.home.as_ref().map(|home| home.aor());
         let holder = match near.upstream {
             // A party of the outside is not its upstream: each call has a share.
@@ -160,7 +160,7 @@ impl Engine {
 
     /// The place of a CANCEL: there is one for each INVITE that has its own.
     pub(super) fn seat_cancel(&self, i: &Incoming) -> Seat {
-        let from = i.flow.peer.ip();
+        let from = self.world.net().source(&i.flow);
         let upstream = self.upstreams.of_flow(&self.world, &i.flow).is_some();
         let holder = self.world.holder(None, upstream && i.side == Side::Outside, from);
         Seat { holder, within: true, urgent: true, octets: i.octets }

@@ -10,7 +10,7 @@ use super::world::World;
 use crate::audit::{CallEnd, Outcome, Record, Ruling, Standing, UpstreamNo};
 use crate::config::Allow;
 use crate::ground::{CallDirection, CallNo, Side, Subject};
-use crate::policy::quota::{Holder, Source};
+use crate::policy::quota::Holder;
 use crate::policy::{Action, Number, Verdict};
 use crate::wire::sip::{Aor, Method, Scheme};
 use std::sync::Arc;
@@ -105,14 +105,14 @@ impl Attempt {
 
     /// Who holds what it takes.
     pub(crate) fn holder(&self, w: &World) -> Holder {
-        let (sender, from) = (&self.sender, self.incoming.flow.peer.ip());
+        let (sender, from) = (&self.sender, w.net().source(&self.incoming.flow));
         let holder = w.holder(sender.user.as_ref(), sender.upstream.is_some(), from);
         let holder = match (holder, &sender.proved) {
             (Holder::Unproved(_), Some(proved)) => proved.clone(),
             (holder, _) => holder,
         };
         match holder {
-            Holder::Unproved(_) if self.is_urgent() => Holder::Emergency(Source::host(from)),
+            Holder::Unproved(_) if self.is_urgent() => Holder::Emergency(from),
             // A party of the outside is not its upstream.
             Holder::Upstream => match self.route {
                 Route::Bindings(_) => Holder::Brought(format!("to {}", self.parties.to.result())),

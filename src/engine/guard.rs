@@ -23,7 +23,7 @@ use super::world::World;
 use crate::audit::{Record, SecurityClass};
 use crate::ground::{Flow, Mono};
 use crate::policy::quota::Source;
-use payer::{PARTS, Payers};
+use payer::{PARTS, Payers, all_of, network, place};
 use source::{Ban, Rate, Suspect};
 use std::cell::LazyCell;
 use std::collections::BTreeSet;
@@ -79,18 +79,18 @@ impl Default for Guard {
 
 impl Guard {
     /// Whether the source of a flow is banned.
-    pub(crate) fn is_banned(&self, flow: &Flow) -> bool {
+    pub(crate) fn is_banned(&self, w: &World, flow: &Flow) -> bool {
         // Nobody is banned almost always: then nothing is looked up.
         !self.ends.is_empty()
-            && self.sources.get(&Source::of(flow.peer.ip())).is_some_and(|s| s.ban().is_some())
+            && self.sources.get(&network(w, flow)).is_some_and(|s| s.ban().is_some())
     }
 
     /// Whether what comes by this flow is not even read: its source is banned. A stream is closed.
-    pub(crate) fn bars(&mut self, out: &mut Outbox, flow: &Flow) -> bool {
-        if !self.is_banned(flow) {
+    pub(crate) fn bars(&mut self, w: &World, out: &mut Outbox, flow: &Flow) -> bool {
+        if !self.is_banned(w, flow) {
             return false;
         }
-        self.sources.change(&Source::of(flow.peer.ip()), Suspect::hit);
+        self.sources.change(&network(w, flow), Suspect::hit);
         out.stats_mut().banned += 1;
         if let Some(conn) = flow.conn {
             out.emit(Output::CloseConnection(conn));
@@ -112,7 +112,7 @@ impl Guard {
             return;
         }
         let (now, bans) = (w.now().mono, &w.config().bans);
-        let source = Source::of(flow.peer.ip());
+        let source = network(w, flow);
         let (until, threshold) = (now + bans.ttl, u64::from(bans.threshold));
         let judge = |s: &mut Suspect| {
             let score = s.accuse(now, signal);
@@ -177,7 +177,7 @@ impl Guard {
     ) -> bool {
         let (now, known) = (w.now().mono, standing.is_known());
         let target = self.users.get(user);
-        let hears = match target.and_then(|t| t.home(now, flow.peer)) {
+        let hears = match target.and_then(|t| t.home(now, place(w, flow))) {
             Some(home) => !home.holds(now),
             None => {
                 let (payers, spared) = (Payers::of(w, flow), SPARED[usize::from(known)]);
@@ -214,7 +214,7 @@ impl Guard {
     ) {
         match check {
             Check::Proved { user, .. } => {
-                self.proved(w, by.0.peer, user, by.1.is_known());
+                self.proved(w, place(w, by.0), user, by.1.is_known());
             }
             Check::Wrong(Fault::BadPassword) => {
                 self.accuse(w, out, by, Signal::FailedDigest);
@@ -231,14 +231,20 @@ impl Guard {
     }
 
     /// A user proved himself at an address.
-    pub(crate) fn proved(&mut self, w: &World, peer: SocketAddr, user: &str, is_known: bool) {
-        let (now, [network, host]) = (w.now().mono, both(peer.ip()));
+    pub(crate) fn proved(
+        &mut self,
+        w: &World,
+        (host, peer): (Source, SocketAddr),
+        user: &str,
+        is_known: bool,
+    ) {
+        let (now, network) = (w.now().mono, host.whole());
         let own = Some(host).filter(|host| *host != network);
         for source in std::iter::once(network).chain(own) {
             let (_, forgotten) = self.sources.change(&source, |s| s.proved(now, user));
             self.forget(forgotten);
         }
-        self.users.change(&user.to_owned(), |t| t.proved(now, peer, is_known));
+        self.users.change(&user.to_owned(), |t| t.proved(now, (host, peer), is_known));
     }
 
     /// A wrong password of a user, who is there or not.
@@ -251,9 +257,9 @@ impl Guard {
     ) {
         let (now, known) = (w.now().mono, standing.is_known());
         let most = PAUSES[usize::from(known)];
-        let home = self.users.get(user).and_then(|t| t.home(now, flow.peer));
+        let home = self.users.get(user).and_then(|t| t.home(now, place(w, flow)));
         let pause = if is_there && home.is_some() {
-            self.users.change(&user.to_owned(), |t| t.failed_at_home(now, flow.peer)).0
+            self.users.change(&user.to_owned(), |t| t.failed_at_home(now, place(w, flow))).0
         } else {
             let mut own = None;
             for (source, _) in Payers::of(w, flow).all() {
@@ -277,15 +283,16 @@ impl Guard {
 
     /// Ends bans and forgives what led to them: of one source, or all; and tells what there was.
     pub(crate) fn lift(&mut self, w: &World, out: &mut Outbox, whom: Option<IpAddr>) {
-        let source = whom.map(Source::of);
-        let ends = self.ends.iter().filter(|(_, s)| source.is_none_or(|one| one == *s));
+        let whose: Option<Vec<Source>> = whom.map(|ip| all_of(w, ip));
+        let meant = |s: &Source| whose.as_ref().is_none_or(|all| all.contains(s));
+        let ends = self.ends.iter().filter(|(_, s)| meant(s));
         let lifted: Vec<Source> = ends.map(|(_, s)| *s).collect();
         for one in &lifted {
             self.end(out, *one, "was lifted");
         }
         let now = w.now().mono;
         let is_suspect = |one: &Source| self.sources.get(one).is_some_and(|s| s.is_suspect(now));
-        let all = whom.map(both).into_iter().flatten();
+        let all = whose.into_iter().flatten();
         let all: Vec<Source> = all.filter(|one| self.sources.get(one).is_some()).collect();
         let suspect = all.iter().find(|one| is_suspect(one));
         for one in &all {
@@ -378,11 +385,6 @@ impl Guard {
             self.arm();
         }
     }
-}
-
-/// What is remembered of an address: its network's, and its own.
-fn both(ip: IpAddr) -> [Source; 2] {
-    [Source::of(ip), Source::host(ip)]
 }
 
 fn tell(out: &mut Outbox, ban: &Ban, detail: String) {

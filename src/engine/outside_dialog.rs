@@ -221,7 +221,7 @@ impl Engine {
             let proved = self.prove(&attempt.incoming)?;
             let user = own(&self.world, &proved);
             if let Some(conn) = attempt.incoming.flow.conn {
-                let from = attempt.incoming.flow.peer.ip();
+                let from = self.world.net().source(&attempt.incoming.flow);
                 let holder = self.world.holder(Some(&user), false, from);
                 self.out.emit(Output::KeepConnection(conn, holder));
             }

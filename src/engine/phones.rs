@@ -269,9 +269,10 @@ impl Phones {
                 continue;
             };
             let from = s.source.unwrap_or(s.peer);
-            let holder = w.holder(Some(&s.aor), false, from.ip());
             let flow =
                 Flow { listener, transport: s.transport, peer: s.peer, conn: None, upstream: None };
+            let at = w.net().source(&Flow { peer: from, ..flow });
+            let holder = w.holder(Some(&s.aor), false, at);
             let mut binding = Binding {
                 holder,
                 key: s.key,

@@ -13,7 +13,7 @@ use super::upstreams::{Upstreams, are_kin};
 use super::world::World;
 use crate::config::Strangers;
 use crate::ground::{Flow, Side};
-use crate::policy::quota::{Holder, Source};
+use crate::policy::quota::Holder;
 use crate::wire::sip::{Method, Name, NameAddr};
 use std::net::IpAddr;
 
@@ -93,7 +93,7 @@ fn holder(w: &World, upstreams: &Upstreams, phones: &Phones, flow: &Flow) -> Hol
     if upstreams.is_target(w, flow) {
         return Holder::Upstream;
     }
-    let unproved = || Holder::Unproved(Source::host(flow.peer.ip()));
+    let unproved = || Holder::Unproved(w.net().source(flow));
     phones.holder_at(w, flow).unwrap_or_else(unproved)
 }
 

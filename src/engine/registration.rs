@@ -38,8 +38,8 @@ impl Engine {
                 for m in self.phones.take_moves(&self.world) {
                     self.transactions.moved(&mut self.out, &m.old, m.new, &m.contact);
                 }
-                let holder =
-                    self.world.holder(Some(&own(&self.world, &user)), false, i.flow.peer.ip());
+                let from = self.world.net().source(&i.flow);
+                let holder = self.world.holder(Some(&own(&self.world, &user)), false, from);
                 match self.seat(i, holder) {
                     Some(seat) => {
                         self.transactions.answer(&self.world, &mut self.out, i, seat, &response);

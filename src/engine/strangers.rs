@@ -9,7 +9,6 @@ use super::output::{Level, Output};
 use super::transactions::TimerTable;
 use super::world::World;
 use crate::ground::{Flow, Mono, Transport};
-use crate::policy::quota::Source;
 use crate::wire::sip::Method;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -54,7 +53,7 @@ impl Strangers {
             out.emit(Output::CloseConnection(conn));
         }
         if flow.transport == Transport::Tls {
-            let (source, at) = (Source::of(flow.peer.ip()), Some(flow.listener));
+            let (source, at) = (w.net().source(flow).whole(), Some(flow.listener));
             out.emit(Output::Bar { source, at, lasts: UNHEARD });
         }
         if self.told == 0 && self.untold == 0 {

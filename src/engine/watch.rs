@@ -13,6 +13,7 @@ use super::upstreams::Upstreams;
 use super::world::World;
 use crate::audit::SecurityClass;
 use crate::ground::{Flow, Side};
+use crate::policy::quota::Source;
 use crate::wire::sip::Name;
 use crate::wire::sip::Refusal;
 
@@ -73,7 +74,7 @@ impl Watch<'_> {
         if known || inside && (cries || facts::begins_urgent(self.w, bytes)) {
             return true;
         }
-        self.guard.bars(self.out, flow);
+        self.guard.bars(self.w, self.out, flow);
         false
     }
 
@@ -86,9 +87,9 @@ impl Watch<'_> {
             self.accuse(&i.flow, Signal::Scanner);
         }
         let standing = self.standing(&i.flow);
-        let barred = self.guard.is_banned(&i.flow) && !standing.is_known();
+        let barred = self.guard.is_banned(self.w, &i.flow) && !standing.is_known();
         if barred && !facts::is_urgent(self.w, i) {
-            self.guard.bars(self.out, &i.flow);
+            self.guard.bars(self.w, self.out, &i.flow);
             return Entrance::Shut;
         }
         let urgent = || facts::is_urgent(self.w, i);
@@ -131,7 +132,10 @@ impl Watch<'_> {
             let peer = b.source.unwrap_or(b.peer);
             let at = standing(self.w, self.phones, peer.ip());
             let known = at.is_known();
-            self.guard.proved(self.w, peer, &b.aor.user, known);
+            let link = self.w.net().bound_to(b.local, b.transport);
+            let link = link.and_then(|id| self.w.net().interface_of(id));
+            let at = (Source::host(peer.ip()).on(link), peer);
+            self.guard.proved(self.w, at, &b.aor.user, known);
         }
     }
 }

@@ -204,19 +204,19 @@ impl World {
 
     /// Who holds what a request takes: its upstream, the user who is proved (by digest here, or by
     /// the upstream that registered him), else its source.
-    pub(crate) fn holder(&self, user: Option<&Aor>, upstream: bool, from: IpAddr) -> Holder {
+    pub(crate) fn holder(&self, user: Option<&Aor>, upstream: bool, from: Source) -> Holder {
         let proves = !self.is_registrar() || self.config().registrar.digest;
         match user.filter(|_| proves) {
             _ if upstream => Holder::Upstream,
             Some(user) => match &self.snap.users {
                 Users::Shared { .. } if self.is_registrar() => {
-                    Holder::Shared(user.to_string(), Source::host(from))
+                    Holder::Shared(user.to_string(), from)
                 }
                 Users::Shared { .. } | Users::Table(_) | Users::None => {
                     Holder::User(user.to_string())
                 }
             },
-            None => Holder::Unproved(Source::host(from)),
+            None => Holder::Unproved(from),
         }
     }
 

@@ -25,6 +25,8 @@ pub(super) struct Callers {
     upstreams: Vec<IpNet>,
     /// Listeners where strangers hear nothing.
     silent: HashSet<ListenerId>,
+    /// The place of each listener's interface.
+    links: HashMap<ListenerId, usize>,
     /// How often a peer's NAT is kept awake.
     keepalives: HashMap<ListenerId, Duration>,
     pub(super) turns: Turns,
@@ -50,6 +52,7 @@ impl Callers {
             barred: HashMap::new(),
             upstreams: Vec::new(),
             silent: HashSet::new(),
+            links: HashMap::new(),
             keepalives: HashMap::new(),
             turns: Turns::new(Instant::now()),
             is_led: false,
@@ -66,6 +69,7 @@ impl Callers {
         (self.silent, self.keepalives) = (HashSet::new(), HashMap::new());
         for l in config.listeners() {
             let Some(i) = config.interfaces.get(l.interface) else { continue };
+            self.links.insert(l.id, l.interface);
             self.silent.extend((i.strangers == Strangers::Silent).then_some(l.id));
             self.keepalives.extend(i.keepalive.map(|every| (l.id, every)));
         }
@@ -89,7 +93,8 @@ impl Callers {
     }
 
     pub(super) fn is_barred(&self, ip: IpAddr, listener: ListenerId) -> bool {
-        let (source, now) = (Source::of(ip), Instant::now());
+        let link = self.links.get(&listener).copied();
+        let (source, now) = (Source::of(ip).on(link), Instant::now());
         let holds = |at| self.barred.get(&(source, at)).is_some_and(|until| *until > now);
         !self.barred.is_empty() && (holds(None) || holds(Some(listener))) && !self.is_known(ip)
     }

@@ -7,7 +7,6 @@ use crate::engine::stats::Places;
 use crate::engine::world::World;
 use crate::ground::{CallNo, Flow, Leg};
 use crate::policy::quota::{Full, Holder, Quota, Resource, ShareView, Shares, Source};
-use std::net::IpAddr;
 use std::time::Duration;
 
 /// All emergency calls that a source may have are answered, and talk.
@@ -176,8 +175,8 @@ impl Calls {
     }
 
     /// Whether an emergency call is up, or rings, of who is not registered at this address.
-    pub(crate) fn has_cried(&self, ip: IpAddr) -> bool {
-        self.table.shares().calls.emergencies(Source::host(ip)) > 0
+    pub(crate) fn has_cried(&self, at: Source) -> bool {
+        self.table.shares().calls.emergencies(at) > 0
     }
 
     /// Its caller gave a call up: whatever it was, it is no emergency any more.

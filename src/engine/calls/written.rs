@@ -201,7 +201,7 @@ impl Calls {
         let fork = |f: StoredFork| Some((f.tag, f.answered, state(w, f.leg)?));
         let forks: Option<Vec<_>> = s.forks.into_iter().map(fork).collect();
         let (Some(caller), Some(forks)) = (state(w, s.caller), forks) else { return false };
-        let at = caller.flow.peer.ip();
+        let at = w.net().source(&caller.flow);
         let user = s.user.as_deref().map(Aor::from);
         let holder = match caller.upstream {
             Some(_) => Holder::Brought(format!("call {}", s.call)),

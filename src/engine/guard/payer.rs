@@ -5,6 +5,7 @@
 use crate::engine::world::World;
 use crate::ground::{Flow, Side};
 use crate::policy::quota::Source;
+use std::net::{IpAddr, SocketAddr};
 
 /// A network may do so many times what one address of it may.
 pub(super) const PARTS: u8 = 8;
@@ -20,8 +21,8 @@ pub(super) struct Payers {
 
 impl Payers {
     pub(super) fn of(w: &World, flow: &Flow) -> Self {
-        let ip = flow.peer.ip();
-        let (own, network) = (Source::host(ip), Source::of(ip));
+        let own = w.net().source(flow);
+        let network = own.whole();
         match w.side(flow.listener) {
             Side::Inside => Self { own, network: Some(network).filter(|net| *net != own) },
             Side::Outside => Self { own: network, network: None },
@@ -33,4 +34,21 @@ impl Payers {
         let network = self.network.map(|network| (network, PARTS));
         std::iter::once((self.own, 1)).chain(network)
     }
+}
+
+/// Where who sends by a flow stands, and by which port of it.
+pub(super) fn place(w: &World, flow: &Flow) -> (Source, SocketAddr) {
+    (w.net().source(flow), flow.peer)
+}
+
+/// Its network.
+pub(super) fn network(w: &World, flow: &Flow) -> Source {
+    w.net().source(flow).whole()
+}
+
+/// What is remembered of an address, on whatever link: its network's, and its own.
+pub(super) fn all_of(w: &World, ip: IpAddr) -> Vec<Source> {
+    let links = std::iter::once(None).chain((0..w.net().interfaces().len()).map(Some));
+    let all = links.flat_map(|link| [Source::of(ip), Source::host(ip)].map(|s| s.on(link)));
+    all.collect()
 }

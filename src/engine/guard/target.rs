@@ -59,8 +59,7 @@ impl Guilt for Target {
 
 impl Target {
     /// The pause at an address that proved him, of this port of it; `None`: it did not, lately.
-    pub(super) fn home(&self, now: Mono, peer: SocketAddr) -> Option<&Pause> {
-        let source = Source::host(peer.ip());
+    pub(super) fn home(&self, now: Mono, (source, peer): (Source, SocketAddr)) -> Option<&Pause> {
         let mut all = self.places.iter();
         all.find(|h| h.source == source && now.since(h.at) < PROOF).map(|h| h.pause(peer))
     }
@@ -71,8 +70,11 @@ impl Target {
     }
 
     /// A wrong password at an address that proved him.
-    pub(super) fn failed_at_home(&mut self, now: Mono, peer: SocketAddr) -> Duration {
-        let source = Source::host(peer.ip());
+    pub(super) fn failed_at_home(
+        &mut self,
+        now: Mono,
+        (source, peer): (Source, SocketAddr),
+    ) -> Duration {
         let Some(home) = self.places.iter_mut().find(|h| h.source == source) else {
             return Duration::ZERO;
         };
@@ -95,9 +97,13 @@ impl Target {
     }
 
     /// He proved himself.
-    pub(super) fn proved(&mut self, now: Mono, peer: SocketAddr, from_phones: bool) {
+    pub(super) fn proved(
+        &mut self,
+        now: Mono,
+        (source, peer): (Source, SocketAddr),
+        from_phones: bool,
+    ) {
         self.pauses[usize::from(from_phones)] = Pause::default();
-        let source = Source::host(peer.ip());
         let known = self.places.iter().position(|h| h.source == source);
         let mut ports = known.map_or(Vec::new(), |at| self.places.remove(at).ports);
         self.places.retain(|h| now.since(h.at) < PROOF);
@@ -117,9 +123,22 @@ impl Target {
 mod tests {
     use super::*;
 
+    fn of(peer: SocketAddr) -> (Source, SocketAddr) {
+        (Source::host(peer.ip()), peer)
+    }
+
+    #[test]
+    fn who_has_his_address_on_another_link_is_not_at_home() {
+        let peer = SocketAddr::from(([0xfe80, 0, 0, 0, 0, 0, 0, 0x21], 5060));
+        let on = |link| (Source::host(peer.ip()).on(Some(link)), peer);
+        let (mut t, now) = (Target::default(), Mono::default());
+        t.proved(now, on(0), true);
+        assert!(t.home(now, on(0)).is_some() && t.home(now, on(1)).is_none());
+    }
+
     #[test]
     fn a_neighbour_of_a_network_is_at_nobody_elses_home() {
-        let at = |last: u16| SocketAddr::from(([0xfd17, 0, 0, 0, 0, 0, 0, last], 5060));
+        let at = |last: u16| of(SocketAddr::from(([0xfd17, 0, 0, 0, 0, 0, 0, last], 5060)));
         let (mut t, now) = (Target::default(), Mono::default());
         t.proved(now, at(1), true);
         assert!(t.home(now, at(1)).is_some() && t.home(now, at(2)).is_none());
@@ -129,7 +148,7 @@ mod tests {
     #[test]
     fn eight_addresses_are_remembered_for_a_day() {
         let at = |seconds| Mono(Duration::from_secs(seconds));
-        let source = |n: u8| SocketAddr::from(([10, 0, 0, n], 5060));
+        let source = |n: u8| of(SocketAddr::from(([10, 0, 0, n], 5060)));
         let mut t = Target::default();
         for n in 0..10 {
             t.proved(at(u64::from(n)), source(n), true);

@@ -125,7 +125,7 @@ impl Phones {
         }
         let aor = own(w, user);
         let named: Vec<Named<'_>> = asked.iter().map(Asked::named).collect();
-        let holder = w.holder(Some(&aor), false, i.flow.peer.ip());
+        let holder = w.holder(Some(&aor), false, w.net().source(&i.flow));
         if let Err(none) = self.find_places(w, out, (&aor, &holder), &named) {
             return no_places(w, out, request, &i.flow, &none);
         }
@@ -216,7 +216,7 @@ impl Phones {
             return;
         }
         let binding = Binding {
-            holder: w.holder(Some(&own(w, user)), false, i.flow.peer.ip()),
+            holder: w.holder(Some(&own(w, user)), false, w.net().source(&i.flow)),
             key,
             aor: own(w, user),
             flow: i.way(w, Some(&contact)),

@@ -4,6 +4,7 @@
 use super::Net;
 use crate::config::is_of_link;
 use crate::ground::Flow;
+use crate::policy::quota::Source;
 use std::net::IpAddr;
 
 /// A host: its address and, for a link-local one, the interface that it is at. Every link has its
@@ -28,6 +29,11 @@ impl Net {
         let ip = flow.peer.ip();
         let link = || self.interface_of(flow.listener);
         Host { ip, link: is_of_link(ip).then(link).flatten() }
+    }
+
+    /// Who is counted at the other end of a flow: that address alone, of its link.
+    pub(crate) fn source(&self, flow: &Flow) -> Source {
+        Source::host(flow.peer.ip()).on(self.interface_of(flow.listener))
     }
 
     /// Both flows lead to one host.

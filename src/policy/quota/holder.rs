@@ -1,5 +1,6 @@
 //! Who holds places, and how many there are for whom. Values; what is held, the quota knows.
 
+use crate::config::is_of_link;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -12,12 +13,15 @@ const NETWORK: usize = 3;
 
 /// Who is counted as one: an address, or its network (an IPv4 address; a /64 of IPv6, for whoever
 /// has one address of it has them all). The shares of a table are networks', and within a network
-/// addresses give way by turns: a /64 may be one host, or all of a site's phones.
+/// addresses give way by turns: a /64 may be one host, or all of a site's phones. Every link has
+/// link-local ones of its own: such a source is of one link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Source {
     first: IpAddr,
     /// It is this address alone, not its network.
     host: bool,
+    /// The place of the interface that a link-local one is at.
+    link: Option<usize>,
 }
 
 impl Source {
@@ -25,10 +29,10 @@ impl Source {
     #[must_use]
     pub fn of(ip: IpAddr) -> Self {
         match ip.to_canonical() {
-            ip @ IpAddr::V4(_) => Self { first: ip, host: true },
+            ip @ IpAddr::V4(_) => Self { first: ip, host: true, link: None },
             IpAddr::V6(ip) => {
                 let net = u128::from(ip) & !u128::from(u64::MAX);
-                Self { first: Ipv6Addr::from(net).into(), host: false }
+                Self { first: Ipv6Addr::from(net).into(), host: false, link: None }
             }
         }
     }
@@ -36,20 +40,30 @@ impl Source {
     /// One address alone, of either version.
     #[must_use]
     pub fn host(ip: IpAddr) -> Self {
-        Self { first: ip.to_canonical(), host: true }
+        Self { first: ip.to_canonical(), host: true, link: None }
+    }
+
+    /// The same at an interface, by its place; only where that makes it another.
+    #[must_use]
+    pub fn on(self, link: Option<usize>) -> Self {
+        Self { link: link.filter(|_| is_of_link(self.first)), ..self }
     }
 
     /// The network that it stands in.
     #[must_use]
     pub fn whole(self) -> Self {
-        Self::of(self.first)
+        Self::of(self.first).on(self.link)
     }
 }
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { first, host } = self;
-        if *host { write!(f, "{first}") } else { write!(f, "{first}/64") }
+        let Self { first, host, link } = self;
+        let net = if *host { "" } else { "/64" };
+        match link {
+            Some(link) => write!(f, "{first}{net} at interface {}", link + 1),
+            None => write!(f, "{first}{net}"),
+        }
     }
 }
 

@@ -31,6 +31,30 @@ fn a_source_is_an_address_or_a_64_of_ipv6() {
 }
 
 #[test]
+fn a_link_local_source_is_of_one_link() {
+    let of = |text: &str| Source::of(text.parse().expect("an address"));
+    let host = |text: &str| Source::host(text.parse().expect("an address"));
+    for (one, whole) in [("fe80::21", "fe80::/64"), ("169.254.3.4", "169.254.3.4")] {
+        assert_ne!(of(one).on(Some(0)), of(one).on(Some(1)));
+        assert_ne!(host(one).on(Some(0)), host(one).on(Some(1)));
+        assert_eq!(host(one).on(Some(1)).whole(), of(one).on(Some(1)));
+        assert_eq!(of(one).on(Some(1)).to_string(), format!("{whole} at interface 2"));
+    }
+    // By any other address it is the same wherever it comes.
+    for one in ["2001:db8::1", "fd17::1", "192.0.2.7"] {
+        assert_eq!(host(one).on(Some(0)), host(one).on(Some(1)));
+        assert_eq!(of(one).on(Some(0)), of(one));
+    }
+    // One link's crowd takes nothing of another's share.
+    let mut q = table(100, 10, 10);
+    let crowd = |n: u32| Holder::Unproved(host(&format!("fe80::{n:x}")).on(Some(0)));
+    (0..90).for_each(|n| q.enter(n, crowd(n), 1));
+    let other = Holder::Unproved(host("fe80::1").on(Some(1)));
+    assert!(matches!(q.ask(&other, false, 1), Room::Instead(n) if n < 90));
+    assert_eq!(q.fullest(), Some(("fe80::/64 at interface 1".to_owned(), 90)));
+}
+
+#[test]
 fn in_an_emergency_a_source_is_one_address() {
     let host = |text: &str| Source::host(text.parse().expect("an address"));
     assert_ne!(host("2001:db8::1"), host("2001:db8::2"));

@@ -9,7 +9,7 @@ use crate::audit::BindingEvent;
 use crate::engine::ids::ServerId;
 use crate::engine::outbox::Outbox;
 use crate::engine::world::World;
-use crate::policy::quota::{Holder, Source};
+use crate::policy::quota::Holder;
 use crate::wire::sip::{Message, Name};
 
 impl Pending {
@@ -38,7 +38,7 @@ impl Phones {
     ) -> Result<(), Box<Message>> {
         let places = self.places_of(w, &pending.aor, &pending.asked()).unwrap_or_default();
         let by = (pending.server, pending.flow.listener);
-        let whose = (&pending.holder(), Source::of(pending.flow.peer.ip()));
+        let whose = (&pending.holder(), w.net().source(&pending.flow).whole());
         let (gone, room) = self.bindings.hold(by, whose, places.more);
         self.displace(w, out, gone);
         room.map_err(|full| {
