@@ -359,6 +359,7 @@ impl Lab {
             match output {
                 Output::Transmit { flow, bytes, opens } => {
                     if self.config.listeners().iter().all(|l| l.id != flow.listener) {
+                        self.checks.unsent(&flow, &bytes, self.now.mono);
                         self.unsent.push(flow);
                         continue;
                     }
@@ -426,6 +427,13 @@ impl Lab {
         self.checks.told.moves(&was, &told(&self.config));
         let after = self.config.listeners();
         self.gone.extend(before.iter().filter(|l| !after.contains(l)).map(|l| l.id));
+    }
+
+    /// Where the outside stands, or would.
+    pub(crate) fn gate_outside(&self) -> String {
+        let mut outside = self.config.interfaces.iter().filter(|i| i.side == Side::Outside);
+        let own = outside.find_map(|i| i.addresses.first()).map(|a| a.ip.to_string());
+        own.unwrap_or_else(|| site::GATE_OUTSIDE.to_owned())
     }
 
     /// Where a socket is, if its interface has an address for it.

@@ -52,6 +52,8 @@ pub(crate) struct Gossip<'a> {
     pub(crate) contacts: &'a [String],
     /// Messages of honest parties on his side.
     pub(crate) overheard: Vec<&'a Msg>,
+    /// Where the gateway stands outside.
+    pub(crate) gate: String,
 }
 
 impl Foe {
@@ -85,7 +87,7 @@ impl Foe {
         let lent = self.dice.pick_of(&legs).map(|l| (l.bind.to_string(), l.port));
         match (self.dice.roll(10), lent) {
             (0 | 1, Some((ip, port))) => sdp(&ip, port),
-            (2, Some((_, port))) => sdp(site::GATE_OUTSIDE, port),
+            (2, Some((_, port))) => sdp(&lab.gate_outside(), port),
             (3, _) => sdp("127.0.0.1", port),
             (4, _) => sdp("10.17.0.20", port),
             (5, _) => sdp(&own, 5060),
@@ -114,7 +116,7 @@ impl Foe {
                 (5, _) => text.with("Refer-To", format!("<sip:+49{DENIED}@{domain}>")),
                 (6, Some(m)) => text.with("Target-Dialog", format!("{};local-tag=x", m.call_id())),
                 (7, _) => text.set("Contact", format!("<sip:x@{host}>")),
-                (8, _) => text.set("Contact", format!("<sip:x@{}>", site::GATE_OUTSIDE)),
+                (8, _) => text.set("Contact", format!("<sip:x@{}>", known.gate)),
                 (9, _) => text.set("Contact", "<sip:x@127.0.0.1:8060>"),
                 (10, _) => text.with("Content-Length", "5"),
                 (11, _) => text.set("Max-Forwards", self.dice.roll(2).to_string()),

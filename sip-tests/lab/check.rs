@@ -155,6 +155,13 @@ impl Checks {
         }
     }
 
+    /// The same by a socket that is not there: what asks has its answer, or news, all the same.
+    pub(crate) fn unsent(&mut self, flow: &Flow, bytes: &[u8], now: Mono) {
+        if bytes.starts_with(b"SIP/2.0 ") {
+            self.answered(&Msg::read(*flow, bytes), now);
+        }
+    }
+
     fn answered(&mut self, msg: &Msg, now: Mono) {
         let first = |name: &str| msg.all(name).first().copied().unwrap_or_default().to_owned();
         let via = first("Via");

@@ -450,12 +450,14 @@ impl Storm {
             Entry::Call(c) => Some(c.call),
             Entry::Binding(_) | Entry::Confirmed(_) => None,
         };
+        let mut before = std::mem::take(&mut lab.records);
+        lab.restart();
+        // What became of the others is in nobody's books; nor of those whose address was left.
         let kept: BTreeSet<CallNo> = lab.stored.values().filter_map(call).collect();
-        // What became of the others is in nobody's books.
         let began =
             |r: &Record| matches!(r, Record::CallAttempt { call, .. } if kept.contains(call));
-        lab.records.retain(began);
-        lab.restart();
+        before.retain(began);
+        lab.records.splice(0..0, before);
         (lab.relay.quiet, lab.relay.silent) = (true, relay_was_silent);
         if self.keeps {
             lab.input(Input::KeepCalls(true));

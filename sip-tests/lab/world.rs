@@ -308,8 +308,12 @@ impl World {
     /// Its host, the whole outside or our own address there is gone.
     fn is_gone(&self, flow: &Flow) -> bool {
         let dead = || self.outage.dead.iter().any(|host| host.ip() == flow.peer.ip());
-        let away = || !self.gates.is_empty() && self.lab.stands_at(flow.listener).is_none();
-        self.lab.is_outside(flow.listener) && (self.outage.wan || dead() || away())
+        self.lab.is_outside(flow.listener) && (self.outage.wan || dead()) || self.is_away(flow)
+    }
+
+    /// Its socket is not there.
+    pub(crate) fn is_away(&self, flow: &Flow) -> bool {
+        !self.gates.is_empty() && self.lab.stands_at(flow.listener).is_none()
     }
 
     /// A datagram was sent to an address where the gateway stands no longer: what a request names

@@ -184,8 +184,9 @@ fn may_lead(
     if ip == source {
         return true;
     }
-    // Whoever has an address that we left is not meant by what we said of ourselves there.
-    if w.has_left(ip) && w.is_own(uri) {
+    // Whoever has an address that we left is not meant by what was said of ourselves there, and
+    // who names it otherwise is known to his peer.
+    if w.has_left(ip) {
         return false;
     }
     if net.is_our_address(ip) {

@@ -53,7 +53,7 @@ impl Place {
             six: dice.percent(40),
             survive,
             trunk_helps: !foes && dice.percent(30),
-            follows: !foes && dice.percent(40),
+            follows: dice.percent(40),
         }
     }
 
