@@ -73,7 +73,8 @@ impl EventLoop {
     /// Where a phone is registered, handshakes have places apart from strangers'.
     pub(super) fn know(&self, now: Now, binding: &StoredBinding) {
         let lasts = Duration::from_secs(binding.expires.saturating_sub(now.wall.0.as_secs()));
-        self.streams.know(binding.source.unwrap_or(binding.peer).ip(), lasts);
+        let ip = binding.source.unwrap_or(binding.peer).ip();
+        self.streams.know(binding.local, ip, lasts);
     }
 }
 

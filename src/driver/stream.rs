@@ -61,7 +61,7 @@ pub fn listen(at: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// How long an upstream's address is known after its last connection began.
+/// How long an upstream's address is known after its last connection was used.
 const KNOWN: Duration = Duration::from_secs(86_400);
 /// Sockets, each with the side of its interface.
 type Listeners = Vec<(Listener, Side)>;
@@ -128,9 +128,19 @@ impl Streams {
         self.callers().follow(config);
     }
 
-    /// A phone is registered from this address for so long.
-    pub fn know(&self, ip: IpAddr, lasts: Duration) {
-        self.callers().know(ip, lasts);
+    /// A phone is registered from this address, at this socket of ours, for so long.
+    pub fn know(&self, local: SocketAddr, ip: IpAddr, lasts: Duration) {
+        let listeners = self.listeners.load();
+        let at = listeners.iter().find(|(l, _)| l.bind == local).map(|(_, side)| *side);
+        self.callers().know(at.unwrap_or(Side::Outside), ip, lasts);
+    }
+
+    /// Who speaks by it, and has proved to be an upstream, is known from there.
+    fn know_again(&self, flow: &Flow) {
+        let upstream = flow.conn.and_then(|conn| self.table().upstream(conn));
+        if let Some((side, ip)) = upstream {
+            self.callers().know(side, ip, KNOWN);
+        }
     }
 
     /// Nobody of this source is let in from outside for so long, at one listener or at all; no time:
@@ -234,9 +244,9 @@ impl Streams {
             return;
         }
         let is_upstream = holder == Holder::Upstream;
-        let peer = self.table().keep(conn, holder);
-        if let Some(peer) = peer.filter(|_| is_upstream) {
-            self.know(peer.ip(), KNOWN);
+        let at = self.table().keep(conn, holder);
+        if let Some((side, peer)) = at.filter(|_| is_upstream) {
+            self.callers().know(side, peer.ip(), KNOWN);
         }
     }
 
@@ -263,7 +273,7 @@ impl Streams {
         }
         let side = self.side(flow.listener);
         if opens.as_ref().is_some_and(|o| o.holder == Holder::Upstream) {
-            self.know(flow.peer.ip(), KNOWN);
+            self.callers().know(side, flow.peer.ip(), KNOWN);
         }
         let dial =
             opens.as_ref().and_then(|o| self.tls.dial(o.upstream.as_deref()?, o.host.as_ref()));

@@ -41,7 +41,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Failed handshakes of those who call us that are written a minute; all are counted.
+/// Failed handshakes of those who call us that are written a minute, of each side and of strangers
+/// and others apart: who sends garbage hides nobody else's. All are counted.
 const LINES: u32 = 6;
 /// That minute.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -73,6 +74,10 @@ pub struct Welcome {
     asked: Option<Arc<Asked>>,
 }
 
+/// Since when lines are counted, and how many were written.
+#[derive(Debug, Default)]
+struct Lines(Option<Instant>, u32);
+
 #[derive(Debug)]
 struct Inner {
     settings: ArcSwap<Settings>,
@@ -80,8 +85,8 @@ struct Inner {
     held: Proofs,
     followed: Notify,
     failures: [[AtomicU64; TlsFailure::ALL.len()]; 2],
-    /// Since when lines are counted, and how many were written.
-    lines: Mutex<(Option<Instant>, u32)>,
+    /// By side, of strangers and of who is known.
+    lines: Mutex<[[Lines; 2]; 2]>,
 }
 
 /// What is in force; one for all connections.
@@ -208,23 +213,40 @@ impl Tls {
         self.0.settings.load().dial(upstream, host)
     }
 
-    /// TLS came to nothing. Of those who call us the log hears as much as it can bear.
-    pub fn failed(&self, side: Side, failure: &Failure, caller: Option<std::net::SocketAddr>) {
+    /// TLS came to nothing. Of those who call us, who are known or not, the log hears as much as it
+    /// can bear.
+    pub fn failed(
+        &self,
+        side: Side,
+        failure: &Failure,
+        caller: Option<(std::net::SocketAddr, bool)>,
+    ) {
         self.0.failures[side.index()][failure.kind as usize].fetch_add(1, Relaxed);
-        let Some(peer) = caller else { return };
-        let mut lines = self.0.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        if lines.0.is_none_or(|since| now - since >= MINUTE) {
-            *lines = (Some(now), 0);
-        }
-        lines.1 += 1;
-        match lines.1 {
-            ..=LINES => tracing::info!("TLS from {peer}: {failure}"),
-            n if n == LINES + 1 => {
-                tracing::info!("TLS from others fails, too: portreeve_tls_failures_total counts");
-            }
+        let Some((peer, is_known)) = caller else { return };
+        let (who, others) = match is_known {
+            true => ("TLS from", "other phones and upstreams"),
+            false => ("TLS of a stranger from", "other strangers"),
+        };
+        match self.line(side, is_known) {
+            ..=LINES => tracing::info!("{who} {peer}: {failure}"),
+            n if n == LINES + 1 => tracing::info!(
+                "TLS of {others} {} fails, too: portreeve_tls_failures_total counts",
+                side.as_str()
+            ),
             _ => {}
         }
+    }
+
+    /// Which line of this minute the next one of these would be, from 1.
+    fn line(&self, side: Side, is_known: bool) -> u32 {
+        let mut lines = self.0.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let Lines(since, written) = &mut lines[side.index()][usize::from(is_known)];
+        let now = Instant::now();
+        if since.is_none_or(|since| now - since >= MINUTE) {
+            (*since, *written) = (Some(now), 0);
+        }
+        *written += 1;
+        *written
     }
 
     /// Certificates in use.

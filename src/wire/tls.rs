@@ -50,6 +50,8 @@ pub struct Records {
     /// The first of the handshake: what begins it, and how long it is.
     first: [u8; MESSAGE],
     firsts: usize,
+    /// Octets of handshake messages.
+    said: usize,
     /// Octets until the handshake is done; `None`: it is.
     shaken: Option<usize>,
 }
@@ -63,7 +65,8 @@ impl Default for Records {
 impl Records {
     fn of(peer: Peer) -> Self {
         let (head, first) = ([0; HEAD], [0; MESSAGE]);
-        Self { peer, head, heads: 0, left: 0, complete: 0, first, firsts: 0, shaken: Some(0) }
+        let (heads, left, complete, firsts, said) = (0, 0, 0, 0, 0);
+        Self { peer, head, heads, left, complete, first, firsts, said, shaken: Some(0) }
     }
 
     /// What comes of whom we have called.
@@ -87,6 +90,18 @@ impl Records {
     #[must_use]
     pub fn is_partial(&self) -> bool {
         self.heads > 0 || self.left > 0
+    }
+
+    /// The first message of the handshake is there, whole.
+    #[must_use]
+    pub fn has_first(&self) -> bool {
+        self.firsts == MESSAGE && self.said >= MESSAGE + self.first_length()
+    }
+
+    /// How long the first message says that it is.
+    fn first_length(&self) -> usize {
+        let [_, rest @ ..] = self.first;
+        rest.iter().fold(0, |sum, octet| sum << 8 | usize::from(*octet))
     }
 
     /// These octets came.
@@ -149,6 +164,7 @@ impl Records {
         self.left -= own.len();
         self.complete += u64::from(self.left == 0);
         if self.head.first() == Some(&HANDSHAKES) {
+            self.said = self.said.saturating_add(own.len());
             for octet in own.iter().take(MESSAGE - self.firsts) {
                 self.begins(*octet)?;
             }
@@ -165,12 +181,10 @@ impl Records {
         if self.peer == Peer::Server {
             return Ok(());
         }
-        let [kind, rest @ ..] = self.first;
-        if kind != CLIENT_HELLO {
+        if self.first.first() != Some(&CLIENT_HELLO) {
             return Err(Refused::NoTls);
         }
-        let length = rest.iter().fold(0, |sum, octet| sum << 8 | usize::from(*octet));
-        if self.firsts == MESSAGE && length > HELLO {
+        if self.firsts == MESSAGE && self.first_length() > HELLO {
             return Err(Refused::Long);
         }
         Ok(())
@@ -197,6 +211,7 @@ mod tests {
         let got = whole.take(octets);
         assert_eq!(octets.iter().try_for_each(|octet| single.take(&[*octet])), got);
         if got.is_ok() {
+            assert_eq!(whole.has_first(), single.has_first());
             assert_eq!(whole.is_partial(), single.is_partial());
             assert_eq!(whole.complete(), single.complete());
         }
@@ -242,6 +257,20 @@ mod tests {
             assert_eq!(done.take(&more), Ok(()));
         }
         assert_eq!(done.take(&[DATA, 3, 3, 0x48, 0x01]), Err(Refused::Long));
+    }
+
+    #[test]
+    fn a_hello_is_there_with_its_last_octet_however_it_is_cut() {
+        let mut cut = Vec::new();
+        hello(300).chunks(7).for_each(|part| cut.extend(record(HANDSHAKES, part)));
+        for all in [record(HANDSHAKES, &hello(300)), cut, record(HANDSHAKES, &hello(0))] {
+            let mut records = Records::default();
+            for octet in &all {
+                assert!(!records.has_first());
+                records.take(&[*octet]).unwrap();
+            }
+            assert!(records.has_first());
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use super::connection::COMPLETE;
 use crate::driver::tls::Failure;
 use crate::wire::tls::{Records, Refused};
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -20,10 +21,16 @@ const BARREN: usize = 20 * 1024;
 /// nothing else to say. More is followed by SIP within a time.
 const SPARE: usize = 512;
 
+/// Octets of a hello that are read at once.
+const CHUNK: usize = 4 * 1024;
+
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Carried {
     stream: TcpStream,
+    /// What has come before anybody worked on it, and how much of that was read since.
+    early: Vec<u8>,
+    read: usize,
     records: Records,
     is_done: bool,
     /// He has called us; whom we call may send tickets, and says nothing for long.
@@ -37,14 +44,50 @@ pub(super) struct Carried {
 impl Carried {
     /// Of somebody who has called us.
     pub(super) fn of_caller(stream: TcpStream) -> Self {
-        let records = Records::default();
-        Self { stream, records, is_done: false, calls: true, barren: 0, late: None }
+        let (records, early) = (Records::default(), Vec::new());
+        let (is_done, calls, late) = (false, true, None);
+        Self { stream, early, read: 0, records, is_done, calls, barren: 0, late }
     }
 
     /// Of whom we have called.
     pub(super) fn of_called(stream: TcpStream) -> Self {
         let records = Records::of_server();
         Self { records, calls: false, ..Self::of_caller(stream) }
+    }
+
+    /// Takes what he begins with, a piece of it: how many octets are kept now; `None`: it is whole.
+    pub(super) async fn hello(&mut self) -> io::Result<Option<usize>> {
+        if self.records.has_first() {
+            return Ok(None);
+        }
+        poll_fn(|cx| self.poll_hello(cx)).await.map(Some)
+    }
+
+    fn poll_hello(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        // No memory is kept for who says nothing.
+        let mut chunk = [0_u8; CHUNK];
+        let mut chunk = ReadBuf::new(&mut chunk);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut chunk))?;
+        let new = chunk.filled();
+        if new.is_empty() {
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+        }
+        self.records.take(new).map_err(|what| io::Error::other(refusal(what)))?;
+        self.early.extend_from_slice(new);
+        Poll::Ready(Ok(self.early.len()))
+    }
+
+    /// What has come early, as much as there is room for. False: there is none left.
+    fn read_early(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
+        let left = self.early.get(self.read..).unwrap_or_default();
+        let now = left.get(..left.len().min(buffer.remaining())).unwrap_or_default();
+        let is_any = !left.is_empty();
+        buffer.put_slice(now);
+        self.read += now.len();
+        if self.read == self.early.len() {
+            (self.early, self.read) = (Vec::new(), 0);
+        }
+        is_any
     }
 
     /// The handshake is done.
@@ -90,6 +133,9 @@ impl AsyncRead for Carried {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.read_early(buffer) {
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         match Pin::new(&mut self.stream).poll_read(cx, buffer) {
             Poll::Pending => self.waits(cx),
@@ -202,6 +248,34 @@ mod tests {
         let ended = timeout(Duration::from_secs(600), near.read(&mut chunk)).await;
         tokio::time::resume();
         Ok(ended.is_ok())
+    }
+
+    #[tokio::test]
+    async fn what_was_read_of_a_hello_is_read_again_by_who_works_on_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut near = Carried::of_caller(listener.accept().await.unwrap().0);
+        let mut hello = vec![22, 3, 1, 0x13, 0x88, 1, 0, 0x13, 0x84];
+        hello.resize(5 + 5_000, 7);
+        let (first, rest) = hello.split_at(3_000);
+        far.write_all(first).await.unwrap();
+        let mut kept = 0;
+        while kept < first.len() {
+            kept = near.hello().await.unwrap().expect("it is not whole");
+        }
+        assert_eq!(kept, first.len());
+        far.write_all(rest).await.unwrap();
+        while let Some(more) = near.hello().await.unwrap() {
+            kept = more;
+        }
+        assert_eq!(kept, hello.len());
+        far.write_all(&[20, 3, 3, 0, 1, 1]).await.unwrap();
+        let mut all = vec![0; hello.len() + 6];
+        near.read_exact(&mut all).await.unwrap();
+        hello.extend([20, 3, 3, 0, 1, 1]);
+        assert!(all == hello && near.early.is_empty());
+        drop(far);
+        assert_eq!(near.read(&mut [0; 8]).await.unwrap(), 0);
     }
 
     #[tokio::test]

@@ -30,6 +30,8 @@ pub(super) const COMPLETE: Duration = Duration::from_secs(10);
 pub(super) const WRITTEN: Duration = Duration::from_secs(10);
 /// The first message of who has called us is complete within this, whatever else he sends.
 pub(super) const QUIET: Duration = Duration::from_secs(60);
+/// So often an upstream that is heard is known anew.
+const AGAIN: Duration = Duration::from_secs(3_600);
 /// Connecting takes at most this.
 const CONNECT: Duration = Duration::from_secs(5);
 /// Saying good-bye takes at most this.
@@ -162,6 +164,7 @@ impl Streams {
         let mut framer = Framer::default();
         let turns = Arc::new(Semaphore::new(AHEAD));
         let (mut half, mut deadline, mut counted) = (true, None, 0);
+        let mut known = Instant::now();
         loop {
             let quiet = first.filter(|_| half);
             let receive = poll_fn(|cx| receive(Pin::new(&mut read), cx, &mut framer));
@@ -179,6 +182,10 @@ impl Streams {
                 return;
             }
             beat.heard();
+            if known.elapsed() > AGAIN {
+                known = Instant::now();
+                self.know_again(&flow);
+            }
             while let Some(item) = framer.next() {
                 match item {
                     Framed::Message(bytes) => {
@@ -214,8 +221,9 @@ impl Streams {
     /// A stranger where strangers hear nothing, a ping's answer included.
     fn hears_nothing(&self, flow: &Flow, first: Option<Instant>) -> bool {
         let is_kept = || flow.conn.is_some_and(|conn| self.table().is_kept(conn));
+        let side = self.side(flow.listener);
         let callers = self.callers();
-        let is_known = callers.is_known(flow.peer.ip());
+        let is_known = callers.is_known(side, flow.peer.ip());
         let is_silent = callers.is_silent(flow.listener);
         drop(callers);
         first.is_some() && is_silent && !is_known && !is_kept()

@@ -4,11 +4,14 @@
 //! runtime that they were opened in.
 
 use super::turns::Whose;
+use rustix::time::{ClockId, Timespec, clock_gettime};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -18,6 +21,39 @@ use tokio::task::JoinHandle;
 const BEHIND: [i32; 2] = [10, 16];
 /// Their threads' names.
 const NAMES: [&str; 2] = ["tls", "tls-strangers"];
+
+/// Time of the processor that some work has taken so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Spent(Arc<AtomicU64>);
+
+impl Spent {
+    pub(super) fn taken(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Relaxed))
+    }
+
+    fn add(&self, before: Timespec, now: Timespec) {
+        let nanos = |t: Timespec| t.tv_sec.saturating_mul(1_000_000_000).saturating_add(t.tv_nsec);
+        let more = u64::try_from(nanos(now).saturating_sub(nanos(before))).unwrap_or(0);
+        self.0.fetch_add(more, Relaxed);
+    }
+}
+
+/// Work whose time is taken, not that of what goes on beside it.
+struct Timed<F> {
+    what: Pin<Box<F>>,
+    spent: Spent,
+}
+
+impl<F: Future> Future for Timed<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let before = clock_gettime(ClockId::ThreadCPUTime);
+        let polled = self.what.as_mut().poll(cx);
+        self.spent.add(before, clock_gettime(ClockId::ThreadCPUTime));
+        polled
+    }
+}
 
 /// Both end when the last of those who may ask is gone.
 #[derive(Clone, Debug)]
@@ -53,11 +89,12 @@ impl Hands {
     }
 
     /// Has it worked at, until it is done or nobody waits for it any more.
-    pub(super) fn work<T, F>(&self, whose: Whose, what: F) -> Worked<T>
+    pub(super) fn work<T, F>(&self, whose: Whose, spent: &Spent, what: F) -> Worked<T>
     where
         T: Send + 'static,
         F: Future<Output = io::Result<T>> + Send + 'static,
     {
+        let what = Timed { what: Box::pin(what), spent: spent.clone() };
         let [known, strange] = &self.runtimes;
         let runtime = match whose {
             Whose::Known => known,
@@ -91,17 +128,19 @@ impl<T> Drop for Worked<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::time::{Duration, sleep};
+    use tokio::time::sleep;
 
     #[tokio::test]
     async fn work_is_done_on_a_thread_of_its_own_and_left_when_nobody_waits() {
         let hands = Hands::start();
         let here = std::thread::current().id();
         for whose in [Whose::Known, Whose::Strange] {
-            let there = hands.work(whose, async { Ok(std::thread::current().id()) });
+            let spent = Spent::default();
+            let there = hands.work(whose, &spent, async { Ok(std::thread::current().id()) });
             assert_ne!(here, there.await.unwrap());
             let (sent, got) = oneshot::channel::<()>();
-            let left = hands.work(whose, async move {
+            assert!(spent.taken() > Duration::ZERO);
+            let left = hands.work(whose, &spent, async move {
                 sleep(Duration::from_secs(3_600)).await;
                 drop(sent);
                 Ok(())
@@ -115,11 +154,12 @@ mod tests {
     async fn who_is_known_waits_for_no_work_on_a_stranger() {
         let hands = Hands::start();
         let (done, known) = std::sync::mpsc::channel::<()>();
-        let strange = hands.work(Whose::Strange, async move {
+        let spent = Spent::default();
+        let strange = hands.work(Whose::Strange, &spent, async move {
             known.recv_timeout(Duration::from_secs(60)).map_err(io::Error::other)
         });
         hands
-            .work(Whose::Known, async move { done.send(()).map_err(io::Error::other) })
+            .work(Whose::Known, &spent, async move { done.send(()).map_err(io::Error::other) })
             .await
             .unwrap();
         strange.await.unwrap();

@@ -1,14 +1,16 @@
-//! The beginning of a connection by TLS: in turn, bounded in time and octets, worked at beside the
-//! event loop, half open until a message comes, ended when its place is taken. What fails is told
-//! in words.
+//! The beginning of a connection by TLS: whoever has said what he begins with has his turn, bounded
+//! in time and octets, worked at beside the event loop, half open until a message comes, ended when
+//! its place is taken. What fails is told in words.
 
 use super::Streams;
 use super::bells::Bells;
 use super::carried::{Carried, Secured};
+use super::hands::Spent;
 use super::turns::{Step, Whose};
 use crate::driver::Arrival;
 use crate::driver::tls::{Dial, Failure};
 use crate::ground::{ConnId, Flow};
+use rustls::pki_types::CertificateDer;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-/// A handshake is done within this.
+/// A handshake is done within this, and what begins it is there.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Octets that one in progress counts for: the longest that is read of a peer, and what is made of
 /// it.
@@ -31,12 +33,12 @@ fn ended<T>(done: Result<io::Result<T>, tokio::time::error::Elapsed>) -> Result<
     }
 }
 
-/// What a handshake in progress holds, until it is dropped.
-struct Held(Streams, ConnId);
+/// What a handshake in progress holds, until it is dropped; what working on it takes is counted.
+struct Held(Streams, ConnId, Spent);
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.0.callers().turns.leave(self.1);
+        self.0.callers().turns.leave(self.1, self.2.taken(), Instant::now());
         self.0.table().hold(self.1, 0);
     }
 }
@@ -46,8 +48,9 @@ impl Streams {
     async fn turn(&self, flow: &Flow, until: Instant) -> Option<Held> {
         let conn = flow.conn?;
         // Before its turn comes: who is not there any more when it does gives it back.
-        let held = Held(self.clone(), conn);
-        let begun = self.callers().wait(conn, flow.peer.ip());
+        let held = Held(self.clone(), conn, Spent::default());
+        let who = (self.side(flow.listener), flow.peer.ip(), flow.listener);
+        let begun = self.callers().wait(conn, who);
         self.lead();
         timeout_at(until, begun).await.ok()?.ok()?;
         // Not in one line: what is dropped where there is no room takes the same lock.
@@ -76,6 +79,46 @@ impl Streams {
         });
     }
 
+    /// Takes what he begins with: nobody has a turn by being there. False: there is no room for it.
+    async fn hear_hello(&self, carried: &mut Carried, flow: &Flow) -> Result<bool, Failure> {
+        let Some(conn) = flow.conn else { return Ok(false) };
+        let whole = async {
+            while let Some(kept) = carried.hello().await? {
+                if !self.table().hold(conn, kept) {
+                    return io::Result::Ok(false);
+                }
+            }
+            Ok(true)
+        };
+        ended(timeout(HANDSHAKE, whole).await)
+    }
+
+    /// Waits for what he begins with, then for his turn. `None`: it came to nothing, which is told.
+    async fn begun(&self, carried: &mut Carried, flow: &Flow, until: Instant) -> Option<Held> {
+        match self.hear_hello(carried, flow).await {
+            Ok(true) => self.turn(flow, until).await,
+            Ok(false) => None,
+            Err(failure) => {
+                self.fails(flow, &failure);
+                None
+            }
+        }
+    }
+
+    /// A handshake of who has called us has come to nothing.
+    fn fails(&self, flow: &Flow, failure: &Failure) {
+        let side = self.side(flow.listener);
+        let is_known = self.callers().is_known(side, flow.peer.ip());
+        self.tls.failed(side, failure, Some((flow.peer, is_known)));
+    }
+
+    /// The octets of what he has shown are counted as long as they are kept. False: there is no
+    /// room for them.
+    fn counts(&self, flow: &Flow, shown: Option<&[CertificateDer<'_>]>) -> bool {
+        let octets = shown.unwrap_or_default().iter().map(|one| one.len()).sum();
+        octets == 0 || flow.conn.is_some_and(|conn| self.table().show(conn, octets))
+    }
+
     /// Somebody calls us, and has to have said something by then.
     pub(super) async fn welcome(
         self,
@@ -89,16 +132,16 @@ impl Streams {
             return self.over(flow).await;
         };
         self.set_up(&stream, flow.listener);
+        let mut carried = Carried::of_caller(stream);
         let turn = tokio::select! {
-            turn = self.turn(&flow, until) => turn,
+            turn = self.begun(&mut carried, &flow, until) => turn,
             () = bells.gone.notified() => None,
         };
         let Some(held) = turn else { return self.over(flow).await };
         let shown = welcome.config.clone();
-        let whose = self.callers().whose(flow.peer.ip());
-        let shaking = self.hands.work(whose, async move {
-            let accept = TlsAcceptor::from(shown).accept(Carried::of_caller(stream));
-            let mut stream = accept.await?;
+        let whose = self.callers().whose(self.side(flow.listener), flow.peer.ip());
+        let shaking = self.hands.work(whose, &held.2, async move {
+            let mut stream = TlsAcceptor::from(shown).accept(carried).await?;
             stream.get_mut().0.done();
             Ok(stream)
         });
@@ -113,10 +156,13 @@ impl Streams {
         let stream = match done {
             Ok(stream) => stream,
             Err(failure) => {
-                self.tls.failed(self.side(flow.listener), &failure, Some(flow.peer));
+                self.fails(&flow, &failure);
                 return self.over(flow).await;
             }
         };
+        if !self.counts(&flow, stream.get_ref().1.peer_certificates()) {
+            return self.over(flow).await;
+        }
         match self.tls.caller(flow, &welcome) {
             Some(Ok(names)) if !names.is_empty() => {
                 self.inlet.tell(Arrival::Secured { flow, names }).await;
@@ -148,14 +194,14 @@ impl Streams {
     ) {
         self.set_up(&stream, flow.listener);
         let Some(conn) = flow.conn else { return };
-        let held = Held(self.clone(), conn);
+        let held = Held(self.clone(), conn, Spent::default());
         if !self.table().hold(conn, HELD) {
             self.forget(&flow);
             self.inlet.tell(Arrival::Failed(flow)).await;
             return;
         }
         let (config, name) = (dial.config.clone(), dial.name.clone());
-        let shaking = self.hands.work(Whose::Known, async move {
+        let shaking = self.hands.work(Whose::Known, &held.2, async move {
             let connect = TlsConnector::from(config).connect(name, Carried::of_called(stream));
             let mut stream = connect.await?;
             stream.get_mut().0.done();
@@ -171,6 +217,7 @@ impl Streams {
         drop(held);
         match done {
             Ok(stream) => {
+                self.counts(&flow, stream.get_ref().1.peer_certificates());
                 self.tls.called(flow, &dial);
                 let (read, write) = tokio::io::split(Secured(stream.into()));
                 self.serve(read, write, flow, bells, None).await;

@@ -3,6 +3,7 @@
 //! time, so that neither signalling nor who connects waits for it. It judges no certificate.
 
 use super::Streams;
+use super::hands::Spent;
 use super::turns::Whose;
 use crate::driver::Arrival;
 use crate::driver::tls::Ended;
@@ -26,7 +27,7 @@ impl Streams {
             for portion in doubts.unwrap_or_default().chunks(PORTION) {
                 let (tls, portion) = (self.tls.clone(), portion.to_vec());
                 let proving = async move { Ok(tls.prove_again(&portion)) };
-                let ended = self.hands.work(Whose::Known, proving).await;
+                let ended = self.hands.work(Whose::Known, &Spent::default(), proving).await;
                 for Ended { flow, why, at_once } in ended.unwrap_or_default() {
                     if let Some(conn) = flow.conn {
                         self.table().part(conn);

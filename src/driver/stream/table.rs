@@ -52,6 +52,8 @@ struct Conn {
     outlet: Outlet,
     /// Octets of a message that is not complete.
     read: usize,
+    /// Octets of the certificates that its peer has shown: they are kept as long as it is open.
+    shown: usize,
     /// What of both is counted.
     counted: usize,
     bells: Arc<Bells>,
@@ -100,13 +102,9 @@ fn places(limits: &Limits) -> Shares {
     Shares { per_source: share, per_user: share, ..Shares::percent(total, limits.share_percent) }
 }
 
-/// Whose half-open connections are counted together: an address's inside, where a /64 may be all
-/// phones of a link, a network's outside.
+/// Whose half-open connections are counted together.
 fn half_open(way: Way, side: Side) -> Source {
-    match side {
-        Side::Inside => Source::host(way.peer.ip()),
-        Side::Outside => Source::of(way.peer.ip()),
-    }
+    Source::at(side, way.peer.ip())
 }
 
 impl Table {
@@ -177,6 +175,7 @@ impl Table {
             lapse,
             outlet,
             read: 0,
+            shown: 0,
             counted: 0,
             bells: bells.clone(),
         };
@@ -280,9 +279,9 @@ impl Table {
 
     /// Its peer has proved who it is. A user who holds his share already keeps this one as before.
     /// Returns where he is.
-    pub(super) fn keep(&mut self, conn: ConnId, holder: Holder) -> Option<SocketAddr> {
+    pub(super) fn keep(&mut self, conn: ConnId, holder: Holder) -> Option<(Side, SocketAddr)> {
         let known = self.open.get(&conn)?;
-        let peer = Some(known.way.peer);
+        let peer = Some((known.side, known.way.peer));
         if matches!(known.stage, Stage::Closing(_)) || known.holder == holder {
             return peer;
         }
@@ -357,6 +356,18 @@ impl Table {
         has_room && self.open.contains_key(&conn)
     }
 
+    /// Its peer has shown so many octets of certificates. False: there is no room for them, and the
+    /// connection has to end.
+    pub(super) fn show(&mut self, conn: ConnId, octets: usize) -> bool {
+        let has_room = self.make_octets(conn, octets);
+        let Some(known) = self.open.get_mut(&conn) else { return false };
+        let side = known.side;
+        known.shown = if has_room { octets } else { 0 };
+        self.refuse(Want::Octets, side, usize::from(!has_room));
+        self.count(conn);
+        has_room
+    }
+
     /// Room for more octets of a connection. False: there is none, or it had to go itself.
     fn make_octets(&mut self, conn: ConnId, more: usize) -> bool {
         while let Some(known) = self.open.get(&conn) {
@@ -372,7 +383,7 @@ impl Table {
     /// What the connection holds may have changed.
     fn count(&mut self, conn: ConnId) {
         let Some(known) = self.open.get_mut(&conn) else { return };
-        let holds = known.outlet.held() + known.read;
+        let holds = known.outlet.held() + known.read + known.shown;
         match (std::mem::replace(&mut known.counted, holds), holds) {
             (_, 0) => drop(self.octets.leave(conn)),
             (0, _) => self.octets.enter(conn, known.holder.clone(), holds),

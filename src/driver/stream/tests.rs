@@ -139,11 +139,31 @@ async fn where_strangers_hear_nothing_a_ping_is_answered_to_who_is_known_alone()
     assert!(!ping(&mut stranger, &mut got).await, "nobody is here");
     streams.keep(conn, user());
     assert!(ping(&mut stranger, &mut got).await, "he proved himself");
-    streams.know(IpAddr::from([127, 0, 0, 3]), LONG);
+    let local = "127.0.0.1:5060".parse().expect("an address");
+    streams.know(local, IpAddr::from([127, 0, 0, 3]), LONG);
     let mut phone = connect(at, [127, 0, 0, 3]).await;
     assert!(ping(&mut phone, &mut got).await, "a phone is there");
     let (_, at, _arrivals) = gate(10, 10).await;
     assert!(ping(&mut connect(at, [127, 0, 0, 2]).await, &mut got).await, "answered by default");
+}
+
+#[tokio::test]
+async fn an_upstream_that_proved_itself_is_known_as_long_as_it_is_heard() {
+    let (streams, at, mut arrivals) = silent_gate().await;
+    let known =
+        |streams: &Streams| streams.callers().is_known(Side::Outside, IpAddr::from([127, 0, 0, 9]));
+    let mut trunk = connect(at, [127, 0, 0, 9]).await;
+    let conn = say(&mut trunk, &mut arrivals).await;
+    assert!(!known(&streams));
+    streams.keep(conn, Holder::Upstream);
+    assert!(known(&streams));
+    for hours in [23, 22] {
+        pause();
+        tokio::time::advance(LONG * hours).await;
+        resume();
+        assert!(known(&streams));
+        say(&mut trunk, &mut arrivals).await;
+    }
 }
 
 #[tokio::test]

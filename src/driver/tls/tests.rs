@@ -245,11 +245,8 @@ async fn who_speaks_no_tls_or_no_version_of_ours_is_told_so() {
     assert!(matches!(gateway.next().await, Arrival::Failed(f) if f == flow));
 }
 
-/// What a phone makes of a connection, whoever we are.
-async fn tls_of(
-    stream: TcpStream,
-    own: Option<&(String, String)>,
-) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+/// What a phone speaks TLS with, whoever we are.
+fn client(own: Option<&(String, String)>) -> ClientConfig {
     #[derive(Debug)]
     struct Anybody;
     use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -292,7 +289,7 @@ async fn tls_of(
         .unwrap()
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Anybody));
-    let config = match own {
+    match own {
         None => config.with_no_client_auth(),
         Some((certificate, key)) => {
             let key = files::key(key.as_bytes()).unwrap();
@@ -303,9 +300,16 @@ async fn tls_of(
             let shown = rustls::sign::CertifiedKey::new(chain, key);
             config.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(shown)))
         }
-    };
+    }
+}
+
+/// What a phone makes of a connection, whoever we are.
+async fn tls_of(
+    stream: TcpStream,
+    own: Option<&(String, String)>,
+) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
     let name = ServerName::try_from("gate.example").unwrap();
-    tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await
+    tokio_rustls::TlsConnector::from(Arc::new(client(own))).connect(name, stream).await
 }
 
 /// A phone that connects, speaks and goes; what it got to know of our certificate.
@@ -413,6 +417,19 @@ fn made(params: CertificateParams, key: &KeyPair, by: Option<&Authority>) -> (St
         Some(by) => params.signed_by(key, &by.0).unwrap(),
     };
     (shown.pem(), key.serialize_pem())
+}
+
+#[test]
+fn lines_of_strangers_and_of_one_side_hide_nobody_else_s() {
+    let config = include_str!("../../../configs/minimal.toml");
+    let config = Config::parse("x", config, &Environment::default()).unwrap();
+    let tls = Tls::open(&config).unwrap();
+    for n in 1..=20 {
+        assert_eq!(tls.line(Side::Outside, false), n);
+    }
+    for (side, known) in [(Side::Outside, true), (Side::Inside, false), (Side::Inside, true)] {
+        assert_eq!(tls.line(side, known), 1);
+    }
 }
 
 #[test]

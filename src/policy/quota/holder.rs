@@ -1,6 +1,7 @@
 //! Who holds places, and how many there are for whom. Values; what is held, the quota knows.
 
 use crate::config::is_of_link;
+use crate::ground::Side;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -47,6 +48,16 @@ impl Source {
     #[must_use]
     pub fn on(self, link: Option<usize>) -> Self {
         Self { link: link.filter(|_| is_of_link(self.first)), ..self }
+    }
+
+    /// Who is counted as one where nothing is known of him: inside an address, for a /64 there may
+    /// be all phones of a link; outside its network.
+    #[must_use]
+    pub fn at(side: Side, ip: IpAddr) -> Self {
+        match side {
+            Side::Inside => Self::host(ip),
+            Side::Outside => Self::of(ip),
+        }
     }
 
     /// The network that it stands in.

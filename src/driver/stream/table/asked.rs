@@ -3,8 +3,9 @@
 
 use super::super::way::Way;
 use super::{Stage, Table};
-use crate::ground::{ConnId, Flow};
+use crate::ground::{ConnId, Flow, Side};
 use crate::policy::quota::Holder;
+use std::net::IpAddr;
 use std::time::Duration;
 
 impl Table {
@@ -23,6 +24,12 @@ impl Table {
     pub(in super::super) fn is_kept(&self, conn: ConnId) -> bool {
         let holder = self.open.get(&conn).map(|c| &c.holder);
         holder.is_some_and(|h| !matches!(h, Holder::Unproved(_) | Holder::Emergency(_)))
+    }
+
+    /// Whether its peer has proved to be an upstream; where he is.
+    pub(in super::super) fn upstream(&self, conn: ConnId) -> Option<(Side, IpAddr)> {
+        let known = self.open.get(&conn).filter(|c| c.holder == Holder::Upstream)?;
+        Some((known.side, known.way.peer.ip()))
     }
 
     /// No message has come by it for so long.

@@ -4,6 +4,9 @@
 use super::*;
 use rustls::pki_types::CertificateDer;
 
+/// The inside listener, as the file has it.
+const LAN: &str = "127.0.0.1:5061";
+
 #[tokio::test]
 async fn who_never_ends_a_handshake_is_bounded_in_time_and_in_number() {
     let place = Place::new("slow");
@@ -70,20 +73,78 @@ fn long_hello(length: usize) -> Vec<u8> {
     all
 }
 
+/// A hello as clients say it.
+fn hello() -> Vec<u8> {
+    let name = ServerName::try_from("gate.example").unwrap();
+    let mut client = rustls::ClientConnection::new(Arc::new(client(None)), name).unwrap();
+    let mut all = Vec::new();
+    client.write_tls(&mut all).unwrap();
+    all
+}
+
+/// Octets are held for connections, so many.
+async fn holds(g: &Gateway, octets: usize) {
+    while g.streams.shares()[1].used != octets {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_handshake_counts_while_it_is_in_progress_and_a_long_hello_is_not_waited_for() {
     let place = Place::new("hello");
     let mut g = gateway(&config(&place, "\"self-signed\"", "{}")).await;
+    // Who has not said all that he begins with has no turn; what he has said is counted.
+    let mut begun = TcpStream::connect(g.at).await.unwrap();
+    let first = long_hello(8_000);
+    begun.write_all(&first).await.unwrap();
+    holds(&g, first.len()).await;
     let mut slow = TcpStream::connect(g.at).await.unwrap();
-    slow.write_all(&long_hello(8_000)).await.unwrap();
-    while g.streams.shares()[1].used != 64 * 1024 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    slow.write_all(&hello()).await.unwrap();
+    holds(&g, first.len() + 64 * 1024).await;
     let mut long = TcpStream::connect(g.at).await.unwrap();
     long.write_all(&long_hello(60_000)).await.unwrap();
     assert!(matches!(g.next().await, Arrival::Closed(_)));
     assert_eq!(g.failures(Side::Inside), [(TlsFailure::Other, 1)]);
+    drop(begun);
+    assert!(matches!(g.next().await, Arrival::Closed(_)));
     drop(slow);
+    assert!(matches!(g.next().await, Arrival::Closed(_)));
+    assert_eq!(g.streams.shares()[1].used, 0);
+}
+
+#[tokio::test]
+async fn who_says_nothing_has_no_turn_and_no_place_among_handshakes() {
+    let place = Place::new("silent");
+    let g = gateway(&config(&place, "\"self-signed\"", "{}")).await;
+    let mut silent = Vec::new();
+    for _ in 0..31 {
+        silent.push(TcpStream::connect(g.at).await.unwrap());
+    }
+    // All of them were there before him.
+    assert!(phone(g.at, None).await.is_ok());
+    assert_eq!(g.streams.shares()[1].used, 0);
+    assert!(g.streams.len() >= 31);
+}
+
+#[tokio::test]
+async fn what_a_stranger_shows_is_counted_as_long_as_it_is_kept() {
+    let place = Place::new("shown");
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    place.write("phones.pem", &ours.1);
+    let lan = format!(
+        "{{ certificate = \"self-signed\", client = \"ask\", client_ca = \"{}\" }}",
+        place.at("phones.pem")
+    );
+    let mut g = gateway(&config(&place, &lan, "{}")).await;
+    let (mut shown, key) = theirs.signs(&["phone.example"], 2100);
+    shown.push_str(&theirs.1);
+    let octets = files::chain(shown.as_bytes()).unwrap().iter().map(|one| one.len()).sum();
+    let stream = TcpStream::connect(g.at).await.unwrap();
+    let stream = tls_of(stream, Some(&(shown, key))).await.unwrap();
+    assert!(matches!(g.next().await, Arrival::Unnamed { .. }));
+    holds(&g, octets).await;
+    assert_eq!(g.streams.tls().0.held.len(), 0, "he proved nothing");
+    drop(stream);
     assert!(matches!(g.next().await, Arrival::Closed(_)));
     assert_eq!(g.streams.shares()[1].used, 0);
 }
@@ -149,7 +210,7 @@ async fn a_crowd_of_slow_handshakes_keeps_nobody_known_from_his_own() {
             slow.push(socket.connect(g.at).await.unwrap());
         }
     }
-    g.streams.know("127.0.0.1".parse().unwrap(), Duration::from_secs(60));
+    g.streams.know(LAN.parse().unwrap(), "127.0.0.1".parse().unwrap(), Duration::from_secs(60));
     let there = tokio::time::timeout(Duration::from_secs(5), phone(g.at, None)).await;
     assert!(there.expect("in time").is_ok());
     let most = 128 * 64 * 1024;
@@ -160,7 +221,7 @@ async fn a_crowd_of_slow_handshakes_keeps_nobody_known_from_his_own() {
 async fn who_has_to_go_as_his_turn_comes_stops_nobody() {
     let place = Place::new("hasty");
     let g = gateway(&config(&place, "\"self-signed\"", "{}")).await;
-    g.streams.know("127.0.0.1".parse().unwrap(), Duration::from_secs(60));
+    g.streams.know(LAN.parse().unwrap(), "127.0.0.1".parse().unwrap(), Duration::from_secs(60));
     let mut all = Vec::new();
     for _ in 0..600 {
         // All of them are there before the first is accepted.
