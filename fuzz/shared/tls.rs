@@ -58,6 +58,11 @@ pub(super) fn run(octets: &[u8]) -> Option<u64> {
         assert_eq!(whole, read(octets));
         assert_eq!(pieces, whole);
     }
+    let begun = |size: usize| {
+        let mut records = Records::default();
+        octets.chunks(size.max(1)).all(|piece| records.take(piece).is_ok()) && records.has_first()
+    };
+    assert_eq!(begun(octets.len()), begun(usize::from(*cut)), "a hello is there however it is cut");
     // What we are answered, and what comes when the handshake is done, is cut alike.
     let mut done = Records::default();
     done.done();

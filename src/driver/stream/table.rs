@@ -3,6 +3,7 @@
 //! never. It reads no message and touches no socket; whoever has to go is told by a bell.
 
 mod asked;
+mod seats;
 mod view;
 
 use super::bells::Bells;
@@ -14,6 +15,7 @@ use crate::engine::stats::ShareCount;
 use crate::ground::{ConnId, ListenerId, Side};
 use crate::policy::quota::{Full, Holder, Quota, Room, Shares, Source};
 use bytes::Bytes;
+use seats::Seats;
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -90,16 +92,11 @@ pub(super) struct Table {
     open: HashMap<ConnId, Conn>,
     by_way: HashMap<Way, ConnId>,
     silent: HashMap<Source, BTreeSet<ConnId>>,
-    places: Quota<ConnId>,
+    places: Seats,
     octets: Quota<ConnId>,
     /// What was done for want of places, and of octets, by side. A message that was lost is refused
     /// octets.
     counts: [[ShareCount; 2]; 2],
-}
-
-fn places(limits: &Limits) -> Shares {
-    let (total, share) = (limits.connections, limits.connections_per_source);
-    Shares { per_source: share, per_user: share, ..Shares::percent(total, limits.share_percent) }
 }
 
 /// Whose half-open connections are counted together.
@@ -114,14 +111,14 @@ impl Table {
             open: HashMap::new(),
             by_way: HashMap::new(),
             silent: HashMap::new(),
-            places: Quota::new(places(limits)),
+            places: Seats::new(limits),
             octets: Quota::new(Shares::percent(OCTETS, SHARE)),
             counts: Default::default(),
         }
     }
 
     pub(super) fn set_limits(&mut self, limits: &Limits) {
-        self.places.set_shares(places(limits));
+        self.places.set_limits(limits);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -154,7 +151,7 @@ impl Table {
         let unproved = matches!(holder, Holder::Unproved(_) | Holder::Emergency(_));
         let stage = if unproved { Stage::Silent } else { Stage::Heard };
         let lapse = (unproved && ours).then(Lapse::new);
-        if !self.make_room(source, &holder) {
+        if !self.make_room((side, source), &holder) {
             self.refuse(Want::Place, side, 1);
             return None;
         }
@@ -164,7 +161,7 @@ impl Table {
             self.silent.entry(source).or_default().insert(conn);
         }
         self.by_way.insert(way, conn);
-        self.places.enter(conn, holder.clone(), 1);
+        self.places.enter(conn, side, holder.clone());
         let (bells, outlet) = (Arc::new(Bells::default()), Outlet::default());
         let known = Conn {
             way,
@@ -183,7 +180,7 @@ impl Table {
         Some((conn, bells))
     }
 
-    fn make_room(&mut self, source: Source, holder: &Holder) -> bool {
+    fn make_room(&mut self, (side, source): (Side, Source), holder: &Holder) -> bool {
         let own = *holder == Holder::Upstream;
         // A source's own oldest gives way, so that a phone can register however many slow
         // connections stand open from its address.
@@ -194,7 +191,7 @@ impl Table {
             self.displace(Want::Place, oldest);
         }
         loop {
-            match self.places.ask(holder, own, 1) {
+            match self.places.ask(side, holder, own) {
                 Room::Free => return true,
                 Room::Instead(oldest) => {
                     let first = self.silent_first(oldest);
@@ -202,7 +199,8 @@ impl Table {
                 }
                 // Whoever fills the table cannot cut us off from the upstream.
                 Room::None(_) => {
-                    return own && self.places.used() < self.places.shares().total + OWN;
+                    let all = self.places.all();
+                    return own && all.used() < all.shares().total + OWN;
                 }
             }
         }
@@ -285,7 +283,7 @@ impl Table {
         if matches!(known.stage, Stage::Closing(_)) || known.holder == holder {
             return peer;
         }
-        if self.places.ask(&holder, false, 1) == Room::None(Full::User) {
+        if self.places.ask(known.side, &holder, false) == Room::None(Full::User) {
             return peer;
         }
         self.heard(conn);
@@ -297,7 +295,7 @@ impl Table {
     fn hold_for(&mut self, conn: ConnId, holder: impl FnOnce(Source) -> Holder) {
         let Some(known) = self.open.get_mut(&conn) else { return };
         known.holder = holder(Source::host(known.way.peer.ip()));
-        self.places.prove(conn, known.holder.clone());
+        self.places.prove(conn, known.side, known.holder.clone());
         self.octets.prove(conn, known.holder.clone());
     }
 

@@ -166,6 +166,27 @@ async fn an_upstream_that_proved_itself_is_known_as_long_as_it_is_heard() {
     }
 }
 
+#[test]
+fn strangers_outside_fill_their_part_of_the_table_and_displace_nobody_inside() {
+    let limits = Limits { connections: 100, connections_per_source: 10, ..limits() };
+    let mut table = Table::new(&limits);
+    let at = |net: u8, n: u32| {
+        SocketAddr::new(IpAddr::from((u32::from(net) << 24 | n).to_be_bytes()), 1)
+    };
+    let mut enter = |side, peer| table.enter(way(peer), side, None).expect("a place");
+    let phones: Vec<ConnId> = (0..20).map(|n| enter(Side::Inside, at(10, n)).0).collect();
+    for n in 0..500 {
+        enter(Side::Outside, at(198, n));
+    }
+    let late = enter(Side::Inside, at(10, 99)).0;
+    (500..1_000).for_each(|n| drop(enter(Side::Outside, at(198, n))));
+    let flow = |conn| tcp(at(0, 0), Some(conn));
+    let here = |conn: &&ConnId| table.carrier(&flow(**conn)) == Some(**conn);
+    assert_eq!(phones.iter().filter(here).count(), 20);
+    assert!(here(&&late), "who is new inside stays, too");
+    assert_eq!(table.len(), 21 + 75 - 7);
+}
+
 #[tokio::test]
 async fn pings_do_not_begin_the_time_of_a_first_message_anew() {
     let (at, _arrivals) = listening(10, 10).await;

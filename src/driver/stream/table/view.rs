@@ -8,12 +8,12 @@ use crate::policy::quota::{Resource, ShareView};
 impl Table {
     /// Connections, and octets held for them: who holds most, too.
     pub(in crate::driver::stream) fn shares(&self) -> [ShareView; 2] {
-        [self.places.view(Resource::Connections), self.octets.view(Resource::Buffers)]
+        [self.places.all().view(Resource::Connections), self.octets.view(Resource::Buffers)]
     }
 
     /// The same for the metrics, with what was done for want of room.
     pub(in crate::driver::stream) fn count_into(&self, stats: &mut Stats) {
-        let [places, octets] = [&self.places, &self.octets].map(Places::of);
+        let [places, octets] = [self.places.all(), &self.octets].map(Places::of);
         let all = [(Resource::Connections, places), (Resource::Buffers, octets)];
         for ((resource, places), counts) in all.into_iter().zip(self.counts) {
             stats.now.places[resource as usize] = places;
