@@ -128,11 +128,18 @@ fn where_another_program_holds_our_port_we_do_not_stand_and_nobody_is_told() {
     assert_eq!(at(&lab), [NEW]);
     let view = lab.stats().interfaces.remove(0);
     assert!(!view.held && view.refused.is_empty(), "{view:?}");
+    // What others hold beside where we stand is theirs.
+    lab.advance(s(10));
+    has(&mut lab, &[own(NEW, false, &[]), held(OLD)]);
+    let view = lab.stats().interfaces.remove(0);
+    assert!(!view.held && view.others.is_empty() && at(&lab) == [NEW], "{view:?}");
     // Another address of the device is better; and one IP version does not bar the other.
     lab.advance(s(100));
     has(&mut lab, &[held(OLD), own("203.0.113.99", false, &[]), held("2001:db8::7")]);
     lab.advance(s(10));
     assert_eq!(at(&lab), ["203.0.113.99"]);
+    let view = lab.stats().interfaces.remove(0);
+    assert!(view.held && view.refused.contains("2001:db8::7"), "by IPv6 it is nowhere: {view:?}");
     // Where a port is lost after all, it is left.
     has(&mut lab, &[held("203.0.113.99")]);
     assert_eq!(at(&lab), [""; 0]);

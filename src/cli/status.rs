@@ -309,13 +309,15 @@ mod tests {
         let told = screen(&json!({
             "interfaces": [
                 { "name": "wan", "addresses": ["203.0.113.7", "2001:db8::7"], "for_s": 65,
-                  "follows": "device eth0", "changes": 2, "refused": "" },
+                  "follows": "device eth0", "changes": 2, "refused": "",
+                  "others": ["2001:db8:bad::8"] },
                 { "name": "lte", "addresses": [], "follows": "the default route", "changes": 0,
                   "refused": "10.17.0.9 is an address of the inside" },
             ],
         }));
         for want in [
-            "interface      wan   203.0.113.7, 2001:db8::7 for 1:05   follows device eth0, 2 changes\n",
+            "interface      wan   203.0.113.7, 2001:db8::7 for 1:05   follows device eth0 \
+             (which has 2001:db8:bad::8, too), 2 changes\n",
             "interface      lte   NO ADDRESS   follows the default route   REFUSED: 10.17.0.9 is an",
         ] {
             assert!(told.contains(want), "{want} in\n{told}");

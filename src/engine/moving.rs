@@ -53,7 +53,7 @@ impl Moving {
                 since: stand.and_then(|s| s.since),
                 changes: stand.map_or(0, |s| s.changes.saturating_sub(1)),
                 refused: stand.map(Stand::refusal).unwrap_or_default(),
-                held: stand.is_some_and(Stand::is_held),
+                held: stand.is_some_and(|s| s.is_held(i.addresses.found())),
                 others: stand.map(|s| s.others(&addresses, following.versions)).unwrap_or_default(),
                 addresses,
             })
@@ -80,10 +80,10 @@ impl Moving {
         let stand = self.stands.get_mut(&at)?;
         let (would, refused) = stand.choose((w, phones), at, is, following.versions);
         let now = w.now().mono;
-        let held = stand.is_held();
-        let again = (!refused.is_empty()).then_some(now + if held { HELD } else { AGAIN });
         let is_news = !refused.is_empty() && stand.refused != refused;
         stand.refused = refused;
+        let held = stand.is_held(would);
+        let again = (!stand.refused.is_empty()).then_some(now + if held { HELD } else { AGAIN });
         if is_news {
             let (name, why) = (&i.name, stand.refusal());
             out.notice(Level::Warn, format!("interface {name} is not to stand there: {why}"));

@@ -69,9 +69,15 @@ impl Stand {
         self.looks = false;
     }
 
-    /// Another program holds a port at one of them.
-    pub(super) fn is_held(&self) -> bool {
-        self.seen.iter().any(|own| own.held.is_some())
+    /// It is nowhere by an IP version, because another program holds a port at its address. What is
+    /// held beside where it stands is others' own affair.
+    pub(super) fn is_held(&self, is: Found) -> bool {
+        let held = |ip: &IpAddr| {
+            let own = self.seen.iter().find(|own| own.ip == *ip);
+            own.and_then(|own| own.held.as_deref())
+        };
+        let by_that = |(ip, why): &&(IpAddr, String)| held(ip).is_some_and(|h| why.ends_with(h));
+        self.refused.iter().filter(by_that).any(|(ip, _)| is[version(*ip)].is_none())
     }
 
     /// What was not taken, in words; empty: all was that is meant.
@@ -83,7 +89,8 @@ impl Stand {
 
     /// What it might have instead of these, or beside them.
     pub(super) fn others(&self, is: &[IpAddr], versions: Versions) -> Vec<IpAddr> {
-        let all = self.seen.iter().map(|own| own.ip).filter(|ip| versions.has(*ip));
+        let free = self.seen.iter().filter(|own| own.held.is_none());
+        let all = free.map(|own| own.ip).filter(|ip| versions.has(*ip));
         let refused = |ip: &IpAddr| self.refused.iter().any(|(other, _)| other == ip);
         all.filter(|ip| !is.contains(ip) && !refused(ip)).collect()
     }
