@@ -2,7 +2,7 @@
 //! on hold, where `media.idle` is off, or whose BYE was challenged and never came again. Each has an
 //! end all the same, and none before its time.
 
-use crate::lab::script::answer;
+use crate::lab::script::{Text, answer};
 use crate::lab::{Lab, Leg, Msg, Ua, s, sdp, site};
 use portreeve::config::{Config, Environment, show};
 use portreeve::engine::Input;
@@ -84,6 +84,38 @@ fn a_call_without_media_whose_parties_vanish_ends() {
         ended(&mut lab, "timeout");
         let told = lab.notices.iter().any(|(_, t)| t.contains("limits.silent_call"));
         assert!(told, "{:?}", lab.notices);
+    }
+}
+
+/// A line that a new offer opened, and whose answer is missing in the 2xx, is not kept open, and its
+/// call is not taken for one whose media somebody watches.
+#[test]
+fn a_call_whose_new_media_nobody_answered_ends() {
+    for late in [false, true] {
+        let mut lab = Lab::edge();
+        let (mut near, mut far) = call(&mut lab, "", "", &[]);
+        let described = |text: Text, whose: &str| text.sdp(&sdp(whose, 4000));
+        let mut asked = near.request(&mut lab, "INVITE");
+        if !late {
+            asked = described(asked, "10.17.0.21");
+        }
+        lab.send(near.ua.at, asked);
+        lab.expect(near.ua.at, "100");
+        let got = lab.expect(far.ua.at, "INVITE");
+        let mut ok = answer(&got, 200, "");
+        if late {
+            ok = described(ok, "203.0.113.10");
+        }
+        lab.send(far.ua.at, ok);
+        lab.expect(near.ua.at, "200");
+        let ack = near.ack(&mut lab);
+        lab.send(near.ua.at, ack);
+        lab.expect(far.ua.at, "ACK");
+        // An offer that is a response's may be answered in any later ACK; one of ours is over.
+        assert_eq!(lab.relay.open.len(), usize::from(late), "late {late}");
+        within(&mut lab, &mut far, &near, "INFO");
+        lab.advance(LIMIT + s(1));
+        ended(&mut lab, "timeout");
     }
 }
 

@@ -320,7 +320,7 @@ impl Engine {
             Method::Bye => self.calls.end_fork(w, out, d.call, &d.tag, 200),
             Method::Invite | Method::Update => {
                 self.calls.refreshed(w, d.call, response);
-                self.calls.close_disabled(out, d.call);
+                self.calls.offer_over(out, d.call, d.offered.then_some(d.leg));
                 self.calls.show(out, d.call);
                 self.calls.keep(w, out, d.call);
             }

@@ -158,6 +158,15 @@ impl Calls {
         self.flush_media(out);
     }
 
+    /// What may have offered has its 2xx. An offer of that leg that has no answer by now gets none:
+    /// the media stay as they were, too.
+    pub(crate) fn offer_over(&mut self, out: &mut Outbox, call: CallNo, offered: Option<Leg>) {
+        if offered.is_some_and(|leg| self.media.has_pending(call, leg)) {
+            self.offer_failed(out, call);
+        }
+        self.close_disabled(out, call);
+    }
+
     /// The call is answered: silence is supervised from now on.
     pub(super) fn supervise_media(&mut self, w: &World, out: &mut Outbox, call: CallNo) {
         let idle = w.config().media.idle;

@@ -44,6 +44,8 @@ pub(super) struct Stream {
     /// Which party's last description disables the line (port 0).
     pub(super) off: [bool; 2],
     pub(super) open: bool,
+    /// The relay was asked to say when it is silent.
+    pub(super) watched: bool,
     pub(super) idle: bool,
     pub(super) watch: [LegWatch; 2],
 }
@@ -59,8 +61,22 @@ impl Stream {
         codecs: [Codecs; 2],
     ) -> Self {
         let (pins, off, watch) = ([[None; 2]; 2], [false; 2], Default::default());
-        let (open, idle, parted) = (true, false, [false; 2]);
-        Self { id, kind, faces, ports, parties, pins, parted, codecs, off, open, idle, watch }
+        let (open, watched, idle, parted) = (true, false, false, [false; 2]);
+        Self {
+            id,
+            kind,
+            faces,
+            ports,
+            parties,
+            pins,
+            parted,
+            codecs,
+            off,
+            open,
+            watched,
+            idle,
+            watch,
+        }
     }
 }
 

@@ -153,7 +153,7 @@ impl MediaTable {
         let Some(limit) = c.idle else { return };
         let idle = if c.held.contains(&true) { None } else { Some(limit) };
         for s in c.streams.iter_mut().flatten().filter(|s| s.open) {
-            s.idle = false;
+            (s.watched, s.idle) = (idle.is_some(), false);
             self.commands.push(Command::SetIdle { stream: s.id, idle });
         }
     }
@@ -162,11 +162,12 @@ impl MediaTable {
         self.calls.get(&call).is_some_and(|c| c.held.contains(&true))
     }
 
-    /// The relay is to say when nothing comes either way.
+    /// The relay is to say when nothing comes either way, of all that is open: of a line that no
+    /// answer has settled it says nothing.
     pub(in crate::engine::calls) fn is_watched(&self, call: CallNo) -> bool {
-        let open = |c: &CallMedia| c.streams.iter().flatten().any(|s| s.open);
-        let watched = |c: &CallMedia| c.idle.is_some() && !c.held.contains(&true) && open(c);
-        self.calls.get(&call).is_some_and(watched)
+        let Some(c) = self.calls.get(&call) else { return false };
+        let mut open = c.streams.iter().flatten().filter(|s| s.open).peekable();
+        open.peek().is_some() && open.all(|s| s.watched)
     }
 
     /// A stream is silent. The call, when all its streams are.

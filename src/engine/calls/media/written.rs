@@ -136,7 +136,8 @@ impl MediaTable {
         }
         self.streams.insert(id, at);
         let StoredStream { media, ports, parties, pins, codecs } = stored;
-        Stream { pins, ..Stream::new(id, media, *faces, ports, parties, codecs) }
+        let watched = idle.is_some();
+        Stream { pins, watched, ..Stream::new(id, media, *faces, ports, parties, codecs) }
     }
 }
 
