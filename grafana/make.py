@@ -326,6 +326,24 @@ def call_quality():
                  "packets.", "s", "portreeve_media_jitter_seconds", scheme="Oranges")),
         (7, pair("Round trip", "By RTCP reports; none without RTCP or with SRTCP.", "s",
                  "portreeve_media_round_trip_seconds", scheme="Purples")),
+        (5, [
+            (7, states("Tunnels", "A connection carries the tunnel. No row: no interface is one.",
+                       [target(f"max by (tunnel) (portreeve_tunnel_up{{{ON}}})", "{{tunnel}}")],
+                       words((0, "down", RED), (1, "up", GREEN)), "no tunnel")),
+            (6, lines("Tunnels: there and back", "By QUIC; by TCP what the two gateways tell each other each "
+                      "second takes.", "s",
+                      [target(f"max by (tunnel) (portreeve_tunnel_round_trip_seconds{{{ON}}})",
+                              "{{tunnel}}")], legend="")),
+            (6, lines("Tunnels: lost", "Of their QUIC packets, the worse direction.", "percentunit",
+                      [target("max by (tunnel) (sum by (tunnel, direction) (rate("
+                              f"portreeve_tunnel_lost_packets_total{{{ON}}}{rate})) / sum by (tunnel, "
+                              f"direction) (rate(portreeve_tunnel_packets_total{{{ON}}}{rate})))",
+                              "{{tunnel}}")], legend="")),
+            (5, lines("Tunnels by TCP", "How many go by TCP, where QUIC does not get through.",
+                      "short",
+                      [target(f'sum(portreeve_tunnel_bearer{{bearer="tcp",{ON}}})', "by TCP")],
+                      legend="", decimals=0)),
+        ]),
         (8, [
             (8, bars("Calls by quality", "Ended calls of the chosen time by the ITU-T G.109 category of "
                      "their worse direction.", "short",

@@ -94,7 +94,7 @@ fn a_call_whose_new_media_nobody_answered_ends() {
     for late in [false, true] {
         let mut lab = Lab::edge();
         let (mut near, mut far) = call(&mut lab, "", "", &[]);
-        let described = |text: Text, whose: &str| text.sdp(&sdp(whose, 4000));
+        let described = |text: Text, whose: &str| text.sdp(sdp(whose, 4000));
         let mut asked = near.request(&mut lab, "INVITE");
         if !late {
             asked = described(asked, "10.17.0.21");

@@ -158,6 +158,8 @@ enum TunnelCommand {
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
     },
+    /// How the tunnels of the running gateway stand, what they carry, and how their way is
+    Status(Named<ControlArgs>),
 }
 
 #[derive(Debug, Subcommand)]
@@ -334,6 +336,9 @@ pub fn main() -> ExitCode {
         }
         Some(Command::Tunnel { what: TunnelCommand::Keygen { file, data } }) => {
             tunnel::keygen(file, data)
+        }
+        Some(Command::Tunnel { what: TunnelCommand::Status(args) }) => {
+            tunnel::status(&args.whole())
         }
         Some(Command::Reload(args)) => reload::reload(&args.whole()),
         Some(Command::Drain(args)) => drain::drain(&args.whole()),

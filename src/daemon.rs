@@ -11,6 +11,9 @@ mod sockets;
 mod start_error;
 mod teller;
 
+pub use crate::driver::tunnel::{
+    Kind as Bearer, MEDIA as TUNNEL_MEDIA, MOVES as TUNNEL_MOVES, View as TunnelView,
+};
 pub use ask::{Ask, Draining, Reload, Reloaded, Reloads, Report, StateReport};
 pub use event_loop::{Observed, Observer};
 pub use session_table::{RegistrationRow, STILL, SessionTable, Standing};

@@ -118,6 +118,26 @@ def cut(lab, seconds):
     sh(f"ip -n {lab.ns['gw']} link set out up")
 
 
+def figures(lab):
+    """The site's end shows what the two gateways know of the way."""
+    def of(name, **labels):
+        return lab.metric(f"portreeve_tunnel_{name}", tunnel="office", **labels)
+    check(of("up") == 1 and of("bearer", bearer="quic") == 1, "up by QUIC")
+    check(0 < of("round_trip_seconds") < 1, "there and back")
+    check(0 <= of("jitter_seconds") < 1, "how even it is")
+    for direction in ("out", "in"):
+        packets = of("packets_total", direction=direction)
+        check(packets > 100, f"{packets} packets {direction}, as their senders say")
+        check(of("bytes_total", direction=direction) > 10_000, f"octets {direction}")
+    for result in ("sent", "received"):
+        check(of("media_packets_total", result=result) > 100, f"media {result}")
+    check(of("connections_total") == 1, "one connection")
+    code, told, err = lab.ask("tunnel", "status")
+    check(code == 0, err)
+    check("site of site berlin   up for" in told and "by quic to 10.99.0.2:443" in told, told)
+    check("clocks differ by" in told and "AHEAD" not in told, told)
+
+
 def call(a, b):
     """One call; the number of calls that both have had by then."""
     before = [p.lab.text(p.log).count("Call established") for p in (a, b)]
@@ -157,6 +177,8 @@ def scenario(lab):
     others = [p for p in seen if p[0] != "udp" or 443 not in (p[2], p[4])]
     check(not others, f"something went beside the tunnel: {others[:3]}")
     check(len(seen) > 200, f"{len(seen)} packets by the tunnel")
+
+    figures(lab)
 
     # The way is cut for 4 s: the call goes on by itself when it is back.
     for phone in phones:

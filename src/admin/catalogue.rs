@@ -5,10 +5,14 @@
 mod housekeeping;
 mod media;
 mod signalling;
+pub(in crate::admin) mod tunnels;
 
 use crate::engine::stats;
 use crate::ground::CallDirection;
 use crate::policy::quota::Resource;
+
+/// Tunnels that have labels; `status` tells of all.
+pub const TUNNEL_LABELS: usize = 16;
 
 /// Metric type.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,6 +34,8 @@ pub enum Values {
     Rules,
     /// Names of upstreams, at most [`stats::UPSTREAM_LABELS`].
     Upstreams,
+    /// Names of tunnels, at most [`TUNNEL_LABELS`].
+    Tunnels,
     /// Names of interfaces and upstreams, at most [`stats::UPSTREAM_LABELS`] of a kind.
     Names,
     /// One value that the build decides.
@@ -44,6 +50,7 @@ impl Values {
             Self::Closed(all) => all.len(),
             Self::Rules => stats::RULE_LABELS,
             Self::Upstreams | Self::Names => stats::UPSTREAM_LABELS,
+            Self::Tunnels => TUNNEL_LABELS,
             Self::Build => 1,
         }
     }
@@ -75,7 +82,7 @@ impl Family {
 }
 
 /// The most series a scrape can have, whatever the configuration and the traffic.
-pub const MOST_SERIES: usize = 820;
+pub const MOST_SERIES: usize = 1_140;
 
 const fn counter(
     name: &'static str,
@@ -109,7 +116,8 @@ const SIDE: (&str, Values) = ("side", Closed(&["inside", "outside"]));
 const DIRECTION: (&str, Values) = ("direction", Closed(&CallDirection::NAMES));
 /// All families.
 pub fn all() -> impl Iterator<Item = &'static Family> {
-    signalling::FAMILIES.iter().chain(media::FAMILIES).chain(housekeeping::FAMILIES)
+    let tunnels = tunnels::FAMILIES.iter().chain(housekeeping::FAMILIES);
+    signalling::FAMILIES.iter().chain(media::FAMILIES).chain(tunnels)
 }
 
 #[cfg(test)]

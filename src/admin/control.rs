@@ -7,6 +7,7 @@ mod certificates;
 mod interfaces;
 mod reload;
 mod shares;
+mod tunnels;
 
 use super::guests::{Guest, NOWHERE, Room};
 use super::loopback::once;
@@ -286,6 +287,7 @@ fn summary(r: &Report, gone: usize, source: &str) -> Value {
         "registrations": s.now.registrations,
         "registrations_gone": gone,
         "interfaces": interfaces::interfaces(r),
+        "tunnels": tunnels::tunnels(r),
         "upstreams": upstreams,
         "certificates": certificates::certificates(r),
         "bans": s.now.bans,

@@ -2,15 +2,16 @@
 //! The recorder is our own, never the global one, so that two gateways in one process do not mix.
 //! Histograms are held handles, fed as values are measured; the rest is read when asked.
 
+mod certificates;
 mod histograms;
+mod tunnels;
 
 use super::catalogue::{self, Family, Type};
 use super::process::{Process, TICKS};
 use crate::audit::{EndedBy, Outcome};
 use crate::daemon::{Observer, Reloaded, Report};
 use crate::engine::stats::{
-    AloneResult, CATEGORIES, CertificateOf, CertificateView, METHODS, Ping, RegisterResult,
-    SECURITY, TlsFailure, UPSTREAM_LABELS,
+    AloneResult, CATEGORIES, METHODS, Ping, RegisterResult, SECURITY, TlsFailure, UPSTREAM_LABELS,
 };
 use crate::engine::{Finding, Health, Signal, UpstreamView};
 use crate::ground::{CallDirection, Side};
@@ -117,6 +118,7 @@ impl Metrics {
     pub fn render(&self, r: &Report) -> String {
         self.sip(r);
         self.certificates(r);
+        self.tunnels(r);
         self.calls(r);
         self.shares(r);
         self.media(r);
@@ -184,15 +186,6 @@ impl Metrics {
         self.count("portreeve_address_changes_total", &[], s.address_changes);
         let name = "portreeve_alone_requests_total";
         self.counts(name, &[], "result", Row(&AloneResult::NAMES, &s.alone));
-    }
-
-    /// As many of a kind as there are labels: `status` tells of all.
-    fn certificates(&self, r: &Report) {
-        for c in certificates(r) {
-            let labels = [("of", c.of.as_str()), ("name", c.name.as_str())];
-            let ends = self.recorder.register_gauge(&Self::key(CERTIFICATE, &labels), &META);
-            ends.set(c.until as f64);
-        }
     }
 
     fn shares(&self, r: &Report) {
@@ -336,7 +329,6 @@ impl Metrics {
 }
 
 const CPU: &str = "process_cpu_seconds_total";
-const CERTIFICATE: &str = "portreeve_certificate_expiry_timestamp_seconds";
 const AGE: &str = "portreeve_event_loop_age_seconds";
 
 /// The exporter counts in whole numbers only: CPU time is counted in ticks and written in seconds.
@@ -352,14 +344,6 @@ fn with_cpu_in_seconds(text: String) -> String {
     }
 }
 
-/// Those that have labels.
-fn certificates(r: &Report) -> impl Iterator<Item = &CertificateView> {
-    let of = |of: CertificateOf| {
-        r.stats.certificates.iter().filter(move |c| c.of == of).take(UPSTREAM_LABELS)
-    };
-    CertificateOf::ALL.into_iter().flat_map(of)
-}
-
 /// Whether an upstream answers; `None`: not known.
 fn is_up(upstream: &UpstreamView) -> Option<bool> {
     match upstream.health {
@@ -369,19 +353,21 @@ fn is_up(upstream: &UpstreamView) -> Option<bool> {
     }
 }
 
+/// A name as it stands in the text.
+fn written(name: &str) -> String {
+    name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
 /// The exporter keeps every gauge it was ever told: an upstream of which nothing is known any more
 /// must not be said to be up, and what a loop that stands still knew is not known.
 fn without_unknown(text: String, r: &Report) -> String {
-    let written = |name: &str| name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     let is_known = |up: Option<bool>| up.is_some() && !r.standing.is_still();
     let up: Vec<String> =
         r.stats.upstreams.iter().filter(|u| is_known(is_up(u))).map(|u| written(&u.name)).collect();
-    let shown: Vec<String> = certificates(r)
-        .map(|c| format!("{CERTIFICATE}{{of=\"{}\",name=\"{}\"}} ", c.of, written(&c.name)))
-        .collect();
     let known = |line: &str| {
-        if line.starts_with(CERTIFICATE) {
-            return Some(shown.iter().any(|s| line.starts_with(s.as_str())));
+        let other = certificates::is_known(line, r).or_else(|| tunnels::is_known(line, r));
+        if other.is_some() {
+            return other;
         }
         let name = line.strip_prefix("portreeve_upstream_up{upstream=\"")?.rsplit_once("\"}")?.0;
         Some(up.iter().any(|n| n == name))

@@ -1,8 +1,8 @@
 //! `status`: how the running gateway stands, on one screen.
 
-use super::ControlArgs;
 use super::control::{self, list, number, text};
 use super::table::{clock, shown, table};
+use super::{ControlArgs, tunnel};
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -69,6 +69,9 @@ fn screen(v: &Value) -> String {
     let _ = writeln!(out, "  registrations  {}{gone}", number(v, "/registrations"));
     for i in list(v, "/interfaces") {
         let _ = writeln!(out, "  interface      {}", interface(i));
+    }
+    for t in list(v, "/tunnels") {
+        let _ = writeln!(out, "  tunnel         {}", tunnel::line(t));
     }
     for u in list(v, "/upstreams") {
         let _ = writeln!(out, "  upstream       {}", upstream(u));

@@ -7,6 +7,7 @@ use super::service_status;
 use super::session_table::{Figures, Standing};
 use crate::audit::Record;
 use crate::driver::relay_worker::Totals;
+use crate::driver::tunnel::View as TunnelView;
 use crate::engine::{CallDetail, Input, Lifted, Snapshot, Stats, SuspectView};
 use crate::ground::{CallNo, Now, Wall};
 use crate::policy::quota::ShareView;
@@ -149,6 +150,8 @@ pub struct Report {
     pub state: StateReport,
     /// Open stream connections.
     pub connections: u64,
+    /// Tunnels to other gateways, in the file's order.
+    pub tunnels: Vec<TunnelView>,
     /// SIP datagrams dropped at our sockets.
     pub dropped: u64,
     /// `limits.calls` in force.
@@ -274,6 +277,7 @@ impl EventLoop {
         let report = Report {
             stats,
             connections: self.streams.len() as u64,
+            tunnels: self.streams.tunnels().views(),
             dropped: self.sockets.dropped(),
             calls_limit: c.limits.calls as u64,
             reloads: self.reloads.clone(),

@@ -15,6 +15,7 @@ mod identity;
 pub mod key;
 mod link;
 mod media;
+mod path;
 mod proxy;
 mod rate;
 mod reset;
@@ -25,7 +26,7 @@ mod told;
 pub use bearer::Kind;
 pub use link::{GROUPS, Link};
 pub use media::Port;
-pub use told::{State, Stream};
+pub use told::{MEDIA, MOVES, Stream, View};
 
 use crate::config::{Config, End, Tunnel};
 use identity::Identity;
@@ -194,6 +195,12 @@ impl Tunnels {
     #[must_use]
     pub fn at(&self, own: IpAddr) -> Option<&Arc<Link>> {
         self.links.values().find(|link| link.own() == own)
+    }
+
+    /// How they stand, in the file's order.
+    #[must_use]
+    pub fn views(&self) -> Vec<View> {
+        self.links.values().map(|link| link.view()).collect()
     }
 
     /// All of them.

@@ -4,6 +4,8 @@
 //! And capsules (RFC 9297 §3.2), in which the same is carried by a stream. It looks into no packet;
 //! the relay does.
 
+pub mod probe;
+
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 
 /// Flows and ports differ in this bit, so that usual ports (16384 to 32767) need two octets.

@@ -1,7 +1,7 @@
 //! Conventions of the table, its bound, and the page that is written from it.
 
 use super::*;
-use Values::{Build, Names, Rules, Upstreams};
+use Values::{Build, Names, Rules, Tunnels, Upstreams};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -59,6 +59,7 @@ fn page() -> String {
             Closed(all) => format!("`{name}`: {}", all.join(" ")),
             Rules => format!("`{name}`: names in the file, `default:…`, `other`"),
             Upstreams => format!("`{name}`: names in the file"),
+            Tunnels => format!("`{name}`: names in the file"),
             Names => format!("`{name}`: names in the file"),
             Build => format!("`{name}`"),
         };

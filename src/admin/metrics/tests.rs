@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::admin::catalogue::Values;
-use crate::daemon::{Observed, STILL, Standing};
+use crate::daemon::{Bearer, Observed, STILL, Standing, TunnelView};
+use crate::engine::stats::{CertificateOf, CertificateView};
 use crate::engine::{Health, Observation, UpstreamView};
 use crate::ground::{CallDirection, Wall};
 use crate::relay::quality::Figures;
@@ -196,4 +197,54 @@ fn when_a_certificate_ends_is_told_and_one_that_is_gone_or_was_never_seen_is_not
     report.stats.certificates = vec![own];
     let text = metrics.render(&report);
     assert!(text.contains(&ends("interface", "lan")) && !text.contains(&ends("upstream", "pbx")));
+}
+
+#[test]
+fn a_tunnel_is_shown_as_it_is_and_what_nobody_knows_of_it_is_not() {
+    let mut tunnel = TunnelView {
+        name: "berlin".to_owned(),
+        site: "berlin".to_owned(),
+        is_site: false,
+        bearer: Some((Bearer::Quic, "192.0.2.1:443".parse().expect("an address"))),
+        lasts: Duration::from_secs(5),
+        why: String::new(),
+        trip: Some(Duration::from_micros(36_400)),
+        jitter: None,
+        clock_ahead: None,
+        sent: Some((100, 3)),
+        received: None,
+        octets: (7, 8),
+        connections: 2,
+        moves: [1, 0],
+        media: [1, 2, 3, 4, 5, 6],
+    };
+    let mut report = Report { tunnels: vec![tunnel.clone()], ..Report::default() };
+    let metrics = Metrics::new();
+    let text = metrics.render(&report);
+    for want in [
+        "tunnel_up{tunnel=\"berlin\"} 1",
+        "tunnel_bearer{tunnel=\"berlin\",bearer=\"quic\"} 1",
+        "tunnel_bearer{tunnel=\"berlin\",bearer=\"tcp\"} 0",
+        "tunnel_round_trip_seconds{tunnel=\"berlin\"} 0.0364",
+        "tunnel_lost_packets_total{tunnel=\"berlin\",direction=\"out\"} 3",
+        "tunnel_packets_total{tunnel=\"berlin\",direction=\"in\"} 0",
+        "tunnel_media_packets_total{tunnel=\"berlin\",result=\"late\"} 6",
+        "tunnel_moves_total{tunnel=\"berlin\",kind=\"address\"} 1",
+    ] {
+        assert!(text.contains(&format!("\nportreeve_{want}\n")), "{want} in {text}");
+    }
+    assert!(!text.contains("portreeve_tunnel_jitter_seconds{"), "nobody knows: {text}");
+    (tunnel.bearer, tunnel.trip) = (None, None);
+    report.tunnels = vec![tunnel.clone()];
+    let text = metrics.render(&report);
+    assert!(text.contains("portreeve_tunnel_up{tunnel=\"berlin\"} 0\n"), "{text}");
+    assert!(!text.contains("portreeve_tunnel_round_trip_seconds{"), "not as it was: {text}");
+    let lost = "portreeve_tunnel_lost_packets_total{tunnel=\"berlin\",direction=\"out\"} 3\n";
+    assert!(text.contains(lost), "what was counted stays: {text}");
+    report.standing = Standing { age: STILL };
+    assert!(!metrics.render(&report).contains("portreeve_tunnel_up{"), "it stands still");
+    let many = |n: usize| TunnelView { name: format!("site{n}"), ..tunnel.clone() };
+    report = Report { tunnels: (0..100).map(many).collect(), ..Report::default() };
+    let up = Metrics::new().render(&report).matches("\nportreeve_tunnel_up{").count();
+    assert_eq!(up, catalogue::TUNNEL_LABELS);
 }

@@ -5,6 +5,7 @@ use super::by_tcp::ByTcp;
 use super::link::GROUPS;
 use super::media::Counts;
 use super::told::{Farewell, Stream};
+use crate::wire::tunnel::probe;
 use bytes::Bytes;
 use quinn::{Connection, VarInt};
 use std::net::SocketAddr;
@@ -26,6 +27,11 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All, and as they are shown.
+    pub const ALL: [Self; 2] = [Self::Quic, Self::Tcp];
+    /// Their words.
+    pub const NAMES: [&str; 2] = ["quic", "tcp"];
+
     /// In a word.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -113,6 +119,14 @@ impl Bearer {
         match self {
             Self::Quic(connection) => by_quic(connection, packet, counts),
             Self::Tcp(tcp) => tcp.send(port, packet, counts),
+        }
+    }
+
+    /// Sends what is told of the way; what does not get through is told by its absence.
+    pub(super) fn tell(&self, probe: Bytes) {
+        match self {
+            Self::Quic(connection) => drop(connection.send_datagram(probe)),
+            Self::Tcp(tcp) => tcp.send(probe::PORT, probe, &Counts::default()),
         }
     }
 

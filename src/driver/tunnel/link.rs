@@ -1,11 +1,12 @@
 //! One tunnel, whoever began it and whatever carries it now: whom it believes, how it stands, and
 //! what it does with a new bearer. It calls nobody and listens nowhere.
 
-use super::bearer::{Bearer, Figures, Kind};
+use super::bearer::{Bearer, Kind};
 use super::greeting::Control;
 use super::media::{Media, Port};
+use super::path::{Known, Tally};
 use super::rate::Rate;
-use super::told::{Farewell, State, Stream};
+use super::told::{Farewell, Stream, View};
 use crate::config::{End, PublicKey, Tunnel};
 use crate::ground::Subject;
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 /// A connection by which nothing came for so long is none. It is asked for a sign four times as
 /// often.
@@ -29,6 +30,8 @@ const STREAMS: (u32, u32) = (64, 64);
 pub const GROUPS: usize = 4;
 /// A bearer that was replaced goes on for so long.
 const LEAVES: Duration = Duration::from_secs(2);
+/// How often the other end is told of the way.
+const EACH: Duration = Duration::from_secs(1);
 /// That octet comes at once, or never.
 const NAMED: Duration = Duration::from_secs(5);
 /// Octets that may wait for one stream's reader, and for all of a tunnel's.
@@ -55,6 +58,7 @@ pub struct Link {
     /// For who sends it on; taken while a connection does.
     out: tokio::sync::Mutex<mpsc::Receiver<(u16, Bytes)>>,
     stands: Mutex<Stands>,
+    tally: Mutex<Tally>,
     bearer: watch::Sender<Option<(Bearer, PublicKey)>>,
     /// Streams of the newest bearer, by group.
     groups: [(mpsc::Sender<Stream>, tokio::sync::Mutex<mpsc::Receiver<Stream>>); GROUPS],
@@ -76,6 +80,7 @@ impl Link {
             media: Arc::new(media),
             out: tokio::sync::Mutex::new(out),
             stands: Mutex::new(Stands::Down { since: Instant::now(), why }),
+            tally: Mutex::default(),
             bearer: watch::Sender::new(None),
             groups: std::array::from_fn(group),
         }
@@ -146,26 +151,47 @@ impl Link {
         self.bearer.borrow().as_ref().map(|(bearer, _)| bearer.kind())
     }
 
-    /// How it stands.
-    #[must_use]
-    pub fn state(&self) -> State {
-        match &*self.stands() {
-            Stands::Down { since, why } => State::Down { since: *since, why: why.clone() },
-            Stands::Up { since, bearer } => {
-                let Figures { trip, packets, octets } = bearer.figures();
-                let (bearer, peer) = (bearer.kind(), bearer.peer());
-                State::Up { since: *since, bearer, peer, trip, packets, octets }
-            }
-        }
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Packets of media that went, came, went by streams, came for nobody, were lost here, and were
-    /// not sent for being late.
+    /// How it stands.
     #[must_use]
-    pub fn media(&self) -> [u64; 6] {
-        let c = &self.media.counts;
-        [&c.sent, &c.received, &c.long, &c.astray, &c.lost, &c.late]
-            .map(|count| count.load(Relaxed))
+    pub fn view(&self) -> View {
+        let (bearer, lasts, why, figures) = match &*self.stands() {
+            Stands::Down { since, why } => (None, since.elapsed(), why.clone(), None),
+            Stands::Up { since, bearer } => {
+                let is = (bearer.kind(), bearer.peer());
+                (Some(is), since.elapsed(), String::new(), Some(bearer.figures()))
+            }
+        };
+        let (known, c) = (self.media.known(), &self.media.counts);
+        let known = if bearer.is_some() {
+            known
+        } else {
+            Known { theirs: known.theirs, ..Known::default() }
+        };
+        let media = [&c.sent, &c.received, &c.long, &c.astray, &c.lost, &c.late];
+        let tally = self.tally().clone();
+        let sums = tally.sums(figures.iter());
+        let tunnel = self.tunnel();
+        View {
+            name: self.name.clone(),
+            site: tunnel.site.clone(),
+            is_site: matches!(tunnel.end, End::Site { .. }),
+            bearer,
+            lasts,
+            why,
+            trip: figures.and_then(|f| f.trip).or(known.trip),
+            jitter: known.jitter,
+            clock_ahead: known.ahead,
+            sent: sums.packets,
+            received: known.theirs,
+            octets: sums.octets,
+            connections: tally.connections,
+            moves: tally.moves,
+            media: media.map(|count| count.load(Relaxed)),
+        }
     }
 
     /// A port of the relay's.
@@ -233,6 +259,7 @@ impl Link {
         if !self.believes(&key) {
             bearer.close(Farewell::Revoked);
         }
+        let was_up = before.is_some();
         if let Some((before, _)) = before {
             tokio::spawn(async move {
                 sleep(LEAVES).await;
@@ -240,6 +267,7 @@ impl Link {
             });
         }
         let (kind, peer) = (bearer.kind(), bearer.peer());
+        self.tally().begins(kind, peer, was_up);
         *self.stands() = Stands::Up { since: Instant::now(), bearer: bearer.clone() };
         tracing::info!("tunnel {}: connected to {peer} by {}", self.name, kind.as_str());
         let opens = matches!(self.tunnel().end, End::Site { .. });
@@ -250,6 +278,7 @@ impl Link {
             why = bearer.ended() => why,
             () = self.receive(&bearer) => bearer.ended().await,
             () = self.send(&bearer) => String::new(),
+            () = self.look(&bearer) => String::new(),
         };
         let is_last = self.bearer.send_if_modified(|now| {
             let same = now.as_ref().is_some_and(|(now, _)| now.id() == bearer.id());
@@ -262,6 +291,7 @@ impl Link {
             self.fails(&why);
             tracing::warn!("tunnel {}: the connection to {peer} has ended: {why}", self.name);
         }
+        self.tally().ended(&bearer.figures());
     }
 
     /// Whoever carries messages takes it; one that nobody has taken yet is of an older bearer.
@@ -308,6 +338,20 @@ impl Link {
                     media.deliver(packet.into());
                 }
             });
+        }
+    }
+
+    /// Tells the other end of the way, and sees where it is, while nothing newer carries.
+    async fn look(&self, bearer: &Bearer) {
+        let mut each = interval(EACH);
+        each.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            each.tick().await;
+            if self.bearer.borrow().as_ref().is_some_and(|(now, _)| now.id() == bearer.id()) {
+                self.tally().seen(bearer.kind(), bearer.peer());
+                let packets = self.tally().sums([bearer.figures()].iter()).packets;
+                bearer.tell(self.media.probe(packets));
+            }
         }
     }
 

@@ -3,9 +3,13 @@
 //! others. What came through a tunnel came from its other end, whose key was proved: only the port
 //! that it was sent to says which flow it is of, and a port is one of this tunnel's or of nobody.
 
+use super::path::{Known, Path};
+use crate::driver::clock::Clock;
 use crate::driver::media_socket::Received;
+use crate::ground::Now;
 use crate::relay::flow::Source;
 use crate::wire::tunnel;
+use crate::wire::tunnel::probe::{self, Probe};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::io;
@@ -44,6 +48,8 @@ pub(super) struct Media {
     open: Arc<AtomicUsize>,
     out: mpsc::Sender<(u16, Bytes)>,
     pub(super) counts: Arc<Counts>,
+    path: Mutex<Path>,
+    clock: Clock,
 }
 
 impl Media {
@@ -52,11 +58,27 @@ impl Media {
     pub(super) fn new(far: IpAddr, open: Arc<AtomicUsize>) -> (Self, mpsc::Receiver<(u16, Bytes)>) {
         let (out, receiver) = mpsc::channel(WAITING);
         let (ports, counts) = (Mutex::default(), Arc::default());
-        (Self { far, ports, open, out, counts }, receiver)
+        let (path, clock) = (Mutex::default(), Clock::start());
+        (Self { far, ports, open, out, counts, path, clock }, receiver)
+    }
+
+    fn path(&self) -> MutexGuard<'_, Path> {
+        self.path.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ports(&self) -> MutexGuard<'_, HashMap<u16, UnixDatagram>> {
         self.ports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the other end is to be told of the way now.
+    pub(super) fn probe(&self, packets: Option<(u64, u64)>) -> Bytes {
+        let (at, calendar) = read(self.clock.now());
+        self.path().probe(at, calendar, packets).write()
+    }
+
+    /// What is known of the way now.
+    pub(super) fn known(&self) -> Known {
+        self.path().known(read(self.clock.now()).0)
     }
 
     /// How many are open: a pair for each stream of a call.
@@ -70,6 +92,13 @@ impl Media {
             self.counts.astray.fetch_add(1, Relaxed);
             return;
         };
+        if port == probe::PORT {
+            if let Some(probe) = Probe::read(packet) {
+                let (at, calendar) = read(self.clock.now());
+                self.path().heard(probe, at, calendar);
+            }
+            return;
+        }
         // A full socket is a thread that does not read: as in the kernel, the newest is lost.
         let sent = self.ports().get(&port).map(|socket| socket.send(&packet));
         let count = match sent {
@@ -79,6 +108,12 @@ impl Media {
         };
         count.fetch_add(1, Relaxed);
     }
+}
+
+/// Microseconds of the clock, and milliseconds since 1970.
+fn read(now: Now) -> (u64, u64) {
+    let whole = |n: u128| u64::try_from(n).unwrap_or(u64::MAX);
+    (whole(now.mono.0.as_micros()), whole(now.wall.0.as_millis()))
 }
 
 /// One port of the relay at a tunnel.

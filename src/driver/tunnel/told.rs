@@ -5,7 +5,6 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::Instant;
 
 /// A stream of a tunnel, both ways.
 pub struct Stream {
@@ -51,29 +50,45 @@ impl Farewell {
     }
 }
 
-/// How a tunnel stands.
-#[derive(Clone, Debug)]
-pub enum State {
-    /// There is no connection.
-    Down {
-        /// Since then.
-        since: Instant,
-        /// Why, in words.
-        why: String,
-    },
-    /// There is one.
-    Up {
-        /// Since then.
-        since: Instant,
-        /// By what.
-        bearer: Kind,
-        /// Where the other end is seen, or who is between.
-        peer: SocketAddr,
-        /// How long there and back takes; `None`: nobody knows.
-        trip: Option<Duration>,
-        /// Packets that were sent, and those that were lost on their way; `None`: nobody knows.
-        packets: Option<(u64, u64)>,
-        /// Octets that were sent, and that came.
-        octets: (u64, u64),
-    },
+/// How a tunnel stands, and what it has done since the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// Its interface.
+    pub name: String,
+    /// What both ends call the site.
+    pub site: String,
+    /// Whether this is the site's end.
+    pub is_site: bool,
+    /// By what it is carried, and where the other end is seen, or who is between; `None`: there is
+    /// no connection.
+    pub bearer: Option<(Kind, SocketAddr)>,
+    /// For how long it has stood so.
+    pub lasts: Duration,
+    /// Why there is none, in words.
+    pub why: String,
+    /// How long there and back takes; `None`: nobody knows.
+    pub trip: Option<Duration>,
+    /// By how much the time on the way here varies from one second to the next (RFC 3550 §6.4.1);
+    /// `None`: nobody knows.
+    pub jitter: Option<Duration>,
+    /// By how many milliseconds the other end's calendar is ahead; `None`: nobody knows.
+    pub clock_ahead: Option<i64>,
+    /// Packets sent to the other end, and those of them that were lost on their way; `None`: the
+    /// bearer does not say.
+    pub sent: Option<(u64, u64)>,
+    /// Those of the other end's, as it says.
+    pub received: Option<(u64, u64)>,
+    /// Octets sent and received, without heads of UDP, TCP and IP.
+    pub octets: (u64, u64),
+    /// Connections that were made.
+    pub connections: u64,
+    /// How often it went on by another address of an end, and by another bearer.
+    pub moves: [u64; 2],
+    /// Packets of media by what became of them.
+    pub media: [u64; 6],
 }
+
+/// What became of a packet of media.
+pub const MEDIA: [&str; 6] = ["sent", "received", "long", "astray", "lost", "late"];
+/// How a tunnel goes on.
+pub const MOVES: [&str; 2] = ["address", "bearer"];
