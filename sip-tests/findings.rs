@@ -5,9 +5,9 @@ use crate::lab::{Lab, Leg, Ua, ms, s, sdp, site};
 use portreeve::audit::Record;
 use portreeve::config::Interface;
 use portreeve::engine::Health;
-use portreeve::engine::{Finding, Input, Observation};
-use portreeve::ground::CallDirection;
+use portreeve::engine::{Finding, Input, Observation, TunnelPath};
 use portreeve::ground::Side;
+use portreeve::ground::{Bearer, CallDirection};
 use portreeve::relay::quality::{Figures, Rating, Unmeasured};
 use portreeve::relay::{Event, Leg as Party, StreamId};
 
@@ -151,6 +151,55 @@ fn no_audio_at_all_is_its_own_finding_and_a_misdial_is_none() {
         }
         lab.end();
     }
+}
+
+/// A tunnel as its driver sees it: so many packets sent and lost, connections and moves.
+fn tunnel(lab: &mut Lab, bearer: Option<Bearer>, sent: (u64, u64), connections: u64, moves: u64) {
+    let path = TunnelPath {
+        interface: 1,
+        bearer,
+        trip: Some(ms(36)),
+        jitter: None,
+        sent: Some(sent),
+        received: None,
+        connections,
+        moves,
+    };
+    lab.input(Input::Tunnel(path));
+}
+
+#[test]
+fn a_call_says_what_its_tunnel_did_and_audio_that_is_missing_whether_it_was_that() {
+    let quic = Some(Bearer::Quic);
+    for (bearer, sent, connections, moves, blame) in [
+        (quic, (2_000, 12), 3, 0, ""),
+        (quic, (2_000, 212), 3, 0, "; the tunnel wan loses 20 % of what we send"),
+        (quic, (2_000, 12), 5, 1, "; the tunnel wan was made anew during the call, 1 times"),
+        (Some(Bearer::Tcp), (2_000, 12), 4, 1, ""),
+        (None, (2_000, 12), 3, 0, "; the tunnel wan is down"),
+    ] {
+        let mut lab = Lab::edge();
+        tunnel(&mut lab, quic, (1_000, 12), 3, 0);
+        let (mut a, b) = up(&mut lab);
+        lab.advance(s(6));
+        tunnel(&mut lab, bearer, sent, connections, moves);
+        lab.hang_up(&mut a, &b);
+        only(
+            &lab,
+            Finding::NoAudio,
+            &format!("no RTP from either party in 6 s since the answer{blame}"),
+        );
+        let [segment] = &end(&lab).segments[..] else { panic!("one tunnel") };
+        assert_eq!((segment.tunnel.as_str(), segment.leg), ("wan", Party::Callee));
+        assert_eq!(segment.sent, Some([1_000, sent.1 - 12]));
+        assert_eq!((segment.received, segment.round_trip_ms), (None, Some(36)));
+        assert_eq!((segment.bearer, segment.moves), (bearer, moves));
+        lab.end();
+    }
+    let mut lab = Lab::edge();
+    let (mut a, b) = up(&mut lab);
+    lab.hang_up(&mut a, &b);
+    assert!(end(&lab).segments.is_empty(), "no tunnel, no segment");
 }
 
 /// The phone puts the call on hold.

@@ -453,6 +453,42 @@ fn options_of_inside_strangers_are_answered_and_leave_nothing_behind() {
     lab.end();
 }
 
+/// Within dialogs there is no place left: a CANCEL is answered and goes on, and takes none.
+#[test]
+fn a_cancel_that_finds_no_place_cancels_all_the_same() {
+    let mut lab = Lab::edge_with(|c| c.limits.transactions = 4);
+    let (phone, pbx) = parties(&lab);
+    let (mut up, _) = lab.establish(&phone, &pbx);
+    let ringing = lab.call(&phone, "201", 4100);
+    lab.expect(phone.at, "100");
+    let invite = lab.expect(pbx.at, "INVITE");
+    lab.send(pbx.at, pbx.answer(&invite, 180, "r"));
+    lab.expect(phone.at, "180");
+    let within = |lab: &Lab| lab.stats().now.places[Resource::InDialog as usize];
+    while within(&lab).used < within(&lab).total {
+        let info = up.request(&mut lab, "INFO");
+        lab.send(phone.at, info);
+        let got = lab.take(phone.at);
+        if got.iter().any(|m| m.status() == 503) {
+            break;
+        }
+    }
+    lab.clear();
+    let used = within(&lab).used;
+    for again in [false, true] {
+        lab.send(phone.at, ringing.cancel());
+        // What is under way within the other dialog may give way to it.
+        let got = lab.take(phone.at);
+        let answers: Vec<_> = got.iter().filter(|m| m.header("CSeq").ends_with("CANCEL")).collect();
+        assert!(matches!(&answers[..], [one] if one.status() == 200), "{got:?}");
+        let there = lab.take(pbx.at).iter().filter(|m| m.method() == "CANCEL").count();
+        assert_eq!(there, usize::from(!again), "again {again}");
+        assert!(within(&lab).used <= within(&lab).total.max(used), "{:?}", within(&lab));
+    }
+    lab.send(pbx.at, answer(&invite, 487, "r"));
+    lab.expect(phone.at, "487");
+}
+
 /// Calls until `count` have been made, a hundred at a time, of every kind of end.
 fn churn(count: usize) {
     let mut lab = Lab::edge_with(|c| c.media.ports = (20000, 20999));

@@ -10,10 +10,9 @@ mod session_table;
 mod sockets;
 mod start_error;
 mod teller;
+mod tunnels;
 
-pub use crate::driver::tunnel::{
-    Kind as Bearer, MEDIA as TUNNEL_MEDIA, MOVES as TUNNEL_MOVES, View as TunnelView,
-};
+pub use crate::driver::tunnel::{MEDIA as TUNNEL_MEDIA, MOVES as TUNNEL_MOVES, View as TunnelView};
 pub use ask::{Ask, Draining, Reload, Reloaded, Reloads, Report, StateReport};
 pub use event_loop::{Observed, Observer};
 pub use session_table::{RegistrationRow, STILL, SessionTable, Standing};

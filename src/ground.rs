@@ -1,5 +1,6 @@
 //! The words every layer speaks. It never parses, decides or does anything.
 
+mod bearer;
 mod call;
 mod flow;
 mod side;
@@ -8,6 +9,7 @@ mod time;
 mod words;
 mod zone;
 
+pub use bearer::Bearer;
 pub use call::{CallDirection, CallNo, Leg};
 pub use flow::{ConnId, Flow, ListenerId, Transport, UpstreamId};
 pub use side::Side;

@@ -3,7 +3,7 @@
 use super::{
     Asked, BindingEvent, EndedBy, Finding, LegQuality, Outcome, PhoneReport, Ruling, SecurityClass,
 };
-use crate::ground::{CallNo, Leg, Side};
+use crate::ground::{Bearer, CallNo, Leg, Side};
 use serde::{Serialize, Serializer};
 use std::net::SocketAddr;
 
@@ -204,6 +204,33 @@ pub struct CallEnd {
     pub media: Vec<StreamMedia>,
     /// What was found wrong with it.
     pub findings: Vec<Finding>,
+    /// Tunnels that it went through, from the answer on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub segments: Vec<Segment>,
+}
+
+/// A tunnel that a leg of a call went through, and what it did meanwhile: for all that it carried,
+/// not for this call alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Segment {
+    /// Its interface.
+    pub tunnel: String,
+    /// Whose leg.
+    pub leg: Leg,
+    /// What carried it at the end; `None`: nothing.
+    pub bearer: Option<Bearer>,
+    /// There and back, at the end; `None`: not known.
+    pub round_trip_ms: Option<u64>,
+    /// How uneven the way here was, at the end; `None`: not known.
+    pub jitter_ms: Option<u64>,
+    /// Packets sent, and those of them that were lost; `None`: not known.
+    pub sent: Option<[u64; 2]>,
+    /// The other end's packets, and those of them that were lost; `None`: not known.
+    pub received: Option<[u64; 2]>,
+    /// How often there was no connection, and another one was made.
+    pub cuts: u64,
+    /// How often it went on by another address or bearer.
+    pub moves: u64,
 }
 
 #[expect(clippy::ref_option, reason = "serde hands over a reference to the field")]

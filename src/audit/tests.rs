@@ -330,6 +330,7 @@ fn end(call: u64) -> Record {
         duration_ms: None,
         media: Vec::new(),
         findings: Vec::new(),
+        segments: Vec::new(),
     })
 }
 

@@ -277,7 +277,6 @@ impl EventLoop {
         let report = Report {
             stats,
             connections: self.streams.len() as u64,
-            tunnels: self.streams.tunnels().views(),
             dropped: self.sockets.dropped(),
             calls_limit: c.limits.calls as u64,
             reloads: self.reloads.clone(),

@@ -82,6 +82,8 @@ pub(super) struct EventLoop {
     pub(super) pulse_at: Option<Mono>,
     deadline: Option<Mono>,
     pub(super) draining: Option<Drain>,
+    /// When the tunnels are looked at next; `None`: there are none.
+    pub(super) tunnels_from: Option<Mono>,
     pub(super) audit_full: bool,
     /// What the last lifting of bans came to.
     pub(super) lifted: Lifted,
@@ -118,6 +120,7 @@ impl EventLoop {
         let (deadline, draining) = (None, None);
         let now = clock.now();
         let reloads = Reloads { success: now.wall, ..Reloads::default() };
+        let tunnels_from = streams.tunnels().all().next().map(|_| now.mono);
         let pulse_at = service.is_there().then_some(now.mono);
         Self {
             engine,
@@ -141,6 +144,7 @@ impl EventLoop {
             pulse_at,
             deadline,
             draining,
+            tunnels_from,
             audit_full: false,
             lifted: Lifted::default(),
             teller: Teller::default(),
@@ -193,6 +197,7 @@ impl EventLoop {
                 () = tokio::time::sleep_until(until) => Turn::Woken,
             };
             self.table.begin();
+            self.look_at_tunnels(self.clock.now().mono);
             if self.turn(turn, &mut batch) {
                 break;
             }

@@ -275,6 +275,7 @@ impl SessionTable {
         report.drain_left = figures.drain_until.map(|until| until.since(now.mono));
         if let Some(relay) = self.relay.upgrade() {
             report.relay = relay.totals();
+            report.tunnels = relay.tunnels().views();
             report.relay_events_lost = relay.lost_events();
         }
         let s = &self.state;

@@ -131,6 +131,11 @@ impl Relay {
         self
     }
 
+    /// The tunnels that it relays through.
+    pub fn tunnels(&self) -> &Tunnels {
+        &self.tunnels
+    }
+
     /// Addresses of these tunnels' ends are theirs.
     #[must_use]
     pub fn through(mut self, tunnels: Tunnels) -> Self {

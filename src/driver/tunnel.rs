@@ -29,6 +29,7 @@ pub use media::Port;
 pub use told::{MEDIA, MOVES, Stream, View};
 
 use crate::config::{Config, End, Tunnel};
+use crate::engine::TunnelPath;
 use identity::Identity;
 use site::Site;
 use std::collections::BTreeMap;
@@ -201,6 +202,11 @@ impl Tunnels {
     #[must_use]
     pub fn views(&self) -> Vec<View> {
         self.links.values().map(|link| link.view()).collect()
+    }
+
+    /// How their ways are, for the engine.
+    pub fn paths(&self) -> impl Iterator<Item = TunnelPath> {
+        self.links.iter().map(|(interface, link)| link.view().path(*interface))
     }
 
     /// All of them.

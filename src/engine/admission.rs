@@ -158,7 +158,7 @@ impl Engine {
         None
     }
 
-    /// The place of a CANCEL: there is one for each INVITE that has its own.
+    /// The place of a CANCEL. It uses the reserve; without one it is answered all the same.
     pub(super) fn seat_cancel(&self, i: &Incoming) -> Seat {
         let from = self.world.net().source(&i.flow);
         let upstream = self.upstreams.of_flow(&self.world, &i.flow).is_some();

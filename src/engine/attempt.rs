@@ -259,6 +259,7 @@ impl Attempt {
             duration_ms: None,
             media: Vec::new(),
             findings: Vec::new(),
+            segments: Vec::new(),
         }));
     }
 }

@@ -11,6 +11,7 @@ mod parked;
 mod place;
 mod quality;
 mod reports;
+mod segments;
 mod shares;
 mod silence;
 mod table;
@@ -20,6 +21,7 @@ mod view;
 mod written;
 
 pub use media::{StoredMedia, StoredStream};
+pub use segments::TunnelPath;
 pub use view::{CallDetail, CallRow, LegView, PartyView, StreamView};
 pub use written::{Octets, StoredCall, StoredFork, StoredLeg};
 
@@ -44,6 +46,7 @@ use crate::wire::sip::{Message, Uri};
 use media::MediaTable;
 use parked::Parked;
 use reports::EndedCalls;
+use segments::Paths;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use table::Table;
@@ -77,6 +80,7 @@ pub(crate) struct Calls {
     kept: bool,
     /// Calls that are to be hung up.
     over: Vec<(CallNo, EndedBy)>,
+    paths: Paths,
 }
 
 impl Calls {
@@ -90,6 +94,7 @@ impl Calls {
             numbers: Counter::default(),
             kept: false,
             over: Vec::new(),
+            paths: Paths::default(),
         }
     }
 
@@ -213,6 +218,7 @@ impl Calls {
             expected: Vec::new(),
             secure: a.is_sips(),
             tls_alone: a.is_secure(),
+            segments: Vec::new(),
             usages: Usages::default(),
             outlived: false,
         });
@@ -327,6 +333,7 @@ impl Calls {
         call.pass = None;
         out.count_outcome(call.direction, Outcome::Answered);
         self.table.set_state(no, State::Confirmed);
+        self.begin_segments(w, no);
         self.media.settle(no);
         let wait = w.config().timers.t1 * 64;
         self.timers.set(Due::Ack(no), w.now().mono + wait);

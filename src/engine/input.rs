@@ -1,5 +1,6 @@
 //! What the engine is told.
 use super::Snapshot;
+use super::calls::TunnelPath;
 use super::entry::Entry;
 use super::names::{Question, Reply};
 use crate::config::Own;
@@ -107,6 +108,8 @@ pub enum Input {
     KeepCalls(bool),
     /// The audit log takes no records, and the configuration says that calls then wait.
     AuditFull(bool),
+    /// How a tunnel's way is now.
+    Tunnel(TunnelPath),
     /// Ends the ban of this source and forgives it; `None`: all bans.
     LiftBans(Option<std::net::IpAddr>),
     /// A relay port is busy. Where no stream of ours has it, another process does, and it is

@@ -2,7 +2,8 @@
 
 use super::Values::{Closed, Tunnels};
 use super::{Family, Values, counter, gauge};
-use crate::daemon::{Bearer, TUNNEL_MEDIA, TUNNEL_MOVES};
+use crate::daemon::{TUNNEL_MEDIA, TUNNEL_MOVES};
+use crate::ground::Bearer;
 
 const TUNNEL: (&str, Values) = ("tunnel", Tunnels);
 const DIRECTION: (&str, Values) = ("direction", Closed(&DIRECTIONS));

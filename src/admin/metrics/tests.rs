@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::admin::catalogue::Values;
-use crate::daemon::{Bearer, Observed, STILL, Standing, TunnelView};
+use crate::daemon::{Observed, STILL, Standing, TunnelView};
 use crate::engine::stats::{CertificateOf, CertificateView};
 use crate::engine::{Health, Observation, UpstreamView};
-use crate::ground::{CallDirection, Wall};
+use crate::ground::{Bearer, CallDirection, Wall};
 use crate::relay::quality::Figures;
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -2,7 +2,8 @@
 
 use super::{META, Metrics, Row};
 use crate::admin::catalogue::{TUNNEL_LABELS, tunnels::DIRECTIONS};
-use crate::daemon::{Bearer, Report, TUNNEL_MEDIA, TUNNEL_MOVES, TunnelView};
+use crate::daemon::{Report, TUNNEL_MEDIA, TUNNEL_MOVES, TunnelView};
+use crate::ground::Bearer;
 use metrics::Recorder as _;
 use std::time::Duration;
 

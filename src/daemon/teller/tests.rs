@@ -89,6 +89,7 @@ fn a_denied_call_names_its_rule_and_an_unknown_extension_itself() {
         duration_ms: None,
         media: Vec::new(),
         findings: Vec::new(),
+        segments: Vec::new(),
     };
     assert_eq!(
         info(t.tell(at(1), &Record::CallEnd(end.clone()))),

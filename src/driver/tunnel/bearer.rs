@@ -5,6 +5,7 @@ use super::by_tcp::ByTcp;
 use super::link::GROUPS;
 use super::media::Counts;
 use super::told::{Farewell, Stream};
+pub use crate::ground::Bearer as Kind;
 use crate::wire::tunnel::probe;
 use bytes::Bytes;
 use quinn::{Connection, VarInt};
@@ -16,31 +17,6 @@ use tokio::time::timeout;
 
 /// A packet that goes by a stream of its own is written within this, or lost.
 const WRITTEN: Duration = Duration::from_secs(2);
-
-/// The kinds, as they are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// QUIC.
-    Quic,
-    /// TLS by TCP, through a proxy or without one.
-    Tcp,
-}
-
-impl Kind {
-    /// All, and as they are shown.
-    pub const ALL: [Self; 2] = [Self::Quic, Self::Tcp];
-    /// Their words.
-    pub const NAMES: [&str; 2] = ["quic", "tcp"];
-
-    /// In a word.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Quic => "quic",
-            Self::Tcp => "tcp",
-        }
-    }
-}
 
 /// One of them.
 #[derive(Clone, Debug)]

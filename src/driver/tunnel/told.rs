@@ -1,6 +1,7 @@
 //! What a tunnel shows of itself: its streams, how it stands, and why it ends a connection.
 
 use super::bearer::Kind;
+use crate::engine::TunnelPath;
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -86,6 +87,23 @@ pub struct View {
     pub moves: [u64; 2],
     /// Packets of media by what became of them.
     pub media: [u64; 6],
+}
+
+impl View {
+    /// For the engine; `interface`: its place in the file.
+    #[must_use]
+    pub fn path(&self, interface: usize) -> TunnelPath {
+        TunnelPath {
+            interface,
+            bearer: self.bearer.map(|(kind, _)| kind),
+            trip: self.trip,
+            jitter: self.jitter,
+            sent: self.sent,
+            received: self.received,
+            connections: self.connections,
+            moves: self.moves.iter().sum(),
+        }
+    }
 }
 
 /// What became of a packet of media.

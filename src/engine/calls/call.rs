@@ -2,6 +2,7 @@
 //! side was shown of the other. Values; the table changes them.
 
 use super::names::Names;
+use super::segments::Begun;
 use super::usages::Usages;
 use crate::audit::EndedBy;
 use crate::config::Allow;
@@ -138,6 +139,8 @@ pub(crate) struct Call {
     pub(super) reports: [u64; 2],
     /// Whose NOTIFYs may come before there is a fork.
     pub(super) expected: Vec<LegState>,
+    /// Tunnels that it goes through, once it is answered.
+    pub(super) segments: Vec<Begun>,
     /// Subscriptions within its dialogs.
     pub(super) usages: Usages,
     /// It began by `sips:`: what we write of ourselves where TLS is spoken is, too.

@@ -78,10 +78,12 @@ impl Calls {
         let by = call.ended_by.unwrap_or(EndedBy::Error);
         out.stats_mut().call_ends[by as usize] += 1;
         let status = if call.confirmed.is_some() { 200 } else { status };
-        let end = call_end(w, out, &call, Outcome::Answered, status, Some(by));
+        let mut end = call_end(w, out, &call, Outcome::Answered, status, Some(by));
+        end.segments = self.segments(&call);
+        // Whoever judges its media asks for it.
+        self.ended.keep(w.now().mono, call);
         self.close_media(out, no, Some(end));
         self.keep_no_longer(out, no);
-        self.ended.keep(w.now().mono, call);
         out.emit(Output::CallGone(no));
     }
 
@@ -149,5 +151,6 @@ fn call_end(
         duration_ms: call.confirmed.map(|t| ms(t.elapsed(w.now()))),
         media: Vec::new(),
         findings: Vec::new(),
+        segments: Vec::new(),
     }
 }

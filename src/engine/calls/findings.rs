@@ -46,14 +46,16 @@ impl Calls {
             return;
         }
         out.stats_mut().findings[finding as usize] += 1;
-        let text = format!("call {call}: {finding}: {evidence}");
         let known = self.table.get(call);
+        let there = known.or_else(|| self.ended.get(call));
+        let blame = there.map(|c| self.blame(c, finding)).unwrap_or_default();
+        let evidence = format!("{evidence}{blame}");
+        let text = format!("call {call}: {finding}: {evidence}");
         match known.and_then(Call::phone) {
             Some(by) => out.notice_of(by, Level::Warn, text),
             None => out.notice(Level::Warn, text),
         }
         let call_id = known.map(|c| c.caller.call_id.clone()).unwrap_or_default();
-        let evidence = evidence.to_owned();
         out.record(Record::Finding { call, call_id, finding, evidence });
     }
 

@@ -48,6 +48,10 @@ impl EndedCalls {
         self.calls.iter().rev().take_while(fresh).map(|(_, call)| call)
     }
 
+    pub(super) fn get(&self, no: CallNo) -> Option<&Call> {
+        self.calls.iter().rev().find(|(_, c)| c.no == no).map(|(_, call)| call)
+    }
+
     fn get_mut(&mut self, no: CallNo) -> Option<&mut Call> {
         self.calls.iter_mut().find(|(_, c)| c.no == no).map(|(_, call)| call)
     }

@@ -244,6 +244,7 @@ impl Calls {
             refused_ack: None,
             reports: [0; 2],
             expected: Vec::new(),
+            segments: Vec::new(),
             usages: Usages::default(),
             secure: s.secure,
             tls_alone: s.tls_alone,

@@ -364,7 +364,12 @@ impl Transactions {
         };
         let Some(t) = self.servers.get(&invite) else { return Err(CancelFault::Unknown) };
         let pass = t.pass;
-        self.answer(w, out, i, seat, &w.answer(&i.message, 200, "OK"));
+        let ok = w.answer(&i.message, 200, "OK");
+        match self.room(&seat) {
+            Ok(()) => self.answer(w, out, i, seat, &ok),
+            // One that comes again is not known by anything, and means the same.
+            Err(_) => out.transmit(i.reply, ok.to_bytes()),
+        }
         Ok(pass)
     }
 }
