@@ -147,6 +147,28 @@ impl Tunnel {
         }
     }
 
+    /// The proxy before the head office, where there is one.
+    #[must_use]
+    pub fn proxy(&self) -> Option<&Proxy> {
+        match &self.end {
+            End::Site { proxy, .. } => proxy.as_ref(),
+            End::HeadOffice { .. } => None,
+        }
+    }
+
+    /// Names that have to be asked for on the way to the other end.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let connect = match &self.end {
+            End::Site { connect, .. } => Some(connect),
+            End::HeadOffice { .. } => None,
+        };
+        let places = connect.into_iter().chain(self.proxy().map(|proxy| &proxy.place));
+        places.filter_map(|place| match &place.host {
+            Host::Ip(_) => None,
+            Host::Name(name) => Some(name.as_str()),
+        })
+    }
+
     /// The other end's SIP, as an upstream of this one is reached.
     #[must_use]
     pub fn target(&self) -> Target {

@@ -34,7 +34,7 @@ const NOTHING: Duration = Duration::from_secs(30);
 const WATCH: Duration = Duration::from_secs(5);
 
 /// Hosts that this machine knows without asking.
-const HOSTS: &str = "/etc/hosts";
+pub const HOSTS: &str = "/etc/hosts";
 
 /// The event loop's end.
 #[derive(Clone, Debug)]

@@ -1,11 +1,12 @@
 //! What the running gateway needs of the file system, and nothing else. It is given up before any
 //! other thread is begun, and before anybody is heard.
 
-use crate::config::{Config, Upstream, Verify};
+use crate::config::{Config, Target, Tunnel, Upstream, Verify};
 use crate::daemon::can_listen;
 use crate::driver::folder::{Folder, make_place};
-use crate::driver::resolver::RESOLV_CONF;
+use crate::driver::resolver::{HOSTS, RESOLV_CONF};
 use crate::driver::sandbox::{Hold, Purpose, confine_process};
+use crate::driver::tunnel::key_file;
 use std::path::{Path, PathBuf};
 
 /// Where distributions keep the authorities of a machine, and what those folders link to.
@@ -66,17 +67,38 @@ fn needed(config: &Config, file: Option<&Path>) -> Vec<(PathBuf, Purpose)> {
     if config.upstreams.iter().any(system) {
         all.extend(AUTHORITIES.map(|path| (PathBuf::from(path), Purpose::Read)));
     }
-    // Whom to ask for names, and which need no asking; both are replaced while we run.
-    if config.upstreams.iter().flat_map(|u| &u.targets).any(|t| t.name().is_some()) {
-        let files = [RESOLV_CONF, "/etc/hosts"].map(Path::new);
-        let real = files.iter().filter_map(|p| p.canonicalize().ok());
-        all.extend(real.map(|path| (above(&path), Purpose::Read)));
-        all.extend(files.map(|path| (above(path), Purpose::Read)));
+    // A tunnel's key is read at the start, a proxy's password at each try.
+    let tunnels = || config.interfaces.iter().filter_map(|i| i.link.tunnel());
+    let keys = tunnels().map(|tunnel| key_file(config, tunnel));
+    let passwords = tunnels().filter_map(Tunnel::proxy).filter_map(|p| p.password_file.as_ref());
+    for path in keys.chain(passwords.map(PathBuf::from)) {
+        all.push((above(&path), Purpose::Read));
+        all.extend(path.canonicalize().ok().map(|path| (above(&path), Purpose::Read)));
+    }
+    if asks_for_names(config) {
+        all.extend(names());
     }
     // The process itself, sockets of its network (a reload asks whether an upstream on this machine
     // is there), and when the machine was started.
     all.extend(["/proc/self", "/proc/stat"].map(|path| (PathBuf::from(path), Purpose::Read)));
     all
+}
+
+/// Whether anybody is reached by a name: an upstream, a head office, or the proxy before it.
+fn asks_for_names(config: &Config) -> bool {
+    let upstreams = config.upstreams.iter().flat_map(|u| &u.targets);
+    let tunnels = config.interfaces.iter().filter_map(|i| i.link.tunnel());
+    upstreams.map(Target::name).any(|name| name.is_some())
+        || tunnels.flat_map(Tunnel::names).next().is_some()
+}
+
+/// Whom to ask for names, and which need no asking; both are replaced while we run, and on some
+/// machines they are links.
+fn names() -> Vec<(PathBuf, Purpose)> {
+    let files = [RESOLV_CONF, HOSTS].map(Path::new);
+    let real = files.iter().filter_map(|p| p.canonicalize().ok());
+    let real = real.map(|path| (above(&path), Purpose::Read));
+    real.chain(files.map(|path| (above(path), Purpose::Read))).collect()
 }
 
 /// Tells the log what holds.
@@ -119,5 +141,45 @@ mod tests {
         make_place(&missing).unwrap();
         assert!(missing.parent().is_some_and(Path::is_dir));
         std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_a_tunnel_reads_is_within_reach() {
+        let read = |text: &str| {
+            let text = format!(
+                "site = {{ name = \"berlin\" }}\n[state]\ndir = \"/s\"\n[[interface]]\nname = \"phones\"\n\
+                 side = \"inside\"\naddress = \"10.17.0.1\"\n[[interface]]\nname = \"office\"\n\
+                 side = \"outside\"\nlink = \"tunnel\"\npeer_key = \
+                 \"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\"\n{text}\n[[upstream]]\n\
+                 name = \"pbx\"\ndomain = \"pbx.example\"\n"
+            );
+            let config = Config::parse("t", &text, &crate::config::Environment::default());
+            needed(&config.unwrap(), None)
+        };
+        let is_there = |all: &[(PathBuf, Purpose)], path: &str| {
+            all.contains(&(PathBuf::from(path), Purpose::Read))
+        };
+        let connect = "connect = \"192.0.2.1:443\"";
+        assert!(!is_there(&read(connect), "/etc"), "nobody is asked for by name");
+        let names = read("connect = \"gate.example.net:443\"");
+        for path in names_of_machine() {
+            assert!(is_there(&names, &path), "{path}: {names:?}");
+        }
+        let proxy = |proxy: &str| read(&format!("{connect}\nproxy = \"http://{proxy}:3128\""));
+        assert!(is_there(&proxy("proxy.example.net"), "/etc"));
+        assert!(!is_there(&proxy("192.0.2.3"), "/etc"));
+        let files = format!(
+            "{connect}\nproxy = \"http://192.0.2.3\"\nproxy_user = \"u\"\n\
+             proxy_password_file = \"/secrets/proxy/password\"\nkey_file = \"/keys/own\""
+        );
+        let files = read(&files);
+        assert!(is_there(&files, "/secrets/proxy") && is_there(&files, "/keys"), "{files:?}");
+    }
+
+    /// Folders of the files that say whom to ask, and where they really stand.
+    fn names_of_machine() -> Vec<String> {
+        let real = Path::new(RESOLV_CONF).canonicalize().ok();
+        let real = real.and_then(|path| path.parent().map(|p| p.display().to_string()));
+        real.into_iter().chain(["/etc".to_owned()]).collect()
     }
 }
