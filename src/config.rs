@@ -39,7 +39,8 @@ pub use tls::{
     Certificate, ClientCertificate, ClientTls, KeyPair, Pin, ServerTls, TlsVersion, Verify,
 };
 pub use tunnel::{
-    BearerChoice, End, Link, PORT as TUNNEL_PORT, Place, Proxy, PublicKey, Secret, Tunnel,
+    BearerChoice, End, Link, PORT as TUNNEL_PORT, Place, Proxy, ProxyAuth, PublicKey, Secret,
+    Tunnel,
 };
 pub use types::*;
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""A site and a head office, each with a gateway, and one tunnel between them: phones of the site
-register at the head office's Kamailio and call each other through it, and nothing but the tunnel's
-packets crosses the way between. A connection that is cut comes back within the call."""
+"""A site and a head office, each with a gateway, and one tunnel between them, to a name that DNS
+knows: phones of the site register at the head office's Kamailio and call each other through it, and
+nothing but the tunnel's packets crosses the way between. A connection that is cut comes back within
+the call."""
 from lab import *
 
 KAMAILIO_AT = "10.98.0.2"
@@ -15,7 +16,7 @@ def keygen(lab, name):
     return key[0]
 
 
-def site(lab, key, more=""):
+def site(lab, key, more="", connect="10.99.0.2:443"):
     return f"""
 site = {{ name = "berlin" }}
 [[interface]]
@@ -26,7 +27,7 @@ address = "10.17.0.1"
 name = "office"
 side = "outside"
 link = "tunnel"
-connect = "10.99.0.2:443"
+connect = "{connect}"
 peer_key = "{key}"
 {more}
 [[upstream]]
@@ -73,7 +74,22 @@ level = "debug"
 """
 
 
-def begin(lab, more="", **office):
+def dns(lab):
+    """The site's network knows the head office by a name."""
+    folder = f"/etc/netns/{lab.ns['gw']}"
+    os.makedirs(folder, exist_ok=True)
+    atexit.register(shutil.rmtree, folder, True)
+    with open(f"{folder}/resolv.conf", "w", encoding="utf-8") as f:
+        f.write("nameserver 127.0.0.1\n")
+    p = lab.start("gw", [
+        "dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts", "--no-daemon",
+        "--bind-interfaces", "--listen-address=127.0.0.1", "--user=root", "--pid-file=",
+        "--host-record=gate.test,10.99.0.2"], "dns.log")
+    wait_for("dnsmasq", 5, lambda: "started" in lab.text("dns.log") or p.poll() is not None)
+    check(p.poll() is None, f"dnsmasq ended: {lab.text('dns.log')}")
+
+
+def begin(lab, more="", connect="10.99.0.2:443", **office):
     """Both gateways and Kamailio; what the site's end and the head office's are told besides."""
     pbx = lab.ns["pbx"]
     sh(f"ip -n {pbx} link add back type bridge")
@@ -87,7 +103,7 @@ def begin(lab, more="", **office):
     file = lab.write("office.toml", head_office(lab, keys["site"], **office))
     office = lab.start("pbx", [BINARY, "run", "-c", file], "office.log")
     wait_for("the head office says ready", 15, lambda: "\nready\n" in "\n" + lab.text("office.log"))
-    gw = lab.gateway(site(lab, keys["office"], more))
+    gw = lab.gateway(site(lab, keys["office"], more, connect))
     return gw, office
 
 
@@ -106,9 +122,9 @@ def arrivals(file, ip):
             yield seconds + micros / 1e6
 
 
-def longest_gap(file, ip, since=0):
+def longest_gap(file, ip, since=0, until=math.inf):
     """The longest time without RTP within a capture, from then on, in seconds."""
-    times = [t for t in arrivals(file, ip) if t > since]
+    times = [t for t in arrivals(file, ip) if since < t < until]
     return max(b - a for a, b in zip(times, times[1:]))
 
 
@@ -158,7 +174,8 @@ def hang_up(a, b):
 
 
 def scenario(lab):
-    _, office = begin(lab)
+    dns(lab)
+    _, office = begin(lab, connect="gate.test:443")
     up = lambda: lab.text("gw.log").count("tunnel office: connected")
     wait_for("the tunnel", 10, up)
     tap = lab.capture("pbx", "out", "wan.pcap")

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """A site whose only way out is an HTTP proxy: nothing but TCP to a Squid that asks for user and
 password leaves its gateway, and its phones call by the head office all the same. The Squid is
-restarted within a call; then UDP is let through, and the tunnel moves to it within a call."""
+restarted within a call; then UDP is let through, and the tunnel moves to it within a call. Where the
+proxy refuses, or lets too few connections through, the log says so."""
 from lab import *
 from tunnel import arrivals, begin, call, hang_up, longest_gap
 
@@ -9,6 +10,7 @@ PROXY = "10.99.0.3"
 
 SQUID = """
 http_port {proxy}:3128
+{more}
 auth_param {scheme}
 acl site proxy_auth REQUIRED
 acl tunnels port 443
@@ -29,7 +31,7 @@ BASIC = "basic program /usr/lib/squid/basic_ncsa_auth {dir}/users"
 DIGEST = "digest program /usr/lib/squid/digest_file_auth {dir}/users\nauth_param digest realm squid"
 
 
-def squid(lab, scheme, log, idle=20):
+def squid(lab, scheme, log, idle=20, more=""):
     folder = lab.path("squid")
     os.makedirs(folder, exist_ok=True)
     os.chmod(lab.dir, 0o755)
@@ -39,7 +41,8 @@ def squid(lab, scheme, log, idle=20):
     else:
         users = "site:s3cret\n"
     lab.write("squid/users", users)
-    text = SQUID.format(proxy=PROXY, scheme=scheme, dir=folder, idle=idle).replace("{dir}", folder)
+    text = SQUID.format(proxy=PROXY, scheme=scheme, dir=folder, idle=idle, more=more)
+    text = text.replace("{dir}", folder)
     file = lab.write("squid/squid.conf", text)
     p = lab.start("pbx", ["squid", "-N", "-f", file], log)
     wait_for("squid", 15, lambda: subprocess.run(
@@ -80,12 +83,21 @@ def hearing(lab, phones, since):
 
 def scenario(lab):
     wall(lab)
-    proxy = squid(lab, BASIC, "squid.log")
+    # A proxy that does not know the tunnel's port, and then lets two connections of a client through.
+    proxy = squid(lab, BASIC, "squid0.log", more="acl other port 4443\nhttp_access deny !other")
     lab.write("proxy-password", "s3cret\n")
     more = (f'proxy = "http://{PROXY}:3128"\nproxy_user = "site"\n'
             f'proxy_password_file = "{lab.path("proxy-password")}"')
     begin(lab, more, listen='["udp:443", "tcp:443"]')
+    why = f"not connected: .*proxy {PROXY}:3128: it answers 403"
+    wait_for("why not, in the log", 20, lambda: re.search(why, lab.text("gw.log")))
+    check("in clear (Basic)" not in lab.text("gw.log"), "nobody asked for a password")
+    lab.stop(proxy, 2)
+    proxy = squid(lab, BASIC, "squid.log", more="acl many maxconn 2\nhttp_access deny many")
     wait_for("the tunnel", 20, lambda: connected(lab, "tcp"))
+    few = "not all of its 3 connections by TCP are there"
+    wait_for("that it has too few connections", 5, lambda: few in lab.text("gw.log"))
+    check(lab.text("gw.log").count("in clear (Basic)") == 1, "the password is shown, and that is told")
     a, b = phones = [Phone(lab, user, f"10.17.0.{n}", hz, "10.17.0.1", f"secret-{user}",
                            outbound="10.17.0.1", domain="pbx.test")
                      for user, n, hz in (("101", 21, 440), ("102", 22, 1000))]
@@ -109,17 +121,28 @@ def scenario(lab):
 
     # UDP is let through: the tunnel moves within the call, and nobody is asked anything anew.
     wall(lab, udp=True)
-    wait_for("the tunnel by QUIC", 45, lambda: connected(lab, "quic"))
+    wait_for("the tunnel by QUIC", 70, lambda: connected(lab, "quic"))
     moved = time.time()
+    time.sleep(4)
+
+    # And shut again: what is silent is left for the proxy, within the call.
+    wall(lab)
+    shut = time.time()
+    wait_for("the tunnel by TCP again", 20, lambda: connected(lab, "tcp") == 3)
+    print(f"tunnel_proxy: UDP was shut, {time.time() - shut:.1f} s later it went by the proxy again")
+    back = time.time()
     time.sleep(4)
     hang_up(a, b)
     for tap in taps:
         lab.stop(tap)
     for phone in phones:
-        gap = longest_gap(lab.path(f"{phone.user}.pcap"), phone.ip, moved - 3)
+        gap = longest_gap(lab.path(f"{phone.user}.pcap"), phone.ip, moved - 3, shut)
         print(f"tunnel_proxy: moved from TCP to QUIC, {phone.user} heard nothing for {gap:.2f} s")
+        gap = longest_gap(lab.path(f"{phone.user}.pcap"), phone.ip, shut - 1)
+        print(f"tunnel_proxy: moved back, {phone.user} heard nothing for {gap:.2f} s")
     check(lab.text("gw.log").count("has ended") == 1, "one end, that of the restarted proxy")
     check(min(hearing(lab, phones, moved)) > 120, "and it goes on by QUIC")
+    check(min(hearing(lab, phones, back)) > 120, "and by the proxy")
     for phone, hz in zip(phones, (1000, 440)):
         check(phone.heard(hz) > 8, f"{phone.user} heard the other for {phone.heard(hz)} s")
     for phone in phones:

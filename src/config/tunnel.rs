@@ -7,7 +7,7 @@ mod proxy;
 mod public_key;
 mod section;
 
-pub use proxy::{Proxy, Secret};
+pub use proxy::{Proxy, ProxyAuth, Secret};
 pub use public_key::PublicKey;
 pub(super) use section::{Peer, is_tunnel, peer, written};
 
@@ -229,6 +229,8 @@ pub(super) fn show(tunnel: &Tunnel) -> String {
                 lines.extend(user.map(|user| format!("proxy_user = {user:?}")));
                 let file = proxy.password_file.as_ref();
                 lines.extend(file.map(|file| format!("proxy_password_file = {file:?}")));
+                let auth = proxy.auth.map(|auth| format!("proxy_auth = \"{}\"", auth.as_str()));
+                lines.extend(auth);
             }
         }
         End::HeadOffice { listen, tcp } => {

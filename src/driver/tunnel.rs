@@ -13,15 +13,19 @@ mod greeting;
 mod head_office;
 mod identity;
 pub mod key;
+mod ladder;
 mod link;
 mod media;
 mod path;
 mod proxy;
+mod pulse;
 mod rate;
 mod reset;
 mod secured;
 mod site;
 mod told;
+mod ways;
+mod words;
 
 pub use bearer::Kind;
 pub use link::{GROUPS, Link};
@@ -31,7 +35,6 @@ pub use told::{MEDIA, MOVES, Stream, View};
 use crate::config::{Config, End, Tunnel};
 use crate::engine::TunnelPath;
 use identity::Identity;
-use site::Site;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
@@ -42,6 +45,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use told::Farewell;
+use ways::{Memory, Site};
 
 /// Our key, in the state folder, where the file does not say.
 pub const KEY_FILE: &str = "tunnel.key";
@@ -115,7 +119,9 @@ impl Tunnels {
             match tunnel.end.clone() {
                 End::Site { connect, bearer, proxy } => {
                     let (link, dscp) = (link.clone(), i.dscp_media);
-                    sites.push(Site { link, identity, connect, bearer, proxy, dscp });
+                    let memory = Memory::default();
+                    let site = Site { link, identity, connect, bearer, proxy, dscp, memory };
+                    sites.push(site);
                 }
                 End::HeadOffice { listen, tcp } => {
                     let at = (listen, tcp);

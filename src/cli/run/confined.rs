@@ -147,7 +147,8 @@ mod tests {
     fn what_a_tunnel_reads_is_within_reach() {
         let read = |text: &str| {
             let text = format!(
-                "site = {{ name = \"berlin\" }}\n[state]\ndir = \"/s\"\n[[interface]]\nname = \"phones\"\n\
+                "site = {{ name = \"berlin\" }}\n[state]\ndir = \"/s\"\n[[interface]]\n\
+                 name = \"phones\"\n\
                  side = \"inside\"\naddress = \"10.17.0.1\"\n[[interface]]\nname = \"office\"\n\
                  side = \"outside\"\nlink = \"tunnel\"\npeer_key = \
                  \"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\"\n{text}\n[[upstream]]\n\

@@ -19,6 +19,33 @@ pub struct Proxy {
     pub password: Option<Secret>,
     /// The file whose first line it is.
     pub password_file: Option<String>,
+    /// How it may ask who we are; `None`: as it does, but never with the password in clear where it
+    /// has asked for a digest before.
+    pub auth: Option<ProxyAuth>,
+}
+
+/// How a proxy may ask who we are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyAuth {
+    /// By Digest alone (RFC 7616).
+    Digest,
+    /// By Basic (RFC 7617), which shows the password to whoever listens.
+    Basic,
+}
+
+impl ProxyAuth {
+    /// As the file has it.
+    pub(super) const WORDS: [(&'static str, Self); 2] =
+        [("digest", Self::Digest), ("basic", Self::Basic)];
+
+    /// In a word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Digest => "digest",
+            Self::Basic => "basic",
+        }
+    }
 }
 
 /// A text that is never shown.
@@ -53,6 +80,7 @@ impl Proxy {
             Some((user, password)) => (Some(unescape(user)), Some(Secret(unescape(password)))),
             None => (None, None),
         };
-        Some(Self { is_of_environment: false, place, user, password, password_file: None })
+        let (is_of_environment, password_file, auth) = (false, None, None);
+        Some(Self { is_of_environment, place, user, password, password_file, auth })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::reader::{Section, Source};
 use super::super::{Environment, values};
-use super::{BearerChoice, End, Place, Proxy, PublicKey, Tunnel};
+use super::{BearerChoice, End, Place, Proxy, ProxyAuth, PublicKey, Tunnel};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -180,8 +180,9 @@ fn proxy(
     let text = s.string("proxy", src);
     let user = s.string("proxy_user", src);
     let password_file = s.string("proxy_password_file", src);
+    let auth = s.word("proxy_auth", &ProxyAuth::WORDS, src);
     let Some(text) = text else {
-        if user.is_some() || password_file.is_some() {
+        if user.is_some() || password_file.is_some() || auth.is_some() {
             s.missing("proxy", "proxy = \"http://proxy.example.net:3128\", or \"env\"", src);
             return None;
         }
@@ -212,6 +213,7 @@ fn proxy(
     proxy.is_of_environment = from_env;
     proxy.user = user.or(proxy.user);
     proxy.password_file = password_file;
+    proxy.auth = auth;
     Some(Some(proxy))
 }
 

@@ -98,6 +98,11 @@ fn what_is_no_tunnel_says_why() {
         (site(&format!("{CONNECT}\"{KEY}\"\nproxy = \"http://u:p@a:1\"")), "password"),
         (site(&format!("{CONNECT}\"{KEY}\"\nproxy = \"env\"")), "no HTTPS_PROXY"),
         (site(&format!("{CONNECT}\"{KEY}\"\nproxy_user = \"x\"")), "needs `proxy`"),
+        (site(&format!("{CONNECT}\"{KEY}\"\nproxy_auth = \"basic\"")), "needs `proxy`"),
+        (
+            site(&format!("{CONNECT}\"{KEY}\"\nproxy = \"http://a\"\nproxy_auth = \"ntlm\"")),
+            "cannot be \"ntlm\"",
+        ),
         (format!("{}{peer}{peer}", head_office("listen = \"udp:443\"")), "both of site"),
         (
             format!("{}{peer}{}", head_office("listen = \"udp:443\""), peer.replace("ber", "du")),
@@ -117,9 +122,15 @@ fn what_is_no_tunnel_says_why() {
 fn a_proxy_is_named_or_found_in_the_environment_and_its_password_is_shown_nowhere() {
     let text = format!(
         "{CONNECT}\"{KEY}\"\nproxy = \"http://proxy.example:3128\"\nproxy_user = \"u\"\n\
-         proxy_password_file = \"/etc/p\"\nbearer = \"tcp\""
+         proxy_password_file = \"/etc/p\"\nproxy_auth = \"digest\"\nbearer = \"tcp\""
     );
     let c = read(&site(&text)).unwrap();
+    assert!(show(&c).contains("proxy_auth = \"digest\""));
+    let proxy = c.interfaces[1].link.tunnel().unwrap().proxy().unwrap();
+    assert_eq!(proxy.auth, Some(ProxyAuth::Digest));
+    // What has to be asked for by name: the head office, and the proxy.
+    let names: Vec<&str> = c.interfaces[1].link.tunnel().unwrap().names().collect();
+    assert_eq!(names, ["gate.example.net", "proxy.example"]);
     assert_eq!(read(&show(&c)).unwrap().interfaces, c.interfaces);
     let mut env = Environment::default();
     let value = "http://u:s%40cret@10.0.0.1:8080/".to_owned();

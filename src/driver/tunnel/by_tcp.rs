@@ -8,6 +8,7 @@ use super::bearer::Figures;
 use super::link::GROUPS;
 use super::media::{Counts, Media};
 use super::told::Stream;
+use super::words;
 use crate::wire::tunnel::{Capsule, Capsules};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -30,8 +31,11 @@ const OLD: Duration = Duration::from_millis(60);
 const STILL: Duration = Duration::from_millis(25);
 /// Packets of media that wait for one connection.
 const WAITING: usize = 256;
-/// A sign of life each, and how long none of the other end's may come.
-const ALIVE: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(12));
+/// A sign of life each, by the first connection and by the others: so a site knows soon that
+/// nothing comes, and no proxy takes one for idle.
+const ALIVE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3));
+/// How long none of the other end's may come.
+const SILENT: Duration = Duration::from_secs(12);
 /// Octets of a message stream that wait on their way to or from a connection.
 const PIPE: usize = 64 * 1_024;
 /// Octets read or written at once.
@@ -171,9 +175,11 @@ impl ByTcp {
         let now = Instant::now();
         // A pair of ports is one flow's.
         let own = 1 + usize::from(port / 2) % (MEMBERS - 1);
+        let is_there = |m: &usize| self.members.get(*m).is_some_and(|m| m.is_taken.load(Relaxed));
         let moves = |m: &usize| self.members.get(*m).is_some_and(|m| !m.stands_still(now));
-        let order = [own, MEMBERS - own, 0];
-        let chosen = order.into_iter().find(moves).unwrap_or(own);
+        let mut there = [own, MEMBERS - own, 0].into_iter().filter(is_there);
+        let all = there.clone();
+        let chosen = there.find(moves).or_else(|| all.into_iter().next()).unwrap_or(0);
         let Some(member) = self.members.get(chosen) else { return };
         let mut media = member.media();
         if media.len() >= WAITING {
@@ -223,10 +229,10 @@ impl ByTcp {
     {
         let (mut capsules, mut chunk) = (Capsules::default(), vec![0; CHUNK]);
         loop {
-            let read = timeout(ALIVE.1, read.read(&mut chunk)).await;
+            let read = timeout(SILENT, read.read(&mut chunk)).await;
             let octets = match read {
                 Err(_) => return "nothing came for 12 s".to_owned(),
-                Ok(Err(e)) => return e.to_string(),
+                Ok(Err(e)) => return words::ended(&e),
                 Ok(Ok(0)) => return "closed by the other end, or by who is between".to_owned(),
                 Ok(Ok(octets)) => octets,
             };
@@ -261,7 +267,7 @@ impl ByTcp {
         WriteHalf<W>: AsyncWrite,
     {
         let Some(own) = self.members.get(member) else { return String::new() };
-        let mut beat = tokio::time::interval(ALIVE.0);
+        let mut beat = tokio::time::interval(if member == 0 { ALIVE.0 } else { ALIVE.1 });
         loop {
             let octets = tokio::select! {
                 biased;
@@ -280,7 +286,7 @@ impl ByTcp {
                 };
                 match timeout(WRITTEN, all).await {
                     Ok(Ok(())) => {}
-                    Ok(Err(e)) => return e.to_string(),
+                    Ok(Err(e)) => return words::ended(&e),
                     Err(_) => return "nothing could be written for 12 s".to_owned(),
                 }
                 self.octets.0.fetch_add(octets.len() as u64, Relaxed);
@@ -324,9 +330,29 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_has_no_connection_gets_no_media() {
+        let (tcp, counts) = (tcp(), Counts::default());
+        let packet = || Bytes::from_static(b"speech");
+        let _first = tcp.members[0].take_place();
+        tcp.send(20_000, packet(), &counts);
+        assert_eq!(waiting(&tcp), [1, 0, 0], "a proxy lets one through");
+        let _third = tcp.members[2].take_place();
+        tcp.send(20_000, packet(), &counts);
+        tcp.send(20_002, packet(), &counts);
+        assert_eq!(waiting(&tcp), [1, 0, 2]);
+        let second = tcp.members[1].take_place();
+        tcp.send(20_000, packet(), &counts);
+        assert_eq!(waiting(&tcp), [1, 1, 2]);
+        drop(second);
+        tcp.send(20_000, packet(), &counts);
+        assert_eq!(waiting(&tcp), [1, 1, 3], "it has ended");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_flow_keeps_to_its_connection_until_that_stands_still_and_old_packets_do_not_go() {
         let (tcp, counts) = (tcp(), Counts::default());
         let packet = || Bytes::from_static(b"speech");
+        let _all: Vec<_> = tcp.members.iter().map(Member::take_place).collect();
         for _ in 0..3 {
             tcp.send(20_000, packet(), &counts);
             tcp.send(20_001, packet(), &counts);

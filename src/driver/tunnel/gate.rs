@@ -8,7 +8,7 @@ use super::greeting::Greeting;
 use super::head_office::Failures;
 use super::identity::Identity;
 use super::link::Link;
-use super::{secured, site};
+use super::{secured, ways, words};
 use crate::policy::quota::Source;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
@@ -125,12 +125,13 @@ impl Gate {
     ) -> Result<Option<(Arc<Link>, Arc<ByTcp>, crate::config::PublicKey)>, String> {
         let shaken = timeout(HANDSHAKE, self.tls.accept(stream)).await;
         let shaken = shaken.map_err(|_| "no handshake within 5 s".to_owned())?;
-        let mut stream = shaken.map_err(|e| e.to_string())?;
+        let mut stream = shaken.map_err(|e| words::not_a_site(&e))?;
         let key = secured::proved(stream.get_ref().1.peer_certificates());
         let key = key.ok_or("no key")?;
         let index = self.links.iter().position(|link| link.believes(&key)).ok_or("no site")?;
         let link = self.links.get(index).ok_or("no site")?;
-        let heard = secured::hear(&mut stream).await?;
+        // A site that has found a better way meanwhile leaves without a word.
+        let Ok(heard) = secured::hear(&mut stream).await else { return Ok(None) };
         let mut own = Greeting::new(&link.site());
         own.refused = heard.refusal(&link.site());
         secured::say(&mut stream, &own).await?;
@@ -143,13 +144,13 @@ impl Gate {
             let tcp = Arc::new(ByTcp::new(heard.number, peer));
             *joined = Some(tcp.clone());
             drop(joined);
-            site::spawn(&tcp, 0, stream, link);
+            ways::spawn(&tcp, 0, stream, link);
             return Ok(Some((link.clone(), tcp, key)));
         }
         let of = joined.clone().filter(|tcp| tcp.number() == heard.number);
         drop(joined);
         let tcp = of.filter(|_| heard.member < MEMBERS).ok_or("a connection of no tunnel")?;
-        site::spawn(&tcp, heard.member, stream, link);
+        ways::spawn(&tcp, heard.member, stream, link);
         Ok(None)
     }
 }

@@ -122,8 +122,10 @@ async fn run(socket: UdpSocket, identity: Identity, links: &[Arc<Link>]) -> Resu
             let welcomed = welcome(incoming, &all).await;
             drop(turn);
             match welcomed {
-                Some((link, connection, key, control)) => {
-                    link.carry(Bearer::Quic(connection), key, Some(control)).await;
+                Some((link, connection, key, mut control)) => {
+                    if link.tries(&mut control).await {
+                        link.carry(Bearer::Quic(connection), key, Some(control)).await;
+                    }
                 }
                 None => drop(report.send(source)),
             }

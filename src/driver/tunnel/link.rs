@@ -1,7 +1,7 @@
 //! One tunnel, whoever began it and whatever carries it now: whom it believes, how it stands, and
 //! what it does with a new bearer. It calls nobody and listens nowhere.
 
-use super::bearer::{Bearer, Kind};
+use super::bearer::Bearer;
 use super::greeting::Control;
 use super::media::{Media, Port};
 use super::path::{Known, Tally};
@@ -17,7 +17,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 /// A connection by which nothing came for so long is none. It is asked for a sign four times as
@@ -32,6 +32,8 @@ pub const GROUPS: usize = 4;
 const LEAVES: Duration = Duration::from_secs(2);
 /// How often the other end is told of the way.
 const EACH: Duration = Duration::from_secs(1);
+/// Connections that a site may try at once beside the one that carries.
+const TRIALS: usize = 4;
 /// That octet comes at once, or never.
 const NAMED: Duration = Duration::from_secs(5);
 /// Octets that may wait for one stream's reader, and for all of a tunnel's.
@@ -60,6 +62,8 @@ pub struct Link {
     stands: Mutex<Stands>,
     tally: Mutex<Tally>,
     bearer: watch::Sender<Option<(Bearer, PublicKey)>>,
+    /// Connections that are tried while another one carries.
+    trials: Semaphore,
     /// Streams of the newest bearer, by group.
     groups: [(mpsc::Sender<Stream>, tokio::sync::Mutex<mpsc::Receiver<Stream>>); GROUPS],
 }
@@ -82,6 +86,7 @@ impl Link {
             stands: Mutex::new(Stands::Down { since: Instant::now(), why }),
             tally: Mutex::default(),
             bearer: watch::Sender::new(None),
+            trials: Semaphore::new(TRIALS),
             groups: std::array::from_fn(group),
         }
     }
@@ -146,11 +151,6 @@ impl Link {
         }
     }
 
-    /// What carries it now.
-    pub(super) fn kind(&self) -> Option<Kind> {
-        self.bearer.borrow().as_ref().map(|(bearer, _)| bearer.kind())
-    }
-
     fn tally(&self) -> MutexGuard<'_, Tally> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -207,12 +207,6 @@ impl Link {
         self.groups.get(group)?.1.lock().await.recv().await
     }
 
-    /// Waits until nothing carries it.
-    pub(super) async fn is_down(&self) {
-        let mut bearer = self.bearer.subscribe();
-        drop(bearer.wait_for(Option::is_none).await);
-    }
-
     /// There has been no connection for so long.
     #[must_use]
     pub fn is_lost(&self, lasts: Duration) -> bool {
@@ -249,6 +243,15 @@ impl Link {
                 *stands = Stands::Down { since: Instant::now(), why: why.to_owned() };
             }
         }
+    }
+
+    /// Whether a connection that may be a trial comes to carry.
+    pub(super) async fn tries(&self, control: &mut Control) -> bool {
+        if !control.is_trial() {
+            return true;
+        }
+        let Ok(_turn) = self.trials.try_acquire() else { return false };
+        control.is_meant().await
     }
 
     /// Lets a bearer carry until it ends; one that did so before goes on for a moment, for what is

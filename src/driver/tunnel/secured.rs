@@ -2,6 +2,7 @@
 //! which tunnel it is of and which of its connections.
 
 use super::greeting::{Greeting, LONGEST};
+use super::words;
 use crate::config::PublicKey;
 use crate::wire::tunnel::{Capsule, Capsules};
 use socket2::SockRef;
@@ -62,7 +63,7 @@ pub(super) async fn say<S: AsyncWrite + Unpin>(
         stream.flush().await
     };
     let said = timeout(PATIENCE, said).await;
-    said.map_err(|_| "nothing can be written".to_owned())?.map_err(|e| e.to_string())
+    said.map_err(|_| "nothing can be written".to_owned())?.map_err(|e| words::ended(&e))
 }
 
 /// Hears it, octet by octet, so that nothing of what follows is taken.
@@ -73,7 +74,7 @@ pub(super) async fn hear<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Greetin
     let mut capsules = Capsules::default();
     let heard = async {
         for _ in 0..LONGEST {
-            let octet = stream.read_u8().await.map_err(|e| e.to_string())?;
+            let octet = stream.read_u8().await.map_err(|e| words::ended(&e))?;
             capsules.push(&[octet]);
             match capsules.next() {
                 Ok(None) => {}

@@ -1,283 +1,215 @@
 //! A site's end: it calls the head office, and calls again when the connection ends. Nothing of it
-//! is open to the outside. It tries the best bearer first, takes what gets through, and goes on
-//! asking whether a better one does. Where the head office is, DNS is asked anew at each try.
+//! is open to the outside. While one bearer carries, it watches whether that is silent, and looks
+//! for another one beside it: what to do when, the ladder says.
 
-use super::bearer::{Bearer, Kind};
-use super::by_tcp::{ByTcp, MEMBERS};
-use super::greeting::{Control, Greeting};
-use super::identity::{self, Identity};
-use super::link::Link;
-use super::proxy::{self, Said};
-use super::{greeting, head_office, secured};
-use crate::config::{BearerChoice, Host, Place, Proxy, PublicKey};
-use crate::driver::resolver::{RESOLV_CONF, ask_once};
-use crate::driver::state::random;
-use crate::engine::names::{Question, Record, Reply};
-use quinn::{ClientConfig, Endpoint, EndpointConfig, TokioRuntime};
-use rustls::pki_types::ServerName;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use super::bearer::Bearer;
+use super::ladder::{Ladder, Step, Telling, Tried};
+use super::pulse::{Feeler, Pulse, Sign};
+use super::ways::{self, Failure, Got, Ready, Site};
+use quinn::ConnectionError;
+use std::future::pending;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
+use tokio::time::{Instant, interval, sleep, timeout};
 
-/// Waits between tries: the first, and the longest.
-const WAIT: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
-/// A handshake takes at most this.
-const HANDSHAKE: Duration = Duration::from_secs(5);
-/// By TCP, through a proxy, each step takes at most this.
-const STEP: Duration = Duration::from_secs(8);
-/// An answer of DNS takes at most this.
-const NAMED: Duration = Duration::from_secs(5);
-/// How often it is asked whether a better bearer gets through.
-const BETTER: Duration = Duration::from_secs(30);
-
-/// A site's tunnel, as the file has it.
-pub(super) struct Site {
-    pub(super) link: Arc<Link>,
-    pub(super) identity: Identity,
-    pub(super) connect: Place,
-    pub(super) bearer: BearerChoice,
-    pub(super) proxy: Option<Proxy>,
-    pub(super) dscp: u8,
-}
-
-type Got = (Bearer, PublicKey, Option<Control>);
+/// How often it is looked whether a bearer is silent.
+const LOOK: Duration = Duration::from_millis(250);
+/// A search that was under way when the bearer ended has so long.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Keeps a tunnel up, for ever.
 pub(super) async fn keep(site: Site) {
     let site = Arc::new(site);
-    tokio::spawn(better(site.clone()));
-    let mut wait = WAIT.0;
+    let (mut ladder, mut telling) = (Ladder::new(site.bearer), Telling::default());
     loop {
-        match first(&site).await {
-            Ok((bearer, key, control)) => {
-                wait = WAIT.0;
-                site.link.carry(bearer, key, control).await;
-                // A better one may have come meanwhile.
-                site.link.is_down().await;
+        let order = ladder.order(Instant::now());
+        match ways::first(&site, order).await {
+            Ok(got) => {
+                telling.is_over();
+                carry(&site, &mut ladder, got).await;
             }
-            Err(why) => {
-                tracing::debug!("tunnel {}: {why}", site.link.name());
+            Err(Failure { why, is_swallowed }) => {
+                let (now, name) = (Instant::now(), site.link.name());
+                if is_swallowed {
+                    ladder.doubts(now);
+                }
+                if telling.is_told(now, &why) {
+                    tracing::warn!("tunnel {name}: not connected: {why}");
+                } else {
+                    tracing::debug!("tunnel {name}: not connected: {why}");
+                }
                 site.link.fails(&why);
             }
         }
-        sleep(wait).await;
-        wait = (wait * 2).min(WAIT.1);
+        sleep(ladder.pause()).await;
     }
 }
 
-/// Asks for a better bearer as long as a worse one carries; calls move to it as they are.
-async fn better(site: Arc<Site>) {
-    if site.bearer != BearerChoice::Auto {
-        return;
+/// What carries now.
+struct Carried {
+    bearer: Bearer,
+    since: Instant,
+    pulse: Pulse,
+    feeler: Feeler,
+}
+
+impl Carried {
+    fn begin(site: &Arc<Site>, ladder: &mut Ladder, (bearer, key, control): Got) -> Self {
+        let since = Instant::now();
+        ladder.begins(since);
+        let (link, carries) = (site.link.clone(), bearer.clone());
+        tokio::spawn(async move { link.carry(carries, key, control).await });
+        let pulse = Pulse::new(Sign::of(&bearer));
+        Self { bearer, since, pulse, feeler: Feeler::default() }
     }
+
+    /// What to do beside it.
+    fn step(&mut self, ladder: &Ladder) -> Step {
+        let (now, kind) = (Instant::now(), self.bearer.kind());
+        let unanswered = self.pulse.unanswered(now, Sign::of(&self.bearer));
+        let is_shut = self.feeler.is_shut(&self.bearer, unanswered);
+        ladder.step(now, kind, now.duration_since(self.since), unanswered, is_shut)
+    }
+
+    /// It is there no more, or soon will not be.
+    fn ends(&self, ladder: &mut Ladder, is_silent: bool) {
+        let now = Instant::now();
+        ladder.ended(now, self.bearer.kind(), now.duration_since(self.since), is_silent);
+    }
+
+    /// True where nobody said why it has ended.
+    fn fell_silent(&self) -> bool {
+        match &self.bearer {
+            Bearer::Tcp(_) => true,
+            Bearer::Quic(connection) => match connection.close_reason() {
+                Some(
+                    ConnectionError::ApplicationClosed(_)
+                    | ConnectionError::LocallyClosed
+                    | ConnectionError::Reset,
+                ) => false,
+                Some(
+                    ConnectionError::VersionMismatch
+                    | ConnectionError::TransportError(_)
+                    | ConnectionError::ConnectionClosed(_)
+                    | ConnectionError::TimedOut
+                    | ConnectionError::CidsExhausted,
+                )
+                | None => true,
+            },
+        }
+    }
+}
+
+/// What is looked for beside it.
+struct Search {
+    /// Whether it is to take a silent one's place, or a worse one's.
+    is_rescue: bool,
+    work: Pin<Box<dyn Future<Output = Result<Ready, Failure>> + Send>>,
+}
+
+async fn found(search: &mut Option<Search>) -> Result<Ready, Failure> {
+    match search {
+        Some(search) => (&mut search.work).await,
+        None => pending().await,
+    }
+}
+
+/// Carries by one bearer after the other, as long as there is one.
+async fn carry(site: &Arc<Site>, ladder: &mut Ladder, got: Got) {
+    let mut carried = Carried::begin(site, ladder, got);
+    let (mut search, mut look) = (None::<Search>, interval(LOOK));
     loop {
-        sleep(BETTER).await;
-        if site.link.kind() != Some(Kind::Tcp) {
-            continue;
-        }
-        if let Ok((bearer, key, control)) = by_quic(&site).await {
-            site.link.carry(bearer, key, control).await;
-        }
-    }
-}
-
-/// The first bearer that gets through.
-async fn first(site: &Site) -> Result<Got, String> {
-    match site.bearer {
-        BearerChoice::Quic => by_quic(site).await,
-        BearerChoice::Tcp => by_tcp(site).await,
-        BearerChoice::Auto => {
-            // QUIC has a moment's lead; where it is not let through, nobody waits for it.
-            let quic = by_quic(site);
-            let tcp = async {
-                sleep(LEAD).await;
-                by_tcp(site).await
-            };
-            tokio::pin!(quic, tcp);
-            tokio::select! {
-                quic = &mut quic => match quic {
-                    Ok(got) => Ok(got),
-                    Err(why) => tcp.await.map_err(|also| format!("{why}; {also}")),
-                },
-                tcp = &mut tcp => match tcp {
-                    Ok(got) => Ok(got),
-                    Err(why) => quic.await.map_err(|also| format!("{also}; {why}")),
-                },
+        let ready = tokio::select! {
+            _ = carried.bearer.ended() => {
+                carried.ends(ladder, carried.fell_silent());
+                let Some(got) = late(site, search.take()).await else { return };
+                carried = Carried::begin(site, ladder, got);
+                continue;
             }
-        }
-    }
-}
-
-/// How long QUIC is tried alone.
-const LEAD: Duration = Duration::from_millis(1_500);
-
-/// One try by QUIC at each of its addresses.
-async fn by_quic(site: &Site) -> Result<Got, String> {
-    let (link, connect) = (&site.link, &site.connect);
-    let believed = link.clone();
-    let crypto = site.identity.quic_client(Arc::new(move |key| believed.believes(key)))?;
-    let mut config = ClientConfig::new(Arc::new(crypto));
-    config.transport_config(Arc::new(link.transport()));
-    let mut last = format!("{connect}: no address is known");
-    for at in addresses(connect).await? {
-        let any: IpAddr = match at {
-            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+            ready = found(&mut search) => Some(ready),
+            _ = look.tick() => None,
         };
-        let socket = head_office::socket(SocketAddr::new(any, 0), site.dscp);
-        let socket = socket.map_err(|e| format!("no socket: {e}"))?;
-        let runtime = Arc::new(TokioRuntime);
-        let endpoint = Endpoint::new(EndpointConfig::default(), None, socket, runtime);
-        let endpoint = endpoint.map_err(|e| format!("no socket: {e}"))?;
-        // A name that says nothing of the site: the key is what is proved.
-        let connecting = endpoint.connect_with(config.clone(), at, NAME);
-        let connecting = connecting.map_err(|e| format!("{connect}: {e}"))?;
-        match timeout(HANDSHAKE, connecting).await {
-            Ok(Ok(connection)) => {
-                let key = identity::proved(&connection).ok_or("it has proved no key")?;
-                match greeting::begin(&connection, &link.site()).await {
-                    Ok(control) => return Ok((Bearer::Quic(connection), key, Some(control))),
-                    Err(why) => last = format!("{connect} ({at}): {why}"),
+        let step = carried.step(ladder);
+        let Some(ready) = ready else {
+            // A silent bearer does not wait until a better one is tried out.
+            let has_rescue = search.as_ref().is_some_and(|search| search.is_rescue);
+            if search.is_none() || is_silent(step) && !has_rescue {
+                search = begun(site, &carried, step);
+            }
+            continue;
+        };
+        let is_rescue = search.take().is_some_and(|search| search.is_rescue);
+        // It came back while another one was looked for.
+        let is_needed = !is_rescue || is_silent(step);
+        match moved(site, ready, is_needed).await {
+            Ok(Some(got)) => {
+                if is_rescue {
+                    let (name, kind) = (site.link.name(), carried.bearer.kind().as_str());
+                    tracing::warn!("tunnel {name}: nothing was answered by {kind} any more");
+                } else {
+                    ladder.tried(Instant::now(), Tried::Carries);
                 }
+                carried.ends(ladder, is_rescue);
+                carried = Carried::begin(site, ladder, got);
             }
-            Ok(Err(e)) => last = format!("{connect} ({at}): {e}"),
-            Err(_) => last = format!("{connect} ({at}) does not answer by UDP"),
+            Ok(None) => ladder.searched(Instant::now()),
+            Err(failure) => failed(site, ladder, is_rescue, &failure),
         }
     }
-    Err(last)
 }
 
-/// Whom a site asks for: nobody whose name would tell anything.
-const NAME: &str = "tunnel.invalid";
+fn is_silent(step: Step) -> bool {
+    match step {
+        Step::Rescue(_) => true,
+        Step::Stay | Step::Try => false,
+    }
+}
 
-/// One try by TCP, with all its connections.
-async fn by_tcp(site: &Site) -> Result<Got, String> {
-    let number = u64::from_be_bytes(random());
-    let (stream, peer) = one(site, number, 0).await?;
-    let key = secured::proved(stream.get_ref().1.peer_certificates());
-    let key = key.ok_or("it has proved no key")?;
-    let tcp = Arc::new(ByTcp::new(number, peer));
-    spawn(&tcp, 0, stream, &site.link);
-    for member in 1..MEMBERS {
-        match one(site, number, member).await {
-            Ok((stream, _)) => spawn(&tcp, member, stream, &site.link),
-            Err(why) => {
-                tcp.close(&why);
-                return Err(why);
-            }
+/// Begins what the ladder says.
+fn begun(site: &Arc<Site>, carried: &Carried, step: Step) -> Option<Search> {
+    let (name, kind) = (site.link.name(), carried.bearer.kind().as_str());
+    let site = site.clone();
+    match step {
+        Step::Stay => None,
+        Step::Try => Some(Search { is_rescue: false, work: Box::pin(ways::tried_out(site)) }),
+        Step::Rescue(order) => {
+            tracing::debug!("tunnel {name}: {kind} is silent, another way is looked for");
+            Some(Search { is_rescue: true, work: Box::pin(ways::rescue(site, order)) })
         }
     }
-    Ok((Bearer::Tcp(tcp), key, None))
 }
 
-pub(super) fn spawn<S>(tcp: &Arc<ByTcp>, member: usize, stream: S, link: &Arc<Link>)
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + 'static,
-{
-    let (tcp, link) = (tcp.clone(), link.clone());
-    tokio::spawn(async move { tcp.carry(member, stream, link.carries()).await });
-}
-
-/// One of its connections.
-async fn one(
-    site: &Site,
-    number: u64,
-    member: usize,
-) -> Result<(TlsStream<TcpStream>, SocketAddr), String> {
-    let connect = &site.connect;
-    let believed = site.link.clone();
-    let config = site.identity.client(Arc::new(move |key| believed.believes(key)))?;
-    let stream = match &site.proxy {
-        Some(proxy) => through(proxy, connect, site.dscp).await?,
-        None => dial(connect, site.dscp).await.map_err(|e| format!("{connect} (tcp): {e}"))?,
-    };
-    let peer = stream.peer_addr().map_err(|e| e.to_string())?;
-    let name = ServerName::try_from(NAME).map_err(|e| e.to_string())?;
-    let shaken = timeout(STEP, TlsConnector::from(Arc::new(config)).connect(name, stream)).await;
-    let shaken = shaken.map_err(|_| format!("{connect} (tcp): no handshake within 8 s"))?;
-    let mut stream = shaken.map_err(|e| format!("{connect} (tcp): {}", inspected(&e)))?;
-    let own = Greeting { number, member, ..Greeting::new(&site.link.site()) };
-    secured::greet(&mut stream, &own).await.map_err(|e| format!("{connect} (tcp): {e}"))?;
-    Ok((stream, peer))
-}
-
-/// Somebody between who shows a certificate of his own is told as what he is.
-fn inspected(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    if text.contains("certificate") || text.contains("raw public key") {
-        return format!(
-            "{text} (does a proxy look into TLS? It has to let this host through as it is)"
-        );
+/// Lets the tunnel be carried by what was found; `None`: it is not needed any more.
+async fn moved(
+    site: &Arc<Site>,
+    ready: Result<Ready, Failure>,
+    is_needed: bool,
+) -> Result<Option<Got>, Failure> {
+    let ready = ready?;
+    if !is_needed {
+        return Ok(None);
     }
-    text
+    ready.begin(site).await.map(Some)
 }
 
-/// The way through a proxy.
-async fn through(proxy: &Proxy, connect: &Place, dscp: u8) -> Result<TcpStream, String> {
-    let told = |what: String| format!("proxy {}: {what}", proxy.place);
-    let account = proxy::account(proxy).map_err(told)?;
-    let mut credentials = None;
-    for _ in 0..2 {
-        let mut stream = dial(&proxy.place, dscp).await.map_err(told)?;
-        let said = proxy::ask(
-            &mut stream,
-            connect,
-            credentials.as_ref().map(|c: &zeroize::Zeroizing<String>| c.as_str()),
-        );
-        let said = timeout(STEP, said).await;
-        match said.map_err(|_| told("no answer within 8 s".to_owned()))?.map_err(told)? {
-            Said::Open => return Ok(stream),
-            Said::Refused(why) => return Err(told(why)),
-            Said::Challenge(_) if credentials.is_some() => {
-                return Err(told("it does not believe user and password".to_owned()));
-            }
-            Said::Challenge(challenge) => {
-                let account = account.as_ref().ok_or_else(|| {
-                    told("it asks who we are: set proxy_user and proxy_password_file".to_owned())
-                })?;
-                let answer = proxy::credentials(account, &challenge, connect, random());
-                let scheme = || told(format!("its challenge is not known here: {challenge}"));
-                credentials = Some(answer.ok_or_else(scheme)?);
-            }
-        }
+fn failed(site: &Site, ladder: &mut Ladder, is_rescue: bool, failure: &Failure) {
+    let (now, Failure { why, is_swallowed }) = (Instant::now(), failure);
+    tracing::debug!("tunnel {}: no other way: {why}", site.link.name());
+    match (is_rescue, is_swallowed) {
+        (true, true) => ladder.doubts(now),
+        (true, false) => {}
+        (false, true) => ladder.tried(now, Tried::Swallowed),
+        (false, false) => ladder.tried(now, Tried::NoWay),
     }
-    Err(told("it does not open the way".to_owned()))
+    if is_rescue {
+        ladder.searched(now);
+    }
 }
 
-async fn dial(place: &Place, dscp: u8) -> Result<TcpStream, String> {
-    let mut last = "no address is known".to_owned();
-    for at in addresses(place).await? {
-        match timeout(HANDSHAKE, TcpStream::connect(at)).await {
-            Ok(Ok(stream)) => {
-                secured::set_up(&stream, dscp);
-                return Ok(stream);
-            }
-            Ok(Err(e)) => last = format!("{at}: {e}"),
-            Err(_) => last = format!("{at} does not answer"),
-        }
-    }
-    Err(last)
-}
-
-async fn addresses(place: &Place) -> Result<Vec<SocketAddr>, String> {
-    let name = match &place.host {
-        Host::Ip(ip) => return Ok(vec![SocketAddr::new(*ip, place.port)]),
-        Host::Name(name) => name.clone(),
-    };
-    match ask_once(Path::new(RESOLV_CONF), &Question::Hosts(name.clone()), NAMED).await {
-        Reply::Records(records, _) => {
-            let hosts = records.into_iter().filter_map(|record| match record {
-                Record::Address(ip) => Some(SocketAddr::new(ip, place.port)),
-                Record::Naptr { .. } | Record::Srv { .. } => None,
-            });
-            Ok(hosts.collect())
-        }
-        Reply::Nothing(_) => Err(format!("{name}: no such host")),
-        Reply::Failed(why) => Err(format!("{name}: {why}")),
-    }
+/// The bearer has ended while another one was looked for: that may be about to be found.
+async fn late(site: &Arc<Site>, search: Option<Search>) -> Option<Got> {
+    let search = search.filter(|search| search.is_rescue)?;
+    let ready = timeout(PATIENCE, search.work).await.ok()?.ok()?;
+    ready.begin(site).await.ok()
 }

@@ -1,0 +1,80 @@
+//! What went wrong on the way to the other end, in words for whoever looks after this network. It
+//! judges nothing.
+
+use crate::config::Place;
+use std::io::{Error, ErrorKind};
+
+/// Octets of somebody else's words.
+const SHOWN: usize = 160;
+
+/// Why a connection that stood has ended.
+pub(super) fn ended(error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::UnexpectedEof => {
+            "it was cut without a word, by the other end, a proxy or a firewall".to_owned()
+        }
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
+            "it was reset, by the other end, a proxy or a firewall".to_owned()
+        }
+        ErrorKind::TimedOut => "what was sent was not acknowledged any more".to_owned(),
+        _ => plain(&error.to_string()),
+    }
+}
+
+/// Why TLS did not come about before the other end had shown its key.
+pub(super) fn not_the_head_office(to: &Place, proxy: Option<&Place>, error: &Error) -> String {
+    let detail = match error.kind() {
+        ErrorKind::UnexpectedEof => "it ends the connection in the handshake".to_owned(),
+        _ => plain(&error.to_string()),
+    };
+    match proxy {
+        Some(proxy) => format!(
+            "proxy {proxy}: what answers behind it is not the head office ({detail}): it looks \
+             into TLS or shows a page of its own; it has to let {to} through as it is (Squid: \
+             ssl_bump splice)"
+        ),
+        None => format!(
+            "{to} (tcp): what answers there is not the head office ({detail}): is the place right, \
+             and does a box on the way look into TLS or show a page of its own? It has to let {to} \
+             through as it is"
+        ),
+    }
+}
+
+/// Why somebody who came by TCP is no site.
+pub(super) fn not_a_site(error: &Error) -> String {
+    format!("{} (no gateway, or something on the way looks into TLS)", plain(&error.to_string()))
+}
+
+/// Without what the libraries say to programmers.
+fn plain(text: &str) -> String {
+    shown(text.split(": https://").next().unwrap_or(text))
+}
+
+/// Somebody else's words as they may stand in a log: one line, nothing that steers a terminal.
+pub(super) fn shown(text: &str) -> String {
+    let plain = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+    text.chars().take(SHOWN).map(plain).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_told_in_words_for_people() {
+        let manual = "peer closed connection without sending TLS close_notify: https://docs.rs/x";
+        let eof = Error::new(ErrorKind::UnexpectedEof, manual);
+        assert!(ended(&eof).contains("cut without a word"), "{}", ended(&eof));
+        let other = Error::other(manual);
+        assert_eq!(ended(&other), "peer closed connection without sending TLS close_notify");
+        let to = Place::parse("gate.example.net:443").unwrap();
+        let proxy = Place::parse("10.0.0.1:3128").unwrap();
+        let told = not_the_head_office(&to, Some(&proxy), &Error::other("InvalidContentType"));
+        for word in ["proxy 10.0.0.1:3128", "looks into TLS", "gate.example.net:443", "splice"] {
+            assert!(told.contains(word), "{word}: {told}");
+        }
+        assert!(!not_the_head_office(&to, None, &eof).contains("https"));
+        assert_eq!(shown("a\r\nb\u{202e}c"), "a??b?c");
+    }
+}
