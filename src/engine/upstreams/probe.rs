@@ -153,6 +153,8 @@ impl Upstreams {
 
     /// One target of an upstream turned: what that means for all of it, and for whoever reads logs.
     pub(super) fn told(&mut self, w: &World, out: &mut Outbox, id: UpstreamId, hop: Hop) {
+        let interface = self.get(w, id).and_then(|u| w.net().interface_at(u.interface));
+        let tunnel = interface.filter(|i| i.link.tunnel().is_some()).map(|i| i.name.clone());
         let Some(u) = self.all.get_mut(id.index()) else { return };
         let name = w.upstream_name(id).unwrap_or_default();
         let several = u.targets.iter().count() > 1;
@@ -169,14 +171,7 @@ impl Upstreams {
         let peer = hop.peer;
         match (before, whole) {
             (_, Health::Down) if before != whole => {
-                let what =
-                    why.strip_prefix("it ").map_or_else(|| format!(": {why}"), |w| format!(" {w}"));
-                // A reason of TLS says itself what to do.
-                let text = if why.contains(": ") {
-                    format!("upstream {name}{what}")
-                } else {
-                    format!("upstream {name}{what}: is its address right, is it up?")
-                };
+                let text = down(name, tunnel.as_deref(), &why);
                 out.notice(Level::Warn, text);
             }
             (Health::Down, Health::Up) => {
@@ -191,6 +186,21 @@ impl Upstreams {
             }
             (_, _) => {}
         }
+    }
+}
+
+/// That an upstream is down, and what to look at: the tunnel that it is reached by has a line of
+/// its own in the log, which says more.
+fn down(name: &str, tunnel: Option<&str>, why: &str) -> String {
+    let what = why.strip_prefix("it ").map_or_else(|| format!(": {why}"), |w| format!(" {w}"));
+    match tunnel {
+        // A reason of TLS says itself what to do.
+        _ if why.contains(": ") => format!("upstream {name}{what}"),
+        Some(tunnel) => format!(
+            "upstream {name}{what}: it is reached by tunnel {tunnel}; is that connected? Where it \
+             is not, the log says why"
+        ),
+        None => format!("upstream {name}{what}: is its address right, is it up?"),
     }
 }
 
@@ -212,4 +222,19 @@ fn probe(w: &World, upstream: &Upstream, flow: Flow, hop: Hop) -> Probe {
 /// The same places are asked as often.
 fn is_asked_alike(a: &Upstream, b: &Upstream) -> bool {
     a.probe == b.probe && a.targets == b.targets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_reached_by_a_tunnel_is_down_with_its_name() {
+        let wire = down("pbx", None, UNANSWERED);
+        assert_eq!(wire, "upstream pbx does not answer OPTIONS: is its address right, is it up?");
+        let tunnel = down("pbx", Some("office"), UNANSWERED);
+        assert!(tunnel.contains("by tunnel office") && !tunnel.contains("address"), "{tunnel}");
+        let tls = "the certificate: old";
+        assert_eq!(down("pbx", Some("office"), tls), "upstream pbx: the certificate: old");
+    }
 }
