@@ -10,6 +10,7 @@ use portreeve::engine::{Health, Input, Level};
 
 mod between;
 mod media;
+mod ringing;
 mod staying;
 mod told;
 mod unheard;

@@ -349,6 +349,7 @@ fn a_port_that_another_program_holds_is_tried_again_last() {
     let taken = lab.relay.log.iter().find_map(|c| match c {
         Command::Open { legs, .. } => Some(legs.map(|l| l.port)),
         Command::Update { .. }
+        | Command::Rebind { .. }
         | Command::SetIdle { .. }
         | Command::Codecs { .. }
         | Command::KeepAlive { .. }

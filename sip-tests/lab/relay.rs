@@ -58,7 +58,8 @@ impl Relay {
         // Of a stream that could not be opened the engine has not heard yet.
         let lost = |id: &StreamId| self.events.iter().any(|e| is_failure(e, *id));
         if matches!(&command, Command::Update { stream, .. } | Command::SetIdle { stream, .. }
-            | Command::Measure { stream } | Command::Close { stream } if lost(stream))
+            | Command::Rebind { stream, .. } | Command::Measure { stream }
+            | Command::Close { stream } if lost(stream))
         {
             return;
         }
@@ -67,6 +68,17 @@ impl Relay {
             Command::Update { stream, leg, party } => {
                 let s = self.open.get_mut(&stream).expect("an update of an open stream");
                 s.legs[leg.index()].party = party;
+            }
+            Command::Rebind { stream, leg, at, .. } => {
+                let s = self.open.get_mut(&stream).expect("an open stream moves");
+                let leg = &mut s.legs[leg.index()];
+                for port in [leg.port, leg.port + 1] {
+                    self.ports.remove(&(leg.bind, port));
+                }
+                (leg.bind, leg.port) = (at.ip(), at.port());
+                for port in [leg.port, leg.port + 1] {
+                    assert!(self.ports.insert((leg.bind, port)), "port {port} is lent twice");
+                }
             }
             Command::SetIdle { stream, idle } => {
                 let s = self.open.get_mut(&stream).expect("supervision of an open stream");

@@ -26,7 +26,7 @@ use crate::relay::cname::CnameGuard;
 use crate::relay::{Command, Event, StreamId};
 use door::{Door, is_guarded};
 use events::EventQueue;
-use slot::Slot;
+use slot::{Slot, bind_pair};
 use std::io;
 use std::num::NonZero;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -145,18 +145,31 @@ impl Relay {
 
     /// Takes a command: it is in force for every packet that comes after the next
     /// [`Self::flush`]. `Err` is the [`Event::OpenFailed`] to hand to the engine at once: the
-    /// stream does not exist then.
+    /// stream does not exist then, or any more.
     ///
     /// A command for a stream that is not open changes nothing.
     #[expect(clippy::result_large_err, reason = "once a call, and it is the event itself")]
     pub fn queue(&self, command: Command) -> Result<(), Event> {
         let stream = command.stream();
         let door = &self.handle(stream).door;
-        let passed = if let Command::Open { stream, legs, idle } = command {
-            Slot::bind(stream, &legs, (&self.zones, &self.tunnels), idle, self.shared.now().mono)
-                .and_then(|slot| door.open(Box::new(slot), legs.map(|leg| is_guarded(&leg.party))))
-        } else {
-            door.pass(command)
+        let known = (&self.zones, &self.tunnels);
+        let passed = match command {
+            Command::Open { stream, legs, idle } => {
+                let slot = Slot::bind(stream, &legs, known, idle, self.shared.now().mono);
+                let guarded = legs.map(|leg| is_guarded(&leg.party));
+                slot.and_then(|slot| door.open(Box::new(slot), guarded))
+            }
+            Command::Rebind { stream, leg, at, dscp } => {
+                let pair = bind_pair(at, dscp, known);
+                let moved = pair.and_then(|pair| door.rebind(stream, leg, at, Box::new(pair)));
+                moved.inspect_err(|_| drop(door.pass(Command::Close { stream })))
+            }
+            Command::Update { .. }
+            | Command::SetIdle { .. }
+            | Command::Codecs { .. }
+            | Command::KeepAlive { .. }
+            | Command::Measure { .. }
+            | Command::Close { .. } => door.pass(command),
         };
         passed.map_err(|error| Event::OpenFailed { stream, error })
     }

@@ -193,7 +193,7 @@ impl<'a> Mover<'a> {
         self.tell(at, (&left, &came), &addresses);
         self.out.emit(Output::Stand { interface: at, addresses: addresses.clone() });
         let (w, own) = (&*self.w, self.moving.seen());
-        self.calls.moved(w, self.out, &left, (&addresses, &own));
+        self.calls.moved(w, self.out, (at, &left), (&addresses, &own));
         self.calls.machine_has(self.out, &own, &came);
         let versions = left.clone();
         let is_left = |id: ListenerId, peer: IpAddr| {

@@ -84,6 +84,18 @@ pub enum Command {
         /// The party from now on.
         party: Party,
     },
+    /// Bind a leg's pair elsewhere: what was sent to the old one is not heard any more. The other
+    /// leg, the parties and all that was counted stay.
+    Rebind {
+        /// Which stream.
+        stream: StreamId,
+        /// Which leg.
+        leg: Leg,
+        /// Address and even RTP port of the new pair; RTCP is the next one.
+        at: SocketAddr,
+        /// DSCP code point of what we send.
+        dscp: u8,
+    },
     /// Change idle supervision (`None` while on hold).
     SetIdle {
         /// Which stream.
@@ -131,6 +143,7 @@ impl Command {
         match self {
             Self::Open { stream, .. }
             | Self::Update { stream, .. }
+            | Self::Rebind { stream, .. }
             | Self::SetIdle { stream, .. }
             | Self::Codecs { stream, .. }
             | Self::KeepAlive { stream, .. }

@@ -1,7 +1,7 @@
 //! One flow of one leg: from whom it takes packets, what it learned, where packets out of it go.
 //! Plain values that only `relay::stream` changes; it never sees a packet or a socket.
 
-use super::command::{Expect, Party};
+use super::command::{Expect, Leg, Party};
 use std::net::{IpAddr, SocketAddr};
 
 /// The two flows of a leg: RTP on the even port, RTCP on the next one.
@@ -171,6 +171,11 @@ impl LegFlows {
         let mut leg = Self { own, party: Party::UNKNOWN, flows: [FlowState::new(); 2] };
         leg.update(party);
         leg
+    }
+
+    /// The stream's pair of this leg stands there now.
+    pub(super) fn rebind(&mut self, leg: Leg, at: SocketAddr) {
+        self.own.0[leg.index()] = at;
     }
 
     /// Whether a flow takes a packet from there.

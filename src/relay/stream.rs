@@ -179,6 +179,11 @@ impl Stream {
         changed
     }
 
+    /// A leg's pair stands there from now on.
+    pub fn rebind(&mut self, leg: Leg, at: SocketAddr) {
+        self.legs.iter_mut().for_each(|flows| flows.rebind(leg, at));
+    }
+
     /// What payload types on a leg mean from now on.
     pub fn set_codecs(&mut self, leg: Leg, codecs: &Codecs) {
         self.meter.set_codecs(leg, codecs);

@@ -6,13 +6,15 @@
 //! seat is the stream's place in the thread's list, and what epoll brings with a packet.
 
 use super::jobs::{Jobs, JobsEnd, Waiting};
+use super::port::Port;
 use super::slot::Slot;
 use super::thread::Job;
-use crate::relay::{Command, Expect, Party, StreamId};
+use crate::relay::{Command, Expect, Leg, Party, StreamId};
 use rustix::event::{EventfdFlags, epoll, eventfd};
 use rustix::fd::OwnedFd;
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -133,6 +135,27 @@ impl Door {
         Ok(())
     }
 
+    /// A leg of an open stream has this pair from now on: its packets wake the thread. For another
+    /// stream it changes nothing.
+    pub(super) fn rebind(
+        &self,
+        stream: StreamId,
+        leg: Leg,
+        at: SocketAddr,
+        pair: Box<[Port; 2]>,
+    ) -> Result<(), String> {
+        let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(seat) = seats.taken.get_mut(&stream) else { return Ok(()) };
+        for (lane, port) in pair.iter().enumerate() {
+            self.watch_port(seat.at, 2 * leg.index() + lane, port)?;
+        }
+        let job = Job::Rebind { at: seat.at, leg, place: at, pair };
+        self.send(job, Some(&mut seat.waiting))?;
+        // Nobody else wakes it for a leg that nothing comes by any more.
+        self.urgent.store(true, SeqCst);
+        Ok(())
+    }
+
     /// Passes a command for an open stream on; for another it changes nothing.
     pub(super) fn pass(&self, command: Command) -> Result<(), String> {
         let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
@@ -140,8 +163,8 @@ impl Door {
         let mut urgent = false;
         let stream = command.stream();
         let job = match command {
-            // Opened by `open`.
-            Command::Open { .. } => return Ok(()),
+            // Opened by `open`, and bound anew by `rebind`.
+            Command::Open { .. } | Command::Rebind { .. } => return Ok(()),
             Command::Update { stream, leg, party } => {
                 let Some(seat) = taken.get_mut(&stream) else { return Ok(()) };
                 urgent = seat.guarded[leg.index()];
@@ -213,11 +236,15 @@ impl Door {
     /// A socket that fails leaves the others watched until they are closed, with the slot.
     fn watch(&self, at: usize, slot: &Slot) -> Result<(), String> {
         for (i, port) in slot.ports().iter().enumerate() {
-            let data = epoll::EventData::new_u64(to_token(at, i));
-            epoll::add(&self.bell.epoll, port.readiness(), data, epoll::EventFlags::IN)
-                .map_err(|e| format!("cannot watch the stream's sockets: {e}"))?;
+            self.watch_port(at, i, port)?;
         }
         Ok(())
+    }
+
+    fn watch_port(&self, at: usize, i: usize, port: &Port) -> Result<(), String> {
+        let data = epoll::EventData::new_u64(to_token(at, i));
+        epoll::add(&self.bell.epoll, port.readiness(), data, epoll::EventFlags::IN)
+            .map_err(|e| format!("cannot watch the stream's sockets: {e}"))
     }
 }
 

@@ -30,7 +30,7 @@ impl Sets {
             Job::KeepAlive { leg, .. } => Some(Self::KeepAlive(*leg)),
             Job::SetIdle { .. } => Some(Self::Idle),
             Job::Measure { .. } => Some(Self::Measured),
-            Job::Open { .. } | Job::Close { .. } | Job::Stop => None,
+            Job::Open { .. } | Job::Rebind { .. } | Job::Close { .. } | Job::Stop => None,
         }
     }
 
@@ -138,6 +138,7 @@ mod tests {
             Job::Close { at } => Some((at, 99)),
             Job::Open { .. }
             | Job::Update { .. }
+            | Job::Rebind { .. }
             | Job::Codecs { .. }
             | Job::KeepAlive { .. }
             | Job::Stop => None,

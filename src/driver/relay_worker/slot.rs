@@ -45,10 +45,12 @@ impl Slot {
         idle: Option<Duration>,
         now: Mono,
     ) -> Result<Self, String> {
-        let [a, b] = legs;
-        let bind = |leg, lane| bind(leg, lane, zones, tunnels);
-        let ports =
-            [bind(a, Lane::Rtp)?, bind(a, Lane::Rtcp)?, bind(b, Lane::Rtp)?, bind(b, Lane::Rtcp)?];
+        let pair = |leg: &LegConfig| {
+            let at = SocketAddr::new(leg.bind, leg.port);
+            bind_pair(at, leg.dscp, (zones, tunnels))
+        };
+        let ([a, b], [c, d]) = (pair(&legs[0])?, pair(&legs[1])?);
+        let ports = [a, b, c, d];
         let stream = Stream::new(id, legs, idle, now);
         let published = Counters::default();
         let mut slot =
@@ -105,6 +107,16 @@ impl Slot {
         if self.stream.update(leg, party, now) {
             self.reguard();
         }
+    }
+
+    /// The ports of a leg are these from now on; those that were are closed.
+    pub(super) fn rebind(&mut self, leg: Leg, at: SocketAddr, pair: [Port; 2], now: Mono) {
+        self.read_drops(&Lane::ALL, now);
+        for (lane, port) in Lane::ALL.into_iter().zip(pair) {
+            self.ports[2 * leg.index() + lane.index()] = port;
+        }
+        self.stream.rebind(leg, at);
+        self.reguard();
     }
 
     pub(super) fn set_idle(&mut self, idle: Option<Duration>, now: Mono) {
@@ -247,16 +259,30 @@ pub(super) fn age(stamp: Duration, now: Now) -> Option<Duration> {
     now.wall.0.checked_sub(stamp).filter(|age| *age <= FAR)
 }
 
-fn bind(leg: &LegConfig, lane: Lane, zones: &Zones, tunnels: &Tunnels) -> Result<Port, String> {
+/// The pair of a leg: its RTP port at this address, and the next one.
+pub(super) fn bind_pair(
+    at: SocketAddr,
+    dscp: u8,
+    known: (&Zones, &Tunnels),
+) -> Result<[Port; 2], String> {
+    Ok([bind(at, dscp, Lane::Rtp, known)?, bind(at, dscp, Lane::Rtcp, known)?])
+}
+
+fn bind(
+    at: SocketAddr,
+    dscp: u8,
+    lane: Lane,
+    (zones, tunnels): (&Zones, &Tunnels),
+) -> Result<Port, String> {
     let offset = u16::from(lane == Lane::Rtcp);
-    if let Some(link) = tunnels.at(leg.bind) {
-        let port = link.port(leg.port.saturating_add(offset));
+    let addr = SocketAddr::new(at.ip(), at.port().saturating_add(offset));
+    if let Some(link) = tunnels.at(addr.ip()) {
+        let port = link.port(addr.port());
         let name = link.name();
         return port.map(Port::Tunnel).map_err(|e| format!("no port at tunnel {name}: {e}"));
     }
-    let addr = SocketAddr::new(leg.bind, leg.port.saturating_add(offset));
-    let socket = MediaSocket::bind(zones.placed(addr), leg.dscp, lane);
-    let socket = socket.map(|s| s.at_device(zones.of_own(leg.bind)));
+    let socket = MediaSocket::bind(zones.placed(addr), dscp, lane);
+    let socket = socket.map(|s| s.at_device(zones.of_own(addr.ip())));
     socket.map(Port::Udp).map_err(|e| match e.raw_os_error() {
         Some(libc::EMFILE | libc::ENFILE) => {
             format!("cannot open a socket for {addr}: {e} (raise RLIMIT_NOFILE)")

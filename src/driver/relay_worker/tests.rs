@@ -130,6 +130,39 @@ fn rtp_and_rtcp_pass_both_ways_from_the_ports_that_were_named() {
 }
 
 #[test]
+fn a_leg_that_is_bound_elsewhere_speaks_and_is_heard_there_and_the_other_one_stays() {
+    let (a, b) = (Phone::new("127.0.0.2"), Phone::new("127.0.0.3"));
+    let mut bench = Bench::new(a.party(Expect::Exact), b.party(Expect::Exact));
+    let old = bench.at(Leg::Callee, 0);
+    a.send(0, 1, bench.at(Leg::Caller, 0));
+    assert_eq!(b.next(0), (1, old));
+    let host = own_host();
+    let at = |lane: u16| SocketAddr::new(host, 20_100 + lane);
+    let rebind = |at| Command::Rebind { stream: ID, leg: Leg::Callee, at, dscp: 46 };
+    bench.tell([rebind(at(0))]);
+    for n in 2..20 {
+        for lane in [0, 1] {
+            let new = at(u16::try_from(lane).unwrap());
+            b.send(lane, n, new);
+            assert_eq!(a.next(lane), (n, bench.at(Leg::Caller, lane)));
+            a.send(lane, n, bench.at(Leg::Caller, lane));
+            assert_eq!(b.next(lane), (n, new));
+        }
+    }
+    // The old pair is anybody's, and one that is taken ends the stream.
+    let taken = UdpSocket::bind(old).expect("it is free");
+    let told = bench.relay.queue(rebind(old));
+    assert!(matches!(told, Err(Event::OpenFailed { .. })), "{told:?}");
+    drop(taken);
+    bench.relay.flush();
+    let Event::Closed { counters, .. } = bench.wait_for(|e| matches!(e, Event::Closed { .. }))
+    else {
+        panic!("it is closed")
+    };
+    assert_eq!(counters.legs.map(|leg| leg.packets), [[19, 18], [18, 18]], "nothing is lost");
+}
+
+#[test]
 fn sampled_packets_are_timed_from_the_kernels_stamp() {
     let (a, b) = (Phone::new("127.0.0.2"), Phone::new("127.0.0.3"));
     let bench = Bench::new(a.party(Expect::Exact), b.party(Expect::Exact));

@@ -4,6 +4,7 @@
 
 use super::door::{BELL, Bell, from_token};
 use super::jobs::JobsEnd;
+use super::port::Port;
 use super::slot::{Slot, age};
 use super::totals::TotalsTable;
 use super::{DELAYS, Shared};
@@ -15,6 +16,7 @@ use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -24,6 +26,7 @@ use std::time::Duration;
 pub(super) enum Job {
     Open { at: usize, slot: Box<Slot> },
     Update { at: usize, leg: Leg, party: Party },
+    Rebind { at: usize, leg: Leg, place: SocketAddr, pair: Box<[Port; 2]> },
     SetIdle { at: usize, idle: Option<Duration> },
     Codecs { at: usize, leg: Leg, codecs: Codecs },
     KeepAlive { at: usize, leg: Leg, every: Option<Duration> },
@@ -204,6 +207,9 @@ impl Worker {
                 Job::Open { at, slot } => self.open(at, slot),
                 Job::Update { at, leg, party } => {
                     self.on(at, |slot| slot.update(leg, party, now));
+                }
+                Job::Rebind { at, leg, place, pair } => {
+                    self.on(at, |slot| slot.rebind(leg, place, *pair, now));
                 }
                 Job::SetIdle { at, idle } => {
                     self.on(at, |slot| slot.set_idle(idle, now));

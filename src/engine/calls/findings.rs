@@ -70,7 +70,7 @@ impl Calls {
         &mut self,
         w: &World,
         out: &mut Outbox,
-        left: &[IpAddr],
+        (interface, left): (usize, &[IpAddr]),
         (at, own): (&Addresses, &[IpAddr]),
     ) {
         let kept = left.iter().all(|ip| own.contains(ip));
@@ -78,7 +78,7 @@ impl Calls {
             let evidence = evidence(w, was, at, kept);
             self.find(out, call, Finding::AddressChanged, &evidence);
         }
-        self.media.moved(left, at, w.number());
+        self.media.moved(interface, left, (at, w.number()));
     }
 
     /// The 2xx has waited 64 × T1 for its ACK, or the call ended without one.

@@ -6,6 +6,7 @@ mod claims;
 mod judge;
 mod lent;
 mod lines;
+mod moved;
 mod news;
 mod offers;
 mod ours;
@@ -100,6 +101,7 @@ impl Calls {
             self.media.signals(call, who.leg, face);
         }
         self.media.turn_after(call, who.leg.other());
+        self.media.offer_moved(call, who.leg.other());
         if let Some(face) = face_towards(w, who, sdp.media()) {
             self.media.turn(call, who.leg, face);
         }
@@ -135,9 +137,11 @@ impl Calls {
             self.media.signals(call, who.leg, face);
         }
         let parties = self.judge_all(w, out, call, (who, phones), &sdp)?;
+        self.media.answer_moved(call, who.leg.other(), w.now().mono);
         if !who.counts {
             let at = (who.leg, self.bind(w, call, who)?);
             let (address, places) = self.media.shown(call, at, sdp.media(), &parties)?;
+            self.flush_media(out);
             return Ok(sdp.rewrite(address, &places));
         }
         let held = is_held(sdp.media());

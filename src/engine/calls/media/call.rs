@@ -2,6 +2,7 @@
 //! ports and closes none; the table does.
 
 use super::claims::Claim;
+use super::moved::Move;
 use super::watch::{CallWatch, LegWatch};
 use super::{differs, muted};
 use crate::audit::{CallEnd, StreamMedia};
@@ -104,6 +105,8 @@ pub(crate) struct CallMedia {
     pub(super) signals: [IpAddr; 2],
     /// By which face each is reached, for the next offer.
     pub(super) reached: [Option<Face>; 2],
+    /// What became of the addresses that they are spoken to from.
+    pub(super) moves: [Move; 2],
     pub(super) call_ids: [String; 2],
     /// Who takes its ports.
     pub(super) claim: Claim,
@@ -133,6 +136,7 @@ impl CallMedia {
             faces,
             signals: [faces[0].bind, faces[1].bind],
             reached: [None; 2],
+            moves: Default::default(),
             call_ids,
             claim,
             streams: Vec::new(),

@@ -282,6 +282,19 @@ impl Lent {
         true
     }
 
+    /// A pair at another address in the place of this one.
+    pub(super) fn rebind(&mut self, from: (IpAddr, u16), to: IpAddr, now: Mono) -> Option<u16> {
+        let owner = self.owners.get(&from).copied()?;
+        let port = self.pools.get_mut(&to)?.1.take(now)?;
+        self.owners.remove(&from);
+        self.owners.insert((to, port), owner);
+        if let Some((_, pool)) = self.pools.get_mut(&from.0) {
+            pool.give(now, from.1, true);
+        }
+        self.drop_left(from.0);
+        Some(port)
+    }
+
     fn own(&mut self, call: CallNo, binds: [IpAddr; 2], ports: [u16; 2]) {
         for leg in Leg::ALL {
             let i = leg.index();

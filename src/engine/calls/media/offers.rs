@@ -34,7 +34,8 @@ impl MediaTable {
             };
             places.push(place);
         }
-        let c = self.calls.get(&call).ok_or_else(MediaRefusal::no_ports)?;
+        let c = self.calls.get_mut(&call).ok_or_else(MediaRefusal::no_ports)?;
+        c.tells(leg.other());
         Ok((c.faces[leg.other().index()].shown, places))
     }
 
@@ -143,13 +144,14 @@ impl MediaTable {
     /// The address and places for an answer's body towards the leg that offered; `bind`: where the
     /// one that answers is spoken to from.
     pub(in crate::engine::calls) fn shown(
-        &self,
+        &mut self,
         call: CallNo,
         (leg, bind): (Leg, IpAddr),
         media: &[Media],
         parties: &[Option<Party>],
     ) -> Result<(IpAddr, Vec<Place>), MediaRefusal> {
-        let c = self.calls.get(&call).ok_or_else(without_offer)?;
+        let c = self.calls.get_mut(&call).ok_or_else(without_offer)?;
+        c.tells(leg.other());
         let place = |(index, (m, party)): (usize, (&Media, &Option<Party>))| match (
             c.line(index, leg, bind),
             m.port,

@@ -8,7 +8,6 @@ use super::lines::keep_sum;
 use super::targets::Targets;
 use super::{close, stream_media};
 use crate::audit::CallEnd;
-use crate::config::Addresses;
 use crate::engine::world::World;
 use crate::ground::{CallNo, Leg, Mono, Side};
 use crate::relay::flow::Lane;
@@ -50,16 +49,13 @@ impl MediaTable {
         self.lent.count(side, now)
     }
 
-    /// An interface stands there, and no longer at these; `seed` shuffles the ports of what is new.
-    pub(in crate::engine::calls) fn moved(&mut self, left: &[IpAddr], at: &Addresses, seed: u64) {
-        self.lent.stand(left, at, seed);
-    }
-
     /// Calls that go on by one of these addresses, and what their parties were told of it.
     pub(in crate::engine::calls) fn standing_at(&self, at: &[IpAddr]) -> Vec<(CallNo, IpAddr)> {
         let there = |c: &CallMedia| {
-            let open = c.streams.iter().flatten().filter(|s| s.open);
-            let mut faces = open.flat_map(|s| s.faces).chain(c.faces);
+            let open = || c.streams.iter().flatten().filter(|s| s.open);
+            let of = |leg: Leg| open().map(move |s| s.faces[leg.index()]).chain([c.face(leg)]);
+            // Who was told nothing yet will be told where we are then.
+            let mut faces = Leg::ALL.into_iter().filter(|leg| c.is_told(*leg)).flat_map(of);
             faces.find(|f| at.contains(&f.bind)).map(|f| f.shown)
         };
         let all = self.calls.iter().filter(|(_, c)| !c.ended);

@@ -45,7 +45,8 @@ impl Targets {
                 }
             }
             Command::Close { stream } => self.forget(*stream),
-            Command::SetIdle { .. }
+            Command::Rebind { .. }
+            | Command::SetIdle { .. }
             | Command::Codecs { .. }
             | Command::KeepAlive { .. }
             | Command::Measure { .. } => {}

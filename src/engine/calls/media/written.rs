@@ -101,6 +101,7 @@ impl MediaTable {
         let claim = Claim { holder: holder.clone(), urgent: true, emergency: false };
         let mut media = CallMedia::new(faces, stored.call_ids, claim);
         media.settled = true;
+        Leg::ALL.into_iter().for_each(|leg| media.tells(leg));
         media.held = stored.held;
         media.idle = idle;
         let idle = idle.filter(|_| !stored.held.contains(&true));
