@@ -52,6 +52,10 @@ fn told(v: &Value) -> String {
             let _ = writeln!(out, "  {when:<14} {}", keys.join(", "));
         }
     }
+    for certificate in list(v, "/certificates").iter().filter_map(Value::as_str) {
+        any = true;
+        let _ = writeln!(out, "  {}", shown(certificate));
+    }
     let what = if any { "reloaded" } else { "nothing changed" };
     let mut first = format!("{what}: {source}\n");
     if source == "site mode" && !any {
@@ -75,6 +79,10 @@ mod tests {
         let want = "reloaded: /etc/p.toml\n  now            rule, drain\n  needs restart  \
                     media.ports\n";
         assert_eq!(told(&v), want);
+        let renewed = json!({ "result": "unchanged", "source": "/etc/p.toml", "now": [],
+            "certificates": ["certificate of lan: until 2027-01-30"] });
+        let want = "reloaded: /etc/p.toml\n  certificate of lan: until 2027-01-30\n";
+        assert_eq!(told(&renewed), want);
         let site = json!({ "result": "unchanged", "source": "site mode" });
         assert!(told(&site).contains("no file"), "{}", told(&site));
     }

@@ -120,7 +120,8 @@ async fn serve(s: Started, levels: log::Levels, service: Service) -> Result<(), 
     let source = s.file.as_ref().map_or("site mode".to_owned(), |f| f.display().to_string());
     let applied = Box::new(move |c: &Config| levels(&c.log));
     let (config, read) = (s.config.clone(), reader(&s));
-    let reloader = Reloader::new(handle.asks(), config, source, read, applied, service.clone())?;
+    let reloader = Reloader::new(handle.asks(), config, source, read, applied, service.clone())?
+        .with_tls(handle.tls().clone());
     let reloader = Arc::new(reloader);
     // Who follows a device is told where that stands.
     let stays = s

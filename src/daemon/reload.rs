@@ -47,6 +47,9 @@ pub struct Outcome {
     /// What changed, by when it counts.
     #[serde(flatten)]
     pub changes: Changes,
+    /// Certificates of ours that are shown from now on, for their files are others: whose, and
+    /// until when they hold.
+    pub certificates: Vec<String>,
     /// Every fault of a refused one.
     pub faults: String,
 }
@@ -58,6 +61,7 @@ pub struct Reloader {
     read: Read,
     applied: Applied,
     service: Service,
+    tls: Option<Tls>,
     running: Mutex<Running>,
 }
 
@@ -95,7 +99,13 @@ impl Reloader {
     ) -> Result<Self, StartError> {
         let users = users(&config)?;
         let running = Mutex::new(Running { config, users });
-        Ok(Self { asks, source, read, applied, service, running })
+        Ok(Self { asks, source, read, applied, service, tls: None, running })
+    }
+
+    /// Reads the files of these certificates, too.
+    #[must_use]
+    pub fn with_tls(self, tls: Tls) -> Self {
+        Self { tls: Some(tls), ..self }
     }
 
     /// The file, or `site mode`.
@@ -122,7 +132,9 @@ impl Reloader {
                 let result = if same { Reloaded::Unchanged } else { Reloaded::Applied };
                 // A comment changes the hash, and that is what records name.
                 let snapshot = (!same || p.hash != old_hash).then(|| Arc::new(p.snapshot));
+                let certificates = self.certificates().await;
                 let outcome = self.outcome(result, old_hash, p.hash, p.changes, String::new());
+                let outcome = Outcome { certificates, ..outcome };
                 self.hand_over(&outcome, result, snapshot.clone(), by).await;
                 if let Some(s) = snapshot {
                     (self.applied)(&s.config);
@@ -142,6 +154,13 @@ impl Reloader {
         outcome
     }
 
+    /// Files of certificates may be others although nothing else has changed: they are read then
+    /// and there, for whoever put them in place looks at once.
+    async fn certificates(&self) -> Vec<String> {
+        let Some(tls) = self.tls.clone() else { return Vec::new() };
+        tokio::task::spawn_blocking(move || tls.renew()).await.unwrap_or_default()
+    }
+
     fn outcome(
         &self,
         result: Reloaded,
@@ -151,7 +170,7 @@ impl Reloader {
         faults: String,
     ) -> Outcome {
         let (result, source) = (result.as_str(), self.source.clone());
-        Outcome { result, source, old_hash, hash, changes, faults }
+        Outcome { result, source, old_hash, hash, changes, certificates: Vec::new(), faults }
     }
 
     async fn hand_over(
@@ -203,6 +222,9 @@ impl Outcome {
         for (when, keys) in self.sections() {
             let _ = write!(text, "; {when}: {}", keys.join(", "));
         }
+        for certificate in &self.certificates {
+            let _ = write!(text, "; {certificate}");
+        }
         if !self.faults.is_empty() {
             let _ = write!(text, "; {}", self.faults);
         }
@@ -223,8 +245,9 @@ impl Outcome {
             tracing::error!("reload refused, nothing changed: {}", self.faults);
             return;
         }
-        let sections: Vec<String> =
+        let mut sections: Vec<String> =
             self.sections().map(|(when, keys)| format!("{when}: {}", keys.join(", "))).collect();
+        sections.extend(self.certificates.iter().cloned());
         if sections.is_empty() {
             tracing::info!("reloaded {source}: nothing changed");
         } else {

@@ -8,6 +8,7 @@ mod facts;
 mod failure;
 mod files;
 mod held;
+mod news;
 mod own;
 mod proof;
 mod roots;
@@ -30,6 +31,7 @@ use crate::ground::{Flow, Side, Subject};
 use arc_swap::ArcSwap;
 use caller::Asked;
 use held::{By, Proofs};
+use news::news;
 use proof::{Asking, Proof};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
@@ -81,6 +83,8 @@ struct Lines(Option<Instant>, u32);
 #[derive(Debug)]
 struct Inner {
     settings: ArcSwap<Settings>,
+    /// Held while files are read again.
+    reading: Mutex<()>,
     seen: Seen,
     held: Proofs,
     followed: Notify,
@@ -119,6 +123,7 @@ impl Tls {
     fn of(settings: Settings, seen: Seen) -> Self {
         Self(Arc::new(Inner {
             settings: ArcSwap::from_pointee(settings),
+            reading: Mutex::default(),
             seen,
             held: Proofs::default(),
             followed: Notify::new(),
@@ -138,20 +143,41 @@ impl Tls {
     /// From now on this configuration holds, for new connections. Where a file cannot be used, what
     /// it held before stays.
     pub fn follow(&self, config: &Config) {
+        let reading = self.0.reading.lock().unwrap_or_else(PoisonError::into_inner);
         self.read_again(config);
+        drop(reading);
         self.0.followed.notify_one();
     }
 
-    /// False: something could not be used.
-    fn read_again(&self, config: &Config) -> bool {
-        let before = self.0.settings.load_full();
+    /// Reads all files again that the configuration in force names, at once: which certificates of
+    /// ours are others than before, and until when they hold.
+    #[must_use]
+    pub fn renew(&self) -> Vec<String> {
+        let _reading = self.0.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let config = self.0.settings.load_full().config.clone();
+        self.read_again(&config)
+    }
+
+    fn read_again(&self, config: &Config) -> Vec<String> {
+        let (before, shown) = (self.0.settings.load_full(), self.certificates());
         let settings = Settings::read(config, &self.0.seen, Some(&before), Own::Made);
         settings.faults.iter().for_each(|what| {
             tracing::error!("TLS: {what}; what was read before stays");
         });
         let whole = settings.faults.is_empty();
+        let others = settings.is_other(&before);
         self.0.settings.store(Arc::new(settings));
-        whole
+        let news = news(&shown, &self.certificates(), Clock::start().now().wall);
+        for new in &news {
+            match new.expired {
+                true => tracing::warn!("TLS: {}; new connections get it all the same", new.text),
+                false => tracing::info!("TLS: {}; new connections get it", new.text),
+            }
+        }
+        if whole && others && news.is_empty() {
+            tracing::info!("TLS: certificates were read again; new connections get them");
+        }
+        news.into_iter().map(|new| new.text).collect()
     }
 
     /// Another configuration is in force since the last time.
@@ -161,9 +187,8 @@ impl Tls {
 
     /// Reads files again that have changed; which open connections have to be proved anew.
     pub(super) fn look_again(&self) -> Vec<Doubt> {
-        let now = self.0.settings.load_full();
-        if now.is_old() && self.read_again(&now.config) {
-            tracing::info!("TLS: certificates were read again; new connections get them");
+        if self.0.settings.load().is_old() {
+            drop(self.renew());
         }
         self.0.held.doubts(&self.0.settings.load(), Clock::start().now().wall)
     }

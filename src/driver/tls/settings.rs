@@ -163,6 +163,11 @@ impl Settings {
         self.files.iter().any(|(file, was)| mark(file) != *was)
     }
 
+    /// Files were other ones when this was read.
+    pub(super) fn is_other(&self, before: &Self) -> bool {
+        self.files != before.files
+    }
+
     pub(super) fn server(&self, interface: usize) -> Option<Welcome> {
         let name = &self.config.interfaces.get(interface)?.name;
         self.servers.get(name)?.welcome(interface)

@@ -410,6 +410,32 @@ async fn new_files_are_shown_to_who_comes_then_and_broken_ones_change_nothing() 
     assert!(told.contains("site.key: others may read this secret"), "{told}");
 }
 
+#[tokio::test]
+async fn files_are_read_at_once_when_somebody_asks_and_what_is_taken_is_named() {
+    let place = Place::new("at-once");
+    let ours = Authority::new();
+    let put = |pair: &(String, String)| {
+        place.write("site.pem", &pair.0);
+        place.write("site.key", &pair.1);
+    };
+    put(&ours.signs(&["one.example"], 2100));
+    let (pem, key) = (place.at("site.pem"), place.at("site.key"));
+    let lan = format!("{{ certificate = \"{pem}\", key = \"{key}\" }}");
+    let g = gateway(&config(&place, &lan, "{}")).await;
+    let tls = g.streams.tls();
+    assert!(tls.renew().is_empty(), "the same");
+    put(&ours.signs(&["two.example"], 2101));
+    let name = tls.certificates()[0].name.clone();
+    assert_eq!(tls.renew(), [format!("certificate of {name}: until 2101-01-01")]);
+    assert_eq!(phone(g.at, None).await.unwrap().0.dns, ["two.example"]);
+    // One that holds no more is shown all the same, and told of as such.
+    put(&ours.signs(&["three.example"], 2021));
+    let want = format!("certificate of {name}: EXPIRED, it held until 2021-01-01");
+    assert_eq!(tls.renew(), [want]);
+    place.write("site.pem", "nonsense");
+    assert!(tls.renew().is_empty(), "what was read before stays");
+}
+
 /// A certificate of another's making, and its key.
 fn made(params: CertificateParams, key: &KeyPair, by: Option<&Authority>) -> (String, String) {
     let shown = match by {

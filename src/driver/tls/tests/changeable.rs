@@ -72,7 +72,7 @@ async fn what_everybody_may_change_later_is_told_and_what_was_read_before_stays(
     assert!(was.is_old(), "its mode is another");
     // As somebody else who may write there does it.
     std::fs::write(&at, format!("{}{}", ours.1, theirs.1)).unwrap();
-    assert!(!g.streams.tls().read_again(&was.config));
+    assert!(g.streams.tls().renew().is_empty());
     let faults = g.streams.tls().0.settings.load().faults.concat();
     assert!(faults.contains("ca.pem: others may change it (mode 666)"), "{faults}");
     assert!(phone(g.at, Some(&phone_of(&theirs))).await.is_err());
