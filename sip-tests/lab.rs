@@ -79,6 +79,8 @@ pub(crate) struct Lab {
     pub(crate) kept_open: Vec<ConnId>,
     /// Ways by which nobody answers.
     pub(crate) unheard: Vec<Flow>,
+    /// Ways by which nothing comes: what follows goes by another connection.
+    pub(crate) suspected: Vec<Flow>,
     /// Sources that no stream lets in, where, and for how long.
     pub(crate) barred: Vec<(Source, Option<ListenerId>, Duration)>,
     /// Connections that are to be opened, and what each is.
@@ -173,6 +175,7 @@ impl Lab {
             closed: Vec::new(),
             kept_open: Vec::new(),
             unheard: Vec::new(),
+            suspected: Vec::new(),
             barred: Vec::new(),
             opened: Vec::new(),
             lifted: Vec::new(),
@@ -370,6 +373,7 @@ impl Lab {
                 Output::Look => self.looks = true,
                 Output::CloseConnection(conn) => self.closed.push(conn),
                 Output::CloseSilent(flow) => self.unheard.push(flow),
+                Output::Suspect(flow) => self.suspected.push(flow),
                 Output::KeepConnection(conn, _) => self.kept_open.push(conn),
                 Output::Bar { source, at, lasts } => self.barred.push((source, at, lasts)),
                 Output::Relay(command) => self.relay.obey(command, self.now.mono),

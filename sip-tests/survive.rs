@@ -8,6 +8,7 @@ mod refusing;
 mod registers;
 mod renamed;
 mod serving;
+mod starving;
 mod within;
 
 use crate::lab::script::{Text, answer};

@@ -55,6 +55,8 @@ pub enum Arrival {
     Closed(ConnId),
     /// A connection that we opened ended, and not because we closed it; `Closed` follows.
     Broken(Flow),
+    /// A stream connection that we opened was suspect, and another that leads there answers.
+    Replaced(Flow),
     /// A connection could not be made.
     Failed(Flow),
     /// Nobody proved himself at the other end of one by TLS.

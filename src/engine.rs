@@ -76,7 +76,7 @@ use moving::{Mover, Moving};
 use outbox::Outbox;
 use phones::Phones;
 use proxy_client::standing;
-use response::{failed, lost};
+use response::lost;
 use std::sync::Arc;
 use strangers::Strangers;
 use streams::Streams;
@@ -164,12 +164,12 @@ impl Engine {
             }
             Input::ConnectionBroken(flow) => {
                 self.transactions.connection_broken(&self.world, &mut self.out, &flow);
+                self.upstreams.broken(&self.world, &mut self.out, &flow);
             }
-            Input::TransportFailed(flow) => {
-                let parts = (&mut self.phones, &mut self.transactions);
-                failed(&self.world, &mut self.out, parts, &flow);
-                self.upstreams.failed(&self.world, &mut self.out, &flow);
+            Input::ConnectionReplaced(flow) => {
+                self.transactions.connection_broken(&self.world, &mut self.out, &flow);
             }
+            Input::TransportFailed(flow) => alone::News::of(self).transport_failed(&flow),
             Input::Undelivered { flow, quoted } => {
                 self.transactions.undelivered(&self.world, &mut self.out, &flow, &quoted);
             }
@@ -213,7 +213,7 @@ impl Engine {
         self.hear();
         for id in self.upstreams.take_doubted() {
             alone::News::of(self).find_ways();
-            self.probe(id);
+            self.probe(id, None);
         }
         self.upstreams.tell(&mut self.world);
         Disproved::of(self).end();
@@ -257,7 +257,7 @@ impl Engine {
             match self.upstreams.handle_timeout(&self.world, &mut self.out) {
                 Wake::Idle => return,
                 Wake::Done => {}
-                Wake::Probe(id) => self.probe(id),
+                Wake::Probe(id, only) => self.probe(id, only),
                 Wake::Turned(turned) => self.turned(turned),
             }
         }
@@ -291,6 +291,9 @@ impl Engine {
                 Heard::Served(id) => self.phones.release(id),
                 Heard::Busy(flow, after) => self.upstreams.spare(&self.world, &flow, after),
                 Heard::Quiet { flow, began, pass } => self.waits(&flow, began, pass),
+                Heard::Vain { flow, began, pass } => {
+                    alone::News::of(self).vain(pass, (&flow, began));
+                }
                 Heard::Exhausted(pass) => {
                     if !self.insist(pass) {
                         self.transactions.give_in(&self.world, &mut self.out, pass);

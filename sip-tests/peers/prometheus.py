@@ -51,6 +51,7 @@ ZERO = {
     "PortreeveNoAddress": "every interface has a fixed address",
     "PortreevePortHeld": "every interface has a fixed address",
     "PortreeveAddressChanges": "every interface has a fixed address",
+    "PortreeveSeenElsewhere": "nothing is advertised",
     "security: Tables: connections": "phones and PBX speak UDP here",
     "call_quality: Phones' own reports: {{result}}": "these phones send no RFC 6035 reports",
 }

@@ -254,6 +254,7 @@ fn upstream(r: &Report, u: &UpstreamView) -> Value {
         "for_s": since.map(|s| s.elapsed(r.now).as_secs()),
         "why": why,
         "alone_s": alone.map(|s| s.elapsed(r.now).as_secs()),
+        "seen_as": u.seen_as,
     })
 }
 

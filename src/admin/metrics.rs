@@ -178,6 +178,8 @@ impl Metrics {
             self.counts("portreeve_upstream_probes_total", &upstream, "result", row);
             let alone = u.alone.map_or(0, |since| since.elapsed(r.now).as_secs().max(1));
             self.set("portreeve_upstream_alone_seconds", &upstream, alone);
+            let elsewhere = u64::from(u.seen_as.is_some());
+            self.set("portreeve_upstream_sees_other_address", &upstream, elsewhere);
         }
         let away = s.interfaces.iter().filter(|i| i.addresses.is_empty()).count();
         self.set("portreeve_interfaces_without_address", &[], away as u64);

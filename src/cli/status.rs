@@ -181,7 +181,11 @@ fn upstream(u: &Value) -> String {
     };
     let old = u.get("stale").and_then(Value::as_bool) == Some(true);
     let old = if old { "   (DNS does not answer: its last answer is used)" } else { "" };
-    format!("{}   {at}   {state}{alone}{old}", shown(text(u, "/name")))
+    let seen = match text(u, "/seen_as") {
+        "" => String::new(),
+        ip => format!("   SEES US AS {}, which is not advertised", shown(ip)),
+    };
+    format!("{}   {at}   {state}{alone}{seen}{old}", shown(text(u, "/name")))
 }
 
 /// One of several targets.
@@ -250,7 +254,7 @@ mod tests {
                 { "name": "pbx", "address": "192.0.2.1:5060", "up": false, "for_s": 65,
                   "why": "it does not answer OPTIONS", "alone_s": 62 },
                 { "name": "trunk", "address": "192.0.2.2:5060", "up": true, "for_s": 5,
-                  "why": "it answers OPTIONS", "stale": true, "targets": [
+                  "why": "it answers OPTIONS", "stale": true, "seen_as": "192.0.2.77", "targets": [
                     { "address": "192.0.2.2:5060", "transport": "udp", "up": true, "why": "" },
                     { "address": "192.0.2.9:5060", "transport": "tcp", "up": false,
                       "why": "it does not answer OPTIONS" },
@@ -280,7 +284,7 @@ mod tests {
             "note           loopback only\n",
             "3 of 9, 1 being set up",
             "pbx   192.0.2.1:5060   down for 1:05: it does not answer OPTIONS   ALONE for 1:02",
-            "trunk   192.0.2.2:5060   up for 0:05   (DNS does not answer: its last answer is used)\n",
+            "trunk   192.0.2.2:5060   up for 0:05   SEES US AS 192.0.2.77, which is not advertised   (DNS ",
             "  192.0.2.9:5060 tcp   rests: it does not answer OPTIONS\n",
             "lost   nobody knows where   not known for 0:09: its name stands for no address\n",
             "other   192.0.2.3:5060   not probed\n",

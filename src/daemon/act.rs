@@ -24,6 +24,7 @@ impl EventLoop {
             }
             Output::CloseConnection(conn) => self.streams.close(conn),
             Output::CloseSilent(flow) => self.streams.end_silent(&flow),
+            Output::Suspect(flow) => self.streams.suspect(&flow),
             Output::Stand { interface, addresses } => return self.stand(interface, addresses),
             Output::Look => self.sockets.look(),
             Output::Relay(command) => {

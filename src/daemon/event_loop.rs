@@ -381,6 +381,7 @@ fn input(arrival: Arrival) -> (Input, Option<Place>) {
         Arrival::Refused { flow, refusal } => (Input::StreamRefused { flow, refusal }, None),
         Arrival::Closed(conn) => (Input::ConnectionClosed(conn), None),
         Arrival::Broken(flow) => (Input::ConnectionBroken(flow), None),
+        Arrival::Replaced(flow) => (Input::ConnectionReplaced(flow), None),
         Arrival::Failed(flow) => (Input::TransportFailed(flow), None),
         Arrival::Undelivered { flow, quoted } => (Input::Undelivered { flow, quoted }, None),
         Arrival::Unproved { flow, why } => (Input::Unproved { flow, why }, None),

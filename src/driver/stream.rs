@@ -312,6 +312,14 @@ impl Streams {
         }
     }
 
+    /// Nothing comes by the connection that leads this way: what follows goes by a new one.
+    pub fn suspect(&self, flow: &Flow) {
+        if self.groups.load().contains_key(&flow.listener) {
+            return;
+        }
+        self.table().suspect(Way::of(flow));
+    }
+
     /// It is gone. True: something had still to be written.
     fn forget(&self, flow: &Flow) -> bool {
         self.tls.release(flow);

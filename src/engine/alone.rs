@@ -41,10 +41,10 @@ const CUT_OFF: &str = "The Outside Cannot Be Reached, Calls Within The Site Work
 const LATER: &str = "30";
 
 impl Engine {
-    /// Asks an upstream whether it is there.
-    pub(super) fn probe(&mut self, id: UpstreamId) {
+    /// Asks an upstream whether it is there, or one target of it.
+    pub(super) fn probe(&mut self, id: UpstreamId, only: Option<Hop>) {
         let (w, out) = (&self.world, &mut self.out);
-        for (ping, branch, flow, hop) in self.upstreams.probes(w, id) {
+        for (ping, branch, flow, hop) in self.upstreams.probes(w, out, (id, only)) {
             let client = self.transactions.originate(w, out, ping, branch, flow);
             self.upstreams.probing(client, id, hop);
         }
@@ -172,7 +172,7 @@ impl Engine {
         match purpose {
             Some(Purpose::Invite { call, .. }) => {
                 // It is no call that failed: the next one is the same.
-                self.calls.end_attempt(w, out, call, 302, Outcome::Redirected);
+                self.calls.led_anew(w, out, call);
             }
             Some(Purpose::Subscribe { call, .. }) => self.calls.forget(call),
             Some(Purpose::Register(_) | Purpose::InDialog(_) | Purpose::Other) | None => {}

@@ -30,6 +30,9 @@ pub enum Input {
     ConnectionClosed(ConnId),
     /// A connection that we opened ended, and not because we closed it; `ConnectionClosed` follows.
     ConnectionBroken(Flow),
+    /// A stream connection that we opened was suspect, and is closed, for another that leads there
+    /// answers ([`super::Output::Suspect`]).
+    ConnectionReplaced(Flow),
     /// Who is at the other end of a TLS connection has proved by a certificate, which an authority
     /// of the interface's file signed, to be one of these: what its URIs and DNS names say (RFC
     /// 5922 §7.1), or its common name where it has no other name. At most 32. Comes before the

@@ -28,6 +28,9 @@ pub enum Output {
     /// Whoever this stream leads to has not answered: close the connection if nothing comes by it,
     /// so that the next request opens another.
     CloseSilent(Flow),
+    /// Nothing comes from whoever this stream leads to: what goes there from now on goes by a new
+    /// connection, and the one that is there is closed when something comes by that.
+    Suspect(Flow),
     /// A registered phone or an upstream speaks by this stream connection: it gives way to nobody.
     KeepConnection(crate::ground::ConnId, Holder),
     /// Nobody of this source is let in from outside by a stream for so long, unless he is known; no

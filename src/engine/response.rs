@@ -144,7 +144,7 @@ impl Engine {
         match &purpose {
             Purpose::Register(pending) => {
                 let (w, out) = (&self.world, &mut self.out);
-                self.phones.registered(w, out, pending, response, &mut near);
+                self.phones.registered(w, out, pending, (response, flow), &mut near);
                 for m in self.phones.take_moves(w) {
                     self.transactions.moved(out, &m.old, m.new, &m.contact);
                 }

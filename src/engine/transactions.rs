@@ -76,6 +76,8 @@ pub(crate) enum Heard {
     /// Whoever was asked there, at this time, has said nothing yet; `pass`: `None` for a request of
     /// our own.
     Quiet { flow: Flow, began: Mono, pass: Option<PassId> },
+    /// The same, after so long that nobody who serves would be asked in vain.
+    Vain { flow: Flow, began: Mono, pass: PassId },
     /// All branches of a pass that has other ways failed, or one says nothing.
     Exhausted(PassId),
     /// A request has its final answer, or is gone without one.
@@ -184,7 +186,7 @@ impl Transactions {
             Due::Client(id, timer) => self.client_event(w, out, id, Event::Timer(timer)),
             Due::CancelWait(id) => self.cancel_unanswered(w, out, id),
             Due::NextTarget(id) => self.next_target(w, out, id),
-            Due::Quiet(id) => self.quiet(id),
+            Due::Quiet(id) => self.quiet(w, id),
             Due::Again(id) => self.again(out, id),
             Due::Held(id) => self.held_for_long(w, out, id),
         }

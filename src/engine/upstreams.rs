@@ -12,8 +12,10 @@ mod moved;
 mod names;
 mod probe;
 mod proved;
+mod renewal;
 mod serving;
 mod sharing;
+mod sight;
 mod targets;
 mod ways;
 
@@ -29,10 +31,13 @@ use cache::Cache;
 pub use finder::{Finder, Sought};
 use homes::Homes;
 use lookup::look_up;
+use probe::Asked;
 use proved::Proved;
+use renewal::Renewals;
 use serde::Serialize;
 use serving::Serving;
 pub(crate) use serving::{Asker, Sign, Turned, is_out_of_service};
+use sight::Sight;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -71,6 +76,8 @@ pub struct UpstreamView {
     pub probes: [u64; 2],
     /// The site is alone without it, since then; `None`: it serves.
     pub alone: Option<Moment>,
+    /// As what it sees us, where that is not what `advertise` of its interface says.
+    pub seen_as: Option<IpAddr>,
 }
 
 /// How one target of an upstream is.
@@ -113,6 +120,8 @@ struct Upstream {
     /// What is used of DNS is older than it says.
     stale: bool,
     serving: Serving,
+    /// As what it sees us.
+    sight: Sight,
 }
 
 /// What is due.
@@ -129,6 +138,8 @@ enum Due {
     Grace(UpstreamId),
     /// Whether an upstream leaves the site alone, or is back, is to be looked at.
     Look(UpstreamId),
+    /// A connection to a target is to be opened again.
+    Open(UpstreamId, Hop),
 }
 
 /// What a due timer asks for.
@@ -138,8 +149,8 @@ pub(crate) enum Wake {
     Idle,
     /// It is done.
     Done,
-    /// This upstream is to be probed.
-    Probe(UpstreamId),
+    /// This upstream is to be probed, or this target of it.
+    Probe(UpstreamId, Option<Hop>),
     /// An upstream left the site alone, or came back.
     Turned(Turned),
 }
@@ -165,7 +176,7 @@ pub(crate) struct Upstreams {
     /// By id.
     all: Vec<Upstream>,
     /// Probes under way.
-    asked: HashMap<ClientId, (UpstreamId, Hop)>,
+    asked: HashMap<ClientId, Asked>,
     /// What DNS has said.
     cache: Cache,
     /// What it is asked now.
@@ -178,6 +189,8 @@ pub(crate) struct Upstreams {
     doubted: Vec<UpstreamId>,
     /// How often flows to targets are kept open, as they asked.
     flows: BTreeMap<(UpstreamId, Hop), Duration>,
+    /// Connections to targets that ended, or are suspect.
+    renewals: Renewals,
     /// Where upstreams are from now on; the world is to be told.
     placed: Vec<(UpstreamId, Vec<Hop>)>,
     timers: TimerTable<Due>,
@@ -292,6 +305,7 @@ impl Upstreams {
                 why: u.why.clone(),
                 probes: u.probes(),
                 alone: self.alone_since(w, *id),
+                seen_as: u.sight.other(),
             })
         };
         w.upstreams().iter().filter_map(one).collect()
@@ -305,7 +319,9 @@ impl Upstreams {
     /// Fires one timer that is due; a probe is the coordinator's to send.
     pub(crate) fn handle_timeout(&mut self, w: &World, out: &mut Outbox) -> Wake {
         match self.timers.expired(w.now().mono) {
-            Some(Due::Probe(id)) => Wake::Probe(id),
+            Some(Due::Probe(id)) => Wake::Probe(id, None),
+            Some(Due::Open(id, hop)) if self.opens(w, id, hop) => Wake::Probe(id, Some(hop)),
+            Some(Due::Open(..)) => Wake::Done,
             Some(Due::KeepAlive(interface)) => {
                 self.keep_alive(w, out, interface);
                 Wake::Done

@@ -160,6 +160,11 @@ pub(super) const FAMILIES: &[Family] = &[
         "For so long the site has been alone without this upstream; 0: it serves.",
     ),
     gauge(
+        "portreeve_upstream_sees_other_address",
+        &[("upstream", Upstreams)],
+        "1 if `received` in its last answers to OPTIONS was not what `advertise` says, 0 if it was, or was not said.",
+    ),
+    gauge(
         "portreeve_interfaces_without_address",
         &[],
         "Interfaces that follow a device or the default route, and have no address: nothing goes out or comes in there.",

@@ -122,6 +122,7 @@ fn an_upstream_that_was_never_probed_is_not_said_to_be_up() {
             why,
             probes,
             alone: None,
+            seen_as: None,
         }]
     };
     report.stats.upstreams = pbx(Health::Unknown, [0; 2]);
@@ -152,6 +153,7 @@ fn a_loop_that_stands_still_is_told_by_its_age_and_no_upstream_is_said_to_be_up(
         why,
         probes,
         alone: None,
+        seen_as: None,
     }];
     report.stats.registrations[0] = 7;
     let metrics = Metrics::new();

@@ -142,8 +142,11 @@ impl Streams {
     /// by one that we opened (`ours`), for who was to read it may never have.
     async fn ended(&self, flow: Flow, ours: bool) {
         let broken = ours && self.table().carrier(&flow) == flow.conn;
-        let unwritten = self.forget(&flow);
-        if broken {
+        let replaced = flow.conn.is_some_and(|conn| self.table().is_replaced(conn));
+        let unwritten = self.forget(&flow) && !replaced;
+        if replaced {
+            self.inlet.tell(Arrival::Replaced(flow)).await;
+        } else if broken {
             self.inlet.tell(Arrival::Broken(flow)).await;
         }
         if unwritten {

@@ -3,7 +3,9 @@
 //! never. It reads no message and touches no socket; whoever has to go is told by a bell.
 
 mod asked;
+mod heard;
 mod seats;
+mod suspects;
 mod view;
 
 use super::bells::Bells;
@@ -19,6 +21,7 @@ use seats::Seats;
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use suspects::Suspects;
 use tokio::time::Instant;
 
 /// Half-open connections (no complete message yet) of one source, opened by it or by us.
@@ -91,6 +94,7 @@ pub(super) struct Table {
     next: u64,
     open: HashMap<ConnId, Conn>,
     by_way: HashMap<Way, ConnId>,
+    suspects: Suspects,
     silent: HashMap<Source, BTreeSet<ConnId>>,
     places: Seats,
     octets: Quota<ConnId>,
@@ -110,6 +114,7 @@ impl Table {
             next: 0,
             open: HashMap::new(),
             by_way: HashMap::new(),
+            suspects: Suspects::default(),
             silent: HashMap::new(),
             places: Seats::new(limits),
             octets: Quota::new(Shares::percent(OCTETS, SHARE)),
@@ -232,6 +237,7 @@ impl Table {
         self.part(conn);
         self.places.leave(conn);
         self.octets.leave(conn);
+        self.suspects.leave(conn);
         self.open.remove(&conn).is_some_and(|c| c.outlet.is_unwritten())
     }
 
@@ -247,31 +253,11 @@ impl Table {
 
     /// From now on nobody finds it.
     pub(super) fn part(&mut self, conn: ConnId) {
-        self.heard(conn);
+        self.is_silent_no_more(conn);
         let Some(known) = self.open.get(&conn) else { return };
         let way = known.way;
         if self.by_way.get(&way) == Some(&conn) {
             self.by_way.remove(&way);
-        }
-    }
-
-    /// It has sent a complete message.
-    pub(super) fn heard(&mut self, conn: ConnId) {
-        let Some(known) = self.open.get_mut(&conn) else { return };
-        known.heard = Instant::now();
-        if let Some(lapse) = &mut known.lapse {
-            lapse.heard();
-        }
-        if known.stage != Stage::Silent {
-            return;
-        }
-        known.stage = Stage::Heard;
-        let source = half_open(known.way, known.side);
-        if let Some(silent) = self.silent.get_mut(&source) {
-            silent.remove(&conn);
-            if silent.is_empty() {
-                self.silent.remove(&source);
-            }
         }
     }
 
@@ -286,7 +272,7 @@ impl Table {
         if self.places.ask(known.side, &holder, false) == Room::None(Full::User) {
             return peer;
         }
-        self.heard(conn);
+        self.is_silent_no_more(conn);
         self.hold_for(conn, |_| holder);
         self.open.get_mut(&conn)?.lapse = None;
         peer

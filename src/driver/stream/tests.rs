@@ -693,3 +693,67 @@ async fn the_kernel_asks_as_often_as_the_file_says_and_gives_up_who_acknowledges
         assert_eq!(socket.tcp_user_timeout().expect("read"), Some(Duration::from_secs(10)));
     }
 }
+
+/// What was sent there is read, and it ends.
+async fn ends(stream: &mut TcpStream) -> bool {
+    let mut all = Vec::new();
+    timeout(Duration::from_secs(10), stream.read_to_end(&mut all)).await.is_ok()
+}
+
+/// Time passes for the driver alone.
+async fn later(time: Duration) {
+    pause();
+    tokio::time::advance(time).await;
+    resume();
+}
+
+#[tokio::test]
+async fn what_follows_a_suspect_goes_by_a_new_connection_and_the_suspect_ends_when_that_answers() {
+    let (streams, _, mut arrivals) = gate(10, 10).await;
+    let (there, flow) = called().await;
+    let options = Bytes::from_static(OPTIONS.as_bytes());
+    let asks = || streams.send(flow, options.clone(), opens(Holder::Upstream));
+    let soon = Duration::from_millis(300);
+    asks();
+    let (mut first, _) = there.accept().await.expect("it is called");
+    streams.suspect(&flow);
+    asks();
+    assert!(timeout(soon, there.accept()).await.is_err(), "it was opened just now");
+    later(Duration::from_secs(2)).await;
+    streams.suspect(&flow);
+    asks();
+    let (mut second, _) = there.accept().await.expect("another is opened");
+    assert_eq!(streams.len(), 2, "the first one may carry what has begun");
+    // Nobody answers by that either: of two that are suspect the older one stays.
+    later(Duration::from_secs(2)).await;
+    streams.suspect(&flow);
+    assert!(ends(&mut second).await);
+    assert!(matches!(arrivals.recv().await, Some(Arrival::Broken(_))), "it is asked again");
+    assert!(matches!(arrivals.recv().await, Some(Arrival::Closed(_))));
+    asks();
+    let (mut third, _) = there.accept().await.expect("another is opened");
+    let conn = say(&mut third, &mut arrivals).await;
+    assert!(ends(&mut first).await, "nobody needs it any more");
+    let told = arrivals.recv().await;
+    assert!(matches!(told, Some(Arrival::Replaced(f)) if f.peer == flow.peer), "{told:?}");
+    assert!(matches!(arrivals.recv().await, Some(Arrival::Closed(_))));
+    assert_eq!(streams.len(), 1);
+    asks();
+    assert!(timeout(soon, there.accept()).await.is_err(), "{conn:?} carries it");
+}
+
+#[tokio::test]
+async fn a_suspect_that_brings_something_after_all_is_one_no_more() {
+    let (streams, _, mut arrivals) = gate(10, 10).await;
+    let (there, flow) = called().await;
+    let options = Bytes::from_static(OPTIONS.as_bytes());
+    streams.send(flow, options.clone(), opens(Holder::Upstream));
+    let (mut first, _) = there.accept().await.expect("it is called");
+    later(Duration::from_secs(2)).await;
+    streams.suspect(&flow);
+    say(&mut first, &mut arrivals).await;
+    streams.send(flow, options, opens(Holder::Upstream));
+    let again = timeout(Duration::from_millis(300), there.accept()).await;
+    assert!(again.is_err(), "it carries what follows");
+    assert_eq!(streams.len(), 1);
+}

@@ -9,23 +9,26 @@ const SHOWN: usize = 160;
 
 /// Why a connection that stood has ended.
 pub(super) fn ended(error: &Error) -> String {
-    match error.kind() {
-        ErrorKind::UnexpectedEof => {
-            "it was cut without a word, by the other end, a proxy or a firewall".to_owned()
-        }
-        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
-            "it was reset, by the other end, a proxy or a firewall".to_owned()
-        }
-        ErrorKind::TimedOut => "what was sent was not acknowledged any more".to_owned(),
-        _ => plain(&error.to_string()),
+    let kind = error.kind();
+    if kind == ErrorKind::UnexpectedEof {
+        return "it was cut without a word, by the other end, a proxy or a firewall".to_owned();
     }
+    let reset = [ErrorKind::ConnectionReset, ErrorKind::ConnectionAborted, ErrorKind::BrokenPipe];
+    if reset.contains(&kind) {
+        return "it was reset, by the other end, a proxy or a firewall".to_owned();
+    }
+    if kind == ErrorKind::TimedOut {
+        return "what was sent was not acknowledged any more".to_owned();
+    }
+    plain(&error.to_string())
 }
 
 /// Why TLS did not come about before the other end had shown its key.
 pub(super) fn not_the_head_office(to: &Place, proxy: Option<&Place>, error: &Error) -> String {
-    let detail = match error.kind() {
-        ErrorKind::UnexpectedEof => "it ends the connection in the handshake".to_owned(),
-        _ => plain(&error.to_string()),
+    let detail = if error.kind() == ErrorKind::UnexpectedEof {
+        "it ends the connection in the handshake".to_owned()
+    } else {
+        plain(&error.to_string())
     };
     match proxy {
         Some(proxy) => format!(

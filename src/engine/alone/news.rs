@@ -7,9 +7,12 @@ use super::{Within, asker};
 use crate::engine::Engine;
 use crate::engine::attempt::{Attempt, Route};
 use crate::engine::ids::{ClientId, PassId, ServerId, UpstreamId};
+use crate::engine::phones::Binding;
+use crate::engine::purpose::Purpose;
+use crate::engine::response::failed;
 use crate::engine::upstreams::Asker;
-use crate::ground::Flow;
-use crate::wire::sip::{Message, Method};
+use crate::ground::{Flow, Mono};
+use crate::wire::sip::{Message, Method, Uri};
 
 /// The engine, as far as that concerns.
 pub(in crate::engine) struct News<'a>(&'a mut Engine);
@@ -39,10 +42,40 @@ impl<'a> News<'a> {
         }
     }
 
+    /// A request of this pass, sent then, has waited for long: whoever serves would have answered a
+    /// REGISTER, or a call to a phone of its own, at once.
+    pub(in crate::engine) fn vain(self, pass: PassId, sent: (&Flow, Mono)) {
+        let Engine { world, transactions, phones, upstreams, .. } = self.0;
+        let (w, transactions, phones) = (&*world, &*transactions, &*phones);
+        let Some(p) = transactions.pass(pass) else { return };
+        let request = transactions.server(p.server()).map(|t| t.request());
+        let uri = request.and_then(|request| Uri::parse(request.uri().as_bytes()));
+        let callee = uri.and_then(|uri| uri.user).unwrap_or_default();
+        let granted = |b: &Binding| !b.upstream.is_empty();
+        let counts = match p.purpose() {
+            Purpose::Register(_) => true,
+            Purpose::Invite { .. } => !phones.of_user(w, &callee, &granted).is_empty(),
+            Purpose::Subscribe { .. } | Purpose::InDialog(_) | Purpose::Other => false,
+        };
+        if counts {
+            let by = asker((w, transactions, phones), pass);
+            upstreams.unserved(w, sent, (by, phones.users()));
+        }
+    }
+
+    /// Nothing can be sent this way.
+    pub(in crate::engine) fn transport_failed(self, flow: &Flow) {
+        let Engine { world: w, out, phones, transactions, upstreams, .. } = self.0;
+        failed(w, out, (phones, transactions), flow);
+        upstreams.failed(w, out, flow);
+        upstreams.renew(w, flow, false);
+    }
+
     /// A request of our own was answered, or never will be: what waited for that goes on.
     pub(in crate::engine) fn own(self, client: ClientId, response: Option<&Message>) {
         let Engine { world, out, transactions, upstreams, .. } = self.0;
         let w = &*world;
+        response.into_iter().for_each(|response| upstreams.saw(w, out, client, response));
         if let Some(gone) = upstreams.probed(w, out, client, response) {
             transactions.gone(w, out, &gone);
         }

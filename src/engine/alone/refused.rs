@@ -16,6 +16,12 @@ pub(super) fn sign(purpose: Option<&Purpose>, method: &Method, status: u16) -> S
         401 | 407 => Sign::Asks,
         200..300 if is_new => Sign::Serves,
         _ if is_new && rings => Sign::Serves,
+        100 | 408 if is_new => {
+            Sign::Before { register: status == 408 && *method == Method::Register }
+        }
+        status if calls_nobody && purpose.is_some() && !is_out_of_service(status) => {
+            Sign::Before { register: false }
+        }
         status if !is_out_of_service(status) => Sign::There,
         _ if is_new => Sign::Refuses { register: *method == Method::Register },
         _ => Sign::Nothing,

@@ -78,7 +78,8 @@ impl Calls {
         let by = call.ended_by.unwrap_or(EndedBy::Error);
         out.stats_mut().call_ends[by as usize] += 1;
         let status = if call.confirmed.is_some() { 200 } else { status };
-        let mut end = call_end(w, out, &call, Outcome::Answered, status, Some(by));
+        let how = format!("{} {status} {by}", Outcome::Answered);
+        let mut end = call_end(w, out, &call, (Outcome::Answered, status, &how), Some(by));
         end.segments = self.segments(&call);
         // Whoever judges its media asks for it.
         self.ended.keep(w.now().mono, call);
@@ -101,6 +102,15 @@ impl Calls {
         }
     }
 
+    /// An attempt goes another way, which is a call of its own: this one is no failure, and nobody
+    /// has redirected it.
+    pub(crate) fn led_anew(&mut self, w: &World, out: &mut Outbox, no: CallNo) {
+        if let Some(call) = self.table.remove(no) {
+            let how = (Outcome::Redirected, 302, "goes another way");
+            self.over_as(w, out, &call, how);
+        }
+    }
+
     pub(super) fn attempt_over(
         &mut self,
         w: &World,
@@ -109,8 +119,18 @@ impl Calls {
         status: u16,
         outcome: Outcome,
     ) {
+        self.over_as(w, out, call, (outcome, status, &format!("{outcome} {status}")));
+    }
+
+    fn over_as(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        call: &Call,
+        (outcome, status, how): (Outcome, u16, &str),
+    ) {
         out.count_outcome(call.direction, outcome);
-        let end = call_end(w, out, call, outcome, status, None);
+        let end = call_end(w, out, call, (outcome, status, how), None);
         if self.media.knows(call.no) {
             self.close_media(out, call.no, Some(end));
         } else {
@@ -124,16 +144,14 @@ fn call_end(
     w: &World,
     out: &mut Outbox,
     call: &Call,
-    outcome: Outcome,
-    status: u16,
+    (outcome, status, how): (Outcome, u16, &str),
     ended_by: Option<EndedBy>,
 ) -> CallEnd {
     let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
     let since = |t: Moment| ms(t.since(call.started));
     let (from, to) = (call.from.clone(), call.to.clone());
-    let by = ended_by.map_or("", EndedBy::as_str);
     let no = call.no;
-    let text = format!("call {no}: {from} -> {to} {outcome} {status} {by}");
+    let text = format!("call {no}: {from} -> {to} {how}");
     match call.phone() {
         Some(by) => out.notice_of(by, Level::Info, text),
         None => out.notice(Level::Info, text),

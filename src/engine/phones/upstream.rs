@@ -24,8 +24,8 @@ pub(super) use edge::Returns;
 
 /// Life of a binding that neither side named (RFC 3261 §10.3 step 6 leaves it to us).
 const UNSAID: u64 = 3_600;
-/// A phone is told to come again within this, in seconds, where our address may change.
-const MOVING: u64 = 300;
+/// A phone is told to come again within so many seconds where its registration may be lost before.
+const UNSTEADY: u64 = 300;
 /// Proxies of an upstream's that a Service-Route may name.
 const MAX_SERVICES: usize = 8;
 
@@ -110,12 +110,15 @@ pub(crate) struct Pending {
     since: Mono,
 }
 
-/// The longest that a phone is told it is registered for. Where our address may change, the
-/// registrar may know us by one that is ours no more, until the phone comes again.
-fn most(w: &World, upstream: &str) -> u64 {
-    let at = w.config().upstreams.iter().find(|u| u.name == upstream).map(|u| u.interface);
-    let moves = at.and_then(|at| w.net().interface_at(at)?.addresses.following());
-    if moves.is_some() { MOVING } else { u64::MAX }
+/// The longest that a phone is told it is registered for, by a registrar that answered this way.
+/// Where our address may change, it may know us by one that is ours no more, until the phone comes
+/// again; and who is reached by a connection may forget with it who registered by it (RFC 5626
+/// §4.2.1): the next one is not his.
+fn most(w: &World, by: &Flow) -> u64 {
+    let interface = w.net().interface(by.listener);
+    let moves = interface.is_some_and(|i| i.addresses.following().is_some());
+    let rides = by.transport.is_reliable() && !w.net().lasts(by.listener);
+    if moves || rides { UNSTEADY } else { u64::MAX }
 }
 
 /// The Contacts of an answer. What stands at an address that we have left says nothing of what is
@@ -203,7 +206,7 @@ impl Phones {
         w: &World,
         out: &mut Outbox,
         pending: &Pending,
-        response: &Message,
+        (response, by): (&Message, &Flow),
         near: &mut Message,
     ) {
         // Where the upstream's services are is for us to know, and how its proxies find us for
@@ -222,7 +225,7 @@ impl Phones {
             pending.contacts.iter().map(|c| (c, c.granted(&listed, common))).collect();
         let named: Vec<Named<'_>> = lives.iter().map(|(c, left)| c.named(*left > 0)).collect();
         let room = self.find_places(w, out, (&pending.aor, &pending.holder()), &named);
-        let most = most(w, &pending.upstream);
+        let most = most(w, by);
         if near.has(&Name::Expires) && common.is_some_and(|s| s > most) {
             near.set(Name::Expires, most.to_string());
         }

@@ -11,6 +11,8 @@ use crate::engine::world::World;
 use crate::ground::{Flow, Side};
 use crate::wire::sip::{Message, Method};
 
+/// After so many times T1 without an answer nobody may be there who serves.
+const VAIN: u32 = 16;
 /// Why a request is cancelled that went elsewhere meanwhile (RFC 3326).
 const ELSEWHERE: &[u8] = b"SIP;cause=408;text=\"Sent Elsewhere\"";
 
@@ -30,10 +32,19 @@ impl Transactions {
         self.timers.stop(Due::Again(id));
     }
 
-    pub(super) fn quiet(&mut self, id: ClientId) {
+    /// Whoever is asked has said nothing for a while, or for long.
+    pub(super) fn quiet(&mut self, w: &World, id: ClientId) {
         let Some(t) = self.clients.get(&id).filter(|t| !t.is_proceeding()) else { return };
         let (flow, began, pass) = (t.flow, t.began, t.pass());
-        self.heard.push_back(Heard::Quiet { flow, began, pass });
+        let long = began + w.config().timers.t1 * VAIN;
+        if w.now().mono < long {
+            if pass.is_some() {
+                self.timers.set(Due::Quiet(id), long);
+            }
+            self.heard.push_back(Heard::Quiet { flow, began, pass });
+        } else if let Some(pass) = pass {
+            self.heard.push_back(Heard::Vain { flow, began, pass });
+        }
     }
 
     /// Passes of which no branch was ever answered, while all of them wait for whom `there` means;

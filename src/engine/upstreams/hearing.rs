@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// Upstreams that are there: the one whose connection it is, where that is known; by TLS none else,
 /// for nobody there has proved to be it.
-fn meant<'a>(w: &'a World, flow: &Flow) -> impl Iterator<Item = &'a UpstreamId> {
+pub(super) fn meant<'a>(w: &'a World, flow: &Flow) -> impl Iterator<Item = &'a UpstreamId> {
     let hop = Hop { peer: flow.peer, transport: flow.transport };
     let whose = flow.upstream;
     let is_meant = move |id: &&UpstreamId| {
@@ -83,7 +83,7 @@ impl Upstreams {
     pub(crate) fn heard(&mut self, w: &World, out: &mut Outbox, flow: &Flow) {
         let hop = Hop { peer: flow.peer, transport: flow.transport };
         for id in meant(w, flow) {
-            let probed = self.is_probed(w, *id);
+            let probed = self.is_probed(w, *id) || self.is_starving(*id);
             let heard = |u: &mut Upstream| u.targets.heard(w.now(), hop, probed);
             if self.all.get_mut(id.index()).is_some_and(heard) {
                 self.told(w, out, *id, hop);

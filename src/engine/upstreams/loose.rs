@@ -13,6 +13,7 @@ impl Upstreams {
         let owned = |due: &Due| match due {
             Due::Probe(id) | Due::Look(id) | Due::Grace(id) => known(*id),
             Due::KeepAlive(index) => kept(*index),
+            Due::Open(id, _) => known(*id),
             Due::Flow(id, hop) => self.flows.contains_key(&(*id, *hop)),
             Due::Resolve => self.all.iter().any(|u| u.at.is_some()),
         };

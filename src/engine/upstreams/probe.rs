@@ -4,7 +4,7 @@
 //! coordinator sends them.
 
 use super::serving::{AGAIN, is_out_of_service};
-use super::targets::{SERVES, UNANSWERED};
+use super::targets::{ENDED, SERVES, UNANSWERED};
 use super::{Due, Health, Upstreams};
 use crate::config::{Config, Hop, Upstream};
 use crate::engine::ids::{ClientId, UpstreamId};
@@ -18,6 +18,15 @@ use std::time::Duration;
 
 /// The first probe comes soon, so that little time is unknown.
 const FIRST_PROBE: Duration = Duration::from_secs(1);
+
+/// A probe under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) id: UpstreamId,
+    pub(super) hop: Hop,
+    /// The same was asked once more since, by another connection.
+    pub(super) anew: bool,
+}
 
 /// A probe: request, branch, way, and whom it asks.
 pub(crate) type Probe = (Message, String, Flow, Hop);
@@ -57,7 +66,7 @@ impl Upstreams {
             }
         }
         let all = &self.all;
-        self.asked.retain(|_, (id, _)| all.get(id.index()).is_some_and(|u| u.at.is_some()));
+        self.asked.retain(|_, a| all.get(a.id.index()).is_some_and(|u| u.at.is_some()));
     }
 
     /// An upstream stands elsewhere: that is asked soon.
@@ -67,28 +76,48 @@ impl Upstreams {
         }
     }
 
-    /// The next probes of an upstream, one for each target. Arms those after.
-    pub(crate) fn probes(&mut self, w: &World, id: UpstreamId) -> Vec<Probe> {
+    /// The next probes of an upstream, one for each target. Arms those after. Of `only` one target:
+    /// whatever the file says of probes.
+    pub(crate) fn probes(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        (id, only): (UpstreamId, Option<Hop>),
+    ) -> Vec<Probe> {
+        if let Some(hop) = only {
+            return self.probes_of(w, id, &[hop]);
+        }
+        if self.is_silent(w, id) {
+            self.suspect_again(w, out, id);
+        }
         // Who is doubted, or alone, is asked whatever the file says of probes.
         let watched = w.config().survive.is_on() && (self.is_watched(id) || self.is_wanted(id));
         let asked = |u: &Upstream| if watched { Some(AGAIN) } else { u.probe };
-        let Some(every) = self.get(w, id).and_then(asked) else {
-            return Vec::new();
-        };
+        let Some(every) = self.get(w, id).and_then(asked) else { return Vec::new() };
         self.timers.set(Due::Probe(id), w.now().mono + every);
         let asked = self.all.get_mut(id.index());
         asked.into_iter().for_each(|u| u.serving.is_asked());
-        let Some(u) = self.get(w, id) else { return Vec::new() };
-        let waits = |hop: &Hop| self.asked.values().any(|asked| *asked == (id, *hop));
         let hops = self.state(id).into_iter().flat_map(|s| s.targets.iter().map(|t| t.hop));
-        let hops = hops.filter(|hop| !waits(hop));
+        let hops: Vec<Hop> = hops.collect();
+        self.probes_of(w, id, &hops)
+    }
+
+    /// Those that are not asked already.
+    fn probes_of(&self, w: &World, id: UpstreamId, hops: &[Hop]) -> Vec<Probe> {
+        let Some(u) = self.get(w, id) else { return Vec::new() };
+        let hops = hops.iter().copied().filter(|hop| !self.waits_for(id, *hop));
         let towards = |hop| w.net().towards(u.interface, id, hop);
         hops.filter_map(|hop| Some(probe(w, u, towards(hop)?, hop))).collect()
     }
 
     /// A probe was sent.
     pub(crate) fn probing(&mut self, client: ClientId, id: UpstreamId, hop: Hop) {
-        self.asked.insert(client, (id, hop));
+        self.asked.insert(client, Asked { id, hop, anew: false });
+    }
+
+    /// It was asked, and has not said anything yet.
+    pub(super) fn waits_for(&self, id: UpstreamId, hop: Hop) -> bool {
+        self.asked.values().any(|a| (a.id, a.hop) == (id, hop) && !a.anew)
     }
 
     /// A request of our own had an answer, or none will come. Not a probe: nothing. The way to a
@@ -100,8 +129,13 @@ impl Upstreams {
         client: ClientId,
         response: Option<&Message>,
     ) -> Option<Flow> {
-        let (id, hop) = self.asked.remove(&client)?;
-        if response.is_none() && hop.transport.is_reliable() {
+        let Asked { id, hop, anew } = self.asked.remove(&client)?;
+        if anew && response.is_none() {
+            // What it was asked since counts.
+            return None;
+        }
+        let asks = self.is_watched(id) || self.get(w, id).is_some_and(|u| u.probe.is_some());
+        if response.is_none() && asks && hop.transport.is_reliable() {
             let way = self.get(w, id).and_then(|u| w.net().towards(u.interface, id, hop));
             way.into_iter().for_each(|way| out.emit(Output::CloseSilent(way)));
         }
@@ -115,6 +149,10 @@ impl Upstreams {
         if let Some(after) = response.and_then(spared) {
             t.spare(w.now().mono, after);
         }
+        if answered && self.is_starving(id) {
+            // Of one that answers nothing else this says nothing.
+            return None;
+        }
         if answered {
             self.answered_by(w, id, w.now().mono, true);
         } else if response.is_none() {
@@ -123,7 +161,8 @@ impl Upstreams {
         let t = self.all.get_mut(id.index())?.targets.find(hop)?;
         if says_nothing {
             // What else came from there says that it serves.
-            if t.health == Health::Unknown && t.turn(w.now(), Health::Up, SERVES) {
+            let is_new = t.health == Health::Unknown && t.why != ENDED;
+            if is_new && t.turn(w.now(), Health::Up, SERVES) {
                 self.told(w, out, id, hop);
             }
             return None;
@@ -143,7 +182,10 @@ impl Upstreams {
             self.told(w, out, id, hop);
         }
         match response {
-            Some(response) if !answered => self.refuses_probe(w, id, response),
+            Some(response) if !answered => {
+                self.starves_openly(id);
+                self.refuses_probe(w, id, response);
+            }
             Some(_) => self.refuses_no_more(id),
             None => {}
         }

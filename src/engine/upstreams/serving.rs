@@ -6,6 +6,7 @@
 //! soon. It sends nothing and knows no request.
 
 mod refusing;
+mod starving;
 mod trials;
 
 use super::{Due, Health, Upstreams};
@@ -16,6 +17,7 @@ use crate::engine::world::World;
 use crate::ground::{Flow, Moment, Mono, Now};
 use crate::wire::sip::Aor;
 pub(crate) use refusing::{Sign, is_out_of_service};
+use starving::Starving;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use trials::{TRIAL, Trials};
@@ -36,6 +38,9 @@ const LATE: Duration = Duration::from_secs(5);
 /// … and of so many of them, where there are as many: what one sends, from however many addresses,
 /// may be such as nobody answers, or be answered by whoever stands before a PBX that is gone.
 const USERS: usize = 2;
+
+/// Why the targets of one are down that answers OPTIONS and serves nobody.
+const STARVES: &str = "it answers OPTIONS, and nothing else";
 
 /// Who sent what waits for its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +126,8 @@ pub(super) struct Serving {
     flaps: u32,
     /// Whose REGISTER may try it.
     trials: Trials,
+    /// Whether it serves anybody, answering OPTIONS.
+    starving: Starving,
 }
 
 impl Serving {
@@ -351,16 +358,23 @@ impl Upstreams {
         }
     }
 
-    /// None of its targets is up any more, as far as anybody sees.
+    /// None of its targets is up any more, as far as anybody sees; what streams lead there may be
+    /// what is wrong.
     fn lose(&mut self, w: &World, out: &mut Outbox, id: UpstreamId) {
         self.timers.set(Due::Probe(id), w.now().mono + AGAIN);
+        self.doubted.push(id);
+        let starves = self.is_starving(id);
+        let why = if starves { STARVES } else { "nothing comes from it" };
         let hops: Vec<Hop> = w.places(id).to_vec();
         for hop in hops {
             let u = self.all.get_mut(id.index());
             let t = u.and_then(|u| u.targets.find(hop));
-            let lost = t.is_some_and(|t| t.turn(w.now(), Health::Down, "nothing comes from it"));
+            let lost = t.is_some_and(|t| t.turn(w.now(), Health::Down, why));
             if lost {
                 self.told(w, out, id, hop);
+            }
+            if !starves {
+                self.suspect(w, out, id, hop);
             }
         }
     }

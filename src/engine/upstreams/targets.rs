@@ -20,6 +20,8 @@ const SPARED: Duration = Duration::from_secs(30);
 pub(super) const UNANSWERED: &str = "it does not answer OPTIONS";
 /// What made one up that answers all else.
 pub(super) const SERVES: &str = "it does not answer OPTIONS, and serves";
+/// What made it unknown whether one is up that was reached by a stream.
+pub(super) const ENDED: &str = "the connection to it has ended";
 
 /// How long an IP version that leads nowhere is tried last.
 const DEAD: Duration = Duration::from_secs(600);
@@ -261,7 +263,11 @@ impl Targets {
         t.heard = Some(now.mono);
         // Where probes are sent, they say when it is back: no flapping.
         let was = if t.why == UNANSWERED { SERVES } else { "it answers again" };
-        !probed && t.health == Health::Down && t.turn(now, Health::Up, was)
+        match t.health {
+            Health::Down => !probed && t.turn(now, Health::Up, was),
+            Health::Unknown => t.why == ENDED && t.turn(now, Health::Up, "it serves"),
+            Health::Up => false,
+        }
     }
 }
 

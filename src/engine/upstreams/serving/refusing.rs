@@ -30,6 +30,12 @@ pub(crate) fn is_out_of_service(status: u16) -> bool {
 pub(crate) enum Sign {
     /// Somebody is there.
     There,
+    /// The same, and it may be whoever stands before who serves: 100, 408, an answer to CANCEL or
+    /// OPTIONS.
+    Before {
+        /// A REGISTER: its registrar has said nothing to who stands there.
+        register: bool,
+    },
     /// The same, and it asks for credentials.
     Asks,
     /// It serves: a new request had a 2xx, or rings.
@@ -118,7 +124,13 @@ impl Upstreams {
             if sign == Sign::Asks {
                 u.serving.trials.challenged();
             }
-            match (u.serving.is_disbelieved(), sign, by) {
+            if u.serving.starving.starves && sign != Sign::Serves {
+                continue;
+            }
+            let starved = u.serving.starving.starves;
+            self.feeds(w, *id, sign, (by, users));
+            let Some(u) = self.all.get_mut(id.index()) else { continue };
+            match (u.serving.is_disbelieved() && !starved, sign, by) {
                 (true, Sign::Refuses { .. }, _) => self.refuses(w, *id, by, users),
                 (true, Sign::Serves, Asker::Phone(user)) => {
                     if u.serving.serves(now, user, users) {
@@ -130,7 +142,7 @@ impl Upstreams {
                     self.refused(w, *id, register, (by, users));
                 }
                 (false, Sign::Nothing, _) => {}
-                (false, Sign::There | Sign::Asks | Sign::Serves, _) => {
+                (false, Sign::There | Sign::Before { .. } | Sign::Asks | Sign::Serves, _) => {
                     self.answered_by(w, *id, now, false);
                 }
             }
@@ -140,7 +152,7 @@ impl Upstreams {
     /// What was refused there may be led another way within seconds.
     pub(crate) fn is_in_question(&self, w: &World, flow: &Flow) -> bool {
         let hop = Hop { peer: flow.peer, transport: flow.transport };
-        let asked = |id: UpstreamId| self.asked.values().any(|(of, _)| *of == id);
+        let asked = |id: UpstreamId| self.asked.values().any(|a| a.id == id);
         let in_question = |id: &UpstreamId| {
             let serving = self.state(*id).map(|u| &u.serving);
             w.places(*id).contains(&hop)

@@ -75,8 +75,9 @@ impl Trials {
 }
 
 impl Upstreams {
-    /// A phone's REGISTER is tried there although it is alone: of who never answered OPTIONS, for
-    /// who has answered them will do so again. `user`: whose phone it is, of so many users.
+    /// A phone's REGISTER is tried there although it is alone: of who never answered OPTIONS, or
+    /// nothing else, for who has answered them and is silent will do so again. `user`: whose phone
+    /// it is, of so many users.
     pub(crate) fn takes_trial(
         &mut self,
         w: &World,
@@ -85,7 +86,8 @@ impl Upstreams {
         users: usize,
     ) -> bool {
         let deaf = |u: &&mut Upstream| {
-            (u.probes()[0] == 0 || u.serving.refuses) && u.targets.iter().next().is_some()
+            let deaf = u.probes()[0] == 0 || u.serving.refuses || u.serving.starving.starves;
+            deaf && u.targets.iter().next().is_some()
         };
         let u = self.all.get_mut(id.index()).filter(deaf);
         u.is_some_and(|u| u.serving.trials.takes(w.now().mono, user, from, users))
