@@ -29,6 +29,7 @@ use crate::config::{Config, Listener};
 use crate::engine::{Opens, Stats};
 use crate::ground::{ConnId, Flow, ListenerId, Side, Transport};
 use crate::policy::quota::{Holder, ShareView, Source};
+use crate::wire::limits;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use callers::Callers;
@@ -254,6 +255,11 @@ impl Streams {
     /// own has gone, its peer's port was that connection's and nobody listens there: the engine is
     /// told, who knows where the peer does (RFC 3261 §18.2.2). `opens`: who holds a new one.
     pub fn send(&self, flow: Flow, bytes: Bytes, opens: Option<Opens>) {
+        // Nobody reads what is longer, and who does not may end the connection for it.
+        if bytes.len() > limits::STREAM_MESSAGE {
+            tracing::debug!("a message to {} is too long for a stream", flow.peer);
+            return;
+        }
         // Its interface has no address now.
         let Some((listener, _)) = self.listener(flow.listener) else {
             return self.report(Arrival::Failed(flow));

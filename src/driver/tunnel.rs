@@ -8,6 +8,7 @@
 
 mod bearer;
 mod by_tcp;
+mod comings;
 mod gate;
 mod greeting;
 mod head_office;
@@ -24,6 +25,7 @@ mod reset;
 mod secured;
 mod site;
 mod told;
+mod turns;
 mod ways;
 mod words;
 
@@ -49,6 +51,10 @@ use ways::{Memory, Site};
 
 /// Our key, in the state folder, where the file does not say.
 pub const KEY_FILE: &str = "tunnel.key";
+
+/// The wrong line was copied.
+const OWN_KEY: &str = "the other end's key is our own: it stands in the output of `portreeve tunnel \
+                       keygen` there, not here";
 
 /// Saying good-bye takes so long.
 const FAREWELL: Duration = Duration::from_millis(50);
@@ -114,6 +120,9 @@ impl Tunnels {
             let Some(tunnel) = i.link.tunnel() else { continue };
             let told = |what| TunnelError::Key { interface: i.name.clone(), what };
             let own = key::read(&key_file(config, tunnel)).map_err(told)?;
+            if tunnel.peer.as_ref() == Some(&own.public()) {
+                return Err(told(OWN_KEY.to_owned()));
+            }
             let link = Arc::new(Link::new(&i.name, tunnel.clone(), ports.clone()));
             let identity = Identity::new(own);
             match tunnel.end.clone() {

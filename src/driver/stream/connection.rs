@@ -26,6 +26,9 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// A message that has begun is complete within this, the first one and every other.
 pub(super) const COMPLETE: Duration = Duration::from_secs(10);
+/// A message of a tunnel, which outlives a cut of its way, is written within this: whatever carries
+/// it ends sooner.
+pub(super) const WRITTEN_BY_TUNNEL: Duration = Duration::from_secs(20);
 /// A message is written within this, or its peer does not read.
 pub(super) const WRITTEN: Duration = Duration::from_secs(10);
 /// The first message of who has called us is complete within this, whatever else he sends.
@@ -48,6 +51,35 @@ const CHUNK: usize = 16 * 1024;
 /// Octets that the kernel may hold for one connection each way, before it doubles them. What a peer
 /// does not read is our memory, too.
 const KERNEL: u32 = 64 * 1024;
+
+/// Whose octets are read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Whose {
+    /// Of who has called us: his first message has to be complete by then.
+    Caller(Instant),
+    /// Of whom we have called.
+    Called,
+    /// Of a gateway at the other end of a tunnel, whose messages are of many: none of them may end
+    /// the way of all others, and none is late while that way is cut.
+    Tunnel,
+}
+
+impl Whose {
+    fn first(self) -> Option<Instant> {
+        match self {
+            Self::Caller(until) => Some(until),
+            Self::Called | Self::Tunnel => None,
+        }
+    }
+
+    fn is_tunnel(self) -> bool {
+        matches!(self, Self::Tunnel)
+    }
+
+    fn framer(self) -> Framer {
+        if self.is_tunnel() { Framer::shared() } else { Framer::default() }
+    }
+}
 
 /// A socket that holds no more of a peer that does not read than it must.
 pub(super) fn socket(v4: bool) -> io::Result<TcpSocket> {
@@ -121,9 +153,10 @@ impl Streams {
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
     {
+        let whose = until.map_or(Whose::Called, Whose::Caller);
         let silent = tokio::select! {
-            () = self.read(read, flow, (until, &bells.beat)) => false,
-            () = self.write(write, flow, &bells) => false,
+            () = self.read(read, flow, (whose, &bells.beat)) => false,
+            () = self.write(write, flow, &bells, WRITTEN) => false,
             () = bells.gone.notified() => false,
             () = bells.beat.missed() => true,
         };
@@ -157,14 +190,14 @@ impl Streams {
         }
     }
 
-    /// `first`: the peer has opened it, and its first message has to be complete by then.
+    /// Reads until its end, or that of its deadline.
     pub(super) async fn read<R: AsyncRead + Unpin>(
         &self,
         mut read: R,
         flow: Flow,
-        (first, beat): (Option<Instant>, &Beat),
+        (whose, beat): (Whose, &Beat),
     ) {
-        let mut framer = Framer::default();
+        let (mut framer, first) = (whose.framer(), whose.first());
         let turns = Arc::new(Semaphore::new(AHEAD));
         let (mut half, mut deadline, mut counted) = (true, None, 0);
         let mut known = Instant::now();
@@ -177,7 +210,7 @@ impl Streams {
             };
             if let Ok(Err(e)) = &received
                 && half
-                && first.is_none()
+                && matches!(whose, Whose::Called)
             {
                 self.refused(flow, e).await;
             }
@@ -198,7 +231,7 @@ impl Streams {
                         }
                         deadline = None;
                         let held = (framer.held(), &mut counted);
-                        if !self.hand_over(flow, bytes, held, &turns).await {
+                        if !self.hand_over(flow, bytes, held, (whose, &turns)).await {
                             return;
                         }
                     }
@@ -206,16 +239,20 @@ impl Streams {
                     Framed::Ping => self.send(flow, Bytes::from_static(b"\r\n"), None),
                     Framed::Refused(refusal) => {
                         self.inlet.tell(Arrival::Refused { flow, refusal }).await;
+                        if !framer.is_dead() {
+                            deadline = None;
+                            continue;
+                        }
                         // Time for the answer to be queued and written.
                         sleep(Duration::from_millis(200)).await;
                         return;
                     }
                 }
             }
-            if !self.holds(&flow, framer.held(), &mut counted) {
+            if !self.holds(&flow, framer.held(), &mut counted) && !whose.is_tunnel() {
                 return;
             }
-            if framer.is_partial() {
+            if framer.is_partial() && !whose.is_tunnel() {
                 deadline.get_or_insert_with(|| Instant::now() + COMPLETE);
             }
         }
@@ -239,14 +276,14 @@ impl Streams {
         flow: Flow,
         bytes: Bytes,
         (held, counted): (usize, &mut usize),
-        turns: &Arc<Semaphore>,
+        (whose, turns): (Whose, &Arc<Semaphore>),
     ) -> bool {
         if let Ok(turn) = turns.clone().try_acquire_owned()
             && self.inlet.hand_over_now(flow, bytes.clone(), turn)
         {
             return true;
         }
-        if !self.holds(&flow, held + bytes.len(), counted) {
+        if !self.holds(&flow, held + bytes.len(), counted) && !whose.is_tunnel() {
             return false;
         }
         let Ok(turn) = turns.clone().acquire_owned().await else { return false };
@@ -260,19 +297,21 @@ impl Streams {
         before == held || flow.conn.is_some_and(|conn| self.table().hold(conn, held))
     }
 
-    /// Writes what waits, until the connection is to be closed, or its peer does not read.
+    /// Writes what waits, until the connection is to be closed, or its peer does not read: a
+    /// message is not written `within` that time.
     pub(super) async fn write<W: AsyncWrite + Unpin>(
         &self,
         mut write: W,
         flow: Flow,
         bells: &Bells,
+        within: Duration,
     ) {
         let Some(conn) = flow.conn else { return };
         loop {
             let next = self.table().take(conn);
             match next {
                 Next::Write(bytes, until) => {
-                    let own = Instant::now() + WRITTEN;
+                    let own = Instant::now() + within;
                     let until = until.map_or(own, |until| until.min(own));
                     let all = async {
                         write.write_all(&bytes).await?;

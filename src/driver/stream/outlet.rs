@@ -64,6 +64,12 @@ impl Outlet {
         Some(bytes)
     }
 
+    /// Forgets what waits: whoever sent it was told that it has failed.
+    pub(super) fn clear(&mut self) {
+        self.waiting.clear();
+        self.octets = 0;
+    }
+
     /// Something waits for what is being written.
     pub(super) fn has_more(&self) -> bool {
         !self.waiting.is_empty()
@@ -114,6 +120,20 @@ mod tests {
         assert_eq!(left, [6, 7, 8]);
         assert_eq!(outlet.held(), 0);
         assert!(outlet.is_unwritten(), "what was lost is remembered");
+    }
+
+    #[test]
+    fn what_was_told_to_have_failed_is_not_sent_later() {
+        let mut outlet = Outlet::default();
+        for n in 0..3 {
+            outlet.push(Bytes::from(format!("INVITE sip:{n} SIP/2.0")));
+        }
+        outlet.take().unwrap();
+        outlet.clear();
+        assert!(!outlet.has_more() && outlet.take().is_none());
+        assert_eq!(outlet.held(), 0);
+        outlet.push(Bytes::from_static(b"INVITE sip:new SIP/2.0"));
+        assert_eq!(outlet.take().unwrap(), "INVITE sip:new SIP/2.0");
     }
 
     #[test]

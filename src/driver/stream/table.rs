@@ -305,6 +305,14 @@ impl Table {
         self.count(conn);
     }
 
+    /// What waits there is not sent any more.
+    pub(super) fn abandon(&mut self, conn: ConnId) {
+        if let Some(known) = self.open.get_mut(&conn) {
+            known.outlet.clear();
+        }
+        self.count(conn);
+    }
+
     /// What the connection's writer does next; what it was given before is written.
     pub(super) fn take(&mut self, conn: ConnId) -> Next {
         let now = Instant::now();

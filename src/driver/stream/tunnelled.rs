@@ -6,6 +6,7 @@
 
 use super::Streams;
 use super::bells::Bells;
+use super::connection::{WRITTEN_BY_TUNNEL, Whose};
 use super::way::Way;
 use crate::config::TUNNEL_PORT;
 use crate::driver::Arrival;
@@ -17,10 +18,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Who asked waits so long for a tunnel that has broken off; then he hears that it has failed.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// A stream that has ended alone has another after this, however often that happens.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// The connections of one tunnel, of which the first is what the engine knows: to it there is one.
 #[derive(Clone, Debug)]
@@ -50,12 +53,8 @@ struct Ways {
 }
 
 impl Ways {
-    /// How those are called who ask by this tunnel, where something is to be told of it: of all its
-    /// connections at once, for they come and go together.
+    /// How those are called who ask by this tunnel.
     fn told(&self) -> Vec<Flow> {
-        if self.group > 0 {
-            return Vec::new();
-        }
         let asked = self.groups.asked.load(Relaxed).checked_sub(1).map(UpstreamId::new);
         let of_upstream = asked.map(|id| Flow { upstream: Some(id), ..self.known });
         [Some(self.known), of_upstream].into_iter().flatten().collect()
@@ -104,33 +103,53 @@ impl Streams {
                     None => return,
                 },
             };
-            self.introduced(&link, &way, before).await;
-            let Stream { read, write } = stream;
-            tokio::select! {
-                () = self.read(read, way.known, (None, &way.bells.beat)) => {}
-                () = self.write(write, own, &way.bells) => {}
+            let Stream { read, write, again } = stream;
+            self.introduced(&link, &way, (before, again)).await;
+            let newer = tokio::select! {
+                () = self.read(read, way.known, (Whose::Tunnel, &way.bells.beat)) => None,
+                () = self.write(write, own, &way.bells, WRITTEN_BY_TUNNEL) => None,
                 // What carries the tunnel is another now.
-                newer = link.stream(way.group) => next = newer,
-            }
+                newer = link.stream(way.group) => Some(newer),
+            };
             before = true;
+            match newer {
+                Some(newer) => next = newer,
+                // It has ended alone, or what carries it has.
+                None => {
+                    sleep(AGAIN).await;
+                    link.renew(way.group).await;
+                }
+            }
         }
     }
 
     /// The next stream, whenever it comes; whoever waits for an answer is told when it takes long.
+    /// That is told once of all connections, for they come and go together.
     async fn next(&self, link: &Link, way: &Ways) -> Option<Stream> {
-        if let Ok(stream) = timeout(PATIENCE, link.stream(way.group)).await {
-            return stream;
+        let mut told = if way.group == 0 { way.told() } else { Vec::new() };
+        loop {
+            if let Ok(stream) = timeout(PATIENCE, link.stream(way.group)).await {
+                return stream;
+            }
+            // Nobody will open one: what carries the tunnel has to be made anew.
+            if link.is_up_since(PATIENCE) {
+                link.give_up();
+            }
+            // What was told to have failed must not be sent when the tunnel is back: it would ring
+            // for somebody who has long gone.
+            if link.is_lost(PATIENCE) {
+                way.groups.conns.iter().for_each(|conn| self.table().abandon(*conn));
+            }
+            for flow in std::mem::take(&mut told) {
+                self.inlet.tell(Arrival::Failed(flow)).await;
+            }
         }
-        for flow in way.told() {
-            self.inlet.tell(Arrival::Failed(flow)).await;
-        }
-        link.stream(way.group).await
     }
 
     /// Who is at its other end; and, where there was another stream, that what went by that may be
-    /// lost.
-    async fn introduced(&self, link: &Link, way: &Ways, before: bool) {
-        if way.group > 0 {
+    /// lost. It is told once, where all are others now; `again`: this one is.
+    async fn introduced(&self, link: &Link, way: &Ways, (before, again): (bool, bool)) {
+        if way.group > 0 && !again {
             return;
         }
         let names = link.proof().into_iter().collect();

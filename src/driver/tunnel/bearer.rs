@@ -5,6 +5,7 @@ use super::by_tcp::ByTcp;
 use super::link::GROUPS;
 use super::media::Counts;
 use super::told::{Farewell, Stream};
+use super::words::words;
 pub use crate::ground::Bearer as Kind;
 use crate::wire::tunnel::probe;
 use bytes::Bytes;
@@ -71,7 +72,7 @@ impl Bearer {
     /// Waits for its end; why, in words.
     pub(super) async fn ended(&self) -> String {
         match self {
-            Self::Quic(connection) => connection.closed().await.to_string(),
+            Self::Quic(connection) => words(&connection.closed().await.to_string()),
             Self::Tcp(tcp) => tcp.ended().await,
         }
     }
@@ -112,9 +113,7 @@ impl Bearer {
             Self::Quic(connection) if opens => {
                 let mut all = Vec::with_capacity(GROUPS);
                 for group in 0..GROUPS {
-                    let (mut send, receive) = connection.open_bi().await.ok()?;
-                    send.write_all(&[u8::try_from(group).ok()?]).await.ok()?;
-                    all.push((group, Stream::new(receive, send)));
+                    all.push((group, open(connection, group).await?));
                 }
                 Some(all)
             }
@@ -122,6 +121,26 @@ impl Bearer {
             Self::Tcp(tcp) => Some(tcp.streams()),
         }
     }
+
+    /// Another stream for a group whose own has ended. Of QUIC the site's end opens it; by TCP the
+    /// streams are of the connection, which ends with any of them.
+    pub(super) async fn renewed(&self, opens: bool, group: usize) -> Option<Stream> {
+        match self {
+            Self::Quic(connection) if opens => open(connection, group).await.map(Stream::again),
+            Self::Quic(_) => None,
+            Self::Tcp(_) => {
+                self.close(Farewell::Still);
+                None
+            }
+        }
+    }
+}
+
+/// A stream that says which group it is of.
+async fn open(connection: &Connection, group: usize) -> Option<Stream> {
+    let (mut send, receive) = connection.open_bi().await.ok()?;
+    send.write_all(&[u8::try_from(group).ok()?]).await.ok()?;
+    Some(Stream::new(receive, send))
 }
 
 fn by_quic(connection: &Connection, packet: Bytes, counts: &Arc<Counts>) {

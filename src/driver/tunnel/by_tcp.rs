@@ -246,10 +246,9 @@ impl ByTcp {
                     Ok(Some(Capsule::Ping | Capsule::Greeting(_))) => {}
                     Ok(Some(Capsule::Stream(group, octets))) => {
                         let Some(down) = downs.get_mut(usize::from(group)) else { continue };
-                        // Who does not read holds up this connection, as he would any.
-                        if down.write_all(&octets).await.is_err() {
-                            return "messages are not read any more".to_owned();
-                        }
+                        // Who does not read holds up this connection, as he would any. Where a
+                        // newer one carries the messages, nobody reads here any more.
+                        let _ = down.write_all(&octets).await;
                     }
                 }
             }
@@ -271,9 +270,9 @@ impl ByTcp {
         loop {
             let octets = tokio::select! {
                 biased;
-                (group, octets) = next_up(&mut ups) => match (u8::try_from(group), octets) {
-                    (Ok(group), Some(octets)) => Capsule::Stream(group, octets).write().to_vec(),
-                    (Ok(_) | Err(_), _) => return "no more messages".to_owned(),
+                (group, octets) = next_up(&mut ups) => match u8::try_from(group) {
+                    Ok(group) => Capsule::Stream(group, octets).write().to_vec(),
+                    Err(_) => continue,
                 },
                 () = own.news.notified() => own.take(Instant::now(), &media.counts),
                 _ = beat.tick() => Capsule::Ping.write().to_vec(),
@@ -296,8 +295,8 @@ impl ByTcp {
     }
 }
 
-/// Octets of whichever stream has some. Never, where there are no streams.
-async fn next_up(ups: &mut [ReadHalf<DuplexStream>]) -> (usize, Option<Bytes>) {
+/// Octets of whichever stream has some. Never, where there are no streams, or they have ended.
+async fn next_up(ups: &mut [ReadHalf<DuplexStream>]) -> (usize, Bytes) {
     use std::task::Poll;
     let mut chunk = [0_u8; 4_096];
     std::future::poll_fn(move |cx| {
@@ -306,9 +305,9 @@ async fn next_up(ups: &mut [ReadHalf<DuplexStream>]) -> (usize, Option<Bytes>) {
             match std::pin::Pin::new(up).poll_read(cx, &mut buffer) {
                 Poll::Pending => {}
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
-                    return Poll::Ready((group, Some(Bytes::copy_from_slice(buffer.filled()))));
+                    return Poll::Ready((group, Bytes::copy_from_slice(buffer.filled())));
                 }
-                Poll::Ready(_) => return Poll::Ready((group, None)),
+                Poll::Ready(_) => {}
             }
         }
         Poll::Pending

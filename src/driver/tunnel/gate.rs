@@ -5,9 +5,10 @@
 use super::bearer::Bearer;
 use super::by_tcp::{ByTcp, MEMBERS};
 use super::greeting::Greeting;
-use super::head_office::Failures;
 use super::identity::Identity;
 use super::link::Link;
+use super::turns::Turns;
+use super::words::words;
 use super::{secured, ways, words};
 use crate::policy::quota::Source;
 use std::io;
@@ -15,14 +16,11 @@ use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 /// A handshake takes at most this.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// Connections at once that have not proved who they are, and those of one source.
-const AT_ONCE: usize = 64;
 /// Connections that the kernel may hold until they are accepted.
 const BACKLOG: i32 = 128;
 
@@ -50,8 +48,7 @@ struct Gate {
     joined: Vec<Mutex<Option<Arc<ByTcp>>>>,
     tls: TlsAcceptor,
     dscp: u8,
-    failures: Mutex<Failures>,
-    turns: Arc<Semaphore>,
+    turns: Arc<Turns>,
 }
 
 /// Serves the sites of one port, for ever.
@@ -79,8 +76,7 @@ async fn run(
         links,
         tls: TlsAcceptor::from(Arc::new(config)),
         dscp,
-        failures: Mutex::default(),
-        turns: Arc::new(Semaphore::new(AT_ONCE)),
+        turns: Arc::default(),
     });
     let listener = TcpListener::from_std(listener).map_err(|e| e.to_string())?;
     loop {
@@ -93,26 +89,28 @@ async fn run(
 }
 
 impl Gate {
-    fn failures(&self) -> std::sync::MutexGuard<'_, Failures> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn take(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
         let source = Source::of(peer.ip().to_canonical());
-        let turn = self.turns.clone().try_acquire_owned();
-        let (Ok(turn), true) = (turn, self.failures().may(source)) else { return };
         secured::set_up(&stream, self.dscp);
         tokio::spawn(async move {
-            let welcomed = timeout(HANDSHAKE * 2, self.welcome(stream, peer)).await;
-            drop(turn);
+            let Some(turn) = self.turns.turn(source).await else { return };
+            let welcomed = tokio::select! {
+                welcomed = timeout(HANDSHAKE * 2, self.welcome(stream, peer)) => welcomed,
+                () = turn.is_lost() => return,
+            };
             match welcomed {
-                Ok(Ok(Some((link, tcp, key)))) => link.carry(Bearer::Tcp(tcp), key, None).await,
-                Ok(Ok(None)) => {}
-                Ok(Err(why)) => {
-                    tracing::debug!("tunnel: no connection from {peer} (tcp): {why}");
-                    self.failures().failed(source);
+                Ok(Ok(met)) => {
+                    turn.believed();
+                    if let Some((link, tcp, key)) = met {
+                        link.carry(Bearer::Tcp(tcp), key, None).await;
+                    }
                 }
-                Err(_) => self.failures().failed(source),
+                Ok(Err(why)) => {
+                    let why = words(&why);
+                    tracing::debug!("tunnel: no connection from {peer} (tcp): {why}");
+                    turn.failed();
+                }
+                Err(_) => turn.failed(),
             }
         });
     }

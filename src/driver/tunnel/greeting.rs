@@ -3,6 +3,7 @@
 //! site's key, which the site cannot know before.
 
 use super::link::GROUPS;
+use super::words::words;
 use quinn::{Connection, RecvStream, SendStream, VarInt};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -108,7 +109,7 @@ pub(super) async fn begin(
     };
     let stream = timeout(PATIENCE, said).await.ok().flatten();
     stream.ok_or_else(|| match connection.close_reason() {
-        Some(why) => why.to_string(),
+        Some(why) => words(&why.to_string()),
         None => "the other end says nothing that a gateway would".to_owned(),
     })
 }

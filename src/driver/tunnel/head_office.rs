@@ -6,28 +6,21 @@ use super::bearer::Bearer;
 use super::greeting::Control;
 use super::identity::{self, Identity};
 use super::link::Link;
+use super::turns::{Turn, Turns};
+use super::words::words;
 use super::{greeting, reset};
 use crate::config::PublicKey;
 use crate::policy::quota::Source;
 use quinn::{Endpoint, Incoming, ServerConfig, TokioRuntime};
 use socket2::{Domain, Protocol, Socket, Type};
-use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
-use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 /// A handshake takes at most this.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// Handshakes at once.
-const AT_ONCE: usize = 32;
-/// Sources whose failures are remembered.
-const SOURCES: usize = 4_096;
-/// After a failure, and at most: how long the next handshake of that source is not begun.
-const SLOWER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// Octets that the kernel may hold for the tunnels' socket each way.
 const KERNEL: usize = 1 << 20;
 
@@ -51,29 +44,6 @@ pub(super) fn socket(at: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
-/// Who failed, and until when his next handshake is not begun.
-#[derive(Debug, Default)]
-pub(super) struct Failures(HashMap<Source, (Instant, Duration)>);
-
-impl Failures {
-    pub(super) fn may(&self, source: Source) -> bool {
-        self.0.get(&source).is_none_or(|(until, _)| *until <= Instant::now())
-    }
-
-    pub(super) fn failed(&mut self, source: Source) {
-        let now = Instant::now();
-        if self.0.len() >= SOURCES {
-            // A wait that is over for as long as it lasted is forgotten.
-            self.0.retain(|_, (until, wait)| *until + *wait > now);
-        }
-        let before = self.0.get(&source).filter(|(until, wait)| *until + *wait * 2 > now);
-        let wait = before.map_or(SLOWER.0, |(_, wait)| (*wait * 2).min(SLOWER.1));
-        if before.is_some() || self.0.len() < SOURCES {
-            self.0.insert(source, (now + wait, wait));
-        }
-    }
-}
-
 /// Serves the sites of one port, for ever.
 pub(super) async fn serve(socket: UdpSocket, identity: Identity, links: Vec<Arc<Link>>) {
     if let Err(why) = run(socket, identity, &links).await {
@@ -92,57 +62,56 @@ async fn run(socket: UdpSocket, identity: Identity, links: &[Arc<Link>]) -> Resu
         config.transport_config(Arc::new(first.transport()));
     }
     let runtime = Arc::new(TokioRuntime);
-    let endpoint = Endpoint::new(reset::endpoint(&identity.key), Some(config), socket, runtime);
+    let at = socket.local_addr().map_err(|e| e.to_string())?;
+    let own = reset::endpoint(&identity.key, at);
+    let endpoint = Endpoint::new(own, Some(config), socket, runtime);
     let endpoint = endpoint.map_err(|e| e.to_string())?;
     all.iter().for_each(|link| link.fails("nobody has called yet"));
-    let turns = Arc::new(Semaphore::new(AT_ONCE));
-    let (report, mut failed) = mpsc::unbounded_channel();
-    let mut failures = Failures::default();
+    let turns = Arc::<Turns>::default();
     loop {
-        let incoming = tokio::select! {
-            incoming = endpoint.accept() => incoming,
-            Some(source) = failed.recv() => {
-                failures.failed(source);
-                continue;
-            }
+        let Some(incoming) = endpoint.accept().await else {
+            return Err("the socket was closed".to_owned());
         };
-        let Some(incoming) = incoming else { return Err("the socket was closed".to_owned()) };
         let source = Source::of(incoming.remote_address().ip().to_canonical());
         if !incoming.remote_address_validated() {
             let _ = incoming.retry();
             continue;
         }
-        let turn = turns.clone().try_acquire_owned();
-        let (Ok(turn), true) = (turn, failures.may(source)) else {
-            incoming.ignore();
-            continue;
-        };
-        let (all, report) = (all.clone(), report.clone());
+        let (all, turns) = (all.clone(), turns.clone());
         tokio::spawn(async move {
-            let welcomed = welcome(incoming, &all).await;
-            drop(turn);
-            match welcomed {
-                Some((link, connection, key, mut control)) => {
-                    if link.tries(&mut control).await {
-                        link.carry(Bearer::Quic(connection), key, Some(control)).await;
-                    }
+            let Some(turn) = turns.turn(source).await else { return incoming.ignore() };
+            if let Some((link, connection, key, mut control)) = meet(incoming, &all, turn).await {
+                if link.tries(&mut control).await {
+                    link.carry(Bearer::Quic(connection), key, Some(control)).await;
                 }
-                None => drop(report.send(source)),
             }
         });
     }
 }
 
+type Met = (Arc<Link>, quinn::Connection, PublicKey, Control);
+
+/// Shakes hands as long as it has a turn; `None`: it came to nothing.
+async fn meet(incoming: Incoming, links: &[Arc<Link>], turn: Turn) -> Option<Met> {
+    let welcomed = tokio::select! {
+        welcomed = welcome(incoming, links) => welcomed,
+        () = turn.is_lost() => return None,
+    };
+    if welcomed.is_some() {
+        turn.believed()
+    } else {
+        turn.failed()
+    }
+    welcomed
+}
+
 /// Shakes hands; `None`: it came to nothing.
-async fn welcome(
-    incoming: Incoming,
-    links: &[Arc<Link>],
-) -> Option<(Arc<Link>, quinn::Connection, PublicKey, Control)> {
+async fn welcome(incoming: Incoming, links: &[Arc<Link>]) -> Option<Met> {
     let peer = incoming.remote_address();
     let connection = match timeout(HANDSHAKE, incoming).await {
         Ok(Ok(connection)) => connection,
         Ok(Err(e)) => {
-            tracing::debug!("tunnel: no connection from {peer}: {e}");
+            tracing::debug!("tunnel: no connection from {peer}: {}", words(&e.to_string()));
             return None;
         }
         Err(_) => return None,

@@ -1,13 +1,18 @@
 //! One tunnel, whoever began it and whatever carries it now: whom it believes, how it stands, and
 //! what it does with a new bearer. It calls nobody and listens nowhere.
 
+mod groups;
+mod view;
+
 use super::bearer::Bearer;
+use super::comings::Comings;
 use super::greeting::Control;
 use super::media::{Media, Port};
-use super::path::{Known, Tally};
+use super::path::Tally;
 use super::rate::Rate;
-use super::told::{Farewell, Stream, View};
-use crate::config::{End, PublicKey, Tunnel};
+use super::told::{Farewell, Stream};
+use super::words::words;
+use crate::config::{PublicKey, Tunnel};
 use crate::ground::Subject;
 use bytes::Bytes;
 use quinn::{Connection, TransportConfig};
@@ -34,8 +39,6 @@ const LEAVES: Duration = Duration::from_secs(2);
 const EACH: Duration = Duration::from_secs(1);
 /// Connections that a site may try at once beside the one that carries.
 const TRIALS: usize = 4;
-/// That octet comes at once, or never.
-const NAMED: Duration = Duration::from_secs(5);
 /// Octets that may wait for one stream's reader, and for all of a tunnel's.
 const WINDOW: (u32, u32) = (128 * 1_024, 1 << 20);
 /// Packets of media that may wait to be sent, in octets: older ones are dropped for new ones.
@@ -61,6 +64,7 @@ pub struct Link {
     out: tokio::sync::Mutex<mpsc::Receiver<(u16, Bytes)>>,
     stands: Mutex<Stands>,
     tally: Mutex<Tally>,
+    comings: Mutex<Comings>,
     bearer: watch::Sender<Option<(Bearer, PublicKey)>>,
     /// Connections that are tried while another one carries.
     trials: Semaphore,
@@ -85,6 +89,7 @@ impl Link {
             out: tokio::sync::Mutex::new(out),
             stands: Mutex::new(Stands::Down { since: Instant::now(), why }),
             tally: Mutex::default(),
+            comings: Mutex::default(),
             bearer: watch::Sender::new(None),
             trials: Semaphore::new(TRIALS),
             groups: std::array::from_fn(group),
@@ -103,6 +108,10 @@ impl Link {
 
     fn stands(&self) -> MutexGuard<'_, Stands> {
         self.stands.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn comings(&self) -> MutexGuard<'_, Comings> {
+        self.comings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What both ends call the site.
@@ -143,6 +152,11 @@ impl Link {
         }
     }
 
+    /// Ends what carries it, for it carries no messages.
+    pub fn give_up(&self) {
+        self.part(Farewell::Still);
+    }
+
     /// Ends what carries it, if anything does.
     pub(super) fn part(&self, farewell: Farewell) {
         let bearer = self.bearer.borrow().clone();
@@ -155,45 +169,6 @@ impl Link {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How it stands.
-    #[must_use]
-    pub fn view(&self) -> View {
-        let (bearer, lasts, why, figures) = match &*self.stands() {
-            Stands::Down { since, why } => (None, since.elapsed(), why.clone(), None),
-            Stands::Up { since, bearer } => {
-                let is = (bearer.kind(), bearer.peer());
-                (Some(is), since.elapsed(), String::new(), Some(bearer.figures()))
-            }
-        };
-        let (known, c) = (self.media.known(), &self.media.counts);
-        let known = if bearer.is_some() {
-            known
-        } else {
-            Known { theirs: known.theirs, ..Known::default() }
-        };
-        let media = [&c.sent, &c.received, &c.long, &c.astray, &c.lost, &c.late];
-        let tally = self.tally().clone();
-        let sums = tally.sums(figures.iter());
-        let tunnel = self.tunnel();
-        View {
-            name: self.name.clone(),
-            site: tunnel.site.clone(),
-            is_site: matches!(tunnel.end, End::Site { .. }),
-            bearer,
-            lasts,
-            why,
-            trip: figures.and_then(|f| f.trip).or(known.trip),
-            jitter: known.jitter,
-            clock_ahead: known.ahead,
-            sent: sums.packets,
-            received: known.theirs,
-            octets: sums.octets,
-            connections: tally.connections,
-            moves: tally.moves,
-            media: media.map(|count| count.load(Relaxed)),
-        }
-    }
-
     /// A port of the relay's.
     ///
     /// # Errors
@@ -202,17 +177,21 @@ impl Link {
         Port::open(self.media.clone(), port)
     }
 
-    /// The next stream of a group. `None`: there will be none.
-    pub async fn stream(&self, group: usize) -> Option<Stream> {
-        self.groups.get(group)?.1.lock().await.recv().await
-    }
-
     /// There has been no connection for so long.
     #[must_use]
     pub fn is_lost(&self, lasts: Duration) -> bool {
         match &*self.stands() {
             Stands::Down { since, .. } => since.elapsed() >= lasts,
             Stands::Up { .. } => false,
+        }
+    }
+
+    /// There has been one, the same, for so long.
+    #[must_use]
+    pub fn is_up_since(&self, lasts: Duration) -> bool {
+        match &*self.stands() {
+            Stands::Down { .. } => false,
+            Stands::Up { since, .. } => since.elapsed() >= lasts,
         }
     }
 
@@ -236,11 +215,12 @@ impl Link {
 
     /// There is no connection.
     pub(super) fn fails(&self, why: &str) {
+        let why = &words(why);
         let mut stands = self.stands();
         match &mut *stands {
-            Stands::Down { why: before, .. } => why.clone_into(before),
+            Stands::Down { why: before, .. } => before.clone_from(why),
             Stands::Up { .. } => {
-                *stands = Stands::Down { since: Instant::now(), why: why.to_owned() };
+                *stands = Stands::Down { since: Instant::now(), why: why.clone() };
             }
         }
     }
@@ -257,6 +237,8 @@ impl Link {
     /// Lets a bearer carry until it ends; one that did so before goes on for a moment, for what is
     /// under way. Both ends keep the stream of a greeting open.
     pub(super) async fn carry(&self, bearer: Bearer, key: PublicKey, _control: Option<Control>) {
+        let wait = self.comings().comes(Instant::now());
+        sleep(wait).await;
         let before = self.bearer.send_replace(Some((bearer.clone(), key)));
         // The key may have been taken back in between.
         if !self.believes(&key) {
@@ -264,6 +246,15 @@ impl Link {
         }
         let was_up = before.is_some();
         if let Some((before, _)) = before {
+            if self.comings().replaces(Instant::now()) {
+                tracing::warn!(
+                    "tunnel {}: its connections replace each other: do two gateways have the key \
+                     of its other end? The last came from {}, after {}",
+                    self.name,
+                    bearer.peer(),
+                    before.peer()
+                );
+            }
             tokio::spawn(async move {
                 sleep(LEAVES).await;
                 before.close(Farewell::Replaced);
@@ -273,8 +264,7 @@ impl Link {
         self.tally().begins(kind, peer, was_up);
         *self.stands() = Stands::Up { since: Instant::now(), bearer: bearer.clone() };
         tracing::info!("tunnel {}: connected to {peer} by {}", self.name, kind.as_str());
-        let opens = matches!(self.tunnel().end, End::Site { .. });
-        for (group, stream) in bearer.streams(opens).await.unwrap_or_default() {
+        for (group, stream) in bearer.streams(self.opens()).await.unwrap_or_default() {
             self.lend(group, stream).await;
         }
         let why = tokio::select! {
@@ -297,13 +287,6 @@ impl Link {
         self.tally().ended(&bearer.figures());
     }
 
-    /// Whoever carries messages takes it; one that nobody has taken yet is of an older bearer.
-    async fn lend(&self, group: usize, stream: Stream) {
-        if let Some((opened, _)) = self.groups.get(group) {
-            let _ = timeout(NAMED, opened.send(stream)).await;
-        }
-    }
-
     /// What comes by QUIC; a bearer by TCP gives it itself.
     async fn receive(&self, bearer: &Bearer) {
         let Bearer::Quic(connection) = bearer else { return pending().await };
@@ -312,17 +295,6 @@ impl Link {
             self.receive_datagrams(connection),
             self.receive_long(connection)
         );
-    }
-
-    /// Streams of the site's; of a head office's there are none.
-    async fn accept(&self, connection: &Connection) {
-        while let Ok((send, mut receive)) = connection.accept_bi().await {
-            let mut name = [0];
-            let named = timeout(NAMED, receive.read_exact(&mut name)).await;
-            if matches!(named, Ok(Ok(()))) {
-                self.lend(usize::from(name[0]), Stream::new(receive, send)).await;
-            }
-        }
     }
 
     async fn receive_datagrams(&self, connection: &Connection) {

@@ -8,6 +8,7 @@ use quinn::EndpointConfig;
 use quinn::crypto::{CryptoError, HmacKey};
 use quinn_proto::HashedConnectionIdGenerator;
 use sha2::{Digest, Sha256};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -32,19 +33,29 @@ impl HmacKey for Secret {
     }
 }
 
-/// How an endpoint of this gateway behaves. A key that cannot sign has a secret by chance.
-pub(super) fn endpoint(key: &Key) -> EndpointConfig {
-    let signed = key.signs.choose_scheme(&[rustls::SignatureScheme::ED25519]);
-    let signed = signed.and_then(|signer| signer.sign(PURPOSE).ok()).map(Zeroizing::new);
-    let secret = signed.map(|signed| Zeroizing::new(Sha256::digest(&*signed).to_vec()));
-    let Some(secret) = secret else { return EndpointConfig::default() };
+/// What numbers of connections are made with is no part of what their tokens are.
+const NUMBERS: &[u8] = b"numbers";
+
+/// How an endpoint of this gateway behaves that listens there: what one says of a connection by its
+/// number, no other says, for it might be another's that lives. A key that cannot sign has a secret
+/// by chance.
+pub(super) fn endpoint(key: &Key, at: SocketAddr) -> EndpointConfig {
+    let Some(secret) = secret_of(key, at) else { return EndpointConfig::default() };
     let Ok(mac) = Hmac::new_from_slice(&secret) else { return EndpointConfig::default() };
     let mut config = EndpointConfig::new(Arc::new(Secret(mac)));
     // Packets of a connection of before are known by their numbers for such, or they are dropped
     // before anybody thinks of a reset.
-    let numbers = secret.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
+    let numbers = Sha256::new().chain_update(NUMBERS).chain_update(&*secret).finalize();
+    let numbers = numbers.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
     config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(numbers)));
     config
+}
+
+fn secret_of(key: &Key, at: SocketAddr) -> Option<Zeroizing<Vec<u8>>> {
+    let signer = key.signs.choose_scheme(&[rustls::SignatureScheme::ED25519])?;
+    let what = [PURPOSE, at.to_string().as_bytes()].concat();
+    let signed = signer.sign(&what).ok().map(Zeroizing::new)?;
+    Some(Zeroizing::new(Sha256::digest(&*signed).to_vec()))
 }
 
 #[cfg(test)]
@@ -60,6 +71,20 @@ mod tests {
         secret(b"b").sign(b"connection", &mut other);
         assert_eq!(one, again);
         assert_ne!(one, other);
+        // Nor does the same key at another port.
+        let dir = std::env::temp_dir().join(format!("portreeve-reset-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        super::super::key::make(&dir.join("key")).unwrap();
+        let key = super::super::key::read(&dir.join("key")).unwrap();
+        std::fs::remove_dir_all(&dir).unwrap();
+        let at = |port| SocketAddr::from(([0, 0, 0, 0], port));
+        let token = |port| {
+            let mut token = [0; 16];
+            secret(&secret_of(&key, at(port)).unwrap()).sign(b"connection", &mut token);
+            token
+        };
+        assert_eq!(token(443), token(443));
+        assert_ne!(token(443), token(444));
         let mut whole = [0; 32];
         secret(b"a").sign(b"connection", &mut whole);
         assert!(secret(b"a").verify(b"connection", &whole).is_ok());

@@ -3,6 +3,7 @@
 
 use super::greeting::{Greeting, LONGEST};
 use super::words;
+use super::words::words;
 use crate::config::PublicKey;
 use crate::wire::tunnel::{Capsule, Capsules};
 use socket2::SockRef;
@@ -44,7 +45,7 @@ pub(super) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     say(stream, own).await?;
     let heard = hear(stream).await?;
     match heard.refused {
-        Some(why) => Err(why),
+        Some(why) => Err(words(&why)),
         None => Ok(heard),
     }
 }
@@ -79,7 +80,7 @@ pub(super) async fn hear<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Greetin
             match capsules.next() {
                 Ok(None) => {}
                 Ok(Some(Capsule::Greeting(text))) => {
-                    return serde_json::from_slice(&text).map_err(|e| e.to_string());
+                    return serde_json::from_slice(&text).map_err(|e| words(&e.to_string()));
                 }
                 Ok(Some(_)) | Err(_) => break,
             }

@@ -13,6 +13,8 @@ pub struct Stream {
     pub read: Box<dyn AsyncRead + Send + Unpin>,
     /// What goes.
     pub write: Box<dyn AsyncWrite + Send + Unpin>,
+    /// It stands for one that has ended, of the same connection.
+    pub again: bool,
 }
 
 impl fmt::Debug for Stream {
@@ -26,7 +28,11 @@ impl Stream {
         read: impl AsyncRead + Send + Unpin + 'static,
         write: impl AsyncWrite + Send + Unpin + 'static,
     ) -> Self {
-        Self { read: Box::new(read), write: Box::new(write) }
+        Self { read: Box::new(read), write: Box::new(write), again: false }
+    }
+
+    pub(super) fn again(self) -> Self {
+        Self { again: true, ..self }
     }
 }
 
@@ -39,6 +45,8 @@ pub(super) enum Farewell {
     Revoked,
     /// This gateway stops.
     Over,
+    /// It carries no messages.
+    Still,
 }
 
 impl Farewell {
@@ -47,6 +55,8 @@ impl Farewell {
             Self::Replaced => (1, "a newer connection is there"),
             Self::Revoked => (2, "this key is believed no longer"),
             Self::Over => (3, "this gateway stops"),
+            // 4 is a greeting's that is refused.
+            Self::Still => (5, "messages stand still there"),
         }
     }
 }

@@ -60,6 +60,25 @@ pub(super) fn shown(text: &str) -> String {
     text.chars().take(SHOWN).map(plain).collect()
 }
 
+/// Characters that are kept.
+const LONGEST: usize = 200;
+
+/// Controls (C0 and C1), ends of lines, and marks that turn the direction of what follows are shown
+/// as what they are; what is too long is cut.
+pub(super) fn words(said: &str) -> String {
+    let mut out = String::new();
+    for c in said.chars().take(LONGEST) {
+        match c {
+            '"' | '\'' | '\\' => out.push(c),
+            c => out.extend(c.escape_debug()),
+        }
+    }
+    if said.chars().nth(LONGEST).is_some() {
+        out.push('…');
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,5 +98,17 @@ mod tests {
         }
         assert!(!not_the_head_office(&to, None, &eof).contains("https"));
         assert_eq!(shown("a\r\nb\u{202e}c"), "a??b?c");
+    }
+
+    #[test]
+    fn what_the_other_end_says_is_one_short_line() {
+        let said = "closed\r\n2026 INFO \u{1b}[31m\u{9b}31m\u{202e}\u{2028} \"forged\" é";
+        let shown = words(said);
+        assert!(shown.starts_with("closed\\r\\n2026 INFO \\u{1b}[31m"), "{shown}");
+        assert!(shown.ends_with(" \"forged\" é"), "{shown}");
+        let bad = |c: char| c.is_control() || ('\u{2028}'..='\u{202e}').contains(&c);
+        assert!(!shown.chars().any(bad), "{shown}");
+        assert!(words(&"\n".repeat(5_000)).chars().count() <= 2 * LONGEST + 1);
+        assert_eq!(words("closed by peer: 0"), "closed by peer: 0");
     }
 }

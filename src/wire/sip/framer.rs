@@ -22,6 +22,7 @@ pub enum Framed {
 pub struct Framer {
     buffer: BytesMut,
     state: State,
+    passes_over: bool,
 }
 
 /// How far the message at the start of the buffer has been read.
@@ -36,11 +37,26 @@ enum State {
     Head { scanned: usize },
     /// The head is complete; octets of the whole message.
     Body { total: usize },
+    /// Octets of a refused message that are passed over.
+    Over { left: usize },
     /// Refused: nothing is read any more.
     Dead,
 }
 
 impl Framer {
+    /// One whose stream many share: a message that is too large is refused, and what comes behind
+    /// its length is read on.
+    #[must_use]
+    pub fn shared() -> Self {
+        Self { passes_over: true, ..Self::default() }
+    }
+
+    /// It is of no use any more: what comes is not read.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        matches!(self.state, State::Dead)
+    }
+
     /// Adds received octets.
     pub fn push(&mut self, bytes: &[u8]) {
         if !matches!(self.state, State::Dead) {
@@ -48,7 +64,8 @@ impl Framer {
         }
     }
 
-    /// Takes the next item; `None`: more octets needed. After `Refused` the stream is dead.
+    /// Takes the next item; `None`: more octets needed. After `Refused` the stream is dead, but
+    /// where it says otherwise.
     #[expect(clippy::should_implement_trait, reason = "a framer is fed between calls")]
     pub fn next(&mut self) -> Option<Framed> {
         loop {
@@ -57,6 +74,7 @@ impl Framer {
                 State::First { scanned, spaced } => self.first(scanned, spaced),
                 State::Head { scanned } => self.head(scanned),
                 State::Body { total } => return self.body(total),
+                State::Over { left } => self.over(left),
                 State::Dead => return None,
             };
             match step {
@@ -130,10 +148,15 @@ impl Framer {
             Some(body) if end.saturating_add(body) <= limits::STREAM_MESSAGE => {
                 Step::Go(State::Body { total: end + body })
             }
-            Some(_) => {
+            Some(body) => {
                 // The length is beyond what is there, so the parser says whom to answer.
                 let read = Message::parse(Bytes::copy_from_slice(head), super::Framing::Stream);
-                self.refuse(too_large(read.err()))
+                let refusal = too_large(read.err());
+                if !self.passes_over {
+                    return self.refuse(refusal);
+                }
+                self.state = State::Over { left: end.saturating_add(body) };
+                Step::Out(Framed::Refused(refusal))
             }
             None => {
                 let read = Message::parse(Bytes::copy_from_slice(head), super::Framing::Stream);
@@ -155,6 +178,15 @@ impl Framer {
             self.buffer = BytesMut::new();
         }
         Some(Framed::Message(message))
+    }
+
+    fn over(&mut self, left: usize) -> Step {
+        let gone = left.min(self.buffer.len());
+        self.buffer.advance(gone);
+        match left - gone {
+            0 => Step::Go(State::Between),
+            left => Step::Wait(State::Over { left }),
+        }
     }
 
     /// What may belong to one message: the answer must not depend on how much came at once.

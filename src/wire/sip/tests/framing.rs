@@ -140,6 +140,36 @@ fn a_stream_message_has_at_most_65535_octets() {
 }
 
 #[test]
+fn of_a_stream_that_many_share_one_message_that_is_too_long_is_refused_and_the_next_one_read() {
+    let next = message("", "next");
+    for size in [limits::STREAM_MESSAGE, 100_000, 1_000_000] {
+        let beyond = message("", &"b".repeat(size));
+        let stream = format!("{beyond}{next}\r\n\r\n{beyond}{next}");
+        for chunk in [usize::MAX, 16_384, 997] {
+            let (mut framer, mut found) = (Framer::shared(), Vec::new());
+            for piece in stream.as_bytes().chunks(chunk.min(stream.len())) {
+                framer.push(piece);
+                while let Some(framed) = framer.next() {
+                    found.push(told(framed));
+                }
+                let read = chunk.min(stream.len());
+                assert!(framer.held() <= limits::STREAM_MESSAGE + read, "{}", framer.held());
+            }
+            let refused = "refused 513 TooLarge Message Too Large true".to_owned();
+            let good = format!("message {next}");
+            let all = [refused.clone(), good.clone(), "ping".to_owned(), refused, good];
+            assert_eq!(found, all);
+            assert!(!framer.is_dead());
+        }
+    }
+    let mut framer = Framer::shared();
+    framer.push(options("Content-Length: 18446744073709551615\r\n").as_bytes());
+    assert!(matches!(framer.next(), Some(Framed::Refused(_))));
+    framer.push(b"more");
+    assert!(framer.next().is_none());
+}
+
+#[test]
 fn an_endless_head_is_refused_without_an_answer() {
     let rows = options(&"X: y\r\n".repeat(20_000));
     let line = format!("OPTIONS sip:{}", "a".repeat(100_000));

@@ -1,0 +1,67 @@
+//! How often a tunnel's other end comes. One gateway comes when its way has broken; two with one
+//! key, of which one may have been stolen, throw each other out again and again. Who comes too
+//! often waits; it decides nothing else.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// So many times it may come at once, and within a time.
+const MOST: (usize, Duration) = (5, Duration::from_secs(10));
+/// So often a connection may be replaced within a time, before it looks like two gateways.
+const REPLACED: (usize, Duration) = (4, Duration::from_secs(60));
+
+/// When it came last, and when it replaced a connection that was there.
+#[derive(Debug, Default)]
+pub(super) struct Comings {
+    came: VecDeque<Instant>,
+    replaced: VecDeque<Instant>,
+}
+
+impl Comings {
+    /// It comes now, and waits so long.
+    pub(super) fn comes(&mut self, now: Instant) -> Duration {
+        let first = self.came.front().filter(|_| self.came.len() >= MOST.0);
+        let at = first.map_or(now, |first| (*first + MOST.1).max(now));
+        if self.came.len() >= MOST.0 {
+            self.came.pop_front();
+        }
+        self.came.push_back(at);
+        at - now
+    }
+
+    /// It has replaced one that was there. Whether that has come about so often that it is to be
+    /// told.
+    pub(super) fn replaces(&mut self, now: Instant) -> bool {
+        self.replaced.retain(|at| now.duration_since(*at) < REPLACED.1);
+        self.replaced.push_back(now);
+        let is_often = self.replaced.len() >= REPLACED.0;
+        if is_often {
+            self.replaced.clear();
+        }
+        is_often
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_again_and_again_waits_and_who_lost_his_way_does_not() {
+        let (mut comings, now) = (Comings::default(), Instant::now());
+        let waits: Vec<u64> = (0..12).map(|_| comings.comes(now).as_secs()).collect();
+        assert_eq!(waits, [0, 0, 0, 0, 0, 10, 10, 10, 10, 10, 20, 20]);
+        let later = now + Duration::from_secs(60);
+        assert_eq!(comings.comes(later), Duration::ZERO);
+    }
+
+    #[test]
+    fn two_gateways_with_one_key_are_told_and_a_better_way_is_not() {
+        let (mut comings, now) = (Comings::default(), Instant::now());
+        let at = |seconds| now + Duration::from_secs(seconds);
+        assert!(!(0..20).any(|n| comings.replaces(at(n * 30))), "a way that was better");
+        let told = (0..20).filter(|n| comings.replaces(at(1_000 + n * 2))).count();
+        assert_eq!(told, 5, "and not each time");
+    }
+}
