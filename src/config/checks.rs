@@ -1,10 +1,11 @@
 //! What sections mean together: names, sockets, ports, references.
 
 use super::reader::{Section, Source, suggestion};
-use super::{Config, Interface, RegistrarMode, RuleAction};
+use super::{Config, End, Interface, RegistrarMode, RuleAction};
 use crate::ground::{self, Side};
 use crate::wire::addresses::is_within;
 use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
 use std::ops::Range;
 use toml::de::DeTable;
 
@@ -107,6 +108,35 @@ fn tunnels(config: &Config, spans: &[Range<usize>], src: &mut Source<'_>) {
             let hint = Some("each gateway makes its own by `portreeve tunnel keygen`".to_owned());
             src.fault("tunnel", at(spans, index), what, hint);
         }
+    }
+    doors(config, spans, src);
+}
+
+/// Tunnels that listen at one port are of one socket, and one key of ours.
+fn doors(config: &Config, spans: &[Range<usize>], src: &mut Source<'_>) {
+    let mut known: Vec<(&Interface, SocketAddr, Option<SocketAddr>)> = Vec::new();
+    for (index, i) in config.interfaces.iter().enumerate() {
+        let Some(End::HeadOffice { listen, tcp }) = i.link.tunnel().map(|t| &t.end) else {
+            continue;
+        };
+        let meets = |(_, udp, other): &&(&Interface, SocketAddr, Option<SocketAddr>)| {
+            udp == listen || tcp.is_some() && other == tcp
+        };
+        let Some((other, udp, by_tcp)) = known.iter().find(meets) else {
+            known.push((i, *listen, *tcp));
+            continue;
+        };
+        let key = |i: &Interface| i.link.tunnel().and_then(|t| t.key_file.clone());
+        let what = match (udp, by_tcp) == (listen, tcp) {
+            true if key(i) != key(other) => "`key_file`",
+            true if i.dscp_media != other.dscp_media => "`dscp_media`",
+            true => continue,
+            false => "`listen`",
+        };
+        let what =
+            format!("\"{}\" and \"{}\" share a port, and differ in {what}", other.name, i.name);
+        let hint = Some("a port has one key: give each ports of its own, or the same".to_owned());
+        src.fault("tunnel", at(spans, index), what, hint);
     }
 }
 

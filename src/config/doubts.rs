@@ -2,7 +2,7 @@
 //! `status`, before it is a call that shows it. What can never work is a fault, and stands in
 //! `checks`.
 
-use super::{Config, Follow, Upstream};
+use super::{Config, Follow, Interface, Upstream};
 use crate::ground::Side;
 use ipnet::IpNet;
 
@@ -22,7 +22,19 @@ impl Config {
     #[must_use]
     pub fn doubts(&self) -> Vec<String> {
         let others = self.loopback().into_iter().chain(self.no_trunk()).chain(self.never_banned());
-        others.chain(self.unproved()).chain(self.away()).collect()
+        others.chain(self.unproved()).chain(self.away()).chain(self.uncalled()).collect()
+    }
+
+    /// Tunnels whose other end has no key here.
+    fn uncalled(&self) -> impl Iterator<Item = String> {
+        let is_of = |i: &&Interface| i.link.tunnel().is_some_and(|t| t.peer.is_none());
+        self.interfaces.iter().filter(is_of).map(|i| {
+            format!(
+                "nobody may come by tunnel {}: [[peer]] with name and key lets a site in, as \
+                 `portreeve tunnel keygen` prints it there",
+                i.name
+            )
+        })
     }
 
     /// Interfaces without an address: what they follow has none, or is not here.

@@ -85,6 +85,9 @@ fn sections(
             spans.interfaces.push(span.clone());
         }
     }
+    if spans.are_all {
+        peers.iter().for_each(|peer| peer.fault(src));
+    }
     let upstreams: Vec<Upstream> = top
         .tables("upstream", "[[upstream]]", src)
         .into_iter()

@@ -3,7 +3,9 @@
 use super::super::reader::{Section, Source};
 use super::super::{Environment, values};
 use super::{BearerChoice, End, Place, Proxy, ProxyAuth, PublicKey, Tunnel};
+use std::cell::Cell;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::ops::Range;
 use std::time::Duration;
 
 /// `[[peer]]`: a site of a head office that listens for several.
@@ -11,12 +13,28 @@ pub(in crate::config) struct Peer {
     pub(in crate::config) name: String,
     key: Option<PublicKey>,
     interface: Option<String>,
+    span: Range<usize>,
+    /// It comes by one.
+    comes: Cell<bool>,
 }
 
 impl Peer {
     /// It comes by the listening interface of this name, or by the only one.
     pub(in crate::config) fn is_of(&self, interface: &str) -> bool {
-        self.interface.as_deref().is_none_or(|name| name == interface)
+        let is = self.interface.as_deref().is_none_or(|name| name == interface);
+        self.comes.set(self.comes.get() || is);
+        is
+    }
+
+    /// Its interface is not there, or is for another alone.
+    pub(in crate::config) fn fault(&self, src: &mut Source<'_>) {
+        if self.comes.get() {
+            return;
+        }
+        let what = format!("[[peer]] \"{}\" may come by no interface", self.name);
+        let hint = "its `interface` is the name of one with link = \"tunnel\" and `listen`, and \
+                    without a `peer_key` of its own";
+        src.fault("tunnel", self.span.clone(), what, Some(hint.to_owned()));
     }
 }
 
@@ -32,16 +50,23 @@ pub(in crate::config) fn peer(mut s: Section<'_, '_>, src: &mut Source<'_>) -> O
     if !s.has("key") {
         s.missing("key", "the site's public key, as `portreeve tunnel keygen` prints it", src);
     }
+    let span = s.span.clone();
     s.finish(src);
-    Some(Peer { name: name?, key: Some(key?), interface })
+    Some(Peer { name: name?, key: Some(key?), interface, span, comes: Cell::new(false) })
 }
 
 fn key(s: &mut Section<'_, '_>, name: &'static str, src: &mut Source<'_>) -> Option<PublicKey> {
     let text = s.string(name, src)?;
-    let read = PublicKey::parse(&text);
+    let read = PublicKey::decode(&text);
     if read.is_none() {
         let hint = Some("44 characters, as `portreeve tunnel keygen` prints them".to_owned());
         src.fault("tunnel", s.span_of(name), format!("`{name}` is no public key"), hint);
+    }
+    if read.is_some_and(|key| key.is_anybodys()) {
+        let what = format!("`{name}` is a key that anybody could sign for, as one of zeros is");
+        let hint = "to let a site in no more take its [[peer]] out".to_owned();
+        src.fault("tunnel", s.span_of(name), what, Some(hint));
+        return None;
     }
     read
 }
@@ -125,7 +150,7 @@ pub(in crate::config) fn written(
 
 fn listens(
     s: &Section<'_, '_>,
-    all: &[(String, std::ops::Range<usize>)],
+    all: &[(String, Range<usize>)],
     address: Option<&str>,
     src: &mut Source<'_>,
 ) -> Option<End> {

@@ -26,6 +26,17 @@ fn head_office(lines: &str) -> String {
     )
 }
 
+const ZEROS: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+/// A head office that listens twice at one port: once for a peer, once for a single site.
+fn two_doors(lines: &str) -> String {
+    let first = head_office("listen = [\"udp:443\", \"tcp:443\"]");
+    format!(
+        "{first}[[interface]]\nname = \"seoul\"\nside = \"inside\"\nlink = \"tunnel\"\n\
+         peer_key = \"{OTHER}\"\n{lines}\n"
+    )
+}
+
 const CONNECT: &str = "connect = \"gate.example.net:443\"\npeer_key = ";
 
 #[test]
@@ -81,6 +92,18 @@ fn several_sites_come_by_one_port_and_each_is_an_interface() {
 }
 
 #[test]
+fn the_key_of_the_only_site_is_taken_back_by_taking_it_out() {
+    let text = head_office("listen = \"udp:443\"");
+    let c = read(&format!("{text}[[peer]]\nname = \"berlin\"\nkey = \"{KEY}\"\n")).unwrap();
+    let nobody = read(&text).unwrap();
+    assert!(nobody.doubts().iter().any(|d| d.contains("nobody may come")), "{:?}", nobody.doubts());
+    let (after, changes) = nobody.following(&c);
+    assert_eq!(changes.now, ["interface.berlin.peer_key"]);
+    let Link::Tunnel(berlin) = &after.interfaces[0].link else { panic!() };
+    assert_eq!(berlin.peer, None);
+}
+
+#[test]
 fn what_is_no_tunnel_says_why() {
     let peer = format!("[[peer]]\nname = \"berlin\"\nkey = \"{KEY}\"\n");
     for (text, says) in [
@@ -90,7 +113,30 @@ fn what_is_no_tunnel_says_why() {
         (site(&format!("{CONNECT}\"{KEY}\"\nlisten = \"udp:443\"")), "one of them"),
         (site(&format!("peer_key = \"{KEY}\"")), "needs `connect`"),
         (site(&format!("{CONNECT}\"{KEY}\"\ngather = \"30ms\"")), "longer than 20ms"),
-        (head_office("listen = \"udp:443\""), "nobody may come"),
+        (
+            format!("{}{}", head_office("listen = \"udp:443\""), peer.replace(KEY, ZEROS)),
+            "anybody could sign for",
+        ),
+        (site(&format!("{CONNECT}\"{ZEROS}\"")), "anybody could sign for"),
+        (
+            format!("{}{peer}interface = \"sitess\"\n", head_office("listen = \"udp:443\"")),
+            "may come by no interface",
+        ),
+        (
+            format!(
+                "{}{peer}",
+                head_office(&format!("listen = \"udp:443\"\npeer_key = \"{OTHER}\""))
+            ),
+            "may come by no interface",
+        ),
+        (format!("{}{peer}", two_doors("listen = \"udp:443\"")), "differ in `listen`"),
+        (
+            format!(
+                "{}{peer}",
+                two_doors("listen = [\"udp:443\", \"tcp:443\"]\nkey_file = \"/k\"")
+            ),
+            "differ in `key_file`",
+        ),
         (format!("{}{peer}", head_office("listen = \"tcp:443\"")), "listens by UDP"),
         (format!("{}{peer}", head_office("listen = [\"udp:1\", \"udp:2\"]")), "one port"),
         (format!("{}{peer}", head_office("listen = \"sctp:443\"")), "no port of a tunnel"),
