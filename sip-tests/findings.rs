@@ -5,6 +5,7 @@ use crate::lab::{Lab, Leg, Ua, ms, s, sdp, site};
 use portreeve::audit::Record;
 use portreeve::config::Interface;
 use portreeve::engine::Health;
+use portreeve::engine::digest::Users;
 use portreeve::engine::{Finding, Input, Observation, TunnelPath};
 use portreeve::ground::Side;
 use portreeve::ground::{Bearer, CallDirection};
@@ -373,6 +374,22 @@ fn a_private_address_from_outside_is_told_even_when_it_is_refused() {
     lab.send(pbx.at, invite);
     only(&lab, Finding::PrivateAddress, "names 192.168.1.20");
     lab.clear();
+}
+
+#[test]
+fn who_stands_beside_us_or_beside_the_upstream_is_no_finding() {
+    let text = site::EDGE.replace("203.0.113.", "10.98.0.");
+    for (ip, is_strange) in [("10.98.0.23", false), ("10.98.1.23", true)] {
+        let mut lab = Lab::with(site::parse(&text), Users::None);
+        lab.pbx = "10.98.0.10:5060".to_owned();
+        let (phone, pbx) = parties(&lab);
+        let sealed = lab.register(&phone, 600);
+        let invite = pbx.request_to(&mut lab, "INVITE", &sealed).sdp(sdp(ip, 6000));
+        lab.send(pbx.at, invite);
+        let told = found(&lab).iter().any(|(name, _)| *name == "private_address");
+        assert_eq!(told, is_strange, "{ip}");
+        lab.clear();
+    }
 }
 
 #[test]
