@@ -876,3 +876,32 @@ fn octets_of_requests_have_shares_too_and_are_let_go_with_the_answer() {
     assert_eq!(used(&lab), 0);
     lab.clear();
 }
+
+#[test]
+fn what_is_longer_than_its_way_carries_is_513_to_who_asks_and_does_not_go() {
+    for target in ["sip:203.0.113.10;transport=tcp", "203.0.113.10:5060"] {
+        let mut lab = Lab::edge_with(|c| c.upstreams[0].targets = vec![site::target(target)]);
+        let (phone, pbx) = parties(&lab);
+        // What we add is not known here: some go, and those of a phone's longest do not.
+        let mut seen = [0, 0];
+        for octets in (60_000..65_100).step_by(250) {
+            let message = phone.request(&mut lab, "MESSAGE", "200");
+            lab.send(phone.at, message.typed("text/plain", "x".repeat(octets)));
+            let sent = lab.take(pbx.at);
+            let too_long = sent.is_empty();
+            seen[usize::from(too_long)] += 1;
+            if too_long {
+                lab.advance(ms(2));
+                assert_eq!(statuses(&lab.take(phone.at)), [513], "{octets}");
+            }
+            for m in sent {
+                let fits = if m.flow.transport.is_reliable() { 65_535 } else { 65_507 };
+                assert!(m.bytes.len() <= fits, "{}", m.bytes.len());
+                lab.send(pbx.at, answer(&m, 200, "m"));
+                assert_eq!(statuses(&lab.take(phone.at)), [200], "{octets}");
+            }
+        }
+        assert!(seen[0] > 5, "{seen:?}");
+        lab.end();
+    }
+}

@@ -19,6 +19,7 @@ mod quiet;
 mod seats;
 mod server;
 pub mod timer;
+mod too_long;
 
 pub use key::ServerKey;
 pub use timer::{Timer, TimerTable};
@@ -120,6 +121,8 @@ enum Due {
     Quiet(ClientId),
     /// One whose receiver could not be reached, and may be by now.
     Again(ClientId),
+    /// One that is longer than its way carries.
+    TooLong(ClientId),
     /// A pass whose failure is held back, or that no way leads from yet.
     Held(PassId),
 }
@@ -188,6 +191,7 @@ impl Transactions {
             Due::NextTarget(id) => self.next_target(w, out, id),
             Due::Quiet(id) => self.quiet(w, id),
             Due::Again(id) => self.again(out, id),
+            Due::TooLong(id) => self.too_long(w, out, id),
             Due::Held(id) => self.held_for_long(w, out, id),
         }
         true

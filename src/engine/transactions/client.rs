@@ -208,6 +208,7 @@ impl Transactions {
         };
         self.clients.insert(id, client);
         self.riders.board(flow.conn, Rider::Client(id));
+        self.measure(w, id);
         self.run_client(w, out, id, actions, None);
         self.listen_for(w, id, &flow, &method);
         id
@@ -273,7 +274,14 @@ impl Transactions {
         self.heard.push_back(Heard::Own { client, response: response.map(Box::new) });
     }
 
-    fn unanswered(&mut self, w: &World, out: &mut Outbox, id: ClientId, status: u16, phrase: &str) {
+    pub(super) fn unanswered(
+        &mut self,
+        w: &World,
+        out: &mut Outbox,
+        id: ClientId,
+        status: u16,
+        phrase: &str,
+    ) {
         match self.clients.get(&id).and_then(Client::pass) {
             Some(pass) => self.silent(w, out, pass, id, status, phrase),
             None => self.own(id, None),

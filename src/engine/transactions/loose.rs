@@ -32,7 +32,8 @@ impl Transactions {
             | Due::CancelWait(id)
             | Due::NextTarget(id)
             | Due::Quiet(id)
-            | Due::Again(id) => self.clients.contains_key(id),
+            | Due::Again(id)
+            | Due::TooLong(id) => self.clients.contains_key(id),
             Due::Held(id) => self.passes.contains_key(id),
         };
         let idle = self.timers.keys().filter(|due| !owned(due));
@@ -54,6 +55,7 @@ impl Transactions {
     fn ends_client(&self, id: ClientId) -> bool {
         let Some(t) = self.clients.get(&id) else { return false };
         self.timers.is_armed(Due::CancelWait(id))
+            || self.timers.is_armed(Due::TooLong(id))
             || t.timers().iter().any(|timer| self.timers.is_armed(Due::Client(id, *timer)))
     }
 

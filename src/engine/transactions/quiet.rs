@@ -30,6 +30,7 @@ impl Transactions {
         self.timers.stop(Due::NextTarget(id));
         self.timers.stop(Due::Quiet(id));
         self.timers.stop(Due::Again(id));
+        self.timers.stop(Due::TooLong(id));
     }
 
     /// Whoever is asked has said nothing for a while, or for long.
