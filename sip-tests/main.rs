@@ -114,6 +114,7 @@ mod torture;
 mod torture_engine;
 mod torture_six;
 mod transports;
+mod tunnels;
 mod two_upstreams;
 #[cfg(feature = "daemon")]
 mod unread_log;

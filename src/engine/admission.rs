@@ -24,8 +24,8 @@ impl Engine {
     pub(super) fn admit(&mut self, a: &Attempt, allow: &Allow) -> Option<Seat> {
         let no_room = |(resource, full)| (Some((resource, full)), busy(a, resource, full));
         let holder = a.holder(&self.world);
-        let invites = a.sender.user.as_ref().filter(|_| a.is_invite());
-        let own = invites.map_or(0, |user| self.calls.of_user(&user.to_string()));
+        let own = a.payer(&self.world).filter(|_| a.is_invite());
+        let own = own.map_or(0, |user| self.calls.of_user(&user.to_string()));
         let asker = || asker(&self.world, (&self.phones, &self.upstreams), a);
         if let Some((refusal, warning)) = unreached::of_attempt(self.known(), a, asker) {
             unreached::tell(&mut self.out, a.sender.side, a.incoming.flow.peer, &refusal);
@@ -77,7 +77,8 @@ impl Engine {
             return None;
         }
         if allow.bypass_limits {
-            if self.calls.emergency(&self.world, holder, limits.emergency_per_source).is_err() {
+            let (w, by) = (&self.world, (holder, &a.incoming.flow));
+            if self.calls.emergency(w, by, limits.emergency_per_source).is_err() {
                 return Some(Answer::busy("Too Many Emergency Calls"));
             }
             let known = own >= limits.calls_per_user.saturating_add(EMERGENCIES);
@@ -100,8 +101,9 @@ impl Engine {
             return;
         }
         let due = self.world.config().limits.emergency_per_source;
-        let own = self.calls.superseded(&self.world, holder, &a.incoming.flow);
-        let older = own.or_else(|| self.calls.emergency(&self.world, holder, due).ok().flatten());
+        let (w, flow) = (&self.world, &a.incoming.flow);
+        let own = self.calls.superseded(w, holder, flow);
+        let older = own.or_else(|| self.calls.emergency(w, (holder, flow), due).ok().flatten());
         let Some(no) = older else { return };
         if let Some(by) = self.calls.get(no).map(|c| c.caller.flow) {
             self.out.displaced(self.world.side(by.listener), Resource::Calls);

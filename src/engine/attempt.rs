@@ -103,10 +103,18 @@ impl Attempt {
         self.is_emergency().then(all)
     }
 
+    /// The user whom it is counted for. By a tunnel all phones of a site come by one flow: who is
+    /// none of its users by his From is not counted for any of them.
+    pub(crate) fn payer(&self, w: &World) -> Option<&Aor> {
+        let (i, user) = (&self.incoming, self.sender.user.as_ref()?);
+        let is_one = !w.net().lasts(i.flow.listener);
+        (is_one || i.from.uri.user_decoded().is_some_and(|from| from == user.user)).then_some(user)
+    }
+
     /// Who holds what it takes.
     pub(crate) fn holder(&self, w: &World) -> Holder {
         let (sender, from) = (&self.sender, w.net().source(&self.incoming.flow));
-        let holder = w.holder(sender.user.as_ref(), sender.upstream.is_some(), from);
+        let holder = w.holder(self.payer(w), sender.upstream.is_some(), from);
         let holder = match (holder, &sender.proved) {
             (Holder::Unproved(_), Some(proved)) => proved.clone(),
             (holder, _) => holder,

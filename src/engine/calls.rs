@@ -198,7 +198,7 @@ impl Calls {
             answered: None,
             cseq: [a.incoming.message.cseq().seq, 0],
             allow: a.allow().unwrap_or_default(),
-            user: a.sender.user.as_ref().map(ToString::to_string),
+            user: a.payer(w).map(ToString::to_string),
             holder: a.holder(w),
             emergency: a.is_urgent(),
             from: a.parties.from.result().to_owned(),

@@ -32,7 +32,7 @@ pub(super) fn asker(
     a: &Attempt,
 ) -> LegState {
     let i = &a.incoming;
-    let (contact, user) = (i.contact(), a.sender.user.as_ref());
+    let (contact, user) = (i.contact(), a.payer(w));
     let flow = i.way(w, contact.as_ref());
     LegState {
         side: a.sender.side,

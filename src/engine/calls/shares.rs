@@ -140,9 +140,13 @@ impl Calls {
     }
 
     /// The emergency call of nobody known that rings for this very peer: whoever dials again means
-    /// that no more. Nobody dials again within [`REDIAL`].
+    /// that no more. Nobody dials again within [`REDIAL`]. By a tunnel all phones of a site have one
+    /// address and port: who of them dials again, their own gateway knows.
     pub(crate) fn superseded(&self, w: &World, holder: &Holder, flow: &Flow) -> Option<CallNo> {
         let Holder::Emergency(source) = holder else { return None };
+        if w.net().lasts(flow.listener) {
+            return None;
+        }
         let no = self.table.shares().calls.emergency_of(*source)?;
         let host = |c: &Call| w.net().is_same_host(&c.caller.flow, flow);
         let same = |c: &&Call| c.caller.flow.peer == flow.peer && host(c) && is_old(w, c);
@@ -152,17 +156,21 @@ impl Calls {
     /// Whether a source that nobody knows may have another emergency call, and which of its own
     /// gives way. As many as are its due may stand beside each other twice, for phones may share
     /// an address; beyond that the oldest goes that nobody answered, else one that was not heard
-    /// from for a window. Who talks is ended by nobody.
+    /// from for a window. Who talks is ended by nobody. By a tunnel comes a site, whose gateway has
+    /// asked the same of each of its phones: it has what there is for emergencies.
     ///
     /// # Errors
     /// All talk, or began within [`REDIAL`].
     pub(crate) fn emergency(
         &self,
         w: &World,
-        holder: &Holder,
+        (holder, flow): (&Holder, &Flow),
         due: usize,
     ) -> Result<Option<CallNo>, TooManyEmergencies> {
         let Holder::Emergency(source) = holder else { return Ok(None) };
+        if w.net().lasts(flow.listener) {
+            return Ok(None);
+        }
         let calls = &self.table.shares().calls;
         if calls.emergencies(*source) < due.saturating_mul(2) {
             return Ok(None);

@@ -280,16 +280,20 @@ impl Phones {
         };
         let theirs = self.confirmed.of_user(&user);
         let stream = flow.transport.is_reliable();
+        // By a tunnel all phones of a site have one address: what tells them apart is the Contact
+        // that their own gateway has sealed.
+        let is_one = !w.net().lasts(flow.listener);
         let same = |k: &Known| {
             let own = k.contact.as_ref().is_some_and(|c| is_same(c, contact, stream));
-            own || instance.is_some() && k.instance.as_deref() == instance
+            own || is_one && instance.is_some() && k.instance.as_deref() == instance
         };
         if let Some(old) = theirs.iter().find(|key| known(key).is_some_and(same)) {
             return Some(Fit::Phone(old.clone()));
         }
         let here = |k: &Known| k.contact.as_ref().is_some_and(|c| is_same_host(c, contact));
         let host = w.net().host(flow);
-        let alone = theirs.iter().filter_map(known).any(here)
+        let alone = is_one
+            && theirs.iter().filter_map(known).any(here)
             && self.confirmed.is_his_alone(from, &user)
             && self.bindings.of_host(host).all(|b| b.aor == *aor);
         alone.then_some(Fit::Place)
