@@ -62,7 +62,7 @@ fn requests_of_two_users_in_vain_leave_the_site_alone_though_options_are_answere
     let ok = got.iter().find(|m| m.status() == 200).expect("registered here");
     assert!(ok.header("Contact").contains("expires=60"), "{ok}");
     // That it answers OPTIONS all the while changes nothing.
-    front(&mut lab, 600, nothing);
+    front(&mut lab, 500, nothing);
     let seen = lab.upstream("pbx");
     assert!(seen.alone.is_some(), "{}", lab.situation());
     assert_eq!(

@@ -1,7 +1,7 @@
 //! The ways from a site to its head office, one try each: QUIC, or TLS by TCP, through a proxy
-//! where there is one. A try makes a connection whose other end has proved its key; whether the tunnel is
-//! then carried by it, whoever asked says. Which way is tried when is the ladder's; DNS is asked
-//! anew at each try.
+//! where there is one. A try makes a connection whose other end has proved its key; whether the
+//! tunnel is then carried by it, whoever asked says. Which way is tried when is the ladder's; DNS
+//! is asked anew at each try.
 
 mod address;
 

@@ -225,8 +225,8 @@ impl Calls {
         };
         let strange = |ip: &IpAddr| {
             let private = matches!(ip, IpAddr::V4(v4) if v4.is_private());
-            // Our own address comes back in a spiral; whoever stands beside it, or beside an upstream,
-            // is of the same network.
+            // Our own address comes back in a spiral; whoever stands beside it, or beside an
+            // upstream, is of the same network.
             let known = *ip == who.source.ip() || !w.net().is_local(*ip);
             private && !known && !i.networks.iter().any(|n| n.contains(ip))
         };

@@ -140,8 +140,8 @@ impl Calls {
     }
 
     /// The emergency call of nobody known that rings for this very peer: whoever dials again means
-    /// that no more. Nobody dials again within [`REDIAL`]. By a tunnel all phones of a site have one
-    /// address and port: who of them dials again, their own gateway knows.
+    /// that no more. Nobody dials again within [`REDIAL`]. By a tunnel all phones of a site have
+    /// one address and port: who of them dials again, their own gateway knows.
     pub(crate) fn superseded(&self, w: &World, holder: &Holder, flow: &Flow) -> Option<CallNo> {
         let Holder::Emergency(source) = holder else { return None };
         if w.net().lasts(flow.listener) {

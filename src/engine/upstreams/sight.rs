@@ -1,8 +1,8 @@
 //! As what upstreams see us: `received` in the Via of their answers to our own OPTIONS (RFC 3261
-//! §18.2.1). Where that is not the address that others are told for us, several times in a row, what
-//! they are told leads elsewhere: a router in between has another address by now, or `advertise`
-//! never was right. Only the answer to a request of ours, from where it went, counts. It changes
-//! nothing: it tells.
+//! §18.2.1). Where that is not the address that others are told for us, several times in a row,
+//! what they are told leads elsewhere: a router in between has another address by now, or
+//! `advertise` never was right. Only the answer to a request of ours, from where it went, counts.
+//! It changes nothing: it tells.
 
 use super::Upstreams;
 use super::probe::Asked;
@@ -76,8 +76,8 @@ impl Upstreams {
         else {
             return;
         };
-        // Without `advertise` an upstream beyond a NAT may know how to reach us all the same; one on
-        // this side of the router sees us as we are.
+        // Without `advertise` an upstream beyond a NAT may know how to reach us all the same; one
+        // on this side of the router sees us as we are.
         let other = (told != own.ip && seen != told && seen != own.ip).then_some(seen);
         let Some(u) = self.all.get_mut(id.index()) else { return };
         if !u.sight.sees(other) {
