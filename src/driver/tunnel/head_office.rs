@@ -80,10 +80,10 @@ async fn run(socket: UdpSocket, identity: Identity, links: &[Arc<Link>]) -> Resu
         let (all, turns) = (all.clone(), turns.clone());
         tokio::spawn(async move {
             let Some(turn) = turns.turn(source).await else { return incoming.ignore() };
-            if let Some((link, connection, key, mut control)) = meet(incoming, &all, turn).await {
-                if link.tries(&mut control).await {
-                    link.carry(Bearer::Quic(connection), key, Some(control)).await;
-                }
+            if let Some((link, connection, key, mut control)) = meet(incoming, &all, turn).await
+                && link.tries(&mut control).await
+            {
+                link.carry(Bearer::Quic(connection), key, Some(control)).await;
             }
         });
     }

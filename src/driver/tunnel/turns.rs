@@ -57,10 +57,11 @@ pub(super) struct Turn {
 
 /// Adds to what is remembered; of too many any one is forgotten.
 fn remember<T>(all: &mut HashMap<Source, T>, source: Source, what: T) {
-    if all.len() >= SOURCES && !all.contains_key(&source) {
-        if let Some(any) = all.keys().next().copied() {
-            all.remove(&any);
-        }
+    if all.len() >= SOURCES
+        && !all.contains_key(&source)
+        && let Some(any) = all.keys().next().copied()
+    {
+        all.remove(&any);
     }
     all.insert(source, what);
 }
