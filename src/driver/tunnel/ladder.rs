@@ -70,6 +70,8 @@ pub(super) struct Ladder {
     choice: BearerChoice,
     wait: Duration,
     doubt: Option<Doubt>,
+    /// By what it was carried last.
+    last: Option<Kind>,
     /// When QUIC was last asked for, or TCP began.
     asked: Option<Instant>,
     /// When something was last looked for beside a silent bearer.
@@ -78,12 +80,13 @@ pub(super) struct Ladder {
 
 impl Ladder {
     pub(super) fn new(choice: BearerChoice) -> Self {
-        Self { choice, wait: WAIT.0, doubt: None, asked: None, searched: None }
+        Self { choice, wait: WAIT.0, doubt: None, last: None, asked: None, searched: None }
     }
 
-    /// Which way is called by, where nothing carries.
+    /// Which way is called by, where nothing carries. What carried last leads, for the other one is
+    /// likely to fail as it did before.
     pub(super) fn order(&self, now: Instant) -> Order {
-        self.led(self.is_doubted(now), LEAD)
+        self.led(self.is_doubted(now) || self.last == Some(Kind::Tcp), LEAD)
     }
 
     fn led(&self, by_tcp: bool, lead: Duration) -> Order {
@@ -107,8 +110,8 @@ impl Ladder {
     }
 
     /// Something carries from now on.
-    pub(super) fn begins(&mut self, now: Instant) {
-        (self.asked, self.searched) = (Some(now), None);
+    pub(super) fn begins(&mut self, now: Instant, kind: Kind) {
+        (self.last, self.asked, self.searched) = (Some(kind), Some(now), None);
     }
 
     /// What to do beside a bearer that has lasted so long, and by which for so long nothing was
@@ -223,19 +226,20 @@ mod tests {
             ladder.ended(now, Kind::Quic, seconds(12), true);
             assert_eq!(ladder.order(now), Order::First(Kind::Tcp, LEAD), "{pause}");
             // TCP carries meanwhile, and is left alone.
-            ladder.begins(now);
+            ladder.begins(now, Kind::Tcp);
             let step = |ladder: &Ladder, at| ladder.step(at, Kind::Tcp, seconds(1), ZERO, false);
             now += seconds(pause - 1);
             assert_eq!(step(&ladder, now), Step::Stay, "{pause}");
             now += seconds(1);
             assert_eq!(step(&ladder, now), Step::Try, "{pause}");
+            ladder.begins(now, Kind::Quic);
             assert_eq!(ladder.order(now), Order::First(Kind::Quic, LEAD));
         }
         // One that has carried for a minute is believed again.
         ladder.ended(now, Kind::Quic, seconds(61), true);
         assert_eq!(ladder.order(now), Order::First(Kind::Quic, LEAD));
         ladder.ended(now, Kind::Quic, seconds(1), true);
-        ladder.begins(now);
+        ladder.begins(now, Kind::Tcp);
         assert_eq!(ladder.step(now + seconds(30), Kind::Tcp, ZERO, ZERO, false), Step::Try);
     }
 
@@ -248,7 +252,7 @@ mod tests {
             let mut ladder = Ladder::new(choice);
             ladder.ended(now, kind, seconds(1), true);
             assert_eq!(ladder.order(now), Order::Alone(kind));
-            ladder.begins(now);
+            ladder.begins(now, kind);
             let later = now + seconds(1_000);
             assert_eq!(ladder.step(later, kind, ZERO, ZERO, false), Step::Stay);
             let silent = ladder.step(later, kind, ZERO, seconds(3), false);
@@ -259,7 +263,7 @@ mod tests {
     #[test]
     fn beside_a_silent_bearer_others_are_tried_at_once_and_again() {
         let (mut ladder, start) = (Ladder::new(BearerChoice::Auto), Instant::now());
-        ladder.begins(start);
+        ladder.begins(start, Kind::Quic);
         let now = start + seconds(100);
         let step = |ladder: &Ladder, at, kind, lasted, unanswered, is_shut| {
             ladder.step(at, kind, seconds(lasted), Duration::from_millis(unanswered), is_shut)
@@ -280,7 +284,8 @@ mod tests {
     #[test]
     fn while_tcp_carries_quic_is_asked_for_now_and_then() {
         let (mut ladder, now) = (Ladder::new(BearerChoice::Auto), Instant::now());
-        ladder.begins(now);
+        ladder.begins(now, Kind::Tcp);
+        assert_eq!(ladder.order(now), Order::First(Kind::Tcp, LEAD), "it carried last");
         let step = |ladder: &Ladder, at| ladder.step(at, Kind::Tcp, seconds(9), ZERO, false);
         assert_eq!(step(&ladder, now + seconds(29)), Step::Stay);
         assert_eq!(step(&ladder, now + seconds(30)), Step::Try);

@@ -2,6 +2,7 @@
 //! whether it sends at all; what follows from that is the ladder's.
 
 use super::bearer::Bearer;
+use super::rate::acknowledged;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -18,15 +19,15 @@ pub(super) struct Sign {
 }
 
 impl Sign {
-    /// Of a bearer. By QUIC acknowledgements are counted, for what comes says nothing of what goes;
-    /// by TCP the other end's signs of life, for whoever is between acknowledges for it.
+    /// Of a bearer. By QUIC what was acknowledged is counted, for what comes says nothing of what
+    /// goes; by TCP the other end's signs of life, for whoever is between acknowledges for it.
     pub(super) fn of(bearer: &Bearer) -> Self {
         match bearer {
             Bearer::Quic(connection) => {
                 let stats = connection.stats();
                 let sent = stats.frame_tx;
                 let sent = sent.datagram + sent.stream + sent.ping + sent.max_data;
-                Self { sent, heard: stats.frame_rx.acks }
+                Self { sent, heard: acknowledged(connection) }
             }
             Bearer::Tcp(tcp) => {
                 let (sent, heard) = tcp.figures().octets;

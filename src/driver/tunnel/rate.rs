@@ -4,6 +4,7 @@
 //! the path carries that (RFC 8083: where most of it is lost for some seconds, the circuit is
 //! broken, and the usual rules hold until it is not).
 
+use quinn::Connection;
 use quinn::congestion::{Controller, ControllerFactory, CubicConfig};
 use quinn_proto::RttEstimator;
 use std::any::Any;
@@ -37,6 +38,7 @@ impl ControllerFactory for Rate {
             usual: Arc::new(CubicConfig::default()).build(now, mtu),
             ports: self.ports.clone(),
             breaker: Breaker::new(now),
+            acked: 0,
         })
     }
 }
@@ -75,6 +77,15 @@ struct Speech {
     usual: Box<dyn Controller>,
     ports: Arc<AtomicUsize>,
     breaker: Breaker,
+    /// Octets that were acknowledged.
+    acked: u64,
+}
+
+/// How much of what went by a connection was acknowledged, in octets. Frames that acknowledge say
+/// less: they go along with whatever the other end sends, also when nothing of ours comes there.
+pub(super) fn acknowledged(connection: &Connection) -> u64 {
+    let speech = connection.congestion_state().into_any().downcast::<Speech>();
+    speech.map_or(0, |speech| speech.acked)
 }
 
 /// What calls need under way, in octets.
@@ -96,6 +107,7 @@ impl Controller for Speech {
         rtt: &RttEstimator,
     ) {
         self.breaker.heard(now, bytes, 0);
+        self.acked = self.acked.saturating_add(bytes);
         self.usual.on_ack(now, sent, bytes, app_limited, rtt);
     }
 
@@ -135,7 +147,7 @@ impl Controller for Speech {
     fn clone_box(&self) -> Box<dyn Controller> {
         let usual = self.usual.clone_box();
         let (ports, breaker) = (self.ports.clone(), self.breaker.clone());
-        Box::new(Self { usual, ports, breaker })
+        Box::new(Self { usual, ports, breaker, acked: self.acked })
     }
 
     fn initial_window(&self) -> u64 {

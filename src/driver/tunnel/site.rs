@@ -57,7 +57,7 @@ struct Carried {
 impl Carried {
     fn begin(site: &Arc<Site>, ladder: &mut Ladder, (bearer, key, control): Got) -> Self {
         let since = Instant::now();
-        ladder.begins(since);
+        ladder.begins(since, bearer.kind());
         let (link, carries) = (site.link.clone(), bearer.clone());
         tokio::spawn(async move { link.carry(carries, key, control).await });
         let pulse = Pulse::new(Sign::of(&bearer));

@@ -1,12 +1,14 @@
 //! The ways from a site to its head office, one try each: QUIC, or TLS by TCP, through a proxy
 //! where there is one. A try makes a connection whose other end has proved its key; whether the
-//! tunnel is then carried by it, whoever asked says. Which way is tried when is the ladder's; DNS
-//! is asked anew at each try.
+//! tunnel is then carried by it, whoever asked says. Which way is tried when is the ladder's, and
+//! DNS is asked anew at each try.
 
 mod address;
+mod order;
 
 pub(super) use address::Memory;
 
+use self::order::in_order;
 use super::bearer::{Bearer, Kind};
 use super::by_tcp::{ByTcp, MEMBERS};
 use super::greeting::{Control, Greeting};
@@ -24,7 +26,6 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -133,44 +134,6 @@ pub(super) async fn tried_out(site: Arc<Site>) -> Result<Ready, Failure> {
             Err(Failure { why, is_swallowed: true })
         }
         ready @ Ready::Tcp(..) => Ok(ready),
-    }
-}
-
-async fn in_order<T, F>(order: Order, by: impl Fn(Kind) -> F) -> Result<T, Failure>
-where
-    F: Future<Output = Result<T, Failure>>,
-{
-    let (kind, lead) = match order {
-        Order::Alone(kind) => return by(kind).await,
-        Order::First(kind, lead) => (kind, lead),
-    };
-    let other = match kind {
-        Kind::Quic => Kind::Tcp,
-        Kind::Tcp => Kind::Quic,
-    };
-    let (led, hurry) = (by(kind), Notify::new());
-    let follows = async {
-        // Nobody waits for who has failed already.
-        let _ = timeout(lead, hurry.notified()).await;
-        by(other).await
-    };
-    tokio::pin!(led, follows);
-    let both = |one: Failure, two: Failure| Failure {
-        why: format!("{}; {}", one.why, two.why),
-        is_swallowed: one.is_swallowed || two.is_swallowed,
-    };
-    tokio::select! {
-        led = &mut led => match led {
-            Ok(got) => Ok(got),
-            Err(one) => {
-                hurry.notify_one();
-                follows.await.map_err(|two| both(one, two))
-            }
-        },
-        followed = &mut follows => match followed {
-            Ok(got) => Ok(got),
-            Err(two) => led.await.map_err(|one| both(one, two)),
-        },
     }
 }
 
