@@ -64,8 +64,11 @@ fn key(s: &mut Section<'_, '_>, name: &'static str, src: &mut Source<'_>) -> Opt
     }
     if read.is_some_and(|key| key.is_anybodys()) {
         let what = format!("`{name}` is a key that anybody could sign for, as one of zeros is");
-        let hint = "to let a site in no more take its [[peer]] out".to_owned();
-        src.fault("tunnel", s.span_of(name), what, Some(hint));
+        let hint = match name {
+            "key" => "to let a site in no more take its [[peer]] out",
+            _ => "the other end's own: `portreeve tunnel keygen` prints it there",
+        };
+        src.fault("tunnel", s.span_of(name), what, Some(hint.to_owned()));
         return None;
     }
     read
