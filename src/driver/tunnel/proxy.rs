@@ -6,7 +6,7 @@ mod challenge;
 
 pub(super) use challenge::{Challenge, chosen, credentials};
 
-use super::words::shown;
+use super::words::words;
 use crate::config::{Place, Proxy};
 use std::fmt::Write as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -82,14 +82,14 @@ pub(super) async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
         407 => Ok(Said::Challenges(challenge::read(&values("Proxy-Authenticate")))),
         // RFC 6585 §6, and what was done before it.
         300..=399 | 511 => {
-            let page = values("Location").first().map(|page| format!(", at {}", shown(page)));
+            let page = values("Location").first().map(|page| format!(", at {}", words(page)));
             let page = page.unwrap_or_default();
             refused(format!(
                 "it answers {status}: it shows a page for people to log in first{page}"
             ))
         }
         _ => {
-            let reason = shown(response.reason.unwrap_or_default());
+            let reason = words(response.reason.unwrap_or_default());
             refused(format!("it answers {status} {reason} to CONNECT {to}"))
         }
     }

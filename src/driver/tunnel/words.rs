@@ -4,9 +4,6 @@
 use crate::config::Place;
 use std::io::{Error, ErrorKind};
 
-/// Octets of somebody else's words.
-const SHOWN: usize = 160;
-
 /// Why a connection that stood has ended.
 pub(super) fn ended(error: &Error) -> String {
     let kind = error.kind();
@@ -51,20 +48,14 @@ pub(super) fn not_a_site(error: &Error) -> String {
 
 /// Without what the libraries say to programmers.
 fn plain(text: &str) -> String {
-    shown(text.split(": https://").next().unwrap_or(text))
-}
-
-/// Somebody else's words as they may stand in a log: one line, nothing that steers a terminal.
-pub(super) fn shown(text: &str) -> String {
-    let plain = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
-    text.chars().take(SHOWN).map(plain).collect()
+    words(text.split(": https://").next().unwrap_or(text))
 }
 
 /// Characters that are kept.
 const LONGEST: usize = 200;
 
-/// Controls (C0 and C1), ends of lines, and marks that turn the direction of what follows are shown
-/// as what they are; what is too long is cut.
+/// Somebody else's words as they may stand in a log: controls (C0 and C1), ends of lines, and marks
+/// that turn the direction of what follows are shown as what they are; what is too long is cut.
 pub(super) fn words(said: &str) -> String {
     let mut out = String::new();
     for c in said.chars().take(LONGEST) {
@@ -97,7 +88,7 @@ mod tests {
             assert!(told.contains(word), "{word}: {told}");
         }
         assert!(!not_the_head_office(&to, None, &eof).contains("https"));
-        assert_eq!(shown("a\r\nb\u{202e}c"), "a??b?c");
+        assert_eq!(words("a\r\nb\u{202e}c"), "a\\r\\nb\\u{202e}c");
     }
 
     #[test]

@@ -121,7 +121,7 @@ pub(in crate::driver::tunnel) fn chosen(
     };
     found.ok_or_else(|| {
         let schemes: Vec<&str> = all.iter().map(|c| c.scheme.as_str()).collect();
-        let schemes = super::super::words::shown(&schemes.join(", "));
+        let schemes = super::super::words::words(&schemes.join(", "));
         match (of("Basic"), auth) {
             (Some(_), Some(ProxyAuth::Digest)) => {
                 "it asks for the password in clear (Basic), and proxy_auth is \"digest\"".to_owned()
