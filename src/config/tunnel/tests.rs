@@ -118,6 +118,7 @@ fn what_is_no_tunnel_says_why() {
             "anybody could sign for",
         ),
         (site(&format!("{CONNECT}\"{ZEROS}\"")), "anybody could sign for"),
+        (site(&format!("{CONNECT}\"{ZEROS}\"")), "keygen` prints it there"),
         (
             format!("{}{peer}interface = \"sitess\"\n", head_office("listen = \"udp:443\"")),
             "may come by no interface",
