@@ -130,6 +130,7 @@ class Naive(Plain):
 class Tunnel(Way):
     """Two gateways and a tunnel between them, by QUIC."""
     name = "tunnel"
+    bearer, listen = "quic", "udp:443"
 
     def keygen(self, ns):
         os.makedirs(self.place.path(ns), exist_ok=True)
@@ -145,7 +146,7 @@ name = "sites"
 side = "inside"
 link = "tunnel"
 address = "{OFFICE}"
-listen = "udp:443"
+listen = "{self.listen}"
 [[peer]]
 name = "berlin"
 key = "{site}"
@@ -167,6 +168,7 @@ name = "office"
 side = "outside"
 link = "tunnel"
 connect = "{OFFICE}:443"
+bearer = "{self.bearer}"
 peer_key = "{office}"
 [[upstream]]
 name = "pbx"
