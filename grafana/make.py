@@ -18,8 +18,8 @@ BLUE, VIOLET, TEAL, BROWN = "#5794f2", "#b877d9", "#37a2a8", "#a16946"
 SIDES = {"inside": BLUE, "outside": ORANGE}
 OUTCOMES = {
     "answered": GREEN, "busy": "#8ab8ff", "no_answer": BLUE, "declined": "#3274d9",
-    "cancelled": "#c0d8ff", "redirected": TEAL, "not_found": YELLOW, "denied": VIOLET,
-    "rejected": ORANGE, "failed": RED, "timeout": "#96172a", "no_capacity": BROWN,
+    "cancelled": "#c0d8ff", "redirected": TEAL, "rerouted": TEAL, "not_found": YELLOW,
+    "denied": VIOLET, "rejected": ORANGE, "failed": RED, "timeout": "#96172a", "no_capacity": BROWN,
 }
 G109 = {"best": "#37872d", "high": GREEN, "medium": YELLOW, "low": ORANGE, "poor": RED,
         "unusable": "#96172a", "unmeasured": GREY}

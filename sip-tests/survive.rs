@@ -147,7 +147,7 @@ fn a_call_that_waits_for_the_dead_outside_rings_on_the_next_desk() {
     lab.expect(b.at, "ACK");
     // It left the PBX: that is no call that failed.
     let ends: Vec<_> = lab.records.iter().filter_map(ended).collect();
-    assert_eq!(ends, [portreeve::audit::Outcome::Redirected]);
+    assert_eq!(ends, [portreeve::audit::Outcome::Rerouted]);
     let other = Leg::called(&b, &rung, "t");
     // What was sent out is not sent again.
     let pbx = lab.pbx();

@@ -18,6 +18,8 @@ words! {
         Cancelled = "cancelled",
         /// 3xx.
         Redirected = "redirected",
+        /// Taken back by us, and led another way as an attempt of its own.
+        Rerouted = "rerouted",
         /// 404, 410, 484, 604, or nobody is registered.
         NotFound = "not_found",
         /// By a rule.

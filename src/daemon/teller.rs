@@ -296,6 +296,7 @@ fn ended(end: &CallEnd, source: Option<SocketAddr>) -> Line {
         | Outcome::Declined
         | Outcome::Cancelled
         | Outcome::Redirected
+        | Outcome::Rerouted
         | Outcome::Denied
         | Outcome::Rejected => Line::Debug(format!("{who}: {}", end.outcome.as_str())),
     }

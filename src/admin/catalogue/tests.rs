@@ -68,7 +68,7 @@ fn page() -> String {
     }
     out.push_str(
         "\n## How to read them\n\n\
-         - Attempts = `portreeve_calls_total{outcome!~\"denied|redirected\"}`: what our own policy \
+         - Attempts = `portreeve_calls_total{outcome!~\"denied|redirected|rerouted\"}`: what our own policy \
          refused must not look like a bad trunk.\n\
          - ASR (ITU-T E.411) = answered / attempts. RFC 6076 SER is the same here, for challenges \
          (401, 407) are never counted.\n\

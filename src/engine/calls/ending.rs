@@ -106,7 +106,7 @@ impl Calls {
     /// has redirected it.
     pub(crate) fn led_anew(&mut self, w: &World, out: &mut Outbox, no: CallNo) {
         if let Some(call) = self.table.remove(no) {
-            let how = (Outcome::Redirected, 302, "goes another way");
+            let how = (Outcome::Rerouted, 0, "goes another way");
             self.over_as(w, out, &call, how);
         }
     }
