@@ -89,15 +89,45 @@ fn a_change_within_a_call_that_nobody_has_heard_fails_for_now() {
     lab.clear();
 }
 
+/// Behind two targets of one upstream.
+fn of_two_targets() -> Lab {
+    let second = "targets = [\"203.0.113.10:5060\", \"203.0.113.11:5060\"]";
+    let text = site::EDGE.replace("address = \"203.0.113.1\"", "device = \"wan0\"");
+    let text = text.replace("address = \"203.0.113.10:5060\"", second);
+    let text = text.replacen("probe =", "interface = \"wan\"\nprobe =", 1);
+    let mut lab = Lab::with(site::parse(&text), Users::None);
+    stand(&mut lab, OLD);
+    lab
+}
+
+#[test]
+fn who_asks_for_no_call_has_his_answer_in_time_though_a_change_met_the_second_target() {
+    let mut lab = of_two_targets();
+    let (phone, pbx) = parties(&lab);
+    let next = lab.outside("203.0.113.11:5060");
+    lab.advance(s(10));
+    lab.clear();
+    let text = phone.request_to(&mut lab, "REGISTER", "sip:pbx.example.com");
+    lab.send(phone.at, text.set("To", format!("<{}>", phone.aor())).with("Expires", "600"));
+    let is_asked = |lab: &mut Lab, at| lab.take(at).iter().any(|m| m.method() == "REGISTER");
+    assert!(is_asked(&mut lab, pbx.at));
+    let waited = (1..100).find(|_| {
+        lab.advance(std::time::Duration::from_millis(200));
+        is_asked(&mut lab, next.clone())
+    });
+    let waited = std::time::Duration::from_millis(200 * waited.expect("the second is asked"));
+    lab.advance(std::time::Duration::from_millis(300));
+    stand(&mut lab, NEW);
+    lab.advance(s(32) - waited);
+    let told: Vec<u16> = lab.take(phone.at).iter().map(Msg::status).collect();
+    assert!(matches!(told[..], [408 | 503]), "{told:?}, {waited:?}\n{}", lab.situation());
+    lab.clear();
+}
+
 #[test]
 fn the_target_that_is_asked_next_is_told_where_we_stand() {
     for rings in [true, false] {
-        let second = "targets = [\"203.0.113.10:5060\", \"203.0.113.11:5060\"]";
-        let text = site::EDGE.replace("address = \"203.0.113.1\"", "device = \"wan0\"");
-        let text = text.replace("address = \"203.0.113.10:5060\"", second);
-        let text = text.replacen("probe =", "interface = \"wan\"\nprobe =", 1);
-        let mut lab = Lab::with(site::parse(&text), Users::None);
-        stand(&mut lab, OLD);
+        let mut lab = of_two_targets();
         let (phone, pbx) = parties(&lab);
         let next = lab.outside("203.0.113.11:5060");
         lab.advance(s(10));
@@ -117,6 +147,40 @@ fn the_target_that_is_asked_next_is_told_where_we_stand() {
         assert_eq!(asked[0].flow.peer == next.addr(), rings, "who rang is not asked again");
         tells_now(asked[0]);
         assert_eq!(asked[0].media_address(), NEW);
+        lab.clear();
+    }
+}
+
+#[test]
+fn an_offer_of_the_new_address_that_failed_is_made_again() {
+    for refused in [true, false] {
+        let mut lab = standing();
+        let (phone, pbx) = parties(&lab);
+        let (mut near, _) = lab.establish(&phone, &pbx);
+        move_to(&mut lab, NEW);
+        for _ in 0..2 {
+            let hold = near.request(&mut lab, "UPDATE").sdp(phone.sdp(4000));
+            lab.send(phone.at, hold);
+            let asked = lab.take(pbx.at).pop().expect("it is sent");
+            tells_now(&asked);
+            let said = if refused {
+                answer(&asked, 488, "")
+            } else {
+                answer(&asked, 200, "").typed("text/html", "<p>no</p>")
+            };
+            lab.send(pbx.at, said);
+            assert_eq!(lab.take(phone.at).len(), 1);
+        }
+        // It is taken, and holds.
+        for _ in 0..2 {
+            let hold = near.request(&mut lab, "UPDATE").sdp(phone.sdp(4000));
+            lab.send(phone.at, hold);
+            let asked = lab.take(pbx.at).pop().expect("it is sent");
+            tells_now(&asked);
+            lab.send(pbx.at, answer(&asked, 200, "").sdp(pbx.sdp(6000)));
+            assert_eq!(lab.take(phone.at).pop().map(|m| m.status()), Some(200));
+        }
+        assert_eq!(lab.relay.open.len(), 1, "{}", lab.situation());
         lab.clear();
     }
 }

@@ -246,7 +246,10 @@ impl Transactions {
             let Some((pass, p)) = stale.and_then(|id| Some((id, self.passes.get(&id)?))) else {
                 continue;
             };
-            let late = |t: &super::Client| !t.is_invite() && w.now().mono.since(t.began) > SHORT;
+            let since = p.began(); // Of the first who was asked: its sender waits since then.
+            let late = |t: &super::Client| {
+                !t.is_invite() && w.now().mono.since(since.unwrap_or(t.began)) > SHORT
+            };
             let is_late = self.clients.get(&id).is_some_and(late);
             if is_late || matches!(p.purpose(), Purpose::InDialog(_)) {
                 self.client_event(w, out, id, Event::TransportError);

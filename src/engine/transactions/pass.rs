@@ -89,6 +89,11 @@ impl Pass {
         &self.purpose
     }
 
+    /// When the first of its branches was sent.
+    pub(super) fn began(&self) -> Option<Mono> {
+        self.began
+    }
+
     fn branch_mut(&mut self, client: ClientId) -> Option<&mut Branch> {
         self.branches.iter_mut().find(|b| b.client == client)
     }

@@ -13,12 +13,14 @@ use std::net::{IpAddr, SocketAddr};
 /// What a call knows of the interface that one of its legs is spoken to from.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Move {
-    /// The leg's address is that interface's no more.
-    from: Option<usize>,
+    /// The leg's address, which it was, is that interface's no more.
+    from: Option<(usize, IpAddr)>,
     /// Where it stands now instead.
     to: Option<Face>,
     /// The leg's party was told an address of it.
     told: bool,
+    /// The last move that was offered: whose, to where, and what was left.
+    offered: Option<((usize, IpAddr), Face)>,
 }
 
 impl CallMedia {
@@ -32,9 +34,9 @@ impl CallMedia {
         for (face, mv) in self.faces.iter().zip(&mut self.moves) {
             let gone = mv.to.as_ref().unwrap_or(face).bind;
             if left.contains(&gone) {
-                mv.from = Some(interface);
+                mv.from = Some((interface, face.bind));
             }
-            if mv.from != Some(interface) {
+            if mv.from.is_none_or(|(of, _)| of != interface) {
                 continue;
             }
             let now = at.iter().find(|own| own.ip.is_ipv4() == face.bind.is_ipv4());
@@ -42,6 +44,18 @@ impl CallMedia {
             let is_back = to.is_some_and(|to| to.bind == face.bind);
             mv.from = mv.from.filter(|_| !is_back);
             mv.to = to.filter(|_| !is_back);
+        }
+    }
+
+    /// An offer has failed, and a leg is spoken to from where it was: where that is an address that
+    /// was left, the move is still to be offered.
+    pub(super) fn moves_still(&mut self, leg: Leg) {
+        let bind = self.faces[leg.index()].bind;
+        let mv = &mut self.moves[leg.index()];
+        if let Some((from, to)) = mv.offered.take_if(|((_, was), _)| *was == bind)
+            && mv.from.is_none()
+        {
+            (mv.from, mv.to) = (Some(from), Some(to));
         }
     }
 
@@ -75,7 +89,7 @@ impl MediaTable {
         let c = self.calls.get_mut(&call)?;
         let mv = &mut c.moves[leg.index()];
         let to = mv.to.take()?;
-        mv.from = None;
+        mv.offered = mv.from.take().zip(Some(to));
         (to.bind != c.faces[leg.index()].bind).then_some(to)
     }
 

@@ -35,6 +35,7 @@ impl CallMedia {
     fn turn_back(&mut self) {
         let Some(faces) = self.aside.first().map(|(_, s)| s.faces) else { return };
         self.faces = faces;
+        [Leg::Caller, Leg::Callee].into_iter().for_each(|leg| self.moves_still(leg));
         for (index, stream) in std::mem::take(&mut self.aside) {
             match self.streams.get_mut(index) {
                 Some(slot @ None) => *slot = Some(stream),
