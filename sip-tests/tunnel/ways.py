@@ -130,7 +130,7 @@ class Naive(Plain):
 class Tunnel(Way):
     """Two gateways and a tunnel between them, by QUIC."""
     name = "tunnel"
-    bearer, listen = "quic", "udp:443"
+    bearer, listens = "quic", '"udp:443"'
 
     def keygen(self, ns):
         os.makedirs(self.place.path(ns), exist_ok=True)
@@ -146,7 +146,7 @@ name = "sites"
 side = "inside"
 link = "tunnel"
 address = "{OFFICE}"
-listen = "{self.listen}"
+listen = [{self.listens}]
 [[peer]]
 name = "berlin"
 key = "{site}"
