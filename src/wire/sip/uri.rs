@@ -82,9 +82,14 @@ impl Uri {
     /// §25.1), and so is `;`, behind which parameters of a number would be read (§19.1.6).
     #[must_use]
     pub fn escape_user(user: &str) -> String {
+        Self::escaped(user, b"-_.!~*'()&=+$,?/")
+    }
+
+    /// With these characters and alphanumerics as they are.
+    fn escaped(user: &str, plain: &[u8]) -> String {
         let mut out = String::with_capacity(user.len());
         for b in user.bytes() {
-            if b.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,?/".contains(&b) {
+            if b.is_ascii_alphanumeric() || plain.contains(&b) {
                 out.push(char::from(b));
             } else {
                 let _ = write!(out, "%{b:02X}");
@@ -102,7 +107,11 @@ impl Uri {
             number.starts_with('+') && name.trim().eq_ignore_ascii_case("phone-context")
         };
         let kept = |p: &&str| !is_context(p.split('=').next().unwrap_or_default());
-        let mut user = Self::escape_user(number);
+        // What a number of RFC 3966 may not have is escaped in one.
+        let mut user = match self.scheme {
+            Scheme::Tel => Self::escaped(number, b"-_.!~*'()=+$,"),
+            Scheme::Sip | Scheme::Sips | Scheme::Other(_) => Self::escape_user(number),
+        };
         for param in old.split(';').skip(1).filter(kept) {
             user.push(';');
             user.push_str(param);

@@ -155,6 +155,19 @@ fn address_literals_are_found_and_mapped_ones_unmapped() {
 }
 
 #[test]
+fn a_number_that_is_put_into_a_uri_is_read_there_as_it_is() {
+    for scheme in ["tel:1", "sip:1@example.net"] {
+        for number in ["+4930", "x&1+R", "a?b=c", "7/8", "1;ext=2", "a@b:c", "50 %", "\\"] {
+            let mut whole = uri(scheme).expect("a URI");
+            whole.set_number(number);
+            let again = uri(&whole.to_string()).expect("it is read again");
+            assert_eq!(again, whole, "{whole}");
+            assert_eq!(again.user_decoded().as_deref(), Some(number), "{whole}");
+        }
+    }
+}
+
+#[test]
 fn uris_are_compared_as_rfc_3261_says() {
     let equal = |a: &str, b: &str| {
         let (a, b) = (uri(a).unwrap(), uri(b).unwrap());
