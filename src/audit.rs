@@ -3,6 +3,7 @@
 
 mod chain;
 mod cut;
+mod heads;
 mod phone_report;
 mod quality;
 mod record;
@@ -11,12 +12,15 @@ mod verify;
 mod words;
 
 pub use chain::{Chain, GENESIS, hash, timestamp};
+pub use heads::{Heads, NoHeads};
 pub use phone_report::{PhoneFigures, PhoneReport};
 pub use quality::{LegQuality, VoipReport};
 pub use record::{CallEnd, LegMedia, Record, Segment, Standing, StreamMedia, UpstreamNo};
 pub use summer::Summer;
 pub use verify::{Broken, Summary, verify};
-pub use words::{Asked, BindingEvent, EndedBy, Finding, Outcome, Ruling, SecurityClass};
+pub use words::{
+    Asked, BindingEvent, EndedBy, Finding, Outcome, Ruling, SecurityClass, TunnelEvent,
+};
 
 #[cfg(test)]
 mod tests;

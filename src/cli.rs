@@ -21,6 +21,7 @@ mod status;
 mod table;
 mod tunnel;
 
+use crate::driver::audit_log::Against;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use named::{FileArgs, Named};
 use std::net::SocketAddr;
@@ -297,6 +298,15 @@ enum AuditCommand {
         /// Hash the last line must have (kept elsewhere: shows truncation)
         #[arg(long)]
         tip: Option<String>,
+        /// The audit log of a tunnel's other end, which noted where this one stood
+        #[arg(long, value_name = "FOLDER")]
+        peer: Option<PathBuf>,
+        /// The tunnel as that log calls it, where it has several
+        #[arg(long, requires = "peer")]
+        tunnel: Option<String>,
+        /// A record that was noted elsewhere: its number and its hash
+        #[arg(long, value_name = "N:HASH")]
+        head: Option<String>,
     },
 }
 
@@ -313,8 +323,9 @@ pub fn main() -> ExitCode {
         Some(Command::Config { what: ConfigCommand::Check(file) }) => config::check(file.path()),
         Some(Command::Config { what: ConfigCommand::Show(file) }) => config::show(file.path()),
         Some(Command::Config { what: ConfigCommand::Init }) => config::init(),
-        Some(Command::Audit { what: AuditCommand::Verify { path, tip } }) => {
-            audit::verify(&path, tip.as_deref())
+        Some(Command::Audit { what: AuditCommand::Verify { path, tip, peer, tunnel, head } }) => {
+            let (tip, head, tunnel) = (tip.as_deref(), head.as_deref(), tunnel.as_deref());
+            audit::verify(&path, &Against { tip, peer: peer.as_deref(), tunnel, head })
         }
         Some(Command::Selftest) => selftest::selftest(),
         Some(Command::Doctor(args)) => doctor::doctor(&args.whole()),

@@ -8,7 +8,7 @@ mod phone;
 mod scene;
 mod voice;
 
-use crate::driver::audit_log::verify_path;
+use crate::driver::audit_log::{Against, verify_path};
 use crate::wire::sdp::Sdp;
 use crate::wire::sip::{Message, Method};
 use phone::{Dialog, Phone, Step, now};
@@ -68,7 +68,7 @@ async fn run(full: bool) -> Result<Report, String> {
     let mut scene = Scene::set().await?;
     let played = tokio::time::timeout(limit, play(&mut scene, full)).await;
     let folder = scene.end().await;
-    let audit = verify_path(&folder.join("audit"), None);
+    let audit = verify_path(&folder.join("audit"), &Against::default());
     let measured = measured::line(&folder.join("audit"));
     let _ = std::fs::remove_dir_all(&folder);
     let mut report = played.map_err(|_| "the self-test took more than 10 s".to_owned())??;

@@ -57,6 +57,15 @@ impl Chain {
     }
 }
 
+impl Chain {
+    /// Number and hash of the last line; `None`: there is none yet.
+    #[must_use]
+    pub fn head(&self) -> Option<(u64, &str)> {
+        let number = self.seq.checked_sub(1).filter(|n| *n > 0)?;
+        Some((number, &self.tip))
+    }
+}
+
 /// SHA-256 of a line, lower-case hex.
 #[must_use]
 pub fn hash(line: &str) -> String {

@@ -60,8 +60,9 @@ impl Record {
                 cut_all([from, to, rule], NAME);
             }
             Self::Security { detail, .. } => cut(detail, LONG),
+            Self::Tunnel { detail, .. } => cut(detail, LONG),
             // What we say ourselves.
-            Self::Admin { .. } | Self::System { .. } => {}
+            Self::PeerHead { .. } | Self::Admin { .. } | Self::System { .. } => {}
         }
     }
 }

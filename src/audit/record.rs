@@ -2,6 +2,7 @@
 
 use super::{
     Asked, BindingEvent, EndedBy, Finding, LegQuality, Outcome, PhoneReport, Ruling, SecurityClass,
+    TunnelEvent,
 };
 use crate::ground::{Bearer, CallNo, Leg, Side};
 use serde::{Serialize, Serializer};
@@ -157,6 +158,34 @@ pub enum Record {
         count: u64,
         /// Evidence in words (no secrets, at most 256 characters).
         detail: String,
+    },
+    /// A tunnel to another gateway came, moved or went.
+    Tunnel {
+        /// Its interface.
+        tunnel: String,
+        /// What became of it.
+        event: TunnelEvent,
+        /// What carries it, or did until now; `None` (not written): nothing did.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        bearer: Option<Bearer>,
+        /// Where the other end is seen, or who is between; `None` (not written): nowhere.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        peer: Option<SocketAddr>,
+        /// The key that the other end proved, as files write it.
+        key: String,
+        /// In words: why, and where from.
+        detail: String,
+    },
+    /// The other end of a tunnel said where its own log stands.
+    PeerHead {
+        /// Its interface.
+        tunnel: String,
+        /// Sequence number of the last record there.
+        number: u64,
+        /// SHA-256 (hex) of that record.
+        hash: String,
+        /// When it said so, by its own calendar.
+        said: String,
     },
     /// An operator or the configuration did something.
     Admin {

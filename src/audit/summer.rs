@@ -117,7 +117,14 @@ impl Summer {
                 let detail = || format!("the last a quality report of call {call}");
                 self.shared(now, *source, &record, detail)
             }
-            Record::Admin { .. } | Record::System { .. } => true,
+            Record::Tunnel { tunnel, event, peer: Some(peer), .. } => {
+                self.shared(now, *peer, &record, || format!("the last tunnel {tunnel} {event}"))
+            }
+            // Of whom there is no address; and one a tunnel and minute.
+            Record::Tunnel { peer: None, .. }
+            | Record::PeerHead { .. }
+            | Record::Admin { .. }
+            | Record::System { .. } => true,
         };
         written.then_some(record)
     }
@@ -319,9 +326,11 @@ fn cost(record: &Record) -> u64 {
         Record::Verdict { from, to, rule, tls_subject, .. } => {
             from.len() + to.len() + rule.len() + tls_subject.len()
         }
-        Record::Security { detail, .. }
+        Record::Tunnel { detail, .. }
+        | Record::Security { detail, .. }
         | Record::Admin { detail, .. }
         | Record::System { detail, .. } => detail.len(),
+        Record::PeerHead { hash, .. } => hash.len(),
     };
     (LINE + octets) as u64
 }

@@ -20,7 +20,7 @@ fn log(n: usize) -> Vec<String> {
 }
 
 fn check(lines: &[String], tip: Option<&str>) -> Result<Summary, Broken> {
-    verify(lines.iter().map(String::as_str), tip)
+    verify(lines.iter().map(String::as_str), tip, &Heads::default())
 }
 
 #[test]
@@ -365,12 +365,13 @@ proptest! {
         let at = at % text.len();
         if text.is_char_boundary(at + 1) && text[at..=at] != with && &text[at..=at] != "\n" {
             text.replace_range(at..=at, &with);
-            prop_assert!(verify(text.lines(), Some(&tip)).is_err());
+            prop_assert!(verify(text.lines(), Some(&tip), &Heads::default()).is_err());
         }
     }
 
     #[test]
     fn no_text_panics(text in "\\PC{0,300}") {
-        let _ = verify(text.lines(), None);
+        let _ = verify(text.lines(), None, &Heads::default());
+        let _ = Heads::noted(text.lines(), None, "");
     }
 }

@@ -1,6 +1,7 @@
 //! Lines → verdict: is this the log that was written? Anybody can repeat it: SHA-256 of each line
 //! must stand in the next.
 
+use super::Heads;
 use super::chain::{GENESIS, hash};
 use serde_json::Value;
 
@@ -17,6 +18,10 @@ pub struct Summary {
     pub last: String,
     /// Hash of the last line: keep it elsewhere, and truncation shows too.
     pub tip: String,
+    /// Heads noted elsewhere that stand in it.
+    pub heads: u64,
+    /// Heads noted elsewhere of records that are not here any more.
+    pub heads_before: u64,
 }
 
 /// The first line that cannot be as it was written.
@@ -29,13 +34,15 @@ pub struct Broken {
     pub what: String,
 }
 
-/// Checks lines in order. `tip`: the hash the last line must have, if one was kept elsewhere.
+/// Checks lines in order. `tip`: the hash the last line must have, if one was kept elsewhere;
+/// `heads`: what was noted elsewhere of lines on the way.
 ///
 /// # Errors
 /// The first broken line.
 pub fn verify<'a>(
     lines: impl Iterator<Item = &'a str>,
     tip: Option<&str>,
+    heads: &Heads,
 ) -> Result<Summary, Broken> {
     let mut summary = Summary { tip: GENESIS.to_owned(), ..Summary::default() };
     let mut next_seq = None;
@@ -58,12 +65,15 @@ pub fn verify<'a>(
         next_seq = Some(seq + 1);
         if number == 1 {
             summary.before = seq.saturating_sub(1);
+            summary.heads_before = heads.before(seq);
             text("ts").clone_into(&mut summary.first);
         }
         text("ts").clone_into(&mut summary.last);
         summary.tip = hash(line);
+        summary.heads += heads.confirm(number, seq, &summary.tip)?;
         summary.records = number;
     }
+    heads.end(summary.records, next_seq.map_or(0, |next: u64| next - 1))?;
     match tip {
         Some(want) if !want.trim().eq_ignore_ascii_case(&summary.tip) => Err(Broken {
             line: summary.records,

@@ -109,6 +109,22 @@ words! {
         NoRoom = "no_room",
         /// Records of one source beyond its share of the log.
         AuditShare = "audit_share",
+        /// At the way of a tunnel a key was shown that is no peer's.
+        UnknownKey = "unknown_key",
+    }
+}
+
+words! {
+    /// What became of a tunnel.
+    pub enum TunnelEvent {
+        /// There is a connection.
+        Up = "up",
+        /// It is carried by another bearer, or goes on by another address.
+        Moved = "moved",
+        /// There is no connection any more.
+        Down = "down",
+        /// The key of its other end was taken back.
+        Revoked = "revoked",
     }
 }
 

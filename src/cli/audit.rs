@@ -1,18 +1,24 @@
 //! `audit verify`.
 
 use super::exit;
-use crate::driver::audit_log::verify_path;
+use crate::driver::audit_log::{Against, verify_path};
 use std::path::Path;
 
-pub(super) fn verify(path: &Path, tip: Option<&str>) -> u8 {
-    match verify_path(path, tip) {
+pub(super) fn verify(path: &Path, against: &Against<'_>) -> u8 {
+    match verify_path(path, against) {
         Ok(s) => {
             println!("{} records, {} to {}, chain whole", s.records, s.first, s.last);
             println!("tip {}", s.tip);
+            if s.heads > 0 {
+                println!("{} heads that were noted elsewhere stand in it", s.heads);
+            }
             if s.before > 0 {
                 eprintln!("the {} records written before the first are not here", s.before);
             }
-            if tip.is_none() {
+            if s.heads_before > 0 {
+                eprintln!("{} heads that were noted elsewhere are of those", s.heads_before);
+            }
+            if against.tip.is_none() {
                 eprintln!("keep the tip elsewhere: with --tip, lines missing at the end show too");
             }
             0

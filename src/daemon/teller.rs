@@ -160,6 +160,8 @@ impl Teller {
             }
             Record::Finding { .. }
             | Record::QualityReport { .. }
+            | Record::Tunnel { .. }
+            | Record::PeerHead { .. }
             | Record::Admin { .. }
             | Record::System { .. } => None,
         }
@@ -250,7 +252,8 @@ impl Teller {
             | SecurityClass::DeniedCalls
             | SecurityClass::DeniedRequests
             | SecurityClass::RefusedRegistrations
-            | SecurityClass::AuditShare => Line::Debug(text),
+            | SecurityClass::AuditShare
+            | SecurityClass::UnknownKey => Line::Debug(text),
         };
         Some((source, line))
     }

@@ -2,13 +2,15 @@
 //! restarts. It never blocks a caller; what it cannot write it counts, and says so when it can
 //! again.
 
+mod check;
 mod tail;
 
 use super::clock::Clock;
 use super::folder::{Folder, is_told};
 use super::scribe::Scribe;
-use crate::audit::{Chain, Record, Summary, Summer, hash, verify};
+use crate::audit::{Chain, Record, Summer, hash};
 use crate::ground::Now;
+pub use check::{Against, verify_path};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -40,6 +42,20 @@ pub struct AuditCounters {
     pub suppressed: AtomicU64,
     /// The last commit failed, or the queue is full.
     pub full: AtomicBool,
+    head: Mutex<Option<(u64, String)>>,
+}
+
+impl AuditCounters {
+    /// Number and hash (hex) of the last record that the volume has; `None`: there is none yet.
+    #[must_use]
+    pub fn head(&self) -> Option<(u64, String)> {
+        self.head.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn stands(&self, chain: &Chain) {
+        let head = chain.head().map(|(number, hash)| (number, hash.to_owned()));
+        *self.head.lock().unwrap_or_else(PoisonError::into_inner) = head;
+    }
 }
 
 #[derive(Debug, Default)]
@@ -114,6 +130,7 @@ impl AuditLog {
     fn start(mut writer: Writer, clock: Clock) -> io::Result<Self> {
         let counters = Arc::new(AuditCounters::default());
         let queue = Arc::new(Queue::default());
+        counters.stands(&writer.chain);
         let (records, counts) = (queue.clone(), counters.clone());
         let thread = Scribe::start("audit", move || writer.run(&records, &counts, clock))?;
         Ok(Self { queue, counters, thread: Some(thread) })
@@ -248,6 +265,7 @@ impl Writer {
                 self.lost = 0;
                 counters.records.fetch_add(count, Relaxed);
                 counters.full.store(false, Relaxed);
+                counters.stands(&self.chain);
             }
             Err(_) => {
                 self.chain = before;
@@ -290,27 +308,6 @@ fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(all)
 }
 
-/// Verifies a file or a folder of files.
-///
-/// # Errors
-/// In words: not readable, or the first broken line.
-pub fn verify_path(path: &Path, tip: Option<&str>) -> Result<Summary, String> {
-    let told = |e: io::Error| format!("{}: {e}", path.display());
-    let all = if path.is_dir() { files(path).map_err(told)? } else { vec![path.to_owned()] };
-    if all.is_empty() {
-        return Err(format!("{}: no audit-*.jsonl in this folder", path.display()));
-    }
-    let mut text = String::new();
-    for file in &all {
-        text.push_str(&fs::read_to_string(file).map_err(told)?);
-    }
-    if text.is_empty() {
-        return Err(format!("{}: no record, not even of the start", path.display()));
-    }
-    // Not `lines`: that would forgive carriage returns.
-    verify(text.split_terminator('\n'), tip).map_err(|b| b.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -336,20 +333,23 @@ mod tests {
     fn the_chain_goes_on_over_restarts_and_torn_lines() {
         let dir = folder("audit");
         write(&dir, 100);
-        let first = verify_path(&dir, None).unwrap();
+        let first = verify_path(&dir, &Against::default()).unwrap();
         assert_eq!(first.records, 100);
         let file = files(&dir).unwrap().pop().unwrap();
         OpenOptions::new().append(true).open(&file).unwrap().write_all(b"{\"torn").unwrap();
-        assert!(verify_path(&dir, None).is_err());
+        assert!(verify_path(&dir, &Against::default()).is_err());
         write(&dir, 3);
         // 100, the note of the cut, and 3 more.
-        assert_eq!(verify_path(&dir, None).unwrap().records, 104);
+        assert_eq!(verify_path(&dir, &Against::default()).unwrap().records, 104);
         let text = fs::read_to_string(&file).unwrap().replace("\"42\"", "\"43\"");
         fs::write(&file, text).unwrap();
-        let broken = verify_path(&dir, None).unwrap_err();
+        let broken = verify_path(&dir, &Against::default()).unwrap_err();
         assert!(broken.starts_with("line 44:"), "{broken}");
         fs::write(&file, "").unwrap();
-        assert!(verify_path(&dir, None).unwrap_err().contains("no record"), "an emptied log");
+        assert!(
+            verify_path(&dir, &Against::default()).unwrap_err().contains("no record"),
+            "an emptied log"
+        );
         fs::remove_dir_all(&dir).unwrap();
     }
 
@@ -357,7 +357,7 @@ mod tests {
     fn every_octet_of_a_record_counts() {
         let dir = folder("octets");
         write(&dir, 1);
-        let tip = verify_path(&dir, None).unwrap().tip;
+        let tip = verify_path(&dir, &Against::default()).unwrap().tip;
         let file = files(&dir).unwrap().pop().unwrap();
         let whole = fs::read(&file).unwrap();
         for at in 0..whole.len() {
@@ -365,13 +365,16 @@ mod tests {
                 let mut text = whole.clone();
                 text[at] = changed;
                 fs::write(&file, &text).unwrap();
-                let told = verify_path(&dir, Some(&tip));
+                let told = verify_path(&dir, &Against { tip: Some(&tip), ..Against::default() });
                 assert_eq!(told.is_ok(), text == whole, "{changed:#x} at {at}: {told:?}");
             }
             let mut text = whole.clone();
             text.insert(at, b'\r');
             fs::write(&file, &text).unwrap();
-            assert!(verify_path(&dir, Some(&tip)).is_err(), "a carriage return at {at}");
+            assert!(
+                verify_path(&dir, &Against { tip: Some(&tip), ..Against::default() }).is_err(),
+                "a carriage return at {at}"
+            );
         }
         fs::remove_dir_all(&dir).unwrap();
     }
@@ -412,7 +415,7 @@ mod tests {
             std::thread::yield_now();
         }
         drop(reader);
-        let whole = verify_path(&dir, None).unwrap();
+        let whole = verify_path(&dir, &Against::default()).unwrap();
         assert_eq!(whole.records as usize, QUEUE + 1, "all that waited, and the gap");
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.lines().next().unwrap().contains("8 records could not be written"));

@@ -4,6 +4,7 @@
 //! And capsules (RFC 9297 §3.2), in which the same is carried by a stream. It looks into no packet;
 //! the relay does.
 
+pub mod head;
 pub mod probe;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
