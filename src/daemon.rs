@@ -184,7 +184,8 @@ pub fn start(config: Config, observer: Observer, service: Service) -> Result<Han
     let follows = whereabouts::following(&config);
     probe(&config)?;
     let config = config.unsettled();
-    let tunnels = Tunnels::start(&config).map_err(StartError::Tunnel)?;
+    let counters = audit.as_ref().map(AuditLog::counters);
+    let tunnels = Tunnels::start(&config, clock, counters).map_err(StartError::Tunnel)?;
     let streams = Streams::new(&config, inlet.clone(), tls.clone()).through(tunnels.clone());
     tokio::spawn(streams.clone().watch_proofs());
     let resolver = Resolver::new(Path::new(RESOLV_CONF), inlet.clone());

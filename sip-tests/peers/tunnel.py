@@ -2,7 +2,11 @@
 """A site and a head office, each with a gateway, and one tunnel between them, to a name that DNS
 knows: phones of the site register at the head office's Kamailio and call each other through it, and
 nothing but the tunnel's packets crosses the way between. A connection that is cut comes back within
-the call."""
+the call. Each end vouches for the other's audit log."""
+import glob
+import hashlib
+import json
+
 from lab import *
 
 KAMAILIO_AT = "10.98.0.2"
@@ -173,6 +177,60 @@ def hang_up(a, b):
     time.sleep(0.5)
 
 
+def records(lab, folder, kind):
+    """Records of this kind in one end's audit log."""
+    files = sorted(glob.glob(lab.path(f"{folder}/audit-*.jsonl")))
+    lines = [json.loads(line) for f in files for line in open(f, encoding="utf-8")]
+    return [r for r in lines if r["kind"] == kind]
+
+
+def verify(*words):
+    p = subprocess.run([BINARY, "audit", "verify", *words], text=True, capture_output=True)
+    return p.returncode, p.stdout + p.stderr
+
+
+def anew(lab, folder, copy, lines):
+    """A log with these lines, chained as if it had always been so."""
+    before, out = "0" * 64, []
+    for line in lines:
+        record = json.loads(line)
+        text = line[:line.rindex('"prev":"')] + f'"prev":"{before}"}}'
+        check(json.loads(text).keys() == record.keys(), "the same record")
+        before = hashlib.sha256(text.encode()).hexdigest()
+        out.append(text + "\n")
+    lab.write(f"{copy}/audit-20260101.jsonl", "".join(out))
+    return lab.path(copy)
+
+
+def vouched(lab):
+    """Each end has noted where the other's log stood: neither can write its past anew."""
+    ours, theirs = lab.path("audit"), lab.path("office-audit")
+    for folder, tunnel in (("audit", "office"), ("office-audit", "berlin")):
+        heads = wait_for(f"heads in {folder}", 15, lambda: records(lab, folder, "peer_head"))
+        check(heads[0]["tunnel"] == tunnel and heads[0]["number"] > 0, str(heads[0]))
+    for one, other in ((ours, theirs), (theirs, ours)):
+        code, told = verify(one, "--peer", other)
+        check(code == 0 and "heads that were noted elsewhere stand in it" in told, told)
+    number = records(lab, "office-audit", "peer_head")[0]["number"]
+    lines = [line.rstrip("\n") for f in sorted(glob.glob(f"{ours}/*")) for line in open(f)]
+    changed = [lines[0].replace('"event":"start"', '"event":"begin"'), *lines[1:]]
+    check(changed[0] != lines[0], lines[0])
+    copy = anew(lab, "audit", "anew", changed)
+    check(verify(copy)[0] == 0, "a chain that is whole in itself")
+    code, told = verify(copy, "--peer", theirs)
+    check(code == 1 and f"record {number} is not the one" in told, told)
+    cut = anew(lab, "audit", "cut", lines[:number - 1])
+    if number > 1:
+        code, told = verify(cut, "--peer", theirs)
+        check(code == 1 and f"record {number}, whose head was noted" in told, told)
+    code, told = verify(ours, "--head", f"{number}:{'0' * 64}")
+    check(code == 1, told)
+
+
+def comings(lab, folder):
+    return [r["event"] for r in records(lab, folder, "tunnel")]
+
+
 def scenario(lab):
     dns(lab)
     _, office = begin(lab, connect="gate.test:443")
@@ -196,6 +254,7 @@ def scenario(lab):
     check(len(seen) > 200, f"{len(seen)} packets by the tunnel")
 
     figures(lab)
+    vouched(lab)
 
     # The way is cut for 4 s: the call goes on by itself when it is back.
     for phone in phones:
@@ -235,6 +294,17 @@ def scenario(lab):
     wait_for("the site is cut off", 3, lambda: "believed no longer" in lab.text("gw.log"))
     time.sleep(3)
     check(up() == 2, "and does not come back")
+    revoked = [r for r in records(lab, "office-audit", "tunnel") if r["event"] == "revoked"]
+    check(len(revoked) == 1 and revoked[0]["key"] == key, str(revoked))
+    check(comings(lab, "office-audit")[0] == "up", str(comings(lab, "office-audit")))
+    check(comings(lab, "audit")[:3] == ["up", "down", "up"], str(comings(lab, "audit")))
+    unknown = [r for r in records(lab, "office-audit", "security") if r["class"] == "unknown_key"]
+    check(unknown and key in unknown[0]["detail"], str(unknown))
+    check(unknown[0]["source"].startswith("10.99.0.1:"), str(unknown[0]))
+    check(len(unknown) == 1, f"the rest of the minute is one sum: {len(unknown)}")
+    for one, other in (("audit", "office-audit"), ("office-audit", "audit")):
+        code, told = verify(lab.path(one), "--peer", lab.path(other))
+        check(code == 0, told)
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ impl EventLoop {
         let (deadline, draining) = (None, None);
         let now = clock.now();
         let reloads = Reloads { success: now.wall, ..Reloads::default() };
-        let tunnels_from = streams.tunnels().all().next().map(|_| now.mono);
+        let tunnels_from = (!streams.tunnels().is_empty()).then_some(now.mono);
         let pulse_at = service.is_there().then_some(now.mono);
         Self {
             engine,
@@ -179,7 +179,7 @@ impl EventLoop {
     }
 
     /// The records of a step go to the audit log as one group.
-    fn hand_over(&mut self) {
+    pub(super) fn hand_over(&mut self) {
         if let Some(audit) = self.audit.as_ref().filter(|_| !self.records.is_empty()) {
             audit.append(&mut self.records);
         }
@@ -369,6 +369,7 @@ impl EventLoop {
             }
         }
         self.streams.tunnels().end();
+        self.hear_tunnels();
         let detail = format!("{left} calls hung up");
         self.record(Record::System { event: "stop", detail });
     }

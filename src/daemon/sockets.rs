@@ -89,7 +89,7 @@ impl Sockets {
         let dscp = config.interfaces.get(l.interface).map_or(24, |i| i.dscp_sip);
         let zones = Zones::of(config);
         if let Some(link) = self.tunnels.of_interface(l.interface) {
-            let reader = self.streams.clone().tunnelled(link.clone(), l.id);
+            let reader = self.streams.clone().tunnelled(link, l.id);
             self.open.insert(l.id, Open { udp: None, reader: tokio::spawn(reader) });
             return Ok(());
         }

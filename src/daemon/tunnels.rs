@@ -1,4 +1,5 @@
-//! Tells the engine how the tunnels' ways are, for calls' records. It judges none.
+//! Tells the engine how the tunnels' ways are, for calls' records, and the audit log what became of
+//! them. It judges none.
 
 use super::event_loop::EventLoop;
 use crate::engine::Input;
@@ -13,8 +14,18 @@ impl EventLoop {
     pub(super) fn look_at_tunnels(&mut self, now: Mono) {
         if self.tunnels_from.is_some_and(|from| from <= now) {
             self.tunnels_from = Some(now + EACH);
-            let paths: Vec<_> = self.streams.tunnels().paths().collect();
+            let paths = self.streams.tunnels().paths();
             paths.into_iter().for_each(|path| self.step(Input::Tunnel(path)));
+            self.hear_tunnels();
+        }
+    }
+
+    /// What became of them goes to the audit log.
+    pub(super) fn hear_tunnels(&mut self) {
+        let news = self.streams.tunnels().news();
+        if self.audit.is_some() {
+            self.records.extend(news);
+            self.hand_over();
         }
     }
 }

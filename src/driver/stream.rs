@@ -265,7 +265,7 @@ impl Streams {
             return self.report(Arrival::Failed(flow));
         };
         if let Some(link) = self.tunnels.of_interface(listener.interface) {
-            return self.send_by_tunnel(link, flow, bytes);
+            return self.send_by_tunnel(&link, flow, bytes);
         }
         let mut table = self.table();
         let opens = opens.filter(|_| flow.conn.is_none());

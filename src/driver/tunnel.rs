@@ -15,8 +15,10 @@ mod head_office;
 mod identity;
 pub mod key;
 mod ladder;
+mod ledger;
 mod link;
 mod media;
+mod office;
 mod path;
 mod proxy;
 mod pulse;
@@ -35,11 +37,16 @@ pub use media::Port;
 pub use told::{MEDIA, MOVES, Stream, View};
 
 use crate::config::{Config, End, Tunnel};
+use crate::driver::audit_log::{AuditCounters, Dated};
+use crate::driver::clock::Clock;
 use crate::engine::TunnelPath;
+use arc_swap::ArcSwap;
 use identity::Identity;
+use ledger::Ledger;
+use office::Office;
 use std::collections::BTreeMap;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -76,7 +83,7 @@ pub enum TunnelError {
         /// Whose.
         interface: String,
         /// Where.
-        at: std::net::SocketAddr,
+        at: SocketAddr,
         /// What the kernel says.
         error: io::Error,
     },
@@ -88,15 +95,52 @@ pub enum TunnelError {
 /// All tunnels of this gateway, by interface.
 #[derive(Clone, Debug, Default)]
 pub struct Tunnels {
-    links: Arc<BTreeMap<usize, Arc<Link>>>,
-    alive: Option<Arc<Alive>>,
+    links: Arc<ArcSwap<BTreeMap<usize, Arc<Link>>>>,
+    begun: Option<Arc<Begun>>,
 }
 
-/// The thread, which ends when this is dropped.
+/// Where a head office listens: by UDP, and by TCP.
+type Ports = (SocketAddr, Option<SocketAddr>);
+
+/// The thread, which ends when this is dropped, and what tunnels share.
 #[derive(Debug)]
-struct Alive {
+struct Begun {
     sign: mpsc::Sender<()>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    offices: Vec<(Ports, Arc<Office>)>,
+    shared: Shared,
+}
+
+/// What all tunnels have.
+#[derive(Clone, Debug)]
+struct Shared {
+    ledger: Arc<Ledger>,
+    /// Ports of the relay's that are open.
+    ports: Arc<AtomicUsize>,
+}
+
+impl Shared {
+    fn link(&self, name: &str, tunnel: Tunnel) -> Arc<Link> {
+        Arc::new(Link::new(name, tunnel, self.ports.clone(), self.ledger.clone()))
+    }
+}
+
+/// What the file asks for.
+#[derive(Default)]
+struct Asked {
+    links: BTreeMap<usize, Arc<Link>>,
+    sites: Vec<Site>,
+    /// Whom a head office's ports are for, and their mark.
+    offices: BTreeMap<Ports, (Identity, Vec<Arc<Link>>, u8)>,
+}
+
+/// A head office's port, open.
+struct Open {
+    at: Ports,
+    socket: UdpSocket,
+    listener: Option<TcpListener>,
+    office: Arc<Office>,
+    dscp: u8,
 }
 
 /// The file with our key.
@@ -108,14 +152,9 @@ pub fn key_file(config: &Config, tunnel: &Tunnel) -> PathBuf {
     }
 }
 
-impl Tunnels {
-    /// Opens what listens and begins to call; the thread ends with the last clone.
-    ///
-    /// # Errors
-    /// A key that is not there or that others may read, a port that is taken.
-    pub fn start(config: &Config) -> Result<Self, TunnelError> {
-        let (mut links, ports) = (BTreeMap::new(), Arc::<AtomicUsize>::default());
-        let (mut sites, mut offices) = (Vec::new(), BTreeMap::new());
+impl Asked {
+    fn read(config: &Config, shared: &Shared) -> Result<Self, TunnelError> {
+        let mut asked = Self::default();
         for (index, i) in config.interfaces.iter().enumerate() {
             let Some(tunnel) = i.link.tunnel() else { continue };
             let told = |what| TunnelError::Key { interface: i.name.clone(), what };
@@ -123,50 +162,75 @@ impl Tunnels {
             if tunnel.peer.as_ref() == Some(&own.public()) {
                 return Err(told(OWN_KEY.to_owned()));
             }
-            let link = Arc::new(Link::new(&i.name, tunnel.clone(), ports.clone()));
+            let link = shared.link(&i.name, tunnel.clone());
             let identity = Identity::new(own);
             match tunnel.end.clone() {
                 End::Site { connect, bearer, proxy } => {
                     let (link, dscp) = (link.clone(), i.dscp_media);
                     let memory = Memory::default();
                     let site = Site { link, identity, connect, bearer, proxy, dscp, memory };
-                    sites.push(site);
+                    asked.sites.push(site);
                 }
                 End::HeadOffice { listen, tcp } => {
                     let at = (listen, tcp);
                     let new = || (identity, Vec::new(), i.dscp_media);
-                    offices.entry(at).or_insert_with(new).1.push(link.clone());
+                    asked.offices.entry(at).or_insert_with(new).1.push(link.clone());
                 }
             }
-            links.insert(index, link);
+            asked.links.insert(index, link);
         }
+        Ok(asked)
+    }
+}
+
+/// Opens what a head office listens at.
+fn open(
+    at: Ports,
+    (identity, all, dscp): (Identity, Vec<Arc<Link>>, u8),
+    shared: &Shared,
+) -> Result<Open, TunnelError> {
+    let interface = all.first().map(|l| l.name().to_owned()).unwrap_or_default();
+    let told = |at, error| TunnelError::Listen { interface: interface.clone(), at, error };
+    let socket = head_office::socket(at.0, dscp).map_err(|e| told(at.0, e))?;
+    let listener = match at.1 {
+        Some(at) => Some(gate::listen(at).map_err(|e| told(at, e))?),
+        None => None,
+    };
+    let office = Arc::new(Office::new(identity, all, shared.ledger.clone()));
+    Ok(Open { at, socket, listener, office, dscp })
+}
+
+impl Tunnels {
+    /// Opens what listens and begins to call; the thread ends with the last clone. `audit`: of the
+    /// log that hears of them.
+    ///
+    /// # Errors
+    /// A key that is not there or that others may read, a port that is taken.
+    pub fn start(
+        config: &Config,
+        clock: Clock,
+        audit: Option<Arc<AuditCounters>>,
+    ) -> Result<Self, TunnelError> {
+        let ledger = Arc::new(Ledger::new(clock, audit));
+        let shared = Shared { ledger, ports: Arc::default() };
+        let Asked { links, sites, offices } = Asked::read(config, &shared)?;
         if links.is_empty() {
             return Ok(Self::default());
         }
-        let mut sockets = Vec::new();
-        for ((at, tcp), (identity, all, dscp)) in offices {
-            let interface = all.first().map(|l: &Arc<Link>| l.name().to_owned());
-            let told = |at, error| {
-                let interface = interface.clone().unwrap_or_default();
-                TunnelError::Listen { interface, at, error }
-            };
-            let socket = head_office::socket(at, dscp).map_err(|e| told(at, e))?;
-            let listener = match tcp {
-                Some(at) => Some(gate::listen(at).map_err(|e| told(at, e))?),
-                None => None,
-            };
-            sockets.push((socket, listener, identity, all, dscp));
-        }
-        let (alive, mut ended) = mpsc::channel(1);
-        let leaving: Vec<Arc<Link>> = links.values().cloned().collect();
+        let opened = offices.into_iter().map(|(at, office)| open(at, office, &shared));
+        let opened: Vec<Open> = opened.collect::<Result<_, _>>()?;
+        let offices = opened.iter().map(|open| (open.at, open.office.clone())).collect();
+        let links = Arc::new(ArcSwap::from_pointee(links));
+        let (sign, mut ended) = mpsc::channel(1);
+        let leaving = links.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(TunnelError::Thread)?;
         let work = async move {
-            for (socket, listener, identity, all, dscp) in sockets {
+            for Open { socket, listener, office, dscp, .. } in opened {
                 if let Some(listener) = listener {
-                    tokio::spawn(gate::serve(listener, identity.clone(), all.clone(), dscp));
+                    tokio::spawn(gate::serve(listener, office.clone(), dscp));
                 }
-                tokio::spawn(head_office::serve(socket, identity, all));
+                tokio::spawn(head_office::serve(socket, office));
             }
             for site in sites {
                 tokio::spawn(site::keep(site));
@@ -174,58 +238,93 @@ impl Tunnels {
             ended.recv().await;
             // Last messages are on their way; and nobody is to wait for who is gone.
             tokio::time::sleep(FAREWELL).await;
-            leaving.iter().for_each(|link| link.part(Farewell::Over));
+            leaving.load().values().for_each(|link| link.part(Farewell::Over));
             tokio::time::sleep(FAREWELL).await;
         };
         let thread = std::thread::Builder::new().name("tunnel".to_owned());
         let thread = thread.spawn(move || runtime.block_on(work)).map_err(TunnelError::Thread)?;
-        let alive = Alive { sign: alive, thread: Mutex::new(Some(thread)) };
-        Ok(Self { links: Arc::new(links), alive: Some(Arc::new(alive)) })
+        let thread = Mutex::new(Some(thread));
+        Ok(Self { links, begun: Some(Arc::new(Begun { sign, thread, offices, shared })) })
     }
 
     /// Says good-bye to all other ends, and stops.
     pub fn end(&self) {
-        let Some(alive) = &self.alive else { return };
-        let _ = alive.sign.try_send(());
-        let thread = alive.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(begun) = &self.begun else { return };
+        let _ = begun.sign.try_send(());
+        let thread = begun.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(thread.map(JoinHandle::join));
     }
 
-    /// From now on this configuration holds: a key that it knows no longer is believed no longer.
+    /// From now on this configuration holds: a key that it knows no longer is believed no longer,
+    /// and a site that it did not know may come.
     pub fn follow(&self, config: &Config) {
-        for (index, link) in self.links.iter() {
-            let tunnel = config.interfaces.get(*index).and_then(|i| i.link.tunnel());
-            if let Some(tunnel) = tunnel {
-                link.follow(tunnel);
+        let Some(begun) = &self.begun else { return };
+        let mut links = (**self.links.load()).clone();
+        for (index, i) in config.interfaces.iter().enumerate() {
+            let Some(tunnel) = i.link.tunnel() else { continue };
+            match links.get(&index) {
+                Some(link) => link.follow(tunnel),
+                None => {
+                    let new = begun.admit(&i.name, tunnel);
+                    links.extend(new.map(|link| (index, link)));
+                }
             }
         }
+        self.links.store(Arc::new(links));
     }
 
     /// That of an interface.
     #[must_use]
-    pub fn of_interface(&self, index: usize) -> Option<&Arc<Link>> {
-        self.links.get(&index)
+    pub fn of_interface(&self, index: usize) -> Option<Arc<Link>> {
+        self.links.load().get(&index).cloned()
     }
 
     /// The one in which this end stands at that address.
     #[must_use]
-    pub fn at(&self, own: IpAddr) -> Option<&Arc<Link>> {
-        self.links.values().find(|link| link.own() == own)
+    pub fn at(&self, own: IpAddr) -> Option<Arc<Link>> {
+        self.links.load().values().find(|link| link.own() == own).cloned()
     }
 
-    /// How they stand, in the file's order.
+    /// There is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.links.load().is_empty()
+    }
+
+    /// How they stand, in the file's order; those that came later behind the others.
     #[must_use]
     pub fn views(&self) -> Vec<View> {
-        self.links.values().map(|link| link.view()).collect()
+        self.links.load().values().map(|link| link.view()).collect()
     }
 
     /// How their ways are, for the engine.
-    pub fn paths(&self) -> impl Iterator<Item = TunnelPath> {
-        self.links.iter().map(|(interface, link)| link.view().path(*interface))
+    #[must_use]
+    pub fn paths(&self) -> Vec<TunnelPath> {
+        let links = self.links.load();
+        links.iter().map(|(interface, link)| link.view().path(*interface)).collect()
     }
 
-    /// All of them.
-    pub fn all(&self) -> impl Iterator<Item = &Arc<Link>> {
-        self.links.values()
+    /// What the audit log has to hear of them since it did last.
+    #[must_use]
+    pub fn news(&self) -> Vec<Dated> {
+        self.begun.as_ref().map_or_else(Vec::new, |begun| begun.shared.ledger.take())
+    }
+}
+
+impl Begun {
+    /// One more site of a port that is open; `None`: there is no such port.
+    fn admit(&self, name: &str, tunnel: &Tunnel) -> Option<Arc<Link>> {
+        let End::HeadOffice { listen, tcp } = tunnel.end else { return None };
+        let office = self.offices.iter().find(|(at, _)| *at == (listen, tcp));
+        let (_, office) = office?;
+        let mut tunnel = tunnel.clone();
+        if tunnel.peer == Some(office.identity.key.public()) {
+            tracing::error!("tunnel {name}: {OWN_KEY}");
+            tunnel.peer = None;
+        }
+        let link = self.shared.link(name, tunnel);
+        link.fails("nobody has called yet");
+        office.admit(link.clone());
+        Some(link)
     }
 }

@@ -5,12 +5,13 @@
 use super::bearer::Bearer;
 use super::by_tcp::{ByTcp, MEMBERS};
 use super::greeting::Greeting;
-use super::identity::Identity;
 use super::link::Link;
+use super::office::Office;
 use super::turns::Turns;
 use super::words::words;
 use super::{secured, ways, words};
 use crate::policy::quota::Source;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,41 +44,23 @@ pub(super) fn listen(at: SocketAddr) -> io::Result<StdListener> {
 
 /// What all connections of a port share.
 struct Gate {
-    links: Vec<Arc<Link>>,
-    /// The newest tunnel by TCP of each, to which more connections may come.
-    joined: Vec<Mutex<Option<Arc<ByTcp>>>>,
-    tls: TlsAcceptor,
+    office: Arc<Office>,
+    /// The newest tunnel by TCP of each, to which more connections may come, by its name.
+    joined: Mutex<BTreeMap<String, Arc<ByTcp>>>,
     dscp: u8,
     turns: Arc<Turns>,
 }
 
 /// Serves the sites of one port, for ever.
-pub(super) async fn serve(
-    listener: StdListener,
-    identity: Identity,
-    links: Vec<Arc<Link>>,
-    dscp: u8,
-) {
-    if let Err(why) = run(listener, identity, links, dscp).await {
+pub(super) async fn serve(listener: StdListener, office: Arc<Office>, dscp: u8) {
+    if let Err(why) = run(listener, office, dscp).await {
         tracing::error!("tunnels by TCP: {why}");
     }
 }
 
-async fn run(
-    listener: StdListener,
-    identity: Identity,
-    links: Vec<Arc<Link>>,
-    dscp: u8,
-) -> Result<(), String> {
-    let known = links.clone();
-    let config = identity.server(Arc::new(move |key| known.iter().any(|l| l.believes(key))))?;
-    let gate = Arc::new(Gate {
-        joined: links.iter().map(|_| Mutex::default()).collect(),
-        links,
-        tls: TlsAcceptor::from(Arc::new(config)),
-        dscp,
-        turns: Arc::default(),
-    });
+async fn run(listener: StdListener, office: Arc<Office>, dscp: u8) -> Result<(), String> {
+    let (joined, turns) = (Mutex::default(), Arc::default());
+    let gate = Arc::new(Gate { office, joined, dscp, turns });
     let listener = TcpListener::from_std(listener).map_err(|e| e.to_string())?;
     loop {
         match listener.accept().await {
@@ -121,13 +104,17 @@ impl Gate {
         stream: TcpStream,
         peer: SocketAddr,
     ) -> Result<Option<(Arc<Link>, Arc<ByTcp>, crate::config::PublicKey)>, String> {
-        let shaken = timeout(HANDSHAKE, self.tls.accept(stream)).await;
+        let (believed, shown) = self.office.judge();
+        let tls = TlsAcceptor::from(Arc::new(self.office.identity.server(believed)?));
+        let shaken = timeout(HANDSHAKE, tls.accept(stream)).await;
         let shaken = shaken.map_err(|_| "no handshake within 5 s".to_owned())?;
-        let mut stream = shaken.map_err(|e| words::not_a_site(&e))?;
+        let mut stream = shaken.map_err(|e| {
+            self.office.refused(peer, &shown, "tcp");
+            words::not_a_site(&e)
+        })?;
         let key = secured::proved(stream.get_ref().1.peer_certificates());
         let key = key.ok_or("no key")?;
-        let index = self.links.iter().position(|link| link.believes(&key)).ok_or("no site")?;
-        let link = self.links.get(index).ok_or("no site")?;
+        let link = self.office.of(&key).ok_or("no site")?;
         // A site that has found a better way meanwhile leaves without a word.
         let Ok(heard) = secured::hear(&mut stream).await else { return Ok(None) };
         let mut own = Greeting::new(&link.site());
@@ -136,19 +123,18 @@ impl Gate {
         if let Some(why) = own.refused {
             return Err(why);
         }
-        let joined = self.joined.get(index).ok_or("no site")?;
-        let mut joined = joined.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
         if heard.member == 0 {
             let tcp = Arc::new(ByTcp::new(heard.number, peer));
-            *joined = Some(tcp.clone());
+            joined.insert(link.name().to_owned(), tcp.clone());
             drop(joined);
-            ways::spawn(&tcp, 0, stream, link);
-            return Ok(Some((link.clone(), tcp, key)));
+            ways::spawn(&tcp, 0, stream, &link);
+            return Ok(Some((link, tcp, key)));
         }
-        let of = joined.clone().filter(|tcp| tcp.number() == heard.number);
+        let of = joined.get(link.name()).cloned().filter(|tcp| tcp.number() == heard.number);
         drop(joined);
         let tcp = of.filter(|_| heard.member < MEMBERS).ok_or("a connection of no tunnel")?;
-        ways::spawn(&tcp, heard.member, stream, link);
+        ways::spawn(&tcp, heard.member, stream, &link);
         Ok(None)
     }
 }

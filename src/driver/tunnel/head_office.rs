@@ -4,8 +4,9 @@
 
 use super::bearer::Bearer;
 use super::greeting::Control;
-use super::identity::{self, Identity};
+use super::identity;
 use super::link::Link;
+use super::office::Office;
 use super::turns::{Turn, Turns};
 use super::words::words;
 use super::{greeting, reset};
@@ -45,26 +46,24 @@ pub(super) fn socket(at: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
 }
 
 /// Serves the sites of one port, for ever.
-pub(super) async fn serve(socket: UdpSocket, identity: Identity, links: Vec<Arc<Link>>) {
-    if let Err(why) = run(socket, identity, &links).await {
-        links.iter().for_each(|link| link.fails(&why));
+pub(super) async fn serve(socket: UdpSocket, office: Arc<Office>) {
+    if let Err(why) = run(socket, &office).await {
+        office.links().iter().for_each(|link| link.fails(&why));
         tracing::error!("tunnels: {why}");
     }
 }
 
-async fn run(socket: UdpSocket, identity: Identity, links: &[Arc<Link>]) -> Result<(), String> {
-    let all: Arc<[Arc<Link>]> = links.into();
-    let known = all.clone();
-    let crypto =
-        identity.quic_server(Arc::new(move |key| known.iter().any(|l| l.believes(key))))?;
+async fn run(socket: UdpSocket, office: &Arc<Office>) -> Result<(), String> {
+    let crypto = office.identity.quic_server(office.judge().0)?;
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
+    let all = office.links();
     if let Some(first) = all.first() {
         config.transport_config(Arc::new(first.transport()));
     }
     let runtime = Arc::new(TokioRuntime);
     let at = socket.local_addr().map_err(|e| e.to_string())?;
-    let own = reset::endpoint(&identity.key, at);
-    let endpoint = Endpoint::new(own, Some(config), socket, runtime);
+    let own = reset::endpoint(&office.identity.key, at);
+    let endpoint = Endpoint::new(own, Some(config.clone()), socket, runtime);
     let endpoint = endpoint.map_err(|e| e.to_string())?;
     all.iter().for_each(|link| link.fails("nobody has called yet"));
     let turns = Arc::<Turns>::default();
@@ -77,10 +76,11 @@ async fn run(socket: UdpSocket, identity: Identity, links: &[Arc<Link>]) -> Resu
             let _ = incoming.retry();
             continue;
         }
-        let (all, turns) = (all.clone(), turns.clone());
+        let (office, turns, config) = (office.clone(), turns.clone(), config.clone());
         tokio::spawn(async move {
             let Some(turn) = turns.turn(source).await else { return incoming.ignore() };
-            if let Some((link, connection, key, mut control)) = meet(incoming, &all, turn).await
+            if let Some((link, connection, key, mut control)) =
+                meet(incoming, &office, (config, turn)).await
                 && link.tries(&mut control).await
             {
                 link.carry(Bearer::Quic(connection), key, Some(control)).await;
@@ -92,9 +92,13 @@ async fn run(socket: UdpSocket, identity: Identity, links: &[Arc<Link>]) -> Resu
 type Met = (Arc<Link>, quinn::Connection, PublicKey, Control);
 
 /// Shakes hands as long as it has a turn; `None`: it came to nothing.
-async fn meet(incoming: Incoming, links: &[Arc<Link>], turn: Turn) -> Option<Met> {
+async fn meet(
+    incoming: Incoming,
+    office: &Arc<Office>,
+    (config, turn): (ServerConfig, Turn),
+) -> Option<Met> {
     let welcomed = tokio::select! {
-        welcomed = welcome(incoming, links) => welcomed,
+        welcomed = welcome(incoming, office, config) => welcomed,
         () = turn.is_lost() => return None,
     };
     if welcomed.is_some() {
@@ -106,18 +110,27 @@ async fn meet(incoming: Incoming, links: &[Arc<Link>], turn: Turn) -> Option<Met
 }
 
 /// Shakes hands; `None`: it came to nothing.
-async fn welcome(incoming: Incoming, links: &[Arc<Link>]) -> Option<Met> {
+async fn welcome(
+    incoming: Incoming,
+    office: &Arc<Office>,
+    mut config: ServerConfig,
+) -> Option<Met> {
     let peer = incoming.remote_address();
-    let connection = match timeout(HANDSHAKE, incoming).await {
+    // Judged by itself, so that a key that nobody knows is told with where it came from.
+    let (believed, shown) = office.judge();
+    config.crypto = Arc::new(office.identity.quic_server(believed).ok()?);
+    let connecting = incoming.accept_with(Arc::new(config)).ok()?;
+    let connection = match timeout(HANDSHAKE, connecting).await {
         Ok(Ok(connection)) => connection,
         Ok(Err(e)) => {
+            office.refused(peer, &shown, "udp");
             tracing::debug!("tunnel: no connection from {peer}: {}", words(&e.to_string()));
             return None;
         }
         Err(_) => return None,
     };
     let key = identity::proved(&connection)?;
-    let link = links.iter().find(|link| link.believes(&key))?;
+    let link = office.of(&key)?;
     let control = greeting::answer(&connection, &link.site()).await?;
-    Some((link.clone(), connection, key, control))
+    Some((link, connection, key, control))
 }

@@ -19,13 +19,44 @@ use rustls::{
     ServerConfig, SignatureScheme,
 };
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What is spoken within (RFC 7301): nobody else's protocol, in its first form.
 const ALPN: &[u8] = b"portreeve-tunnel/1";
 
 /// Whose key is believed.
 pub(super) type Believed = Arc<dyn Fn(&PublicKey) -> bool + Send + Sync>;
+
+/// Which key one handshake's other end has shown, and whether it is believed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shown(Arc<OnceLock<(PublicKey, bool)>>);
+
+impl Shown {
+    /// There was one.
+    pub(super) fn is_there(&self) -> bool {
+        self.0.get().is_some()
+    }
+
+    /// The key, where nobody here believes it.
+    pub(super) fn stranger(&self) -> Option<PublicKey> {
+        self.0.get().filter(|(_, known)| !known).map(|(key, _)| *key)
+    }
+}
+
+/// The same, with the key remembered.
+pub(super) fn believing(
+    believes: impl Fn(&PublicKey) -> bool + Send + Sync + 'static,
+) -> (Believed, Shown) {
+    let shown = Shown::default();
+    let saw = shown.clone();
+    let believed = move |key: &PublicKey| {
+        let known = believes(key);
+        // The first counts: a connection shows one.
+        let _ = saw.0.set((*key, known));
+        known
+    };
+    (Arc::new(believed), shown)
+}
 
 /// Our end's identity.
 #[derive(Clone, Debug)]

@@ -2,19 +2,23 @@
 //! what it does with a new bearer. It calls nobody and listens nowhere.
 
 mod groups;
+mod news;
 mod view;
 
 use super::bearer::Bearer;
 use super::comings::Comings;
 use super::greeting::Control;
+use super::ledger::Ledger;
 use super::media::{Media, Port};
 use super::path::Tally;
 use super::rate::Rate;
 use super::told::{Farewell, Stream};
 use super::words::words;
+use crate::audit::TunnelEvent;
 use crate::config::{PublicKey, Tunnel};
 use crate::ground::Subject;
 use bytes::Bytes;
+use news::Noted;
 use quinn::{Connection, TransportConfig};
 use std::future::pending;
 use std::io;
@@ -23,7 +27,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// A connection by which nothing came for so long is none. It is asked for a sign four times as
 /// often.
@@ -35,8 +39,6 @@ const STREAMS: (u32, u32) = (64, 64);
 pub const GROUPS: usize = 4;
 /// A bearer that was replaced goes on for so long.
 const LEAVES: Duration = Duration::from_secs(2);
-/// How often the other end is told of the way.
-const EACH: Duration = Duration::from_secs(1);
 /// Connections that a site may try at once beside the one that carries.
 const TRIALS: usize = 4;
 /// Octets that may wait for one stream's reader, and for all of a tunnel's.
@@ -65,6 +67,8 @@ pub struct Link {
     stands: Mutex<Stands>,
     tally: Mutex<Tally>,
     comings: Mutex<Comings>,
+    ledger: Arc<Ledger>,
+    noted: Mutex<Noted>,
     bearer: watch::Sender<Option<(Bearer, PublicKey)>>,
     /// Connections that are tried while another one carries.
     trials: Semaphore,
@@ -75,7 +79,12 @@ pub struct Link {
 impl Link {
     /// `ports` counts those of all tunnels: whose a connection by QUIC is, is not known when its
     /// rate is made.
-    pub(super) fn new(name: &str, tunnel: Tunnel, ports: Arc<AtomicUsize>) -> Self {
+    pub(super) fn new(
+        name: &str,
+        tunnel: Tunnel,
+        ports: Arc<AtomicUsize>,
+        ledger: Arc<Ledger>,
+    ) -> Self {
         let (media, out) = Media::new(tunnel.far(), ports);
         let group = |_| {
             let (opened, accepted) = mpsc::channel(1);
@@ -90,6 +99,8 @@ impl Link {
             stands: Mutex::new(Stands::Down { since: Instant::now(), why }),
             tally: Mutex::default(),
             comings: Mutex::default(),
+            ledger,
+            noted: Mutex::default(),
             bearer: watch::Sender::new(None),
             trials: Semaphore::new(TRIALS),
             groups: std::array::from_fn(group),
@@ -112,6 +123,10 @@ impl Link {
 
     fn comings(&self) -> MutexGuard<'_, Comings> {
         self.comings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn noted(&self) -> MutexGuard<'_, Noted> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What both ends call the site.
@@ -145,9 +160,14 @@ impl Link {
 
     /// From now on this holds.
     pub(super) fn follow(&self, tunnel: &Tunnel) {
-        self.tunnel().clone_from(tunnel);
-        let proved = self.bearer.borrow().as_ref().map(|(_, key)| *key);
-        if !proved.is_some_and(|key| self.believes(&key)) {
+        let was = std::mem::replace(&mut *self.tunnel(), tunnel.clone()).peer;
+        let bearer = self.bearer.borrow().clone();
+        if let Some(was) = was.filter(|_| was != tunnel.peer) {
+            let now = if tunnel.peer.is_some() { "another key is" } else { "no key is" };
+            let bearer = bearer.as_ref().map(|(bearer, _)| bearer);
+            self.told(TunnelEvent::Revoked, bearer, (&was, format!("{now} believed instead")));
+        }
+        if !bearer.is_some_and(|(_, key)| self.believes(&key)) {
             self.part(Farewell::Revoked);
         }
     }
@@ -245,6 +265,7 @@ impl Link {
             bearer.close(Farewell::Revoked);
         }
         let was_up = before.is_some();
+        self.rises((&bearer, &key), before.as_ref().map(|(before, _)| before));
         if let Some((before, _)) = before {
             if self.comings().replaces(Instant::now()) {
                 tracing::warn!(
@@ -271,7 +292,7 @@ impl Link {
             why = bearer.ended() => why,
             () = self.receive(&bearer) => bearer.ended().await,
             () = self.send(&bearer) => String::new(),
-            () = self.look(&bearer) => String::new(),
+            () = self.look((&bearer, &key)) => String::new(),
         };
         let is_last = self.bearer.send_if_modified(|now| {
             let same = now.as_ref().is_some_and(|(now, _)| now.id() == bearer.id());
@@ -282,6 +303,7 @@ impl Link {
         });
         if is_last {
             self.fails(&why);
+            self.told(TunnelEvent::Down, Some(&bearer), (&key, why.clone()));
             tracing::warn!("tunnel {}: the connection to {peer} has ended: {why}", self.name);
         }
         self.tally().ended(&bearer.figures());
@@ -313,20 +335,6 @@ impl Link {
                     media.deliver(packet.into());
                 }
             });
-        }
-    }
-
-    /// Tells the other end of the way, and sees where it is, while nothing newer carries.
-    async fn look(&self, bearer: &Bearer) {
-        let mut each = interval(EACH);
-        each.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            each.tick().await;
-            if self.bearer.borrow().as_ref().is_some_and(|(now, _)| now.id() == bearer.id()) {
-                self.tally().seen(bearer.kind(), bearer.peer());
-                let packets = self.tally().sums([bearer.figures()].iter()).packets;
-                bearer.tell(self.media.probe(packets));
-            }
         }
     }
 

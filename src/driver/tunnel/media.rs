@@ -9,6 +9,7 @@ use crate::driver::media_socket::Received;
 use crate::ground::Now;
 use crate::relay::flow::Source;
 use crate::wire::tunnel;
+use crate::wire::tunnel::head::Head;
 use crate::wire::tunnel::probe::{self, Probe};
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -49,6 +50,8 @@ pub(super) struct Media {
     out: mpsc::Sender<(u16, Bytes)>,
     pub(super) counts: Arc<Counts>,
     path: Mutex<Path>,
+    /// Where the other end's log stands, as it said last.
+    head: Mutex<Option<Head>>,
     clock: Clock,
 }
 
@@ -58,8 +61,8 @@ impl Media {
     pub(super) fn new(far: IpAddr, open: Arc<AtomicUsize>) -> (Self, mpsc::Receiver<(u16, Bytes)>) {
         let (out, receiver) = mpsc::channel(WAITING);
         let (ports, counts) = (Mutex::default(), Arc::default());
-        let (path, clock) = (Mutex::default(), Clock::start());
-        (Self { far, ports, open, out, counts, path, clock }, receiver)
+        let (path, head, clock) = (Mutex::default(), Mutex::default(), Clock::start());
+        (Self { far, ports, open, out, counts, path, head, clock }, receiver)
     }
 
     fn path(&self) -> MutexGuard<'_, Path> {
@@ -74,6 +77,11 @@ impl Media {
     pub(super) fn probe(&self, packets: Option<(u64, u64)>) -> Bytes {
         let (at, calendar) = read(self.clock.now());
         self.path().probe(at, calendar, packets).write()
+    }
+
+    /// Where the other end's log stands, if it said so since it was asked last.
+    pub(super) fn take_head(&self) -> Option<Head> {
+        self.head.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// What is known of the way now.
@@ -93,9 +101,11 @@ impl Media {
             return;
         };
         if port == probe::PORT {
-            if let Some(probe) = Probe::read(packet) {
+            if let Some(probe) = Probe::read(packet.clone()) {
                 let (at, calendar) = read(self.clock.now());
                 self.path().heard(probe, at, calendar);
+            } else if let Some(head) = Head::read(packet) {
+                *self.head.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
             }
             return;
         }

@@ -150,12 +150,12 @@ impl Tally {
         self.last = Some((kind, peer));
     }
 
-    /// Where the newest one's other end is seen now.
-    pub(super) fn seen(&mut self, kind: Kind, peer: SocketAddr) {
-        if self.last.is_some_and(|(before, at)| before == kind && at != peer) {
-            self.moves[0] += 1;
-            self.last = Some((kind, peer));
-        }
+    /// Where the newest one's other end is seen now; where it was, if that is elsewhere.
+    pub(super) fn seen(&mut self, kind: Kind, peer: SocketAddr) -> Option<SocketAddr> {
+        let (_, was) = self.last.filter(|(before, at)| *before == kind && *at != peer)?;
+        self.moves[0] += 1;
+        self.last = Some((kind, peer));
+        Some(was)
     }
 
     pub(super) fn ended(&mut self, figures: &Figures) {
@@ -239,9 +239,10 @@ mod tests {
         let mut tally = Tally::default();
         tally.begins(Kind::Tcp, at("192.0.2.1:443"), false);
         tally.begins(Kind::Quic, at("192.0.2.1:443"), true);
-        tally.seen(Kind::Tcp, at("192.0.2.7:443"));
-        tally.seen(Kind::Quic, at("192.0.2.7:443"));
-        tally.seen(Kind::Quic, at("192.0.2.7:443"));
+        assert_eq!(tally.seen(Kind::Tcp, at("192.0.2.7:443")), None);
+        let moved = tally.seen(Kind::Quic, at("192.0.2.7:443"));
+        assert_eq!(moved, Some(at("192.0.2.1:443")));
+        assert_eq!(tally.seen(Kind::Quic, at("192.0.2.7:443")), None);
         tally.begins(Kind::Tcp, at("192.0.2.1:443"), false);
         assert_eq!((tally.connections, tally.moves), (3, [1, 1]));
         let quic = Figures { packets: Some((10, 1)), octets: (5, 6), ..Figures::default() };

@@ -12,7 +12,7 @@ use self::order::in_order;
 use super::bearer::{Bearer, Kind};
 use super::by_tcp::{ByTcp, MEMBERS};
 use super::greeting::{Control, Greeting};
-use super::identity::{self, Identity};
+use super::identity::{self, Identity, Shown, believing};
 use super::ladder::{Order, Telling};
 use super::link::Link;
 use super::proxy::{self, Said};
@@ -22,7 +22,6 @@ use crate::driver::state::random;
 use quinn::{ClientConfig, Connection, Endpoint, EndpointConfig, TokioRuntime};
 use rustls::pki_types::ServerName;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -151,7 +150,8 @@ async fn one(site: &Arc<Site>, kind: Kind, purpose: Purpose) -> Result<Ready, Fa
 async fn by_quic(site: &Arc<Site>, purpose: Purpose) -> Result<Ready, Failure> {
     let (link, connect) = (&site.link, &site.connect);
     let believed = link.clone();
-    let crypto = site.identity.quic_client(Arc::new(move |key| believed.believes(key)))?;
+    let (believed, shown) = believing(move |key| believed.believes(key));
+    let crypto = site.identity.quic_client(believed)?;
     let mut config = ClientConfig::new(Arc::new(crypto));
     config.transport_config(Arc::new(link.transport()));
     let all = site.memory.addresses(connect).await?;
@@ -160,7 +160,10 @@ async fn by_quic(site: &Arc<Site>, purpose: Purpose) -> Result<Ready, Failure> {
         let config = config.clone();
         async move { shake(config, at, dscp).await.map_err(|why| format!("{at} (udp): {why}")) }
     });
-    let connection = shaken.await.map_err(|why| of(connect, &why))?;
+    let connection = shaken.await.map_err(|why| {
+        tell_stranger(site, &shown, "udp");
+        of(connect, &why)
+    })?;
     let key = identity::proved(&connection).ok_or_else(|| "it has proved no key".to_owned())?;
     let is_trial = purpose == Purpose::Trial;
     match greeting::begin(&connection, &link.site(), is_trial).await {
@@ -169,6 +172,13 @@ async fn by_quic(site: &Arc<Site>, purpose: Purpose) -> Result<Ready, Failure> {
             let is_swallowed = connection.close_reason().is_none();
             Err(Failure { why: format!("{connect} (udp): {why}"), is_swallowed })
         }
+    }
+}
+
+/// Where the head office should be somebody else is.
+fn tell_stranger(site: &Site, shown: &Shown, way: &str) {
+    if let Some(key) = shown.stranger() {
+        site.link.refuses(&key, &format!("{} ({way})", site.connect));
     }
 }
 
@@ -201,12 +211,9 @@ async fn shake(config: ClientConfig, at: SocketAddr, dscp: u8) -> Result<Connect
 /// One of the connections by TCP, as far as the other end's key.
 async fn by_tcp(site: &Arc<Site>) -> Result<(TlsStream<TcpStream>, SocketAddr, PublicKey), String> {
     let connect = &site.connect;
-    let (believed, seen) = (site.link.clone(), Arc::new(AtomicBool::new(false)));
-    let saw = seen.clone();
-    let config = site.identity.client(Arc::new(move |key| {
-        saw.store(true, Relaxed);
-        believed.believes(key)
-    }))?;
+    let believed = site.link.clone();
+    let (believed, shown) = believing(move |key| believed.believes(key));
+    let config = site.identity.client(believed)?;
     let stream = match &site.proxy {
         Some(proxy) => through(site, proxy).await?,
         None => {
@@ -219,7 +226,8 @@ async fn by_tcp(site: &Arc<Site>) -> Result<(TlsStream<TcpStream>, SocketAddr, P
     let shaken = timeout(STEP, TlsConnector::from(Arc::new(config)).connect(name, stream)).await;
     let shaken = shaken.map_err(|_| format!("{connect} (tcp): no handshake within 8 s"))?;
     let stream = shaken.map_err(|e| {
-        if seen.load(Relaxed) {
+        tell_stranger(site, &shown, "tcp");
+        if shown.is_there() {
             // It has shown a key like ours: a gateway, and the wrong one.
             return format!("{connect} (tcp): {}", words::ended(&e));
         }

@@ -6,6 +6,9 @@ use crate::driver::tunnel::path::Known;
 use crate::driver::tunnel::told::View;
 use std::sync::atomic::Ordering::Relaxed;
 
+/// Why there is no connection where there is no key.
+const NOBODY: &str = "no key is believed to be its other end's: nobody is let in";
+
 impl Link {
     /// How it stands.
     #[must_use]
@@ -27,6 +30,7 @@ impl Link {
         let tally = self.tally().clone();
         let sums = tally.sums(figures.iter());
         let tunnel = self.tunnel();
+        let why = if tunnel.peer.is_none() { NOBODY.to_owned() } else { why };
         View {
             name: self.name.clone(),
             site: tunnel.site.clone(),
