@@ -2,10 +2,13 @@
 //! configuration follows the running one with the values that need a restart kept. It changes
 //! nothing itself.
 
+mod interfaces;
+
 use super::{
-    Addresses, Audit, Bans, Config, Interface, Limits, Link, Log, Media, Numbers, Policy,
-    Registrar, Site, Survive, Target, Timers, Tunnel, Upstream,
+    Audit, Bans, Config, Limits, Log, Media, Numbers, Policy, Registrar, Site, Survive, Target,
+    Timers, Upstream,
 };
+use interfaces::interfaces;
 use serde::Serialize;
 
 /// Keys whose values changed, by when the new ones count.
@@ -102,111 +105,6 @@ fn site(c: &mut Changes, old: &Site, new: &mut Site) {
     c.now("site.domain", &old.domain, domain);
     c.now("site.timezone", &old.timezone, timezone);
     c.now("site.inside_domains", &old.inside_domains, inside_domains);
-}
-
-/// Sockets, relay threads and port pools are made at the start: what they were made from stays.
-fn interfaces(c: &mut Changes, old: &Config, new: &mut Config) {
-    let faces =
-        |all: &[Interface]| -> Vec<_> { all.iter().map(|i| (i.name.clone(), i.side)).collect() };
-    if faces(&old.interfaces) != faces(&new.interfaces) {
-        c.restart.push("interface".to_owned());
-        // Upstreams name interfaces by their places, which are now the old ones.
-        let names: Vec<String> = new.interfaces.iter().map(|i| i.name.clone()).collect();
-        let kept = revoked(c, &old.interfaces, &new.interfaces);
-        new.interfaces = kept;
-        let place = |u: &Upstream| {
-            let name = names.get(u.interface)?;
-            old.interfaces.iter().position(|i| i.name == *name)
-        };
-        let places: Option<Vec<usize>> = new.upstreams.iter().map(place).collect();
-        match places {
-            Some(all) => new.upstreams.iter_mut().zip(all).for_each(|(u, i)| u.interface = i),
-            None => c.keep("upstream", &old.upstreams, &mut new.upstreams),
-        }
-        return;
-    }
-    for (was, is) in old.interfaces.iter().zip(&mut new.interfaces) {
-        let Interface {
-            name,
-            side: _,
-            link,
-            addresses,
-            advertise_name,
-            listen,
-            tls,
-            learn,
-            networks,
-            allow_loopback,
-            force_rport,
-            strangers,
-            keepalive,
-            dscp_sip,
-            dscp_media,
-        } = is;
-        let key = |k: &str| format!("interface.{name}.{k}");
-        tunnel(c, key, &was.link, link);
-        let bound = |all: &Addresses| all.iter().map(ToString::to_string).collect::<Vec<_>>();
-        // Where a device stands meanwhile is not what the file says.
-        if !was.addresses.are_written_as(addresses) {
-            let by = |all: &Addresses| all.following().map(|f| f.by.clone());
-            let versions = |all: &Addresses| all.following().map(|f| f.versions);
-            let same = match (by(&was.addresses), by(addresses)) {
-                (None, None) => bound(&was.addresses) == bound(addresses),
-                (was, is) => was == is,
-            };
-            let what = match versions(&was.addresses) == versions(addresses) {
-                _ if !same => "address",
-                true => "advertise",
-                false => "ip_version",
-            };
-            c.keep(&key(what), &was.addresses, addresses);
-        }
-        c.keep(&key("advertise_name"), &was.advertise_name, advertise_name);
-        // A socket that was not there has nothing to show, and one that stays has to.
-        if was.listen == *listen {
-            c.later(&key("tls"), &was.tls, tls);
-        } else {
-            c.keep(&key("tls"), &was.tls, tls);
-        }
-        c.keep(&key("listen"), &was.listen, listen);
-        c.keep(&key("networks"), &was.networks, networks);
-        c.keep(&key("dscp_sip"), &was.dscp_sip, dscp_sip);
-        c.later(&key("learn"), &was.learn, learn);
-        c.later(&key("allow_loopback"), &was.allow_loopback, allow_loopback);
-        c.later(&key("dscp_media"), &was.dscp_media, dscp_media);
-        c.now(&key("rport"), &was.force_rport, force_rport);
-        c.now(&key("strangers"), &was.strangers, strangers);
-        c.now(&key("keepalive"), &was.keepalive, keepalive);
-    }
-}
-
-/// The old interfaces, without those keys that the new file knows no longer: who was taken off it
-/// is believed no longer, whatever else waits for a restart.
-fn revoked(c: &mut Changes, old: &[Interface], new: &[Interface]) -> Vec<Interface> {
-    let mut kept = old.to_vec();
-    for i in &mut kept {
-        let Link::Tunnel(was) = &mut i.link else { continue };
-        let is = new.iter().filter(|n| n.name == i.name).find_map(|n| n.link.tunnel());
-        let key = is.and_then(|is| is.peer);
-        if key != was.peer {
-            c.now.push(format!("interface.{}.peer_key", i.name));
-            was.peer = key;
-        }
-    }
-    kept
-}
-
-/// What a tunnel leads to is as sockets are: it stays. Whose key is believed counts at once.
-fn tunnel(c: &mut Changes, key: impl Fn(&str) -> String, was: &Link, is: &mut Link) {
-    let (Link::Tunnel(was), Link::Tunnel(is)) = (was, &mut *is) else {
-        return c.keep(&key("link"), was, is);
-    };
-    let Tunnel { site, end, peer, key_file, gather } = &mut **is;
-    c.keep(&key("site"), &was.site, site);
-    c.keep(&key("connect"), &was.end, end);
-    c.keep(&key("key_file"), &was.key_file, key_file);
-    c.now(&key("peer_key"), &was.peer, peer);
-    c.now(&key("gather"), &was.gather, gather);
 }
 
 fn upstreams(c: &mut Changes, old: &Config, new: &mut Config) {

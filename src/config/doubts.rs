@@ -2,7 +2,7 @@
 //! `status`, before it is a call that shows it. What can never work is a fault, and stands in
 //! `checks`.
 
-use super::{Config, Follow, Interface, Upstream};
+use super::{Config, End, Follow, Interface, Upstream};
 use crate::ground::Side;
 use ipnet::IpNet;
 
@@ -25,9 +25,13 @@ impl Config {
         others.chain(self.unproved()).chain(self.away()).chain(self.uncalled()).collect()
     }
 
-    /// Tunnels whose other end has no key here.
+    /// Tunnels whose other end has no key here, nor any other that comes by the same port.
     fn uncalled(&self) -> impl Iterator<Item = String> {
-        let is_of = |i: &&Interface| i.link.tunnel().is_some_and(|t| t.peer.is_none());
+        let all = || self.interfaces.iter().filter_map(|i| i.link.tunnel());
+        let is_called = move |end: &End| all().any(|t| t.end == *end && t.peer.is_some());
+        let is_of = move |i: &&Interface| {
+            i.link.tunnel().is_some_and(|t| t.peer.is_none() && !is_called(&t.end))
+        };
         self.interfaces.iter().filter(is_of).map(|i| {
             format!(
                 "nobody may come by tunnel {}: [[peer]] with name and key lets a site in, as \

@@ -236,8 +236,10 @@ impl EventLoop {
         if let Some(snapshot) = r.snapshot {
             let mut config = snapshot.config.clone();
             config.stand_as(&self.config);
+            let before = self.config.listeners();
             self.config = config;
             self.streams.follow(&self.config);
+            self.open_new(&before);
             let (tls, config) = (self.streams.tls().clone(), self.config.clone());
             tokio::task::spawn_blocking(move || tls.follow(&config));
             self.step(Input::Reload(snapshot));

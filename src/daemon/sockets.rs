@@ -187,6 +187,13 @@ impl EventLoop {
         all.filter(|l| !is_ours(l)).find_map(|l| held(&l, &zones))
     }
 
+    /// Sockets of interfaces that were not there before this configuration.
+    pub(super) fn open_new(&mut self, before: &[Listener]) {
+        let after = self.config.listeners().into_iter();
+        let new: Vec<Listener> = after.filter(|l| !before.contains(l)).collect();
+        self.sockets.open_all(new, &self.config);
+    }
+
     /// An interface stands there from now on; what the engine is to hear of it.
     pub(super) fn stand(&mut self, interface: usize, addresses: Addresses) -> Vec<Input> {
         let before = self.config.listeners();

@@ -125,6 +125,7 @@ impl Streams {
     /// From now on this configuration holds; connections that are open stay.
     pub fn follow(&self, config: &Config) {
         self.tunnels.follow(config);
+        self.listeners.store(Arc::new(sided(config)));
         self.table().set_limits(&config.limits);
         self.callers().follow(config);
     }

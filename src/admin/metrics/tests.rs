@@ -210,6 +210,7 @@ fn a_tunnel_is_shown_as_it_is_and_what_nobody_knows_of_it_is_not() {
         bearer: Some((Bearer::Quic, "192.0.2.1:443".parse().expect("an address"))),
         lasts: Duration::from_secs(5),
         why: String::new(),
+        revoked: false,
         trip: Some(Duration::from_micros(36_400)),
         jitter: None,
         clock_ahead: None,
@@ -243,6 +244,9 @@ fn a_tunnel_is_shown_as_it_is_and_what_nobody_knows_of_it_is_not() {
     assert!(!text.contains("portreeve_tunnel_round_trip_seconds{"), "not as it was: {text}");
     let lost = "portreeve_tunnel_lost_packets_total{tunnel=\"berlin\",direction=\"out\"} 3\n";
     assert!(text.contains(lost), "what was counted stays: {text}");
+    report.tunnels = vec![TunnelView { revoked: true, ..tunnel.clone() }];
+    assert!(!metrics.render(&report).contains("portreeve_tunnel_up{"), "nobody may come by it");
+    report.tunnels = vec![tunnel.clone()];
     report.standing = Standing { age: STILL };
     assert!(!metrics.render(&report).contains("portreeve_tunnel_up{"), "it stands still");
     let many = |n: usize| TunnelView { name: format!("site{n}"), ..tunnel.clone() };

@@ -10,9 +10,9 @@ use std::time::Duration;
 const TRIP: &str = "portreeve_tunnel_round_trip_seconds";
 const JITTER: &str = "portreeve_tunnel_jitter_seconds";
 
-/// Those that have labels.
+/// Those that have labels; of one that nobody may come by, nobody has to be called.
 fn shown(r: &Report) -> impl Iterator<Item = &TunnelView> {
-    r.tunnels.iter().take(TUNNEL_LABELS)
+    r.tunnels.iter().filter(|t| !t.revoked).take(TUNNEL_LABELS)
 }
 
 impl Metrics {

@@ -1,4 +1,4 @@
-use super::super::{Config, Environment, Link, show};
+use super::super::{Config, Environment, Interface, Link, show};
 use super::*;
 use crate::ground::Side;
 
@@ -78,11 +78,11 @@ fn several_sites_come_by_one_port_and_each_is_an_interface() {
     assert_ne!(own(0), own(1));
     let shown = read(&show(&c)).unwrap();
     assert_eq!(shown.interfaces, c.interfaces);
-    // A key that was stolen is taken back by a reload, though an interface less waits.
+    // A key that was stolen is taken back by a reload, and its interface keeps its place.
     let one = two.replace(&peer("seoul", OTHER), "");
     let (after, changes) = read(&one).unwrap().following(&c);
     assert_eq!(changes.now, ["interface.seoul.peer_key"]);
-    assert_eq!(changes.restart, ["interface"]);
+    assert_eq!(changes.restart, [""; 0]);
     let Link::Tunnel(seoul) = &after.interfaces[1].link else { panic!() };
     assert_eq!(seoul.peer, None);
     let other = KEY.replace("MDEy", "MDEz");
@@ -99,8 +99,69 @@ fn the_key_of_the_only_site_is_taken_back_by_taking_it_out() {
     assert!(nobody.doubts().iter().any(|d| d.contains("nobody may come")), "{:?}", nobody.doubts());
     let (after, changes) = nobody.following(&c);
     assert_eq!(changes.now, ["interface.berlin.peer_key"]);
+    assert_eq!(after.interfaces.len(), c.interfaces.len());
     let Link::Tunnel(berlin) = &after.interfaces[0].link else { panic!() };
     assert_eq!(berlin.peer, None);
+}
+
+#[test]
+fn a_site_comes_and_goes_and_comes_again_without_a_restart() {
+    let peer = |name: &str, key: &str| format!("[[peer]]\nname = \"{name}\"\nkey = \"{key}\"\n");
+    let text = head_office("listen = \"udp:443\"");
+    let [berlin, seoul] = [peer("berlin", KEY), peer("seoul", OTHER)];
+    let follow = |running: &Config, peers: &str| {
+        let (after, changes) = read(&format!("{text}{peers}")).unwrap().following(running);
+        assert_eq!(changes.restart, [""; 0], "{peers}");
+        let has_key = |i: &&Interface| i.link.tunnel().is_some_and(|t| t.peer.is_some());
+        let believed = after.interfaces.iter().filter(has_key).map(|i| i.name.clone());
+        let believed: Vec<String> = believed.collect();
+
+        (after, changes.now, believed.join(" "))
+    };
+    let first = read(&format!("{text}{berlin}")).unwrap();
+    let wan = first.interfaces.iter().position(|i| i.name == "wan");
+    // In front of the other in the file: everybody else keeps his place all the same.
+    let (two, now, believed) = follow(&first, &format!("{seoul}{berlin}"));
+    assert_eq!((now, believed.as_str()), (vec!["peer.seoul (added)".to_owned()], "berlin seoul"));
+    assert_eq!(two.interfaces.last().map(|i| i.name.as_str()), Some("seoul"));
+    assert_eq!(two.upstreams[0].interface, wan.unwrap());
+    let sockets = |c: &Config| c.listeners();
+    assert!(sockets(&two).starts_with(&sockets(&first)), "sockets keep their numbers");
+    let (one, now, believed) = follow(&two, &seoul);
+    assert_eq!(
+        (now.as_slice(), believed.as_str()),
+        (&["interface.berlin.peer_key".to_owned()][..], "seoul")
+    );
+    let (none, _, believed) = follow(&one, "");
+    assert_eq!((sockets(&none), believed.as_str()), (sockets(&two), ""));
+    let (again, _, believed) = follow(&none, &format!("{berlin}{seoul}"));
+    assert_eq!((sockets(&again), believed.as_str()), (sockets(&two), "berlin seoul"));
+    let unchanged = follow(&again, &format!("{berlin}{seoul}")).1;
+    assert_eq!(unchanged, [""; 0]);
+    // A first site where there was none.
+    let (begun, now, _) = follow(&read(&text).unwrap(), &berlin);
+    assert_eq!(now, ["peer.berlin (added)"]);
+    assert!(begun.interfaces.iter().any(|i| i.name == "berlin"));
+    assert!(!begun.doubts().iter().any(|d| d.contains("nobody may come")), "one may");
+}
+
+#[test]
+fn a_port_that_is_not_open_and_an_interface_of_another_kind_wait_for_a_restart() {
+    let text = head_office("listen = \"udp:443\"");
+    let berlin = format!("[[peer]]\nname = \"berlin\"\nkey = \"{KEY}\"\n");
+    let running = read(&format!("{text}{berlin}")).unwrap();
+    let lan = "[[interface]]\nname = \"lan\"\nside = \"inside\"\naddress = \"10.9.0.1\"\n";
+    let (after, changes) = read(&format!("{text}{berlin}{lan}")).unwrap().following(&running);
+    assert_eq!(
+        (changes.restart.as_slice(), after.interfaces),
+        (&["interface".to_owned()][..], running.interfaces.clone())
+    );
+    let door = format!(
+        "[[interface]]\nname = \"seoul\"\nside = \"inside\"\nlink = \"tunnel\"\nlisten = \"udp:444\"\npeer_key = \"{OTHER}\"\n"
+    );
+    let text = format!("{text}{berlin}interface = \"sites\"\n{door}");
+    let (_, changes) = read(&text).unwrap().following(&running);
+    assert_eq!(changes.restart, ["interface"]);
 }
 
 #[test]

@@ -77,6 +77,8 @@ pub struct View {
     pub lasts: Duration,
     /// Why there is none, in words.
     pub why: String,
+    /// Nobody is let in: its key was taken back, or there never was one.
+    pub revoked: bool,
     /// How long there and back takes; `None`: nobody knows.
     pub trip: Option<Duration>,
     /// By how much the time on the way here varies from one second to the next (RFC 3550 §6.4.1);

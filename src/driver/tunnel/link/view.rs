@@ -30,7 +30,8 @@ impl Link {
         let tally = self.tally().clone();
         let sums = tally.sums(figures.iter());
         let tunnel = self.tunnel();
-        let why = if tunnel.peer.is_none() { NOBODY.to_owned() } else { why };
+        let revoked = tunnel.peer.is_none();
+        let why = if revoked { NOBODY.to_owned() } else { why };
         View {
             name: self.name.clone(),
             site: tunnel.site.clone(),
@@ -38,6 +39,7 @@ impl Link {
             bearer,
             lasts,
             why,
+            revoked,
             trip: figures.and_then(|f| f.trip).or(known.trip),
             jitter: known.jitter,
             clock_ahead: known.ahead,

@@ -116,8 +116,15 @@ impl Lent {
         }
     }
 
-    /// Takes the share in force; how many ports there are is settled at the start.
+    /// Takes the share in force, and what tunnels came; how many ports are shared out is settled at
+    /// the start.
     pub(super) fn follow(&mut self, w: &World) {
+        let ((first, last), rest, seed) = (self.range, self.rest, w.number());
+        let tunnels = w.config().interfaces.iter().filter(|i| i.link.tunnel().is_some());
+        for (ip, side) in tunnels.flat_map(|i| i.addresses.iter().map(|a| (a.ip, i.side))) {
+            let pool = || (side, Pool::new(ip, first, last, rest, seed));
+            self.pools.entry(ip).or_insert_with(pool);
+        }
         self.shares.set_shares(w.shares_of_users(self.shares.shares().total));
     }
 
