@@ -3,6 +3,7 @@
 
 use crate::lab::script::answer;
 use crate::lab::{Lab, Leg, Msg, Party, Ua, s, site};
+use portreeve::audit::Record;
 use portreeve::config::{Config, DefaultPolicy, SurviveAuth};
 use portreeve::engine::digest::Users;
 use portreeve::ground::{ConnId, Flow, Transport};
@@ -178,5 +179,45 @@ fn in_the_dark_another_phone_of_a_site_with_one_user_is_not_that_user() {
         lab.send(berlin.at, register);
         assert_eq!(lab.take(berlin.at).last().map(Msg::status), Some(status), "{contact}");
         lab.clear();
+    }
+}
+
+/// What the audit log hears of requests that were not let pass.
+fn denied(lab: &Lab) -> Vec<String> {
+    let method = |r: &Record| match r {
+        Record::Verdict { method, .. } => Some(method.clone()),
+        _ => None,
+    };
+    lab.records.iter().filter_map(method).collect()
+}
+
+#[test]
+fn what_a_sites_gateway_asks_for_itself_is_answered_and_is_no_phones_request() {
+    let mut lab = head_office(|_| {});
+    let berlin = Ua::new(end(&lab, "berlin"), "101");
+    let asks = |lab: &mut Lab, from: &str, uri: &str| {
+        let asked = berlin.request_to(lab, "OPTIONS", uri).set("From", format!("{from};tag=p"));
+        lab.send(berlin.at, asked);
+        lab.take(berlin.at).iter().map(Msg::status).collect::<Vec<_>>()
+    };
+    let (own, domain) = (format!("<sip:[{}]:5061;transport=tls>", berlin.ip()), &berlin.domain);
+    let uri = format!("sip:{domain}");
+    let none = (lab.stats(), lab.records.len());
+    for _ in 0..10 {
+        assert_eq!(asks(&mut lab, &own, &uri), [200]);
+    }
+    assert_eq!((lab.stats().decisions, lab.records.len()), (none.0.decisions, none.1));
+    // Whatever else comes by the tunnel is judged as before.
+    let user = format!("<sip:901@{domain}>");
+    let seoul = end(&lab, "seoul").addr().ip();
+    let others = [
+        (user.as_str(), uri.as_str()),
+        (&format!("<sip:901@[{}]>", berlin.ip()), &uri),
+        (&format!("<sip:[{seoul}]:5061>"), &uri),
+        (&own, &format!("sip:200@{domain}")),
+    ];
+    for (n, (from, uri)) in others.into_iter().enumerate() {
+        assert_eq!(asks(&mut lab, from, uri), [403], "{from} {uri}");
+        assert_eq!(denied(&lab).len(), n + 1, "{from} {uri}");
     }
 }

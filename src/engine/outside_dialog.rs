@@ -8,12 +8,14 @@ use super::attempt::{Attempt, Route, Sender, follow_rule, target};
 use super::digest::Check;
 use super::guard::Signal;
 use super::ids::{PassId, ServerId};
+use super::outbox::Outbox;
 use super::phones::{own, tells_false_from};
 use super::proxy_client::is_silent_to;
 use super::response::{follow_asker, is_answer};
 use super::strangers::tell_unproved;
 use super::transactions::{CancelFault, Event};
 use super::watch::{Entrance, unheard};
+use super::world::World;
 use super::{Engine, Output, alone, proxy_client, proxy_server};
 use crate::audit::{Outcome, SecurityClass};
 use crate::config::Allow;
@@ -176,6 +178,9 @@ impl Engine {
             self.refuse(&i, &Answer::new(403, "Route Not Allowed"));
             return;
         }
+        if proxy_server::is_between_gateways(&self.world, &i) {
+            return answer_ping(&self.world, &mut self.out, &i);
+        }
         let Some(attempt) = self.attempt(i) else { return };
         if attempt.is_probe() {
             self.watch().accuse(&attempt.incoming.flow, Signal::UnknownUser);
@@ -329,8 +334,7 @@ impl Engine {
         if a.incoming.is(&Method::Register) && self.world.is_registrar() {
             self.register_here(&a.incoming);
         } else if a.is_strangers_ping() {
-            let (w, out, i) = (&self.world, &mut self.out, &a.incoming);
-            answer::send(w, out, (&i.message, i.octets), i.reply, &pong());
+            answer_ping(&self.world, &mut self.out, &a.incoming);
         } else if a.ends_here(&self.world) && a.sender.is_stranger() {
             self.answer_unknown(&a, None);
         } else if let Some(seat) = self.admit(&a, allow) {
@@ -383,6 +387,11 @@ impl Engine {
             (Route::Upstream(_) | Route::Bindings(_), _) => self.plain(a, server, allow),
         }
     }
+}
+
+/// OPTIONS for us, answered without a transaction.
+fn answer_ping(w: &World, out: &mut Outbox, i: &Incoming) {
+    answer::send(w, out, (&i.message, i.octets), i.reply, &pong());
 }
 
 /// The answer to OPTIONS for us (RFC 3261 §11.2).

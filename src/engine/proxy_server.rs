@@ -29,6 +29,18 @@ pub(crate) fn is_collected(w: &World, request: &Message) -> bool {
             || *request.method() == Method::Notify && is_report(request))
 }
 
+/// Another gateway asks by a tunnel whether we are here: it names nobody, and itself by the address
+/// that its end has there. That is between the two of us, and no phone's.
+pub(crate) fn is_between_gateways(w: &World, i: &Incoming) -> bool {
+    let from = &i.from.uri;
+    i.side == Side::Inside
+        && i.is(&Method::Options)
+        && w.net().lasts(i.flow.listener)
+        && i.uri.user.is_none()
+        && from.user.is_none()
+        && from.host_ip() == Some(i.flow.peer.ip())
+}
+
 /// Where an emergency call goes that no upstream takes: to the phone that the file names.
 pub(crate) fn emergency(w: &World, phones: &Phones) -> Route {
     let Some(user) = w.config().policy.emergency_target.as_deref() else { return Route::Unknown };
