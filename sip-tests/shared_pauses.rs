@@ -15,6 +15,11 @@ fn inside(lab: &Lab, user: &str, at: &str) -> Ua {
 /// Asks to register with this password: the REGISTER that bears it.
 fn proof(lab: &mut Lab, ua: &Ua, password: &str) -> Text {
     let register = lab.local_register(ua, 600);
+    proves(lab, ua, register, password)
+}
+
+/// The same of this REGISTER.
+fn proves(lab: &mut Lab, ua: &Ua, register: Text, password: &str) -> Text {
     lab.send(ua.at, register.clone());
     let asked = lab.expect(ua.at, "401");
     let n = lab.fresh();
@@ -28,6 +33,14 @@ fn proof(lab: &mut Lab, ua: &Ua, password: &str) -> Text {
 /// One try; what it was told, 0: nothing.
 pub(crate) fn tries(lab: &mut Lab, ua: &Ua, password: &str) -> u16 {
     let text = proof(lab, ua, password);
+    lab.send(ua.at, text);
+    lab.take(ua.at).last().map_or(0, crate::lab::Msg::status)
+}
+
+/// The same by this Contact.
+pub(crate) fn tries_at(lab: &mut Lab, ua: &Ua, contact: &str, password: &str) -> u16 {
+    let register = lab.local_register(ua, 600).set("Contact", contact);
+    let text = proves(lab, ua, register, password);
     lab.send(ua.at, text);
     lab.take(ua.at).last().map_or(0, crate::lab::Msg::status)
 }

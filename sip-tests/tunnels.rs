@@ -3,8 +3,10 @@
 
 use crate::lab::script::answer;
 use crate::lab::{Lab, Leg, Msg, Party, Ua, s, site};
+use crate::shared_pauses::tries_at;
 use portreeve::audit::Record;
 use portreeve::config::{Config, DefaultPolicy, SurviveAuth};
+use portreeve::engine::Signal;
 use portreeve::engine::digest::Users;
 use portreeve::ground::{ConnId, Flow, Transport};
 use std::net::SocketAddr;
@@ -219,5 +221,67 @@ fn what_a_sites_gateway_asks_for_itself_is_answered_and_is_no_phones_request() {
     for (n, (from, uri)) in others.into_iter().enumerate() {
         assert_eq!(asks(&mut lab, from, uri), [403], "{from} {uri}");
         assert_eq!(denied(&lab).len(), n + 1, "{from} {uri}");
+    }
+}
+
+/// A head office that is the phone system of its sites.
+fn registrar() -> Lab {
+    let mut config = site::parse(
+        r#"
+[[interface]]
+name = "sites"
+side = "inside"
+link = "tunnel"
+listen = "udp:443"
+
+[[peer]]
+name = "berlin"
+key = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+
+[registrar]
+mode = "local"
+realm = "portreeve"
+password_file = "/unread"
+
+[media]
+ports = "20000-20999"
+"#,
+    );
+    config.site.domain = Some(site::GATE_INSIDE.to_owned());
+    Lab::with(config, Users::Shared { password: site::PASSWORD.to_owned() })
+}
+
+#[test]
+fn who_guesses_at_a_site_has_no_other_phone_of_its_tunnel_wait() {
+    for rotates in [false, true] {
+        let mut lab = registrar();
+        let mut berlin = Ua::new(end(&lab, "berlin"), "101");
+        site::GATE_INSIDE.clone_into(&mut berlin.domain);
+        let at = |token: &str| format!("<sip:{token}@[{}]:5061;transport=tls>", berlin.ip());
+        let other = Ua { user: "102".to_owned(), ..berlin.clone() };
+        // As the site's gateway seals the Contact of each phone.
+        assert_eq!(tries_at(&mut lab, &berlin, &at("one"), site::PASSWORD), 200);
+        for second in 0..120 {
+            let thief = if rotates { at(&format!("thief{second}")) } else { at("thief") };
+            tries_at(&mut lab, &berlin, &thief, "wrong");
+            if second % 40 == 25 {
+                assert_eq!(
+                    tries_at(&mut lab, &berlin, &at("one"), site::PASSWORD),
+                    200,
+                    "{second}"
+                );
+                let own = tries_at(&mut lab, &other, &at("two"), site::PASSWORD);
+                assert_eq!(own, 200, "another user, {second}");
+            }
+            lab.advance(s(1));
+        }
+        let compared = lab.stats().signals[Signal::FailedDigest as usize];
+        assert!((5..=50).contains(&compared), "{compared} guesses in two minutes");
+        // After a restart phones are where they were.
+        lab.restart();
+        for _ in 0..20 {
+            tries_at(&mut lab, &berlin, &at("thief"), "wrong");
+        }
+        assert_eq!(tries_at(&mut lab, &berlin, &at("one"), site::PASSWORD), 200, "restarted");
     }
 }

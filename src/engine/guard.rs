@@ -11,6 +11,7 @@ mod table;
 mod target;
 mod words;
 
+pub(crate) use payer::{By, behind};
 pub(crate) use scanner::is_scanner;
 pub(crate) use words::Standing;
 pub use words::{Signal, SuspectView};
@@ -23,7 +24,7 @@ use super::world::World;
 use crate::audit::{Record, SecurityClass};
 use crate::ground::{Flow, Mono};
 use crate::policy::quota::Source;
-use payer::{PARTS, Payers, all_of, network, place};
+use payer::{PARTS, Payers, all_of, network};
 use source::{Ban, Rate, Suspect};
 use std::cell::LazyCell;
 use std::collections::BTreeSet;
@@ -167,20 +168,14 @@ impl Guard {
         room
     }
 
-    /// Whether a password of this user is compared when it comes by this flow.
-    pub(crate) fn hears(
-        &mut self,
-        w: &World,
-        out: &mut Outbox,
-        (flow, standing): (&Flow, Standing),
-        user: &str,
-    ) -> bool {
-        let (now, known) = (w.now().mono, standing.is_known());
+    /// Whether a password of this user is compared that somebody sends.
+    pub(crate) fn hears(&mut self, w: &World, out: &mut Outbox, by: &By<'_>, user: &str) -> bool {
+        let (now, known) = (w.now().mono, by.standing.is_known());
         let target = self.users.get(user);
-        let hears = match target.and_then(|t| t.home(now, place(w, flow))) {
+        let hears = match target.and_then(|t| t.home(now, by.place())) {
             Some(home) => !home.holds(now),
             None => {
-                let (payers, spared) = (Payers::of(w, flow), SPARED[usize::from(known)]);
+                let (payers, spared) = (Payers::guessing(w, by), SPARED[usize::from(known)]);
                 let own = self.sources.get(&payers.own).filter(|s| s.binds(now, user, spared));
                 let network = payers.network.and_then(|network| self.sources.get(&network));
                 let crowd = spared * usize::from(PARTS);
@@ -208,20 +203,21 @@ impl Guard {
         &mut self,
         w: &World,
         out: &mut Outbox,
-        by: (&Flow, Standing),
+        by: &By<'_>,
         user: &str,
         check: &Check,
     ) {
+        let suspect = (by.flow, by.standing);
         match check {
             Check::Proved { user, .. } => {
-                self.proved(w, place(w, by.0), user, by.1.is_known());
+                self.proved(w, by.place(), user, by.standing.is_known());
             }
             Check::Wrong(Fault::BadPassword) => {
-                self.accuse(w, out, by, Signal::FailedDigest);
+                self.accuse(w, out, suspect, Signal::FailedDigest);
                 self.failed(w, out, by, (user, true));
             }
             Check::Wrong(Fault::UnknownUser) => {
-                self.accuse(w, out, by, Signal::UnknownUser);
+                self.accuse(w, out, suspect, Signal::UnknownUser);
                 self.failed(w, out, by, (user, false));
             }
             Check::Wrong(Fault::NonceCount | Fault::Algorithm | Fault::Malformed | Fault::Uri)
@@ -248,21 +244,15 @@ impl Guard {
     }
 
     /// A wrong password of a user, who is there or not.
-    fn failed(
-        &mut self,
-        w: &World,
-        out: &mut Outbox,
-        (flow, standing): (&Flow, Standing),
-        (user, is_there): (&str, bool),
-    ) {
-        let (now, known) = (w.now().mono, standing.is_known());
+    fn failed(&mut self, w: &World, out: &mut Outbox, by: &By<'_>, (user, is_there): (&str, bool)) {
+        let (now, known) = (w.now().mono, by.standing.is_known());
         let most = PAUSES[usize::from(known)];
-        let home = self.users.get(user).and_then(|t| t.home(now, place(w, flow)));
+        let home = self.users.get(user).and_then(|t| t.home(now, by.place()));
         let pause = if is_there && home.is_some() {
-            self.users.change(&user.to_owned(), |t| t.failed_at_home(now, place(w, flow))).0
+            self.users.change(&user.to_owned(), |t| t.failed_at_home(now, by.place())).0
         } else {
             let mut own = None;
-            for (source, _) in Payers::of(w, flow).all() {
+            for (source, _) in Payers::guessing(w, by).all() {
                 let (at, forgotten) = self.sources.change(&source, |s| s.failed(now, user, most));
                 self.forget(forgotten);
                 own = own.or(Some(at));
@@ -277,7 +267,7 @@ impl Guard {
         if pause > Duration::from_secs(1) {
             let who = if is_there { user } else { "a user who is not there" };
             let detail = format!("{who}: no password is compared for {} s", pause.as_secs());
-            out.security(SecurityClass::BackOff, *flow, detail);
+            out.security(SecurityClass::BackOff, *by.flow, detail);
         }
     }
 

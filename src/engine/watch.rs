@@ -4,7 +4,7 @@
 use super::analysis::answer::Answer;
 use super::analysis::{Incoming, facts};
 use super::digest::{Check, Claim};
-use super::guard::{Guard, Signal, Standing, is_scanner};
+use super::guard::{By, Guard, Signal, Standing, behind, is_scanner};
 use super::outbox::Outbox;
 use super::output::Level;
 use super::phones::Phones;
@@ -14,8 +14,7 @@ use super::world::World;
 use crate::audit::SecurityClass;
 use crate::ground::{Flow, Side};
 use crate::policy::quota::Source;
-use crate::wire::sip::Name;
-use crate::wire::sip::Refusal;
+use crate::wire::sip::{Name, Refusal, Uri};
 
 /// The guard among the parts that it is asked by.
 pub(super) struct Watch<'a> {
@@ -114,12 +113,12 @@ impl Watch<'_> {
                 return self.phones.judge(self.w, i, claim);
             }
         };
-        let by = (&i.flow, self.standing(&i.flow));
-        if !self.guard.hears(self.w, self.out, by, &user) {
+        let by = By::of(self.w, i, self.standing(&i.flow));
+        if !self.guard.hears(self.w, self.out, &by, &user) {
             return Check::Paused;
         }
         let check = self.phones.judge(self.w, i, claim);
-        self.guard.compared(self.w, self.out, by, &user, &check);
+        self.guard.compared(self.w, self.out, &by, &user, &check);
         check
     }
 
@@ -132,10 +131,15 @@ impl Watch<'_> {
             let peer = b.source.unwrap_or(b.peer);
             let at = standing(self.w, self.phones, peer.ip());
             let known = at.is_known();
-            let link = self.w.net().bound_to(b.local, b.transport);
-            let link = link.and_then(|id| self.w.net().interface_of(id));
-            let at = (Source::host(peer.ip()).on(link), peer);
-            self.guard.proved(self.w, at, &b.aor.user, known);
+            let host = match self.w.net().bound_to(b.local, b.transport) {
+                Some(listener) => {
+                    let (transport, conn, upstream) = (b.transport, None, None);
+                    let flow = Flow { listener, transport, peer, conn, upstream };
+                    behind(self.w, &flow, Uri::parse(b.contact.as_bytes()).as_ref())
+                }
+                None => Source::host(peer.ip()),
+            };
+            self.guard.proved(self.w, (host, peer), &b.aor.user, known);
         }
     }
 }
