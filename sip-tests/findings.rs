@@ -165,6 +165,7 @@ fn tunnel(lab: &mut Lab, bearer: Option<Bearer>, sent: (u64, u64), connections: 
         received: None,
         connections,
         moves,
+        is_moving: false,
     };
     lab.input(Input::Tunnel(path));
 }

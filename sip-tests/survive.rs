@@ -3,6 +3,7 @@
 mod attacks;
 mod emergencies;
 mod inheritance;
+mod moving_tunnel;
 mod refused;
 mod refusing;
 mod registers;

@@ -202,7 +202,7 @@ impl Engine {
             }
             Input::HangUp(call) => self.hang_up(call, EndedBy::Admin),
             Input::Measure(call) => self.calls.measure(&mut self.out, call),
-            Input::Tunnel(path) => self.calls.tunnel_is(path),
+            Input::Tunnel(path) => alone::News::of(self).tunnel_is(path),
             Input::AuditFull(full) => self.gate.audit_full = full,
             Input::KeepCalls(keep) => self.calls.keep_all(&self.world, &mut self.out, keep),
             Input::LiftBans(whom) => self.guard.lift(&self.world, &mut self.out, whom),

@@ -131,12 +131,17 @@ def scenario(lab):
 
     # And shut again: what is silent is left for the proxy, within the call.
     wall(lab)
-    shut = time.time()
+    shut, told = time.time(), len(lab.text("gw.log"))
     wait_for("the tunnel by TCP again", 20, lambda: connected(lab, "tcp") == 3)
     print(f"tunnel_proxy: UDP was shut, {time.time() - shut:.1f} s later it went by the proxy again")
     back = time.time()
     time.sleep(4)
     hang_up(a, b)
+    # What was asked meanwhile was asked again by the other way: nobody was alone for that.
+    said = lab.text("gw.log")[told:]
+    check("the site is alone" not in said, "nobody is alone while the tunnel moves")
+    noise = re.findall(r'"level":"(?!DEBUG).*upstream pbx: the connection to .* has ended', said)
+    check(not noise, f"a move is told once: {noise}")
     for tap in taps:
         lab.stop(tap)
     for phone in phones:

@@ -35,8 +35,8 @@ use probe::Asked;
 use proved::Proved;
 use renewal::Renewals;
 use serde::Serialize;
-use serving::Serving;
 pub(crate) use serving::{Asker, Sign, Turned, is_out_of_service};
+use serving::{Moving, Serving};
 use sight::Sight;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -191,6 +191,8 @@ pub(crate) struct Upstreams {
     flows: BTreeMap<(UpstreamId, Hop), Duration>,
     /// Connections to targets that ended, or are suspect.
     renewals: Renewals,
+    /// Tunnels that are looking for another way.
+    moving: Moving,
     /// Where upstreams are from now on; the world is to be told.
     placed: Vec<(UpstreamId, Vec<Hop>)>,
     timers: TimerTable<Due>,

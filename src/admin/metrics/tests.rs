@@ -220,6 +220,7 @@ fn a_tunnel_is_shown_as_it_is_and_what_nobody_knows_of_it_is_not() {
         connections: 2,
         moves: [1, 0],
         media: [1, 2, 3, 4, 5, 6],
+        is_moving: false,
     };
     let mut report = Report { tunnels: vec![tunnel.clone()], ..Report::default() };
     let metrics = Metrics::new();

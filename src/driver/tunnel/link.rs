@@ -69,6 +69,8 @@ pub struct Link {
     comings: Mutex<Comings>,
     ledger: Arc<Ledger>,
     noted: Mutex<Noted>,
+    /// Since when what goes by its bearer is not acknowledged, as far as a site's end knows.
+    silent: Mutex<Option<Instant>>,
     bearer: watch::Sender<Option<(Bearer, PublicKey)>>,
     /// Connections that are tried while another one carries.
     trials: Semaphore,
@@ -101,6 +103,7 @@ impl Link {
             comings: Mutex::default(),
             ledger,
             noted: Mutex::default(),
+            silent: Mutex::default(),
             bearer: watch::Sender::new(None),
             trials: Semaphore::new(TRIALS),
             groups: std::array::from_fn(group),

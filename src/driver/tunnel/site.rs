@@ -60,14 +60,16 @@ impl Carried {
         ladder.begins(since, bearer.kind());
         let (link, carries) = (site.link.clone(), bearer.clone());
         tokio::spawn(async move { link.carry(carries, key, control).await });
+        site.link.waits(Duration::ZERO);
         let pulse = Pulse::new(Sign::of(&bearer));
         Self { bearer, since, pulse, feeler: Feeler::default() }
     }
 
     /// What to do beside it.
-    fn step(&mut self, ladder: &Ladder) -> Step {
+    fn step(&mut self, site: &Site, ladder: &Ladder) -> Step {
         let (now, kind) = (Instant::now(), self.bearer.kind());
         let unanswered = self.pulse.unanswered(now, Sign::of(&self.bearer));
+        site.link.waits(unanswered);
         let is_shut = self.feeler.is_shut(&self.bearer, unanswered);
         ladder.step(now, kind, now.duration_since(self.since), unanswered, is_shut)
     }
@@ -123,14 +125,17 @@ async fn carry(site: &Arc<Site>, ladder: &mut Ladder, got: Got) {
         let ready = tokio::select! {
             _ = carried.bearer.ended() => {
                 carried.ends(ladder, carried.fell_silent());
-                let Some(got) = late(site, search.take()).await else { return };
+                let Some(got) = late(site, search.take()).await else {
+                    site.link.waits(Duration::ZERO);
+                    return;
+                };
                 carried = Carried::begin(site, ladder, got);
                 continue;
             }
             ready = found(&mut search) => Some(ready),
             _ = look.tick() => None,
         };
-        let step = carried.step(ladder);
+        let step = carried.step(site, ladder);
         let Some(ready) = ready else {
             // A silent bearer does not wait until a better one is tried out.
             let has_rescue = search.as_ref().is_some_and(|search| search.is_rescue);

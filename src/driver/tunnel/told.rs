@@ -99,6 +99,8 @@ pub struct View {
     pub moves: [u64; 2],
     /// Packets of media by what became of them.
     pub media: [u64; 6],
+    /// What goes by it is not acknowledged, and another way is looked for.
+    pub is_moving: bool,
 }
 
 impl View {
@@ -114,6 +116,7 @@ impl View {
             received: self.received,
             connections: self.connections,
             moves: self.moves.iter().sum(),
+            is_moving: self.is_moving,
         }
     }
 }

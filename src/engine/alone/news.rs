@@ -6,6 +6,7 @@ use super::refused::{may_wait, sign};
 use super::{Within, asker};
 use crate::engine::Engine;
 use crate::engine::attempt::{Attempt, Route};
+use crate::engine::calls::TunnelPath;
 use crate::engine::ids::{ClientId, PassId, ServerId, UpstreamId};
 use crate::engine::phones::Binding;
 use crate::engine::purpose::Purpose;
@@ -61,6 +62,13 @@ impl<'a> News<'a> {
             let by = asker((w, transactions, phones), pass);
             upstreams.unserved(w, sent, (by, phones.users()));
         }
+    }
+
+    /// How a tunnel is now: calls' records tell it, and who is reached by it may have to wait.
+    pub(in crate::engine) fn tunnel_is(self, path: TunnelPath) {
+        let Engine { world, calls, upstreams, .. } = self.0;
+        upstreams.tunnel_is(world, &path);
+        calls.tunnel_is(path);
     }
 
     /// Nothing can be sent this way.

@@ -32,6 +32,9 @@ pub struct TunnelPath {
     pub connections: u64,
     /// How often it went on by another address or bearer.
     pub moves: u64,
+    /// What goes by it is not acknowledged, and another way is looked for, since a few seconds ago
+    /// at most.
+    pub is_moving: bool,
 }
 
 /// A leg of a call that began to talk through a tunnel, and how that was then.

@@ -62,7 +62,9 @@ impl Upstreams {
             self.told(w, out, *id, hop);
             let name = w.upstream_name(*id).unwrap_or_default();
             let text = format!("upstream {name}: the connection to {} has ended", hop.peer);
-            out.notice(Level::Info, text);
+            // Of a tunnel it has ended because a newer one is there.
+            let level = if w.net().lasts(flow.listener) { Level::Debug } else { Level::Info };
+            out.notice(level, text);
         }
         self.renew(w, flow, true);
     }

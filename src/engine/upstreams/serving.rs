@@ -5,6 +5,7 @@
 //! again has to go on answering for `survive.hold`, twice as long each time that he leaves again
 //! soon. It sends nothing and knows no request.
 
+mod moving;
 mod refusing;
 mod starving;
 mod trials;
@@ -16,6 +17,7 @@ use crate::engine::outbox::Outbox;
 use crate::engine::world::World;
 use crate::ground::{Flow, Moment, Mono, Now};
 use crate::wire::sip::Aor;
+pub(super) use moving::Moving;
 pub(crate) use refusing::{Sign, is_out_of_service};
 use starving::Starving;
 use std::collections::BTreeSet;
@@ -347,6 +349,9 @@ impl Upstreams {
 
     /// A doubt has lasted, or a return.
     pub(super) fn look(&mut self, w: &World, out: &mut Outbox, id: UpstreamId) -> Option<Turned> {
+        if self.waits_for_tunnel(w, id) {
+            return None;
+        }
         let u = self.all.get_mut(id.index())?;
         match u.serving.look(w.now(), &w.config().survive) {
             Look::Stays => None,

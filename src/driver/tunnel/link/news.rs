@@ -6,6 +6,7 @@ use crate::audit::TunnelEvent;
 use crate::config::PublicKey;
 use crate::driver::tunnel::bearer::Bearer;
 use crate::wire::tunnel::head::Head;
+use std::sync::PoisonError;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -15,6 +16,12 @@ const EACH: Duration = Duration::from_secs(1);
 const HEADS: Duration = Duration::from_secs(10);
 /// How often it is noted where the other end's log stands, however often that is told.
 const NOTED: Duration = Duration::from_secs(60);
+
+/// What waits for so long to be acknowledged may be silent.
+const DOUBTFUL: Duration = Duration::from_millis(500);
+/// Another way is there within this, or none is: silence is seen, and whichever way is tried first
+/// or second has shaken hands.
+const LOOKED_FOR: Duration = Duration::from_secs(6);
 
 /// What was noted last of the other end's log.
 #[derive(Debug, Default)]
@@ -83,6 +90,18 @@ impl Link {
         of: (&PublicKey, String),
     ) {
         self.ledger.tells(&self.name, event, bearer, of);
+    }
+
+    /// What goes by it has waited for so long to be acknowledged.
+    pub(in crate::driver::tunnel) fn waits(&self, unanswered: Duration) {
+        let since = (unanswered >= DOUBTFUL).then(|| Instant::now() - unanswered);
+        *self.silent.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    /// It does, and another way is looked for: not for so long yet that there may be none.
+    pub(super) fn is_moving(&self) -> bool {
+        let since = *self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        since.is_some_and(|since| since.elapsed() < LOOKED_FOR)
     }
 
     /// Somebody else's key was shown where its other end should be.

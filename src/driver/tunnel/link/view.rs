@@ -49,6 +49,7 @@ impl Link {
             connections: tally.connections,
             moves: tally.moves,
             media: media.map(|count| count.load(Relaxed)),
+            is_moving: self.is_moving(),
         }
     }
 }
