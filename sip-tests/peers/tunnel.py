@@ -225,6 +225,7 @@ def vouched(lab):
         check(code == 1 and f"record {number}, whose head was noted" in told, told)
     code, told = verify(ours, "--head", f"{number}:{'0' * 64}")
     check(code == 1, told)
+    check(verify(ours, "--head", "none")[0] == 2, "no head at all")
 
 
 def comings(lab, folder):

@@ -1,10 +1,15 @@
 //! `audit verify`.
 
 use super::exit;
+use crate::audit::Heads;
 use crate::driver::audit_log::{Against, verify_path};
 use std::path::Path;
 
 pub(super) fn verify(path: &Path, against: &Against<'_>) -> u8 {
+    if against.head.is_some_and(|head| Heads::parse(head).is_none()) {
+        eprintln!("--head is the number of a record and its hash: N:HASH");
+        return exit::USAGE;
+    }
     match verify_path(path, against) {
         Ok(s) => {
             println!("{} records, {} to {}, chain whole", s.records, s.first, s.last);
