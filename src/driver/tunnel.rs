@@ -16,6 +16,7 @@ mod identity;
 pub mod key;
 mod ladder;
 mod link;
+mod marked;
 mod media;
 mod path;
 mod proxy;
