@@ -16,6 +16,7 @@ mod identity;
 pub mod key;
 mod ladder;
 mod link;
+mod losses;
 mod marked;
 mod media;
 mod path;
@@ -24,6 +25,9 @@ mod pulse;
 mod rate;
 mod reset;
 mod secured;
+mod shares;
+#[cfg(test)]
+mod simulated;
 mod site;
 mod told;
 mod turns;

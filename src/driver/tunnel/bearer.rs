@@ -4,6 +4,7 @@
 use super::by_tcp::ByTcp;
 use super::link::GROUPS;
 use super::media::Counts;
+use super::rate;
 use super::told::{Farewell, Stream};
 use super::words::words;
 pub use crate::ground::Bearer as Kind;
@@ -18,6 +19,13 @@ use tokio::time::timeout;
 
 /// A packet that goes by a stream of its own is written within this, or lost.
 const WRITTEN: Duration = Duration::from_secs(2);
+
+/// Octets that QUIC may hold of media: half of that is packets, and the rest what it keeps of each.
+pub(super) const QUEUE: usize = 96 * 1_024;
+/// Octets of messages that it may hold at most.
+pub(super) const WINDOW: u64 = 1 << 20;
+/// Packets of one tunnel that go by streams of their own at once.
+const LONG: usize = 64;
 
 /// One of them.
 #[derive(Clone, Debug)]
@@ -91,6 +99,24 @@ impl Bearer {
         }
     }
 
+    /// Octets of media that may be given to it now; messages are told what may be under way of
+    /// them. By TCP there is always room: what waits there waits here as well.
+    pub(super) fn room(&self) -> usize {
+        let Self::Quic(connection) = self else { return usize::MAX };
+        let known = rate::known(connection);
+        connection.set_send_window(known.messages.min(WINDOW));
+        let waits = QUEUE.saturating_sub(connection.datagram_send_buffer_space());
+        usize::try_from(known.room).unwrap_or(QUEUE).min(QUEUE / 2).saturating_sub(waits)
+    }
+
+    /// Whether long packets are swallowed on the way there, and short ones are not.
+    pub(super) fn is_narrow(&self) -> bool {
+        match self {
+            Self::Quic(connection) => rate::known(connection).is_narrow,
+            Self::Tcp(_) => false,
+        }
+    }
+
     /// Sends a datagram of media to a port of the other end's.
     pub(super) fn send(&self, port: u16, packet: Bytes, counts: &Arc<Counts>) {
         match self {
@@ -153,6 +179,11 @@ fn by_quic(connection: &Connection, packet: Bytes, counts: &Arc<Counts>) {
         count.fetch_add(1, Relaxed);
         return;
     }
+    if counts.under_way.load(Relaxed) >= LONG {
+        counts.lost.fetch_add(1, Relaxed);
+        return;
+    }
+    counts.under_way.fetch_add(1, Relaxed);
     let (connection, counts) = (connection.clone(), counts.clone());
     tokio::spawn(async move {
         let sent = async {
@@ -163,5 +194,6 @@ fn by_quic(connection: &Connection, packet: Bytes, counts: &Arc<Counts>) {
         let sent = timeout(WRITTEN, sent).await.ok().flatten();
         let count = if sent.is_some() { &counts.long } else { &counts.lost };
         count.fetch_add(1, Relaxed);
+        counts.under_way.fetch_sub(1, Relaxed);
     });
 }

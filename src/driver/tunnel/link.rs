@@ -1,10 +1,11 @@
 //! One tunnel, whoever began it and whatever carries it now: whom it believes, how it stands, and
 //! what it does with a new bearer. It calls nobody and listens nowhere.
 
+mod carries;
 mod groups;
 mod view;
 
-use super::bearer::Bearer;
+use super::bearer::{Bearer, QUEUE, WINDOW as SENT};
 use super::comings::Comings;
 use super::greeting::Control;
 use super::media::{Media, Port};
@@ -14,16 +15,14 @@ use super::told::{Farewell, Stream};
 use super::words::words;
 use crate::config::{PublicKey, Tunnel};
 use crate::ground::Subject;
-use bytes::Bytes;
-use quinn::{Connection, TransportConfig};
-use std::future::pending;
+use quinn::{AckFrequencyConfig, TransportConfig};
 use std::io;
 use std::net::IpAddr;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 /// A connection by which nothing came for so long is none. It is asked for a sign four times as
 /// often.
@@ -35,18 +34,15 @@ const STREAMS: (u32, u32) = (64, 64);
 pub const GROUPS: usize = 4;
 /// A bearer that was replaced goes on for so long.
 const LEAVES: Duration = Duration::from_secs(2);
-/// How often the other end is told of the way.
-const EACH: Duration = Duration::from_secs(1);
 /// Connections that a site may try at once beside the one that carries.
 const TRIALS: usize = 4;
 /// Octets that may wait for one stream's reader, and for all of a tunnel's.
 const WINDOW: (u32, u32) = (128 * 1_024, 1 << 20);
-/// Packets of media that may wait to be sent, in octets: older ones are dropped for new ones.
-const QUEUE: usize = 48 * 1_024;
-/// The longest packet of media.
-const LONGEST: usize = 65_535;
-/// Datagrams sent at once at most; whoever else works in this thread gets his turn.
-const TOGETHER: usize = 256;
+/// Packets of media that may wait to be read, in octets: older ones are dropped for new ones.
+const READ: usize = 192 * 1_024;
+/// The other end acknowledges after so many packets, or after so long: what it sends itself by then
+/// takes that along, and a packet for it alone would cost as much as a third of one of speech.
+const ACKNOWLEDGED: (u32, Duration) = (10, Duration::from_millis(40));
 
 #[derive(Debug)]
 enum Stands {
@@ -59,9 +55,12 @@ enum Stands {
 pub struct Link {
     name: String,
     tunnel: Mutex<Tunnel>,
+    follows: AtomicU64,
     media: Arc<Media>,
-    /// For who sends it on; taken while a connection does.
-    out: tokio::sync::Mutex<mpsc::Receiver<(u16, Bytes)>>,
+    /// Taken while a connection sends media.
+    sends: tokio::sync::Mutex<()>,
+    /// The other end is to be told of the way, by the next packet of media.
+    tells: AtomicBool,
     stands: Mutex<Stands>,
     tally: Mutex<Tally>,
     comings: Mutex<Comings>,
@@ -76,7 +75,7 @@ impl Link {
     /// `ports` counts those of all tunnels: whose a connection by QUIC is, is not known when its
     /// rate is made.
     pub(super) fn new(name: &str, tunnel: Tunnel, ports: Arc<AtomicUsize>) -> Self {
-        let (media, out) = Media::new(tunnel.far(), ports);
+        let media = Media::new(tunnel.far(), ports);
         let group = |_| {
             let (opened, accepted) = mpsc::channel(1);
             (opened, tokio::sync::Mutex::new(accepted))
@@ -85,8 +84,10 @@ impl Link {
         Self {
             name: name.to_owned(),
             tunnel: Mutex::new(tunnel),
+            follows: AtomicU64::new(0),
             media: Arc::new(media),
-            out: tokio::sync::Mutex::new(out),
+            sends: tokio::sync::Mutex::default(),
+            tells: AtomicBool::new(false),
             stands: Mutex::new(Stands::Down { since: Instant::now(), why }),
             tally: Mutex::default(),
             comings: Mutex::default(),
@@ -143,8 +144,14 @@ impl Link {
         self.tunnel().peer.as_ref() == Some(key)
     }
 
+    /// How often it was told what holds from now on.
+    pub(super) fn follows(&self) -> u64 {
+        self.follows.load(Relaxed)
+    }
+
     /// From now on this holds.
     pub(super) fn follow(&self, tunnel: &Tunnel) {
+        self.follows.fetch_add(1, Relaxed);
         self.tunnel().clone_from(tunnel);
         let proved = self.bearer.borrow().as_ref().map(|(_, key)| *key);
         if !proved.is_some_and(|key| self.believes(&key)) {
@@ -197,14 +204,18 @@ impl Link {
 
     /// How its connections behave.
     pub(super) fn transport(&self) -> TransportConfig {
-        let mut t = TransportConfig::default();
+        let (mut t, mut acknowledged) = (TransportConfig::default(), AckFrequencyConfig::default());
+        acknowledged
+            .ack_eliciting_threshold(ACKNOWLEDGED.0.into())
+            .max_ack_delay(Some(ACKNOWLEDGED.1));
         t.max_concurrent_bidi_streams(STREAMS.0.into())
             .max_concurrent_uni_streams(STREAMS.1.into())
             .stream_receive_window(WINDOW.0.into())
             .receive_window(WINDOW.1.into())
-            .send_window(WINDOW.1.into())
-            .datagram_receive_buffer_size(Some(QUEUE * 4))
+            .send_window(SENT)
+            .datagram_receive_buffer_size(Some(READ))
             .datagram_send_buffer_size(QUEUE)
+            .ack_frequency_config(Some(acknowledged))
             .keep_alive_interval(Some(SILENT / 4))
             // Segments that leave as one burst are lost as one.
             .enable_segmentation_offload(false)
@@ -285,80 +296,6 @@ impl Link {
             tracing::warn!("tunnel {}: the connection to {peer} has ended: {why}", self.name);
         }
         self.tally().ended(&bearer.figures());
-    }
-
-    /// What comes by QUIC; a bearer by TCP gives it itself.
-    async fn receive(&self, bearer: &Bearer) {
-        let Bearer::Quic(connection) = bearer else { return pending().await };
-        tokio::join!(
-            self.accept(connection),
-            self.receive_datagrams(connection),
-            self.receive_long(connection)
-        );
-    }
-
-    async fn receive_datagrams(&self, connection: &Connection) {
-        while let Ok(datagram) = connection.read_datagram().await {
-            self.media.deliver(datagram);
-        }
-    }
-
-    /// Packets too long for a datagram come by streams of their own.
-    async fn receive_long(&self, connection: &Connection) {
-        while let Ok(mut stream) = connection.accept_uni().await {
-            let media = self.media.clone();
-            tokio::spawn(async move {
-                let all = timeout(SILENT, stream.read_to_end(LONGEST)).await;
-                if let Ok(Ok(packet)) = all {
-                    media.deliver(packet.into());
-                }
-            });
-        }
-    }
-
-    /// Tells the other end of the way, and sees where it is, while nothing newer carries.
-    async fn look(&self, bearer: &Bearer) {
-        let mut each = interval(EACH);
-        each.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            each.tick().await;
-            if self.bearer.borrow().as_ref().is_some_and(|(now, _)| now.id() == bearer.id()) {
-                self.tally().seen(bearer.kind(), bearer.peer());
-                let packets = self.tally().sums([bearer.figures()].iter()).packets;
-                bearer.tell(self.media.probe(packets));
-            }
-        }
-    }
-
-    /// Sends what the relay gives, gathered, as long as there is no newer bearer.
-    async fn send(&self, bearer: &Bearer) {
-        let mut newest = self.bearer.subscribe();
-        let is_old = |now: &Option<(Bearer, PublicKey)>| {
-            now.as_ref().is_some_and(|(now, _)| now.id() != bearer.id())
-        };
-        let mut out = self.out.lock().await;
-        let mut together = Vec::with_capacity(TOGETHER);
-        loop {
-            let first = tokio::select! {
-                first = out.recv() => first,
-                _ = newest.wait_for(is_old) => break,
-            };
-            let Some(first) = first else { break };
-            together.push(first);
-            let gather = self.tunnel().gather;
-            if !gather.is_zero() {
-                sleep(gather).await;
-            }
-            while together.len() < TOGETHER {
-                let Ok(next) = out.try_recv() else { break };
-                together.push(next);
-            }
-            for (port, packet) in together.drain(..) {
-                bearer.send(port, packet, &self.media.counts);
-            }
-        }
-        drop(out);
-        pending().await
     }
 
     pub(super) fn carries(&self) -> &Arc<Media> {

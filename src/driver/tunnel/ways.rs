@@ -17,10 +17,10 @@ use super::ladder::{Order, Telling};
 use super::link::Link;
 use super::marked::Marked;
 use super::proxy::{self, Said};
-use super::{greeting, head_office, secured, words};
+use super::{greeting, head_office, reset, secured, words};
 use crate::config::{BearerChoice, Host, Place, Proxy, PublicKey};
 use crate::driver::state::random;
-use quinn::{ClientConfig, Connection, Endpoint, EndpointConfig};
+use quinn::{ClientConfig, Connection, Endpoint};
 use rustls::pki_types::ServerName;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -191,7 +191,7 @@ async fn shake(config: ClientConfig, at: SocketAddr, dscp: u8) -> Result<Connect
     let no_socket = |e| format!("no socket: {e}");
     let socket = head_office::socket(SocketAddr::new(any, 0), dscp).map_err(no_socket)?;
     let runtime = Arc::new(Marked);
-    let endpoint = Endpoint::new(EndpointConfig::default(), None, socket, runtime);
+    let endpoint = Endpoint::new(reset::of_site(), None, socket, runtime);
     let endpoint = endpoint.map_err(no_socket)?;
     // A name that says nothing of the site: the key is what is proved.
     let connecting = endpoint.connect_with(config, at, NAME).map_err(|e| e.to_string())?;
