@@ -5,6 +5,7 @@ use super::by_tcp::ByTcp;
 use super::link::GROUPS;
 use super::media::Counts;
 use super::rate;
+use super::shares::Room;
 use super::told::{Farewell, Stream};
 use super::words::words;
 pub use crate::ground::Bearer as Kind;
@@ -42,6 +43,15 @@ pub(super) struct Figures {
     pub(super) packets: Option<(u64, u64)>,
     /// Octets sent and received.
     pub(super) octets: (u64, u64),
+}
+
+impl Room {
+    /// What the rate has room for, where so much waits in quinn.
+    pub(super) fn of(known: rate::Known, waits: usize) -> Self {
+        let octets = |n: u64| usize::try_from(n).unwrap_or(QUEUE).min(QUEUE / 2);
+        let sure = octets(known.room.0).saturating_sub(waits);
+        Self { sure, beyond: octets(known.room.1).saturating_sub(waits).min(sure) }
+    }
 }
 
 impl Bearer {
@@ -99,14 +109,13 @@ impl Bearer {
         }
     }
 
-    /// Octets of media that may be given to it now; messages are told what may be under way of
-    /// them. By TCP there is always room: what waits there waits here as well.
-    pub(super) fn room(&self) -> usize {
-        let Self::Quic(connection) = self else { return usize::MAX };
+    /// How much of media may be given to it now; messages are told what may be under way of them.
+    /// By TCP there is always room: what waits there waits here as well.
+    pub(super) fn room(&self) -> Room {
+        let Self::Quic(connection) = self else { return Room::ANY };
         let known = rate::known(connection);
         connection.set_send_window(known.messages.min(WINDOW));
-        let waits = QUEUE.saturating_sub(connection.datagram_send_buffer_space());
-        usize::try_from(known.room).unwrap_or(QUEUE).min(QUEUE / 2).saturating_sub(waits)
+        Room::of(known, QUEUE.saturating_sub(connection.datagram_send_buffer_space()))
     }
 
     /// Whether long packets are swallowed on the way there, and short ones are not.

@@ -7,7 +7,7 @@
 use super::bearer::Figures;
 use super::link::GROUPS;
 use super::media::{Counts, Media};
-use super::shares::Shares;
+use super::shares::{Room, Shares};
 use super::told::Stream;
 use super::words;
 use crate::wire::tunnel::{Capsule, Capsules};
@@ -86,12 +86,11 @@ impl Member {
     fn take(&self, now: Instant, counts: &Counts) -> Vec<u8> {
         let mut media = self.media();
         let mut out = Vec::new();
-        let room = |out: &Vec<u8>| match out.len() {
-            0 => usize::MAX,
-            some => TOGETHER.saturating_sub(some),
-        };
-        while let Some((_, capsule)) = media.shares.next(now, room(&out)) {
+        let mut room = Room::ANY;
+        while let Some((_, capsule)) = media.shares.next(now, &mut room) {
             out.extend_from_slice(&capsule);
+            // The first may be as long as it likes.
+            room = Room::up_to(TOGETHER.saturating_sub(out.len()));
             counts.sent.fetch_add(1, Relaxed);
         }
         media.still = (!media.shares.is_empty()).then_some(now);

@@ -4,7 +4,7 @@
 //! that it was sent to says which flow it is of, and a port is one of this tunnel's or of nobody.
 
 use super::path::{Known, Path};
-use super::shares::Shares;
+use super::shares::{Room, Shares};
 use crate::driver::clock::Clock;
 use crate::driver::media_socket::Received;
 use crate::ground::Now;
@@ -82,12 +82,11 @@ impl Media {
         }
     }
 
-    /// Those that go now, so many at most and so many octets; each is in its turn.
-    pub(super) fn take(&self, most: usize, mut room: usize, to: &mut Vec<(u16, Bytes)>) {
+    /// Those that go now, so many at most, and as there is room; each is in its turn.
+    pub(super) fn take(&self, most: usize, mut room: Room, to: &mut Vec<(u16, Bytes)>) {
         let (now, mut waiting) = (Instant::now(), self.waiting());
         while to.len() < most {
-            let Some((port, packet)) = waiting.next(now, room) else { break };
-            room = room.saturating_sub(packet.len());
+            let Some((port, packet)) = waiting.next(now, &mut room) else { break };
             to.push((port, packet));
         }
         self.counts.late.fetch_add(waiting.late(), Relaxed);

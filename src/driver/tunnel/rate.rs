@@ -5,13 +5,14 @@
 //! broken, and the usual rules hold until it is not).
 //!
 //! QUIC puts datagrams before streams into each packet, and both into one window. So neither gets
-//! all of it: media leave a part to messages, and while there are media, messages keep to that part
-//! (`gentle`). It sends nothing; `bearer` gives no more to QUIC than is said here.
+//! all of it: media leave a part to messages, and while there are media, messages keep to that
+//! part; and what is no speech, by its rate, has no such floor (`gentle`). It sends nothing;
+//! `bearer` gives no more to QUIC than is said here.
 
 mod gentle;
 mod narrow;
 
-use self::gentle::Gentle;
+use self::gentle::{BEYOND, Gentle, MESSAGES};
 use self::narrow::Narrow;
 
 use quinn::Connection;
@@ -48,7 +49,8 @@ impl ControllerFactory for Rate {
             usual: Arc::new(CubicConfig::default()).build(now, mtu),
             ports: self.ports.clone(),
             breaker: Breaker::new(now),
-            gentle: Gentle::new(now),
+            messages: Gentle::new(now, MESSAGES),
+            beyond: Gentle::new(now, BEYOND),
             narrow: Narrow::default(),
             in_flight: 0,
             acked: 0,
@@ -90,7 +92,8 @@ struct Speech {
     usual: Box<dyn Controller>,
     ports: Arc<AtomicUsize>,
     breaker: Breaker,
-    gentle: Gentle,
+    messages: Gentle,
+    beyond: Gentle,
     narrow: Narrow,
     /// Octets that are under way, or a little more: acknowledgements count until the next one of
     /// the other end's.
@@ -105,8 +108,9 @@ pub(super) struct Known {
     /// How much of what went by it was acknowledged, in octets. Frames that acknowledge say less:
     /// they go along with whatever the other end sends, also when nothing of ours comes there.
     pub(super) acked: u64,
-    /// Octets of media that may be sent at once.
-    pub(super) room: u64,
+    /// Octets of media that may be sent at once: of flows that send no more than they are sure of,
+    /// and of the others.
+    pub(super) room: (u64, u64),
     /// Octets of messages that may be under way.
     pub(super) messages: u64,
     /// Long packets do not come through, and short ones do.
@@ -132,8 +136,11 @@ impl Speech {
         let is_free = self.ports.load(Relaxed) == 0;
         Known {
             acked: self.acked,
-            room: media.saturating_sub(self.in_flight),
-            messages: if is_free { window.max(LEAST) } else { self.gentle.octets() },
+            room: (
+                media.saturating_sub(self.in_flight),
+                media.min(self.beyond.octets()).saturating_sub(self.in_flight),
+            ),
+            messages: if is_free { window.max(LEAST) } else { self.messages.octets() },
             is_narrow: self.narrow.is(now),
         }
     }
@@ -161,7 +168,8 @@ impl Controller for Speech {
     ) {
         self.breaker.heard(now, bytes, 0);
         self.narrow.acknowledged(now, sent, bytes);
-        self.gentle.heard(now, rtt.get());
+        self.messages.heard(now, rtt.get());
+        self.beyond.heard(now, rtt.get());
         self.acked = self.acked.saturating_add(bytes);
         self.usual.on_ack(now, sent, bytes, app_limited, rtt);
     }
@@ -206,7 +214,8 @@ impl Controller for Speech {
             usual: self.usual.clone_box(),
             ports: self.ports.clone(),
             breaker: self.breaker.clone(),
-            gentle: self.gentle.clone(),
+            messages: self.messages.clone(),
+            beyond: self.beyond.clone(),
             narrow: self.narrow.clone(),
             in_flight: self.in_flight,
             acked: self.acked,

@@ -1,10 +1,10 @@
 //! Media that wait to be sent, a queue for each flow. The flows take turns (deficit round robin),
 //! so that one that floods loses packets of its own and no other's; and what is too old to be heard
-//! is dropped when its turn comes. What a packet costs is the same however many flows there are. It
-//! sends nothing, and times are arguments.
+//! is dropped when its turn comes. A flow is sure of what speech needs; what it sends beyond that
+//! has to do with less room, so that the way is not filled by it either. What a packet costs is the
+//! same however many flows there are. It sends nothing, and times are arguments.
 
 use bytes::Bytes;
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -17,6 +17,9 @@ const FLOW: (usize, usize) = (64, 48 * 1_024);
 const ALL: (usize, usize) = (1_024, 384 * 1_024);
 /// Octets that a flow may send in its turn: about a packet of speech.
 const TURN: usize = 256;
+/// Octets a second that a flow is sure of, RTP and RTCP of G.711 in 10 ms packets and some more;
+/// and how many of them it may save.
+const SURE: (f64, f64) = (28_000.0, 4_096.0);
 /// A packet that is longer goes in pieces, by a stream that keeps to a window of its own.
 const WHOLE: usize = 1_500;
 /// A queue of so many packets may be the longest.
@@ -24,16 +27,52 @@ const MANY: usize = 8;
 /// Where all is full, the longest queue of some loses its oldest packet: so many are looked at.
 const LOOKED_AT: usize = 8;
 
-/// What waits of one flow.
-#[derive(Debug, Default)]
+/// Octets that there is room for: of flows that send no more than they are sure of, and of the
+/// others, which have no more than that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Room {
+    pub(super) sure: usize,
+    pub(super) beyond: usize,
+}
+
+impl Room {
+    pub(super) const ANY: Self = Self { sure: usize::MAX, beyond: usize::MAX };
+
+    pub(super) fn up_to(octets: usize) -> Self {
+        Self { sure: octets, beyond: octets }
+    }
+
+    fn take(&mut self, octets: usize) {
+        self.sure = self.sure.saturating_sub(octets);
+        self.beyond = self.beyond.saturating_sub(octets);
+    }
+}
+
+/// One flow, and what waits of it.
+#[derive(Debug)]
 struct Queue {
     waits: VecDeque<(Instant, u16, Bytes)>,
     octets: usize,
     /// Octets that it may still send in this turn.
     may_send: usize,
+    has_turn: bool,
+    /// Octets that it was sure of at a time.
+    saved: (Instant, f64),
 }
 
 impl Queue {
+    fn new(now: Instant) -> Self {
+        let (waits, saved) = (VecDeque::new(), (now, SURE.1));
+        Self { waits, octets: 0, may_send: TURN, has_turn: false, saved }
+    }
+
+    /// Whether so many octets more are no more than it is sure of.
+    fn is_sure(&mut self, now: Instant, octets: usize) -> bool {
+        let more = now.duration_since(self.saved.0).as_secs_f64() * SURE.0;
+        self.saved = (now, (self.saved.1 + more).min(SURE.1));
+        self.saved.1 >= octets as f64
+    }
+
     /// Its oldest packet is there no more; so many octets.
     fn lose(&mut self) -> Option<usize> {
         let (_, _, packet) = self.waits.pop_front()?;
@@ -45,9 +84,10 @@ impl Queue {
 /// All that waits.
 #[derive(Debug, Default)]
 pub(super) struct Shares {
-    /// By pair of ports: RTP and its RTCP are one flow.
+    /// By pair of ports: RTP and its RTCP are one flow. One by which nothing waits is known on, for
+    /// what it has sent; there are as many as pairs of ports at most.
     flows: HashMap<u16, Queue>,
-    /// Each flow of those once; the first has its turn.
+    /// Each flow once by which packets wait, and some others; the first has its turn.
     turns: VecDeque<u16>,
     packets: usize,
     octets: usize,
@@ -71,13 +111,11 @@ impl Shares {
     /// A packet for a port waits from now on; where there is no room, an older one does no more.
     pub(super) fn push(&mut self, now: Instant, port: u16, packet: Bytes) {
         let (flow, octets) = (port / 2, packet.len());
-        let queue = match self.flows.entry(flow) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => {
-                self.turns.push_back(flow);
-                new.insert(Queue { may_send: TURN, ..Queue::default() })
-            }
-        };
+        let queue = self.flows.entry(flow).or_insert_with(|| Queue::new(now));
+        if !queue.has_turn {
+            (queue.has_turn, queue.may_send) = (true, TURN);
+            self.turns.push_back(flow);
+        }
         queue.waits.push_back((now, port, packet));
         queue.octets += octets;
         self.packets += 1;
@@ -113,43 +151,51 @@ impl Shares {
         if self.octets_of(longest) > self.octets_of(own) { longest } else { own }
     }
 
-    /// What goes next, with its port, where there is `room` for so many octets.
-    pub(super) fn next(&mut self, now: Instant, room: usize) -> Option<(u16, Bytes)> {
-        loop {
+    /// What goes next, with its port, where there is room for it.
+    pub(super) fn next(&mut self, now: Instant, room: &mut Room) -> Option<(u16, Bytes)> {
+        // Flows in a row for which there is no room.
+        let mut blocked = 0;
+        while blocked < self.turns.len() {
             let flow = *self.turns.front()?;
-            let Some(queue) = self.flows.get_mut(&flow) else {
-                self.turns.pop_front();
-                continue;
-            };
+            let queue = self.flows.get_mut(&flow)?;
             while queue.waits.front().is_some_and(|w| now.duration_since(w.0) > OLD) {
                 let lost = queue.lose().unwrap_or_default();
                 (self.packets, self.octets, self.late) =
                     (self.packets - 1, self.octets - lost, self.late + 1);
             }
-            let Some((_, _, packet)) = queue.waits.front() else {
-                self.flows.remove(&flow);
+            let Some(octets) = queue.waits.front().map(|(_, _, packet)| packet.len()) else {
+                (queue.waits, queue.has_turn) = (VecDeque::new(), false);
                 self.turns.pop_front();
                 continue;
             };
-            let octets = packet.len();
             if octets > queue.may_send {
                 queue.may_send += TURN;
                 self.turns.rotate_left(1);
+                blocked = 0;
                 continue;
             }
-            if octets.min(WHOLE) > room {
-                return None;
+            let is_sure = queue.is_sure(now, octets);
+            let has = if is_sure { room.sure } else { room.beyond };
+            if octets.min(WHOLE) > has {
+                self.turns.rotate_left(1);
+                blocked += 1;
+                continue;
+            }
+            if is_sure {
+                queue.saved.1 -= octets as f64;
             }
             queue.may_send -= octets;
             let (_, port, packet) = queue.waits.pop_front()?;
             queue.octets -= octets;
             (self.packets, self.octets) = (self.packets - 1, self.octets - octets);
             if queue.waits.is_empty() {
-                self.flows.remove(&flow);
+                (queue.waits, queue.has_turn) = (VecDeque::new(), false);
                 self.turns.pop_front();
             }
+            room.take(octets);
             return Some((port, packet));
         }
+        None
     }
 
     /// Packets that wait.
@@ -180,9 +226,8 @@ mod tests {
             }
             (0..10).for_each(|flow| shares.push(now, 20_000 + 2 * flow, packet(172)));
             now += TICK;
-            let mut room = carries;
-            while let Some((port, packet)) = shares.next(now, room) {
-                room -= packet.len();
+            let mut room = Room::up_to(carries);
+            while let Some((port, _)) = shares.next(now, &mut room) {
                 *came.entry(port / 2 * 2).or_default() += 1;
             }
         }
@@ -211,11 +256,15 @@ mod tests {
         }
         let mut octets = BTreeMap::<u16, usize>::new();
         for _ in 0..68 {
-            let (port, packet) = shares.next(now, 700).expect("one waits");
+            let (port, packet) = shares.next(now, &mut Room::up_to(700)).expect("one waits");
             *octets.entry(port).or_default() += packet.len();
         }
         assert!(octets[&20_000].abs_diff(octets[&30_000]) <= 700, "{octets:?}");
-        assert_eq!(shares.next(now, 50), None, "there is no room for it, and it waits");
+        assert_eq!(
+            shares.next(now, &mut Room::up_to(50)),
+            None,
+            "there is no room for it, and it waits"
+        );
         assert!(!shares.is_empty());
     }
 
@@ -226,7 +275,7 @@ mod tests {
             shares.push(now, 20_000, vec![n; 10].into());
         }
         assert_eq!((shares.len(), shares.late()), (FLOW.0, 36));
-        assert_eq!(shares.next(now, 99).unwrap().1[0], 36, "the oldest went");
+        assert_eq!(shares.next(now, &mut { Room::ANY }).unwrap().1[0], 36, "the oldest went");
         // The longest packet that there can be goes, and two of them do not wait.
         shares.push(now, 30_000, packet(65_539));
         shares.push(now, 30_000, packet(65_538));
@@ -237,10 +286,10 @@ mod tests {
         }
         assert_eq!(shares.len(), ALL.0);
         let mut all = Vec::new();
-        while let Some((port, _)) = shares.next(now, 70_000) {
+        while let Some((port, _)) = shares.next(now, &mut { Room::ANY }) {
             all.push(port);
         }
-        assert_eq!((shares.len(), shares.octets, shares.flows.len()), (0, 0, 0));
+        assert_eq!((shares.len(), shares.octets), (0, 0));
         assert!(shares.turns.is_empty() && shares.is_empty());
         // Who has one packet waiting loses it to nobody who has many.
         for n in 0..ALL.0 {
@@ -258,9 +307,33 @@ mod tests {
         shares.push(now + TICK, 20_000, packet(2));
         shares.push(now + TICK, 20_002, packet(3));
         let later = now + OLD + Duration::from_millis(1);
-        assert_eq!(shares.next(later, 9).map(|(_, p)| p.len()), Some(2));
+        assert_eq!(shares.next(later, &mut { Room::ANY }).map(|(_, p)| p.len()), Some(2));
         assert_eq!(shares.late(), 1);
-        assert_eq!(shares.next(later + OLD, 9), None);
+        assert_eq!(shares.next(later + OLD, &mut { Room::ANY }), None);
         assert_eq!((shares.late(), shares.is_empty()), (1, true));
+    }
+
+    #[test]
+    fn what_is_beyond_what_a_flow_is_sure_of_has_to_do_with_less_room() {
+        let (mut shares, mut now) = (Shares::default(), Instant::now());
+        let (mut speech, mut flood) = (0, 0);
+        // Ten seconds in which there is room for no more than speech.
+        for _ in 0..500 {
+            for _ in 0..20 {
+                shares.push(now, 30_000, packet(172));
+            }
+            shares.push(now, 20_000, packet(172));
+            let mut room = Room { sure: 100_000, beyond: 0 };
+            while let Some((port, packet)) = shares.next(now, &mut room) {
+                *(if port == 20_000 { &mut speech } else { &mut flood }) += packet.len();
+            }
+            now += TICK;
+        }
+        assert_eq!(speech, 500 * 172);
+        assert!((270_000..290_000).contains(&flood), "{flood}: as much as it is sure of");
+        let mut room = Room { sure: 100_000, beyond: 10 * 172 };
+        let more = std::iter::from_fn(|| shares.next(now, &mut room)).count();
+        assert!((10..=14).contains(&more), "{more}: where there is more room, it has it");
+        assert_eq!(shares.flows.len(), 2);
     }
 }

@@ -1,5 +1,6 @@
-//! Two ends of a connection by QUIC as a tunnel has them, and a way between them of a rate, a length,
-//! a queue and a longest packet, in a time that is counted and not waited for. For tests alone.
+//! Two ends of a connection by QUIC as a tunnel has them, and a way between them of a rate, a
+//! length, a queue and a longest packet, in a time that is counted and not waited for. For tests
+//! alone; it opens no socket.
 
 mod tests;
 
@@ -9,6 +10,7 @@ use super::key::{self, Key};
 use super::link::Link;
 use super::rate::{self, Known};
 use super::reset;
+use super::shares::Room;
 use crate::config::{BearerChoice, End, Place, Tunnel};
 use bytes::BytesMut;
 use quinn_proto::{
@@ -159,12 +161,11 @@ impl World {
     }
 
     /// As [`super::bearer::Bearer::room`] says.
-    pub(super) fn room(&mut self, end: usize) -> usize {
+    pub(super) fn room(&mut self, end: usize) -> Room {
         let known = self.known(end);
         let connection = self.connection(end);
         connection.set_send_window(known.messages.min(WINDOW));
-        let waits = QUEUE - connection.datagrams().send_buffer_space();
-        usize::try_from(known.room).unwrap().min(QUEUE / 2).saturating_sub(waits)
+        Room::of(known, QUEUE - connection.datagrams().send_buffer_space())
     }
 
     /// So long goes by; at each millisecond somebody does something.

@@ -1,5 +1,6 @@
-//! What goes and comes by a bearer besides messages: media, each flow in its turn, and what both ends
-//! tell each other of the way, which goes along with media where there are some. It reads no packet.
+//! What goes and comes by a bearer besides messages: media, each flow in its turn, and what both
+//! ends tell each other of the way, which goes along with media where there are some. It reads no
+//! packet.
 
 use super::{Link, SILENT};
 use crate::config::PublicKey;

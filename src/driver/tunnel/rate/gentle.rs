@@ -1,22 +1,28 @@
-//! How much of messages may be under way while there is speech. Both share a way, and what a burst
-//! of messages puts before a slow link speech waits behind; so messages keep to a window of their
-//! own, which shrinks while there and back takes longer than it needs (as LEDBAT does, RFC 6817).
+//! How much may be under way of what is no speech, while there is some: messages, and media beyond
+//! what a flow is sure of. All share a way, and what a burst of them puts before a slow link speech
+//! waits behind; so they keep to windows of their own, which shrink while there and back takes
+//! longer than it needs (as LEDBAT does, RFC 6817).
 
 use std::time::{Duration, Instant};
 
-/// Octets at least, and at most: what a connection by TCP may begin with, or a little more.
-const OCTETS: (u64, u64) = (4 * 1_200, super::LEAST);
-/// More of them in each round without a queue.
-const STEP: u64 = 1_200;
+/// Octets of messages at least, and at most: what a connection by TCP may begin with, or a little
+/// more.
+pub(super) const MESSAGES: (u64, u64) = (4 * 1_200, super::LEAST);
+/// Octets of all where media are beyond what they are sure of: at least, and at most.
+pub(super) const BEYOND: (u64, u64) = (8 * 1_200, 1 << 20);
+/// More of them in each round without a queue: so many, or such a part.
+const STEP: (u64, u64) = (1_200, 8);
 /// What there and back takes longer than it needs, before that is a queue.
 const QUEUE: Duration = Duration::from_millis(25);
 /// How long there and back needs is the shortest of so long a time, and of the one before: routes
 /// change.
 const SHORTEST: Duration = Duration::from_secs(60);
 
-/// The window of messages.
+/// One such window.
 #[derive(Clone, Debug)]
 pub(super) struct Gentle {
+    /// At least, and at most.
+    bounds: (u64, u64),
     octets: u64,
     /// When it was last changed: once a round.
     changed: Instant,
@@ -26,9 +32,9 @@ pub(super) struct Gentle {
 }
 
 impl Gentle {
-    pub(super) fn new(now: Instant) -> Self {
-        let shortest = [Duration::MAX; 2];
-        Self { octets: OCTETS.1, changed: now, began: now, shortest }
+    pub(super) fn new(now: Instant, bounds: (u64, u64)) -> Self {
+        let (octets, shortest) = (bounds.1.min(super::LEAST), [Duration::MAX; 2]);
+        Self { bounds, octets, changed: now, began: now, shortest }
     }
 
     pub(super) fn octets(&self) -> u64 {
@@ -47,9 +53,9 @@ impl Gentle {
         self.changed = now;
         let needs = self.shortest[0].min(self.shortest[1]);
         self.octets = if trip.saturating_sub(needs) > QUEUE {
-            (self.octets / 2).max(OCTETS.0)
+            (self.octets / 2).max(self.bounds.0)
         } else {
-            (self.octets + STEP).min(OCTETS.1)
+            (self.octets + STEP.0.max(self.octets / STEP.1)).min(self.bounds.1)
         };
     }
 }
@@ -61,7 +67,7 @@ mod tests {
     #[test]
     fn messages_give_way_while_a_queue_grows_and_a_longer_route_is_none_for_ever() {
         let start = tokio::time::Instant::now().into_std();
-        let mut gentle = Gentle::new(start);
+        let mut gentle = Gentle::new(start, MESSAGES);
         let mut now = start;
         let mut rounds = |gentle: &mut Gentle, rounds: u32, trip: u64| {
             let trip = Duration::from_millis(trip);
@@ -72,11 +78,11 @@ mod tests {
             }
             gentle.octets()
         };
-        assert_eq!(rounds(&mut gentle, 9, 40), OCTETS.1);
-        assert_eq!(rounds(&mut gentle, 1, 66), OCTETS.1 / 2, "once a round");
-        assert_eq!(rounds(&mut gentle, 9, 80), OCTETS.0);
-        assert_eq!(rounds(&mut gentle, 2, 64), OCTETS.0 + 2 * STEP);
-        assert_eq!(rounds(&mut gentle, 100, 100), OCTETS.0);
-        assert_eq!(rounds(&mut gentle, 1_200, 100), OCTETS.1, "it is the route now");
+        assert_eq!(rounds(&mut gentle, 9, 40), MESSAGES.1);
+        assert_eq!(rounds(&mut gentle, 1, 66), MESSAGES.1 / 2, "once a round");
+        assert_eq!(rounds(&mut gentle, 9, 80), MESSAGES.0);
+        assert_eq!(rounds(&mut gentle, 2, 64), MESSAGES.0 + 2 * STEP.0);
+        assert_eq!(rounds(&mut gentle, 100, 100), MESSAGES.0);
+        assert_eq!(rounds(&mut gentle, 1_200, 100), MESSAGES.1, "it is the route now");
     }
 }
