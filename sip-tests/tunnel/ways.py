@@ -130,6 +130,7 @@ class Naive(Plain):
 class Tunnel(Way):
     """Two gateways and a tunnel between them, by QUIC."""
     name = "tunnel"
+    listen = '"udp:443"'
 
     def keygen(self, ns):
         os.makedirs(self.place.path(ns), exist_ok=True)
@@ -145,7 +146,7 @@ name = "sites"
 side = "inside"
 link = "tunnel"
 address = "{OFFICE}"
-listen = "udp:443"
+listen = {self.listen}
 [[peer]]
 name = "berlin"
 key = "{site}"
@@ -188,4 +189,10 @@ domain = "pbx.test"
         self.gateway("office", self.office)
 
 
-WAYS = {way.name: way for way in (Plain, Naive, Tunnel)}
+class Both(Tunnel):
+    """The same, by QUIC or TCP."""
+    name = "tunnel, TCP too"
+    listen = '["udp:443", "tcp:443"]'
+
+
+WAYS = {way.name: way for way in (Plain, Naive, Tunnel, Both)}

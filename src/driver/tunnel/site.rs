@@ -62,6 +62,9 @@ impl Carried {
     fn begin(site: &Arc<Site>, ladder: &mut Ladder, (bearer, key, control): Got) -> Self {
         let since = Instant::now();
         ladder.begins(since, bearer.kind());
+        if bearer.kind() == Kind::Quic {
+            site.memory.narrows(false);
+        }
         let (link, carries) = (site.link.clone(), bearer.clone());
         tokio::spawn(async move { link.carry(carries, key, control).await });
         let pulse = Pulse::new(Sign::of(&bearer));
@@ -184,6 +187,9 @@ async fn carry(site: &Arc<Site>, ladder: &mut Ladder, got: Got) {
             ladder.is_no_better(Instant::now());
         }
         let step = ladder.step(Instant::now(), seen);
+        if step == Step::Leave {
+            site.memory.narrows(seen.is_narrow);
+        }
         let Some(ready) = ready else {
             // A silent bearer does not wait until another search is over.
             let has_rescue = search.as_ref().is_some_and(|search| search.reason == For::Rescue);

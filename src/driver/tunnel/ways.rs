@@ -22,11 +22,12 @@ use crate::config::{BearerChoice, Host, Place, Proxy, PublicKey};
 use crate::driver::state::random;
 use quinn::{ClientConfig, Connection, Endpoint};
 use rustls::pki_types::ServerName;
+use socket2::SockRef;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -41,6 +42,8 @@ const TRIED_OUT: Duration = Duration::from_secs(15);
 /// When a connection of several that is missing is asked for again: at first, and at most. One that
 /// has lasted for so long is missed for the first time.
 const MISSING: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// Octets of a segment of TCP where long packets are swallowed without a word.
+const SHORT: u32 = 900;
 /// A proxy that does not believe us locks an account that is tried too often.
 const REFUSED: &str = "it does not believe user and password; so that the account is not locked, \
                        it is asked again after 5 minutes, at a reload, or when they are others";
@@ -359,8 +362,16 @@ async fn through(site: &Arc<Site>, proxy: &Proxy) -> Result<TcpStream, String> {
 
 async fn dial(site: &Arc<Site>, place: &Place) -> Result<TcpStream, String> {
     let all = site.memory.addresses(place).await?;
-    let stream = address::race(all, |at| async move {
-        match timeout(HANDSHAKE, TcpStream::connect(at)).await {
+    let is_narrow = site.memory.is_narrow();
+    let stream = address::race(all, move |at| async move {
+        let connected = async {
+            let socket = if at.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            if is_narrow {
+                SockRef::from(&socket).set_tcp_mss(SHORT)?;
+            }
+            socket.connect(at).await
+        };
+        match timeout(HANDSHAKE, connected).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(e)) => Err(format!("{at} (tcp): {e}")),
             Err(_) => Err(format!("{at} (tcp): no answer")),

@@ -30,6 +30,7 @@ pub(in crate::driver::tunnel) struct Memory {
     names: Mutex<BTreeMap<String, Vec<IpAddr>>>,
     has_digested: AtomicBool,
     has_shown: AtomicBool,
+    is_narrow: AtomicBool,
     /// Whom the proxy did not believe, when, and after how many reloads.
     refused: Mutex<Option<(Option<Account>, Instant, u64)>>,
 }
@@ -51,6 +52,15 @@ impl Memory {
         }
         self.has_digested.store(true, Relaxed);
         false
+    }
+
+    /// Long packets are swallowed on the way, or are no more.
+    pub(in crate::driver::tunnel) fn narrows(&self, is: bool) {
+        self.is_narrow.store(is, Relaxed);
+    }
+
+    pub(super) fn is_narrow(&self) -> bool {
+        self.is_narrow.load(Relaxed)
     }
 
     /// The proxy does not believe this account.
