@@ -10,7 +10,7 @@ import matrix  # noqa: E402
 import measure  # noqa: E402
 from cells import FAR, Cell  # noqa: E402
 from place import Failed, Place, check  # noqa: E402
-from ways import Naive, Plain, Tunnel  # noqa: E402
+from ways import Both, Naive, Plain, Tunnel  # noqa: E402
 
 SHORT = dict(seconds=3.0, setups=1)
 CARRIED = (
@@ -29,6 +29,9 @@ BLOCKED = (
 )
 RESTART = Cell("head office restarts", FAR, (Tunnel,), seconds=2.0, setups=0,
                events=((1.0, "restart"),), new_call=True)
+# What QUIC needs comes through no more: messages stand still, and go by TCP before long.
+NARROW = Cell("MTU 1100 from then on, not told", FAR, (Both,), seconds=8.0, setups=0, much=True,
+              events=((1.0, "narrow"),), new_call=True)
 
 
 def rows(place, cells):
@@ -48,6 +51,11 @@ def scenario(place):
         check(row.heard is None, f"{name}: a call came about")
     for name, row in rows(place, (RESTART,)):
         check(row.new_call is not None, f"{name}: no new call")
+    for name, row in rows(place, (NARROW,)):
+        check(row.new_call is not None, f"{name}: no new call")
+        check(all(h.kept for h in row.heard), f"{name}: not heard until the end")
+        left = "TCP takes the place of quic: long packets do not come through"
+        check(left in place.text("site.log"), f"{name}: QUIC was not left")
 
 
 if __name__ == "__main__":

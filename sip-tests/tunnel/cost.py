@@ -28,7 +28,7 @@ TURNS, WARM, MEASURED = 3, 2, 8
 class ByTcp(Tunnel):
     """The same by three connections of TCP."""
     name = "tunnel by TCP"
-    bearer, listens = "tcp", '"udp:443", "tcp:443"'
+    bearer, listen = "tcp", '["udp:443", "tcp:443"]'
 
 
 Cost = collections.namedtuple("Cost", "total threads")

@@ -57,6 +57,9 @@ class Doing:
     def move(self):
         self.place.move()
 
+    def narrow(self):
+        self.place.told(mtu=1100, tells=False)
+
     def restart(self):
         self.way.restart()
 
@@ -88,13 +91,13 @@ def set_ups(ends, cell):
 class Redial:
     """A new call each half second, until one is answered."""
 
-    def __init__(self, ends):
-        self.ends, self.since, self.calls = ends, time.monotonic(), []
+    def __init__(self, ends, much):
+        self.ends, self.much, self.since, self.calls = ends, much, time.monotonic(), []
         self.again()
 
     def again(self):
         if self.took() is None:
-            self.calls.append(self.ends.call())
+            self.calls.append(self.ends.call(self.much))
             self.ends.at(time.monotonic() + 0.5, self.again)
 
     def took(self):
@@ -119,7 +122,7 @@ def measured(place, ends, cell, way):
     for after, what in cell.events:
         ends.at(begin + after, lambda what=what: doing.begin(what))
     if cell.new_call:
-        ends.at(begin + cell.events[0][0] + 0.05, lambda: redial.append(Redial(ends)))
+        ends.at(begin + cell.events[0][0] + 0.05, lambda: redial.append(Redial(ends, cell.much)))
     # Octets are counted over whole seconds of speech, none of SIP.
     ends.run(1.0)
     waits = way.waits()

@@ -130,7 +130,8 @@ class Naive(Plain):
 class Tunnel(Way):
     """Two gateways and a tunnel between them, by QUIC."""
     name = "tunnel"
-    bearer, listens = "quic", '"udp:443"'
+    bearer = "quic"
+    listen = '"udp:443"'
 
     def keygen(self, ns):
         os.makedirs(self.place.path(ns), exist_ok=True)
@@ -146,7 +147,7 @@ name = "sites"
 side = "inside"
 link = "tunnel"
 address = "{OFFICE}"
-listen = [{self.listens}]
+listen = {self.listen}
 [[peer]]
 name = "berlin"
 key = "{site}"
@@ -190,4 +191,11 @@ domain = "pbx.test"
         self.gateway("office", self.office)
 
 
-WAYS = {way.name: way for way in (Plain, Naive, Tunnel)}
+class Both(Tunnel):
+    """The same, by QUIC or TCP."""
+    name = "tunnel, TCP too"
+    bearer = "auto"
+    listen = '["udp:443", "tcp:443"]'
+
+
+WAYS = {way.name: way for way in (Plain, Naive, Tunnel, Both)}

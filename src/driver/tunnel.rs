@@ -17,6 +17,8 @@ pub mod key;
 mod ladder;
 mod ledger;
 mod link;
+mod losses;
+mod marked;
 mod media;
 mod office;
 mod path;
@@ -25,6 +27,9 @@ mod pulse;
 mod rate;
 mod reset;
 mod secured;
+mod shares;
+#[cfg(test)]
+mod simulated;
 mod site;
 mod told;
 mod turns;

@@ -45,7 +45,7 @@ pub(super) const FAMILIES: &[Family] = &[
     counter(
         "portreeve_tunnel_media_packets_total",
         &[TUNNEL, ("result", Closed(&TUNNEL_MEDIA))],
-        "Packets of media: sent, received, sent by a stream (too long for a datagram), come for no port, lost here for want of a connection or of room, dropped here for being too old to be heard.",
+        "Packets of media: sent, received, sent by a stream (too long for a datagram), come for no port, lost here for want of room, dropped here for being too old to be heard or more than its flow's share.",
     ),
     counter("portreeve_tunnel_connections_total", &[TUNNEL], "Connections that were made."),
     counter(

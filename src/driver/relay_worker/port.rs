@@ -30,7 +30,10 @@ impl Port {
     pub(super) fn send(&self, packet: &[u8], to: SocketAddr) -> io::Result<()> {
         match self {
             Self::Udp(socket) => socket.send(packet, to),
-            Self::Tunnel(port) => port.send(packet, to),
+            Self::Tunnel(port) => {
+                port.send(packet, to);
+                Ok(())
+            }
         }
     }
 

@@ -4,6 +4,8 @@
 use super::by_tcp::ByTcp;
 use super::link::GROUPS;
 use super::media::Counts;
+use super::rate;
+use super::shares::Room;
 use super::told::{Farewell, Stream};
 use super::words::words;
 pub use crate::ground::Bearer as Kind;
@@ -18,6 +20,13 @@ use tokio::time::timeout;
 
 /// A packet that goes by a stream of its own is written within this, or lost.
 const WRITTEN: Duration = Duration::from_secs(2);
+
+/// Octets that QUIC may hold of media: half of that is packets, and the rest what it keeps of each.
+pub(super) const QUEUE: usize = 96 * 1_024;
+/// Octets of messages that it may hold at most.
+pub(super) const WINDOW: u64 = 1 << 20;
+/// Packets of one tunnel that go by streams of their own at once.
+const LONG: usize = 64;
 
 /// One of them.
 #[derive(Clone, Debug)]
@@ -34,6 +43,15 @@ pub(super) struct Figures {
     pub(super) packets: Option<(u64, u64)>,
     /// Octets sent and received.
     pub(super) octets: (u64, u64),
+}
+
+impl Room {
+    /// What the rate has room for, where so much waits in quinn.
+    pub(super) fn of(known: rate::Known, waits: usize) -> Self {
+        let octets = |n: u64| usize::try_from(n).unwrap_or(QUEUE).min(QUEUE / 2);
+        let sure = octets(known.room.0).saturating_sub(waits);
+        Self { sure, beyond: octets(known.room.1).saturating_sub(waits).min(sure) }
+    }
 }
 
 impl Bearer {
@@ -88,6 +106,23 @@ impl Bearer {
                 }
             }
             Self::Tcp(tcp) => tcp.figures(),
+        }
+    }
+
+    /// How much of media may be given to it now; messages are told what may be under way of them.
+    /// By TCP there is always room: what waits there waits here as well.
+    pub(super) fn room(&self) -> Room {
+        let Self::Quic(connection) = self else { return Room::ANY };
+        let known = rate::known(connection);
+        connection.set_send_window(known.messages.min(WINDOW));
+        Room::of(known, QUEUE.saturating_sub(connection.datagram_send_buffer_space()))
+    }
+
+    /// Whether long packets are swallowed on the way there, and short ones are not.
+    pub(super) fn is_narrow(&self) -> bool {
+        match self {
+            Self::Quic(connection) => rate::known(connection).is_narrow,
+            Self::Tcp(_) => false,
         }
     }
 
@@ -153,6 +188,11 @@ fn by_quic(connection: &Connection, packet: Bytes, counts: &Arc<Counts>) {
         count.fetch_add(1, Relaxed);
         return;
     }
+    if counts.under_way.load(Relaxed) >= LONG {
+        counts.lost.fetch_add(1, Relaxed);
+        return;
+    }
+    counts.under_way.fetch_add(1, Relaxed);
     let (connection, counts) = (connection.clone(), counts.clone());
     tokio::spawn(async move {
         let sent = async {
@@ -163,5 +203,6 @@ fn by_quic(connection: &Connection, packet: Bytes, counts: &Arc<Counts>) {
         let sent = timeout(WRITTEN, sent).await.ok().flatten();
         let count = if sent.is_some() { &counts.long } else { &counts.lost };
         count.fetch_add(1, Relaxed);
+        counts.under_way.fetch_sub(1, Relaxed);
     });
 }

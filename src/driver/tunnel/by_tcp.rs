@@ -7,11 +7,11 @@
 use super::bearer::Figures;
 use super::link::GROUPS;
 use super::media::{Counts, Media};
+use super::shares::{Room, Shares};
 use super::told::Stream;
 use super::words;
 use crate::wire::tunnel::{Capsule, Capsules};
 use bytes::Bytes;
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -25,17 +25,14 @@ use tokio::time::{Instant, timeout};
 
 /// Connections of one tunnel: the first carries messages, and media where the others stand still.
 pub(super) const MEMBERS: usize = 3;
-/// Media older than this are not heard any more.
-const OLD: Duration = Duration::from_millis(60);
-/// A connection whose oldest packet waits so long stands still: its flows go by another one.
+/// A connection that takes nothing for so long of what waits stands still: its flows go by another
+/// one.
 const STILL: Duration = Duration::from_millis(25);
-/// Packets of media that wait for one connection.
-const WAITING: usize = 256;
-/// A sign of life each, by the first connection and by the others: so a site knows soon that
-/// nothing comes, and no proxy takes one for idle.
-const ALIVE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3));
-/// How long none of the other end's may come.
-const SILENT: Duration = Duration::from_secs(12);
+/// A sign of life each: so it is known soon that nothing comes, and no proxy takes one for idle.
+const ALIVE: Duration = Duration::from_secs(1);
+/// How long none of the other end's may come, by the first connection, without which there is no
+/// tunnel, and by the others, which are made anew.
+const SILENT: (Duration, Duration) = (Duration::from_secs(12), Duration::from_secs(3));
 /// Octets of a message stream that wait on their way to or from a connection.
 const PIPE: usize = 64 * 1_024;
 /// Octets read or written at once.
@@ -45,17 +42,25 @@ const WRITTEN: Duration = Duration::from_secs(12);
 /// Octets of media written together at most.
 const TOGETHER: usize = 1_400;
 
-/// One connection's queue of media.
+/// One connection's media that wait.
+#[derive(Debug, Default)]
+struct Line {
+    shares: Shares,
+    /// Since when something waits, and nothing was taken.
+    still: Option<Instant>,
+}
+
+/// One of its connections.
 #[derive(Debug, Default)]
 struct Member {
-    media: Mutex<VecDeque<(Instant, Bytes)>>,
+    media: Mutex<Line>,
     news: Notify,
     /// A connection is in its place.
     is_taken: AtomicBool,
 }
 
 impl Member {
-    fn media(&self) -> MutexGuard<'_, VecDeque<(Instant, Bytes)>> {
+    fn media(&self) -> MutexGuard<'_, Line> {
         self.media.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -65,24 +70,31 @@ impl Member {
     }
 
     fn stands_still(&self, now: Instant) -> bool {
-        self.media().front().is_some_and(|(since, _)| now.duration_since(*since) > STILL)
+        self.media().still.is_some_and(|since| now.duration_since(since) > STILL)
     }
 
-    /// What goes out next, several packets in one piece; older ones are dropped.
+    fn push(&self, now: Instant, port: u16, packet: Bytes, counts: &Counts) {
+        let mut media = self.media();
+        media.shares.push(now, port, packet);
+        media.still.get_or_insert(now);
+        counts.late.fetch_add(media.shares.late(), Relaxed);
+        drop(media);
+        self.news.notify_one();
+    }
+
+    /// What goes out next, several packets in one piece, each flow's in its turn.
     fn take(&self, now: Instant, counts: &Counts) -> Vec<u8> {
         let mut media = self.media();
         let mut out = Vec::new();
-        while let Some((since, capsule)) = media.front() {
-            if now.duration_since(*since) > OLD {
-                counts.late.fetch_add(1, Relaxed);
-            } else if out.is_empty() || out.len() + capsule.len() <= TOGETHER {
-                out.extend_from_slice(capsule);
-                counts.sent.fetch_add(1, Relaxed);
-            } else {
-                break;
-            }
-            media.pop_front();
+        let mut room = Room::ANY;
+        while let Some((_, capsule)) = media.shares.next(now, &mut room) {
+            out.extend_from_slice(&capsule);
+            // The first may be as long as it likes.
+            room = Room::up_to(TOGETHER.saturating_sub(out.len()));
+            counts.sent.fetch_add(1, Relaxed);
         }
+        media.still = (!media.shares.is_empty()).then_some(now);
+        counts.late.fetch_add(media.shares.late(), Relaxed);
         out
     }
 }
@@ -181,14 +193,7 @@ impl ByTcp {
         let all = there.clone();
         let chosen = there.find(moves).or_else(|| all.into_iter().next()).unwrap_or(0);
         let Some(member) = self.members.get(chosen) else { return };
-        let mut media = member.media();
-        if media.len() >= WAITING {
-            media.pop_front();
-            counts.late.fetch_add(1, Relaxed);
-        }
-        media.push_back((now, Capsule::Datagram(packet).write()));
-        drop(media);
-        member.news.notify_one();
+        member.push(now, port, Capsule::Datagram(packet).write(), counts);
     }
 
     /// Carries by one of its connections until that ends, or all do.
@@ -206,8 +211,9 @@ impl ByTcp {
                 std::mem::take(&mut *self.inner.lock().unwrap_or_else(PoisonError::into_inner));
             (ups, downs) = inner.into_iter().unzip();
         }
+        let silent = if member == 0 { SILENT.0 } else { SILENT.1 };
         let why = tokio::select! {
-            why = self.read(read, downs, media) => why,
+            why = self.read(read, downs, media, silent) => why,
             why = self.write(write, member, ups, media) => why,
             _ = self.ended() => return,
         };
@@ -223,15 +229,16 @@ impl ByTcp {
         mut read: ReadHalf<R>,
         mut downs: Vec<WriteHalf<DuplexStream>>,
         media: &Media,
+        silent: Duration,
     ) -> String
     where
         ReadHalf<R>: AsyncRead,
     {
         let (mut capsules, mut chunk) = (Capsules::default(), vec![0; CHUNK]);
         loop {
-            let read = timeout(SILENT, read.read(&mut chunk)).await;
+            let read = timeout(silent, read.read(&mut chunk)).await;
             let octets = match read {
-                Err(_) => return "nothing came for 12 s".to_owned(),
+                Err(_) => return format!("nothing came for {} s", silent.as_secs()),
                 Ok(Err(e)) => return words::ended(&e),
                 Ok(Ok(0)) => return "closed by the other end, or by who is between".to_owned(),
                 Ok(Ok(octets)) => octets,
@@ -266,7 +273,7 @@ impl ByTcp {
         WriteHalf<W>: AsyncWrite,
     {
         let Some(own) = self.members.get(member) else { return String::new() };
-        let mut beat = tokio::time::interval(if member == 0 { ALIVE.0 } else { ALIVE.1 });
+        let mut beat = tokio::time::interval(ALIVE);
         loop {
             let octets = tokio::select! {
                 biased;
@@ -316,80 +323,4 @@ async fn next_up(ups: &mut [ReadHalf<DuplexStream>]) -> (usize, Bytes) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::time::advance;
-
-    fn tcp() -> ByTcp {
-        ByTcp::new(7, "192.0.2.1:443".parse().expect("an address"))
-    }
-
-    fn waiting(tcp: &ByTcp) -> Vec<usize> {
-        tcp.members.iter().map(|m| m.media().len()).collect()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_has_no_connection_gets_no_media() {
-        let (tcp, counts) = (tcp(), Counts::default());
-        let packet = || Bytes::from_static(b"speech");
-        let _first = tcp.members[0].take_place();
-        tcp.send(20_000, packet(), &counts);
-        assert_eq!(waiting(&tcp), [1, 0, 0], "a proxy lets one through");
-        let _third = tcp.members[2].take_place();
-        tcp.send(20_000, packet(), &counts);
-        tcp.send(20_002, packet(), &counts);
-        assert_eq!(waiting(&tcp), [1, 0, 2]);
-        let second = tcp.members[1].take_place();
-        tcp.send(20_000, packet(), &counts);
-        assert_eq!(waiting(&tcp), [1, 1, 2]);
-        drop(second);
-        tcp.send(20_000, packet(), &counts);
-        assert_eq!(waiting(&tcp), [1, 1, 3], "it has ended");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_flow_keeps_to_its_connection_until_that_stands_still_and_old_packets_do_not_go() {
-        let (tcp, counts) = (tcp(), Counts::default());
-        let packet = || Bytes::from_static(b"speech");
-        let _all: Vec<_> = tcp.members.iter().map(Member::take_place).collect();
-        for _ in 0..3 {
-            tcp.send(20_000, packet(), &counts);
-            tcp.send(20_001, packet(), &counts);
-            tcp.send(20_002, packet(), &counts);
-        }
-        assert_eq!(waiting(&tcp), [0, 6, 3], "a pair of ports is one flow's");
-        advance(STILL + Duration::from_millis(1)).await;
-        tcp.send(20_000, packet(), &counts);
-        assert_eq!(waiting(&tcp), [1, 6, 3], "both stand still: the first of all is left");
-        assert!(!tcp.members[2].take(Instant::now(), &counts).is_empty());
-        tcp.send(20_000, packet(), &counts);
-        assert_eq!(waiting(&tcp), [1, 6, 1], "the other one moves");
-        advance(OLD).await;
-        assert!(tcp.members[1].take(Instant::now(), &counts).is_empty());
-        assert_eq!((counts.late.load(Relaxed), counts.sent.load(Relaxed)), (6, 3));
-        for _ in 0..2 * WAITING {
-            tcp.send(20_000, packet(), &counts);
-        }
-        assert!(waiting(&tcp).iter().all(|n| *n <= WAITING));
-    }
-
-    #[tokio::test]
-    async fn a_place_has_one_connection_and_the_first_ends_all() {
-        let tcp = tcp();
-        let (media, _out) = Media::new("2001:20::1".parse().unwrap(), std::sync::Arc::default());
-        let (ours, _theirs) = tokio::io::duplex(1_024);
-        let (more, mut beyond) = tokio::io::duplex(1_024);
-        let first = tcp.carry(1, ours, &media);
-        tokio::pin!(first);
-        tokio::select! {
-            () = &mut first => panic!("it carries"),
-            () = tokio::time::sleep(Duration::from_millis(20)) => {}
-        }
-        tcp.carry(1, more, &media).await;
-        assert_eq!(beyond.read(&mut [0; 8]).await.unwrap(), 0, "closed at once");
-        assert!(tcp.end.borrow().is_none());
-        tcp.close("over");
-        first.await;
-        assert_eq!(tcp.ended().await, "over");
-    }
-}
+mod tests;

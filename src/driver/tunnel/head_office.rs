@@ -7,12 +7,13 @@ use super::greeting::Control;
 use super::identity;
 use super::link::Link;
 use super::office::Office;
+use super::marked::Marked;
 use super::turns::{Turn, Turns};
 use super::words::words;
 use super::{greeting, reset};
 use crate::config::PublicKey;
 use crate::policy::quota::Source;
-use quinn::{Endpoint, Incoming, ServerConfig, TokioRuntime};
+use quinn::{Endpoint, Incoming, ServerConfig};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -35,6 +36,7 @@ pub(super) fn socket(at: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
         SocketAddr::V6(v6) => {
             socket.set_only_v6(!v6.ip().is_unspecified())?;
             socket.set_tclass_v6(tos)?;
+            let _ = socket.set_tos_v4(tos);
         }
     }
     // Best effort.
@@ -60,7 +62,7 @@ async fn run(socket: UdpSocket, office: &Arc<Office>) -> Result<(), String> {
     if let Some(first) = all.first() {
         config.transport_config(Arc::new(first.transport()));
     }
-    let runtime = Arc::new(TokioRuntime);
+    let runtime = Arc::new(Marked);
     let at = socket.local_addr().map_err(|e| e.to_string())?;
     let own = reset::endpoint(&office.identity.key, at);
     let endpoint = Endpoint::new(own, Some(config.clone()), socket, runtime);

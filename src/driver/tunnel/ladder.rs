@@ -3,7 +3,8 @@
 //!
 //! QUIC is better where it carries. There are networks that let it shake hands and swallow it a
 //! moment later; so where it fell silent soon after its beginning it is doubted, for longer each
-//! time, and TCP leads meanwhile.
+//! time, and TCP leads meanwhile. The same holds where it carries what is short alone, or loses too
+//! much of what it carries; but where TCP is no better then, the loss is borne.
 
 use super::bearer::Kind;
 use crate::config::BearerChoice;
@@ -24,8 +25,12 @@ const SILENCE: Duration = Duration::from_millis(2_500);
 const SOON: Duration = Duration::from_secs(60);
 /// How long QUIC is doubted: at first, and at most.
 const DOUBT: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(600));
-/// After a search beside a silent bearer that found nothing, the next one.
+/// After a search beside a silent bearer that found nothing, the next one; and beside one that
+/// carries, if not well.
 const AGAIN: Duration = Duration::from_millis(500);
+const LEAVES_AGAIN: Duration = Duration::from_secs(15);
+/// How long the losses of QUIC are borne where TCP was no better: at first, and at most.
+const BORNE: (Duration, Duration) = (Duration::from_secs(300), Duration::from_secs(3_600));
 
 /// Which ways are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +50,24 @@ pub(super) enum Step {
     Rescue(Order),
     /// TCP carries: QUIC is tried out.
     Try,
+    /// QUIC carries, and not well: TCP takes its place if it answers.
+    Leave,
+}
+
+/// How what carries does.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    pub(super) kind: Kind,
+    /// Since it began.
+    pub(super) lasted: Duration,
+    /// For so long nothing was acknowledged that should be.
+    pub(super) unanswered: Duration,
+    /// The kernel refuses to send by its way.
+    pub(super) is_shut: bool,
+    /// Long packets are swallowed, in one direction at least.
+    pub(super) is_narrow: bool,
+    /// Too much has been lost, or was too late to be sent, for some time.
+    pub(super) is_lossy: bool,
 }
 
 /// How trying QUIC out has ended.
@@ -70,6 +93,12 @@ pub(super) struct Ladder {
     choice: BearerChoice,
     wait: Duration,
     doubt: Option<Doubt>,
+    /// The losses of QUIC are borne, for TCP was no better.
+    borne: Option<Doubt>,
+    /// TCP carries because of them.
+    has_left: bool,
+    /// When TCP was last looked for beside QUIC that carries.
+    leaves: Option<Instant>,
     /// By what it was carried last.
     last: Option<Kind>,
     /// When QUIC was last asked for, or TCP began.
@@ -80,7 +109,17 @@ pub(super) struct Ladder {
 
 impl Ladder {
     pub(super) fn new(choice: BearerChoice) -> Self {
-        Self { choice, wait: WAIT.0, doubt: None, last: None, asked: None, searched: None }
+        Self {
+            choice,
+            wait: WAIT.0,
+            doubt: None,
+            borne: None,
+            has_left: false,
+            leaves: None,
+            last: None,
+            asked: None,
+            searched: None,
+        }
     }
 
     /// Which way is called by, where nothing carries. What carried last leads, for the other one is
@@ -112,22 +151,17 @@ impl Ladder {
     /// Something carries from now on.
     pub(super) fn begins(&mut self, now: Instant, kind: Kind) {
         (self.last, self.asked, self.searched) = (Some(kind), Some(now), None);
+        self.leaves = None;
+        self.has_left &= kind == Kind::Tcp;
     }
 
-    /// What to do beside a bearer that has lasted so long, and by which for so long nothing was
-    /// acknowledged; `is_shut`: the kernel refuses to send by its way.
-    pub(super) fn step(
-        &self,
-        now: Instant,
-        kind: Kind,
-        lasted: Duration,
-        unanswered: Duration,
-        is_shut: bool,
-    ) -> Step {
+    /// What to do beside what carries.
+    pub(super) fn step(&self, now: Instant, seen: Seen) -> Step {
         let over = |since: Option<Instant>, pause| {
             since.is_none_or(|since| now.duration_since(since) >= pause)
         };
-        if unanswered >= SILENCE || is_shut {
+        let Seen { kind, lasted, is_shut, .. } = seen;
+        if seen.unanswered >= SILENCE || is_shut {
             if !over(self.searched, AGAIN) {
                 return Step::Stay;
             }
@@ -136,11 +170,46 @@ impl Ladder {
             let lead = if is_shut || !by_tcp { HURRY } else { LEAD };
             return Step::Rescue(self.led(by_tcp || is_shut, lead));
         }
-        let is_worse = kind == Kind::Tcp && self.choice == BearerChoice::Auto;
-        if is_worse && !self.is_doubted(now) && over(self.asked, BETTER) {
-            return Step::Try;
+        if self.choice != BearerChoice::Auto {
+            return Step::Stay;
         }
-        Step::Stay
+        match kind {
+            Kind::Tcp if !self.is_doubted(now) && over(self.asked, BETTER) => Step::Try,
+            Kind::Quic if self.is_bad(now, seen) && over(self.leaves, LEAVES_AGAIN) => Step::Leave,
+            Kind::Tcp | Kind::Quic => Step::Stay,
+        }
+    }
+
+    fn is_bad(&self, now: Instant, seen: Seen) -> bool {
+        let is_borne = self.borne.is_some_and(|borne| borne.until > now);
+        seen.is_narrow || seen.is_lossy && !is_borne
+    }
+
+    /// TCP was looked for beside QUIC that carries, in vain.
+    pub(super) fn stays(&mut self, now: Instant) {
+        self.leaves = Some(now);
+    }
+
+    /// TCP takes the place of QUIC, which carried for so long, and not well.
+    pub(super) fn leaves(&mut self, now: Instant, seen: Seen) {
+        if seen.lasted >= WAIT.1 {
+            self.wait = WAIT.0;
+        }
+        if seen.lasted >= DOUBT.1 {
+            self.doubt = None;
+        }
+        self.doubts(now);
+        self.has_left = !seen.is_narrow;
+    }
+
+    /// What TCP carries is late for as large a part. Where it carries because of what QUIC lost, it
+    /// is no better: QUIC is asked for at once, and its losses are borne for a while.
+    pub(super) fn is_no_better(&mut self, now: Instant) {
+        if std::mem::take(&mut self.has_left) {
+            let pause = self.borne.map_or(BORNE.0, |borne| (borne.pause * 2).min(BORNE.1));
+            self.borne = Some(Doubt { until: now + pause, pause });
+            (self.doubt, self.asked) = (None, None);
+        }
     }
 
     /// A search beside a silent bearer has ended without one that answers.
@@ -207,121 +276,4 @@ impl Telling {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ZERO: Duration = Duration::ZERO;
-
-    fn seconds(n: u64) -> Duration {
-        Duration::from_secs(n)
-    }
-
-    #[test]
-    fn quic_that_falls_silent_soon_after_its_beginning_is_not_tried_first_for_longer_each_time() {
-        let (mut ladder, start) = (Ladder::new(BearerChoice::Auto), Instant::now());
-        assert_eq!(ladder.order(start), Order::First(Kind::Quic, LEAD));
-        let mut now = start;
-        for pause in [30, 60, 120, 240, 480, 600, 600] {
-            now += seconds(12);
-            ladder.ended(now, Kind::Quic, seconds(12), true);
-            assert_eq!(ladder.order(now), Order::First(Kind::Tcp, LEAD), "{pause}");
-            // TCP carries meanwhile, and is left alone.
-            ladder.begins(now, Kind::Tcp);
-            let step = |ladder: &Ladder, at| ladder.step(at, Kind::Tcp, seconds(1), ZERO, false);
-            now += seconds(pause - 1);
-            assert_eq!(step(&ladder, now), Step::Stay, "{pause}");
-            now += seconds(1);
-            assert_eq!(step(&ladder, now), Step::Try, "{pause}");
-            ladder.begins(now, Kind::Quic);
-            assert_eq!(ladder.order(now), Order::First(Kind::Quic, LEAD));
-        }
-        // One that has carried for a minute is believed again.
-        ladder.ended(now, Kind::Quic, seconds(61), true);
-        assert_eq!(ladder.order(now), Order::First(Kind::Quic, LEAD));
-        ladder.ended(now, Kind::Quic, seconds(1), true);
-        ladder.begins(now, Kind::Tcp);
-        assert_eq!(ladder.step(now + seconds(30), Kind::Tcp, ZERO, ZERO, false), Step::Try);
-    }
-
-    #[test]
-    fn an_end_with_a_word_is_no_silence_and_one_way_is_all_there_is_where_the_file_says_so() {
-        let (mut ladder, now) = (Ladder::new(BearerChoice::Auto), Instant::now());
-        ladder.ended(now, Kind::Quic, seconds(1), false);
-        assert_eq!(ladder.order(now), Order::First(Kind::Quic, LEAD));
-        for (choice, kind) in [(BearerChoice::Quic, Kind::Quic), (BearerChoice::Tcp, Kind::Tcp)] {
-            let mut ladder = Ladder::new(choice);
-            ladder.ended(now, kind, seconds(1), true);
-            assert_eq!(ladder.order(now), Order::Alone(kind));
-            ladder.begins(now, kind);
-            let later = now + seconds(1_000);
-            assert_eq!(ladder.step(later, kind, ZERO, ZERO, false), Step::Stay);
-            let silent = ladder.step(later, kind, ZERO, seconds(3), false);
-            assert_eq!(silent, Step::Rescue(Order::Alone(kind)), "by another port");
-        }
-    }
-
-    #[test]
-    fn beside_a_silent_bearer_others_are_tried_at_once_and_again() {
-        let (mut ladder, start) = (Ladder::new(BearerChoice::Auto), Instant::now());
-        ladder.begins(start, Kind::Quic);
-        let now = start + seconds(100);
-        let step = |ladder: &Ladder, at, kind, lasted, unanswered, is_shut| {
-            ladder.step(at, kind, seconds(lasted), Duration::from_millis(unanswered), is_shut)
-        };
-        assert_eq!(step(&ladder, now, Kind::Quic, 100, 2_400, false), Step::Stay);
-        let both = Step::Rescue(Order::First(Kind::Quic, HURRY));
-        assert_eq!(step(&ladder, now, Kind::Quic, 100, 2_500, false), both);
-        let soon = Step::Rescue(Order::First(Kind::Tcp, LEAD));
-        assert_eq!(step(&ladder, now, Kind::Quic, 20, 2_500, false), soon);
-        let shut = Step::Rescue(Order::First(Kind::Tcp, HURRY));
-        assert_eq!(step(&ladder, now, Kind::Quic, 100, 600, true), shut);
-        assert_eq!(step(&ladder, now, Kind::Tcp, 100, 2_500, false), both);
-        ladder.searched(now);
-        assert_eq!(step(&ladder, now, Kind::Quic, 100, 2_500, false), Step::Stay);
-        assert_eq!(step(&ladder, now + AGAIN, Kind::Quic, 100, 3_000, false), both);
-    }
-
-    #[test]
-    fn while_tcp_carries_quic_is_asked_for_now_and_then() {
-        let (mut ladder, now) = (Ladder::new(BearerChoice::Auto), Instant::now());
-        ladder.begins(now, Kind::Tcp);
-        assert_eq!(ladder.order(now), Order::First(Kind::Tcp, LEAD), "it carried last");
-        let step = |ladder: &Ladder, at| ladder.step(at, Kind::Tcp, seconds(9), ZERO, false);
-        assert_eq!(step(&ladder, now + seconds(29)), Step::Stay);
-        assert_eq!(step(&ladder, now + seconds(30)), Step::Try);
-        ladder.tried(now + seconds(35), Tried::NoWay);
-        assert_eq!(step(&ladder, now + seconds(64)), Step::Stay);
-        assert_eq!(step(&ladder, now + seconds(65)), Step::Try);
-        ladder.tried(now + seconds(70), Tried::Swallowed);
-        ladder.tried(now + seconds(70), Tried::Swallowed);
-        assert_eq!(step(&ladder, now + seconds(129)), Step::Stay);
-        assert_eq!(step(&ladder, now + seconds(130)), Step::Try);
-        let by_quic = ladder.step(now + seconds(130), Kind::Quic, seconds(99), ZERO, false);
-        assert_eq!(by_quic, Step::Stay, "there is nothing better");
-    }
-
-    #[test]
-    fn tries_wait_longer_each_time_until_something_lasts() {
-        let (mut ladder, now) = (Ladder::new(BearerChoice::Auto), Instant::now());
-        let waits: Vec<u128> = (0..7).map(|_| ladder.pause().as_millis()).collect();
-        assert_eq!(waits, [200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
-        ladder.ended(now, Kind::Tcp, seconds(1), true);
-        assert_eq!(ladder.pause(), WAIT.1, "it came and went");
-        ladder.ended(now, Kind::Tcp, seconds(6), true);
-        assert_eq!(ladder.pause(), WAIT.0);
-    }
-
-    #[test]
-    fn a_failure_is_told_at_first_when_its_reason_changes_and_now_and_then() {
-        let (mut telling, start) = (Telling::default(), Instant::now());
-        let mut is_told = |at, why: &str| telling.is_told(start + seconds(at), why);
-        assert!(is_told(0, "a"));
-        assert!(!is_told(1, "a") && !is_told(299, "a"));
-        assert!(is_told(300, "a"));
-        assert!(!is_told(310, "b"), "two that take turns are told in turns of half a minute");
-        assert!(is_told(330, "b"));
-        assert!(!is_told(340, "b"));
-        telling.is_over();
-        assert!(telling.is_told(start + seconds(341), "b"));
-    }
-}
+mod tests;

@@ -40,6 +40,12 @@ impl Ledger {
         Self { clock, audit, waiting: Mutex::default() }
     }
 
+    /// One that nobody reads.
+    #[cfg(test)]
+    pub(super) fn unread() -> Arc<Self> {
+        Arc::new(Self::new(Clock::start(), None))
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }

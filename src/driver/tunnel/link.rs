@@ -1,11 +1,12 @@
 //! One tunnel, whoever began it and whatever carries it now: whom it believes, how it stands, and
 //! what it does with a new bearer. It calls nobody and listens nowhere.
 
+mod carries;
 mod groups;
 mod news;
 mod view;
 
-use super::bearer::Bearer;
+use super::bearer::{Bearer, QUEUE, WINDOW as SENT};
 use super::comings::Comings;
 use super::greeting::Control;
 use super::ledger::Ledger;
@@ -17,17 +18,15 @@ use super::words::words;
 use crate::audit::TunnelEvent;
 use crate::config::{PublicKey, Tunnel};
 use crate::ground::Subject;
-use bytes::Bytes;
 use news::Noted;
-use quinn::{Connection, TransportConfig};
-use std::future::pending;
+use quinn::{AckFrequencyConfig, TransportConfig};
 use std::io;
 use std::net::IpAddr;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 /// A connection by which nothing came for so long is none. It is asked for a sign four times as
 /// often.
@@ -43,12 +42,11 @@ const LEAVES: Duration = Duration::from_secs(2);
 const TRIALS: usize = 4;
 /// Octets that may wait for one stream's reader, and for all of a tunnel's.
 const WINDOW: (u32, u32) = (128 * 1_024, 1 << 20);
-/// Packets of media that may wait to be sent, in octets: older ones are dropped for new ones.
-const QUEUE: usize = 48 * 1_024;
-/// The longest packet of media.
-const LONGEST: usize = 65_535;
-/// Datagrams sent at once at most; whoever else works in this thread gets his turn.
-const TOGETHER: usize = 256;
+/// Packets of media that may wait to be read, in octets: older ones are dropped for new ones.
+const READ: usize = 192 * 1_024;
+/// The other end acknowledges after so many packets, or after so long: what it sends itself by then
+/// takes that along, and a packet for it alone would cost as much as a third of one of speech.
+const ACKNOWLEDGED: (u32, Duration) = (10, Duration::from_millis(40));
 
 #[derive(Debug)]
 enum Stands {
@@ -61,9 +59,12 @@ enum Stands {
 pub struct Link {
     name: String,
     tunnel: Mutex<Tunnel>,
+    follows: AtomicU64,
     media: Arc<Media>,
-    /// For who sends it on; taken while a connection does.
-    out: tokio::sync::Mutex<mpsc::Receiver<(u16, Bytes)>>,
+    /// Taken while a connection sends media.
+    sends: tokio::sync::Mutex<()>,
+    /// The other end is to be told of the way, by the next packet of media.
+    tells: AtomicBool,
     stands: Mutex<Stands>,
     tally: Mutex<Tally>,
     comings: Mutex<Comings>,
@@ -87,7 +88,7 @@ impl Link {
         ports: Arc<AtomicUsize>,
         ledger: Arc<Ledger>,
     ) -> Self {
-        let (media, out) = Media::new(tunnel.far(), ports);
+        let media = Media::new(tunnel.far(), ports);
         let group = |_| {
             let (opened, accepted) = mpsc::channel(1);
             (opened, tokio::sync::Mutex::new(accepted))
@@ -96,8 +97,10 @@ impl Link {
         Self {
             name: name.to_owned(),
             tunnel: Mutex::new(tunnel),
+            follows: AtomicU64::new(0),
             media: Arc::new(media),
-            out: tokio::sync::Mutex::new(out),
+            sends: tokio::sync::Mutex::default(),
+            tells: AtomicBool::new(false),
             stands: Mutex::new(Stands::Down { since: Instant::now(), why }),
             tally: Mutex::default(),
             comings: Mutex::default(),
@@ -161,8 +164,14 @@ impl Link {
         self.tunnel().peer.as_ref() == Some(key)
     }
 
+    /// How often it was told what holds from now on.
+    pub(super) fn follows(&self) -> u64 {
+        self.follows.load(Relaxed)
+    }
+
     /// From now on this holds.
     pub(super) fn follow(&self, tunnel: &Tunnel) {
+        self.follows.fetch_add(1, Relaxed);
         let was = std::mem::replace(&mut *self.tunnel(), tunnel.clone()).peer;
         let bearer = self.bearer.borrow().clone();
         if let Some(was) = was.filter(|_| was != tunnel.peer) {
@@ -220,14 +229,18 @@ impl Link {
 
     /// How its connections behave.
     pub(super) fn transport(&self) -> TransportConfig {
-        let mut t = TransportConfig::default();
+        let (mut t, mut acknowledged) = (TransportConfig::default(), AckFrequencyConfig::default());
+        acknowledged
+            .ack_eliciting_threshold(ACKNOWLEDGED.0.into())
+            .max_ack_delay(Some(ACKNOWLEDGED.1));
         t.max_concurrent_bidi_streams(STREAMS.0.into())
             .max_concurrent_uni_streams(STREAMS.1.into())
             .stream_receive_window(WINDOW.0.into())
             .receive_window(WINDOW.1.into())
-            .send_window(WINDOW.1.into())
-            .datagram_receive_buffer_size(Some(QUEUE * 4))
+            .send_window(SENT)
+            .datagram_receive_buffer_size(Some(READ))
             .datagram_send_buffer_size(QUEUE)
+            .ack_frequency_config(Some(acknowledged))
             .keep_alive_interval(Some(SILENT / 4))
             // Segments that leave as one burst are lost as one.
             .enable_segmentation_offload(false)
@@ -310,66 +323,6 @@ impl Link {
             tracing::warn!("tunnel {}: the connection to {peer} has ended: {why}", self.name);
         }
         self.tally().ended(&bearer.figures());
-    }
-
-    /// What comes by QUIC; a bearer by TCP gives it itself.
-    async fn receive(&self, bearer: &Bearer) {
-        let Bearer::Quic(connection) = bearer else { return pending().await };
-        tokio::join!(
-            self.accept(connection),
-            self.receive_datagrams(connection),
-            self.receive_long(connection)
-        );
-    }
-
-    async fn receive_datagrams(&self, connection: &Connection) {
-        while let Ok(datagram) = connection.read_datagram().await {
-            self.media.deliver(datagram);
-        }
-    }
-
-    /// Packets too long for a datagram come by streams of their own.
-    async fn receive_long(&self, connection: &Connection) {
-        while let Ok(mut stream) = connection.accept_uni().await {
-            let media = self.media.clone();
-            tokio::spawn(async move {
-                let all = timeout(SILENT, stream.read_to_end(LONGEST)).await;
-                if let Ok(Ok(packet)) = all {
-                    media.deliver(packet.into());
-                }
-            });
-        }
-    }
-
-    /// Sends what the relay gives, gathered, as long as there is no newer bearer.
-    async fn send(&self, bearer: &Bearer) {
-        let mut newest = self.bearer.subscribe();
-        let is_old = |now: &Option<(Bearer, PublicKey)>| {
-            now.as_ref().is_some_and(|(now, _)| now.id() != bearer.id())
-        };
-        let mut out = self.out.lock().await;
-        let mut together = Vec::with_capacity(TOGETHER);
-        loop {
-            let first = tokio::select! {
-                first = out.recv() => first,
-                _ = newest.wait_for(is_old) => break,
-            };
-            let Some(first) = first else { break };
-            together.push(first);
-            let gather = self.tunnel().gather;
-            if !gather.is_zero() {
-                sleep(gather).await;
-            }
-            while together.len() < TOGETHER {
-                let Ok(next) = out.try_recv() else { break };
-                together.push(next);
-            }
-            for (port, packet) in together.drain(..) {
-                bearer.send(port, packet, &self.media.counts);
-            }
-        }
-        drop(out);
-        pending().await
     }
 
     pub(super) fn carries(&self) -> &Arc<Media> {

@@ -4,6 +4,7 @@
 //! that it was sent to says which flow it is of, and a port is one of this tunnel's or of nobody.
 
 use super::path::{Known, Path};
+use super::shares::{Room, Shares};
 use crate::driver::clock::Clock;
 use crate::driver::media_socket::Received;
 use crate::ground::Now;
@@ -19,10 +20,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixDatagram;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::mpsc;
-
-/// Packets that may wait for the tunnel's thread; a thread that does not come loses them.
-const WAITING: usize = 1_024;
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// What was carried.
 #[derive(Debug, Default)]
@@ -30,14 +29,23 @@ pub(super) struct Counts {
     /// Packets that came and went.
     pub(super) received: AtomicU64,
     pub(super) sent: AtomicU64,
-    /// Went by a stream of their own, being too long for a datagram.
+    /// Went by a stream of their own, being too long for a datagram; and those that do now.
     pub(super) long: AtomicU64,
+    pub(super) under_way: AtomicUsize,
     /// Came for a port that is none of this tunnel's.
     pub(super) astray: AtomicU64,
-    /// Could not be sent: there was no connection, or no room.
+    /// Could not be sent, or could not be given to the relay: there was no room.
     pub(super) lost: AtomicU64,
-    /// Not sent, for it would have come too late to be heard.
+    /// Not sent, for it would have come too late to be heard, or was more than its flow's share.
     pub(super) late: AtomicU64,
+}
+
+impl Counts {
+    /// Packets that were given to a bearer or were too late for it, and those that were.
+    pub(super) fn sent_and_late(&self) -> (u64, u64) {
+        let late = self.late.load(Relaxed);
+        (self.sent.load(Relaxed) + late, late)
+    }
 }
 
 /// Ports of one tunnel.
@@ -47,7 +55,9 @@ pub(super) struct Media {
     far: IpAddr,
     ports: Mutex<HashMap<u16, UnixDatagram>>,
     open: Arc<AtomicUsize>,
-    out: mpsc::Sender<(u16, Bytes)>,
+    /// For whoever carries the tunnel.
+    waiting: Mutex<Shares>,
+    news: Notify,
     pub(super) counts: Arc<Counts>,
     path: Mutex<Path>,
     /// Where the other end's log stands, as it said last.
@@ -56,13 +66,43 @@ pub(super) struct Media {
 }
 
 impl Media {
-    /// `receiver` is for who sends them on; `open` counts the ports of all tunnels that share a
-    /// rate.
-    pub(super) fn new(far: IpAddr, open: Arc<AtomicUsize>) -> (Self, mpsc::Receiver<(u16, Bytes)>) {
-        let (out, receiver) = mpsc::channel(WAITING);
+    /// `open` counts the ports of all tunnels that share a rate.
+    pub(super) fn new(far: IpAddr, open: Arc<AtomicUsize>) -> Self {
         let (ports, counts) = (Mutex::default(), Arc::default());
         let (path, head, clock) = (Mutex::default(), Mutex::default(), Clock::start());
-        (Self { far, ports, open, out, counts, path, head, clock }, receiver)
+        let (waiting, news) = (Mutex::default(), Notify::new());
+        Self { far, ports, open, waiting, news, counts, path, head, clock }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Shares> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until packets wait.
+    pub(super) async fn some(&self) {
+        while self.waiting().is_empty() {
+            self.news.notified().await;
+        }
+    }
+
+    /// Those that go now, so many at most, and as there is room; each is in its turn.
+    pub(super) fn take(&self, most: usize, mut room: Room, to: &mut Vec<(u16, Bytes)>) {
+        let (now, mut waiting) = (Instant::now(), self.waiting());
+        while to.len() < most {
+            let Some((port, packet)) = waiting.next(now, &mut room) else { break };
+            to.push((port, packet));
+        }
+        self.counts.late.fetch_add(waiting.late(), Relaxed);
+    }
+
+    /// A packet for a port of the other end's waits from now on.
+    fn send(&self, port: u16, packet: &[u8]) {
+        let packet = tunnel::pack(port, packet);
+        let mut waiting = self.waiting();
+        waiting.push(Instant::now(), port, packet);
+        self.counts.late.fetch_add(waiting.late(), Relaxed);
+        drop(waiting);
+        self.news.notify_one();
     }
 
     fn path(&self) -> MutexGuard<'_, Path> {
@@ -74,9 +114,9 @@ impl Media {
     }
 
     /// What the other end is to be told of the way now.
-    pub(super) fn probe(&self, packets: Option<(u64, u64)>) -> Bytes {
+    pub(super) fn probe(&self, packets: Option<(u64, u64)>, is_narrow: bool) -> Bytes {
         let (at, calendar) = read(self.clock.now());
-        self.path().probe(at, calendar, packets).write()
+        Probe { is_narrow, ..self.path().probe(at, calendar, packets) }.write()
     }
 
     /// Where the other end's log stands, if it said so since it was asked last.
@@ -165,16 +205,10 @@ impl Port {
         Ok(Received { len, from: self.from, stamp: None })
     }
 
-    /// Sends a packet to that port of the other end's, whatever the address.
-    ///
-    /// # Errors
-    /// There is no room.
-    pub fn send(&self, packet: &[u8], to: SocketAddr) -> io::Result<()> {
-        let sent = self.media.out.try_send((to.port(), tunnel::pack(to.port(), packet)));
-        sent.map_err(|_| {
-            self.media.counts.lost.fetch_add(1, Relaxed);
-            io::ErrorKind::WouldBlock.into()
-        })
+    /// Sends a packet to that port of the other end's, whatever the address. There is always room:
+    /// where a flow has sent more than its share, its oldest packet gives way.
+    pub fn send(&self, packet: &[u8], to: SocketAddr) {
+        self.media.send(to.port(), packet);
     }
 
     /// Whom the stream expects here is who sends here.

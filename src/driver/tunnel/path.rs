@@ -36,6 +36,8 @@ pub(super) struct Known {
     pub(super) jitter: Option<Duration>,
     pub(super) ahead: Option<i64>,
     pub(super) theirs: Option<(u64, u64)>,
+    /// Long packets of the other end's do not arrive here, and short ones do.
+    pub(super) is_narrow: bool,
 }
 
 fn signed(micros: u64) -> i64 {
@@ -51,7 +53,7 @@ impl Path {
             at: probe.at,
             held: u32::try_from(at.saturating_sub(came)).unwrap_or(u32::MAX),
         });
-        Probe { number: self.number, at, calendar, echo, packets }
+        Probe { number: self.number, at, calendar, echo, packets, is_narrow: false }
     }
 
     /// One of the other end's has come. What was overtaken says nothing.
@@ -105,6 +107,7 @@ impl Path {
             jitter: self.jitter.filter(|_| heard).map(micros),
             ahead: self.ahead.filter(|_| heard),
             theirs: self.theirs,
+            is_narrow: self.last.is_some_and(|(probe, came)| probe.is_narrow && fresh(came)),
         }
     }
 }
@@ -228,6 +231,7 @@ mod tests {
             calendar: u64::MAX,
             echo: Some(Echo { number: 9, at: 0, held: u32::MAX }),
             packets: Some((u64::MAX - 1, u64::MAX - 1)),
+            is_narrow: false,
         };
         path.heard(liar, 5 * S, 0);
         assert_eq!(path.known(5 * S).trip, None);

@@ -17,7 +17,7 @@ const HEAD: usize = 16 * 1_024;
 const LINES: usize = 64;
 
 /// Who we are to a proxy.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Account {
     pub(super) user: String,
     pub(super) password: Zeroizing<String>,

@@ -2,7 +2,7 @@
 //! whether it sends at all; what follows from that is the ladder's.
 
 use super::bearer::Bearer;
-use super::rate::acknowledged;
+use super::rate;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -27,7 +27,7 @@ impl Sign {
                 let stats = connection.stats();
                 let sent = stats.frame_tx;
                 let sent = sent.datagram + sent.stream + sent.ping + sent.max_data;
-                Self { sent, heard: acknowledged(connection) }
+                Self { sent, heard: rate::known(connection).acked }
             }
             Bearer::Tcp(tcp) => {
                 let (sent, heard) = tcp.figures().octets;

@@ -3,6 +3,17 @@
 //! waits in our own queue. So the window never falls below what the admitted calls need, as long as
 //! the path carries that (RFC 8083: where most of it is lost for some seconds, the circuit is
 //! broken, and the usual rules hold until it is not).
+//!
+//! QUIC puts datagrams before streams into each packet, and both into one window. So neither gets
+//! all of it: media leave a part to messages, and while there are media, messages keep to that
+//! part; and what is no speech, by its rate, has no such floor (`gentle`). It sends nothing;
+//! `bearer` gives no more to QUIC than is said here.
+
+mod gentle;
+mod narrow;
+
+use self::gentle::{BEYOND, Gentle, MESSAGES};
+use self::narrow::Narrow;
 
 use quinn::Connection;
 use quinn::congestion::{Controller, ControllerFactory, CubicConfig};
@@ -19,7 +30,7 @@ const PORT: f64 = 14_000.0;
 /// for a moment speech goes on being sent, as it would without a tunnel, and the first packet that
 /// comes through is heard and answered at once. Who stopped would ask rarer and rarer.
 const BLIND: f64 = 8.0;
-/// Least window, in octets: SIP alone.
+/// Least window, in octets: SIP alone. It is what media leave to messages.
 const LEAST: u64 = 16 * 1_200;
 /// What was lost of what was sent is looked at so often.
 const LOOK: Duration = Duration::from_secs(2);
@@ -38,6 +49,10 @@ impl ControllerFactory for Rate {
             usual: Arc::new(CubicConfig::default()).build(now, mtu),
             ports: self.ports.clone(),
             breaker: Breaker::new(now),
+            messages: Gentle::new(now, MESSAGES),
+            beyond: Gentle::new(now, BEYOND),
+            narrow: Narrow::default(),
+            in_flight: 0,
             acked: 0,
         })
     }
@@ -77,15 +92,58 @@ struct Speech {
     usual: Box<dyn Controller>,
     ports: Arc<AtomicUsize>,
     breaker: Breaker,
+    messages: Gentle,
+    beyond: Gentle,
+    narrow: Narrow,
+    /// Octets that are under way, or a little more: acknowledgements count until the next one of
+    /// the other end's.
+    in_flight: u64,
     /// Octets that were acknowledged.
     acked: u64,
 }
 
-/// How much of what went by a connection was acknowledged, in octets. Frames that acknowledge say
-/// less: they go along with whatever the other end sends, also when nothing of ours comes there.
-pub(super) fn acknowledged(connection: &Connection) -> u64 {
-    let speech = connection.congestion_state().into_any().downcast::<Speech>();
-    speech.map_or(0, |speech| speech.acked)
+/// What is known of a connection's rate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Known {
+    /// How much of what went by it was acknowledged, in octets. Frames that acknowledge say less:
+    /// they go along with whatever the other end sends, also when nothing of ours comes there.
+    pub(super) acked: u64,
+    /// Octets of media that may be sent at once: of flows that send no more than they are sure of,
+    /// and of the others.
+    pub(super) room: (u64, u64),
+    /// Octets of messages that may be under way.
+    pub(super) messages: u64,
+    /// Long packets do not come through, and short ones do.
+    pub(super) is_narrow: bool,
+}
+
+/// What is known of it now.
+pub(super) fn known(connection: &Connection) -> Known {
+    read(connection.congestion_state(), tokio::time::Instant::now().into_std())
+}
+
+/// The same of a controller, at this moment.
+pub(super) fn read(state: Box<dyn Controller>, now: Instant) -> Known {
+    let speech = state.into_any().downcast::<Speech>();
+    speech.map_or_else(|_| Known::default(), |speech| speech.known(now))
+}
+
+impl Speech {
+    fn known(&self, now: Instant) -> Known {
+        let window = self.window();
+        // Where the window is small as well, each has a half.
+        let media = window.saturating_sub(LEAST).max(window / 2);
+        let is_free = self.ports.load(Relaxed) == 0;
+        Known {
+            acked: self.acked,
+            room: (
+                media.saturating_sub(self.in_flight),
+                media.min(self.beyond.octets()).saturating_sub(self.in_flight),
+            ),
+            messages: if is_free { window.max(LEAST) } else { self.messages.octets() },
+            is_narrow: self.narrow.is(now),
+        }
+    }
 }
 
 /// What calls need under way, in octets.
@@ -95,6 +153,8 @@ fn floor(ports: usize) -> u64 {
 
 impl Controller for Speech {
     fn on_sent(&mut self, now: Instant, bytes: u64, last_packet_number: u64) {
+        self.in_flight = self.in_flight.saturating_add(bytes);
+        self.narrow.sent(now, bytes);
         self.usual.on_sent(now, bytes, last_packet_number);
     }
 
@@ -107,6 +167,9 @@ impl Controller for Speech {
         rtt: &RttEstimator,
     ) {
         self.breaker.heard(now, bytes, 0);
+        self.narrow.acknowledged(now, sent, bytes);
+        self.messages.heard(now, rtt.get());
+        self.beyond.heard(now, rtt.get());
         self.acked = self.acked.saturating_add(bytes);
         self.usual.on_ack(now, sent, bytes, app_limited, rtt);
     }
@@ -118,6 +181,7 @@ impl Controller for Speech {
         app_limited: bool,
         largest_packet_num_acked: Option<u64>,
     ) {
+        self.in_flight = in_flight;
         self.usual.on_end_acks(now, in_flight, app_limited, largest_packet_num_acked);
     }
 
@@ -129,6 +193,7 @@ impl Controller for Speech {
         lost_bytes: u64,
     ) {
         self.breaker.heard(now, 0, lost_bytes);
+        self.in_flight = self.in_flight.saturating_sub(lost_bytes);
         self.usual.on_congestion_event(now, sent, is_persistent_congestion, lost_bytes);
     }
 
@@ -145,9 +210,16 @@ impl Controller for Speech {
     }
 
     fn clone_box(&self) -> Box<dyn Controller> {
-        let usual = self.usual.clone_box();
-        let (ports, breaker) = (self.ports.clone(), self.breaker.clone());
-        Box::new(Self { usual, ports, breaker, acked: self.acked })
+        Box::new(Self {
+            usual: self.usual.clone_box(),
+            ports: self.ports.clone(),
+            breaker: self.breaker.clone(),
+            messages: self.messages.clone(),
+            beyond: self.beyond.clone(),
+            narrow: self.narrow.clone(),
+            in_flight: self.in_flight,
+            acked: self.acked,
+        })
     }
 
     fn initial_window(&self) -> u64 {
@@ -160,46 +232,4 @@ impl Controller for Speech {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn speech_keeps_its_window_after_a_loss_and_gives_it_up_on_a_path_that_carries_nothing() {
-        let start = tokio::time::Instant::now().into_std();
-        let ports = Arc::new(AtomicUsize::new(20));
-        let mut c = Arc::new(Rate { ports: ports.clone() }).build(start, 1_200);
-        let need = floor(20);
-        assert!(need > 2_000_000 && c.window() >= need);
-        let at = |ms: u64| start + Duration::from_millis(ms);
-        for n in 0..50 {
-            c.on_congestion_event(at(n), at(n), false, 1_200);
-            c.on_sent(at(n), 1_200, n);
-        }
-        assert!(c.window() >= need, "as much as speech needs");
-        // All is lost for some seconds: the usual rules hold.
-        for n in 1..60 {
-            c.on_congestion_event(at(n * 100), at(n * 100 - 50), n % 10 == 0, 1_200);
-        }
-        assert!(c.window() < need);
-        ports.store(0, Relaxed);
-        assert_eq!(floor(0), LEAST);
-    }
-
-    #[test]
-    fn a_broken_circuit_closes_when_the_path_carries_again() {
-        let start = tokio::time::Instant::now().into_std();
-        let mut b = Breaker::new(start);
-        let mut second = 0;
-        let mut look = |b: &mut Breaker, arrived, lost| {
-            second += 3;
-            b.heard(start + Duration::from_secs(second), arrived, lost);
-            b.is_broken
-        };
-        assert!(!look(&mut b, 10, 90), "once is a gap");
-        assert!(!look(&mut b, 90, 10));
-        assert!(!look(&mut b, 10, 90));
-        assert!(look(&mut b, 10, 90));
-        assert!(look(&mut b, 70, 30), "still much");
-        assert!(!look(&mut b, 95, 5));
-    }
-}
+mod tests;

@@ -3,10 +3,11 @@
 //! gateway's key, which stays, and a site need not wait until its head office seems silent.
 
 use super::key::Key;
+use crate::driver::state::random;
 use hmac::{Hmac, KeyInit, Mac};
 use quinn::EndpointConfig;
 use quinn::crypto::{CryptoError, HmacKey};
-use quinn_proto::HashedConnectionIdGenerator;
+use quinn_proto::{ConnectionId, ConnectionIdGenerator, InvalidCid, RandomConnectionIdGenerator};
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -35,6 +36,49 @@ impl HmacKey for Secret {
 
 /// What numbers of connections are made with is no part of what their tokens are.
 const NUMBERS: &[u8] = b"numbers";
+/// Octets of such a number by chance, and all of them. Each packet of a site's carries one.
+const NUMBER: (usize, usize) = (3, 4);
+
+/// Numbers of a head office's connections. The last octet says that one may be ours: of what comes
+/// from anywhere most is dropped unread.
+struct Numbers(Arc<Secret>);
+
+impl Numbers {
+    fn mark(&self, chance: &[u8]) -> u8 {
+        let tag = self.0.0.clone().chain_update(NUMBERS).chain_update(chance).finalize();
+        tag.into_bytes().first().copied().unwrap_or_default()
+    }
+}
+
+impl ConnectionIdGenerator for Numbers {
+    fn generate_cid(&mut self) -> ConnectionId {
+        let chance: [u8; NUMBER.0] = random();
+        ConnectionId::new(&[&chance[..], &[self.mark(&chance)]].concat())
+    }
+
+    fn validate(&self, number: &ConnectionId) -> Result<(), InvalidCid> {
+        match number.split_last() {
+            Some((mark, chance)) if *mark == self.mark(chance) => Ok(()),
+            Some(_) | None => Err(InvalidCid),
+        }
+    }
+
+    fn cid_len(&self) -> usize {
+        NUMBER.1
+    }
+
+    fn cid_lifetime(&self) -> Option<std::time::Duration> {
+        None
+    }
+}
+
+/// How a site's endpoint behaves: it has a socket for each connection, so that what comes there is
+/// of that one, and needs no number.
+pub(super) fn of_site() -> EndpointConfig {
+    let mut config = EndpointConfig::default();
+    config.cid_generator(|| Box::new(RandomConnectionIdGenerator::new(0)));
+    config
+}
 
 /// How an endpoint of this gateway behaves that listens there: what one says of a connection by its
 /// number, no other says, for it might be another's that lives. A key that cannot sign has a secret
@@ -42,12 +86,11 @@ const NUMBERS: &[u8] = b"numbers";
 pub(super) fn endpoint(key: &Key, at: SocketAddr) -> EndpointConfig {
     let Some(secret) = secret_of(key, at) else { return EndpointConfig::default() };
     let Ok(mac) = Hmac::new_from_slice(&secret) else { return EndpointConfig::default() };
-    let mut config = EndpointConfig::new(Arc::new(Secret(mac)));
+    let secret = Arc::new(Secret(mac));
+    let mut config = EndpointConfig::new(secret.clone());
     // Packets of a connection of before are known by their numbers for such, or they are dropped
     // before anybody thinks of a reset.
-    let numbers = Sha256::new().chain_update(NUMBERS).chain_update(&*secret).finalize();
-    let numbers = numbers.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
-    config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(numbers)));
+    config.cid_generator(move || Box::new(Numbers(secret.clone())));
     config
 }
 
@@ -89,5 +132,17 @@ mod tests {
         secret(b"a").sign(b"connection", &mut whole);
         assert!(secret(b"a").verify(b"connection", &whole).is_ok());
         assert!(secret(b"b").verify(b"connection", &whole).is_err());
+    }
+
+    #[test]
+    fn a_number_is_known_for_one_of_this_gateway_after_a_restart_and_most_others_are_not() {
+        let numbers =
+            |octets: &[u8]| Numbers(Arc::new(Secret(Hmac::new_from_slice(octets).unwrap())));
+        let (mut one, again, other) = (numbers(b"a"), numbers(b"a"), numbers(b"b"));
+        let all: Vec<ConnectionId> = (0..500).map(|_| one.generate_cid()).collect();
+        assert!(all.iter().all(|n| n.len() == NUMBER.1 && again.validate(n).is_ok()));
+        let taken = all.iter().filter(|n| other.validate(n).is_ok()).count();
+        assert!(taken < 50, "{taken} of 500, and 2 are to be expected");
+        assert!(one.validate(&ConnectionId::new(&[])).is_err());
     }
 }

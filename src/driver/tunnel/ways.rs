@@ -15,16 +15,18 @@ use super::greeting::{Control, Greeting};
 use super::identity::{self, Identity, Shown, believing};
 use super::ladder::{Order, Telling};
 use super::link::Link;
-use super::proxy::{self, Said};
-use super::{greeting, head_office, secured, words};
+use super::marked::Marked;
+use super::proxy::{self, Challenge, Said};
+use super::{greeting, head_office, reset, secured, words};
 use crate::config::{BearerChoice, Host, Place, Proxy, PublicKey};
 use crate::driver::state::random;
-use quinn::{ClientConfig, Connection, Endpoint, EndpointConfig, TokioRuntime};
+use quinn::{ClientConfig, Connection, Endpoint};
 use rustls::pki_types::ServerName;
+use socket2::SockRef;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -36,8 +38,14 @@ const STEP: Duration = Duration::from_secs(8);
 /// QUIC is tried out for so long before the tunnel moves to it: longer than it takes to find out
 /// that nothing comes by it.
 const TRIED_OUT: Duration = Duration::from_secs(15);
-/// When a connection of several that is missing is asked for again, and one that has ended.
-const MISSING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(1));
+/// When a connection of several that is missing is asked for again: at first, and at most. One that
+/// has lasted for so long is missed for the first time.
+const MISSING: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// Octets of a segment of TCP where long packets are swallowed without a word.
+const SHORT: u32 = 900;
+/// A proxy that does not believe us locks an account that is tried too often.
+const REFUSED: &str = "it does not believe user and password; so that the account is not locked, \
+                       it is asked again after 5 minutes, at a reload, or when they are others";
 /// Whom a site asks for: nobody whose name would tell anything.
 const NAME: &str = "tunnel.invalid";
 
@@ -199,8 +207,8 @@ async fn shake(config: ClientConfig, at: SocketAddr, dscp: u8) -> Result<Connect
     };
     let no_socket = |e| format!("no socket: {e}");
     let socket = head_office::socket(SocketAddr::new(any, 0), dscp).map_err(no_socket)?;
-    let runtime = Arc::new(TokioRuntime);
-    let endpoint = Endpoint::new(EndpointConfig::default(), None, socket, runtime);
+    let runtime = Arc::new(Marked);
+    let endpoint = Endpoint::new(reset::of_site(), None, socket, runtime);
     let endpoint = endpoint.map_err(no_socket)?;
     // A name that says nothing of the site: the key is what is proved.
     let connecting = endpoint.connect_with(config, at, NAME).map_err(|e| e.to_string())?;
@@ -275,6 +283,7 @@ fn complete(site: &Arc<Site>, tcp: &Arc<ByTcp>) {
 
 async fn keep_member(site: &Arc<Site>, tcp: &Arc<ByTcp>, member: usize, telling: &Mutex<Telling>) {
     let telling = || telling.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut wait = MISSING.0;
     loop {
         let begun = Instant::now();
         match joined(site, tcp, member).await {
@@ -292,8 +301,16 @@ async fn keep_member(site: &Arc<Site>, tcp: &Arc<ByTcp>, member: usize, telling:
                 }
             }
         }
-        sleep(if begun.elapsed() > MISSING.0 { MISSING.1 } else { MISSING.0 }).await;
+        let (now, next) = missed(wait, begun.elapsed());
+        wait = next;
+        sleep(now).await;
     }
+}
+
+/// How long one that has lasted so long is waited for now, and the next time.
+fn missed(wait: Duration, lasted: Duration) -> (Duration, Duration) {
+    let now = if lasted >= MISSING.1 { MISSING.0 } else { wait };
+    (now, (now * 2).min(MISSING.1))
 }
 
 /// One more connection of a tunnel that there is.
@@ -311,16 +328,23 @@ async fn joined(
 async fn through(site: &Arc<Site>, proxy: &Proxy) -> Result<TcpStream, String> {
     let told = |what: String| format!("proxy {}: {what}", proxy.place);
     let account = proxy::account(proxy).map_err(told)?;
+    let (memory, reloads) = (&site.memory, site.link.follows());
+    if memory.is_refused(account.as_ref(), reloads, Instant::now()) {
+        return Err(told(REFUSED.to_owned()));
+    }
     let mut credentials: Option<zeroize::Zeroizing<String>> = None;
-    for _ in 0..2 {
+    for _ in 0..3 {
         let mut stream = dial(site, &proxy.place).await.map_err(told)?;
         let known = credentials.as_ref().map(|c| c.as_str());
         let said = timeout(STEP, proxy::ask(&mut stream, &site.connect, known)).await;
         match said.map_err(|_| told("no answer within 8 s".to_owned()))?.map_err(told)? {
             Said::Open => return Ok(stream),
             Said::Refused(why) => return Err(told(why)),
-            Said::Challenges(_) if credentials.is_some() => {
-                return Err(told("it does not believe user and password".to_owned()));
+            Said::Challenges(all)
+                if credentials.is_some() && !all.iter().any(Challenge::is_stale) =>
+            {
+                memory.refuses(account, reloads, Instant::now());
+                return Err(told(REFUSED.to_owned()));
             }
             Said::Challenges(all) => {
                 let account = account.as_ref().ok_or_else(|| {
@@ -346,8 +370,16 @@ async fn through(site: &Arc<Site>, proxy: &Proxy) -> Result<TcpStream, String> {
 
 async fn dial(site: &Arc<Site>, place: &Place) -> Result<TcpStream, String> {
     let all = site.memory.addresses(place).await?;
-    let stream = address::race(all, |at| async move {
-        match timeout(HANDSHAKE, TcpStream::connect(at)).await {
+    let is_narrow = site.memory.is_narrow();
+    let stream = address::race(all, move |at| async move {
+        let connected = async {
+            let socket = if at.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            if is_narrow {
+                SockRef::from(&socket).set_tcp_mss(SHORT)?;
+            }
+            socket.connect(at).await
+        };
+        match timeout(HANDSHAKE, connected).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(e)) => Err(format!("{at} (tcp): {e}")),
             Err(_) => Err(format!("{at} (tcp): no answer")),
@@ -357,3 +389,6 @@ async fn dial(site: &Arc<Site>, place: &Place) -> Result<TcpStream, String> {
     secured::set_up(&stream, site.dscp);
     Ok(stream)
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,8 @@ pub struct Probe {
     pub echo: Option<Echo>,
     /// Packets that its sender has sent so far, and of which it knows that they were lost.
     pub packets: Option<(u64, u64)>,
+    /// Long packets of its sender's do not arrive, and short ones do.
+    pub is_narrow: bool,
 }
 
 /// What came last.
@@ -54,6 +56,7 @@ impl Probe {
         let (sent, lost) = self.packets.unwrap_or((UNKNOWN, UNKNOWN));
         out.put_u64(sent);
         out.put_u64(lost);
+        out.put_u8(u8::from(self.is_narrow));
         super::pack(PORT, &out)
     }
 
@@ -67,12 +70,15 @@ impl Probe {
         let (number, at, calendar) = (from.get_u32(), from.get_u64(), from.get_u64());
         let echo = Echo { number: from.get_u32(), at: from.get_u64(), held: from.get_u32() };
         let (sent, lost) = (from.get_u64(), from.get_u64());
+        // Not said by those of before.
+        let is_narrow = from.first().is_some_and(|flags| flags & 1 != 0);
         Some(Self {
             number,
             at,
             calendar,
             echo: Some(echo).filter(|e| e.number != 0),
             packets: Some((sent, lost)).filter(|_| sent != UNKNOWN && lost != UNKNOWN),
+            is_narrow,
         })
     }
 }
@@ -88,9 +94,10 @@ mod tests {
             number in 0_u32.., at: u64, calendar: u64,
             echo in proptest::option::of((1_u32.., 0_u64.., 0_u32..)),
             packets in proptest::option::of((0..u64::MAX, 0..u64::MAX)),
+            is_narrow: bool,
         ) {
             let echo = echo.map(|(number, at, held)| Echo { number, at, held });
-            let probe = Probe { number, at, calendar, echo, packets };
+            let probe = Probe { number, at, calendar, echo, packets, is_narrow };
             let (port, rest) = super::super::unpack(probe.write()).expect("a flow");
             prop_assert_eq!((port, Probe::read(rest)), (PORT, Some(probe)));
         }

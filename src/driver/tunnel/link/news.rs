@@ -7,11 +7,14 @@ use crate::config::PublicKey;
 use crate::driver::tunnel::bearer::Bearer;
 use crate::wire::tunnel::head::Head;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 /// How often the other end is told of the way.
 const EACH: Duration = Duration::from_secs(1);
+/// What is told of the way waits so long for a packet that it can go along with.
+const RIDES: Duration = Duration::from_millis(45);
 /// How often it is told where our log stands: what tells it may be lost.
 const HEADS: Duration = Duration::from_secs(10);
 /// How often it is noted where the other end's log stands, however often that is told.
@@ -41,7 +44,7 @@ impl Noted {
 }
 
 impl Link {
-    /// Tells the other end of the way, and sees where it is, while nothing newer carries.
+    /// Has the other end told of the way, and sees where it is, while nothing newer carries.
     pub(super) async fn look(&self, (bearer, key): (&Bearer, &PublicKey)) {
         let mut each = interval(EACH);
         each.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -57,8 +60,10 @@ impl Link {
                 let detail = format!("from {} {was}", bearer.kind().as_str());
                 self.told(TunnelEvent::Moved, Some(bearer), (key, detail));
             }
-            let packets = self.tally().sums([bearer.figures()].iter()).packets;
-            bearer.tell(self.media.probe(packets));
+            bearer.room();
+            self.tells.store(true, Relaxed);
+            sleep(RIDES).await;
+            self.tell(bearer);
             let is_due = told.is_none_or(|at| at.elapsed() >= HEADS);
             if let Some(head) = self.ledger.head().filter(|_| is_due) {
                 bearer.tell(head.write());

@@ -27,6 +27,11 @@ impl Challenge {
         self.params.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
+    /// What was signed was too old, and not wrong (RFC 7616 §3.3).
+    pub(in crate::driver::tunnel) fn is_stale(&self) -> bool {
+        self.is("Digest") && self.param("stale").is_some_and(|is| is.eq_ignore_ascii_case("true"))
+    }
+
     /// A digest whose algorithm and quality are known here, or Basic.
     fn is_known(&self) -> bool {
         let algorithm = self.param("algorithm").unwrap_or("MD5").to_ascii_uppercase();

@@ -4,6 +4,7 @@
 
 use crate::config::{Host, Place};
 use crate::driver::resolver::{RESOLV_CONF, ask_once};
+use crate::driver::tunnel::proxy::Account;
 use crate::engine::names::{Question, Record, Reply};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -12,21 +13,26 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// An answer of DNS takes at most this: where nothing is known of a name, and where something is.
 const NAMED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(1));
+/// A proxy that did not believe us is not asked for so long.
+const LOCKS: Duration = Duration::from_secs(300);
 /// Addresses of one name that are tried, and how much later than the one before it each is.
 const ADDRESSES: usize = 8;
 const LATER: Duration = Duration::from_millis(250);
 
 /// What tries of one site remember.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(in crate::driver::tunnel) struct Memory {
     /// What DNS said last: of the head office, and of its proxy.
     names: Mutex<BTreeMap<String, Vec<IpAddr>>>,
     has_digested: AtomicBool,
     has_shown: AtomicBool,
+    is_narrow: AtomicBool,
+    /// Whom the proxy did not believe, when, and after how many reloads.
+    refused: Mutex<Option<(Option<Account>, Instant, u64)>>,
 }
 
 impl Memory {
@@ -46,6 +52,32 @@ impl Memory {
         }
         self.has_digested.store(true, Relaxed);
         false
+    }
+
+    /// Long packets are swallowed on the way, or are no more.
+    pub(in crate::driver::tunnel) fn narrows(&self, is: bool) {
+        self.is_narrow.store(is, Relaxed);
+    }
+
+    pub(super) fn is_narrow(&self) -> bool {
+        self.is_narrow.load(Relaxed)
+    }
+
+    /// The proxy does not believe this account.
+    pub(super) fn refuses(&self, account: Option<Account>, reloads: u64, now: Instant) {
+        *self.refused() = Some((account, now, reloads));
+    }
+
+    /// Whether it said so a short while ago, of the same one, and nobody has reloaded since: then
+    /// it is left alone.
+    pub(super) fn is_refused(&self, account: Option<&Account>, reloads: u64, now: Instant) -> bool {
+        self.refused().as_ref().is_some_and(|(known, at, before)| {
+            known.as_ref() == account && *before == reloads && now.duration_since(*at) < LOCKS
+        })
+    }
+
+    fn refused(&self) -> MutexGuard<'_, Option<(Option<Account>, Instant, u64)>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Its addresses.
@@ -124,7 +156,6 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::time::Instant;
 
     #[tokio::test(start_paused = true)]
     async fn a_dead_address_costs_a_moment() {
@@ -163,5 +194,24 @@ mod tests {
         let memory = Memory::default();
         assert!(memory.answers(true) && !memory.answers(true) && !memory.has_digested());
         assert!(!memory.answers(false) && memory.has_digested());
+    }
+
+    #[test]
+    fn a_proxy_that_does_not_believe_us_is_left_alone_for_a_while() {
+        let (memory, now) = (Memory::default(), Instant::now());
+        let account = |password: &str| Account {
+            user: "site".to_owned(),
+            password: password.to_owned().into(),
+        };
+        let is = |password, reloads, seconds| {
+            let at = now + Duration::from_secs(seconds);
+            memory.is_refused(Some(&account(password)), reloads, at)
+        };
+        assert!(!is("wrong", 0, 0));
+        memory.refuses(Some(account("wrong")), 0, now);
+        assert!(is("wrong", 0, 0) && is("wrong", 0, 299));
+        assert!(!is("wrong", 0, 300), "it is asked again");
+        assert!(!is("right", 0, 1), "its password is another now");
+        assert!(!is("wrong", 1, 1), "somebody has reloaded");
     }
 }
