@@ -9,6 +9,7 @@
 mod bearer;
 mod by_tcp;
 mod comings;
+mod files;
 mod gate;
 mod greeting;
 mod head_office;
@@ -16,6 +17,7 @@ mod identity;
 pub mod key;
 mod ladder;
 mod link;
+mod look;
 mod media;
 mod path;
 mod proxy;
@@ -24,18 +26,22 @@ mod rate;
 mod reset;
 mod secured;
 mod site;
+mod strangers;
 mod told;
 mod turns;
 mod ways;
 mod words;
 
 pub use bearer::Kind;
+pub use files::check as check_files;
 pub use link::{GROUPS, Link};
+pub use look::{Step, Tried, look, own_key};
 pub use media::Port;
 pub use told::{MEDIA, MOVES, Stream, View};
 
 use crate::config::{Config, End, Tunnel};
 use crate::engine::TunnelPath;
+use crate::ground::Transport;
 use identity::Identity;
 use std::collections::BTreeMap;
 use std::io;
@@ -45,16 +51,13 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use strangers::Strangers;
 use tokio::sync::mpsc;
 use told::Farewell;
 use ways::{Memory, Site};
 
 /// Our key, in the state folder, where the file does not say.
 pub const KEY_FILE: &str = "tunnel.key";
-
-/// The wrong line was copied.
-const OWN_KEY: &str = "the other end's key is our own: it stands in the output of `portreeve tunnel \
-                       keygen` there, not here";
 
 /// Saying good-bye takes so long.
 const FAREWELL: Duration = Duration::from_millis(50);
@@ -71,12 +74,14 @@ pub enum TunnelError {
         what: String,
     },
     /// A head office's port.
-    #[error("interface \"{interface}\" cannot listen at {at}: {error}")]
+    #[error("interface \"{interface}\" cannot listen at {at} ({transport}): {error}")]
     Listen {
         /// Whose.
         interface: String,
         /// Where.
         at: std::net::SocketAddr,
+        /// By what.
+        transport: Transport,
         /// What the kernel says.
         error: io::Error,
     },
@@ -108,6 +113,23 @@ pub fn key_file(config: &Config, tunnel: &Tunnel) -> PathBuf {
     }
 }
 
+/// Whether the ports of all head offices are free.
+#[must_use]
+pub fn can_listen(config: &Config) -> bool {
+    let tunnels = config.interfaces.iter().filter_map(|i| i.link.tunnel());
+    let mut all: Vec<_> = tunnels
+        .filter_map(|tunnel| match tunnel.end {
+            End::Site { .. } => None,
+            End::HeadOffice { listen, tcp } => Some((listen, tcp)),
+        })
+        .collect();
+    // Sites share a port.
+    all.dedup();
+    all.into_iter().all(|(udp, tcp)| {
+        head_office::socket(udp, 0).is_ok() && tcp.is_none_or(|at| gate::listen(at).is_ok())
+    })
+}
+
 impl Tunnels {
     /// Opens what listens and begins to call; the thread ends with the last clone.
     ///
@@ -118,15 +140,12 @@ impl Tunnels {
         let (mut sites, mut offices) = (Vec::new(), BTreeMap::new());
         for (index, i) in config.interfaces.iter().enumerate() {
             let Some(tunnel) = i.link.tunnel() else { continue };
-            let told = |what| TunnelError::Key { interface: i.name.clone(), what };
-            let own = key::read(&key_file(config, tunnel)).map_err(told)?;
-            if tunnel.peer.as_ref() == Some(&own.public()) {
-                return Err(told(OWN_KEY.to_owned()));
-            }
+            let (own, doubts) = files::needed(config, i, tunnel)?;
+            doubts.iter().for_each(|doubt| tracing::warn!("{doubt}"));
             let link = Arc::new(Link::new(&i.name, tunnel.clone(), ports.clone()));
             let identity = Identity::new(own);
             match tunnel.end.clone() {
-                End::Site { connect, bearer, proxy } => {
+                End::Site { connect, bearer, proxy, .. } => {
                     let (link, dscp) = (link.clone(), i.dscp_media);
                     let memory = Memory::default();
                     let site = Site { link, identity, connect, bearer, proxy, dscp, memory };
@@ -146,13 +165,14 @@ impl Tunnels {
         let mut sockets = Vec::new();
         for ((at, tcp), (identity, all, dscp)) in offices {
             let interface = all.first().map(|l: &Arc<Link>| l.name().to_owned());
-            let told = |at, error| {
+            let told = |at, transport, error| {
                 let interface = interface.clone().unwrap_or_default();
-                TunnelError::Listen { interface, at, error }
+                TunnelError::Listen { interface, at, transport, error }
             };
-            let socket = head_office::socket(at, dscp).map_err(|e| told(at, e))?;
+            let udp = Transport::Udp;
+            let socket = head_office::socket(at, dscp).map_err(|e| told(at, udp, e))?;
             let listener = match tcp {
-                Some(at) => Some(gate::listen(at).map_err(|e| told(at, e))?),
+                Some(at) => Some(gate::listen(at).map_err(|e| told(at, Transport::Tcp, e))?),
                 None => None,
             };
             sockets.push((socket, listener, identity, all, dscp));
@@ -163,10 +183,13 @@ impl Tunnels {
         let runtime = runtime.map_err(TunnelError::Thread)?;
         let work = async move {
             for (socket, listener, identity, all, dscp) in sockets {
+                let strangers = Arc::<Strangers>::default();
                 if let Some(listener) = listener {
-                    tokio::spawn(gate::serve(listener, identity.clone(), all.clone(), dscp));
+                    let (identity, all) = (identity.clone(), all.clone());
+                    let told = strangers.clone();
+                    tokio::spawn(gate::serve(listener, identity, all, dscp, told));
                 }
-                tokio::spawn(head_office::serve(socket, identity, all));
+                tokio::spawn(head_office::serve(socket, identity, all, strangers));
             }
             for site in sites {
                 tokio::spawn(site::keep(site));

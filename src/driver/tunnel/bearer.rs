@@ -5,7 +5,7 @@ use super::by_tcp::ByTcp;
 use super::link::GROUPS;
 use super::media::Counts;
 use super::told::{Farewell, Stream};
-use super::words::words;
+use super::words;
 pub use crate::ground::Bearer as Kind;
 use crate::wire::tunnel::probe;
 use bytes::Bytes;
@@ -72,7 +72,7 @@ impl Bearer {
     /// Waits for its end; why, in words.
     pub(super) async fn ended(&self) -> String {
         match self {
-            Self::Quic(connection) => words(&connection.closed().await.to_string()),
+            Self::Quic(connection) => words::ended_quic(&connection.closed().await),
             Self::Tcp(tcp) => tcp.ended().await,
         }
     }

@@ -5,8 +5,10 @@
 use super::bearer::Bearer;
 use super::by_tcp::{ByTcp, MEMBERS};
 use super::greeting::Greeting;
-use super::identity::Identity;
+use super::head_office::{believes, tell_of, tell_unbelieved};
+use super::identity::{Identity, Shown};
 use super::link::Link;
+use super::strangers::Strangers;
 use super::turns::Turns;
 use super::words::words;
 use super::{secured, ways, words};
@@ -18,6 +20,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// A handshake takes at most this.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -46,9 +49,10 @@ struct Gate {
     links: Vec<Arc<Link>>,
     /// The newest tunnel by TCP of each, to which more connections may come.
     joined: Vec<Mutex<Option<Arc<ByTcp>>>>,
-    tls: TlsAcceptor,
+    identity: Identity,
     dscp: u8,
     turns: Arc<Turns>,
+    strangers: Arc<Strangers>,
 }
 
 /// Serves the sites of one port, for ever.
@@ -57,8 +61,9 @@ pub(super) async fn serve(
     identity: Identity,
     links: Vec<Arc<Link>>,
     dscp: u8,
+    strangers: Arc<Strangers>,
 ) {
-    if let Err(why) = run(listener, identity, links, dscp).await {
+    if let Err(why) = run(listener, identity, links, dscp, strangers).await {
         tracing::error!("tunnels by TCP: {why}");
     }
 }
@@ -68,15 +73,15 @@ async fn run(
     identity: Identity,
     links: Vec<Arc<Link>>,
     dscp: u8,
+    strangers: Arc<Strangers>,
 ) -> Result<(), String> {
-    let known = links.clone();
-    let config = identity.server(Arc::new(move |key| known.iter().any(|l| l.believes(key))))?;
     let gate = Arc::new(Gate {
         joined: links.iter().map(|_| Mutex::default()).collect(),
         links,
-        tls: TlsAcceptor::from(Arc::new(config)),
+        identity,
         dscp,
         turns: Arc::default(),
+        strangers,
     });
     let listener = TcpListener::from_std(listener).map_err(|e| e.to_string())?;
     loop {
@@ -95,7 +100,7 @@ impl Gate {
         tokio::spawn(async move {
             let Some(turn) = self.turns.turn(source).await else { return };
             let welcomed = tokio::select! {
-                welcomed = timeout(HANDSHAKE * 2, self.welcome(stream, peer)) => welcomed,
+                welcomed = timeout(HANDSHAKE * 2, self.welcome(stream, peer, source)) => welcomed,
                 () = turn.is_lost() => return,
             };
             match welcomed {
@@ -115,15 +120,37 @@ impl Gate {
         });
     }
 
+    /// As far as his key.
+    async fn shake(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        source: Source,
+    ) -> Result<TlsStream<TcpStream>, String> {
+        let shown = Shown::default();
+        let config = self.identity.server(shown.to(believes(&self.links)))?;
+        let shaken = timeout(HANDSHAKE, TlsAcceptor::from(Arc::new(config)).accept(stream)).await;
+        let shaken = shaken.map_err(|_| "no handshake within 5 s".to_owned())?;
+        shaken.map_err(|e| {
+            let from = format!("{peer} (tcp)");
+            let stranger = shown.key().filter(|key| !believes(&self.links)(key));
+            if let Some(key) = stranger {
+                tell_of(&self.strangers, &from, source, &key);
+            } else if words::is_unbelieved(&e) {
+                tell_unbelieved(&self.strangers, &from, source, &self.identity.key.public());
+            }
+            words::not_a_site(&e)
+        })
+    }
+
     /// Shakes hands; a tunnel that has come with its first connection is what is to be carried by.
     async fn welcome(
         &self,
         stream: TcpStream,
         peer: SocketAddr,
+        source: Source,
     ) -> Result<Option<(Arc<Link>, Arc<ByTcp>, crate::config::PublicKey)>, String> {
-        let shaken = timeout(HANDSHAKE, self.tls.accept(stream)).await;
-        let shaken = shaken.map_err(|_| "no handshake within 5 s".to_owned())?;
-        let mut stream = shaken.map_err(|e| words::not_a_site(&e))?;
+        let mut stream = self.shake(stream, peer, source).await?;
         let key = secured::proved(stream.get_ref().1.peer_certificates());
         let key = key.ok_or("no key")?;
         let index = self.links.iter().position(|link| link.believes(&key)).ok_or("no site")?;
@@ -135,6 +162,10 @@ impl Gate {
         secured::say(&mut stream, &own).await?;
         if let Some(why) = own.refused {
             return Err(why);
+        }
+        // It only looked.
+        if heard.trial {
+            return Ok(None);
         }
         let joined = self.joined.get(index).ok_or("no site")?;
         let mut joined = joined.lock().unwrap_or_else(PoisonError::into_inner);

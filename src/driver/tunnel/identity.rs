@@ -19,13 +19,36 @@ use rustls::{
     ServerConfig, SignatureScheme,
 };
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What is spoken within (RFC 7301): nobody else's protocol, in its first form.
 const ALPN: &[u8] = b"portreeve-tunnel/1";
 
 /// Whose key is believed.
 pub(super) type Believed = Arc<dyn Fn(&PublicKey) -> bool + Send + Sync>;
+
+/// The key that the other end of one connection has shown, believed or not. Whether it has proved
+/// it is not known.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shown(Arc<OnceLock<PublicKey>>);
+
+impl Shown {
+    pub(super) fn key(&self) -> Option<PublicKey> {
+        self.0.get().copied()
+    }
+
+    /// Sees the key that is judged.
+    pub(super) fn to(
+        &self,
+        judge: impl Fn(&PublicKey) -> bool + Send + Sync + 'static,
+    ) -> Believed {
+        let seen = self.0.clone();
+        Arc::new(move |key| {
+            seen.get_or_init(|| *key);
+            judge(key)
+        })
+    }
+}
 
 /// Our end's identity.
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use super::media::{Media, Port};
 use super::path::Tally;
 use super::rate::Rate;
 use super::told::{Farewell, Stream};
-use super::words::words;
+use super::words;
 use crate::config::{PublicKey, Tunnel};
 use crate::ground::Subject;
 use bytes::Bytes;
@@ -143,6 +143,11 @@ impl Link {
         self.tunnel().peer.as_ref() == Some(key)
     }
 
+    /// The other end's key, as the file has it.
+    pub(super) fn peer(&self) -> Option<PublicKey> {
+        self.tunnel().peer
+    }
+
     /// From now on this holds.
     pub(super) fn follow(&self, tunnel: &Tunnel) {
         self.tunnel().clone_from(tunnel);
@@ -215,7 +220,7 @@ impl Link {
 
     /// There is no connection.
     pub(super) fn fails(&self, why: &str) {
-        let why = &words(why);
+        let why = &words::sentences(why);
         let mut stands = self.stands();
         match &mut *stands {
             Stands::Down { why: before, .. } => before.clone_from(why),

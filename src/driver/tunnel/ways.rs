@@ -4,30 +4,32 @@
 //! DNS is asked anew at each try.
 
 mod address;
+mod by_quic;
+mod by_tcp;
 mod order;
 
 pub(super) use address::Memory;
+pub(super) use by_tcp::{direct, secure, through};
 
+use self::by_quic::by_quic;
+use self::by_tcp::by_tcp;
 use self::order::in_order;
 use super::bearer::{Bearer, Kind};
 use super::by_tcp::{ByTcp, MEMBERS};
 use super::greeting::{Control, Greeting};
-use super::identity::{self, Identity};
+use super::identity::Identity;
 use super::ladder::{Order, Telling};
 use super::link::Link;
-use super::proxy::{self, Said};
-use super::{greeting, head_office, secured, words};
+use super::secured;
+use super::words::{self, Sign};
 use crate::config::{BearerChoice, Host, Place, Proxy, PublicKey};
 use crate::driver::state::random;
-use quinn::{ClientConfig, Connection, Endpoint, EndpointConfig, TokioRuntime};
-use rustls::pki_types::ServerName;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use quinn::Connection;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, timeout};
-use tokio_rustls::TlsConnector;
+use tokio::time::{Instant, sleep};
 use tokio_rustls::client::TlsStream;
 
 /// A handshake takes at most this.
@@ -83,7 +85,7 @@ impl Ready {
         match self {
             Self::Quic(connection, key, mut control) => {
                 if !control.is_taken().await {
-                    let why = "nothing came by QUIC after its handshake".to_owned();
+                    let why = words::bare(Sign::Swallowed, "");
                     return Err(Failure { why, is_swallowed: true });
                 }
                 Ok((Bearer::Quic(connection), key, Some(control)))
@@ -130,14 +132,14 @@ pub(super) async fn tried_out(site: Arc<Site>) -> Result<Ready, Failure> {
             if control.carries_for(TRIED_OUT).await {
                 return Ok(Ready::Quic(connection, key, control));
             }
-            let why = "QUIC shakes hands, and is swallowed on the way then".to_owned();
+            let why = words::bare(Sign::Swallowed, "");
             Err(Failure { why, is_swallowed: true })
         }
         ready @ Ready::Tcp(..) => Ok(ready),
     }
 }
 
-async fn one(site: &Arc<Site>, kind: Kind, purpose: Purpose) -> Result<Ready, Failure> {
+pub(super) async fn one(site: &Arc<Site>, kind: Kind, purpose: Purpose) -> Result<Ready, Failure> {
     match kind {
         Kind::Quic => by_quic(site, purpose).await,
         Kind::Tcp => {
@@ -147,33 +149,8 @@ async fn one(site: &Arc<Site>, kind: Kind, purpose: Purpose) -> Result<Ready, Fa
     }
 }
 
-/// One try by QUIC.
-async fn by_quic(site: &Arc<Site>, purpose: Purpose) -> Result<Ready, Failure> {
-    let (link, connect) = (&site.link, &site.connect);
-    let believed = link.clone();
-    let crypto = site.identity.quic_client(Arc::new(move |key| believed.believes(key)))?;
-    let mut config = ClientConfig::new(Arc::new(crypto));
-    config.transport_config(Arc::new(link.transport()));
-    let all = site.memory.addresses(connect).await?;
-    let dscp = site.dscp;
-    let shaken = address::race(all, move |at| {
-        let config = config.clone();
-        async move { shake(config, at, dscp).await.map_err(|why| format!("{at} (udp): {why}")) }
-    });
-    let connection = shaken.await.map_err(|why| of(connect, &why))?;
-    let key = identity::proved(&connection).ok_or_else(|| "it has proved no key".to_owned())?;
-    let is_trial = purpose == Purpose::Trial;
-    match greeting::begin(&connection, &link.site(), is_trial).await {
-        Ok(control) => Ok(Ready::Quic(connection, key, control)),
-        Err(why) => {
-            let is_swallowed = connection.close_reason().is_none();
-            Err(Failure { why: format!("{connect} (udp): {why}"), is_swallowed })
-        }
-    }
-}
-
 /// What is said of one of its addresses, with its name where it has one.
-fn of(place: &Place, why: &str) -> String {
+pub(super) fn of(place: &Place, why: &str) -> String {
     match &place.host {
         Host::Ip(_) => why.to_owned(),
         Host::Name(name) if why.starts_with(name.as_str()) => why.to_owned(),
@@ -181,53 +158,14 @@ fn of(place: &Place, why: &str) -> String {
     }
 }
 
-/// Shakes hands by a socket of its own.
-async fn shake(config: ClientConfig, at: SocketAddr, dscp: u8) -> Result<Connection, String> {
-    let any: IpAddr = match at {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let no_socket = |e| format!("no socket: {e}");
-    let socket = head_office::socket(SocketAddr::new(any, 0), dscp).map_err(no_socket)?;
-    let runtime = Arc::new(TokioRuntime);
-    let endpoint = Endpoint::new(EndpointConfig::default(), None, socket, runtime);
-    let endpoint = endpoint.map_err(no_socket)?;
-    // A name that says nothing of the site: the key is what is proved.
-    let connecting = endpoint.connect_with(config, at, NAME).map_err(|e| e.to_string())?;
-    let shaken = timeout(HANDSHAKE, connecting).await;
-    shaken.map_err(|_| "no answer".to_owned())?.map_err(|e| e.to_string())
-}
-
-/// One of the connections by TCP, as far as the other end's key.
-async fn by_tcp(site: &Arc<Site>) -> Result<(TlsStream<TcpStream>, SocketAddr, PublicKey), String> {
-    let connect = &site.connect;
-    let (believed, seen) = (site.link.clone(), Arc::new(AtomicBool::new(false)));
-    let saw = seen.clone();
-    let config = site.identity.client(Arc::new(move |key| {
-        saw.store(true, Relaxed);
-        believed.believes(key)
-    }))?;
-    let stream = match &site.proxy {
-        Some(proxy) => through(site, proxy).await?,
-        None => {
-            let dialled = dial(site, connect).await;
-            dialled.map_err(|why| of(connect, &why))?
-        }
-    };
-    let peer = stream.peer_addr().map_err(|e| e.to_string())?;
-    let name = ServerName::try_from(NAME).map_err(|e| e.to_string())?;
-    let shaken = timeout(STEP, TlsConnector::from(Arc::new(config)).connect(name, stream)).await;
-    let shaken = shaken.map_err(|_| format!("{connect} (tcp): no handshake within 8 s"))?;
-    let stream = shaken.map_err(|e| {
-        if seen.load(Relaxed) {
-            // It has shown a key like ours: a gateway, and the wrong one.
-            return format!("{connect} (tcp): {}", words::ended(&e));
-        }
-        let proxy = site.proxy.as_ref().map(|proxy| &proxy.place);
-        words::not_the_head_office(connect, proxy, &e)
-    })?;
-    let key = secured::proved(stream.get_ref().1.peer_certificates());
-    Ok((stream, peer, key.ok_or("it has proved no key")?))
+/// Says that it is only looked, and hears whether we would be let in.
+pub(super) async fn greet_only(
+    site: &Site,
+    stream: &mut TlsStream<TcpStream>,
+) -> Result<(), String> {
+    let member = MEMBERS;
+    let own = Greeting { member, trial: true, ..Greeting::new(&site.link.site()) };
+    greeted(site, stream, &own).await
 }
 
 async fn greet(
@@ -237,8 +175,21 @@ async fn greet(
     member: usize,
 ) -> Result<(), String> {
     let own = Greeting { number, member, ..Greeting::new(&site.link.site()) };
-    let greeted = secured::greet(stream, &own).await;
-    greeted.map(drop).map_err(|e| format!("{} (tcp): {e}", site.connect))
+    greeted(site, stream, &own).await
+}
+
+async fn greeted(
+    site: &Site,
+    stream: &mut TlsStream<TcpStream>,
+    own: &Greeting,
+) -> Result<(), String> {
+    let greeted = secured::greet(stream, own).await;
+    let key = site.identity.key.public();
+    greeted.map(drop).map_err(|e| {
+        // The key's own line is of use only with the key.
+        let why = if e == words::bare(Sign::NotKnown, "") { words::not_known(&key) } else { e };
+        format!("{} (tcp): {why}", site.connect)
+    })
 }
 
 pub(super) fn spawn<S>(tcp: &Arc<ByTcp>, member: usize, stream: S, link: &Arc<Link>)
@@ -296,56 +247,5 @@ async fn joined(
 ) -> Result<TlsStream<TcpStream>, String> {
     let (mut stream, ..) = by_tcp(site).await?;
     greet(site, &mut stream, tcp.number(), member).await?;
-    Ok(stream)
-}
-
-/// The way through a proxy.
-async fn through(site: &Arc<Site>, proxy: &Proxy) -> Result<TcpStream, String> {
-    let told = |what: String| format!("proxy {}: {what}", proxy.place);
-    let account = proxy::account(proxy).map_err(told)?;
-    let mut credentials: Option<zeroize::Zeroizing<String>> = None;
-    for _ in 0..2 {
-        let mut stream = dial(site, &proxy.place).await.map_err(told)?;
-        let known = credentials.as_ref().map(|c| c.as_str());
-        let said = timeout(STEP, proxy::ask(&mut stream, &site.connect, known)).await;
-        match said.map_err(|_| told("no answer within 8 s".to_owned()))?.map_err(told)? {
-            Said::Open => return Ok(stream),
-            Said::Refused(why) => return Err(told(why)),
-            Said::Challenges(_) if credentials.is_some() => {
-                return Err(told("it does not believe user and password".to_owned()));
-            }
-            Said::Challenges(all) => {
-                let account = account.as_ref().ok_or_else(|| {
-                    told("it asks who we are: set proxy_user and proxy_password_file".to_owned())
-                })?;
-                let has_digested = site.memory.has_digested();
-                let challenge = proxy::chosen(&all, proxy.auth, has_digested).map_err(told)?;
-                if site.memory.answers(challenge.is("Basic")) {
-                    tracing::warn!(
-                        "tunnel {}: {}",
-                        site.link.name(),
-                        told("user and password go to it in clear (Basic)".to_owned())
-                    );
-                }
-                let answer = proxy::credentials(account, challenge, &site.connect, random());
-                let unknown = || told("its challenge is not known here".to_owned());
-                credentials = Some(answer.ok_or_else(unknown)?);
-            }
-        }
-    }
-    Err(told("it does not open the way".to_owned()))
-}
-
-async fn dial(site: &Arc<Site>, place: &Place) -> Result<TcpStream, String> {
-    let all = site.memory.addresses(place).await?;
-    let stream = address::race(all, |at| async move {
-        match timeout(HANDSHAKE, TcpStream::connect(at)).await {
-            Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(e)) => Err(format!("{at} (tcp): {e}")),
-            Err(_) => Err(format!("{at} (tcp): no answer")),
-        }
-    });
-    let stream = stream.await?;
-    secured::set_up(&stream, site.dscp);
     Ok(stream)
 }
