@@ -193,6 +193,10 @@ fn office(i: &Interface, udp: SocketAddr, tcp: Option<SocketAddr>, running: &Run
 /// Where sites call.
 fn found(name: &str, udp: SocketAddr, tcp: Option<SocketAddr>, all: &[Attached]) -> Line {
     let check = Check::Tunnel;
+    if udp.ip().is_loopback() {
+        let todo = "leave `address` out, or name one that sites reach";
+        return Line::note(check, format!("{name}: nobody but this machine reaches {udp}"), todo);
+    }
     let is_shown = |a: &&Attached| {
         a.link == Link::Network && (udp.ip().is_unspecified() || udp.ip() == a.ip())
     };
@@ -332,5 +336,7 @@ mod tests {
         );
         let none = found("sites", "192.0.2.7:443".parse().unwrap(), None, &[at("10.0.0.1/8")]);
         assert_eq!(none.verdict, Verdict::Todo);
+        let own = found("sites", "127.0.0.1:443".parse().unwrap(), None, &[]);
+        assert!(own.verdict == Verdict::Note && own.what.contains("nobody but this machine"));
     }
 }
