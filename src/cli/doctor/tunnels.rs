@@ -11,10 +11,13 @@ use crate::driver::reach::source;
 use crate::driver::tunnel::{Step, Tried, look, own_key};
 use crate::ground::Transport;
 use std::net::{IpAddr, SocketAddr};
+use tokio::task::JoinSet;
 
 /// Lines for every tunnel, and letters.
 pub(super) async fn tunnels(c: &Config, running: &Running) -> (Vec<Line>, Vec<Line>) {
     let (mut lines, mut letters) = (Vec::new(), Vec::new());
+    // All at once: each takes its time.
+    let mut asked = JoinSet::new();
     let mut seen: Vec<SocketAddr> = Vec::new();
     for (index, i) in c.interfaces.iter().enumerate() {
         let Some(tunnel) = i.link.tunnel() else { continue };
@@ -33,9 +36,15 @@ pub(super) async fn tunnels(c: &Config, running: &Running) -> (Vec<Line>, Vec<Li
         if !is_usable {
             continue;
         }
-        let all = look(c, index).await;
+        let c = c.clone();
+        asked.spawn(async move { (index, look(&c, index).await) });
+    }
+    let mut all = asked.join_all().await;
+    all.sort_by_key(|(index, _)| *index);
+    for (index, all) in all {
+        let Some(i) = c.interfaces.get(index) else { continue };
         lines.extend(judged(&i.name, &all));
-        letters.extend(letter(c, tunnel, &all));
+        letters.extend(i.link.tunnel().and_then(|tunnel| letter(c, tunnel, &all)));
     }
     (lines, letters)
 }

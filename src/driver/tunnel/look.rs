@@ -77,7 +77,9 @@ pub fn own_key(config: &Config, interface: usize) -> Result<(PublicKey, Vec<Stri
 pub async fn look(config: &Config, interface: usize) -> Vec<Tried> {
     let Some(site) = site(config, interface) else { return Vec::new() };
     let site = Arc::new(site);
-    let mut all = names(&site).await;
+    let proxy = site.proxy.as_ref().map(|proxy| &proxy.place);
+    let (office, proxy) = tokio::join!(named(&site, Some(&site.connect)), named(&site, proxy));
+    let mut all: Vec<Tried> = office.into_iter().chain(proxy).collect();
     let (udp, tcp, proxy) = tokio::join!(udp(&site), tcp(&site), by_proxy(&site));
     all.extend(udp);
     all.extend(tcp);
@@ -95,20 +97,16 @@ fn site(config: &Config, interface: usize) -> Option<Site> {
     Some(Site { link, identity, connect, bearer, proxy, dscp: i.dscp_media, memory })
 }
 
-async fn names(site: &Site) -> Vec<Tried> {
-    let mut all = Vec::new();
-    let proxy = site.proxy.as_ref().map(|proxy| &proxy.place);
-    for place in [Some(&site.connect), proxy].into_iter().flatten() {
-        let Host::Name(name) = &place.host else { continue };
-        let begun = Instant::now();
-        let found = timeout(PATIENCE.0, site.memory.addresses(place)).await;
-        let found = found.unwrap_or_else(|_| Err(told(name, Sign::NoDns, "")));
-        let ips = |all: Vec<SocketAddr>| {
-            all.iter().map(|at| at.ip().to_string()).collect::<Vec<_>>().join(", ")
-        };
-        all.push(tried(Step::Name, name.clone(), begun, found.map(ips)));
-    }
-    all
+async fn named(site: &Site, place: Option<&Place>) -> Option<Tried> {
+    let place = place?;
+    let Host::Name(name) = &place.host else { return None };
+    let begun = Instant::now();
+    let found = timeout(PATIENCE.0, site.memory.addresses(place)).await;
+    let found = found.unwrap_or_else(|_| Err(told(name, Sign::NoDns, "")));
+    let ips = |all: Vec<SocketAddr>| {
+        all.iter().map(|at| at.ip().to_string()).collect::<Vec<_>>().join(", ")
+    };
+    Some(tried(Step::Name, name.clone(), begun, found.map(ips)))
 }
 
 fn tried(step: Step, place: String, begun: Instant, came: Result<String, String>) -> Tried {
