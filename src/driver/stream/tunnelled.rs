@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 /// Who asked waits so long for a tunnel that has broken off; then he hears that it has failed.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -114,11 +114,11 @@ impl Streams {
             before = true;
             match newer {
                 Some(newer) => next = newer,
-                // It has ended alone, or what carries it has.
-                None => {
-                    sleep(AGAIN).await;
-                    link.renew(way.group).await;
-                }
+                // It has ended alone, or what carries it has: then another one comes soon.
+                None => match timeout(AGAIN, link.stream(way.group)).await {
+                    Ok(newer) => next = newer,
+                    Err(_) => link.renew(way.group).await,
+                },
             }
         }
     }
