@@ -1,6 +1,6 @@
 //! Tunnels: a site's ways to its head office, each tried; a head office's port, and where sites
-//! find it. What a network's own people have to let through is said in words that can be handed to them.
-//! A tunnel that stands is not touched.
+//! find it. What a network's own people have to let through is said in words that can be handed to
+//! them. A tunnel that stands is not touched.
 
 use super::gateway::Running;
 use super::{Check, Line, ports};

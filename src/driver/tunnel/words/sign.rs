@@ -90,7 +90,7 @@ impl Sign {
                 "let that port out of this network, give the tunnel TCP as well (listen = \
                  [\"udp:443\", \"tcp:443\"] there), or set `proxy`"
             }
-            Self::Refused => "does the gateway run there, and is that its port?",
+            Self::Refused => "does it run there, and is that its port?",
             Self::Shut => "a packet filter here refuses it (nft list ruleset): let that port out",
             Self::NoWay => "a route or an address is missing here (ip route get)",
             Self::NoSocket => "too many files may be open, or that IP version is switched off here",
