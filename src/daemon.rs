@@ -29,7 +29,7 @@ use crate::driver::service::Service;
 use crate::driver::state::{self, State};
 use crate::driver::stream::Streams;
 use crate::driver::tls::Tls;
-use crate::driver::tunnel::Tunnels;
+use crate::driver::tunnel::{Tunnels, can_listen as can_listen_for_tunnels};
 use crate::driver::whereabouts;
 use crate::driver::zone::Zones;
 use crate::engine::digest::Users;
@@ -156,7 +156,8 @@ pub fn can_listen(config: &Config) -> bool {
     let zones = Zones::of(config);
     let can = |l: Listener| can_bind(&l, &zones).is_ok();
     let http = config.http.is_none_or(|at| std::net::TcpListener::bind(at).is_ok());
-    http && config.listeners().into_iter().filter(|l| is_here(config, l)).all(can)
+    let sip = || config.listeners().into_iter().filter(|l| is_here(config, l)).all(can);
+    http && can_listen_for_tunnels(config) && sip()
 }
 
 /// Starts a gateway on the current runtime; `observer` hears of every measured value, `service`

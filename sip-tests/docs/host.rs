@@ -91,7 +91,9 @@ fn command_known(words: &[String]) -> Result<(), String> {
         ["cargo", "run", "--release"] => own(&[]),
         ["cargo", "run", "--release", "--", ..] => own(&words[4..]),
         ["docker", "compose", ..] => compose(&words[2..]),
-        ["docker/build" | "sip-tests/run" | "grafana/draw.py", ..] => files(words, false),
+        ["docker/build" | "sip-tests/run" | "sip-tests/tunnel/demo" | "grafana/draw.py", ..] => {
+            files(words, false)
+        }
         [program, ..] if PROGRAMS.contains(program) => files(&words[1..], false),
         [program, ..] => Err(format!("{program} is no program that a host has (see docs/host.rs)")),
         [] => Err("no command".to_owned()),

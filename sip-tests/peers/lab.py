@@ -154,9 +154,9 @@ level = "debug"
 {extra}
 """
 
-    def ask(self, *words, name="gw", before=()):
+    def ask(self, *words, name="gw", before=(), ns="gw"):
         """A command to the running gateway: exit code, stdout, stderr."""
-        command = ["ip", "netns", "exec", self.ns["gw"], *before, BINARY, *words]
+        command = ["ip", "netns", "exec", self.ns[ns], *before, BINARY, *words]
         command += ["-c", self.path(f"{name}.toml")]
         p = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                            stdin=subprocess.DEVNULL, cwd=self.dir, timeout=40, check=False)

@@ -4,6 +4,7 @@ use super::{doctor, exit, gateway, run};
 use crate::config::{self, Config, Diagnostic, Environment};
 use crate::daemon;
 use crate::driver::clock::Clock;
+use crate::driver::tunnel;
 use crate::policy::RuleSet;
 use std::path::{Path, PathBuf};
 
@@ -57,8 +58,10 @@ impl Files {
     fn look(c: &Config) -> Self {
         let (faults, warnings) = doctor::certificates(c, Clock::start().now().wall);
         let users = daemon::check_users(c).err().map(|e| e.to_string());
+        let (of_tunnels, doubts) = tunnel::check_files(c);
+        let warnings = warnings.into_iter().chain(doubts).collect();
         let mut all = Self { faults: Vec::new(), warnings };
-        for what in faults.into_iter().chain(users) {
+        for what in faults.into_iter().chain(users).chain(of_tunnels) {
             if is_of_service(&what) {
                 all.warnings.push(format!("not looked at, for only the service has it: {what}"));
             } else {

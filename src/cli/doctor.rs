@@ -8,6 +8,7 @@ mod machine;
 mod names;
 mod options;
 mod ports;
+mod tunnels;
 mod ways;
 
 pub(super) use certificates::{certificates, ending};
@@ -54,8 +55,12 @@ words! {
         Files = "files",
         /// Folders for state and audit.
         Folders = "folders",
+        /// The ways of tunnels.
+        Tunnel = "tunnel",
         /// Whether it runs.
         Gateway = "gateway",
+        /// What whoever looks after the network on the way is asked for.
+        Letter = "letter",
     }
 }
 
@@ -97,6 +102,9 @@ impl Line {
 
     /// As it is printed: nothing of the network's moves a cursor.
     fn text(&self) -> String {
+        if self.check == Check::Letter {
+            return format!("\n{}", folded(&table::shown(&self.what)));
+        }
         let then = if self.todo.is_empty() { "" } else { ": " };
         let text = format!("{}{then}{}", self.what, self.todo);
         format!("{:<5} {:<14} {}", self.verdict, self.check, table::shown(&text))
@@ -116,6 +124,27 @@ impl Serialize for Line {
         let ok = self.verdict != Verdict::Todo;
         Row { check: self.check, ok, what: &self.what, todo }.serialize(s)
     }
+}
+
+/// Columns of a paragraph.
+const WIDE: usize = 98;
+
+/// A paragraph, in lines.
+fn folded(text: &str) -> String {
+    let (mut out, mut column) = (String::new(), 0);
+    for word in text.split(' ') {
+        let long = word.chars().count();
+        if column > 0 && column + 1 + long > WIDE {
+            out.push('\n');
+            column = 0;
+        } else if column > 0 {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += long;
+    }
+    out
 }
 
 /// Lines as they come; with `--json`, all at the end.
@@ -196,7 +225,10 @@ pub(super) fn doctor(args: &DoctorArgs) -> u8 {
     report.tell(ways::dscp(&c));
     report.tell([machine::clock(), machine::files(&c, &running)]);
     report.tell(machine::folders(&c, &running));
+    let (lines, letters) = runtime.block_on(tunnels::tunnels(&c, &running));
+    report.tell(lines);
     report.tell([running.line()]);
+    report.tell(letters);
     report.end()
 }
 
@@ -254,6 +286,15 @@ mod tests {
         assert_eq!((&fine["ok"], &fine["todo"]), (&true.into(), &serde_json::Value::Null));
         let note = serde_json::to_value(Line::note(Check::Mtu, "small", "see")).unwrap();
         assert_eq!(note["ok"], true);
+    }
+
+    #[test]
+    fn a_letter_is_a_paragraph_and_no_fault() {
+        let letter = Line::note(Check::Letter, "word ".repeat(50).trim_end(), "");
+        let text = letter.text();
+        assert!(text.starts_with("\nword word") && text.lines().all(|l| l.len() <= WIDE), "{text}");
+        assert_eq!(text.split_whitespace().count(), 50);
+        assert_eq!(serde_json::to_value(&letter).unwrap()["ok"], true);
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! `ports`: what a firewall must open for a configuration, as a table, as nftables, ufw commands or
-//! `docker run` arguments. It reads the configuration and changes nothing on this machine.
+//! `docker run` arguments; and what it must let out for a tunnel. It reads the configuration and
+//! changes nothing on this machine.
+
+mod out;
 
 use super::{PortsArgs, PortsForm, config, gateway, run};
 use crate::config::{
@@ -93,11 +96,11 @@ pub(super) fn ports(args: &PortsArgs) -> u8 {
         Ok(c) => c,
         Err(code) => return code,
     };
-    let all = openings(&c);
+    let (all, ways) = (openings(&c), out::ways(&c));
     match args.form {
-        None => print!("{}", table(&all)),
-        Some(PortsForm::Nft) => print!("{}", nft(&all)),
-        Some(PortsForm::Ufw) => print!("{}", ufw(&all)),
+        None => print!("{}{}", table(&all), out::table(&ways)),
+        Some(PortsForm::Nft) => print!("{}{}", nft(&all), out::remarks(&ways)),
+        Some(PortsForm::Ufw) => print!("{}{}", ufw(&all), out::remarks(&ways)),
         Some(PortsForm::Docker) => {
             print!("{}", docker(&all));
             eprint!("{}", docker_advice(&c));
@@ -110,11 +113,13 @@ fn openings(c: &Config) -> Vec<Opening> {
     let mut all = Vec::new();
     for (index, i) in c.interfaces.iter().enumerate() {
         if let Link::Tunnel(tunnel) = &i.link {
-            let new = of_tunnel(i, tunnel);
             // One port is for all sites.
-            let is_new =
-                |n: &Opening| all.iter().all(|o: &Opening| (&o.to, &o.ports) != (&n.to, &n.ports));
-            all.extend(new.filter(is_new));
+            let key = |o: &Opening| (o.to.clone(), o.protocol, o.ports.clone());
+            for new in of_tunnel(i, tunnel) {
+                if all.iter().all(|o| key(o) != key(&new)) {
+                    all.push(new);
+                }
+            }
             continue;
         }
         let mut open = |protocol, ports: Vec<(u16, u16)>, from: Vec<IpNet>, what| {
@@ -155,19 +160,27 @@ fn openings(c: &Config) -> Vec<Opening> {
 }
 
 /// All that a head office has to open for its sites; a site opens nothing.
-fn of_tunnel(i: &Interface, tunnel: &Tunnel) -> Option<Opening> {
-    let End::HeadOffice { listen, .. } = &tunnel.end else { return None };
-    let any = To::Following { device: None, is_ipv4: true };
-    let to = if listen.ip().is_unspecified() { any } else { To::Address(listen.ip()) };
-    Some(Opening {
+fn of_tunnel(i: &Interface, tunnel: &Tunnel) -> Vec<Opening> {
+    let End::HeadOffice { listen, tcp } = tunnel.end else { return Vec::new() };
+    let any = |is_ipv4| To::Following { device: None, is_ipv4 };
+    let places = match listen.ip() {
+        ip if !ip.is_unspecified() => vec![To::Address(ip)],
+        IpAddr::V4(_) => vec![any(true)],
+        // It is one for both.
+        IpAddr::V6(_) => vec![any(true), any(false)],
+    };
+    let carriers = [Some(("udp", listen.port())), tcp.map(|at| ("tcp", at.port()))];
+    let opening = |to: &To, (protocol, port)| Opening {
         interface: i.name.clone(),
         side: Side::Outside,
-        to,
-        protocol: "udp",
-        ports: vec![(listen.port(), listen.port())],
+        to: to.clone(),
+        protocol,
+        ports: vec![(port, port)],
         from: Vec::new(),
         what: "tunnels",
-    })
+    };
+    let carriers = carriers.into_iter().flatten();
+    carriers.flat_map(|carrier| places.iter().map(move |to| opening(to, carrier))).collect()
 }
 
 /// Who may begin to talk SIP to an interface; empty: anyone.
@@ -222,12 +235,17 @@ fn table(all: &[Opening]) -> String {
             from,
         ]
     }));
+    columns(&rows)
+}
+
+/// Rows in columns of one width each.
+fn columns<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| {
         rows.iter().filter_map(|r| r.get(column)).map(|t| t.chars().count()).max().unwrap_or(0)
     };
-    let widths: Vec<usize> = (0..7).map(width).collect();
+    let widths: Vec<usize> = (0..N).map(width).collect();
     let mut out = String::new();
-    for row in &rows {
+    for row in rows {
         let padded = row.iter().zip(&widths).map(|(t, w)| format!("{t:<w$}"));
         let _ = writeln!(out, "{}", padded.collect::<Vec<_>>().join("  ").trim_end());
     }

@@ -71,6 +71,7 @@ fn screen(v: &Value) -> String {
         };
         let trip = time(t, "/round_trip_us").unwrap_or_else(|| "not known".to_owned());
         let jitter = time(t, "/jitter_us").map_or_else(String::new, |j| format!(", jitter {j}"));
+        let _ = writeln!(out, "  way            {}", shown(text(t, "/way")));
         let _ = writeln!(out, "  there and back {trip}{jitter}{ahead}");
         let (gone, back) = (lost(t, "/packets_out"), lost(t, "/packets_in"));
         let _ = writeln!(out, "  lost           out {gone}, in {back}");
@@ -152,7 +153,7 @@ mod tests {
         });
         let down = json!({
             "name": "mu\u{1b}nich", "site": "munich", "end": "head office", "up": false,
-            "for_s": 5, "why": "nobody has called yet",
+            "for_s": 5, "why": "nobody has called yet", "way": "at [::]:443 (udp, tcp)",
         });
         let told = screen(&json!({ "tunnels": [up, down] }));
         for want in [
@@ -162,6 +163,7 @@ mod tests {
             "moved 1 times to another address, 3 to another bearer\n",
             "1 sent, 2 received, 3 sent by a stream, 4 for no port, 5 lost here, 6 too old",
             "mu\\u{1b}nich   head office of site munich   DOWN for 0:05: nobody has called yet\n",
+            "  way            at [::]:443 (udp, tcp)\n",
             "there and back not known\n",
         ] {
             assert!(told.contains(want), "{want} in\n{told}");

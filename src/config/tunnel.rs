@@ -3,6 +3,7 @@
 //! has to plan any, and no two sites can have the same. It reads what the file says of a tunnel;
 //! keys are files that the driver opens, and nobody is called here.
 
+mod no_proxy;
 mod proxy;
 mod public_key;
 mod section;
@@ -78,6 +79,9 @@ pub enum End {
         bearer: BearerChoice,
         /// Through which proxy, by TCP; `None`: none.
         proxy: Option<Proxy>,
+        /// The entry of `NO_PROXY` for which no proxy of the environment is asked; `None`: there is
+        /// none.
+        past: Option<String>,
     },
     /// The head office's: it is called.
     HeadOffice {
@@ -91,7 +95,10 @@ pub enum End {
 impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Site { connect, proxy: None, .. } => write!(f, "to {connect}"),
+            Self::Site { connect, proxy: None, past: Some(past), .. } => {
+                write!(f, "to {connect}, past the proxy (NO_PROXY: {past})")
+            }
+            Self::Site { connect, proxy: None, past: None, .. } => write!(f, "to {connect}"),
             Self::Site { connect, proxy: Some(proxy), .. } => {
                 write!(f, "to {connect}, by TCP through {}", proxy.place)
             }
@@ -213,7 +220,8 @@ pub(super) fn stands(tunnel: &Tunnel) -> Address {
 pub(super) fn show(tunnel: &Tunnel) -> String {
     let mut lines = vec!["link = \"tunnel\"".to_owned(), format!("site = {:?}", tunnel.site)];
     match &tunnel.end {
-        End::Site { connect, bearer, proxy } => {
+        End::Site { connect, bearer, proxy, past } => {
+            lines.extend(past.iter().map(|_| "proxy = \"env\"".to_owned()));
             lines.push(format!("connect = \"{connect}\""));
             let bearer = match bearer {
                 BearerChoice::Auto => "auto",

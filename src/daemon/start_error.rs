@@ -63,6 +63,11 @@ impl StartError {
             {
                 77
             }
+            Self::Tunnel(TunnelError::Listen { error, .. })
+                if error.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                77
+            }
             Self::Tunnel(TunnelError::Key { .. }) => 78,
             Self::Bind { .. }
             | Self::Http(..)
@@ -93,7 +98,7 @@ impl fmt::Display for StartError {
             }
             Self::Control(path, e) => control(f, path, e),
             Self::Tls(what) => write!(f, "TLS: {what}"),
-            Self::Tunnel(e) => write!(f, "tunnel: {e}"),
+            Self::Tunnel(e) => tunnel(f, e),
             Self::Rules(all) => all.iter().try_for_each(|d| write!(f, "{d}")),
             Self::Files { need, have } => write!(
                 f,
@@ -134,6 +139,36 @@ fn bind(f: &mut fmt::Formatter<'_>, l: &Listener, error: &io::Error) -> fmt::Res
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is alike")]
+fn tunnel(f: &mut fmt::Formatter<'_>, error: &TunnelError) -> fmt::Result {
+    let TunnelError::Listen { interface, at, transport, error: why } = error else {
+        return write!(f, "tunnel: {error}");
+    };
+    match why.kind() {
+        io::ErrorKind::AddrInUse => {
+            write!(f, "tunnel: interface \"{interface}\": {transport} {at} is in use")?;
+            holder(f, *at, *transport)?;
+            write!(
+                f,
+                "\n  stop it, or listen elsewhere (`listen` of the interface, and the port of \
+                 `connect` at its sites)"
+            )
+        }
+        io::ErrorKind::PermissionDenied => write!(
+            f,
+            "tunnel: interface \"{interface}\": {transport} {at}: not permitted\n  ports below \
+             1024 need CAP_NET_BIND_SERVICE (configs/portreeve.service says how); any other needs \
+             no right"
+        ),
+        io::ErrorKind::AddrNotAvailable => write!(
+            f,
+            "tunnel: {at} is not an address of this machine\n  name one that is, as `address` of \
+             interface \"{interface}\", or leave it out (ip -brief address lists them)"
+        ),
+        _ => write!(f, "tunnel: {error}"),
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest is alike")]
 fn control(f: &mut fmt::Formatter<'_>, path: &str, error: &io::Error) -> fmt::Result {
     match error.kind() {
         io::ErrorKind::AddrInUse => write!(
@@ -162,5 +197,37 @@ fn holder(f: &mut fmt::Formatter<'_>, at: SocketAddr, transport: Transport) -> f
     match crate::driver::holders::holder(at, transport) {
         Some(Process { pid, name, .. }) => write!(f, " by {name} (pid {pid})"),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, UdpSocket};
+
+    fn told(at: SocketAddr, transport: Transport, kind: io::ErrorKind) -> StartError {
+        let (interface, error) = ("sites".to_owned(), kind.into());
+        StartError::Tunnel(TunnelError::Listen { interface, at, transport, error })
+    }
+
+    #[test]
+    fn a_tunnels_port_that_is_taken_names_who_has_it_and_what_to_do() {
+        let (udp, tcp) =
+            (UdpSocket::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+        let ours = format!("(pid {})", std::process::id());
+        for (at, transport) in [
+            (udp.local_addr().unwrap(), Transport::Udp),
+            (tcp.local_addr().unwrap(), Transport::Tcp),
+        ] {
+            let fault = told(at, transport, io::ErrorKind::AddrInUse);
+            let said = fault.to_string();
+            assert!(said.contains(&format!("{transport} {at} is in use by ")), "{said}");
+            assert!(said.contains(&ours) && said.contains("`connect` at its sites"), "{said}");
+            assert_eq!(fault.exit_code(), 69);
+        }
+        let at = "[::]:443".parse().unwrap();
+        let fault = told(at, Transport::Udp, io::ErrorKind::PermissionDenied);
+        assert!(fault.to_string().contains("CAP_NET_BIND_SERVICE"), "{fault}");
+        assert_eq!(fault.exit_code(), 77);
     }
 }

@@ -7,7 +7,7 @@ mod kept;
 mod view;
 
 pub(super) use kept::write_new;
-pub use kept::{check_place, make_place, make_secret, secret, trusted};
+pub use kept::{check_place, make_place, make_secret, secret, secret_of, trusted};
 pub use view::{View, view};
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -218,6 +218,18 @@ fn guarded(dir: BorrowedFd<'_>, name: &OsStr, how: OFlags, mode: Mode) -> io::Re
 
 /// Opens a regular file that is ours, or root's.
 fn file(dir: BorrowedFd<'_>, name: &OsStr, how: OFlags, mode: Mode) -> io::Result<File> {
+    let (file, owner) = regular(dir, name, how, mode)?;
+    if !is_trusted(owner) {
+        let own = own();
+        return Err(refusal(format!(
+            "it belongs to uid {owner}, who could change it: chown {own} it, or remove it"
+        )));
+    }
+    Ok(file)
+}
+
+/// Opens a regular file, and says whose it is.
+fn regular(dir: BorrowedFd<'_>, name: &OsStr, how: OFlags, mode: Mode) -> io::Result<(File, u32)> {
     // Not to wait where somebody has put a pipe.
     let how = how | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = match openat(dir, name, how, mode) {
@@ -230,14 +242,7 @@ fn file(dir: BorrowedFd<'_>, name: &OsStr, how: OFlags, mode: Mode) -> io::Resul
     if FileType::from_raw_mode(about.st_mode) != FileType::RegularFile {
         return Err(refusal("it is no regular file: remove it".to_owned()));
     }
-    let owner = about.st_uid;
-    if !is_trusted(owner) {
-        let own = own();
-        return Err(refusal(format!(
-            "it belongs to uid {owner}, who could change it: chown {own} it, or remove it"
-        )));
-    }
-    Ok(file.into())
+    Ok((file.into(), about.st_uid))
 }
 
 fn new_file(dir: BorrowedFd<'_>, name: &OsStr) -> io::Result<File> {

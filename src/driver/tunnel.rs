@@ -9,6 +9,7 @@
 mod bearer;
 mod by_tcp;
 mod comings;
+mod files;
 mod gate;
 mod greeting;
 mod head_office;
@@ -17,6 +18,7 @@ pub mod key;
 mod ladder;
 mod ledger;
 mod link;
+mod look;
 mod losses;
 mod marked;
 mod media;
@@ -31,13 +33,16 @@ mod shares;
 #[cfg(test)]
 mod simulated;
 mod site;
+mod strangers;
 mod told;
 mod turns;
 mod ways;
 mod words;
 
 pub use bearer::Kind;
+pub use files::check as check_files;
 pub use link::{GROUPS, Link};
+pub use look::{Step, Tried, look, own_key};
 pub use media::Port;
 pub use told::{MEDIA, MOVES, Stream, View};
 
@@ -45,6 +50,7 @@ use crate::config::{Config, End, Tunnel};
 use crate::driver::audit_log::{AuditCounters, Dated};
 use crate::driver::clock::Clock;
 use crate::engine::TunnelPath;
+use crate::ground::Transport;
 use arc_swap::ArcSwap;
 use identity::Identity;
 use ledger::Ledger;
@@ -64,10 +70,6 @@ use ways::{Memory, Site};
 /// Our key, in the state folder, where the file does not say.
 pub const KEY_FILE: &str = "tunnel.key";
 
-/// The wrong line was copied.
-const OWN_KEY: &str = "the other end's key is our own: it stands in the output of `portreeve tunnel \
-                       keygen` there, not here";
-
 /// Saying good-bye takes so long.
 const FAREWELL: Duration = Duration::from_millis(50);
 
@@ -83,12 +85,14 @@ pub enum TunnelError {
         what: String,
     },
     /// A head office's port.
-    #[error("interface \"{interface}\" cannot listen at {at}: {error}")]
+    #[error("interface \"{interface}\" cannot listen at {at} ({transport}): {error}")]
     Listen {
         /// Whose.
         interface: String,
         /// Where.
         at: SocketAddr,
+        /// By what.
+        transport: Transport,
         /// What the kernel says.
         error: io::Error,
     },
@@ -157,20 +161,34 @@ pub fn key_file(config: &Config, tunnel: &Tunnel) -> PathBuf {
     }
 }
 
+/// Whether the ports of all head offices are free.
+#[must_use]
+pub fn can_listen(config: &Config) -> bool {
+    let tunnels = config.interfaces.iter().filter_map(|i| i.link.tunnel());
+    let mut all: Vec<_> = tunnels
+        .filter_map(|tunnel| match tunnel.end {
+            End::Site { .. } => None,
+            End::HeadOffice { listen, tcp } => Some((listen, tcp)),
+        })
+        .collect();
+    // Sites share a port.
+    all.dedup();
+    all.into_iter().all(|(udp, tcp)| {
+        head_office::socket(udp, 0).is_ok() && tcp.is_none_or(|at| gate::listen(at).is_ok())
+    })
+}
+
 impl Asked {
     fn read(config: &Config, shared: &Shared) -> Result<Self, TunnelError> {
         let mut asked = Self::default();
         for (index, i) in config.interfaces.iter().enumerate() {
             let Some(tunnel) = i.link.tunnel() else { continue };
-            let told = |what| TunnelError::Key { interface: i.name.clone(), what };
-            let own = key::read(&key_file(config, tunnel)).map_err(told)?;
-            if tunnel.peer.as_ref() == Some(&own.public()) {
-                return Err(told(OWN_KEY.to_owned()));
-            }
+            let (own, doubts) = files::needed(config, i, tunnel)?;
+            doubts.iter().for_each(|doubt| tracing::warn!("{doubt}"));
             let link = shared.link(&i.name, tunnel.clone());
             let identity = Identity::new(own);
             match tunnel.end.clone() {
-                End::Site { connect, bearer, proxy } => {
+                End::Site { connect, bearer, proxy, .. } => {
                     let (link, dscp) = (link.clone(), i.dscp_media);
                     let memory = Memory::default();
                     let site = Site { link, identity, connect, bearer, proxy, dscp, memory };
@@ -195,10 +213,13 @@ fn open(
     shared: &Shared,
 ) -> Result<Open, TunnelError> {
     let interface = all.first().map(|l| l.name().to_owned()).unwrap_or_default();
-    let told = |at, error| TunnelError::Listen { interface: interface.clone(), at, error };
-    let socket = head_office::socket(at.0, dscp).map_err(|e| told(at.0, e))?;
+    let told = |at, transport, error| {
+        let interface = interface.clone();
+        TunnelError::Listen { interface, at, transport, error }
+    };
+    let socket = head_office::socket(at.0, dscp).map_err(|e| told(at.0, Transport::Udp, e))?;
     let listener = match at.1 {
-        Some(at) => Some(gate::listen(at).map_err(|e| told(at, e))?),
+        Some(at) => Some(gate::listen(at).map_err(|e| told(at, Transport::Tcp, e))?),
         None => None,
     };
     let office = Arc::new(Office::new(identity, all, shared.ledger.clone()));
@@ -324,11 +345,11 @@ impl Begun {
         let (_, office) = office?;
         let mut tunnel = tunnel.clone();
         if tunnel.peer == Some(office.identity.key.public()) {
-            tracing::error!("tunnel {name}: {OWN_KEY}");
+            tracing::error!("tunnel {name}: {}", files::OWN_KEY);
             tunnel.peer = None;
         }
         let link = self.shared.link(name, tunnel);
-        link.fails("nobody has called yet");
+        link.fails(&words::bare(words::Sign::NotCalled, ""));
         office.admit(link.clone());
         Some(link)
     }

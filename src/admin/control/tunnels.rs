@@ -22,6 +22,7 @@ fn tunnel(t: &TunnelView, still: bool) -> Value {
         "name": t.name,
         "site": t.site,
         "end": if t.is_site { "site" } else { "head office" },
+        "way": t.way,
         "up": if still { None } else { Some(t.bearer.is_some()) },
         "bearer": t.bearer.map(|(kind, _)| kind.as_str()),
         "peer": t.bearer.map(|(_, peer)| peer),

@@ -207,6 +207,7 @@ fn a_tunnel_is_shown_as_it_is_and_what_nobody_knows_of_it_is_not() {
         name: "berlin".to_owned(),
         site: "berlin".to_owned(),
         is_site: false,
+        way: String::new(),
         bearer: Some((Bearer::Quic, "192.0.2.1:443".parse().expect("an address"))),
         lasts: Duration::from_secs(5),
         why: String::new(),

@@ -26,7 +26,8 @@ pub(super) fn addresses(c: &Config) -> Vec<Line> {
         let line = |a: &Address| address((&i.name, a.ip), &all, interfaces::has_carrier);
         i.addresses.iter().map(line).collect::<Vec<_>>()
     };
-    c.interfaces.iter().flat_map(own).collect()
+    // Where a tunnel's end stands is nobody's address.
+    c.interfaces.iter().filter(|i| i.link.tunnel().is_none()).flat_map(own).collect()
 }
 
 /// Interfaces, by their place in the file, whose address is one of this machine.

@@ -42,6 +42,12 @@ pub(super) async fn names(c: &Config) -> (Vec<Line>, Vec<Found>) {
     }
     let (mut lines, mut found) = (Vec::new(), Vec::new());
     for (index, u) in c.upstreams.iter().enumerate() {
+        let tunnel = c.interfaces.get(u.interface).filter(|i| i.link.tunnel().is_some());
+        if let Some(i) = tunnel {
+            let what = format!("{}: at the other end of tunnel {}", u.name, i.name);
+            lines.push(Line::ok(Check::Names, what));
+            continue;
+        }
         // Each target by itself: one that is nowhere hides behind no other.
         let mut places = Vec::new();
         for (of, target) in u.targets.iter().enumerate() {

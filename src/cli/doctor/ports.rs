@@ -3,7 +3,7 @@
 
 use super::gateway::{Running, is_gateway};
 use super::{Check, Line};
-use crate::config::{Config, Listener};
+use crate::config::{Config, Interface};
 use crate::driver::holders::{Held, Process, held, holder};
 use crate::ground::Transport;
 use std::net::{IpAddr, SocketAddr};
@@ -28,8 +28,13 @@ pub(super) fn ports(c: &Config, running: &Running) -> Vec<Line> {
         Transport::Tcp | Transport::Tls => &tcp,
     };
     let has = |at, transport| who(at, transport, of(transport), running);
-    let sip = c.listeners().into_iter().map(|l| listener(l, &has(l.bind, l.transport)));
-    let own = c.interfaces.iter().flat_map(|i| i.addresses.iter());
+    let is_local = |i: &&Interface| i.link.tunnel().is_none();
+    let sip = c
+        .listeners()
+        .into_iter()
+        .filter(|l| c.interfaces.get(l.interface).is_some_and(|i| i.link.tunnel().is_none()));
+    let sip = sip.map(|l| listener((l.bind, l.transport), &has(l.bind, l.transport)));
+    let own = c.interfaces.iter().filter(is_local).flat_map(|i| i.addresses.iter());
     let mut addresses: Vec<IpAddr> = own.map(|a| a.ip).collect();
     addresses.sort_unstable();
     addresses.dedup();
@@ -41,6 +46,11 @@ pub(super) fn ports(c: &Config, running: &Running) -> Vec<Line> {
         media(ip, c.media.ports, taken.len(), &by)
     });
     sip.chain(media).collect()
+}
+
+/// One port that is not for SIP.
+pub(super) fn port(at: SocketAddr, transport: Transport, running: &Running) -> Line {
+    listener((at, transport), &who(at, transport, &held(transport), running))
 }
 
 fn who(at: SocketAddr, transport: Transport, all: &[Held], running: &Running) -> Holder {
@@ -55,9 +65,8 @@ fn who(at: SocketAddr, transport: Transport, all: &[Held], running: &Running) ->
     }
 }
 
-fn listener(l: Listener, by: &Holder) -> Line {
+fn listener((at, transport): (SocketAddr, Transport), by: &Holder) -> Line {
     let check = Check::Ports;
-    let (at, transport) = (l.bind, l.transport);
     match by {
         Holder::Nobody => Line::ok(check, format!("{transport} {at} is free")),
         Holder::Gateway => {
@@ -108,7 +117,8 @@ mod tests {
     #[test]
     fn a_port_is_free_the_gateways_or_somebodys_with_his_name() {
         let mut c = Config::site("10.17.0.1".parse().unwrap(), &[], "x");
-        let l = c.listeners().remove(0);
+        let found = c.listeners().remove(0);
+        let l = (found.bind, found.transport);
         let other = Holder::Process(Process { pid: 9, name: "kamailio".to_owned(), uid: None });
         assert_eq!(listener(l, &Holder::Nobody).verdict, Verdict::Ok);
         assert_eq!(listener(l, &Holder::Gateway).verdict, Verdict::Ok);
@@ -116,7 +126,7 @@ mod tests {
         assert!(told.verdict == Verdict::Todo && told.what.ends_with("in use by kamailio (pid 9)"));
         assert!(listener(l, &Holder::Unseen).todo.starts_with("as root"));
         c.media.ports = (20_000, 20_399);
-        let told = |taken, by: &[Holder]| media(l.bind.ip(), c.media.ports, taken, by);
+        let told = |taken, by: &[Holder]| media(l.0.ip(), c.media.ports, taken, by);
         assert!(told(0, &[]).what.ends_with("10.17.0.1 20000-20399 (media): all free"));
         assert_eq!(told(4, &[Holder::Gateway]).verdict, Verdict::Ok);
         let some = told(4, &[Holder::Gateway, other.clone(), other]);

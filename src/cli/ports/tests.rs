@@ -159,3 +159,70 @@ fn what_follows_a_device_is_let_in_by_the_device_and_not_by_its_address_of_today
     assert!(told.contains("from 0.0.0.0/0 to 0.0.0.0/0 port 20000:20399 "), "{told}");
     assert!(told.contains("from ::/0 to ::/0 port 20000:20399 "), "{told}");
 }
+
+const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+
+#[test]
+fn a_head_office_is_open_by_udp_and_by_tcp_in_both_ip_versions_once_for_all_sites() {
+    let office = |lines: &str| {
+        let other = KEY.replace("MDEy", "MDEz");
+        all(&format!(
+            "[[interface]]\nname = \"sites\"\nside = \"inside\"\nlink = \"tunnel\"\n{lines}\n\
+             [[peer]]\nname = \"berlin\"\nkey = \"{KEY}\"\n[[peer]]\nname = \"seoul\"\n\
+             key = \"{other}\"\n[[interface]]\nname = \"wan\"\nside = \"outside\"\n\
+             address = \"192.0.2.1\"\n[[upstream]]\nname = \"pbx\"\naddress = \"192.0.2.2:5060\"\n\
+             interface = \"wan\"\n"
+        ))
+    };
+    let of_tunnels = |all: Vec<Opening>| -> Vec<String> {
+        let own = all.into_iter().filter(|o| o.what == "tunnels");
+        own.map(|o| format!("{} {} {}", o.protocol, o.to, ranges(&o.ports, '-', ","))).collect()
+    };
+    let both = office("listen = [\"udp:443\", \"tcp:8443\"]");
+    let told = nft(&both);
+    for want in [
+        "meta nfproto ipv4 udp dport { 443 } accept",
+        "meta nfproto ipv6 udp dport { 443 } accept",
+        "meta nfproto ipv4 tcp dport { 8443 } accept",
+        "meta nfproto ipv6 tcp dport { 8443 } accept",
+    ] {
+        assert!(told.contains(want), "{want} in {told}");
+    }
+    let want = ["udp any 443", "udp any (IPv6) 443", "tcp any 8443", "tcp any (IPv6) 8443"];
+    assert_eq!(of_tunnels(both), want);
+    let one = office("address = \"192.0.2.1\"\nlisten = [\"udp:443\", \"tcp:443\"]");
+    assert_eq!(of_tunnels(one), ["udp 192.0.2.1 443", "tcp 192.0.2.1 443"]);
+    assert_eq!(of_tunnels(office("listen = \"udp:443\"\naddress = \"0.0.0.0\"")), ["udp any 443"]);
+}
+
+#[test]
+fn a_site_opens_nothing_and_its_ways_out_are_listed() {
+    let site = |more: &str| {
+        let text = format!(
+            "site = {{ name = \"berlin\" }}\n[[interface]]\nname = \"lan\"\nside = \"inside\"\n\
+             address = \"10.17.0.1\"\n[[interface]]\nname = \"office\"\nside = \"outside\"\n\
+             link = \"tunnel\"\nconnect = \"gate.test:443\"\npeer_key = \"{KEY}\"\n{more}\n\
+             [[upstream]]\nname = \"pbx\"\ndomain = \"pbx.test\"\n"
+        );
+        let c = Config::parse("t", &text, &Environment::default()).unwrap();
+        assert!(openings(&c).iter().all(|o| o.interface == "lan"));
+        out::ways(&c)
+    };
+    let lines = |more: &str| -> Vec<String> {
+        let text = out::table(&site(more));
+        let rows = text.lines().skip(2);
+        rows.map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    };
+    let udp = "office gate.test udp 443 tunnel";
+    let auto = ["office gate.test tcp 443 tunnel, where UDP does not get out"];
+    assert_eq!(lines(""), [udp, auto[0]]);
+    assert_eq!(lines("bearer = \"quic\""), [udp]);
+    assert_eq!(lines("bearer = \"tcp\""), ["office gate.test tcp 443 tunnel"]);
+    let proxy = "proxy = \"http://[2001:db8::9]:3128\"";
+    let by = "office 2001:db8::9 tcp 3128 tunnel by CONNECT gate.test:443";
+    assert_eq!(lines(proxy), [udp.to_owned(), format!("{by}, where UDP does not get out")]);
+    assert_eq!(lines(&format!("{proxy}\nbearer = \"tcp\"")), [by]);
+    let remarks = out::remarks(&site(""));
+    assert!(remarks.starts_with("# out: udp to gate.test port 443 (tunnel)\n"), "{remarks}");
+    assert_eq!(out::table(&[]), "");
+}

@@ -2,7 +2,7 @@
 
 use super::super::reader::{Section, Source};
 use super::super::{Environment, values};
-use super::{BearerChoice, End, Place, Proxy, ProxyAuth, PublicKey, Tunnel};
+use super::{BearerChoice, End, Place, Proxy, ProxyAuth, PublicKey, Tunnel, no_proxy};
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
@@ -41,7 +41,8 @@ impl Peer {
 /// One site; `None`: its faults are told.
 pub(in crate::config) fn peer(mut s: Section<'_, '_>, src: &mut Source<'_>) -> Option<Peer> {
     let name = s.string("name", src);
-    let key = key(&mut s, "key", src);
+    let whose = name.as_ref().map(|name| format!("of [[peer]] \"{name}\""));
+    let key = key(&mut s, "key", &whose.unwrap_or_default(), src);
     let interface = s.string("interface", src);
     if name.is_none() {
         s.missing("name", "what that site calls itself: its site.name", src);
@@ -55,15 +56,22 @@ pub(in crate::config) fn peer(mut s: Section<'_, '_>, src: &mut Source<'_>) -> O
     Some(Peer { name: name?, key: Some(key?), interface, span, comes: Cell::new(false) })
 }
 
-fn key(s: &mut Section<'_, '_>, name: &'static str, src: &mut Source<'_>) -> Option<PublicKey> {
+/// `whose`: in words, where the line does not say.
+fn key(
+    s: &mut Section<'_, '_>,
+    name: &'static str,
+    whose: &str,
+    src: &mut Source<'_>,
+) -> Option<PublicKey> {
+    let named = if whose.is_empty() { format!("`{name}`") } else { format!("`{name}` {whose}") };
     let text = s.string(name, src)?;
     let read = PublicKey::decode(&text);
     if read.is_none() {
         let hint = Some("44 characters, as `portreeve tunnel keygen` prints them".to_owned());
-        src.fault("tunnel", s.span_of(name), format!("`{name}` is no public key"), hint);
+        src.fault("tunnel", s.span_of(name), format!("{named} is no public key"), hint);
     }
     if read.is_some_and(|key| key.is_anybodys()) {
-        let what = format!("`{name}` is a key that anybody could sign for, as one of zeros is");
+        let what = format!("{named} is a key that anybody could sign for, as one of zeros is");
         let hint = match name {
             "key" => "to let a site in no more take its [[peer]] out",
             _ => "the other end's own: `portreeve tunnel keygen` prints it there",
@@ -102,7 +110,7 @@ pub(in crate::config) fn written(
     let address = s.string("address", src);
     let site = s.string("site", src);
     values::name(s, "site", site.as_deref(), src);
-    let peer = key(s, "peer_key", src);
+    let peer = key(s, "peer_key", "", src);
     let key_file = s.string("key_file", src);
     let gather = s.duration("gather", src).unwrap_or(GATHER.1);
     if gather > GATHER.0 {
@@ -112,8 +120,9 @@ pub(in crate::config) fn written(
     let words =
         [("auto", BearerChoice::Auto), ("quic", BearerChoice::Quic), ("tcp", BearerChoice::Tcp)];
     let bearer = s.word("bearer", &words, src);
-    let proxy = proxy(s, env, src)?;
-    if connect.is_none() && (bearer.is_some() || proxy.is_some()) {
+    let place = connect.as_deref().and_then(Place::parse);
+    let (proxy, past) = proxy(s, env, place.as_ref(), src)?;
+    if connect.is_none() && (bearer.is_some() || proxy.is_some() || past.is_some()) {
         let key = if bearer.is_some() { "bearer" } else { "proxy" };
         let what = format!("`{key}` is of a site: a head office is called");
         src.fault("tunnel", s.span_of(key), what, None);
@@ -127,13 +136,13 @@ pub(in crate::config) fn written(
             if peer.is_none() && !s.has("peer_key") {
                 s.missing("peer_key", "the head office's public key", src);
             }
-            let place = Place::parse(&text);
             if place.is_none() {
                 let hint = Some("a host and a port, as gate.example.net:443".to_owned());
                 let what = format!("\"{text}\" is no place to connect to");
                 src.fault("tunnel", s.span_of("connect"), what, hint);
             }
-            End::Site { connect: place?, bearer: bearer.unwrap_or(BearerChoice::Auto), proxy }
+            let bearer = bearer.unwrap_or(BearerChoice::Auto);
+            End::Site { connect: place?, bearer, proxy, past }
         }
         (None, Some(all)) => listens(s, &all, address.as_deref(), src)?,
         (Some(_), Some(_)) => {
@@ -198,13 +207,20 @@ fn listens(
     Some(End::HeadOffice { listen: at(udp?)?, tcp: tcp.and_then(at) })
 }
 
-/// `proxy`, and who we are to it; `None`: faults are told.
-#[expect(clippy::option_option, reason = "no fault, and no proxy")]
+/// A variable of the environment that says something, written large or small.
+fn variable<'e>(env: &'e Environment, names: [&str; 2]) -> Option<&'e String> {
+    let all = names.into_iter().filter_map(|name| env.variables.get(name));
+    all.into_iter().find(|value| !value.trim().is_empty())
+}
+
+/// `proxy`, who we are to it, and by which entry of `NO_PROXY` none is asked; `None`: faults are
+/// told.
 fn proxy(
     s: &mut Section<'_, '_>,
     env: &Environment,
+    connect: Option<&Place>,
     src: &mut Source<'_>,
-) -> Option<Option<Proxy>> {
+) -> Option<(Option<Proxy>, Option<String>)> {
     let text = s.string("proxy", src);
     let user = s.string("proxy_user", src);
     let password_file = s.string("proxy_password_file", src);
@@ -214,22 +230,41 @@ fn proxy(
             s.missing("proxy", "proxy = \"http://proxy.example.net:3128\", or \"env\"", src);
             return None;
         }
-        return Some(None);
+        return Some((None, None));
     };
     let from_env = text == "env";
-    let variable = || {
-        let all = ["HTTPS_PROXY", "https_proxy"].into_iter();
-        all.filter_map(|name| env.variables.get(name)).find(|value| !value.is_empty())
-    };
-    let text = if from_env { variable().cloned() } else { Some(text) };
+    if let (true, Some(place)) = (from_env, connect) {
+        let list = variable(env, ["NO_PROXY", "no_proxy"]);
+        if let Some(entry) = list.and_then(|list| no_proxy::entry(list, place)) {
+            return Some((None, Some(entry.to_owned())));
+        }
+    }
+    let found = || variable(env, ["HTTPS_PROXY", "https_proxy"]).cloned();
+    let text = if from_env { found() } else { Some(text) };
     let Some(text) = text else {
         let what = "`proxy` is \"env\", and there is no HTTPS_PROXY";
         src.fault("tunnel", s.span_of("proxy"), what, None);
         return None;
     };
+    // Common programs take one without a scheme for http://.
+    let has_scheme = !from_env || text.contains("://");
+    let text = if has_scheme { text } else { format!("http://{text}") };
     let Some(mut proxy) = Proxy::parse(&text) else {
-        let hint = Some("as http://proxy.example.net:3128".to_owned());
-        src.fault("tunnel", s.span_of("proxy"), "`proxy` is no HTTP proxy", hint);
+        let whose = if from_env { "HTTPS_PROXY" } else { "`proxy`" };
+        let (what, hint) = match text.split_once("://").map(|(scheme, _)| scheme) {
+            Some("https") => (
+                format!("{whose} is a proxy that is reached by TLS (https://), and is not asked"),
+                "its port without TLS, as http://proxy.example.net:3128",
+            ),
+            Some(scheme) if scheme.starts_with("socks") => (
+                format!("{whose} is a SOCKS proxy and no HTTP proxy: it is not asked"),
+                "an HTTP proxy, as http://proxy.example.net:3128",
+            ),
+            Some(_) | None => {
+                (format!("{whose} is no HTTP proxy"), "as http://proxy.example.net:3128")
+            }
+        };
+        src.fault("tunnel", s.span_of("proxy"), what, Some(hint.to_owned()));
         return None;
     };
     if !from_env && proxy.password.is_some() {
@@ -242,7 +277,7 @@ fn proxy(
     proxy.user = user.or(proxy.user);
     proxy.password_file = password_file;
     proxy.auth = auth;
-    Some(Some(proxy))
+    Some((Some(proxy), None))
 }
 
 impl Written {

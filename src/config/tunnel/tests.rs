@@ -203,6 +203,7 @@ fn what_is_no_tunnel_says_why() {
         (format!("{}{peer}", head_office("listen = [\"udp:1\", \"udp:2\"]")), "one port"),
         (format!("{}{peer}", head_office("listen = \"sctp:443\"")), "no port of a tunnel"),
         (site(&format!("{CONNECT}\"{KEY}\"\nproxy = \"socks://a\"")), "no HTTP proxy"),
+        (site(&format!("{CONNECT}\"{KEY}\"\nproxy = \"https://a\"")), "reached by TLS (https://)"),
         (site(&format!("{CONNECT}\"{KEY}\"\nproxy = \"http://u:p@a:1\"")), "password"),
         (site(&format!("{CONNECT}\"{KEY}\"\nproxy = \"env\"")), "no HTTPS_PROXY"),
         (site(&format!("{CONNECT}\"{KEY}\"\nproxy_user = \"x\"")), "needs `proxy`"),
@@ -218,7 +219,7 @@ fn what_is_no_tunnel_says_why() {
         ),
         (
             format!("{}{}", head_office("listen = \"udp:443\""), peer.replace(KEY, "AAAA")),
-            "no public key",
+            "`key` of [[peer]] \"berlin\" is no public key",
         ),
     ] {
         let told = read(&text).expect_err(says);
@@ -253,5 +254,38 @@ fn a_proxy_is_named_or_found_in_the_environment_and_its_password_is_shown_nowher
     assert_eq!(proxy.password.as_ref().unwrap().as_str(), "s@cret");
     for shown in [show(&c), format!("{c:?}")] {
         assert!(!shown.contains("s@cret") && !shown.contains("s%40cret"), "{shown}");
+    }
+}
+
+#[test]
+fn what_the_environment_says_of_proxies_is_read_as_other_programs_read_it() {
+    let text = site(&format!("{CONNECT}\"{KEY}\"\nproxy = \"env\""));
+    let with = |all: &[(&str, &str)]| {
+        let mut env = Environment::default();
+        all.iter().for_each(|(name, value)| {
+            env.variables.insert((*name).to_owned(), (*value).to_owned());
+        });
+        Config::parse("t", &text, &env)
+            .map_err(|all| all.iter().map(ToString::to_string).collect::<String>())
+    };
+    let end = |c: &Config| c.interfaces[1].link.tunnel().unwrap().end.clone();
+    let proxy = ("HTTPS_PROXY", "proxy.test:8080");
+    let asked = end(&with(&[proxy]).unwrap());
+    assert_eq!(asked.to_string(), "to gate.example.net:443, by TCP through proxy.test:8080");
+    for none in [("NO_PROXY", "localhost,.example.net"), ("no_proxy", "*")] {
+        let c = with(&[proxy, none]).unwrap();
+        let End::Site { proxy: None, past: Some(entry), .. } = end(&c) else { panic!("{none:?}") };
+        assert!(end(&c).to_string().ends_with(&format!("past the proxy (NO_PROXY: {entry})")));
+        assert!(show(&c).contains("proxy = \"env\""));
+    }
+    let other = end(&with(&[proxy, ("NO_PROXY", "example.org")]).unwrap());
+    assert_eq!(other, asked);
+    for (value, says) in [
+        ("https://u:s3cret@proxy.test", "HTTPS_PROXY is a proxy that is reached by TLS"),
+        ("socks5h://u:s3cret@proxy.test", "HTTPS_PROXY is a SOCKS proxy"),
+        ("http://", "HTTPS_PROXY is no HTTP proxy"),
+    ] {
+        let told = with(&[("HTTPS_PROXY", value)]).unwrap_err();
+        assert!(told.contains(says) && !told.contains("s3cret"), "{told}");
     }
 }

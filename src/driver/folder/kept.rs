@@ -1,7 +1,7 @@
 //! Single files that an administrator keeps for us, wherever he does. They are read as others of
 //! our folders are: where only we may change them.
 
-use super::{file, guarded, is_trusted, mode_of, new_file, own, refusal, walk, whole};
+use super::{file, guarded, is_trusted, mode_of, new_file, own, refusal, regular, walk, whole};
 use rustix::fd::AsFd as _;
 use rustix::fs::{AtFlags, Mode, OFlags, Stat, fstat};
 use rustix::io::Errno;
@@ -17,6 +17,25 @@ use std::path::Path;
 pub fn secret(path: &Path) -> io::Result<String> {
     let found = walk(path, false)?;
     let file = file(found.parent.as_fd(), &found.name, OFlags::RDONLY, Mode::empty())?;
+    text_of(file, path)
+}
+
+/// The same where root asks, who may look at what is another user's: whose it is then, who could
+/// change it; `None`: ours or root's.
+///
+/// # Errors
+/// As [`secret`].
+pub fn secret_of(path: &Path) -> io::Result<(String, Option<u32>)> {
+    if own() != 0 {
+        return secret(path).map(|text| (text, None));
+    }
+    let found = walk(path, false)?;
+    let how = OFlags::RDONLY;
+    let (file, owner) = regular(found.parent.as_fd(), &found.name, how, Mode::empty())?;
+    Ok((text_of(file, path)?, (!is_trusted(owner)).then_some(owner)))
+}
+
+fn text_of(file: File, path: &Path) -> io::Result<String> {
     let about = fstat(&file)?;
     let (mode, open) = (mode_of(&about), if is_credential(path, &about) { 0o037 } else { 0o077 });
     if mode & open != 0 {

@@ -166,6 +166,13 @@ fn a_secret_is_made_once_and_read_where_nobody_else_can() {
         );
     }
     fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+    // To root it is said whose it is.
+    if geteuid().is_root() {
+        assert_eq!(secret_of(&path).unwrap(), ("one".to_owned(), None));
+        chown(&path, Some(65_534), None).unwrap();
+        assert_eq!(secret_of(&path).unwrap(), ("one".to_owned(), Some(65_534)));
+        chown(&path, Some(0), None).unwrap();
+    }
     // As a volume of secrets is mounted: a link to a link to the file.
     symlink("deep", dir.join("data")).unwrap();
     symlink("data/password", dir.join("password")).unwrap();

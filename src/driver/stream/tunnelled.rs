@@ -114,8 +114,7 @@ impl Streams {
             before = true;
             match newer {
                 Some(newer) => next = newer,
-                // It has ended alone, or what carries it has.
-                // Where it is the latter, a newer one is about to come, and is not asked for anew.
+                // It has ended alone, or what carries it has: then another one comes soon.
                 None => match timeout(AGAIN, link.stream(way.group)).await {
                     Ok(newer) => next = newer,
                     Err(_) => link.renew(way.group).await,

@@ -7,7 +7,7 @@ use super::media::Counts;
 use super::rate;
 use super::shares::Room;
 use super::told::{Farewell, Stream};
-use super::words::words;
+use super::words;
 pub use crate::ground::Bearer as Kind;
 use crate::wire::tunnel::probe;
 use bytes::Bytes;
@@ -90,7 +90,7 @@ impl Bearer {
     /// Waits for its end; why, in words.
     pub(super) async fn ended(&self) -> String {
         match self {
-            Self::Quic(connection) => words(&connection.closed().await.to_string()),
+            Self::Quic(connection) => words::ended_quic(&connection.closed().await),
             Self::Tcp(tcp) => tcp.ended().await,
         }
     }

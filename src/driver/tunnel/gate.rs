@@ -109,7 +109,7 @@ impl Gate {
         let shaken = timeout(HANDSHAKE, tls.accept(stream)).await;
         let shaken = shaken.map_err(|_| "no handshake within 5 s".to_owned())?;
         let mut stream = shaken.map_err(|e| {
-            self.office.refused(peer, &shown, "tcp");
+            self.office.refused((peer, "tcp"), &shown, words::is_unbelieved(&e));
             words::not_a_site(&e)
         })?;
         let key = secured::proved(stream.get_ref().1.peer_certificates());
@@ -122,6 +122,10 @@ impl Gate {
         secured::say(&mut stream, &own).await?;
         if let Some(why) = own.refused {
             return Err(why);
+        }
+        // It only looked.
+        if heard.trial {
+            return Ok(None);
         }
         let mut joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
         if heard.member == 0 {

@@ -3,8 +3,8 @@
 //! site's key, which the site cannot know before.
 
 use super::link::GROUPS;
-use super::words::words;
-use quinn::{Connection, RecvStream, SendStream, VarInt};
+use super::words::{self, Sign};
+use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tokio::time::{Instant, interval, timeout};
@@ -58,12 +58,13 @@ impl Greeting {
     /// Why a site that says this is not let in, which is `site` here; `None`: it is.
     pub(super) fn refusal(&self, site: &str) -> Option<String> {
         if self.version != VERSION {
-            return Some("another version of the tunnel's protocol is spoken here".to_owned());
+            return Some(words::bare(Sign::Version, ""));
         }
         (self.site != site).then(|| {
+            let name = words::bare(Sign::Site, "");
             format!(
-                "this key is of site \"{site}\" here, and the site calls itself another: set \
-                 site = \"{site}\" there, or the name of its [[peer]] here"
+                "this key is of site \"{site}\" here, and {name} (site = \"{site}\" there, or the \
+                 name of its [[peer]] here)"
             )
         })
     }
@@ -93,12 +94,12 @@ async fn read(from: &mut RecvStream) -> Option<Greeting> {
 /// A site's: it is up when the head office has answered, and carries unless it is a `trial`.
 ///
 /// # Errors
-/// In words: what the head office said instead.
+/// What the head office said instead; `None`: nothing.
 pub(super) async fn begin(
     connection: &Connection,
     site: &str,
     trial: bool,
-) -> Result<Control, String> {
+) -> Result<Control, Option<ConnectionError>> {
     let said = async {
         let (mut send, mut receive) = connection.open_bi().await.ok()?;
         let name = u8::try_from(GROUPS).ok()?;
@@ -108,10 +109,7 @@ pub(super) async fn begin(
         Some(Control { receive, send, is_trial: trial })
     };
     let stream = timeout(PATIENCE, said).await.ok().flatten();
-    stream.ok_or_else(|| match connection.close_reason() {
-        Some(why) => words(&why.to_string()),
-        None => "the other end says nothing that a gateway would".to_owned(),
-    })
+    stream.ok_or_else(|| connection.close_reason())
 }
 
 /// A head office's: `None`: it was refused, and told why.

@@ -6,10 +6,10 @@ use super::bearer::Bearer;
 use super::greeting::Control;
 use super::identity;
 use super::link::Link;
-use super::office::Office;
 use super::marked::Marked;
+use super::office::Office;
 use super::turns::{Turn, Turns};
-use super::words::words;
+use super::words::{self, Sign};
 use super::{greeting, reset};
 use crate::config::PublicKey;
 use crate::policy::quota::Source;
@@ -67,7 +67,8 @@ async fn run(socket: UdpSocket, office: &Arc<Office>) -> Result<(), String> {
     let own = reset::endpoint(&office.identity.key, at);
     let endpoint = Endpoint::new(own, Some(config.clone()), socket, runtime);
     let endpoint = endpoint.map_err(|e| e.to_string())?;
-    all.iter().for_each(|link| link.fails("nobody has called yet"));
+    let nobody = words::bare(Sign::NotCalled, "");
+    all.iter().for_each(|link| link.fails(&nobody));
     let turns = Arc::<Turns>::default();
     loop {
         let Some(incoming) = endpoint.accept().await else {
@@ -125,8 +126,12 @@ async fn welcome(
     let connection = match timeout(HANDSHAKE, connecting).await {
         Ok(Ok(connection)) => connection,
         Ok(Err(e)) => {
-            office.refused(peer, &shown, "udp");
-            tracing::debug!("tunnel: no connection from {peer}: {}", words(&e.to_string()));
+            if !office.refused((peer, "udp"), &shown, words::is_unbelieved_quic(&e)) {
+                tracing::debug!(
+                    "tunnel: no connection from {peer} (udp): {}",
+                    words::ended_quic(&e)
+                );
+            }
             return None;
         }
         Err(_) => return None,

@@ -32,30 +32,29 @@ pub(super) type Believed = Arc<dyn Fn(&PublicKey) -> bool + Send + Sync>;
 pub(super) struct Shown(Arc<OnceLock<(PublicKey, bool)>>);
 
 impl Shown {
-    /// There was one.
-    pub(super) fn is_there(&self) -> bool {
-        self.0.get().is_some()
+    /// The key, where one was shown. Whether the other end has proved it is not known.
+    pub(super) fn key(&self) -> Option<PublicKey> {
+        self.0.get().map(|(key, _)| *key)
     }
 
     /// The key, where nobody here believes it.
     pub(super) fn stranger(&self) -> Option<PublicKey> {
         self.0.get().filter(|(_, known)| !known).map(|(key, _)| *key)
     }
-}
 
-/// The same, with the key remembered.
-pub(super) fn believing(
-    believes: impl Fn(&PublicKey) -> bool + Send + Sync + 'static,
-) -> (Believed, Shown) {
-    let shown = Shown::default();
-    let saw = shown.clone();
-    let believed = move |key: &PublicKey| {
-        let known = believes(key);
-        // The first counts: a connection shows one.
-        let _ = saw.0.set((*key, known));
-        known
-    };
-    (Arc::new(believed), shown)
+    /// Sees the key that is judged.
+    pub(super) fn to(
+        &self,
+        believes: impl Fn(&PublicKey) -> bool + Send + Sync + 'static,
+    ) -> Believed {
+        let saw = self.0.clone();
+        Arc::new(move |key: &PublicKey| {
+            let known = believes(key);
+            // The first counts: a connection shows one.
+            let _ = saw.set((*key, known));
+            known
+        })
+    }
 }
 
 /// Our end's identity.

@@ -2,23 +2,21 @@
 //! by `portreeve tunnel keygen` and never shown; the public half is.
 
 use crate::config::PublicKey;
+use crate::driver::folder::secret_of;
 use rcgen::{KeyPair, PKCS_ED25519};
 use rustls::crypto::ring::sign::any_eddsa_type;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
 use rustls::sign::SigningKey;
 use std::fs::OpenOptions;
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// What stands before the key in a SubjectPublicKeyInfo of Ed25519 (RFC 8410 §4).
 const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
-
-/// Octets of a key file; one is about 240.
-const LONGEST: u64 = 4_096;
 
 const NO_KEY: &str = "there is no key: make one with `portreeve tunnel keygen`, and give the other \
                       end what it prints";
@@ -28,9 +26,17 @@ const NO_KEY: &str = "there is no key: make one with `portreeve tunnel keygen`, 
 pub struct Key {
     pub(super) signs: Arc<dyn SigningKey>,
     public: PublicKey,
+    /// Where root reads it: whose it is, if neither ours nor root's.
+    owner: Option<u32>,
 }
 
 impl Key {
+    /// Whose it is where that is somebody else, who could change it.
+    #[must_use]
+    pub fn owner(&self) -> Option<u32> {
+        self.owner
+    }
+
     /// What others may know of it.
     #[must_use]
     pub fn public(&self) -> PublicKey {
@@ -70,32 +76,26 @@ pub fn make(path: &Path) -> Result<PublicKey, String> {
 /// Reads a key.
 ///
 /// # Errors
-/// In words: it is not there, others may read it, or it is none.
+/// In words: it is not there, is no regular file, others may read or change it, or it is no key.
 pub fn read(path: &Path) -> Result<Key, String> {
     let told = |what: &str| format!("{}: {what}", path.display());
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
-    let file = file.map_err(|e| match e.kind() == io::ErrorKind::NotFound {
+    let (text, owner) = secret_of(path).map_err(|e| match e.kind() == io::ErrorKind::NotFound {
         true => told(NO_KEY),
         false => told(&e.to_string()),
     })?;
-    let known = file.metadata().map_err(|e| told(&e.to_string()))?;
-    if known.mode() & 0o077 != 0 {
-        return Err(told("others may read it: chmod 600"));
-    }
-    let mut text = Zeroizing::new(Vec::new());
-    file.take(LONGEST).read_to_end(&mut text).map_err(|e| told(&e.to_string()))?;
-    let key = PrivatePkcs8KeyDer::from_pem_slice(&text);
+    let text = Zeroizing::new(text);
+    let key = PrivatePkcs8KeyDer::from_pem_slice(text.as_bytes());
     let signs = key.ok().and_then(|key| any_eddsa_type(&key).ok());
     let signs = signs.ok_or_else(|| told("is no Ed25519 key in PEM form (PKCS #8)"))?;
     let shown = signs.public_key().and_then(|spki| public(&spki));
     let public = shown.ok_or_else(|| told("has no public half"))?;
-    Ok(Key { signs, public })
+    Ok(Key { signs, public, owner })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
     #[test]
     fn a_key_is_made_once_read_by_us_alone_and_shows_its_public_half() {

@@ -41,7 +41,6 @@ impl Ledger {
     }
 
     /// One that nobody reads.
-    #[cfg(test)]
     pub(super) fn unread() -> Arc<Self> {
         Arc::new(Self::new(Clock::start(), None))
     }

@@ -14,7 +14,7 @@ use super::media::{Media, Port};
 use super::path::Tally;
 use super::rate::Rate;
 use super::told::{Farewell, Stream};
-use super::words::words;
+use super::words;
 use crate::audit::TunnelEvent;
 use crate::config::{PublicKey, Tunnel};
 use crate::ground::Subject;
@@ -169,6 +169,11 @@ impl Link {
         self.follows.load(Relaxed)
     }
 
+    /// The other end's key, as the file has it.
+    pub(super) fn peer(&self) -> Option<PublicKey> {
+        self.tunnel().peer
+    }
+
     /// From now on this holds.
     pub(super) fn follow(&self, tunnel: &Tunnel) {
         self.follows.fetch_add(1, Relaxed);
@@ -251,7 +256,7 @@ impl Link {
 
     /// There is no connection.
     pub(super) fn fails(&self, why: &str) {
-        let why = &words(why);
+        let why = &words::sentences(why);
         let mut stands = self.stands();
         match &mut *stands {
             Stands::Down { why: before, .. } => before.clone_from(why),

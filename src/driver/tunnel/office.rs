@@ -1,10 +1,13 @@
 //! The sites of one port of a head office: whose keys are believed there. One may come while the
 //! port is served. It listens nowhere and reads no packet.
 
-use super::identity::{Believed, Identity, Shown, believing};
+use super::identity::{Believed, Identity, Shown};
 use super::ledger::Ledger;
 use super::link::Link;
+use super::strangers::Strangers;
+use super::words::{self, Sign};
 use crate::config::PublicKey;
+use crate::policy::quota::Source;
 use arc_swap::ArcSwap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,11 +18,13 @@ pub(super) struct Office {
     pub(super) identity: Identity,
     links: ArcSwap<Vec<Arc<Link>>>,
     ledger: Arc<Ledger>,
+    strangers: Arc<Strangers>,
 }
 
 impl Office {
     pub(super) fn new(identity: Identity, links: Vec<Arc<Link>>, ledger: Arc<Ledger>) -> Self {
-        Self { identity, links: ArcSwap::from_pointee(links), ledger }
+        let (links, strangers) = (ArcSwap::from_pointee(links), Arc::default());
+        Self { identity, links, ledger, strangers }
     }
 
     /// One more site.
@@ -41,14 +46,31 @@ impl Office {
 
     /// What one handshake's key is judged by, and which it was.
     pub(super) fn judge(self: &Arc<Self>) -> (Believed, Shown) {
-        let office = self.clone();
-        believing(move |key| office.of(key).is_some())
+        let (office, shown) = (self.clone(), Shown::default());
+        (shown.to(move |key| office.of(key).is_some()), shown)
     }
 
-    /// A handshake came to nothing: where that was for its key, it is told.
-    pub(super) fn refused(&self, from: SocketAddr, shown: &Shown, way: &str) {
+    /// A handshake came to nothing: where that was for a key, whoever looks after this gateway is
+    /// told, or for ours (`disbelieved`); whether it was.
+    pub(super) fn refused(
+        &self,
+        (from, way): (SocketAddr, &str),
+        shown: &Shown,
+        disbelieved: bool,
+    ) -> bool {
+        let (place, source) = (format!("{from} ({way})"), Source::of(from.ip().to_canonical()));
         if let Some(key) = shown.stranger() {
             self.ledger.refuses(Some(from), &key, way);
+            let what = words::bare(Sign::Stranger, "");
+            let line = format!("a gateway at {place} showed the key {key}, {what}");
+            self.strangers.tell(source, &key.to_string(), &line);
+            return true;
         }
+        if disbelieved {
+            let own = format!(" ({})", self.identity.key.public());
+            let line = format!("a gateway at {place} {}", words::bare(Sign::NotBelievedThere, own));
+            self.strangers.tell(source, "", &line);
+        }
+        disbelieved
     }
 }

@@ -4,11 +4,13 @@
 
 mod challenge;
 
-pub(super) use challenge::{Challenge, chosen, credentials};
+pub(super) use challenge::{Challenge, chosen, credentials, schemes};
 
-use super::words::words;
+use super::words::{Sign, bare, words};
 use crate::config::{Place, Proxy};
+use crate::driver::folder::secret_of;
 use std::fmt::Write as _;
+use std::path::Path;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use zeroize::Zeroizing;
 
@@ -21,6 +23,8 @@ const LINES: usize = 64;
 pub(super) struct Account {
     pub(super) user: String,
     pub(super) password: Zeroizing<String>,
+    /// Where root reads its file: whose that is, if neither ours nor root's.
+    pub(super) stranger: Option<u32>,
 }
 
 /// What the proxy has said.
@@ -40,16 +44,18 @@ pub(super) enum Said {
 /// In words: its password's file cannot be read.
 pub(super) fn account(proxy: &Proxy) -> Result<Option<Account>, String> {
     let Some(user) = proxy.user.clone() else { return Ok(None) };
+    let mut stranger = None;
     let password = match (&proxy.password, &proxy.password_file) {
         (Some(password), _) => Zeroizing::new(password.as_str().to_owned()),
         (None, Some(file)) => {
-            let text = std::fs::read_to_string(file).map_err(|e| format!("{file}: {e}"))?;
+            let (text, owner) = secret_of(Path::new(file)).map_err(|e| format!("{file}: {e}"))?;
+            stranger = owner;
             let text = Zeroizing::new(text);
             Zeroizing::new(text.lines().next().unwrap_or_default().to_owned())
         }
         (None, None) => Zeroizing::default(),
     };
-    Ok(Some(Account { user, password }))
+    Ok(Some(Account { user, password, stranger }))
 }
 
 /// Asks for the way; `credentials` is the value of Proxy-Authorization.
@@ -66,32 +72,31 @@ pub(super) async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
         let _ = write!(text, "Proxy-Authorization: {credentials}\r\n");
     }
     text.push_str("\r\n");
-    stream.write_all(text.as_bytes()).await.map_err(|e| e.to_string())?;
+    stream.write_all(text.as_bytes()).await.map_err(|_| bare(Sign::NoReply, ""))?;
     let head = head(stream).await?;
     let mut headers = [httparse::EMPTY_HEADER; LINES];
     let mut response = httparse::Response::new(&mut headers);
-    response.parse(&head).map_err(|e| format!("it speaks no HTTP: {e}"))?;
+    response.parse(&head).map_err(|e| bare(Sign::NoHttp, format!(" ({e})")))?;
     let values = |name: &str| {
         let all = response.headers.iter().filter(|h| h.name.eq_ignore_ascii_case(name));
         all.filter_map(|h| std::str::from_utf8(h.value).ok()).collect::<Vec<_>>()
     };
     let status = response.code.unwrap_or_default();
-    let refused = |why: String| Ok(Said::Refused(why));
+    let reason = words(response.reason.unwrap_or_default());
+    let answers = format!("it answers {status} {reason} to CONNECT {to}");
+    let refused =
+        |sign, detail: String| Ok(Said::Refused(format!("{answers}: {}", bare(sign, detail))));
     match status {
         200..=299 => Ok(Said::Open),
         407 => Ok(Said::Challenges(challenge::read(&values("Proxy-Authenticate")))),
         // RFC 6585 §6, and what was done before it.
         300..=399 | 511 => {
             let page = values("Location").first().map(|page| format!(", at {}", words(page)));
-            let page = page.unwrap_or_default();
-            refused(format!(
-                "it answers {status}: it shows a page for people to log in first{page}"
-            ))
+            refused(Sign::LogIn, page.unwrap_or_default())
         }
-        _ => {
-            let reason = words(response.reason.unwrap_or_default());
-            refused(format!("it answers {status} {reason} to CONNECT {to}"))
-        }
+        403 | 405 => refused(Sign::Forbidden, String::new()),
+        502..=504 => refused(Sign::NotReached, String::new()),
+        _ => refused(Sign::Refuses, String::new()),
     }
 }
 
@@ -100,10 +105,10 @@ async fn head<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Vec<u8>, String> {
     let mut head = Vec::with_capacity(512);
     while !head.ends_with(b"\r\n\r\n") && !head.ends_with(b"\n\n") {
         if head.len() >= HEAD {
-            return Err("its answer has no end".to_owned());
+            return Err(bare(Sign::NoHttp, " (its answer has no end)"));
         }
         let octet = stream.read_u8().await;
-        head.push(octet.map_err(|_| "it ends the connection without an answer".to_owned())?);
+        head.push(octet.map_err(|_| bare(Sign::NoReply, ""))?);
     }
     Ok(head)
 }
@@ -142,8 +147,14 @@ mod tests {
         assert_eq!(all.len(), 3);
         assert!(chosen(&all, None, false).unwrap().is("Digest"));
         let (said, _) = answered("HTTP/1.0 403 Forbidden\r\n\r\n").await;
-        let why = "it answers 403 Forbidden to CONNECT gate.example.net:443".to_owned();
-        assert_eq!(said, Ok(Said::Refused(why)));
+        let Ok(Said::Refused(why)) = said else { panic!("{said:?}") };
+        let want = "it answers 403 Forbidden to CONNECT gate.example.net:443: it forbids CONNECT: ";
+        assert!(why.starts_with(want), "{why}");
+        for (status, sign) in [(502, Sign::NotReached), (400, Sign::Refuses)] {
+            let answer = format!("HTTP/1.1 {status} X\r\n\r\n").leak();
+            let Ok(Said::Refused(why)) = answered(answer).await.0 else { panic!("{status}") };
+            assert!(why.ends_with(&bare(sign, "")), "{why}");
+        }
         let (said, _) =
             answered("HTTP/1.1 302 Found\r\nLocation: http://login.example/\x01\r\n\r\n").await;
         let (Ok(Said::Refused(why)) | Err(why)) = said else { panic!("{said:?}") };
@@ -155,6 +166,6 @@ mod tests {
         let (said, _) = answered("SSH-2.0-x\r\n\r\n").await;
         assert!(said.unwrap_err().contains("no HTTP"));
         let (said, _) = answered("").await;
-        assert!(said.unwrap_err().contains("without an answer"));
+        assert!(said.unwrap_err().starts_with(Sign::NoReply.as_str()));
     }
 }

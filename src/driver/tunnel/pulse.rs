@@ -3,13 +3,15 @@
 
 use super::bearer::Bearer;
 use super::rate;
-use std::io::ErrorKind;
+use std::io::{Error, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 /// After so long without an answer the kernel is asked whether it sends there.
 const DOUBTFUL: Duration = Duration::from_millis(500);
+/// How often it is asked where nothing came at all, and how far apart.
+const ASKED: (usize, Duration) = (3, Duration::from_millis(100));
 
 /// What has gone that asks for an answer, and what has come that is one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,6 +95,24 @@ impl Feeler {
     }
 }
 
+/// What the kernel says where packets to a place are refused, here or on the way: asked where
+/// nothing came from there. `None`: nothing.
+pub(super) async fn refusal(at: SocketAddr) -> Option<Error> {
+    let socket = match reaching(at) {
+        Ok(socket) => socket,
+        Err(e) => return Some(e),
+    };
+    for _ in 0..ASKED.0 {
+        match socket.send(&[0]) {
+            Ok(_) => {}
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+            Err(e) => return Some(e),
+        }
+        sleep(ASKED.1).await;
+    }
+    None
+}
+
 fn reaching(at: SocketAddr) -> std::io::Result<UdpSocket> {
     let any: IpAddr = match at {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
@@ -137,5 +157,14 @@ mod tests {
         let mut feeler = Feeler::default();
         let place = other.local_addr().unwrap();
         assert!(!(0..3).any(|_| feeler.is_refused(place)));
+    }
+
+    #[tokio::test]
+    async fn why_nothing_goes_is_said_by_the_kernel() {
+        let place = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let told = refusal(place).await.map(|e| e.kind());
+        assert_eq!(told, Some(ErrorKind::ConnectionRefused));
+        let other = UdpSocket::bind("127.0.0.1:0").unwrap();
+        assert!(refusal(other.local_addr().unwrap()).await.is_none());
     }
 }

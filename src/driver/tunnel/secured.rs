@@ -2,8 +2,7 @@
 //! which tunnel it is of and which of its connections.
 
 use super::greeting::{Greeting, LONGEST};
-use super::words;
-use super::words::words;
+use super::words::{self, Sign};
 use crate::config::PublicKey;
 use crate::wire::tunnel::{Capsule, Capsules};
 use socket2::SockRef;
@@ -45,7 +44,7 @@ pub(super) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     say(stream, own).await?;
     let heard = hear(stream).await?;
     match heard.refused {
-        Some(why) => Err(words(&why)),
+        Some(why) => Err(words::sentences(&why)),
         None => Ok(heard),
     }
 }
@@ -64,7 +63,7 @@ pub(super) async fn say<S: AsyncWrite + Unpin>(
         stream.flush().await
     };
     let said = timeout(PATIENCE, said).await;
-    said.map_err(|_| "nothing can be written".to_owned())?.map_err(|e| words::ended(&e))
+    said.map_err(|_| words::bare(Sign::Lost, ""))?.map_err(|e| words::ended(&e))
 }
 
 /// Hears it, octet by octet, so that nothing of what follows is taken.
@@ -80,14 +79,15 @@ pub(super) async fn hear<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Greetin
             match capsules.next() {
                 Ok(None) => {}
                 Ok(Some(Capsule::Greeting(text))) => {
-                    return serde_json::from_slice(&text).map_err(|e| words(&e.to_string()));
+                    return serde_json::from_slice(&text)
+                        .map_err(|_| words::bare(Sign::NoGateway, ""));
                 }
                 Ok(Some(_)) | Err(_) => break,
             }
         }
-        Err("the other end says nothing that a gateway would".to_owned())
+        Err(words::bare(Sign::NoGateway, ""))
     };
-    timeout(PATIENCE, heard).await.map_err(|_| "the other end says nothing".to_owned())?
+    timeout(PATIENCE, heard).await.map_err(|_| words::bare(Sign::NoGateway, ""))?
 }
 
 /// The key that the other end has proved.

@@ -43,7 +43,7 @@ pub(super) fn tunnel(connect: &str, peer: Option<&Key>) -> Tunnel {
     let connect = Place::parse(connect).expect("a place");
     Tunnel {
         site: "berlin".to_owned(),
-        end: End::Site { connect, bearer: BearerChoice::Auto, proxy: None },
+        end: End::Site { connect, bearer: BearerChoice::Auto, proxy: None, past: None },
         peer: peer.map(Key::public),
         key_file: None,
         gather: Duration::from_millis(5),

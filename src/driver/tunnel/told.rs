@@ -70,6 +70,8 @@ pub struct View {
     pub site: String,
     /// Whether this is the site's end.
     pub is_site: bool,
+    /// Where it leads, or listens, as the file and the environment have it.
+    pub way: String,
     /// By what it is carried, and where the other end is seen, or who is between; `None`: there is
     /// no connection.
     pub bearer: Option<(Kind, SocketAddr)>,

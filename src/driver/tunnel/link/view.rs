@@ -36,6 +36,7 @@ impl Link {
             name: self.name.clone(),
             site: tunnel.site.clone(),
             is_site: matches!(tunnel.end, End::Site { .. }),
+            way: tunnel.end.to_string(),
             bearer,
             lasts,
             why,

@@ -3,6 +3,7 @@
 
 use super::Account;
 use crate::config::{Place, ProxyAuth};
+use crate::driver::tunnel::words::{Sign, bare, words};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
@@ -124,24 +125,24 @@ pub(in crate::driver::tunnel) fn chosen(
         None if has_digested => of("Digest"),
         None => of("Digest").or_else(|| of("Basic")),
     };
-    found.ok_or_else(|| {
-        let schemes: Vec<&str> = all.iter().map(|c| c.scheme.as_str()).collect();
-        let schemes = super::super::words::words(&schemes.join(", "));
-        match (of("Basic"), auth) {
-            (Some(_), Some(ProxyAuth::Digest)) => {
-                "it asks for the password in clear (Basic), and proxy_auth is \"digest\"".to_owned()
-            }
-            (Some(_), Some(ProxyAuth::Basic) | None) => {
-                "it asks for the password in clear (Basic), and asked for a digest before: is it \
-                 the same proxy? Where it is, set proxy_auth = \"basic\""
-                    .to_owned()
-            }
-            (None, _) => format!(
-                "it asks who we are in a way that is not known here ({schemes}): Basic and Digest \
-                 (MD5, SHA-256) are"
-            ),
+    found.ok_or_else(|| match (of("Basic"), auth) {
+        (Some(_), Some(ProxyAuth::Digest)) => in_clear(Sign::InClear),
+        (Some(_), Some(ProxyAuth::Basic) | None) => in_clear(Sign::InClearNow),
+        (None, _) => {
+            let why = bare(Sign::UnknownWay, format!(" (407: {})", schemes(all)));
+            format!("it wants to know who we are {why}")
         }
     })
+}
+
+fn in_clear(sign: Sign) -> String {
+    format!("it asks for the password {}", bare(sign, ""))
+}
+
+/// Their names, as they came.
+pub(in crate::driver::tunnel) fn schemes(all: &[Challenge]) -> String {
+    let schemes: Vec<&str> = all.iter().map(|c| c.scheme.as_str()).collect();
+    words(&schemes.join(", "))
 }
 
 fn has_auth(qop: &str) -> bool {
@@ -155,7 +156,7 @@ pub(in crate::driver::tunnel) fn credentials(
     to: &Place,
     cnonce: [u8; 16],
 ) -> Option<Zeroizing<String>> {
-    let Account { user, password } = account;
+    let Account { user, password, .. } = account;
     if challenge.is("Basic") {
         let pair = Zeroizing::new(format!("{user}:{}", password.as_str()));
         return Some(Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes()))));
@@ -208,7 +209,7 @@ mod tests {
 
     fn answer(challenge: &str) -> Option<Zeroizing<String>> {
         let password = Zeroizing::new("secret".to_owned());
-        let account = Account { user: "site".to_owned(), password };
+        let account = Account { user: "site".to_owned(), password, stranger: None };
         credentials(&account, read(&[challenge]).first()?, &place(), [7; 16])
     }
 

@@ -5,6 +5,7 @@
 use crate::config::{Host, Place};
 use crate::driver::resolver::{RESOLV_CONF, ask_once};
 use crate::driver::tunnel::proxy::Account;
+use crate::driver::tunnel::words::{Sign, bare, told};
 use crate::engine::names::{Question, Record, Reply};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -84,7 +85,10 @@ impl Memory {
     ///
     /// # Errors
     /// In words: there is no such name, or nobody says.
-    pub(super) async fn addresses(&self, place: &Place) -> Result<Vec<SocketAddr>, String> {
+    pub(in crate::driver::tunnel) async fn addresses(
+        &self,
+        place: &Place,
+    ) -> Result<Vec<SocketAddr>, String> {
         let name = match &place.host {
             Host::Ip(ip) => return Ok(vec![SocketAddr::new(*ip, place.port)]),
             Host::Name(name) => name.clone(),
@@ -111,10 +115,11 @@ impl Memory {
                 }
                 Ok(hosts)
             }
-            Reply::Nothing(_) => Err(format!("{name}: no such host")),
+            Reply::Nothing(_) => Err(told(name, Sign::NoHost, "")),
             // Who is asked for names may be out of reach, and the head office where it was.
             Reply::Failed(why) => {
-                self.names().get(name).cloned().ok_or_else(|| format!("{name}: {why}"))
+                let known = self.names().get(name).cloned();
+                known.ok_or_else(|| told(name, Sign::NoDns, format!(" ({why})")))
             }
         }
     }
@@ -142,7 +147,7 @@ where
         });
         later += LATER;
     }
-    let mut last = "no address is known".to_owned();
+    let mut last = bare(Sign::NoHost, "");
     while let Some(tried) = tries.join_next().await {
         match tried {
             Ok(Ok(got)) => return Ok(got),
@@ -181,7 +186,8 @@ mod tests {
         let memory = Memory::default();
         let hosts = |reply| memory.known("gate.example.net", reply);
         let failed = || Reply::Failed("no answer".to_owned());
-        assert_eq!(hosts(failed()), Err("gate.example.net: no answer".to_owned()));
+        let told = hosts(failed()).unwrap_err();
+        assert!(told.starts_with("gate.example.net: nobody says where that is (no answer): "));
         let ip = IpAddr::from([192, 0, 2, 1]);
         let hour = Duration::from_secs(3_600);
         assert_eq!(hosts(Reply::Records(vec![Record::Address(ip)], hour)), Ok(vec![ip]));
@@ -202,6 +208,7 @@ mod tests {
         let account = |password: &str| Account {
             user: "site".to_owned(),
             password: password.to_owned().into(),
+            stranger: None,
         };
         let is = |password, reloads, seconds| {
             let at = now + Duration::from_secs(seconds);
