@@ -10,6 +10,7 @@ mod diagnostic;
 mod doubts;
 mod follow;
 mod hide;
+mod hints;
 mod http;
 mod interface;
 mod overlay;
