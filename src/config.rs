@@ -77,6 +77,12 @@ impl Environment {
         self.variables.get("PORTREEVE_DATA").map(String::as_str).filter(|d| !d.is_empty())
     }
 
+    /// Variables that look as if they were ours and are read by nobody, a sentence each.
+    #[must_use]
+    pub fn strange_variables(&self) -> Vec<String> {
+        hints::variables(self.variables.keys().map(String::as_str))
+    }
+
     /// The folder that a service manager made for sockets (systemd.exec(5)); of several, the first.
     fn runtime_dir(&self) -> Option<&str> {
         let all = self.variables.get("RUNTIME_DIRECTORY")?;

@@ -181,8 +181,8 @@ fn reader(s: &Started) -> Read {
                 .map_err(|faults| Refusal { hash: String::new(), faults });
         };
         let name = file.display().to_string();
-        let text = std::fs::read_to_string(file)
-            .map_err(|e| Refusal { hash: String::new(), faults: format!("{name}: {e}\n") })?;
+        let text = config::text(file)
+            .map_err(|faults| Refusal { hash: String::new(), faults: faults + "\n" })?;
         let parsed = Config::parse(&name, &text, &env);
         // The file by itself must be good, not only what is taken of it before a restart.
         let checked = parsed.and_then(|c| RuleSet::compile(&c).map(|_| c));

@@ -2,7 +2,7 @@
 //! that other products have, for values without their quotes or units. It decides nothing: what it
 //! speaks of is a fault already, and goes on as one of `reader`.
 
-use super::reader::{Source, Value};
+use super::reader::{Source, Value, suggestion};
 use std::ops::Range;
 use toml::de::DeValue;
 
@@ -105,8 +105,14 @@ fn unquoted(text: &str, line: Range<usize>, at: usize) -> Option<Meant> {
 
 /// By what the parser says.
 fn by_words(message: &str, span: &Range<usize>, text: &str) -> Option<String> {
-    if message.starts_with("string values must be quoted") {
-        return text.get(span.clone()).map(|word| format!("write \"{word}\""));
+    const BARE: [&str; 4] = ["string values", "invalid float", "invalid date", "invalid integer"];
+    if BARE.iter().any(|words| message.starts_with(words)) {
+        let is_of = |c: char| c.is_ascii_alphanumeric() || "._:/*+@%-".contains(c);
+        let (before, after) = text.split_at_checked(span.start)?;
+        let before = before.len() - before.trim_end_matches(is_of).len();
+        let after = after.len() - after.trim_start_matches(is_of).len();
+        let word = text.get(span.start - before..span.start + after)?;
+        return (!word.is_empty()).then(|| format!("write \"{word}\""));
     }
     let hint = if message == "duplicate key" {
         "it stands above already: keep one of them"
@@ -174,8 +180,19 @@ const MEANT: [(&str, &[&str], &str); 13] = [
     (
         "[[upstream]]",
         &[
-            "user", "username", "password", "secret", "auth", "auth_user", "authuser", "login",
-            "register", "registration", "realm", "account", "password_file",
+            "user",
+            "username",
+            "password",
+            "secret",
+            "auth",
+            "auth_user",
+            "authuser",
+            "login",
+            "register",
+            "registration",
+            "realm",
+            "account",
+            "password_file",
         ],
         "the gateway has no account there: user and password stand in the phones, and pass through",
     ),
@@ -197,6 +214,58 @@ pub(super) fn of_key(section: &str, key: &str) -> Option<String> {
     let (_, _, hint) =
         MEANT.iter().find(|(s, words, _)| *s == section && words.contains(&key.as_str()))?;
     Some((*hint).to_owned())
+}
+
+/// Variables that are read whole.
+const VARIABLES: [&str; 2] = ["PORTREEVE_CONFIG", "PORTREEVE_DATA"];
+/// Sections that a variable may name.
+const SECTIONS: [&str; 18] = [
+    "audit",
+    "bans",
+    "control",
+    "emergency",
+    "hide",
+    "http",
+    "interface",
+    "limits",
+    "log",
+    "media",
+    "numbers",
+    "policy",
+    "registrar",
+    "site",
+    "state",
+    "survive",
+    "timers",
+    "upstream",
+];
+
+/// Variables that begin as ours and that nobody reads, with the nearest that is read.
+pub(super) fn variables<'a>(all: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let strange = |name: &&str| {
+        let rest = name.strip_prefix("PORTREEVE_");
+        // Kubernetes tells of a service named portreeve by these.
+        let of_service = |rest: &str| {
+            rest == "PORT" || rest.starts_with("PORT_") || rest.starts_with("SERVICE_")
+        };
+        // What begins with `__` is read as a key, and refused where it is none.
+        rest.is_some_and(|r| !r.starts_with('_') && !of_service(r)) && !VARIABLES.contains(name)
+    };
+    all.filter(strange).map(|name| format!("{name} is read by nobody: {}", nearest(name))).collect()
+}
+
+fn nearest(name: &str) -> String {
+    let rest = name.strip_prefix("PORTREEVE_").unwrap_or_default();
+    let mut words = rest.splitn(2, '_');
+    let (first, more) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let section = SECTIONS.iter().find(|s| s.eq_ignore_ascii_case(first));
+    if let (Some(section), false) = (section, more.is_empty()) {
+        let more = more.trim_start_matches('_');
+        return format!("did you mean PORTREEVE__{}__{more}?", section.to_ascii_uppercase());
+    }
+    suggestion(name, VARIABLES.into_iter()).unwrap_or_else(|| {
+        format!("there are {} and PORTREEVE__SECTION__KEY", VARIABLES.join(", "))
+    })
 }
 
 #[cfg(test)]

@@ -16,8 +16,7 @@ pub(super) fn run(set: &RuleSet, config: &Config) -> Vec<Diagnostic> {
         let (what, hint) = match judge(set, config, &t.event) {
             Ok(got) if matches(&got, &t.expect) => continue,
             Ok(got) => {
-                let what =
-                    format!("a rule test expects \"{}\", the rules say \"{got}\"", t.expect);
+                let what = format!("a rule test expects \"{}\", the rules say \"{got}\"", t.expect);
                 (what, Some(format!("the first rule that fits decides; or expect = \"{got}\"")))
             }
             Err(what) => (what, None),

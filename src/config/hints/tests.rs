@@ -39,7 +39,10 @@ fn a_value_without_quotes_is_shown_with_them() {
 #[test]
 fn brackets_that_are_too_few_or_too_many_are_named() {
     let once = changed("[[upstream]]", "[upstream]");
-    assert!(once.contains("--> f:9:1\n9 | [upstream]\n  | ^^^^^^^^^^ write [[upstream]]"), "{once}");
+    assert!(
+        once.contains("--> f:9:1\n9 | [upstream]\n  | ^^^^^^^^^^ write [[upstream]]"),
+        "{once}"
+    );
     let twice = told(&MINIMAL.replace("[[interface]]", "[interface]"));
     let want = "error[syntax]: [interface] stands here for the second time\n --> f:5:2\n";
     assert!(twice.starts_with(want), "{twice}");
@@ -109,4 +112,35 @@ fn what_editors_put_into_a_file_is_no_fault_and_moves_no_caret() {
     assert_eq!(told(&MINIMAL.replace(" = ", "\t=\t")), "");
     let all = changed("side = \"inside\"", "\tside\t=\t\"insde\"\r");
     assert!(all.contains("3 | \tside\t=\t\"insde\"\n  | \t    \t \t^^^^^^^ did you"), "{all}");
+}
+
+#[test]
+fn a_variable_that_nobody_reads_is_told_with_the_nearest_that_is() {
+    let told = |name: &str| super::variables(std::iter::once(name)).concat();
+    let media = told("PORTREEVE_MEDIA_PORTS");
+    assert_eq!(
+        media,
+        "PORTREEVE_MEDIA_PORTS is read by nobody: did you mean PORTREEVE__MEDIA__PORTS?"
+    );
+    assert!(told("PORTREEVE_MEDIA__PORTS").ends_with("did you mean PORTREEVE__MEDIA__PORTS?"));
+    assert!(told("PORTREEVE_CONFG").ends_with("did you mean `PORTREEVE_CONFIG`?"));
+    assert!(told("PORTREEVE_PASSWORD").ends_with(" and PORTREEVE__SECTION__KEY"));
+    for name in
+        ["PORTREEVE_DATA", "PORTREEVE__MEDIA__PORTS", "PORTREEVE_PORT_5060_UDP", "PATH", "HOME"]
+    {
+        assert_eq!(told(name), "", "{name}");
+    }
+}
+
+#[test]
+fn a_local_registrar_without_users_is_told_at_its_line() {
+    let local = told(&format!("{MINIMAL}[registrar]\nmode = \"local\"\n"));
+    let want = "error[no-registrar]: registrar.mode is \"local\", and no local user is there to \
+                register\n  --> f:13:8\n";
+    assert!(local.starts_with(want), "{local}");
+    assert!(local.contains("and phones register at \"pbx\""), "{local}");
+    let broken = changed("[[upstream]]", "[upstream]");
+    assert_eq!(broken.matches("error[").count(), 1, "what is ill written is there: {broken}");
+    let none = told(MINIMAL.split("[[upstream]]").next().unwrap());
+    assert!(none.contains("there is neither an [[upstream]] nor a local user"), "{none}");
 }
