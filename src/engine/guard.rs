@@ -220,7 +220,7 @@ impl Guard {
                 self.accuse(w, out, by, Signal::FailedDigest);
                 self.failed(w, out, by, (user, true));
             }
-            Check::Wrong(Fault::UnknownUser) => {
+            Check::Wrong(Fault::UnknownUser | Fault::NoExtension) => {
                 self.accuse(w, out, by, Signal::UnknownUser);
                 self.failed(w, out, by, (user, false));
             }
