@@ -54,7 +54,7 @@ Examples:
   portreeve reload                       read the file anew, whole or not at all
   portreeve drain                        no new calls; end with the last one
   portreeve ports --as nft               what the firewall must open
-  portreeve audit verify FOLDER          was the log changed?
+  portreeve audit verify                 was the log changed? also: audit show --since 1h
 
 Exit codes: 0 done, 1 a check or the gateway said no, 2 usage, 69 cannot bind or reach,
 74 state or audit volume, 77 permission, 78 configuration.";
@@ -83,7 +83,7 @@ enum Command {
     /// Look after the audit log
     Audit {
         #[command(subcommand)]
-        what: AuditCommand,
+        what: audit::AuditCommand,
     },
     /// Place real calls through a second instance of this binary; exit code 0 or 1
     Selftest,
@@ -288,18 +288,6 @@ enum ConfigCommand {
     Init,
 }
 
-#[derive(Debug, Subcommand)]
-enum AuditCommand {
-    /// Recompute the chain; exit code 1 names the first broken line
-    Verify {
-        /// A folder of audit-*.jsonl, or one file
-        path: PathBuf,
-        /// Hash the last line must have (kept elsewhere: shows truncation)
-        #[arg(long)]
-        tip: Option<String>,
-    },
-}
-
 /// Arguments → exit code.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -313,9 +301,7 @@ pub fn main() -> ExitCode {
         Some(Command::Config { what: ConfigCommand::Check(file) }) => config::check(file.path()),
         Some(Command::Config { what: ConfigCommand::Show(file) }) => config::show(file.path()),
         Some(Command::Config { what: ConfigCommand::Init }) => config::init(),
-        Some(Command::Audit { what: AuditCommand::Verify { path, tip } }) => {
-            audit::verify(&path, tip.as_deref())
-        }
+        Some(Command::Audit { what }) => audit::audit(what),
         Some(Command::Selftest) => selftest::selftest(),
         Some(Command::Doctor(args)) => doctor::doctor(&args.whole()),
         Some(Command::Health(args)) => health::health(&args.whole()),

@@ -152,5 +152,11 @@ pub fn control_sockets(
     control::control_sockets(file, text, data, env)
 }
 
+/// A duration as the file has it, with its unit: `500ms`, `30s`, `5m`, `2h`, `1d`.
+#[must_use]
+pub fn duration(text: &str) -> Option<std::time::Duration> {
+    reader::parse_duration(text)
+}
+
 #[cfg(test)]
 mod tests;

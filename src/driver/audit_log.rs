@@ -290,16 +290,26 @@ fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(all)
 }
 
+/// A file itself, or the log's files of a folder, oldest first.
+///
+/// # Errors
+/// In words: it cannot be read, or holds none.
+pub fn files_of(path: &Path) -> Result<Vec<PathBuf>, String> {
+    let told = |e: io::Error| format!("{}: {e}", path.display());
+    let all = if path.is_dir() { files(path).map_err(told)? } else { vec![path.to_owned()] };
+    if all.is_empty() {
+        return Err(format!("{}: no audit-*.jsonl in this folder", path.display()));
+    }
+    Ok(all)
+}
+
 /// Verifies a file or a folder of files.
 ///
 /// # Errors
 /// In words: not readable, or the first broken line.
 pub fn verify_path(path: &Path, tip: Option<&str>) -> Result<Summary, String> {
     let told = |e: io::Error| format!("{}: {e}", path.display());
-    let all = if path.is_dir() { files(path).map_err(told)? } else { vec![path.to_owned()] };
-    if all.is_empty() {
-        return Err(format!("{}: no audit-*.jsonl in this folder", path.display()));
-    }
+    let all = files_of(path)?;
     let mut text = String::new();
     for file in &all {
         text.push_str(&fs::read_to_string(file).map_err(told)?);
