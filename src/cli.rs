@@ -7,6 +7,7 @@ mod config;
 mod control;
 mod doctor;
 mod drain;
+mod folder;
 mod gateway;
 mod health;
 mod http;
@@ -20,6 +21,7 @@ mod selftest;
 mod status;
 mod table;
 mod tunnel;
+mod user;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use named::{FileArgs, Named};
@@ -55,6 +57,7 @@ Examples:
   portreeve drain                        no new calls; end with the last one
   portreeve ports --as nft               what the firewall must open
   portreeve audit verify                 was the log changed? also: audit show --since 1h
+  portreeve user add 101                 a user with a password of its own (site mode)
 
 Exit codes: 0 done, 1 a check or the gateway said no, 2 usage, 69 cannot bind or reach,
 74 state or audit volume, 77 permission, 78 configuration.";
@@ -84,6 +87,11 @@ enum Command {
     Audit {
         #[command(subcommand)]
         what: audit::AuditCommand,
+    },
+    /// Keep the users of a gateway that is itself the registrar
+    User {
+        #[command(subcommand)]
+        what: user::UserCommand,
     },
     /// Place real calls through a second instance of this binary; exit code 0 or 1
     Selftest,
@@ -264,7 +272,7 @@ pub(crate) struct RunArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Folder for state and audit where the file names none (else PORTREEVE_DATA; without both
-    /// ./portreeve-data in site mode, /var/lib/portreeve with a file)
+    /// /var/lib/portreeve with a file or as root, else ~/.local/state/portreeve)
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Site mode: address or address:port to listen at
@@ -302,6 +310,7 @@ pub fn main() -> ExitCode {
         Some(Command::Config { what: ConfigCommand::Show(file) }) => config::show(file.path()),
         Some(Command::Config { what: ConfigCommand::Init }) => config::init(),
         Some(Command::Audit { what }) => audit::audit(what),
+        Some(Command::User { what }) => user::user(what),
         Some(Command::Selftest) => selftest::selftest(),
         Some(Command::Doctor(args)) => doctor::doctor(&args.whole()),
         Some(Command::Health(args)) => health::health(&args.whole()),

@@ -66,6 +66,16 @@ pub struct Ha1 {
     pub sha256: Option<String>,
 }
 
+impl Ha1 {
+    /// Of a password, by both algorithms (RFC 7616 §3.4.2).
+    #[must_use]
+    pub fn of(user: &str, realm: &str, password: &str) -> Self {
+        let text = format!("{user}:{realm}:{password}");
+        let by = |algorithm: Algorithm| Some(algorithm.hex(&text));
+        Self { md5: by(Algorithm::Md5), sha256: by(Algorithm::Sha256) }
+    }
+}
+
 /// Outcome of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Check {
