@@ -106,6 +106,9 @@ pub(super) fn check(file: Option<PathBuf>) -> u8 {
     let (name, files) = (file.display(), Files::look(&c));
     c.warnings().iter().chain(&files.warnings).for_each(|w| eprintln!("warning: {w}"));
     env.strange_variables().iter().for_each(|w| eprintln!("warning: {w}"));
+    for (_, what) in run::lacking(&c) {
+        eprintln!("warning: {what}: a start or reload here would be refused");
+    }
     if !files.faults.is_empty() {
         files.faults.iter().for_each(|what| eprintln!("error: {what}"));
         let n = files.faults.len();

@@ -5,6 +5,7 @@ mod confined;
 mod doubts;
 mod place;
 
+pub(super) use doubts::lacking;
 pub(super) use place::site_config;
 
 use super::table::shown;
@@ -185,6 +186,7 @@ fn commands(
 fn reader(s: &Started) -> Read {
     let (file, args) = (s.file.clone(), s.args.clone());
     let stands = s.config.interfaces.first().and_then(|i| i.addresses.first()).map(|a| a.ip);
+    let runs_at: Vec<IpAddr> = s.config.listeners().iter().map(|l| l.bind.ip()).collect();
     Arc::new(move || {
         let env = surroundings(&args.set, args.data.as_deref());
         let Some(file) = &file else {
@@ -197,10 +199,13 @@ fn reader(s: &Started) -> Read {
         let parsed = Config::parse(&name, &text, &env);
         // The file by itself must be good, not only what is taken of it before a restart.
         let checked = parsed.and_then(|c| RuleSet::compile(&c).map(|_| c));
-        checked.map_err(|all| Refusal {
-            hash: configuration::hash(&text),
-            faults: all.iter().map(ToString::to_string).collect(),
-        })
+        let refusal = |faults| Refusal { hash: configuration::hash(&text), faults };
+        let c = checked.map_err(|all| refusal(all.iter().map(ToString::to_string).collect()))?;
+        // Addresses wait for a restart, which must not fail. Those of before may be away for now.
+        match lacking(&c).into_iter().find(|(ip, _)| !runs_at.contains(ip)) {
+            Some((_, what)) => Err(refusal(format!("error: {what}: a restart would fail\n"))),
+            None => Ok(c),
+        }
     })
 }
 
