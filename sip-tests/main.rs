@@ -110,6 +110,7 @@ mod tls_calls;
 mod tls_for_good;
 mod tls_identity;
 mod tokens;
+mod told_answers;
 mod torture;
 mod torture_engine;
 mod torture_six;

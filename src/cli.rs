@@ -7,6 +7,7 @@ mod config;
 mod control;
 mod doctor;
 mod drain;
+mod folder;
 mod gateway;
 mod health;
 mod http;
@@ -20,8 +21,8 @@ mod selftest;
 mod status;
 mod table;
 mod tunnel;
+mod user;
 
-use crate::driver::audit_log::Against;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use named::{FileArgs, Named};
 use std::net::SocketAddr;
@@ -55,7 +56,8 @@ Examples:
   portreeve reload                       read the file anew, whole or not at all
   portreeve drain                        no new calls; end with the last one
   portreeve ports --as nft               what the firewall must open
-  portreeve audit verify FOLDER          was the log changed?
+  portreeve audit verify                 was the log changed? also: audit show --since 1h
+  portreeve user add 101                 a user with a password of its own (site mode)
 
 Exit codes: 0 done, 1 a check or the gateway said no, 2 usage, 69 cannot bind or reach,
 74 state or audit volume, 77 permission, 78 configuration.";
@@ -84,7 +86,12 @@ enum Command {
     /// Look after the audit log
     Audit {
         #[command(subcommand)]
-        what: AuditCommand,
+        what: audit::AuditCommand,
+    },
+    /// Keep the users of a gateway that is itself the registrar
+    User {
+        #[command(subcommand)]
+        what: user::UserCommand,
     },
     /// Place real calls through a second instance of this binary; exit code 0 or 1
     Selftest,
@@ -265,7 +272,7 @@ pub(crate) struct RunArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Folder for state and audit where the file names none (else PORTREEVE_DATA; without both
-    /// ./portreeve-data in site mode, /var/lib/portreeve with a file)
+    /// /var/lib/portreeve with a file or as root, else ~/.local/state/portreeve)
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Site mode: address or address:port to listen at
@@ -289,27 +296,6 @@ enum ConfigCommand {
     Init,
 }
 
-#[derive(Debug, Subcommand)]
-enum AuditCommand {
-    /// Recompute the chain; exit code 1 names the first broken line
-    Verify {
-        /// A folder of audit-*.jsonl, or one file
-        path: PathBuf,
-        /// Hash the last line must have (kept elsewhere: shows truncation)
-        #[arg(long)]
-        tip: Option<String>,
-        /// The audit log of a tunnel's other end, which noted where this one stood
-        #[arg(long, value_name = "FOLDER")]
-        peer: Option<PathBuf>,
-        /// The tunnel as that log calls it, where it has several
-        #[arg(long, requires = "peer")]
-        tunnel: Option<String>,
-        /// A record that was noted elsewhere: its number and its hash
-        #[arg(long, value_name = "N:HASH")]
-        head: Option<String>,
-    },
-}
-
 /// Arguments → exit code.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -323,10 +309,8 @@ pub fn main() -> ExitCode {
         Some(Command::Config { what: ConfigCommand::Check(file) }) => config::check(file.path()),
         Some(Command::Config { what: ConfigCommand::Show(file) }) => config::show(file.path()),
         Some(Command::Config { what: ConfigCommand::Init }) => config::init(),
-        Some(Command::Audit { what: AuditCommand::Verify { path, tip, peer, tunnel, head } }) => {
-            let (tip, head, tunnel) = (tip.as_deref(), head.as_deref(), tunnel.as_deref());
-            audit::verify(&path, &Against { tip, peer: peer.as_deref(), tunnel, head })
-        }
+        Some(Command::Audit { what }) => audit::audit(what),
+        Some(Command::User { what }) => user::user(what),
         Some(Command::Selftest) => selftest::selftest(),
         Some(Command::Doctor(args)) => doctor::doctor(&args.whole()),
         Some(Command::Health(args)) => health::health(&args.whole()),

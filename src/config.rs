@@ -10,6 +10,7 @@ mod diagnostic;
 mod doubts;
 mod follow;
 mod hide;
+mod hints;
 mod http;
 mod interface;
 mod overlay;
@@ -74,6 +75,12 @@ impl Environment {
     /// Folder for state and audit where neither the file nor an override names one.
     fn data(&self) -> Option<&str> {
         self.variables.get("PORTREEVE_DATA").map(String::as_str).filter(|d| !d.is_empty())
+    }
+
+    /// Variables that look as if they were ours and are read by nobody, a sentence each.
+    #[must_use]
+    pub fn strange_variables(&self) -> Vec<String> {
+        hints::variables(self.variables.keys().map(String::as_str))
     }
 
     /// The folder that a service manager made for sockets (systemd.exec(5)); of several, the first.
@@ -143,6 +150,12 @@ pub fn control_sockets(
     env: &Environment,
 ) -> Result<Vec<String>, Vec<Diagnostic>> {
     control::control_sockets(file, text, data, env)
+}
+
+/// A duration as the file has it, with its unit: `500ms`, `30s`, `5m`, `2h`, `1d`.
+#[must_use]
+pub fn duration(text: &str) -> Option<std::time::Duration> {
+    reader::parse_duration(text)
 }
 
 #[cfg(test)]

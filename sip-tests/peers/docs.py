@@ -97,11 +97,10 @@ def site_says(lab, number, command):
     folder = lab.path(f"site{number}")
     os.makedirs(folder)
     run = ["ip", "netns", "exec", lab.ns["gw"], os.path.realpath(BINARY)]
-    env = {"PATH": os.environ["PATH"]}
+    env = {"PATH": os.environ["PATH"], "PORTREEVE_DATA": f"{folder}/data"}
     prefix = ""
     if command.startswith("docker compose "):
         check(command.endswith(" logs portreeve"), f"$ {command} is not known here")
-        env["PORTREEVE_DATA"] = f"{folder}/data"
         master, slave = os.pipe()
         prefix = "portreeve-1  | "
     else:

@@ -224,7 +224,11 @@ fn event_loop(s: Standing) -> Value {
 async fn status(State(shared): State<Arc<Shared>>) -> Response {
     shared.table.settled().await;
     let (report, gone) = (shared.table.report(), shared.table.gone());
-    answer(StatusCode::OK, &summary(&report, gone, shared.reloader.source()))
+    let mut body = summary(&report, gone, shared.reloader.source());
+    if let Some(audit) = body.pointer_mut("/audit").and_then(Value::as_object_mut) {
+        audit.insert("folder".to_owned(), json!(shared.reloader.audit_folder()));
+    }
+    answer(StatusCode::OK, &body)
 }
 
 /// One upstream. What was known when the loop last turned is not known now.

@@ -11,16 +11,37 @@ use std::path::{Path, PathBuf};
 /// Reads and checks a file whole, rule tests included; faults go to stderr.
 pub(super) fn load(file: &Path, env: &Environment) -> Result<Config, u8> {
     let name = file.display().to_string();
-    let text = std::fs::read_to_string(file).map_err(|e| {
-        eprintln!("{name}: {e}");
-        if e.kind() == std::io::ErrorKind::NotFound {
-            eprintln!("  `portreeve config init` prints one to start from");
-        }
+    let text = text(file).map_err(|what| {
+        eprintln!("{what}");
         exit::CONFIG
     })?;
     let parsed = Config::parse(&name, &text, env);
     let checked = parsed.and_then(|c| RuleSet::compile(&c).map(|_| c));
     checked.map_err(|faults| tell(&name, &faults))
+}
+
+/// A file's text.
+///
+/// # Errors
+/// In words: it is not there, or no text; with what to do.
+pub(super) fn text(file: &Path) -> Result<String, String> {
+    let name = file.display();
+    let octets =
+        std::fs::read(file).map_err(|e| match e.kind() == std::io::ErrorKind::NotFound {
+            true => format!("{name}: {e}\n  `portreeve config init` prints one to start from"),
+            false => format!("{name}: {e}"),
+        })?;
+    String::from_utf8(octets).map_err(|e| {
+        let octets = e.as_bytes();
+        let line =
+            octets.iter().take(e.utf8_error().valid_up_to()).filter(|b| **b == b'\n').count();
+        match octets {
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
+                format!("{name}: it is UTF-16, as some editors write it: save it as UTF-8")
+            }
+            _ => format!("{name}: line {} is no UTF-8: save the file as UTF-8", line + 1),
+        }
+    })
 }
 
 /// Says every fault; the exit code for them.
@@ -80,12 +101,17 @@ pub(super) fn check(file: Option<PathBuf>) -> u8 {
         );
         return exit::USAGE;
     };
-    let c = match load(&file, &run::environment(&[])) {
+    let env = run::environment(&[]);
+    let c = match load(&file, &env) {
         Ok(c) => c,
         Err(code) => return code,
     };
     let (name, files) = (file.display(), Files::look(&c));
     c.warnings().iter().chain(&files.warnings).for_each(|w| eprintln!("warning: {w}"));
+    env.strange_variables().iter().for_each(|w| eprintln!("warning: {w}"));
+    for (_, what) in run::lacking(&c) {
+        eprintln!("warning: {what}: a start or reload here would be refused");
+    }
     if !files.faults.is_empty() {
         files.faults.iter().for_each(|what| eprintln!("error: {what}"));
         let n = files.faults.len();

@@ -2,7 +2,7 @@
 //! with words that say what to do. It shows nothing of an answer.
 
 use super::http::{self, Answer, At};
-use super::{ControlArgs, config, exit, gateway, run};
+use super::{ControlArgs, config, exit, folder, gateway, run};
 use crate::config::control_sockets;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -79,12 +79,16 @@ fn sockets(args: &ControlArgs) -> Result<Vec<PathBuf>, u8> {
                 eprintln!("{name}: {e} (or name the gateway's socket: --socket PATH)");
                 exit::CONFIG
             })?;
-            (name, text, "/var/lib/portreeve")
+            (name, text, vec![folder::SYSTEM.to_owned()])
         }
-        None => ("site mode".to_owned(), String::new(), "./portreeve-data"),
+        None => ("site mode".to_owned(), String::new(), folder::candidates(&env)),
     };
-    let found = control_sockets(&name, &text, data, &env);
-    let found = found.map_err(|faults| config::tell(&name, &faults))?;
+    let mut found: Vec<String> = Vec::new();
+    for data in &data {
+        let more = control_sockets(&name, &text, data, &env);
+        let more = more.map_err(|faults| config::tell(&name, &faults))?;
+        found.extend(more.into_iter().filter(|path| !found.contains(path)).collect::<Vec<_>>());
+    }
     if found.is_empty() {
         eprintln!("{name}: control.socket is \"off\", so a running gateway takes no commands");
         return Err(exit::UNREACHABLE);

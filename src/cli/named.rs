@@ -135,7 +135,8 @@ mod tests {
             | Command::Selftest
             | Command::Tunnel { .. }
             | Command::Calls { .. }
-            | Command::Bans { .. } => panic!("{line} has no file alone"),
+            | Command::Bans { .. }
+            | Command::User { .. } => panic!("{line} has no file alone"),
         }
     }
 

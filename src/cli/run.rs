@@ -5,9 +5,11 @@ mod confined;
 mod doubts;
 mod place;
 
+pub(super) use doubts::lacking;
 pub(super) use place::site_config;
 
-use super::{RunArgs, config, doctor, gateway, log};
+use super::table::shown;
+use super::{RunArgs, config, doctor, folder, gateway, log};
 use crate::admin::{Control, Desk, Metrics};
 use crate::config::{self as configuration, Config, Environment, Link};
 use crate::daemon::reload::{Read, Refusal, Reloader};
@@ -16,6 +18,8 @@ use crate::driver::clock::Clock;
 use crate::driver::interfaces;
 use crate::driver::sandbox::keep_memory;
 use crate::driver::service::Service;
+use crate::driver::state;
+use crate::engine::digest::Users;
 use crate::engine::stats::{CertificateOf, CertificateView};
 use crate::policy::RuleSet;
 use std::io::{IsTerminal as _, Write as _};
@@ -76,7 +80,10 @@ pub(super) fn run(args: RunArgs) -> u8 {
         }
     };
     confined::tell(hold);
-    let started = Started { config, file, others, args };
+    let is_new = |f: &String| !Path::new(f).exists();
+    let is_new = config.registrar.password_file.as_ref().is_some_and(is_new);
+    let is_usual = file.is_some() && config.state_dir == folder::SYSTEM;
+    let started = Started { config, file, others, args, is_new };
     let served = runtime.block_on(serve(started, levels, service));
     // What was said comes before how it ended.
     drop(words);
@@ -84,6 +91,9 @@ pub(super) fn run(args: RunArgs) -> u8 {
         Ok(()) => 0,
         Err(e) => {
             eprintln!("error: {e}");
+            if is_usual && matches!(e, StartError::State(_) | StartError::Audit(_)) {
+                folder::advice().iter().for_each(|what| eprintln!("{what}"));
+            }
             e.exit_code()
         }
     }
@@ -103,6 +113,8 @@ struct Started {
     file: Option<PathBuf>,
     others: Vec<IpAddr>,
     args: RunArgs,
+    /// This start makes the site's password.
+    is_new: bool,
 }
 
 async fn serve(s: Started, levels: log::Levels, service: Service) -> Result<(), StartError> {
@@ -174,6 +186,7 @@ fn commands(
 fn reader(s: &Started) -> Read {
     let (file, args) = (s.file.clone(), s.args.clone());
     let stands = s.config.interfaces.first().and_then(|i| i.addresses.first()).map(|a| a.ip);
+    let runs_at: Vec<IpAddr> = s.config.listeners().iter().map(|l| l.bind.ip()).collect();
     Arc::new(move || {
         let env = surroundings(&args.set, args.data.as_deref());
         let Some(file) = &file else {
@@ -181,15 +194,18 @@ fn reader(s: &Started) -> Read {
                 .map_err(|faults| Refusal { hash: String::new(), faults });
         };
         let name = file.display().to_string();
-        let text = std::fs::read_to_string(file)
-            .map_err(|e| Refusal { hash: String::new(), faults: format!("{name}: {e}\n") })?;
+        let text = config::text(file)
+            .map_err(|faults| Refusal { hash: String::new(), faults: faults + "\n" })?;
         let parsed = Config::parse(&name, &text, &env);
         // The file by itself must be good, not only what is taken of it before a restart.
         let checked = parsed.and_then(|c| RuleSet::compile(&c).map(|_| c));
-        checked.map_err(|all| Refusal {
-            hash: configuration::hash(&text),
-            faults: all.iter().map(ToString::to_string).collect(),
-        })
+        let refusal = |faults| Refusal { hash: configuration::hash(&text), faults };
+        let c = checked.map_err(|all| refusal(all.iter().map(ToString::to_string).collect()))?;
+        // Addresses wait for a restart, which must not fail. Those of before may be away for now.
+        match lacking(&c).into_iter().find(|(ip, _)| !runs_at.contains(ip)) {
+            Some((_, what)) => Err(refusal(format!("error: {what}: a restart would fail\n"))),
+            None => Ok(c),
+        }
     })
 }
 
@@ -257,8 +273,8 @@ fn header(s: &Started, certificates: &[CertificateView]) {
         let at = if port == 5060 { ip } else { format!("{ip}:{port}") };
         say("  Type into a softphone:");
         say(&format!("    server, outbound proxy   {at}"));
-        say("    user                     101 to 199 (any extension of 2 to 6 digits)");
-        say(&format!("    password                 {}", password(c)));
+        say(&format!("    user                     {}", who(c)));
+        say(&format!("    password                 {}", password(c, s.is_new)));
     }
     let (first, last) = c.media.ports;
     say(&format!("  media    udp {first}-{last}, {} calls", c.limits.calls));
@@ -272,7 +288,9 @@ fn header(s: &Started, certificates: &[CertificateView]) {
         say(&format!("  control  {path}   portreeve status, calls, reload, drain"));
     }
     let ending = doctor::ending(certificates, Clock::start().now().wall);
-    for doubt in doubts::doubts(c).into_iter().chain(ending) {
+    let env = surroundings(&s.args.set, s.args.data.as_deref());
+    let own = folder::note(c, &env).into_iter().chain(env.strange_variables());
+    for doubt in doubts::doubts(c).into_iter().chain(ending).chain(own) {
         say(&format!("  note: {doubt}"));
     }
     for ip in &s.others {
@@ -281,14 +299,40 @@ fn header(s: &Started, certificates: &[CertificateView]) {
 }
 
 /// The site's password on a terminal, else where it stands.
-fn password(c: &Config) -> String {
-    let Some(file) = &c.registrar.password_file else { return "as in the users file".to_owned() };
+fn password(c: &Config, is_new: bool) -> String {
+    let r = &c.registrar;
+    let file = match (&r.users_file, &r.password_file) {
+        (Some(users), _) => return format!("each its own, as in {users}"),
+        (None, Some(file)) => file,
+        (None, None) => return "none is asked for".to_owned(),
+    };
+    let new = if is_new { "new, " } else { "" };
     if std::io::stdout().is_terminal() {
         let text = std::fs::read_to_string(file).unwrap_or_default();
-        return format!("{}   (kept in {file})", text.trim());
+        return format!("{}   ({new}kept in {file})", text.trim());
     }
-    format!("in {file}")
+    format!("{new}in {file}")
 }
+
+/// Who may register.
+fn who(c: &Config) -> String {
+    let any = || "101 to 199 (any extension of 2 to 6 digits)".to_owned();
+    let Some(file) = &c.registrar.users_file else { return any() };
+    let read = state::users(Path::new(file), &c.registrar.realm);
+    let Ok(Users::Table(table)) = read else { return format!("as in {file}") };
+    let mut all: Vec<&str> = table.keys().map(String::as_str).collect();
+    all.sort_unstable();
+    let more = all.len().saturating_sub(SHOWN);
+    let first = all.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
+    match (all.len(), more) {
+        (0, _) => format!("nobody yet: `portreeve user add NAME` ({file})"),
+        (_, 0) => shown(&first),
+        (_, more) => format!("{} and {more} more", shown(&first)),
+    }
+}
+
+/// Users that the start names.
+const SHOWN: usize = 8;
 
 /// What this process is told.
 struct Signals {

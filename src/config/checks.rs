@@ -33,7 +33,10 @@ pub(super) fn check(config: &Config, root: &DeTable<'_>, at: Spans, src: &mut So
     names("upstream", config.upstreams.iter().map(|u| u.name.as_str()), &upstreams, src);
     names("rule", config.policy.rules.iter().map(|r| r.name.as_str()), &rules, src);
     sides(config, are_all, src);
-    registrar(config, upstreams.len(), src);
+    let mode = top.table("registrar", "[registrar]", &mut quiet).map(|s| s.span_of("mode"));
+    // An upstream that could not be read has said so already.
+    let written = top.has("upstream").then_some(upstreams.len());
+    registrar(config, (written, mode.unwrap_or(0..1)), src);
     tunnels(config, &interfaces, src);
     sockets(config, &interfaces, src);
     ports(config, media, src);
@@ -73,10 +76,15 @@ fn sides(config: &Config, whole: bool, src: &mut Source<'_>) {
 }
 
 /// Who answers REGISTER: a file without an upstream needs its own users.
-fn registrar(config: &Config, upstreams: usize, src: &mut Source<'_>) {
+fn registrar(
+    config: &Config,
+    (written, mode): (Option<usize>, Range<usize>),
+    src: &mut Source<'_>,
+) {
+    let upstreams = written.unwrap_or(0);
     let r = &config.registrar;
     let pbx = "[[upstream]] with name and address";
-    if upstreams == 0 && r.mode == RegistrarMode::Upstream {
+    if written.is_none() && r.mode == RegistrarMode::Upstream {
         let what = "registrar.mode is \"upstream\" and there is no [[upstream]]";
         src.fault("no-upstream", 0..1, what, Some(format!("add {pbx}")));
     }
@@ -84,8 +92,19 @@ fn registrar(config: &Config, upstreams: usize, src: &mut Source<'_>) {
     if r.digest
         && nobody
         && r.mode == RegistrarMode::Local
-        && (upstreams == 0 || !config.upstreams.is_empty())
+        && upstreams == config.upstreams.len()
+        && written != Some(0)
     {
+        if let Some(upstream) = config.upstreams.first() {
+            let what = "registrar.mode is \"local\", and no local user is there to register";
+            let hint = format!(
+                "add users or password_file beside it; or take the line out, and phones register \
+                 at \"{}\"",
+                upstream.name
+            );
+            src.fault("no-registrar", mode, what, Some(hint));
+            return;
+        }
         let what = "no phone can register: there is neither an [[upstream]] nor a local user";
         let hint = format!("add {pbx}, or [registrar] with users or password_file");
         src.fault("no-registrar", 0..1, what, Some(hint));

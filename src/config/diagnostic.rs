@@ -12,7 +12,9 @@ impl fmt::Display for Diagnostic {
                 let margin = " ".repeat(number.len());
                 writeln!(f, "{margin}--> {}:{line}:{column}", self.file)?;
                 writeln!(f, "{number} | {}", self.source)?;
-                let indent = " ".repeat(column.saturating_sub(1));
+                // Under a tab stands a tab, whatever its width.
+                let before = self.source.chars().take(column.saturating_sub(1));
+                let indent: String = before.map(|c| if c == '\t' { c } else { ' ' }).collect();
                 let room = self.source.chars().count().saturating_sub(column - 1).max(1);
                 let carets = "^".repeat(self.width.min(room));
                 write!(f, "{margin} | {indent}{carets}")?;

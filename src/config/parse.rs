@@ -5,7 +5,7 @@ use super::reader::{Section, Source};
 use super::{
     Audit, Config, DefaultPolicy, Diagnostic, Environment, Limits, Log, Media, Numbers, Policy,
     Registrar, RegistrarMode, RemoteControl, Site, Timers, UnknownBodies, Upstream, bans, checks,
-    control, hide, http,
+    control, hide, hints, http,
     interface::{interface, meet_strangers},
     overlay, rules, survive,
     tunnel::{self, Peer},
@@ -36,9 +36,8 @@ pub(super) fn parse_over(
     let (_, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         let mut src = Source { file, text, faults: Vec::new() };
-        for e in errors {
-            src.fault("syntax", e.span().unwrap_or(0..1), e.message().to_owned(), None);
-        }
+        let all = errors.iter().map(|e| (e.span().unwrap_or(0..1), e.message().to_owned()));
+        hints::syntax(&all.collect::<Vec<_>>(), &mut src);
         return Err(src.faults);
     }
     let presets = preset.len();

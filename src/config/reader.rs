@@ -1,7 +1,7 @@
 //! Reads sections of a parsed TOML tree key by key: every fault is kept with its place, unknown
 //! keys get a suggestion, and nothing stops at the first error. It knows TOML, not the gateway.
 
-use super::Diagnostic;
+use super::{Diagnostic, hints};
 use ipnet::IpNet;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -105,12 +105,9 @@ impl<'t, 'd> Section<'t, 'd> {
                 continue;
             }
             let what = format!("`{name}` is not a key of {}", self.name);
-            src.fault(
-                "unknown-key",
-                key.span(),
-                what,
-                suggestion(name, self.known.iter().copied()),
-            );
+            let hint = hints::of_key(self.name, name)
+                .or_else(|| suggestion(name, self.known.iter().copied()));
+            src.fault("unknown-key", key.span(), what, hint);
         }
     }
 
@@ -153,7 +150,14 @@ impl<'t, 'd> Section<'t, 'd> {
 
     /// A duration with its unit: "500ms", "30s", "5m", "2h", "1d".
     pub(super) fn duration(&mut self, key: &'static str, src: &mut Source<'_>) -> Option<Duration> {
-        let text = self.string(key, src)?;
+        let value = self.get(key)?;
+        if let DeValue::Integer(n) = value.get_ref() {
+            let what = format!("`{key}` has no unit");
+            let hint = Some(format!("write {key} = \"{n}s\" (or ms, m, h, d)"));
+            src.fault("duration", value.span(), what, hint);
+            return None;
+        }
+        let text = string(value, key, src)?;
         let read = parse_duration(&text);
         if read.is_none() {
             let what = format!("`{key}` is no duration: \"{text}\"");
@@ -235,7 +239,8 @@ impl<'t, 'd> Section<'t, 'd> {
         if let DeValue::Table(t) = value.get_ref() {
             return Some(Section::new(name, t, value.span()));
         }
-        wrong_type(value, key, "a table", src);
+        let what = format!("`{key}` must be a table");
+        src.fault("bad-type", value.span(), what, Some(format!("write {name}")));
         None
     }
 
@@ -250,7 +255,8 @@ impl<'t, 'd> Section<'t, 'd> {
         let Some(value) = self.get(key) else { return Vec::new() };
         let DeValue::Array(items) = value.get_ref() else {
             let what = format!("`{key}` must be written {name}");
-            src.fault("bad-type", value.span(), what, None);
+            let hint = Some(format!("write {name}, in double brackets: there may be several"));
+            src.fault("bad-type", value.span(), what, hint);
             return Vec::new();
         };
         let mut all = Vec::new();
@@ -288,7 +294,8 @@ fn string(value: &Value<'_>, key: &str, src: &mut Source<'_>) -> Option<String> 
 
 fn wrong_type(value: &Value<'_>, key: &str, want: &str, src: &mut Source<'_>) {
     let what = format!("`{key}` must be {want}");
-    src.fault("bad-type", value.span(), what, None);
+    let hint = hints::of_type(key, value, want, src);
+    src.fault("bad-type", value.span(), what, hint);
 }
 
 /// The nearest known word, when it is near.

@@ -1,6 +1,6 @@
 //! Site mode: the configuration when there is no file.
 
-use super::overlay::Override;
+use super::overlay::{self, Override};
 use super::{
     Address, Audit, Bans, Config, DefaultPolicy, Diagnostic, Environment, Hide, Interface, Learn,
     Limits, Link, Listen, Log, Media, Numbers, Policy, Registrar, RegistrarMode, RemoteControl,
@@ -14,9 +14,12 @@ use std::time::Duration;
 /// Site mode as a file: what `run` reads when there is none.
 const SITE: &str = include_str!("../../configs/site.toml");
 
+/// The key of the one password for all.
+const PASSWORD: &str = "password_file";
+
 impl Config {
     /// Site mode as it runs: the shipped file with this address, port and folder in it, and the
-    /// environment over that. `PORTREEVE_DATA` names the folder; default `./portreeve-data`.
+    /// environment over that. `PORTREEVE_DATA` names the folder; default `/var/lib/portreeve`.
     ///
     /// # Errors
     /// Every fault of the environment and the overrides.
@@ -25,7 +28,7 @@ impl Config {
         port: u16,
         env: &Environment,
     ) -> Result<Self, Vec<Diagnostic>> {
-        let data = env.data().unwrap_or("./portreeve-data");
+        let data = env.data().unwrap_or("/var/lib/portreeve");
         let base = [
             ("interface.lan.address", address.to_string()),
             ("interface.lan.listen", format!("[\"udp:{port}\", \"tcp:{port}\"]")),
@@ -35,8 +38,17 @@ impl Config {
             ("state.dir", data.to_owned()),
             ("audit.dir", format!("{data}/audit")),
         ];
-        let base = base.map(|(path, value)| Override::preset(path, &value)).into();
-        let mut config = parse::parse_over("site mode", SITE, base, env)?;
+        let mut base: Vec<Override> =
+            base.map(|(path, value)| Override::preset(path, &value)).into();
+        // Who names users of their own wants no password for all.
+        let key = ["registrar", "users"];
+        let mut text = SITE.to_owned();
+        if overlay::collect(env).iter().any(|o| o.path == key) {
+            base.retain(|o| o.path.last().is_none_or(|key| key != PASSWORD));
+            let kept = SITE.lines().filter(|line| !line.starts_with(PASSWORD));
+            text = kept.flat_map(|line| [line, "\n"]).collect();
+        }
+        let mut config = parse::parse_over("site mode", &text, base, env)?;
         config.hash.clear();
         for i in config.interfaces.iter_mut() {
             if !i.addresses.iter().all(|a| a.ip.is_loopback()) {

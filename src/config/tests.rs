@@ -28,7 +28,7 @@ fn the_shipped_files_work_and_the_smallest_has_twelve_lines() {
 fn site_mode_is_what_the_site_file_says() {
     let mut file = Config::parse("site", SITE, &Environment::default()).unwrap();
     let nets = ["192.168.1.0/24".parse().unwrap()];
-    let built = Config::site("192.168.1.10".parse().unwrap(), &nets, "./portreeve-data");
+    let built = Config::site("192.168.1.10".parse().unwrap(), &nets, "/var/lib/portreeve");
     file.hash.clear();
     assert_eq!(file, built);
     let mut env = Environment::default();
@@ -62,6 +62,20 @@ fn site_mode_obeys_the_environment_and_flags_like_a_file() {
     let told = Config::site_mode("172.17.0.2".parse().unwrap(), 5062, &env).unwrap_err();
     let told = told[0].to_string();
     assert!(told.contains("PORTREEVE__INTERFACE__LAN__ADVERTISE and 4 more"), "{told}");
+}
+
+#[test]
+fn site_mode_with_users_of_its_own_has_no_password_for_all() {
+    let mut env = Environment::default();
+    env.overrides.push(("registrar.users".into(), "/data/users".into()));
+    let by_flag = Config::site_mode("172.17.0.2".parse().unwrap(), 5060, &env).unwrap();
+    assert_eq!(by_flag.registrar.users_file.as_deref(), Some("/data/users"));
+    assert_eq!(by_flag.registrar.password_file, None);
+    let name = "PORTREEVE__REGISTRAR__USERS";
+    let variables = [(name.to_owned(), "/data/users".to_owned())].into();
+    let env = Environment { variables, ..Environment::default() };
+    let by_variable = Config::site_mode("172.17.0.2".parse().unwrap(), 5060, &env).unwrap();
+    assert_eq!(by_variable.registrar, by_flag.registrar);
 }
 
 #[test]

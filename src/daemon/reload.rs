@@ -12,6 +12,7 @@ use crate::engine::digest::Users;
 use crate::policy::RuleSet;
 use serde::Serialize;
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
@@ -63,6 +64,7 @@ pub struct Reloader {
     service: Service,
     tls: Option<Tls>,
     running: Mutex<Running>,
+    audit_folder: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for Reloader {
@@ -98,8 +100,10 @@ impl Reloader {
         service: Service,
     ) -> Result<Self, StartError> {
         let users = users(&config)?;
+        let absolute = |dir: &String| std::path::absolute(dir).unwrap_or_else(|_| dir.into());
+        let audit_folder = config.audit.dir.as_ref().map(absolute);
         let running = Mutex::new(Running { config, users });
-        Ok(Self { asks, source, read, applied, service, tls: None, running })
+        Ok(Self { asks, source, read, applied, service, tls: None, running, audit_folder })
     }
 
     /// Reads the files of these certificates, too.
@@ -112,6 +116,12 @@ impl Reloader {
     #[must_use]
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// Where the audit log is; `None`: there is none. Another one waits for a restart.
+    #[must_use]
+    pub fn audit_folder(&self) -> Option<&Path> {
+        self.audit_folder.as_deref()
     }
 
     /// Reads anew; what came of it. Once begun it must not be dropped: give it a task of its own.

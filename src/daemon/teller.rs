@@ -231,6 +231,7 @@ impl Teller {
             let why = match why {
                 "bad_password" => "wrong password".to_owned(),
                 "unknown_user" => "no such user".to_owned(),
+                "no_extension" => "extensions have 2 to 6 digits".to_owned(),
                 other => shown(&other.replace('_', " ")),
             };
             return Some((source, Line::Info(format!("{who} refused: {why}, {from}"))));

@@ -10,7 +10,7 @@ use super::folder::{Folder, is_told};
 use super::scribe::Scribe;
 use crate::audit::{Chain, Record, Summer, hash};
 use crate::ground::Now;
-pub use check::{Against, verify_path};
+pub use check::{Against, files_of, verify_path};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};

@@ -216,7 +216,7 @@ impl Guard {
                 self.accuse(w, out, suspect, Signal::FailedDigest);
                 self.failed(w, out, by, (user, true));
             }
-            Check::Wrong(Fault::UnknownUser) => {
+            Check::Wrong(Fault::UnknownUser | Fault::NoExtension) => {
                 self.accuse(w, out, suspect, Signal::UnknownUser);
                 self.failed(w, out, by, (user, false));
             }

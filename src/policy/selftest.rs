@@ -13,12 +13,15 @@ use std::net::{IpAddr, Ipv4Addr};
 pub(super) fn run(set: &RuleSet, config: &Config) -> Vec<Diagnostic> {
     let mut faults = Vec::new();
     for t in &config.policy.tests {
-        let got = match judge(set, config, &t.event) {
+        let (what, hint) = match judge(set, config, &t.event) {
             Ok(got) if matches(&got, &t.expect) => continue,
-            Ok(got) => format!("a rule test expects \"{}\", the rules say \"{got}\"", t.expect),
-            Err(what) => what,
+            Ok(got) => {
+                let what = format!("a rule test expects \"{}\", the rules say \"{got}\"", t.expect);
+                (what, Some(format!("the first rule that fits decides; or expect = \"{got}\"")))
+            }
+            Err(what) => (what, None),
         };
-        faults.push(Diagnostic { what: got, ..t.fault.clone() });
+        faults.push(Diagnostic { what, hint, ..t.fault.clone() });
     }
     faults
 }

@@ -3,6 +3,7 @@
 
 use super::{Check, Line, PATIENCE};
 use crate::cli::control::{list, text};
+use crate::cli::folder;
 use crate::cli::http::{self, At};
 use crate::config::{Config, Environment, control_sockets};
 use crate::driver::holders::{Process, holder};
@@ -58,7 +59,8 @@ pub(super) fn look(name: &str, file: &str, c: &Config, env: &Environment) -> Run
 
 /// The answer of the control socket; else how it looks from there.
 fn status(name: &str, file: &str, c: &Config, env: &Environment) -> (Option<Value>, Standing) {
-    let data = if c.is_site() { "./portreeve-data" } else { "/var/lib/portreeve" };
+    let all = if c.is_site() { folder::candidates(env) } else { Vec::new() };
+    let data = all.first().map_or(folder::SYSTEM, String::as_str);
     let mut seen = Standing::Absent;
     for socket in control_sockets(name, file, data, env).unwrap_or_default() {
         match http::ask(&At::Unix(PathBuf::from(socket)), "GET", "/status", PATIENCE) {

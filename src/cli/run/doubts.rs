@@ -1,10 +1,11 @@
 //! Doubts that only this machine can raise, told at the start beside those of the configuration.
 //! They refuse nothing: what is missing may come later.
 
-use crate::config::{Config, Hop, Upstream};
+use crate::config::{Config, Hop, Link, Upstream};
 use crate::driver::interfaces::{self, Attached};
 use crate::ground::Transport;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 
 /// Those of the configuration and of this machine. Asked once everything of ours is bound.
 pub(super) fn doubts(c: &Config) -> Vec<String> {
@@ -12,6 +13,25 @@ pub(super) fn doubts(c: &Config) -> Vec<String> {
     let nobody = c.upstreams.iter().flat_map(|u| u.fixed().map(move |hop| (u, hop)));
     let nobody = nobody.filter_map(|(u, hop)| deserted(u, hop, &all, is_free));
     c.doubts().into_iter().chain(nobody).collect()
+}
+
+/// Written addresses that no socket of this machine can stand at, each with words that say so.
+pub(in crate::cli) fn lacking(c: &Config) -> Vec<(IpAddr, String)> {
+    let mut all: Vec<(IpAddr, String)> = Vec::new();
+    for l in c.listeners() {
+        let Some(i) = c.interfaces.get(l.interface) else { continue };
+        let is_written = i.addresses.following().is_none() && i.link == Link::Local;
+        let mut at = l.bind;
+        at.set_port(0);
+        let away =
+            || UdpSocket::bind(at).is_err_and(|e| e.kind() == io::ErrorKind::AddrNotAvailable);
+        if is_written && all.iter().all(|(ip, _)| *ip != at.ip()) && away() {
+            let (name, ip) = (&i.name, at.ip());
+            let what = format!("interface {name}: {ip} is not an address of this machine");
+            all.push((ip, what));
+        }
+    }
+    all
 }
 
 /// An upstream on this very machine, where nothing listens.
@@ -48,6 +68,18 @@ mod tests {
     use crate::driver::interfaces::Link;
 
     const EDGE: &str = include_str!("../../../configs/minimal.toml");
+
+    #[test]
+    fn an_address_that_this_machine_lacks_is_told_once_and_its_own_is_not() {
+        let env = Environment::default();
+        let text = EDGE.replace("10.17.0.1\"", "127.0.0.1\"\nallow_loopback = true");
+        let away = text.replace("203.0.113.7", "192.0.2.231");
+        let told = lacking(&Config::parse("x", &away, &env).unwrap());
+        let want = "interface wan: 192.0.2.231 is not an address of this machine";
+        assert_eq!(told, [("192.0.2.231".parse().unwrap(), want.to_owned())]);
+        let here = text.replace("203.0.113.7\"", "127.0.0.2\"");
+        assert_eq!(lacking(&Config::parse("x", &here, &env).unwrap()), []);
+    }
 
     #[test]
     fn an_upstream_on_this_machine_where_nobody_listens_is_told() {

@@ -3,7 +3,7 @@
 //! an address it waits, and says so.
 
 use super::{config, say, surroundings};
-use crate::cli::{RunArgs, exit};
+use crate::cli::{RunArgs, exit, folder};
 use crate::config::{Config, Environment};
 use crate::driver::interfaces::{self, Attached, Link};
 use crate::driver::service::Service;
@@ -132,8 +132,9 @@ fn find(
     env: &Environment,
     fallback: Option<IpAddr>,
 ) -> Result<Result<Found, String>, Fault> {
+    let env = folder::of_site(env);
     let built = |address, port| {
-        Config::site_mode(address, port, env)
+        Config::site_mode(address, port, &env)
             .map_err(|all| (exit::CONFIG, config::listed("site mode", &all)))
     };
     let found = |config: Config| {

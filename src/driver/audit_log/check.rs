@@ -3,7 +3,7 @@
 
 use super::files;
 use crate::audit::{Heads, Summary, verify};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 /// What a log is checked against.
@@ -42,12 +42,22 @@ pub fn verify_path(path: &Path, against: &Against<'_>) -> Result<Summary, String
     verify(lines(&text), against.tip, &heads).map_err(|b| b.to_string())
 }
 
-fn read(path: &Path) -> Result<String, String> {
+/// A file itself, or the log's files of a folder, oldest first.
+///
+/// # Errors
+/// In words: it cannot be read, or holds none.
+pub fn files_of(path: &Path) -> Result<Vec<PathBuf>, String> {
     let told = |e: io::Error| format!("{}: {e}", path.display());
     let all = if path.is_dir() { files(path).map_err(told)? } else { vec![path.to_owned()] };
     if all.is_empty() {
         return Err(format!("{}: no audit-*.jsonl in this folder", path.display()));
     }
+    Ok(all)
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    let told = |e: io::Error| format!("{}: {e}", path.display());
+    let all = files_of(path)?;
     let mut text = String::new();
     for file in &all {
         text.push_str(&fs::read_to_string(file).map_err(told)?);

@@ -66,6 +66,16 @@ pub struct Ha1 {
     pub sha256: Option<String>,
 }
 
+impl Ha1 {
+    /// Of a password, by both algorithms (RFC 7616 §3.4.2).
+    #[must_use]
+    pub fn of(user: &str, realm: &str, password: &str) -> Self {
+        let text = format!("{user}:{realm}:{password}");
+        let by = |algorithm: Algorithm| Some(algorithm.hex(&text));
+        Self { md5: by(Algorithm::Md5), sha256: by(Algorithm::Sha256) }
+    }
+}
+
 /// Outcome of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Check {
@@ -94,6 +104,8 @@ words! {
         BadPassword = "bad_password",
         /// There is no such user.
         UnknownUser = "unknown_user",
+        /// It is no extension, where all of them have one password: right or wrong, nobody asks.
+        NoExtension = "no_extension",
         /// A nonce count or cnonce is missing, or is none (RFC 7616 §3.4).
         NonceCount = "nonce_count",
         /// An algorithm that was not offered.
@@ -112,6 +124,7 @@ impl Fault {
         match self {
             Self::Uri => (400, "Digest Is For Another URI"),
             Self::NonceCount => (400, "Digest Without Nonce Count"),
+            Self::NoExtension => (403, "Extensions Have 2 To 6 Digits"),
             Self::BadPassword | Self::UnknownUser | Self::Algorithm | Self::Malformed => {
                 (403, "Forbidden")
             }
@@ -125,6 +138,7 @@ impl Fault {
             Self::Uri
             | Self::BadPassword
             | Self::UnknownUser
+            | Self::NoExtension
             | Self::Algorithm
             | Self::Malformed => SecurityClass::BadPassword,
         }
@@ -257,7 +271,8 @@ impl Authenticator {
     fn compare(&mut self, method: &str, ready: Ready, now: Wall) -> Check {
         let Ready { credentials: c, algorithm, made } = ready;
         let Some(ha1) = self.ha1(&c.user, algorithm) else {
-            return Check::Wrong(Fault::UnknownUser);
+            let shared = matches!(self.users, Users::Shared { .. });
+            return Check::Wrong(if shared { Fault::NoExtension } else { Fault::UnknownUser });
         };
         let ha2 = algorithm.hex(&format!("{method}:{}", c.uri));
         let (expected, count) = match (&c.qop, c.nc_number()) {

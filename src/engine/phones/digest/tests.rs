@@ -104,14 +104,30 @@ fn what_is_wrong_is_told_apart() {
     assert_eq!(check(&mut g, &old, 1301), Check::Challenge { stale: true });
     let foreign = old.replace("realm=\"portreeve\"", "realm=\"other\"");
     assert_eq!(check(&mut g, &foreign, 1001), Check::Challenge { stale: false });
-    let user = old.replace("username=\"101\"", "username=\"alice\"");
-    assert_eq!(check(&mut g, &user, 1001), Check::Wrong(Fault::UnknownUser));
     let algorithm = old.replace("algorithm=MD5", "algorithm=SHA-512-256");
     assert_eq!(check(&mut g, &algorithm, 1001), Check::Wrong(Fault::Algorithm));
     assert!(
         g.challenge(at(1), true, phone())[0].contains("SHA-256")
             && !format!("{g:?}").contains("tulip")
     );
+}
+
+#[test]
+fn who_is_no_extension_is_told_so_whatever_his_password() {
+    let mut g = gate();
+    for name in ["alice", "1", "1234567", "10a"] {
+        for password in ["tulip", "rose"] {
+            let value = credentials(&mut g, Algorithm::Md5, 1000, "00000001", password);
+            let value = value.replace("username=\"101\"", &format!("username=\"{name}\""));
+            let told = check(&mut g, &value, 1001);
+            assert_eq!(told, Check::Wrong(Fault::NoExtension), "{name} {password}");
+        }
+    }
+    assert_eq!(Fault::NoExtension.answer(), (403, "Extensions Have 2 To 6 Digits"));
+    assert_eq!(Fault::NoExtension.to_string(), "no_extension");
+    let mut listed = Authenticator::new("portreeve", Users::Table(HashMap::new()), [3; 32]);
+    let value = credentials(&mut listed, Algorithm::Md5, 1000, "00000001", "tulip");
+    assert_eq!(check(&mut listed, &value, 1001), Check::Wrong(Fault::UnknownUser));
 }
 
 #[test]
