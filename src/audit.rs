@@ -13,7 +13,9 @@ mod words;
 pub use chain::{Chain, GENESIS, hash, timestamp};
 pub use phone_report::{PhoneFigures, PhoneReport};
 pub use quality::{LegQuality, VoipReport};
-pub use record::{CallEnd, LegMedia, Record, Segment, Standing, StreamMedia, UpstreamNo};
+pub use record::{
+    CallEnd, LegMedia, PartyView, Record, Segment, Standing, StreamMedia, UpstreamNo,
+};
 pub use summer::Summer;
 pub use verify::{Broken, Summary, verify};
 pub use words::{Asked, BindingEvent, EndedBy, Finding, Outcome, Ruling, SecurityClass};

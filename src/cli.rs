@@ -106,6 +106,9 @@ enum Command {
     Calls {
         #[command(subcommand)]
         what: Option<CallsCommand>,
+        /// Those that are over, the last N of them (20)
+        #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "20")]
+        last: Option<u32>,
         #[command(flatten)]
         list: ControlArgs,
     },
@@ -132,7 +135,7 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum CallsCommand {
-    /// Parties, media, quality and findings of one call
+    /// Parties, media, quality and findings of one call, or of one that is over
     Show {
         /// Its number, as `calls` lists it
         id: u64,
@@ -322,7 +325,8 @@ pub fn main() -> ExitCode {
         Some(Command::Ports(args)) => ports::ports(&args.whole()),
         Some(Command::Status { shares: true, gateway }) => status::shares(&gateway.whole()),
         Some(Command::Status { shares: false, gateway }) => status::status(&gateway.whole()),
-        Some(Command::Calls { what: None, list }) => calls::calls(&list),
+        Some(Command::Calls { what: None, last: None, list }) => calls::calls(&list),
+        Some(Command::Calls { what: None, last: Some(n), list }) => calls::last(&list, n),
         Some(Command::Calls { what: Some(CallsCommand::Show { id, gateway }), .. }) => {
             calls::show(&gateway, id)
         }

@@ -3,7 +3,9 @@
 //! table, tells the event loop and reloads; it decides nothing.
 
 mod bans;
+mod call;
 mod certificates;
+mod ended;
 mod interfaces;
 mod reload;
 mod shares;
@@ -24,6 +26,7 @@ use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::{IncomingStream, Listener};
+use call::no_call;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::io;
@@ -40,10 +43,6 @@ const CONNECTIONS: usize = 16;
 const LIFE: Duration = Duration::from_secs(60);
 /// How long the event loop may take to do what it is told.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long it may take to show a call; then what the session table has of it is shown.
-const GLANCE: Duration = Duration::from_secs(1);
-/// A relay thread tells what it has measured in less.
-const MEASURING: Duration = Duration::from_millis(50);
 /// Answers under way may be finished for this long when the gateway stops.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -104,7 +103,9 @@ fn router() -> Router<Arc<Shared>> {
         .route("/status", get(status))
         .route("/shares", get(shares::shares))
         .route("/calls", get(calls))
-        .route("/calls/{id}", get(call))
+        .route("/calls/ended/{most}", get(ended::list))
+        .route("/calls/{id}", get(call::call))
+        .route("/calls/{id}/trace", get(ended::trace))
         .route("/calls/{id}/hangup", post(hang_up))
         .route("/registrations", get(registrations))
         .route("/bans", get(bans::list))
@@ -326,40 +327,6 @@ async fn registrations(State(shared): State<Arc<Shared>>) -> Response {
     let (all, left_off) = shared.table.registrations();
     let event_loop = event_loop(shared.table.standing());
     let body = json!({ "registrations": all, "left_off": left_off, "event_loop": event_loop });
-    answer(StatusCode::OK, &body)
-}
-
-fn no_call(id: &str) -> Response {
-    refused(StatusCode::NOT_FOUND, &format!("there is no call {id}: `portreeve calls` lists them"))
-}
-
-async fn call(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
-    let Ok(no) = id.parse::<u64>().map(CallNo) else { return no_call(&id) };
-    if shared.table.standing().is_still() {
-        return glance(&shared.table, no);
-    }
-    // A relay thread that is late is not waited for: then the figures are a little older.
-    let _ = shared.asks.try_send(Ask::Measure(no));
-    sleep(MEASURING).await;
-    match ask(&shared, GLANCE, |to| Ask::Call(no, to)).await {
-        Some(Some(detail)) => answer(StatusCode::OK, &detail),
-        Some(None) => no_call(&id),
-        None => glance(&shared.table, no),
-    }
-}
-
-/// A call as the session table has it: the event loop does not answer.
-fn glance(table: &SessionTable, no: CallNo) -> Response {
-    let Some(row) = table.call(no) else {
-        let why = format!("the event loop does not answer, and when it did there was no call {no}");
-        return refused(StatusCode::SERVICE_UNAVAILABLE, &why);
-    };
-    let mut body = serde_json::to_value(row).unwrap_or_default();
-    if let Some(fields) = body.as_object_mut() {
-        let why = "the event loop does not answer: parties, media and findings are not known";
-        fields.insert("unknown".to_owned(), why.into());
-        fields.insert("event_loop".to_owned(), event_loop(table.standing()));
-    }
     answer(StatusCode::OK, &body)
 }
 

@@ -237,6 +237,8 @@ impl Default for Limits {
             share_percent: 25,
             emergency_per_source: 1,
             silent_call: Duration::from_secs(4 * 3_600),
+            recent_calls: 100,
+            trace: 100,
         }
     }
 }
@@ -263,6 +265,12 @@ fn limits(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Limits {
         read("connections_per_source", &mut l.connections_per_source);
         read("emergency_per_source", &mut l.emergency_per_source);
         l.silent_call = s.duration("silent_call", src).unwrap_or(l.silent_call);
+        for (key, most, value) in
+            [("recent_calls", 10_000, &mut l.recent_calls), ("trace", 1_000, &mut l.trace)]
+        {
+            let read = s.number(key, 0..=most, src).and_then(|n| usize::try_from(n).ok());
+            *value = read.unwrap_or(*value);
+        }
         values::limits(s, &l, src);
     });
     l

@@ -148,6 +148,7 @@ fn rest(c: &Config, o: &mut String) -> std::fmt::Result {
     writeln!(o, "share_percent = {}", l.share_percent)?;
     writeln!(o, "emergency_per_source = {}", l.emergency_per_source)?;
     writeln!(o, "silent_call = \"{}\"", duration(l.silent_call))?;
+    writeln!(o, "recent_calls = {}\ntrace = {}", l.recent_calls, l.trace)?;
     let b = &c.bans;
     writeln!(o, "\n[bans]\nenabled = {}\nthreshold = {}", b.enabled, b.threshold)?;
     writeln!(o, "ttl = \"{}\"", duration(b.ttl))?;
