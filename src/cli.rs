@@ -12,6 +12,7 @@ mod health;
 mod http;
 mod log;
 mod named;
+mod page;
 mod ports;
 mod registrations;
 mod reload;
@@ -52,6 +53,7 @@ Examples:
   portreeve status                       how it stands; also: calls, registrations
   portreeve calls show 7                 one call: parties, media, quality, findings
   portreeve reload                       read the file anew, whole or not at all
+  portreeve page                         the link that opens the page in a browser
   portreeve drain                        no new calls; end with the last one
   portreeve ports --as nft               what the firewall must open
   portreeve audit verify FOLDER          was the log changed?
@@ -112,6 +114,8 @@ enum Command {
         #[command(flatten)]
         list: ControlArgs,
     },
+    /// Print the link that opens its page in a browser of this machine
+    Page(Named<ControlArgs>),
     /// List the phones registered through it
     Registrations(Named<ControlArgs>),
     /// List who is banned and who is nearest to it, or lift a ban
@@ -333,6 +337,7 @@ pub fn main() -> ExitCode {
         Some(Command::Calls { what: Some(CallsCommand::Hangup { id, gateway }), .. }) => {
             calls::hang_up(&gateway, id)
         }
+        Some(Command::Page(args)) => page::page(&args.whole()),
         Some(Command::Registrations(args)) => registrations::registrations(&args.whole()),
         Some(Command::Bans { what: None, list }) => bans::bans(&list),
         Some(Command::Bans { what: Some(BansCommand::Lift { whom, gateway }), .. }) => {

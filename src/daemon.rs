@@ -25,6 +25,8 @@ pub use recent::EndedCall;
 pub use refusals::Refusal;
 pub use session_table::{RegistrationRow, STILL, SessionTable, Standing};
 pub use start_error::StartError;
+#[cfg(test)]
+pub(crate) use trace::sample as sample_trace;
 pub use trace::{Change, Hop, Note, TraceView, Window};
 
 use crate::audit::Record;

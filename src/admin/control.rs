@@ -54,6 +54,8 @@ struct Shared {
     readers: Room,
     asks: mpsc::Sender<Ask>,
     reloader: Arc<Reloader>,
+    /// The link that opens the page; `None`: there is none.
+    page: Option<String>,
 }
 
 /// The running listener; its file goes when this does.
@@ -71,7 +73,7 @@ impl Control {
         table: Arc<SessionTable>,
         readers: Room,
         asks: mpsc::Sender<Ask>,
-        reloader: Arc<Reloader>,
+        (reloader, page): (Arc<Reloader>, Option<String>),
     ) -> io::Result<Self> {
         let (listener, file) = bind(std::path::Path::new(path))?;
         let gate = Gate {
@@ -79,7 +81,7 @@ impl Control {
             room: Room::new(CONNECTIONS, LIFE),
             own: rustix::process::geteuid().as_raw(),
         };
-        let app = router().with_state(Arc::new(Shared { table, readers, asks, reloader }));
+        let app = router().with_state(Arc::new(Shared { table, readers, asks, reloader, page }));
         let (stop, mut stopped) = watch::channel(false);
         let task = tokio::spawn(async move {
             let app = app.into_make_service_with_connect_info::<Peer>();
@@ -110,6 +112,7 @@ fn router() -> Router<Arc<Shared>> {
         .route("/registrations", get(registrations))
         .route("/bans", get(bans::list))
         .route("/bans/{whom}/lift", post(bans::lift))
+        .route("/page", get(page))
         .route("/reload", post(reload::reload))
         .route("/drain", post(drain))
         .fallback(|| async { refused(StatusCode::NOT_FOUND, "there is nothing of this name") })
@@ -328,6 +331,16 @@ async fn registrations(State(shared): State<Arc<Shared>>) -> Response {
     let event_loop = event_loop(shared.table.standing());
     let body = json!({ "registrations": all, "left_off": left_off, "event_loop": event_loop });
     answer(StatusCode::OK, &body)
+}
+
+/// Where the page is, with the token that opens it: who asks here may know it.
+async fn page(State(shared): State<Arc<Shared>>) -> Response {
+    match &shared.page {
+        Some(link) => answer(StatusCode::OK, &json!({ "link": link })),
+        None => {
+            refused(StatusCode::NOT_FOUND, "there is no page: `[http] page` or `listen` is \"off\"")
+        }
+    }
 }
 
 async fn hang_up(

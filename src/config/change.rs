@@ -73,6 +73,7 @@ impl Config {
             audit: a,
             state_dir,
             http,
+            page,
             control,
             log: g,
             drain,
@@ -91,6 +92,7 @@ impl Config {
         audit(c, &running.audit, a);
         c.keep("state.dir", &running.state_dir, state_dir);
         c.keep("http.listen", &running.http, http);
+        c.keep("http.page", &running.page, page);
         c.keep("control.socket", &running.control, control);
         log(c, &running.log, g);
         c.now("drain", &running.drain, drain);

@@ -101,6 +101,7 @@ fn sections(
     let control = control::control(&mut top, &state_dir, env, src);
     let audit = audit(&mut top, data, src);
     let registrar = registrar(&mut top, &upstreams, src);
+    let (http, page) = http::http(&mut top, src);
     let config = Config {
         site,
         interfaces,
@@ -116,7 +117,8 @@ fn sections(
         survive: survive::survive(&mut top, src),
         audit,
         state_dir,
-        http: http::http(&mut top, src),
+        http,
+        page,
         control,
         log: log(&mut top, src),
         drain: top.duration("drain", src).unwrap_or(Duration::from_secs(60)),

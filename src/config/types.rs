@@ -43,6 +43,8 @@ pub struct Config {
     pub state_dir: String,
     /// Metrics and health listener; `None`: off.
     pub http: Option<SocketAddr>,
+    /// The page is there, for who has its token.
+    pub page: bool,
     /// Unix socket for commands; `None`: off.
     pub control: Option<String>,
     /// Logging.

@@ -338,5 +338,38 @@ impl Hop {
     }
 }
 
+/// A trace of so many messages that say what somebody wrote, for tests of who shows traces.
+#[cfg(test)]
+pub(crate) fn sample(messages: usize, words: &str) -> TraceView {
+    let hop = |n: usize| Hop {
+        at_ms: n as u64 * 10,
+        heard: n.is_multiple_of(2),
+        side: Side::Inside,
+        transport: Transport::Udp,
+        peer: ([10, 0, 0, if n % 4 < 2 { 2 } else { 3 }], 5060).into(),
+        local: ([10, 0, 0, 1], 5060).into(),
+        start: format!("INVITE sip:{words}"),
+        method: "INVITE".to_owned(),
+        cseq: 1,
+        sdp: vec![words.to_owned()],
+        again: false,
+        made: false,
+        changes: vec![Change {
+            what: words.to_owned(),
+            before: words.to_owned(),
+            after: String::new(),
+        }],
+        sketch: Sketch::default(),
+    };
+    TraceView {
+        call: CallNo(7),
+        begun_ms: 0,
+        messages: (0..messages).map(hop).collect(),
+        left_off: 0,
+        notes: Vec::new(),
+        windows: Vec::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests;

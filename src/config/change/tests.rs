@@ -128,6 +128,7 @@ fn what_needs_a_restart_keeps_its_old_value() {
         ("quarantine = \"30s\"", "quarantine = \"9s\"", "media.quarantine"),
         ("workers = 0", "workers = 2", "media.workers"),
         ("127.0.0.1:8060", "127.0.0.1:8061", "http.listen"),
+        ("page = \"on\"", "page = \"off\"", "http.page"),
         ("# socket =", "socket =", "control.socket"),
         ("format = \"auto\"", "format = \"json\"", "log.format"),
         ("# dir = \"/var/lib/portreeve/audit\"", "dir = \"/x\"", "audit.dir"),
