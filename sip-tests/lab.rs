@@ -30,8 +30,8 @@ use portreeve::config::{Address, Addresses, Config, Listener, Own};
 use portreeve::engine::digest::Users;
 use portreeve::engine::names::Question;
 use portreeve::engine::{
-    CallView, Engine, Entry, Input, Key, Level, Lifted, Observation, Opens, Output, Reach, Seeds,
-    Snapshot, Stats, StoredBinding, UpstreamView,
+    Belongs, CallView, Engine, Entry, Input, Key, Level, Lifted, Observation, Opens, Output, Reach,
+    Seeds, Snapshot, Stats, StoredBinding, UpstreamView,
 };
 use portreeve::ground::{CallNo, ConnId, Flow, ListenerId, Mono, Now, Side, Transport, Wall};
 use portreeve::policy::RuleSet;
@@ -72,6 +72,8 @@ pub(crate) struct Lab {
     pub(crate) stored: BTreeMap<Key, Entry>,
     /// The session table as readers see it.
     pub(crate) shown: BTreeMap<CallNo, CallView>,
+    /// What was said to be of which call.
+    pub(crate) belongs: Vec<Belongs>,
     /// Whether readers see that registered phones can be reached, by key.
     pub(crate) reach: BTreeMap<String, Reach>,
     pub(crate) closed: Vec<ConnId>,
@@ -171,6 +173,7 @@ impl Lab {
             observed: Vec::new(),
             stored: BTreeMap::new(),
             shown: BTreeMap::new(),
+            belongs: Vec::new(),
             reach: BTreeMap::new(),
             closed: Vec::new(),
             kept_open: Vec::new(),
@@ -403,6 +406,7 @@ impl Lab {
                 Output::CallGone(no) => {
                     self.shown.remove(&no);
                 }
+                Output::Belongs(what) => self.belongs.push(what),
                 Output::Lifted(lifted) => self.lifted.push(lifted),
                 Output::Notice { level, text, .. } => {
                     trace::note(self.now, |_| format!("says {text}"));
@@ -633,7 +637,7 @@ impl Lab {
     pub(crate) fn kept_bindings(&self) -> Vec<StoredBinding> {
         let binding = |e: &Entry| match e {
             Entry::Binding(b) => Some(b.clone()),
-            Entry::Call(_) | Entry::Confirmed(_) => None,
+            Entry::Call(_) | Entry::Confirmed(_) | Entry::Numbers(_) => None,
         };
         self.stored.values().filter_map(binding).collect()
     }

@@ -14,7 +14,7 @@ fn parties(lab: &Lab) -> (Ua, Ua) {
 fn kept(lab: &Lab) -> Vec<StoredCall> {
     let call = |e: &Entry| match e {
         Entry::Call(c) => Some((**c).clone()),
-        Entry::Binding(_) | Entry::Confirmed(_) => None,
+        Entry::Binding(_) | Entry::Confirmed(_) | Entry::Numbers(_) => None,
     };
     lab.stored.values().filter_map(call).collect()
 }

@@ -195,13 +195,13 @@ fn run(
         let control = config.control.clone().unwrap();
         let handle = daemon::start(config.clone(), observer, Service::none()).unwrap();
         let desk = Desk::open(handle.table(), metrics).unwrap();
-        let http = desk.serve("127.0.0.1:0".parse().unwrap()).unwrap();
+        let http = desk.serve("127.0.0.1:0".parse().unwrap(), None).unwrap();
         let read = Arc::new(|| unreachable!("nothing is read anew here"));
         let applied = Box::new(|_: &Config| ());
         let source = "stage".to_owned();
         let reloader =
             Reloader::new(handle.asks(), config, source, read, applied, Service::none()).unwrap();
-        let control = desk.control(&control, handle.asks(), Arc::new(reloader)).unwrap();
+        let control = desk.control(&control, handle.asks(), Arc::new(reloader), None).unwrap();
         ready.send(http).unwrap();
         let _ = stopped.await;
         control.stop().await;

@@ -2,7 +2,7 @@
 
 use crate::lab::{Lab, Leg, ms, s};
 use portreeve::audit::Finding;
-use portreeve::engine::{CallDetail, CallState, Input};
+use portreeve::engine::{Belongs, CallDetail, CallState, Entry, Input, StoredNumbers};
 use portreeve::ground::{CallDirection, CallNo, Side};
 use portreeve::relay::quality::{Figures, Rating};
 use portreeve::relay::{Event, Leg as Party};
@@ -152,5 +152,64 @@ fn bindings_are_told_while_they_last() {
     assert_eq!(rows[0].peer, "10.17.0.21:5060".parse().unwrap());
     lab.advance(s(51));
     assert_eq!(told(&lab).len(), 1);
+    lab.end();
+}
+
+#[test]
+fn whoever_traces_calls_hears_which_call_ids_and_streams_are_of_which() {
+    let mut lab = Lab::edge();
+    let (mut a, b) = up(&mut lab);
+    let no = detail(&lab).row.view.call;
+    let leg = |side, call_id: &str| Belongs::Leg { call: no, side, call_id: call_id.to_owned() };
+    let (stream, _) = lab.relay.only();
+    let want = [
+        leg(Side::Inside, &a.call_id),
+        leg(Side::Outside, &b.call_id),
+        Belongs::Stream { call: no, stream },
+    ];
+    for what in &want {
+        assert!(lab.belongs.contains(what), "{what:?} in {:?}", lab.belongs);
+    }
+    lab.hang_up(&mut a, &b);
+    assert_eq!(lab.belongs.len(), want.len(), "and nothing else: {:?}", lab.belongs);
+    lab.end();
+}
+
+#[test]
+fn where_nothing_is_traced_no_leg_is_told_of() {
+    let mut lab = Lab::edge();
+    lab.reload(|c| c.limits.trace = 0);
+    let (mut a, b) = up(&mut lab);
+    let legs = lab.belongs.iter().filter(|what| matches!(what, Belongs::Leg { .. }));
+    assert_eq!(legs.count(), 0);
+    lab.hang_up(&mut a, &b);
+    lab.end();
+}
+
+#[test]
+fn the_record_of_an_end_knows_its_parties_and_which_way_it_went() {
+    let mut lab = Lab::edge();
+    let (mut a, b) = up(&mut lab);
+    let c = detail(&lab);
+    lab.hang_up(&mut a, &b);
+    let ends = lab.records.iter().filter_map(|r| match r {
+        portreeve::audit::Record::CallEnd(end) => Some(end),
+        _ => None,
+    });
+    let ends: Vec<_> = ends.collect();
+    assert_eq!(ends.len(), 1);
+    assert_eq!((ends[0].direction, ends[0].parties.len()), (CallDirection::Outbound, 2));
+    assert_eq!(ends[0].parties[0], c.caller);
+    assert_eq!(ends[0].parties[1], c.callees[0]);
+    lab.end();
+}
+
+#[test]
+fn numbers_of_calls_go_on_where_they_were_before_a_restart() {
+    let mut lab = Lab::edge();
+    lab.input(Input::Restore(vec![Entry::Numbers(StoredNumbers { calls: 41 })]));
+    let (mut a, b) = up(&mut lab);
+    assert_eq!(detail(&lab).row.view.call, CallNo(42));
+    lab.hang_up(&mut a, &b);
     lab.end();
 }

@@ -15,7 +15,9 @@ pub use chain::{Chain, GENESIS, hash, timestamp};
 pub use heads::{Heads, NoHeads};
 pub use phone_report::{PhoneFigures, PhoneReport};
 pub use quality::{LegQuality, VoipReport};
-pub use record::{CallEnd, LegMedia, Record, Segment, Standing, StreamMedia, UpstreamNo};
+pub use record::{
+    CallEnd, LegMedia, PartyView, Record, Segment, Standing, StreamMedia, UpstreamNo,
+};
 pub use summer::Summer;
 pub use verify::{Broken, Summary, verify};
 pub use words::{

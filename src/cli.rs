@@ -13,6 +13,7 @@ mod health;
 mod http;
 mod log;
 mod named;
+mod page;
 mod ports;
 mod registrations;
 mod reload;
@@ -54,6 +55,7 @@ Examples:
   portreeve status                       how it stands; also: calls, registrations
   portreeve calls show 7                 one call: parties, media, quality, findings
   portreeve reload                       read the file anew, whole or not at all
+  portreeve page                         the link that opens the page in a browser
   portreeve drain                        no new calls; end with the last one
   portreeve ports --as nft               what the firewall must open
   portreeve audit verify                 was the log changed? also: audit show --since 1h
@@ -114,9 +116,14 @@ enum Command {
     Calls {
         #[command(subcommand)]
         what: Option<CallsCommand>,
+        /// Those that are over, the last N of them (20)
+        #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "20")]
+        last: Option<u32>,
         #[command(flatten)]
         list: ControlArgs,
     },
+    /// Print the link that opens its page in a browser of this machine
+    Page(Named<ControlArgs>),
     /// List the phones registered through it
     Registrations(Named<ControlArgs>),
     /// List who is banned and who is nearest to it, or lift a ban
@@ -140,7 +147,7 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum CallsCommand {
-    /// Parties, media, quality and findings of one call
+    /// Parties, media, quality and findings of one call, or of one that is over
     Show {
         /// Its number, as `calls` lists it
         id: u64,
@@ -317,13 +324,15 @@ pub fn main() -> ExitCode {
         Some(Command::Ports(args)) => ports::ports(&args.whole()),
         Some(Command::Status { shares: true, gateway }) => status::shares(&gateway.whole()),
         Some(Command::Status { shares: false, gateway }) => status::status(&gateway.whole()),
-        Some(Command::Calls { what: None, list }) => calls::calls(&list),
+        Some(Command::Calls { what: None, last: None, list }) => calls::calls(&list),
+        Some(Command::Calls { what: None, last: Some(n), list }) => calls::last(&list, n),
         Some(Command::Calls { what: Some(CallsCommand::Show { id, gateway }), .. }) => {
             calls::show(&gateway, id)
         }
         Some(Command::Calls { what: Some(CallsCommand::Hangup { id, gateway }), .. }) => {
             calls::hang_up(&gateway, id)
         }
+        Some(Command::Page(args)) => page::page(&args.whole()),
         Some(Command::Registrations(args)) => registrations::registrations(&args.whole()),
         Some(Command::Bans { what: None, list }) => bans::bans(&list),
         Some(Command::Bans { what: Some(BansCommand::Lift { whom, gateway }), .. }) => {

@@ -2,21 +2,32 @@
 //! effects out; it decides nothing that the engine could decide.
 
 mod act;
+mod agents;
 mod ask;
 mod draining;
 mod event_loop;
+mod numbers;
+mod recent;
+mod refusals;
 pub mod reload;
 mod session_table;
 mod sockets;
 mod start_error;
 mod teller;
+mod trace;
 mod tunnels;
+mod volumes;
 
 pub use crate::driver::tunnel::{MEDIA as TUNNEL_MEDIA, MOVES as TUNNEL_MOVES, View as TunnelView};
 pub use ask::{Ask, Draining, Reload, Reloaded, Reloads, Report, StateReport};
 pub use event_loop::{Observed, Observer};
+pub use recent::EndedCall;
+pub use refusals::Refusal;
 pub use session_table::{RegistrationRow, STILL, SessionTable, Standing};
 pub use start_error::StartError;
+#[cfg(test)]
+pub(crate) use trace::sample as sample_trace;
+pub use trace::{Change, Hop, Note, TraceView, Window};
 
 use crate::audit::Record;
 use crate::config::{Config, Link, Listener, RegistrarMode, SurviveAuth};

@@ -53,11 +53,11 @@ pub use calls::{
     CallDetail, CallRow, LegView, Octets, PartyView, StoredCall, StoredFork, StoredLeg,
     StoredMedia, StoredStream, StreamView, TunnelPath,
 };
-pub use entry::{Entry, Key, Reach, StoredBinding, StoredConfirmation, StoredHome};
+pub use entry::{Entry, Key, Reach, StoredBinding, StoredConfirmation, StoredHome, StoredNumbers};
 pub use guard::{Signal, SuspectView};
 pub use input::Input;
 pub use loose::loose_ends;
-pub use output::{CallState, CallView, Level, Lifted, Observation, Opens, Output};
+pub use output::{Belongs, CallState, CallView, Level, Lifted, Observation, Opens, Output};
 pub use phones::digest;
 pub use snapshot::{Seeds, Snapshot};
 pub use stats::Stats;
@@ -350,6 +350,7 @@ impl Engine {
                 Entry::Binding(b) => bindings.push(b),
                 Entry::Call(c) => calls.push(*c),
                 Entry::Confirmed(c) => confirmed.push(c),
+                Entry::Numbers(n) => self.calls.number_from(n.calls),
             }
         }
         self.phones.restore_confirmed(&self.world, confirmed);

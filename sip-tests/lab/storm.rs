@@ -448,7 +448,7 @@ impl Storm {
         let lab = &mut self.siege.world.lab;
         let call = |e: &Entry| match e {
             Entry::Call(c) => Some(c.call),
-            Entry::Binding(_) | Entry::Confirmed(_) => None,
+            Entry::Binding(_) | Entry::Confirmed(_) | Entry::Numbers(_) => None,
         };
         let mut before = std::mem::take(&mut lab.records);
         lab.restart();

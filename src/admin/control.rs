@@ -3,7 +3,9 @@
 //! table, tells the event loop and reloads; it decides nothing.
 
 mod bans;
+mod call;
 mod certificates;
+mod ended;
 mod interfaces;
 mod reload;
 mod shares;
@@ -24,6 +26,7 @@ use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::{IncomingStream, Listener};
+use call::no_call;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::io;
@@ -40,10 +43,6 @@ const CONNECTIONS: usize = 16;
 const LIFE: Duration = Duration::from_secs(60);
 /// How long the event loop may take to do what it is told.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long it may take to show a call; then what the session table has of it is shown.
-const GLANCE: Duration = Duration::from_secs(1);
-/// A relay thread tells what it has measured in less.
-const MEASURING: Duration = Duration::from_millis(50);
 /// Answers under way may be finished for this long when the gateway stops.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -55,6 +54,8 @@ struct Shared {
     readers: Room,
     asks: mpsc::Sender<Ask>,
     reloader: Arc<Reloader>,
+    /// The link that opens the page; `None`: there is none.
+    page: Option<String>,
 }
 
 /// The running listener; its file goes when this does.
@@ -72,7 +73,7 @@ impl Control {
         table: Arc<SessionTable>,
         readers: Room,
         asks: mpsc::Sender<Ask>,
-        reloader: Arc<Reloader>,
+        (reloader, page): (Arc<Reloader>, Option<String>),
     ) -> io::Result<Self> {
         let (listener, file) = bind(std::path::Path::new(path))?;
         let gate = Gate {
@@ -80,7 +81,7 @@ impl Control {
             room: Room::new(CONNECTIONS, LIFE),
             own: rustix::process::geteuid().as_raw(),
         };
-        let app = router().with_state(Arc::new(Shared { table, readers, asks, reloader }));
+        let app = router().with_state(Arc::new(Shared { table, readers, asks, reloader, page }));
         let (stop, mut stopped) = watch::channel(false);
         let task = tokio::spawn(async move {
             let app = app.into_make_service_with_connect_info::<Peer>();
@@ -104,11 +105,14 @@ fn router() -> Router<Arc<Shared>> {
         .route("/status", get(status))
         .route("/shares", get(shares::shares))
         .route("/calls", get(calls))
-        .route("/calls/{id}", get(call))
+        .route("/calls/ended/{most}", get(ended::list))
+        .route("/calls/{id}", get(call::call))
+        .route("/calls/{id}/trace", get(ended::trace))
         .route("/calls/{id}/hangup", post(hang_up))
         .route("/registrations", get(registrations))
         .route("/bans", get(bans::list))
         .route("/bans/{whom}/lift", post(bans::lift))
+        .route("/page", get(page))
         .route("/reload", post(reload::reload))
         .route("/drain", post(drain))
         .fallback(|| async { refused(StatusCode::NOT_FOUND, "there is nothing of this name") })
@@ -333,38 +337,14 @@ async fn registrations(State(shared): State<Arc<Shared>>) -> Response {
     answer(StatusCode::OK, &body)
 }
 
-fn no_call(id: &str) -> Response {
-    refused(StatusCode::NOT_FOUND, &format!("there is no call {id}: `portreeve calls` lists them"))
-}
-
-async fn call(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
-    let Ok(no) = id.parse::<u64>().map(CallNo) else { return no_call(&id) };
-    if shared.table.standing().is_still() {
-        return glance(&shared.table, no);
+/// Where the page is, with the token that opens it: who asks here may know it.
+async fn page(State(shared): State<Arc<Shared>>) -> Response {
+    match &shared.page {
+        Some(link) => answer(StatusCode::OK, &json!({ "link": link })),
+        None => {
+            refused(StatusCode::NOT_FOUND, "there is no page: `[http] page` or `listen` is \"off\"")
+        }
     }
-    // A relay thread that is late is not waited for: then the figures are a little older.
-    let _ = shared.asks.try_send(Ask::Measure(no));
-    sleep(MEASURING).await;
-    match ask(&shared, GLANCE, |to| Ask::Call(no, to)).await {
-        Some(Some(detail)) => answer(StatusCode::OK, &detail),
-        Some(None) => no_call(&id),
-        None => glance(&shared.table, no),
-    }
-}
-
-/// A call as the session table has it: the event loop does not answer.
-fn glance(table: &SessionTable, no: CallNo) -> Response {
-    let Some(row) = table.call(no) else {
-        let why = format!("the event loop does not answer, and when it did there was no call {no}");
-        return refused(StatusCode::SERVICE_UNAVAILABLE, &why);
-    };
-    let mut body = serde_json::to_value(row).unwrap_or_default();
-    if let Some(fields) = body.as_object_mut() {
-        let why = "the event loop does not answer: parties, media and findings are not known";
-        fields.insert("unknown".to_owned(), why.into());
-        fields.insert("event_loop".to_owned(), event_loop(table.standing()));
-    }
-    answer(StatusCode::OK, &body)
 }
 
 async fn hang_up(

@@ -2,7 +2,7 @@
 //! loop, so that neither a reader holds up calls nor a loop that stands still its readers.
 
 use super::guests::Room;
-use super::{Control, Metrics, loopback};
+use super::{Control, Metrics, PageOptions, loopback, page};
 use crate::daemon::reload::Reloader;
 use crate::daemon::{Ask, Observed, SessionTable};
 use crate::driver::interfaces::{Attached, Link, attached};
@@ -60,18 +60,19 @@ impl Desk {
         Ok(Self { table, metrics, room, runtime, close: Some(close), thread: Some(thread) })
     }
 
-    /// Serves metrics and health at a loopback address; tells which, if the port was 0.
+    /// Serves metrics, health and the page at a loopback address; tells which, if the port was 0.
     ///
     /// # Errors
     /// The address cannot be bound.
-    pub fn serve(&self, at: SocketAddr) -> io::Result<SocketAddr> {
+    pub fn serve(&self, at: SocketAddr, page: Option<PageOptions>) -> io::Result<SocketAddr> {
         let listener = TcpListener::bind(at)?;
         listener.set_nonblocking(true)?;
         let at = listener.local_addr()?;
         let _here = self.runtime.enter();
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let (room, table) = (self.room.clone(), self.table.clone());
-        let app = loopback::serve(listener, room, table, self.metrics.clone());
+        let page = page.map(|options| page::router(options, table.clone(), at.port()));
+        let app = loopback::serve(listener, room, table, self.metrics.clone(), page);
         self.runtime.spawn(app);
         Ok(at)
     }
@@ -81,7 +82,7 @@ impl Desk {
         self.runtime.spawn(watch(self.table.clone(), addresses));
     }
 
-    /// Serves commands at a unix socket.
+    /// Serves commands at a unix socket. `page`: the link that opens the page.
     ///
     /// # Errors
     /// As [`crate::driver::control_socket::bind`].
@@ -90,9 +91,10 @@ impl Desk {
         path: &str,
         asks: mpsc::Sender<Ask>,
         reloader: Arc<Reloader>,
+        page: Option<String>,
     ) -> io::Result<Control> {
         let _here = self.runtime.enter();
-        Control::start(path, self.table.clone(), self.room.clone(), asks, reloader)
+        Control::start(path, self.table.clone(), self.room.clone(), asks, (reloader, page))
     }
 }
 

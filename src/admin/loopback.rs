@@ -1,6 +1,7 @@
-//! Metrics and health on loopback. Any user of this machine may ask; it names nobody and changes
-//! nothing, and what it says is read from the session table. A page in somebody's browser may not
-//! ask, whatever name it has given to this machine's loopback: `Host` is of a closed list.
+//! Metrics and health on loopback, and beside them the page, which asks for a token itself. Any
+//! user of this machine may ask; it names nobody and changes nothing, and what it says is read from
+//! the session table. A page in somebody's browser may not ask, whatever name it has given to this
+//! machine's loopback: `Host` is of a closed list.
 
 use super::Metrics;
 use super::guests::{Guest, Room};
@@ -48,14 +49,15 @@ pub(super) async fn serve(
     room: Room,
     table: Arc<SessionTable>,
     metrics: Arc<Metrics>,
+    page: Option<Router>,
 ) {
-    let app = Router::new()
+    let own = Router::new()
         .route("/metrics", get(show_metrics))
         .route("/live", get(live))
         .route("/ready", get(ready))
-        .with_state(Arc::new(Shared { table, metrics, room: room.clone(), pen: Mutex::new(()) }))
-        .layer(from_fn(host::is_ours))
-        .layer(map_response(once));
+        .with_state(Arc::new(Shared { table, metrics, room: room.clone(), pen: Mutex::new(()) }));
+    let app =
+        own.merge(page.unwrap_or_default()).layer(from_fn(host::is_ours)).layer(map_response(once));
     let door = Door { listener, room };
     let _ = axum::serve(door, app).await;
 }

@@ -33,8 +33,9 @@ impl Record {
                 cut_all([call_id, tls_subject], LONG);
                 cut_all([from, to, rule, target], NAME);
             }
-            Self::CallEnd(CallEnd { call_id, from, to, media, .. }) => {
+            Self::CallEnd(CallEnd { call_id, from, to, media, parties, .. }) => {
                 cut(call_id, LONG);
+                parties.iter_mut().for_each(|p| cut(&mut p.call_id, LONG));
                 cut_all([from, to], NAME);
                 for stream in media {
                     cut(&mut stream.media, WORD);

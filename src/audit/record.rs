@@ -4,7 +4,7 @@ use super::{
     Asked, BindingEvent, EndedBy, Finding, LegQuality, Outcome, PhoneReport, Ruling, SecurityClass,
     TunnelEvent,
 };
-use crate::ground::{Bearer, CallNo, Leg, Side};
+use crate::ground::{Bearer, CallDirection, CallNo, Leg, Side, Transport};
 use serde::{Serialize, Serializer};
 use std::net::SocketAddr;
 
@@ -236,6 +236,29 @@ pub struct CallEnd {
     /// Tunnels that it went through, from the answer on.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub segments: Vec<Segment>,
+    /// Which way it went. Not written.
+    #[serde(skip)]
+    pub direction: CallDirection,
+    /// The signalling of its parties: who called, then who was called, whoever answered first
+    /// among these. Not written.
+    #[serde(skip)]
+    pub parties: Vec<PartyView>,
+}
+
+/// The signalling of one party of a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PartyView {
+    /// Which side it is on.
+    pub side: Side,
+    /// By which transport it is reached.
+    pub transport: Transport,
+    /// Where it is.
+    pub address: SocketAddr,
+    /// The upstream it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<String>,
+    /// Call-ID on this leg.
+    pub call_id: String,
 }
 
 /// A tunnel that a leg of a call went through, and what it did meanwhile: for all that it carried,

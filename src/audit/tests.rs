@@ -1,5 +1,5 @@
 use super::*;
-use crate::ground::{CallNo, Mono, Now, Wall};
+use crate::ground::{CallDirection, CallNo, Mono, Now, Wall};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -331,6 +331,8 @@ fn end(call: u64) -> Record {
         media: Vec::new(),
         findings: Vec::new(),
         segments: Vec::new(),
+        direction: CallDirection::Internal,
+        parties: Vec::new(),
     })
 }
 

@@ -127,9 +127,10 @@ mod tests {
             Command::Health(args) => args.whole().gateway.config,
             Command::Ports(args) => args.whole().config,
             Command::Status { gateway, .. } => gateway.whole().config,
-            Command::Registrations(args) | Command::Reload(args) | Command::Drain(args) => {
-                args.whole().config
-            }
+            Command::Page(args)
+            | Command::Registrations(args)
+            | Command::Reload(args)
+            | Command::Drain(args) => args.whole().config,
             Command::Config { .. }
             | Command::Audit { .. }
             | Command::Selftest
@@ -151,6 +152,7 @@ mod tests {
             "ports",
             "status",
             "status --shares",
+            "page",
             "registrations",
             "reload",
             "drain",

@@ -10,7 +10,7 @@ pub(super) use place::site_config;
 
 use super::table::shown;
 use super::{RunArgs, config, doctor, folder, gateway, log};
-use crate::admin::{Control, Desk, Metrics};
+use crate::admin::{Control, Desk, Metrics, PageOptions};
 use crate::config::{self as configuration, Config, Environment, Link};
 use crate::daemon::reload::{Read, Refusal, Reloader};
 use crate::daemon::{self, Ask, StartError};
@@ -19,6 +19,7 @@ use crate::driver::interfaces;
 use crate::driver::sandbox::keep_memory;
 use crate::driver::service::Service;
 use crate::driver::state;
+use crate::driver::state::{kept_password, page_token};
 use crate::engine::digest::Users;
 use crate::engine::stats::{CertificateOf, CertificateView};
 use crate::policy::RuleSet;
@@ -126,15 +127,18 @@ async fn serve(s: Started, levels: log::Levels, service: Service) -> Result<(), 
     let metrics = Metrics::new();
     let handle = daemon::start(s.config.clone(), metrics.observer(), service.clone())?;
     let desk = Desk::open(handle.table(), metrics).map_err(StartError::Desk)?;
-    if let Some(at) = s.config.http {
-        desk.serve(at).map_err(|e| StartError::Http(at, e))?;
-    }
     let source = s.file.as_ref().map_or("site mode".to_owned(), |f| f.display().to_string());
     let applied = Box::new(move |c: &Config| levels(&c.log));
     let (config, read) = (s.config.clone(), reader(&s));
     let reloader = Reloader::new(handle.asks(), config, source, read, applied, service.clone())?
         .with_tls(handle.tls().clone());
     let reloader = Arc::new(reloader);
+    let page = page(&s.config, handle.asks(), &reloader)?;
+    let mut link = None;
+    if let Some(at) = s.config.http {
+        link = page.as_ref().map(|page| format!("http://{at}/?token={}", page.token));
+        desk.serve(at, page).map_err(|e| StartError::Http(at, e))?;
+    }
     // Who follows a device is told where that stands.
     let stays = s
         .config
@@ -143,8 +147,8 @@ async fn serve(s: Started, levels: log::Levels, service: Service) -> Result<(), 
         .filter(|i| i.addresses.following().is_none() && i.link == Link::Local);
     let own = stays.flat_map(|i| i.addresses.iter());
     desk.watch(own.map(|a| a.ip).collect());
-    let control = commands(&s.config, &desk, handle.asks(), &reloader)?;
-    header(&s, &handle.tls().certificates());
+    let control = commands(&s.config, &desk, (handle.asks(), link.clone()), &reloader)?;
+    header(&s, &handle.tls().certificates(), link.as_deref());
     // Whoever waits for that word may send one at once.
     let Some(signals) = Signals::open() else { return Ok(()) };
     say("ready");
@@ -157,16 +161,31 @@ async fn serve(s: Started, levels: log::Levels, service: Service) -> Result<(), 
     Ok(())
 }
 
+/// What the page is made with; `None`: there is none.
+fn page(
+    c: &Config,
+    asks: mpsc::Sender<Ask>,
+    reloader: &Arc<Reloader>,
+) -> Result<Option<PageOptions>, StartError> {
+    if !c.page || c.http.is_none() {
+        return Ok(None);
+    }
+    let token = page_token(Path::new(&c.state_dir))?;
+    let file = c.registrar.password_file.as_ref().filter(|_| c.is_site());
+    let password = file.and_then(|f| kept_password(Path::new(f)).ok().flatten());
+    Ok(Some(PageOptions { token, password, asks, reloader: reloader.clone() }))
+}
+
 /// Listens for commands. Some volumes hold no sockets: where nobody chose the path, calls go on
 /// without it.
 fn commands(
     c: &Config,
     desk: &Desk,
-    asks: mpsc::Sender<Ask>,
+    (asks, page): (mpsc::Sender<Ask>, Option<String>),
     reloader: &Arc<Reloader>,
 ) -> Result<Option<Control>, StartError> {
     let Some(path) = &c.control else { return Ok(None) };
-    match desk.control(path, asks, reloader.clone()) {
+    match desk.control(path, asks, reloader.clone(), page) {
         Ok(control) => Ok(Some(control)),
         Err(e) => {
             let chosen = *path != format!("{}/control.sock", c.state_dir.trim_end_matches('/'));
@@ -230,7 +249,7 @@ fn say(line: &str) {
 }
 
 /// What the installer needs to know.
-fn header(s: &Started, certificates: &[CertificateView]) {
+fn header(s: &Started, certificates: &[CertificateView], page: Option<&str>) {
     let c = &s.config;
     let version = env!("CARGO_PKG_VERSION");
     match &s.file {
@@ -280,6 +299,13 @@ fn header(s: &Started, certificates: &[CertificateView]) {
     say(&format!("  media    udp {first}-{last}, {} calls", c.limits.calls));
     if let Some(at) = c.http {
         say(&format!("  metrics  http://{at}/metrics   health /live /ready"));
+        let opens = "`portreeve page` prints the link that opens it";
+        match page {
+            // As the password: on a terminal, and not in a log.
+            Some(link) if std::io::stdout().is_terminal() => say(&format!("  page     {link}")),
+            Some(_) => say(&format!("  page     http://{at}/   {opens}")),
+            None => {}
+        }
     }
     if let Some(dir) = &c.audit.dir {
         say(&format!("  audit    {dir}"));

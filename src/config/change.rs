@@ -4,9 +4,11 @@
 
 mod interfaces;
 
+mod limits;
+
 use super::{
-    Audit, Bans, Config, Limits, Log, Media, Numbers, Policy, Registrar, Site, Survive, Target,
-    Timers, Upstream,
+    Audit, Bans, Config, Log, Media, Numbers, Policy, Registrar, Site, Survive, Target, Timers,
+    Upstream,
 };
 use interfaces::interfaces;
 use serde::Serialize;
@@ -74,6 +76,7 @@ impl Config {
             audit: a,
             state_dir,
             http,
+            page,
             control,
             log: g,
             drain,
@@ -81,7 +84,7 @@ impl Config {
         } = &mut self;
         site(c, &running.site, s);
         registrar(c, &running.registrar, r);
-        limits(c, running, l, m.ports);
+        limits::limits(c, running, l, m.ports);
         media(c, &running.media, m);
         bans(c, &running.bans, b);
         timers(c, &running.timers, t);
@@ -92,6 +95,7 @@ impl Config {
         audit(c, &running.audit, a);
         c.keep("state.dir", &running.state_dir, state_dir);
         c.keep("http.listen", &running.http, http);
+        c.keep("http.page", &running.page, page);
         c.keep("control.socket", &running.control, control);
         log(c, &running.log, g);
         c.now("drain", &running.drain, drain);
@@ -177,44 +181,6 @@ fn media(c: &mut Changes, old: &Media, new: &mut Media) {
     c.later("media.idle", &old.idle, idle);
     c.keep("media.quarantine", &old.quarantine, quarantine);
     c.keep("media.workers", &old.workers, workers);
-}
-
-/// `ports`: as the new file has them.
-fn limits(c: &mut Changes, running: &Config, new: &mut Limits, ports: (u16, u16)) {
-    let old = &running.limits;
-    let Limits {
-        calls,
-        calls_per_user,
-        transactions,
-        transactions_per_source,
-        transactions_per_user,
-        dialogs,
-        bindings,
-        bindings_per_user,
-        connections,
-        connections_per_source,
-        share_percent,
-        emergency_per_source,
-        silent_call,
-    } = new;
-    if ports != running.media.ports && *calls > old.calls {
-        // More calls were checked against ports that are not there yet.
-        c.keep("limits.calls", &old.calls, calls);
-    }
-    c.now("limits.calls", &old.calls, calls);
-    c.now("limits.calls_per_user", &old.calls_per_user, calls_per_user);
-    c.now("limits.transactions", &old.transactions, transactions);
-    let per_source = (&old.transactions_per_source, transactions_per_source);
-    c.now("limits.transactions_per_source", per_source.0, per_source.1);
-    c.now("limits.transactions_per_user", &old.transactions_per_user, transactions_per_user);
-    c.now("limits.dialogs", &old.dialogs, dialogs);
-    c.now("limits.bindings", &old.bindings, bindings);
-    c.now("limits.bindings_per_user", &old.bindings_per_user, bindings_per_user);
-    c.now("limits.connections", &old.connections, connections);
-    c.now("limits.connections_per_source", &old.connections_per_source, connections_per_source);
-    c.now("limits.share_percent", &old.share_percent, share_percent);
-    c.now("limits.emergency_per_source", &old.emergency_per_source, emergency_per_source);
-    c.later("limits.silent_call", &old.silent_call, silent_call);
 }
 
 fn bans(c: &mut Changes, old: &Bans, new: &Bans) {

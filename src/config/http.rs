@@ -6,9 +6,20 @@ use super::{Diagnostic, Environment, overlay};
 use std::net::SocketAddr;
 use toml::de::DeTable;
 
-pub(super) fn http(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Option<SocketAddr> {
+/// Where it listens, and whether the page is there.
+pub(super) fn http(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> (Option<SocketAddr>, bool) {
+    let mut page = true;
     let usual = SocketAddr::from(([127, 0, 0, 1], 8060));
     let read = section(top, "http", "[http]", src, |s, src| {
+        match s.string("page", src).as_deref() {
+            None | Some("on") => {}
+            Some("off") => page = false,
+            Some(other) => {
+                let what = format!("`page` is \"{other}\"");
+                let hint = Some("\"on\" or \"off\"".to_owned());
+                src.fault("http-page", s.span_of("page"), what, hint);
+            }
+        }
         let text = s.string("listen", src)?;
         if text == "off" {
             return Some(None);
@@ -24,7 +35,7 @@ pub(super) fn http(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Option<So
             }
         }
     });
-    read.flatten().unwrap_or(Some(usual))
+    (read.flatten().unwrap_or(Some(usual)), page)
 }
 
 /// The listener alone: nothing else of the file is judged.
@@ -38,6 +49,6 @@ pub(super) fn http_listener(
     let merged = overlay::merge(text, &overrides)?;
     let (root, _) = DeTable::parse_recoverable(&merged);
     let mut src = Source { file, text: &merged, faults: Vec::new() };
-    let at = http(&mut Section::new("the configuration", root.get_ref(), 0..0), &mut src);
+    let (at, _) = http(&mut Section::new("the configuration", root.get_ref(), 0..0), &mut src);
     if src.faults.is_empty() { Ok(at) } else { Err(src.faults) }
 }

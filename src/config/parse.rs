@@ -100,6 +100,7 @@ fn sections(
     let control = control::control(&mut top, &state_dir, env, src);
     let audit = audit(&mut top, data, src);
     let registrar = registrar(&mut top, &upstreams, src);
+    let (http, page) = http::http(&mut top, src);
     let config = Config {
         site,
         interfaces,
@@ -115,7 +116,8 @@ fn sections(
         survive: survive::survive(&mut top, src),
         audit,
         state_dir,
-        http: http::http(&mut top, src),
+        http,
+        page,
         control,
         log: log(&mut top, src),
         drain: top.duration("drain", src).unwrap_or(Duration::from_secs(60)),
@@ -236,6 +238,8 @@ impl Default for Limits {
             share_percent: 25,
             emergency_per_source: 1,
             silent_call: Duration::from_secs(4 * 3_600),
+            recent_calls: 100,
+            trace: 100,
         }
     }
 }
@@ -262,6 +266,12 @@ fn limits(top: &mut Section<'_, '_>, src: &mut Source<'_>) -> Limits {
         read("connections_per_source", &mut l.connections_per_source);
         read("emergency_per_source", &mut l.emergency_per_source);
         l.silent_call = s.duration("silent_call", src).unwrap_or(l.silent_call);
+        for (key, most, value) in
+            [("recent_calls", 10_000, &mut l.recent_calls), ("trace", 1_000, &mut l.trace)]
+        {
+            let read = s.number(key, 0..=most, src).and_then(|n| usize::try_from(n).ok());
+            *value = read.unwrap_or(*value);
+        }
         values::limits(s, &l, src);
     });
     l

@@ -148,6 +148,7 @@ fn rest(c: &Config, o: &mut String) -> std::fmt::Result {
     writeln!(o, "share_percent = {}", l.share_percent)?;
     writeln!(o, "emergency_per_source = {}", l.emergency_per_source)?;
     writeln!(o, "silent_call = \"{}\"", duration(l.silent_call))?;
+    writeln!(o, "recent_calls = {}\ntrace = {}", l.recent_calls, l.trace)?;
     let b = &c.bans;
     writeln!(o, "\n[bans]\nenabled = {}\nthreshold = {}", b.enabled, b.threshold)?;
     writeln!(o, "ttl = \"{}\"", duration(b.ttl))?;
@@ -191,7 +192,8 @@ fn rest(c: &Config, o: &mut String) -> std::fmt::Result {
     let full = if c.audit.refuse_when_full { "refuse-calls" } else { "count-and-go" };
     writeln!(o, "\n[audit]\ndir = {dir:?}\non_full = \"{full}\"")?;
     let http = c.http.map_or_else(|| "off".to_owned(), |a| a.to_string());
-    writeln!(o, "\n[http]\nlisten = \"{http}\"")?;
+    let page = if c.page { "on" } else { "off" };
+    writeln!(o, "\n[http]\nlisten = \"{http}\"\npage = \"{page}\"")?;
     writeln!(o, "\n[control]\nsocket = {:?}", c.control.as_deref().unwrap_or("off"))?;
     writeln!(o, "\n[log]\nlevel = {:?}\nformat = {:?}", c.log.level, c.log.format)?;
     fixed(o)

@@ -129,6 +129,7 @@ impl Config {
             audit: Audit { dir: Some(format!("{data}/audit")), refuse_when_full: true },
             state_dir: data.to_owned(),
             http: Some(SocketAddr::from(([127, 0, 0, 1], 8060))),
+            page: true,
             control: Some(format!("{data}/control.sock")),
             log: Log { level: "info".to_owned(), format: "auto".to_owned() },
             drain: Duration::from_secs(60),

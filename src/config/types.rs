@@ -43,6 +43,8 @@ pub struct Config {
     pub state_dir: String,
     /// Metrics and health listener; `None`: off.
     pub http: Option<SocketAddr>,
+    /// The page is there, for who has its token.
+    pub page: bool,
     /// Unix socket for commands; `None`: off.
     pub control: Option<String>,
     /// Logging.
@@ -258,6 +260,10 @@ pub struct Limits {
     /// An answered call ends of which nothing is heard so long, where [`Media::idle`] does not
     /// watch (1 min to 24 h).
     pub silent_call: Duration,
+    /// Calls that stay readable after they end (0–10,000).
+    pub recent_calls: usize,
+    /// SIP messages of a call that are kept with what was changed in them (0–1,000).
+    pub trace: usize,
 }
 
 /// SIP timers (RFC 3261 §17, table 4).

@@ -2,6 +2,7 @@
 
 use super::event_loop::{EventLoop, Observed};
 use super::teller::Line;
+use crate::audit::Record;
 use crate::engine::{Entry, Input, Key, Level, Output, StoredBinding};
 use crate::ground::{Now, Transport};
 use std::time::Duration;
@@ -13,6 +14,9 @@ impl EventLoop {
             Output::Transmit { flow, bytes, opens } => {
                 // What the message says of media holds when it is read.
                 self.relay.flush();
+                if self.config.limits.trace > 0 {
+                    self.tracer.sent(&flow, &bytes);
+                }
                 match flow.transport {
                     Transport::Udp => match self.sockets.udp(flow.listener) {
                         Some(socket) => socket.send(flow.peer, &bytes),
@@ -33,6 +37,7 @@ impl EventLoop {
             Output::KeepConnection(conn, holder) => self.streams.keep(conn, holder),
             Output::Bar { source, at, lasts } => self.streams.bar(source, at, lasts),
             Output::Record(record) => {
+                self.read(now, &record);
                 match self.teller.tell(now.mono, &record) {
                     Some(Line::Info(text)) => tracing::info!("{text}"),
                     Some(Line::Debug(text)) => tracing::debug!("{text}"),
@@ -43,14 +48,16 @@ impl EventLoop {
                 }
             }
             Output::Store(Entry::Binding(binding)) => {
-                self.table.show_registration(&binding);
+                self.show_registration(now, &binding);
                 self.know(now, &binding);
                 self.state.store(Entry::Binding(binding));
             }
             // Nobody keeps calls yet, so nobody asked for these.
             Output::Store(Entry::Call(_)) | Output::Forget(Key::Call(_)) => {}
-            Output::Store(entry @ Entry::Confirmed(_)) => self.state.store(entry),
-            Output::Forget(key @ Key::Confirmed(_)) => self.state.forget(key),
+            Output::Store(entry @ (Entry::Confirmed(_) | Entry::Numbers(_))) => {
+                self.state.store(entry);
+            }
+            Output::Forget(key @ (Key::Confirmed(_) | Key::Numbers)) => self.state.forget(key),
             Output::Forget(Key::Binding(key)) => {
                 self.table.hide_registration(&key);
                 self.state.forget(Key::Binding(key));
@@ -58,7 +65,12 @@ impl EventLoop {
             Output::Lifted(lifted) => self.lifted = lifted,
             Output::CallChanged(view) => self.table.show_call(view),
             Output::CallGone(call) => self.table.hide_call(call),
-            Output::BindingChanged(binding) => self.table.show_registration(&binding),
+            Output::Belongs(what) => {
+                if self.config.limits.trace > 0 {
+                    self.tracer.belongs(now, what);
+                }
+            }
+            Output::BindingChanged(binding) => self.show_registration(now, &binding),
             Output::Resolve(question) => self.resolver.ask(question),
             Output::Observe(observation) => (self.observer)(&Observed::Engine(observation)),
             Output::Notice { level, text, by } => {
@@ -69,6 +81,37 @@ impl EventLoop {
             Output::Timeout(_) => {}
         }
         Vec::new()
+    }
+
+    fn show_registration(&self, now: Now, binding: &StoredBinding) {
+        let agent = self.agents.of(binding.source.unwrap_or(binding.peer));
+        self.table.show_registration(binding, agent, Some(now.wall));
+    }
+
+    /// What readers and later runs have of a record.
+    fn read(&mut self, now: Now, record: &Record) {
+        if let Record::CallAttempt { call, .. } = record
+            && let Some(entry) = self.numbers.give(*call)
+        {
+            self.state.store(entry);
+        }
+        self.tracer.read(now, record);
+        if let Some((row, gone)) = self.refusals.hear(now, record) {
+            self.table.tell_refusal(row, gone);
+        }
+        let most = self.config.limits.recent_calls;
+        if let Some(row) = self.recent.hear(now, record, most) {
+            self.table.keep_call(row);
+        }
+        if let Record::CallEnd(end) = record
+            && most == 0
+        {
+            self.tracer.forget(end.call);
+        }
+        while let Some(call) = self.recent.too_many(most) {
+            self.table.forget_call(call);
+            self.tracer.forget(call);
+        }
     }
 
     /// Where a phone is registered, handshakes have places apart from strangers'.

@@ -5,6 +5,7 @@ use super::draining::Drain;
 use super::event_loop::EventLoop;
 use super::service_status;
 use super::session_table::{Figures, Standing};
+use super::trace::TraceView;
 use crate::audit::Record;
 use crate::driver::relay_worker::Totals;
 use crate::driver::tunnel::View as TunnelView;
@@ -23,6 +24,10 @@ pub enum Ask {
     Measure(CallNo),
     /// One call.
     Call(CallNo, oneshot::Sender<Option<Box<CallDetail>>>),
+    /// What a call did, message by message; `None`: that is not kept.
+    Trace(CallNo, oneshot::Sender<Option<Box<TraceView>>>),
+    /// Calls whole, the oldest first, at most so many.
+    Calls(usize, oneshot::Sender<Vec<CallDetail>>),
     /// How tables are held.
     Shares(oneshot::Sender<Vec<ShareView>>),
     /// End a call; told is whether there was one.
@@ -187,6 +192,13 @@ impl EventLoop {
         match ask {
             Ask::Measure(no) => self.step(Input::Measure(no)),
             Ask::Call(no, to) => drop(to.send(self.engine.call(no, now).map(Box::new))),
+            Ask::Trace(no, to) => drop(to.send(self.tracer.view(no).map(Box::new))),
+            Ask::Calls(most, to) => {
+                let (rows, _) = self.engine.calls(now);
+                let rows = rows.iter().take(most);
+                let whole = rows.filter_map(|row| self.engine.call(row.view.call, now));
+                drop(to.send(whole.collect()));
+            }
             Ask::Shares(to) => drop(to.send(self.shares())),
             // Whoever wanted it was told that nobody answers: it is too late.
             Ask::HangUp { told, .. } if told.is_closed() => {}
@@ -238,6 +250,7 @@ impl EventLoop {
             config.stand_as(&self.config);
             let before = self.config.listeners();
             self.config = config;
+            self.tracer.follow(&self.config);
             self.streams.follow(&self.config);
             self.open_new(&before);
             let (tls, config) = (self.streams.tls().clone(), self.config.clone());

@@ -1,10 +1,15 @@
 //! The loop: one input, then every effect, then the next. It owns the engine and what effects need.
 
+use super::agents::Agents;
 use super::ask::{Ask, Reloads};
 use super::draining::{self, Drain};
+use super::numbers::Numbers;
+use super::recent::Recent;
+use super::refusals::Refusals;
 use super::session_table::{EVERY, SessionTable, TICK};
 use super::sockets::Sockets;
 use super::teller::Teller;
+use super::trace::Tracer;
 use crate::audit::Record;
 use crate::config::Config;
 use crate::driver::Arrival;
@@ -14,13 +19,12 @@ use crate::driver::inlet::{Arrivals, Place};
 use crate::driver::relay_worker::Relay;
 use crate::driver::resolver::Resolver;
 use crate::driver::service::Service;
-use crate::driver::state::{Health, State};
+use crate::driver::state::State;
 use crate::driver::stream::Streams;
 use crate::engine::{Engine, Input, Lifted, Observation, Output};
 use crate::ground::{Mono, Now};
 use crate::relay::Event;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -89,7 +93,17 @@ pub(super) struct EventLoop {
     pub(super) lifted: Lifted,
     /// What the log hears of records.
     pub(super) teller: Teller,
-    state_hangs: bool,
+    /// Calls that are over.
+    pub(super) recent: Recent,
+    /// Who was refused what.
+    pub(super) refusals: Refusals,
+    /// What phones call themselves.
+    pub(super) agents: Agents,
+    /// What calls did, message by message.
+    pub(super) tracer: Tracer,
+    /// Numbers of calls that no later run gives again.
+    pub(super) numbers: Numbers,
+    pub(super) state_hangs: bool,
 }
 
 impl EventLoop {
@@ -122,6 +136,8 @@ impl EventLoop {
         let reloads = Reloads { success: now.wall, ..Reloads::default() };
         let tunnels_from = (!streams.tunnels().is_empty()).then_some(now.mono);
         let pulse_at = service.is_there().then_some(now.mono);
+        let mut tracer = Tracer::default();
+        tracer.follow(&config);
         Self {
             engine,
             config,
@@ -148,6 +164,11 @@ impl EventLoop {
             audit_full: false,
             lifted: Lifted::default(),
             teller: Teller::default(),
+            recent: Recent::default(),
+            refusals: Refusals::default(),
+            agents: Agents::default(),
+            tracer,
+            numbers: Numbers::default(),
             state_hangs: false,
         }
     }
@@ -165,7 +186,7 @@ impl EventLoop {
         for binding in self.engine.bindings(now) {
             let from = binding.source.unwrap_or(binding.peer);
             self.teller.know(&binding.aor.user, from);
-            self.table.show_registration(&binding);
+            self.table.show_registration(&binding, None, None);
             self.know(now, &binding);
         }
         self.publish(now);
@@ -266,40 +287,6 @@ impl EventLoop {
         self.table.publish(self.figures(now));
     }
 
-    /// A volume that takes no records stops new calls where the site demands records.
-    fn watch_audit(&mut self) {
-        let full = self.counters.as_ref().is_some_and(|c| c.full.load(Relaxed));
-        if full == self.audit_full {
-            return;
-        }
-        self.audit_full = full;
-        if full {
-            tracing::error!("the audit log takes no records: free space on its volume");
-        } else {
-            tracing::info!("the audit log takes records again");
-        }
-        if self.config.audit.refuse_when_full {
-            self.step(Input::AuditFull(full));
-        }
-    }
-
-    /// A write that fails is told by who makes it; of one that does not come back only others can.
-    fn watch_state(&mut self, now: Now) {
-        let hangs = self.state.health(now.mono) == Health::Hangs;
-        if hangs == self.state_hangs {
-            return;
-        }
-        self.state_hangs = hangs;
-        if hangs {
-            tracing::error!(
-                "the state volume hangs: calls go on, changes of registrations wait in memory; \
-                 see what is wrong with its disk or its file server"
-            );
-        } else {
-            tracing::info!("the state volume answers again");
-        }
-    }
-
     /// When to turn at the latest.
     fn wake_at(&self) -> Mono {
         let tick = self.clock.now().mono + TICK;
@@ -318,6 +305,10 @@ impl EventLoop {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is alike")]
     pub(super) fn step(&mut self, input: Input) {
         let (now, input) = (self.clock.now(), self.seen(input));
+        if self.config.limits.trace > 0 {
+            self.tracer.heard(now, &input);
+        }
+        self.agents.hear(&input);
         self.engine.handle_input(now, input);
         let mut failed = Vec::new();
         loop {
@@ -331,6 +322,7 @@ impl EventLoop {
         }
         self.relay.flush();
         self.hand_over();
+        self.tracer.settle(now, self.config.limits.trace);
         for input in failed {
             self.step(input);
         }
@@ -370,6 +362,9 @@ impl EventLoop {
         }
         self.streams.tunnels().end();
         self.hear_tunnels();
+        if let Some(entry) = self.numbers.last() {
+            self.state.store(entry);
+        }
         let detail = format!("{left} calls hung up");
         self.record(Record::System { event: "stop", detail });
     }

@@ -124,6 +124,11 @@ impl Reloader {
         self.audit_folder.as_deref()
     }
 
+    /// What holds; while it is read anew, what will hold.
+    pub async fn config(&self) -> Config {
+        self.running.lock().await.config.clone()
+    }
+
     /// Reads anew; what came of it. Once begun it must not be dropped: give it a task of its own.
     /// `by`: who wants it, for the audit log.
     pub async fn reload(&self, by: &str) -> Outcome {

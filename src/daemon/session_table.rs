@@ -2,18 +2,22 @@
 //! loop alone writes; readers take no lock, so that none of them can hold up the loop, and a loop
 //! that stands still holds up none of them. It decides nothing.
 
-use super::{Report, StateReport};
+mod registration;
+
+pub use registration::RegistrationRow;
+
+use super::{EndedCall, Refusal, Report, StateReport};
 use crate::driver::audit_log::AuditCounters;
 use crate::driver::clock::Clock;
 use crate::driver::log_lines::lost_lines;
 use crate::driver::relay_worker::Relay;
 use crate::driver::state::{Health, JournalCounters};
-use crate::engine::{CallRow, CallView, LIST, Reach, StoredBinding};
-use crate::ground::{CallNo, Mono, Now, Transport, Wall};
+use crate::engine::{CallRow, CallView, LIST, StoredBinding};
+use crate::ground::{CallNo, Mono, Now, Wall};
 use arc_swap::ArcSwap;
-use serde::Serialize;
+use registration::Registration;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, Weak};
@@ -53,70 +57,6 @@ impl fmt::Display for Standing {
     }
 }
 
-/// A registration in a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RegistrationRow {
-    /// Address of record, `user@domain`.
-    pub user: String,
-    /// The phone's Contact as it gave it.
-    pub contact: String,
-    /// The phone's address as seen.
-    pub address: SocketAddr,
-    /// By which transport.
-    pub transport: Transport,
-    /// Our socket.
-    pub local: SocketAddr,
-    /// Seconds until it ends.
-    pub expires_s: u64,
-    /// Who granted it: `local` or the upstream's name.
-    pub registrar: String,
-    /// What is known of the way to it; of a loop that stands still, nothing.
-    pub reach: Reach,
-}
-
-/// A registration as the table keeps it.
-#[derive(Debug)]
-struct Registration {
-    user: Box<str>,
-    contact: Box<str>,
-    address: SocketAddr,
-    transport: Transport,
-    local: SocketAddr,
-    /// Wall seconds.
-    expires: u64,
-    registrar: Box<str>,
-    reach: Reach,
-}
-
-impl Registration {
-    fn new(b: &StoredBinding) -> Self {
-        let registrar = if b.upstream.is_empty() { "local" } else { b.upstream.as_str() };
-        Self {
-            user: b.aor.to_string().into(),
-            contact: b.contact.as_str().into(),
-            address: b.peer,
-            transport: b.transport,
-            local: b.local,
-            expires: b.expires,
-            registrar: registrar.into(),
-            reach: b.reach,
-        }
-    }
-
-    fn row(&self, now: Wall, still: bool) -> RegistrationRow {
-        RegistrationRow {
-            user: self.user.to_string(),
-            contact: self.contact.to_string(),
-            address: self.address,
-            transport: self.transport,
-            local: self.local,
-            expires_s: self.expires.saturating_sub(now.seconds()),
-            registrar: self.registrar.to_string(),
-            reach: if still { Reach::Unknown } else { self.reach },
-        }
-    }
-}
-
 /// Figures as the loop knew them at the end of a turn.
 #[derive(Debug, Default)]
 pub(super) struct Figures {
@@ -136,7 +76,11 @@ pub struct SessionTable {
     audit: Option<Arc<AuditCounters>>,
     state: Arc<JournalCounters>,
     calls: papaya::HashMap<CallNo, CallView>,
+    /// Calls that are over.
+    ended: papaya::HashMap<CallNo, Arc<EndedCall>>,
     registrations: papaya::HashMap<String, Registration>,
+    /// What was refused, by number.
+    refusals: papaya::HashMap<u64, Arc<Refusal>>,
     figures: ArcSwap<Figures>,
     /// Addresses of the configuration that this machine has lost.
     lost: ArcSwap<Vec<IpAddr>>,
@@ -162,7 +106,9 @@ impl SessionTable {
             audit,
             state,
             calls: papaya::HashMap::with_capacity(calls.min(PLACES)),
+            ended: papaya::HashMap::new(),
             registrations: papaya::HashMap::with_capacity(registrations.min(PLACES)),
+            refusals: papaya::HashMap::new(),
             figures: ArcSwap::default(),
             lost: ArcSwap::default(),
             begun: AtomicU64::new(0),
@@ -202,8 +148,32 @@ impl SessionTable {
         self.calls.pin().remove(&call);
     }
 
-    pub(super) fn show_registration(&self, binding: &StoredBinding) {
-        self.registrations.pin().insert(binding.key.clone(), Registration::new(binding));
+    pub(super) fn keep_call(&self, ended: EndedCall) {
+        self.ended.pin().insert(ended.detail.row.view.call, Arc::new(ended));
+    }
+
+    pub(super) fn forget_call(&self, call: CallNo) {
+        self.ended.pin().remove(&call);
+    }
+
+    /// `agent`: what it calls itself, as far as that is known; `since`: now, or `None` for what
+    /// was there before the start. What is known of it already stays.
+    pub(super) fn show_registration(
+        &self,
+        binding: &StoredBinding,
+        agent: Option<&str>,
+        since: Option<Wall>,
+    ) {
+        let all = self.registrations.pin();
+        let before = all.get(&binding.key);
+        all.insert(binding.key.clone(), Registration::new(binding, (agent, since), before));
+    }
+
+    /// Somebody was refused something; `gone`: the number of the row that gives way.
+    pub(super) fn tell_refusal(&self, row: Refusal, gone: Option<u64>) {
+        let all = self.refusals.pin();
+        all.insert(row.number, Arc::new(row));
+        gone.and_then(|number| all.remove(&number));
     }
 
     pub(super) fn hide_registration(&self, key: &str) {
@@ -326,6 +296,30 @@ impl SessionTable {
         self.calls.pin().get(&no).map(|view| view.clone().row(now))
     }
 
+    /// Calls that are over, the last one first, at most `most`; how many were left off.
+    #[must_use]
+    pub fn ended(&self, most: usize) -> (Vec<Arc<EndedCall>>, usize) {
+        let mut all: Vec<Arc<EndedCall>> = self.ended.pin().values().cloned().collect();
+        all.sort_unstable_by_key(|c| std::cmp::Reverse((c.ended, c.detail.row.view.call)));
+        let left_off = all.len().saturating_sub(most);
+        all.truncate(most);
+        (all, left_off)
+    }
+
+    /// One call that is over; `None`: there is none of this number, or no longer.
+    #[must_use]
+    pub fn ended_call(&self, no: CallNo) -> Option<Arc<EndedCall>> {
+        self.ended.pin().get(&no).cloned()
+    }
+
+    /// What was refused last, the newest first.
+    #[must_use]
+    pub fn refusals(&self) -> Vec<Arc<Refusal>> {
+        let mut all: Vec<Arc<Refusal>> = self.refusals.pin().values().cloned().collect();
+        all.sort_unstable_by_key(|r| std::cmp::Reverse(r.number));
+        all
+    }
+
     /// Live registrations by user, at most [`LIST`]; how many were left off.
     #[must_use]
     pub fn registrations(&self) -> (Vec<RegistrationRow>, usize) {
@@ -335,8 +329,8 @@ impl SessionTable {
     /// Live registrations of phones that have to come again before anybody reaches them.
     #[must_use]
     pub fn gone(&self) -> usize {
-        let now = self.moment(self.clock.now()).wall.seconds();
-        let is_gone = |r: &&Registration| r.expires > now && r.reach == Reach::Gone;
+        let now = self.moment(self.clock.now()).wall;
+        let is_gone = |r: &&Registration| r.lives(now) && r.is_gone();
         self.registrations.pin().values().filter(is_gone).count()
     }
 
@@ -345,8 +339,8 @@ impl SessionTable {
         let now = self.moment(now).wall;
         let guard = self.registrations.pin();
         let mut all: Vec<(&String, &Registration)> =
-            guard.iter().filter(|(_, r)| r.expires > now.seconds()).collect();
-        all.sort_unstable_by_key(|(key, r)| (&r.user, r.address, *key));
+            guard.iter().filter(|(_, r)| r.lives(now)).collect();
+        all.sort_unstable_by_key(|(key, r)| (r.order(), *key));
         let rows = all.iter().take(LIST).map(|(_, r)| r.row(now, still)).collect();
         (rows, all.len().saturating_sub(LIST))
     }

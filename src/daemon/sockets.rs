@@ -199,6 +199,8 @@ impl EventLoop {
         let before = self.config.listeners();
         let Some(i) = self.config.interfaces.get_mut(interface) else { return Vec::new() };
         i.addresses = addresses;
+        self.tracer.follow(&self.config);
+        let Some(i) = self.config.interfaces.get(interface) else { return Vec::new() };
         let signs_itself = i.tls.is_some() && !i.addresses.are_away();
         let after = self.config.listeners();
         let gone: Vec<ListenerId> =

@@ -5,7 +5,8 @@
 
 mod budget;
 
-use crate::audit::{BindingEvent, CallEnd, Outcome, Record, Ruling, SecurityClass};
+use super::recent::audio;
+use crate::audit::{BindingEvent, CallEnd, EndedBy, Outcome, Record, Ruling, SecurityClass};
 use crate::engine::Level;
 use crate::ground::{CallNo, Mono};
 use budget::{Budget, Lines};
@@ -76,7 +77,9 @@ impl Teller {
     pub(super) fn tell(&mut self, now: Mono, record: &Record) -> Option<Line> {
         let (source, line) = self.line(now, record)?;
         let Line::Info(text) = line else { return Some(line) };
-        self.records.has_room(source).then_some(Line::Info(text))
+        let talked = matches!(record, Record::CallEnd(end) if end.outcome == Outcome::Answered);
+        let lines = if talked { &mut self.notices } else { &mut self.records };
+        lines.has_room(source).then_some(Line::Info(text))
     }
 
     /// Whether there is room for a line about what somebody sent.
@@ -137,7 +140,8 @@ impl Teller {
             }
             Record::CallEnd(end) => {
                 let source = self.attempt.filter(|(no, _)| *no == end.call).map(|(_, s)| s);
-                Some((source, ended(end, source)))
+                let caller = end.parties.first().map(|p| p.address);
+                Some((source.or(caller), ended(end, source)))
             }
             Record::Verdict { method, source, to, rule, verdict, .. } => {
                 let what = if *verdict == Ruling::Drop { "dropped" } else { "denied" };
@@ -294,8 +298,8 @@ fn ended(end: &CallEnd, source: Option<SocketAddr>) -> Line {
         Outcome::Failed | Outcome::Timeout => {
             Line::Info(format!("{who}: {} ({status}){from}", end.outcome.as_str()))
         }
-        Outcome::Answered
-        | Outcome::Busy
+        Outcome::Answered => Line::Info(format!("{who}: {}", talked(end))),
+        Outcome::Busy
         | Outcome::NoAnswer
         | Outcome::Declined
         | Outcome::Cancelled
@@ -304,6 +308,16 @@ fn ended(end: &CallEnd, source: Option<SocketAddr>) -> Line {
         | Outcome::Denied
         | Outcome::Rejected => Line::Debug(format!("{who}: {}", end.outcome.as_str())),
     }
+}
+
+/// How long it was, how it sounded, and what was wrong with it.
+fn talked(end: &CallEnd) -> String {
+    let by = end.ended_by.map_or("nobody", EndedBy::as_str).replace('_', " ");
+    let seconds = end.duration_ms.unwrap_or_default() / 1_000;
+    let audio = audio(end).unwrap_or_else(|| "no audio".to_owned());
+    let found: Vec<&str> = end.findings.iter().map(|f| f.as_str()).collect();
+    let found = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
+    format!("ended by {by} after {seconds} s, {audio}, findings: {found}")
 }
 
 fn at(source: &SocketAddr) -> String {

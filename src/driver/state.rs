@@ -3,11 +3,13 @@
 
 mod journal;
 mod keys;
+mod page_token;
 mod password;
 mod users;
 
 pub use journal::{Health, JournalCounters};
 pub use keys::random;
+pub use page_token::page_token;
 pub use password::{kept_password, site_password};
 pub use users::users;
 

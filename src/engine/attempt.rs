@@ -7,7 +7,7 @@ use super::ids::UpstreamId;
 use super::outbox::Outbox;
 use super::proxy_server;
 use super::world::World;
-use crate::audit::{CallEnd, Outcome, Record, Ruling, Standing, UpstreamNo};
+use crate::audit::{CallEnd, Outcome, PartyView, Record, Ruling, Standing, UpstreamNo};
 use crate::config::Allow;
 use crate::ground::{CallDirection, CallNo, Side, Subject};
 use crate::policy::quota::Holder;
@@ -268,6 +268,14 @@ impl Attempt {
             media: Vec::new(),
             findings: Vec::new(),
             segments: Vec::new(),
+            direction: self.direction(),
+            parties: vec![PartyView {
+                side: self.sender.side,
+                transport: self.incoming.flow.transport,
+                address: self.incoming.flow.peer,
+                upstream: None,
+                call_id: self.incoming.call_id().to_owned(),
+            }],
         }));
     }
 }

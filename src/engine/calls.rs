@@ -35,7 +35,7 @@ pub(crate) use usages::Said;
 use super::attempt::Attempt;
 use super::ids::{Counter, PassId};
 use super::outbox::Outbox;
-use super::output::{Observation, Output};
+use super::output::{Belongs, Observation, Output};
 use super::transactions::TimerTable;
 use super::world::World;
 use crate::audit::{EndedBy, Outcome};
@@ -174,6 +174,11 @@ impl Calls {
         CallNo(self.numbers.next())
     }
 
+    /// Numbers up to this one were given before the restart.
+    pub(crate) fn number_from(&mut self, taken: u64) {
+        self.numbers.pass(taken);
+    }
+
     /// A call or subscription begins; `caller` is its sender, `before` the pass that it had before
     /// (see [`Self::pass_before`]).
     pub(crate) fn begin(
@@ -225,9 +230,15 @@ impl Calls {
     }
 
     /// The request goes to this leg; for a subscription its NOTIFY may come before the 2xx.
-    pub(crate) fn asks(&mut self, no: CallNo, leg: &LegState) {
+    pub(crate) fn asks(&mut self, w: &World, out: &mut Outbox, no: CallNo, leg: &LegState) {
         let Some(call) = self.table.get_mut(no) else { return };
         call.asked.get_or_insert_with(|| leg.clone());
+        if call.kind == Kind::Call && w.config().limits.trace > 0 {
+            for leg in [&call.caller, leg] {
+                let (side, call_id) = (leg.side, leg.call_id.clone());
+                out.emit(Output::Belongs(Belongs::Leg { call: no, side, call_id }));
+            }
+        }
         if call.kind == Kind::Subscription {
             self.table.expect_notify(no, leg);
         }

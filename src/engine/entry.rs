@@ -18,6 +18,15 @@ pub enum Entry {
     Confirmed(StoredConfirmation),
     /// An answered call, where calls are kept ([`super::Input::KeepCalls`]).
     Call(Box<StoredCall>),
+    /// Numbers of calls that were given; the daemon keeps it, for records go on with the next.
+    Numbers(StoredNumbers),
+}
+
+/// Numbers that no call gets again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredNumbers {
+    /// Calls up to this one.
+    pub calls: u64,
 }
 
 /// What an entry is kept under.
@@ -30,6 +39,8 @@ pub enum Key {
     Confirmed(String),
     /// [`StoredCall::call`].
     Call(CallNo),
+    /// [`Entry::Numbers`]: there is one.
+    Numbers,
 }
 
 impl Entry {
@@ -40,6 +51,7 @@ impl Entry {
             Self::Binding(b) => Key::Binding(b.key.clone()),
             Self::Confirmed(c) => Key::Confirmed(c.key.clone()),
             Self::Call(c) => Key::Call(c.call),
+            Self::Numbers(_) => Key::Numbers,
         }
     }
 }

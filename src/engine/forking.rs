@@ -223,7 +223,7 @@ impl Engine {
             let veil = Veil::new(w, &self.phones);
             let (far, branch) = carry(w, veil, &self.calls, &mut self.out, request, &x);
             if let Some(no) = no {
-                self.calls.asks(no, &leg);
+                self.calls.asks(w, &mut self.out, no, &leg);
             }
             let way = (far, branch, leg.flow);
             let spare = spare(self.known(), a, &leg);

@@ -70,6 +70,8 @@ pub enum Output {
     CallChanged(CallView),
     /// … and is gone.
     CallGone(CallNo),
+    /// What is of which call, for who traces calls (`limits.trace`).
+    Belongs(Belongs),
     /// The same table: whether a phone can be reached is not what it was; what is kept of it is.
     BindingChanged(StoredBinding),
     /// Ask DNS, beside all else; the reply is an input.
@@ -87,6 +89,27 @@ pub enum Output {
     },
     /// Nothing to do before this time (`None`: only on input). Ends every drain.
     Timeout(Option<Mono>),
+}
+
+/// What is of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Belongs {
+    /// Messages of this Call-ID on a side.
+    Leg {
+        /// The call.
+        call: CallNo,
+        /// Of the leg.
+        side: Side,
+        /// As it stands in messages there.
+        call_id: String,
+    },
+    /// A stream of the relay's.
+    Stream {
+        /// The call.
+        call: CallNo,
+        /// The stream.
+        stream: relay::StreamId,
+    },
 }
 
 /// A stream connection that we open.
@@ -160,6 +183,8 @@ words! {
         Confirmed = "confirmed",
         /// Answered, and a party is on hold.
         Held = "held",
+        /// Over; it is shown of calls that are kept for readers, never by the engine.
+        Ended = "ended",
     }
 }
 

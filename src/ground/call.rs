@@ -4,8 +4,8 @@ use super::words::words;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The gateway's number of a call, as in records and commands. Counted from 1; never reused within
-/// a run.
+/// The gateway's number of a call, as in records and commands. Counted from 1; never reused as long
+/// as the state folder is the same.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
 )]

@@ -1,5 +1,5 @@
-//! One call on one page: parties, and for each stream and leg what is received and how good it is.
-//! What is not measured is said to be so; it is never shown as good.
+//! One call, or one that is over, on one page: parties, and for each stream and leg what is
+//! received and how good it is. What is not measured is said to be so; it is never shown as good.
 
 use super::state;
 use crate::cli::control::{list, number, text};
@@ -22,11 +22,21 @@ pub(super) fn page(v: &Value) -> String {
     );
     let ms = |key: &str| v.get(key).and_then(Value::as_u64);
     let seconds = |ms: u64| format!("{}.{:01} s", ms / 1000, ms % 1000 / 100);
-    let mut times = vec![format!("begun {} ago", clock(number(v, "/age_ms") / 1000))];
+    let over = v.get("ended_ago_s").and_then(Value::as_u64);
+    let age = number(v, "/age_ms") / 1000 + over.unwrap_or_default();
+    let mut times = vec![format!("begun {} ago", clock(age))];
     times.extend(ms("ring_ms").map(|t| format!("rang after {}", seconds(t))));
     times.extend(ms("setup_ms").map(|t| format!("answered after {}", seconds(t))));
-    times.extend(ms("duration_ms").map(|t| format!("talks for {}", clock(t / 1000))));
+    let talk = if over.is_some() { "talked" } else { "talks" };
+    times.extend(ms("duration_ms").map(|t| format!("{talk} for {}", clock(t / 1000))));
     let _ = writeln!(out, "  {}", times.join(", "));
+    if let Some(ago) = over {
+        let way = match (word("/rule"), word("/target")) {
+            (rule, _) if rule.is_empty() => String::new(),
+            (rule, target) => format!(", let pass by rule {rule} to {target}"),
+        };
+        let _ = writeln!(out, "  ended {} ago: {}{way}", clock(ago), ending(v));
+    }
     if let Some(why) = v.get("unknown").and_then(Value::as_str) {
         let _ = writeln!(out, "  {}", shown(why));
         return out;
@@ -48,9 +58,20 @@ pub(super) fn page(v: &Value) -> String {
     }
     let found: Vec<String> =
         list(v, "/findings").iter().filter_map(Value::as_str).map(shown).collect();
-    let found = if found.is_empty() { "none so far".to_owned() } else { found.join(", ") };
+    let none = if over.is_some() { "none" } else { "none so far" };
+    let found = if found.is_empty() { none.to_owned() } else { found.join(", ") };
     let _ = writeln!(out, "  findings {found}");
     out
+}
+
+/// Who ended it, else what became of it.
+pub(super) fn ending(v: &Value) -> String {
+    let words = |p: &str| shown(&text(v, p).replace('_', " "));
+    match text(v, "/ended_by") {
+        "" => format!("{} ({})", words("/outcome"), number(v, "/status")),
+        "caller" | "callee" => format!("by the {}", words("/ended_by")),
+        _ => words("/ended_by"),
+    }
 }
 
 fn party(p: &Value) -> String {
@@ -226,5 +247,19 @@ call 7   101 → 200   outbound   IN CALL
 ";
         assert_eq!(page(&row), want, "no findings are no good news here");
         assert!(page(&json!({})).contains("none so far"));
+        let over = json!({
+            "call": 7, "from": "101", "to": "200", "state": "ended", "direction": "outbound",
+            "age_ms": 48_000, "setup_ms": 2_000, "duration_ms": 46_000, "call_id": "x@y",
+            "ended_ago_s": 60, "ended_by": "callee", "outcome": "answered", "status": 200,
+            "rule": "phones", "target": "pbx",
+        });
+        let want = "\
+call 7   101 → 200   outbound   ENDED
+  begun 1:48 ago, answered after 2.0 s, talked for 0:46
+  ended 1:00 ago: by the callee, let pass by rule phones to pbx
+  Call-ID  x@y
+  findings none
+";
+        assert_eq!(page(&over), want);
     }
 }

@@ -96,6 +96,7 @@ fn what_counts_for_new_calls() {
         ("min_expires = \"60s\"", "min_expires = \"61s\"", "registrar.min_expires"),
         ("max_expires = \"1h\"", "max_expires = \"2h\"", "registrar.max_expires"),
         ("silent_call = \"4h\"", "silent_call = \"1h\"", "limits.silent_call"),
+        ("trace = 100", "trace = 50", "limits.trace"),
         ("idle = \"60s\"", "idle = \"0s\"", "media.idle"),
         ("t1 = \"500ms\"", "t1 = \"501ms\"", "timers.t1"),
         ("t2 = \"4s\"", "t2 = \"5s\"", "timers.t2"),
@@ -127,6 +128,7 @@ fn what_needs_a_restart_keeps_its_old_value() {
         ("quarantine = \"30s\"", "quarantine = \"9s\"", "media.quarantine"),
         ("workers = 0", "workers = 2", "media.workers"),
         ("127.0.0.1:8060", "127.0.0.1:8061", "http.listen"),
+        ("page = \"on\"", "page = \"off\"", "http.page"),
         ("# socket =", "socket =", "control.socket"),
         ("format = \"auto\"", "format = \"json\"", "log.format"),
         ("# dir = \"/var/lib/portreeve/audit\"", "dir = \"/x\"", "audit.dir"),
@@ -153,11 +155,11 @@ fn the_same_file_changes_nothing() {
 
 #[test]
 fn more_calls_than_the_ports_at_hand_wait_for_the_restart_too() {
-    let text = INIT.replace("20000-20399", "20000-20999").replace("calls = 100", "calls = 150");
+    let text = INIT.replace("20000-20399", "20000-20999").replace("\ncalls = 100", "\ncalls = 150");
     let (merged, c) = parse(&text).following(&parse(INIT));
     assert_eq!(c.restart, ["limits.calls", "media.ports"]);
     assert_eq!(merged.limits.calls, 100);
-    let fewer = INIT.replace("20000-20399", "20000-20999").replace("calls = 100", "calls = 50");
+    let fewer = INIT.replace("20000-20399", "20000-20999").replace("\ncalls = 100", "\ncalls = 50");
     let (merged, c) = parse(&fewer).following(&parse(INIT));
     assert_eq!((c.now, merged.limits.calls), (only(&["limits.calls"]), 50));
 }

@@ -1,8 +1,8 @@
 //! What readers see of a loop that turns, and of one that stands still.
 
 use super::*;
-use crate::engine::{CallState, Stats};
-use crate::ground::{CallDirection, Moment};
+use crate::engine::{CallState, Reach, Stats};
+use crate::ground::{CallDirection, Moment, Transport};
 use crate::wire::sip::Aor;
 
 fn table() -> SessionTable {
@@ -71,7 +71,11 @@ fn lists_are_bounded_and_say_how_many_they_leave_off() {
     let expires = now.wall.seconds() + 60;
     for n in 0..LIST as u64 + 2 {
         table.show_call(view(n, "101", now, None));
-        table.show_registration(&binding(&format!("k{n}"), &format!("{n:06}@x"), expires));
+        table.show_registration(
+            &binding(&format!("k{n}"), &format!("{n:06}@x"), expires),
+            None,
+            None,
+        );
     }
     let (rows, left_off) = table.calls();
     assert_eq!((rows.len(), rows[LIST - 1].view.call.0, left_off), (LIST, LIST as u64 - 1, 2));
@@ -84,13 +88,13 @@ fn lists_are_bounded_and_say_how_many_they_leave_off() {
 fn registrations_are_listed_by_user_while_they_last() {
     let table = table();
     let now = table.clock.now().wall.seconds();
-    table.show_registration(&binding("a", "102@x", now + 600));
-    table.show_registration(&binding("b", "101@x", now + 60));
-    table.show_registration(&binding("b", "101@x", now + 90));
-    table.show_registration(&binding("c", "103@x", now));
+    table.show_registration(&binding("a", "102@x", now + 600), None, None);
+    table.show_registration(&binding("b", "101@x", now + 60), None, None);
+    table.show_registration(&binding("b", "101@x", now + 90), None, None);
+    table.show_registration(&binding("c", "103@x", now), None, None);
     let mut far = binding("d", "104@x", now + 90);
     far.upstream = "pbx".to_owned();
-    table.show_registration(&far);
+    table.show_registration(&far, None, None);
     let (rows, left_off) = table.registrations();
     let seen: Vec<_> = rows.iter().map(|r| (r.user.as_str(), r.registrar.as_str())).collect();
     assert_eq!(seen, [("101@x", "local"), ("102@x", "local"), ("104@x", "pbx")]);
@@ -106,14 +110,18 @@ fn phones_that_are_gone_are_counted_until_they_come_again_or_end() {
     let now = table.clock.now().wall.seconds();
     let gone = |key: &str, expires: u64| {
         let reach = Reach::Gone;
-        table.show_registration(&StoredBinding { reach, ..binding(key, "101@x", expires) });
+        table.show_registration(
+            &StoredBinding { reach, ..binding(key, "101@x", expires) },
+            None,
+            None,
+        );
     };
     gone("a", now + 60);
     gone("b", now + 60);
     gone("over", now);
-    table.show_registration(&binding("c", "102@x", now + 60));
+    table.show_registration(&binding("c", "102@x", now + 60), None, None);
     assert_eq!((table.gone(), table.registrations().0[0].reach), (2, Reach::Gone));
-    table.show_registration(&binding("a", "101@x", now + 60));
+    table.show_registration(&binding("a", "101@x", now + 60), None, None);
     assert_eq!(table.gone(), 1);
     table.hide_registration("b");
     assert_eq!(table.gone(), 0);
@@ -125,7 +133,7 @@ fn a_loop_that_stands_still_is_told_and_rows_are_of_its_last_turn() {
     assert!(!table.standing().is_still());
     let begun = table.clock.now();
     table.show_call(view(1, "101", begun, Some(begun)));
-    table.show_registration(&binding("a", "101@x", begun.wall.seconds() + 60));
+    table.show_registration(&binding("a", "101@x", begun.wall.seconds() + 60), None, None);
     table.turned(begun.mono);
     // The clock goes on for two hours, the loop does not.
     let hours = Duration::from_secs(7_200);
@@ -183,4 +191,18 @@ fn a_reader_waits_for_the_turn_under_way_and_no_longer_than_it_should() {
         table.settled().await;
         assert_eq!((before.elapsed(), table.figures.load().turn), (STEP * 25, 1));
     });
+}
+
+#[test]
+fn what_a_phone_calls_itself_and_since_when_it_is_there_outlives_its_refreshes() {
+    let table = table();
+    let now = table.clock.now().wall;
+    let first = binding("a", "101@x", now.seconds() + 60);
+    table.show_registration(&first, Some("Linphone/5.2"), Some(now));
+    let later = Wall(now.0 + Duration::from_secs(30));
+    table.show_registration(&binding("a", "101@x", now.seconds() + 90), None, Some(later));
+    table.show_registration(&binding("b", "102@x", now.seconds() + 90), None, None);
+    let (rows, _) = table.registrations();
+    let seen: Vec<_> = rows.iter().map(|r| (r.agent.as_deref(), r.since)).collect();
+    assert_eq!(seen, [(Some("Linphone/5.2"), Some(now.seconds())), (None, None)]);
 }

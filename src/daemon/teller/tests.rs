@@ -1,4 +1,6 @@
 use super::*;
+use crate::audit::Finding;
+use crate::ground::CallDirection;
 
 fn at(seconds: u64) -> Mono {
     Mono(Duration::from_secs(seconds))
@@ -90,13 +92,24 @@ fn a_denied_call_names_its_rule_and_an_unknown_extension_itself() {
         media: Vec::new(),
         findings: Vec::new(),
         segments: Vec::new(),
+        direction: CallDirection::Internal,
+        parties: Vec::new(),
     };
     assert_eq!(
         info(t.tell(at(1), &Record::CallEnd(end.clone()))),
         "call 7 from 103 to 250: nobody is there (404), from 192.168.1.23"
     );
     let fine = CallEnd { outcome: Outcome::Answered, status: 200, ..end };
-    assert!(matches!(t.tell(at(1), &Record::CallEnd(fine)), Some(Line::Debug(_))));
+    let fine = CallEnd {
+        ended_by: Some(EndedBy::MediaTimeout),
+        duration_ms: Some(46_900),
+        findings: vec![Finding::OneWayAudio],
+        ..fine
+    };
+    assert_eq!(
+        info(t.tell(at(1), &Record::CallEnd(fine))),
+        "call 7 from 103 to 250: ended by media timeout after 46 s, no audio, findings: one_way_audio"
+    );
 }
 
 #[test]

@@ -103,3 +103,21 @@ fn a_users_file_of_another_realm_says_which_line_and_what_to_do() {
     assert_eq!(told.what, "line 1: want user:realm:HA1-MD5[:HA1-SHA-256]");
     fs::remove_dir_all(&dir).unwrap();
 }
+
+#[test]
+fn the_pages_token_is_made_once_and_is_read_by_its_owner_alone() {
+    let dir = folder("page-token");
+    let _state = State::open(&dir, Clock::start()).unwrap();
+    let token = page_token(&dir).unwrap();
+    assert!(token.len() == 32 && page_token(&dir).unwrap() == token);
+    let path = dir.join("page-token");
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(page_token(&dir).unwrap_err().what.contains("chmod 600"));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    for text in ["", "short\n", "a token with spaces & signs in it\n"] {
+        fs::write(&path, text).unwrap();
+        assert!(page_token(&dir).unwrap_err().what.contains("remove it"), "{text:?}");
+    }
+    fs::remove_dir_all(&dir).unwrap();
+}

@@ -1,6 +1,7 @@
 //! How calls end, for the books: states, records, media closed. What is sent to the parties is the
 //! coordinator's.
 
+use super::view::{parties, party};
 use super::{Call, Calls, Due, Kind, State};
 use crate::audit::{CallEnd, EndedBy, Outcome, Record};
 use crate::engine::outbox::Outbox;
@@ -152,9 +153,15 @@ fn call_end(
     let (from, to) = (call.from.clone(), call.to.clone());
     let no = call.no;
     let text = format!("call {no}: {from} -> {to} {how}");
+    // Of one that was answered more is known when its media are reported: its record says that.
+    let level = if outcome == Outcome::Answered { Level::Debug } else { Level::Info };
     match call.phone() {
-        Some(by) => out.notice_of(by, Level::Info, text),
-        None => out.notice(Level::Info, text),
+        Some(by) => out.notice_of(by, level, text),
+        None => out.notice(level, text),
+    }
+    let (caller, mut callees) = parties(w, call);
+    if callees.is_empty() {
+        callees.extend(call.asked.as_ref().map(|leg| party(w, leg)));
     }
     CallEnd {
         call: no,
@@ -170,5 +177,7 @@ fn call_end(
         media: Vec::new(),
         findings: Vec::new(),
         segments: Vec::new(),
+        direction: call.direction,
+        parties: std::iter::once(caller).chain(callees).collect(),
     }
 }

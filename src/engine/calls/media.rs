@@ -26,7 +26,7 @@ use super::Calls;
 use super::quality::leg_quality;
 use crate::audit::{CallEnd, Finding, LegMedia, Record, StreamMedia};
 use crate::engine::outbox::Outbox;
-use crate::engine::output::Output;
+use crate::engine::output::{Belongs, Output};
 use crate::engine::world::{Neighbours, World};
 use crate::ground::{CallNo, Flow, Leg, ListenerId, Side};
 use crate::relay::quality::Figures;
@@ -199,6 +199,11 @@ impl Calls {
 
     pub(super) fn flush_media(&mut self, out: &mut Outbox) {
         for command in self.media.take_commands() {
+            if let Command::Open { stream, .. } = &command
+                && let Some(call) = self.media.call_of(*stream)
+            {
+                out.emit(Output::Belongs(Belongs::Stream { call, stream: *stream }));
+            }
             out.emit(Output::Relay(command));
         }
     }

@@ -2,10 +2,11 @@
 //! network; whoever shows it encodes it.
 
 use super::{Call, Calls, Kind, LegState};
+pub use crate::audit::PartyView;
 use crate::audit::{Finding, LegQuality, PhoneReport};
 use crate::engine::output::CallView;
 use crate::engine::world::World;
-use crate::ground::{CallNo, Moment, Now, Side, Transport};
+use crate::ground::{CallNo, Moment, Now};
 use serde::Serialize;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -45,22 +46,6 @@ pub struct CallDetail {
     pub streams: Vec<StreamView>,
     /// What was found wrong so far.
     pub findings: Vec<Finding>,
-}
-
-/// The signalling of one party.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PartyView {
-    /// Which side it is on.
-    pub side: Side,
-    /// By which transport it is reached.
-    pub transport: Transport,
-    /// Where it is.
-    pub address: SocketAddr,
-    /// The upstream it is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub upstream: Option<String>,
-    /// Call-ID on this leg.
-    pub call_id: String,
 }
 
 /// One stream of a call.
@@ -119,20 +104,15 @@ impl Calls {
     pub(crate) fn detail(&self, w: &World, no: CallNo, now: Now) -> Option<CallDetail> {
         let c = self.table.get(no).filter(|c| c.kind == Kind::Call)?;
         let since = |t: Moment| millis(t.since(c.started));
-        let mut callees: Vec<(bool, PartyView)> = Vec::new();
-        for fork in &c.forks {
-            let answered = c.answered.as_deref() == Some(fork.tag.as_str());
-            callees.push((!answered, party(w, &fork.callee)));
-        }
-        callees.sort_by_key(|(other, _)| *other);
+        let (caller, callees) = parties(w, c);
         let (streams, findings) = self.media.view(no);
         Some(CallDetail {
             row: self.row(c, now),
             call_id: c.caller.call_id.clone(),
             ring_ms: c.ringing.map(since),
             setup_ms: c.confirmed.map(since),
-            caller: party(w, &c.caller),
-            callees: callees.into_iter().map(|(_, p)| p).collect(),
+            caller,
+            callees,
             streams,
             findings,
         })
@@ -143,7 +123,18 @@ impl Calls {
     }
 }
 
-fn party(w: &World, leg: &LegState) -> PartyView {
+/// Who called, and who was called: every fork that is not gone, the one that answered first.
+pub(super) fn parties(w: &World, c: &Call) -> (PartyView, Vec<PartyView>) {
+    let mut callees: Vec<(bool, PartyView)> = Vec::new();
+    for fork in &c.forks {
+        let answered = c.answered.as_deref() == Some(fork.tag.as_str());
+        callees.push((!answered, party(w, &fork.callee)));
+    }
+    callees.sort_by_key(|(other, _)| *other);
+    (party(w, &c.caller), callees.into_iter().map(|(_, p)| p).collect())
+}
+
+pub(super) fn party(w: &World, leg: &LegState) -> PartyView {
     PartyView {
         side: leg.side,
         transport: leg.flow.transport,
