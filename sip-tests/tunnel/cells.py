@@ -9,8 +9,8 @@ EACH = (Plain, Naive, Tunnel)
 Cell = collections.namedtuple(
     "Cell", "name wire ways calls seconds setups events much sweep new_call patience",
     # `wire`: as `wire.DEFAULTS`. `events`: (seconds of speech, what: a method of `measure.Doing`).
-    # `much`: an INVITE of more than 1,280 octets. `sweep`: the phones' clocks differ so much that
-    # packets of two calls lie at all distances from each other, as they do over many calls.
+    # `much`: an INVITE of more than 1,280 octets, or of so many times as many.
+    # `sweep`: the phones' clocks differ so much that packets of two calls lie at all distances from each other, as they do over many calls.
     # `new_call`: another one is tried until it is answered. `patience`: seconds until a way, or a
     # call, is held not to come.
     defaults=[EACH, 1, 8.0, 5, (), False, False, False, 8.0])

@@ -235,11 +235,11 @@ class Ends:
 
     # Calls ----------------------------------------------------------------------------------------
 
-    def call(self, much=False):
-        """Begins one."""
+    def call(self, much=0):
+        """Begins one; `much`: so many times what a phone with much to say says."""
         self.count += 1
         call = self.calls[self.count] = Call(self, self.count)
-        self.ask(call, "INVITE", sdp(call.near, MUCH if much else ""))
+        self.ask(call, "INVITE", sdp(call.near, MUCH * much))
         return call
 
     def answered(self, call, seconds):

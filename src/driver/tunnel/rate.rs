@@ -194,6 +194,7 @@ impl Controller for Speech {
     ) {
         self.breaker.heard(now, 0, lost_bytes);
         self.in_flight = self.in_flight.saturating_sub(lost_bytes);
+        self.messages.lost(now);
         self.usual.on_congestion_event(now, sent, is_persistent_congestion, lost_bytes);
     }
 

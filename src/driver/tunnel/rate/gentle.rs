@@ -26,6 +26,7 @@ pub(super) struct Gentle {
     octets: u64,
     /// When it was last changed: once a round.
     changed: Instant,
+    trip: Duration,
     /// When a time began, and the shortest trips of it and of the one before.
     began: Instant,
     shortest: [Duration; 2],
@@ -34,11 +35,19 @@ pub(super) struct Gentle {
 impl Gentle {
     pub(super) fn new(now: Instant, bounds: (u64, u64)) -> Self {
         let (octets, shortest) = (bounds.1.min(super::LEAST), [Duration::MAX; 2]);
-        Self { bounds, octets, changed: now, began: now, shortest }
+        Self { bounds, octets, changed: now, trip: Duration::ZERO, began: now, shortest }
     }
 
     pub(super) fn octets(&self) -> u64 {
         self.octets
+    }
+
+    /// Something was lost.
+    pub(super) fn lost(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.changed) >= self.trip {
+            self.changed = now;
+            self.octets = (self.octets / 2).max(self.bounds.0);
+        }
     }
 
     /// There and back takes so long now.
@@ -47,6 +56,7 @@ impl Gentle {
             (self.began, self.shortest) = (now, [trip, self.shortest[0]]);
         }
         self.shortest[0] = self.shortest[0].min(trip);
+        self.trip = trip;
         if now.saturating_duration_since(self.changed) < trip {
             return;
         }
@@ -84,5 +94,8 @@ mod tests {
         assert_eq!(rounds(&mut gentle, 2, 64), MESSAGES.0 + 2 * STEP.0);
         assert_eq!(rounds(&mut gentle, 100, 100), MESSAGES.0);
         assert_eq!(rounds(&mut gentle, 1_200, 100), MESSAGES.1, "it is the route now");
+        let later = start + Duration::from_secs(1_000);
+        (0..3).for_each(|_| gentle.lost(later));
+        assert_eq!(gentle.octets(), MESSAGES.1 / 2, "once a round");
     }
 }

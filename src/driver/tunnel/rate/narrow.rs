@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 /// A packet of so many octets is a long one.
 const LONG: u64 = 1_000;
 /// So many of them in a row, and for so long, while short ones come through, were swallowed
-/// (RFC 8899 §5.1.2 takes three probes).
-const SWALLOWED: (u32, Duration) = (3, Duration::from_millis(2_500));
+/// (RFC 8899 §5.1.2 takes three probes). Speech that shares a packet with them is lost as well.
+const SWALLOWED: (u32, Duration) = (6, Duration::from_millis(1_200));
+/// By then another short one has come through.
+const SHORT: Duration = Duration::from_millis(500);
 /// After so long without one, they are no row.
 const ROW: Duration = Duration::from_secs(10);
 
@@ -19,8 +21,8 @@ struct Row {
     since: Instant,
     last: Instant,
     sent: u32,
-    /// When a short one came through that was sent after the first of them.
-    short: Option<Instant>,
+    /// When short ones came through that were sent after the first of them: at first, and last.
+    short: Option<(Instant, Instant)>,
 }
 
 /// What came through of late.
@@ -42,15 +44,17 @@ impl Narrow {
         if octets >= LONG {
             self.0 = None;
         } else if let Some(row) = self.0.as_mut().filter(|row| row.since < sent) {
-            row.short.get_or_insert(now);
+            let first = row.short.map_or(now, |(first, _)| first);
+            row.short = Some((first, now));
         }
     }
 
     /// Whether long ones are swallowed by now.
     pub(super) fn is(&self, now: Instant) -> bool {
         self.0.is_some_and(|row| {
-            let lasts = row.short.map(|short| now.saturating_duration_since(short));
-            row.sent >= SWALLOWED.0 && lasts.is_some_and(|lasts| lasts >= SWALLOWED.1)
+            let since = |at| now.saturating_duration_since(at);
+            let comes = |(first, last)| since(first) >= SWALLOWED.1 && since(last) < SHORT;
+            row.sent >= SWALLOWED.0 && row.short.is_some_and(comes)
         })
     }
 }
@@ -73,7 +77,8 @@ mod tests {
         narrow.sent(at(0), 1_200);
         short(&mut narrow, 10, 3_000);
         assert!(!narrow.is(at(3_000)), "one is lost now and then");
-        narrow.sent(at(3_000), 1_200);
+        (0..4).for_each(|_| narrow.sent(at(3_000), 1_200));
+        assert!(!narrow.is(at(3_000)));
         narrow.sent(at(3_000), 1_000);
         assert!(narrow.is(at(3_000)));
         narrow.acknowledged(at(3_100), at(3_000), 1_000);
@@ -88,7 +93,8 @@ mod tests {
         narrow.sent(at(12_000), 1_200);
         assert!(!narrow.is(at(12_010)));
         short(&mut narrow, 12_010, 16_000);
-        (0..2).for_each(|n| narrow.sent(at(13_000 + n), 1_200));
+        (0..5).for_each(|n| narrow.sent(at(13_000 + n), 1_200));
         assert!(narrow.is(at(16_000)));
+        assert!(!narrow.is(at(17_000)), "by then short ones do not come through either");
     }
 }
