@@ -222,7 +222,10 @@ def scenario(lab):
     wait_for("the phones hear it", 5, lambda: lab.text(a.log).count("session closed")
              + lab.text(a.log).count("terminated") >= 1)
     check(lab.told("calls")["calls"] == [], "it is gone")
-    check(lab.ask("calls", "show", str(one["call"]))[0] == 1, "and cannot be shown")
+    wait_for("its end is written", 5, lambda: lab.ask("calls", "show", str(one["call"]))[0] == 0)
+    over = lab.told("calls", "show", str(one["call"]))
+    check(over["state"] == "ended" and over["ended_by"] == "admin", f"and is shown as over: {over}")
+    check(lab.ask("calls", "show", "4711")[0] == 1, "one that never was cannot be shown")
     check(lab.metric("portreeve_call_ends_total", reason="admin") == 1, "counted as ended by admin")
 
     # A second gateway may not take over the socket of a living one.

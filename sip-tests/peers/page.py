@@ -62,7 +62,7 @@ def curl(lab, path, *more):
 
 def nobody(lab):
     """Without the token nothing is named, whatever is asked for."""
-    for path in ("/", "/calls", "/calls/1", "/calls/x", "/book", "/events?view=now", "/?token=wrong"):
+    for path in ("/", "/last", "/calls/1", "/calls/x", "/book", "/events?view=now", "/?token=wrong"):
         told = curl(lab, path)
         check(" 401 " in told.splitlines()[0], f"{path}: {told[:80]}")
         check("branch-17" not in told and "portreeve page" in told, f"{path} names nobody: {told}")
@@ -183,7 +183,7 @@ def rules(lab, browser, number):
 
 def without_script(browser):
     browser.dev("Emulation.setScriptExecutionDisabled", value=True)
-    browser.open(PAGE + "/calls")
+    browser.open(PAGE + "/last")
     text = browser.ask("POST", "/element", {"using": "css selector", "value": "body"})
     text = browser.ask("GET", f"/element/{list(text.values())[0]}/text")
     check("ended by caller" in text and "UTC" in text, text)

@@ -122,7 +122,7 @@ pub(super) fn router(options: PageOptions, table: Arc<SessionTable>, port: u16) 
     };
     Router::new()
         .route("/", get(home))
-        .route("/calls", get(calls))
+        .route("/last", get(calls))
         .route("/book", get(book_page))
         .route("/calls/{id}", get(call_page))
         .route("/events", get(events))
@@ -199,7 +199,7 @@ async fn call_page(
     match id.parse().map(CallNo) {
         Ok(no) => show(&page, &headers, View::Call(no)).await,
         Err(_) if page.token.is_known(&headers) => {
-            let text = html! { p { "Calls have numbers. " a href="/calls" { "All of them" } } };
+            let text = html! { p { "Calls have numbers. " a href="/last" { "All of them" } } };
             document(StatusCode::NOT_FOUND, layout::bare("There is no such call", &text))
         }
         Err(_) => stranger(),

@@ -57,7 +57,7 @@ pub(super) fn absent(no: CallNo) -> Markup {
         h1 { "Call " (no) }
         p { "There is no call of this number, or no longer: the audit log has every call; the last \
              ones that are over stay readable (" code { "limits.recent_calls" } ")." }
-        p { a href="/calls" { "Calls that are readable" } }
+        p { a href="/last" { "Calls that are readable" } }
     }
 }
 

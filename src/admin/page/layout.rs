@@ -40,7 +40,7 @@ pub(super) fn page(
                         p.brand { "portreeve" span { (site) } }
                         nav aria-label="Pages" {
                             (link(Tab::Now, "/", "Now"))
-                            (link(Tab::Calls, "/calls", "Calls"))
+                            (link(Tab::Calls, "/last", "Calls"))
                             (link(Tab::Book, "/book", "Book"))
                         }
                         p.live {

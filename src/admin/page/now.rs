@@ -24,7 +24,7 @@ pub(super) fn page(s: &Snapshot, password: Option<&str>) -> Markup {
         @if !s.ended.is_empty() {
             h2 { "The last calls" }
             (ended(s.ended.get(..LAST).unwrap_or(&s.ended)))
-            p.more { a href="/calls" data-key="calls" { "All " (s.ended.len()) " that are readable" } }
+            p.more { a href="/last" data-key="calls" { "All " (s.ended.len()) " that are readable" } }
         }
         @if s.config.is_site() { (site(s, password)) }
         h2 { "Phones" span.n { (s.phones.len() + s.more_phones) } }
