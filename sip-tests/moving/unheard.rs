@@ -113,7 +113,7 @@ fn who_asks_for_no_call_has_his_answer_in_time_though_a_change_met_the_second_ta
     assert!(is_asked(&mut lab, pbx.at));
     let waited = (1..100).find(|_| {
         lab.advance(std::time::Duration::from_millis(200));
-        is_asked(&mut lab, next.clone())
+        is_asked(&mut lab, next)
     });
     let waited = std::time::Duration::from_millis(200 * waited.expect("the second is asked"));
     lab.advance(std::time::Duration::from_millis(300));
