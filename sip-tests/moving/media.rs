@@ -202,3 +202,28 @@ fn a_call_whose_address_stays_on_the_machine_is_told_what_is_left_of_it() {
     assert!(text.contains("arrives as long as this machine has it, requests do not"), "{text}");
     lab.clear();
 }
+
+#[test]
+fn silence_ends_a_call_whose_offer_of_a_new_address_failed() {
+    let text = site::EDGE.replace("address = \"203.0.113.1\"", "device = \"wan0\"");
+    let text = text.replacen("probe =", "interface = \"wan\"\nprobe =", 1);
+    let text = text.replace("[media]", "[media]\nidle = \"10s\"");
+    let mut lab = Lab::with(site::parse(&text), Users::None);
+    stand(&mut lab, OLD);
+    let (phone, pbx) = parties(&lab);
+    let (mut near, _) = lab.establish(&phone, &pbx);
+    move_to(&mut lab, NEW);
+    let offer = near.request(&mut lab, "UPDATE").sdp(phone.sdp(4000));
+    lab.send(phone.at, offer);
+    let asked = lab.take(pbx.at).pop().expect("it is sent");
+    // Nothing is heard by what was before, while the other waits for its answer.
+    lab.relay.silent = true;
+    lab.advance(s(11));
+    lab.clear();
+    lab.send(pbx.at, answer(&asked, 488, ""));
+    assert_eq!((lab.engine.active_calls(), lab.take(phone.at).len()), (1, 1));
+    lab.advance(s(12));
+    let told = lab.take(phone.at);
+    assert!(told.iter().any(|m| m.method() == "BYE"), "{}", lab.situation());
+    lab.clear();
+}

@@ -1,6 +1,7 @@
 use super::*;
 use crate::driver::tunnel::ledger::Ledger;
 use crate::driver::tunnel::simulated;
+use std::os::unix::fs::PermissionsExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 #[test]
@@ -47,7 +48,10 @@ async fn a_proxy_that_believes_nobody_is_told_the_password_once() {
         }
     });
     let file = std::env::temp_dir().join(format!("portreeve-proxy-{}", std::process::id()));
-    let writes = |password| std::fs::write(&file, password).unwrap();
+    let writes = |password| {
+        std::fs::write(&file, password).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    };
     writes("wrong");
     let proxy = Proxy {
         is_of_environment: false,

@@ -26,6 +26,8 @@ impl MediaTable {
         let fresh = std::mem::take(&mut c.fresh);
         self.leave(call, &fresh);
         self.turn_back(call);
+        // What is in force again may have fallen silent meanwhile, which is told once.
+        self.set_idle(call);
     }
 
     /// What an offer and its answer disable (RFC 3264 §6, §8.2: port 0 of either party) is closed;
