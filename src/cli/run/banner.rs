@@ -1,5 +1,5 @@
-//! What the start prints: where the gateway stands, what to type into a phone, and what is doubtful.
-//! It decides nothing; the last line, `ready`, is not its own.
+//! What the start prints: where the gateway stands, what to type into a phone, and what is
+//! doubtful. It decides nothing; the last line, `ready`, is not its own.
 
 use super::{Started, doubts, surroundings};
 use crate::cli::table::shown;
