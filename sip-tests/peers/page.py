@@ -116,7 +116,7 @@ def look(lab, browser, link, a):
     check(browser.run("return document.querySelectorAll('main img, main script').length") == 0,
           "what somebody calls himself is no element")
     a.call("sip:102@10.17.0.1")
-    wait_for("the call appears by itself", 10, lambda: "in call" in browser.text())
+    wait_for("the call appears by itself", 40, lambda: "in call" in browser.text())
     check(browser.run("return document.getElementById('live').textContent") == "live", "it is live")
     time.sleep(13)
     number = lab.told("calls")["calls"][0]["call"]
@@ -141,8 +141,8 @@ def look(lab, browser, link, a):
     rules(lab, browser, number)
     browser.open(f"{PAGE}/calls/{number}")
     a.hangup()
-    wait_for("the end appears by itself", 10, lambda: "ended by caller" in browser.text())
-    wait_for("with its figures", 10, lambda: len(wanted()) == 2 and all(
+    wait_for("the end appears by itself", 40, lambda: "ended by caller" in browser.text())
+    wait_for("with its figures", 40, lambda: len(wanted()) == 2 and all(
         f in browser.text() for f in wanted()))
     check("BYE" in browser.run("return document.querySelector('svg.ladder').textContent"), "its BYE")
     _, told, _ = lab.ask("calls", "--last")
