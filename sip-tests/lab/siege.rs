@@ -10,7 +10,7 @@ use bytes::Bytes;
 use portreeve::config::Strangers;
 use portreeve::ground::Side;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Headers of IP and UDP: amplification is of octets on the wire.
 const ON_THE_WIRE: usize = 28;
@@ -97,6 +97,10 @@ impl Siege {
         }
         let urgent = octets.windows(7).any(|w| w == b"sip:112");
         let len = octets.len();
+        let allowed = &mut self.world.lab.checks.allowed;
+        if !allowed.is_empty() {
+            allowed.extend(by_chance(&octets));
+        }
         self.world.lab.send(foe.at(), octets);
         let caused = self.world.lab.waiting() - before;
         assert!(caused <= 24, "one message causes {caused}");
@@ -185,4 +189,16 @@ fn is_fit(side: Side, to: SocketAddr) -> bool {
         && to.port() >= 1024
         && !matches!(to.port(), 5060 | 5061)
         && inside == (side == Side::Inside)
+}
+
+/// Public hosts of no network here that chance has written: who says that he is there is sent to.
+fn by_chance(octets: &[u8]) -> Vec<IpAddr> {
+    let text = String::from_utf8_lossy(octets);
+    let words = text.split(|c: char| !c.is_ascii_digit() && c != '.');
+    let is_public = |ip: &Ipv4Addr| {
+        let ours = [[203, 0, 113], [198, 51, 100]].contains(&ip.octets()[..3].try_into().unwrap());
+        let usual = (1..224).contains(&ip.octets()[0]);
+        usual && !ours && !ip.is_private() && !ip.is_loopback() && !ip.is_link_local()
+    };
+    words.filter_map(|word| word.parse().ok()).filter(is_public).map(IpAddr::from).collect()
 }

@@ -152,6 +152,45 @@ fn the_target_that_is_asked_next_is_told_where_we_stand() {
 }
 
 #[test]
+fn who_asks_for_no_call_has_his_answer_in_time_however_often_the_address_changes() {
+    let mut lab = standing();
+    let (phone, pbx) = parties(&lab);
+    lab.advance(s(10));
+    lab.clear();
+    let text = phone.request_to(&mut lab, "REGISTER", "sip:pbx.example.com");
+    lab.send(phone.at, text.set("To", format!("<{}>", phone.aor())).with("Expires", "600"));
+    for to in [NEW, OLD, NEW] {
+        lab.advance(std::time::Duration::from_millis(700));
+        stand(&mut lab, to);
+    }
+    lab.advance(s(31));
+    let told: Vec<u16> = lab.take(phone.at).iter().map(Msg::status).collect();
+    assert!(matches!(told[..], [408 | 503]), "{told:?}\n{}", lab.situation());
+    assert!(!lab.take(pbx.at).is_empty());
+    lab.clear();
+}
+
+#[test]
+fn what_nobody_waits_for_any_more_is_not_said_at_another_address() {
+    let mut lab = of_two_targets();
+    let (phone, pbx) = parties(&lab);
+    lab.advance(s(10));
+    lab.clear();
+    let call = lab.call(&phone, "200", 4000);
+    assert!(lab.take(pbx.at).iter().any(|m| m.method() == "INVITE"));
+    stand(&mut lab, "");
+    lab.advance(std::time::Duration::from_millis(500));
+    let cancel = call.cancel();
+    lab.send(phone.at, cancel);
+    lab.advance(s(3));
+    stand(&mut lab, NEW);
+    lab.advance(s(40));
+    let sent = lab.take_all();
+    assert!(sent.iter().all(|m| m.method() != "INVITE"), "{sent:?}");
+    lab.clear();
+}
+
+#[test]
 fn an_offer_of_the_new_address_that_failed_is_made_again() {
     for refused in [true, false] {
         let mut lab = standing();

@@ -6,8 +6,8 @@ use super::super::Msg;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-/// A message: to whom, its branch, CSeq and status.
-type Said = (SocketAddr, String, String, u16);
+/// A message: its branch, CSeq and status; an answer's: to whom.
+type Said = (Option<SocketAddr>, String, String, u16);
 
 #[derive(Debug, Default)]
 pub(crate) struct Told {
@@ -32,7 +32,9 @@ impl Told {
         }
         let of_another = msg.is_request() && matches!(msg.method(), "ACK" | "CANCEL");
         let cseq = msg.all("CSeq").concat();
-        let one = (msg.flow.peer, msg.branch().to_owned(), cseq, msg.status());
+        // A request is said again to another port of its target, where that opened the connection.
+        let peer = (!msg.is_request()).then_some(msg.flow.peer);
+        let one = (peer, msg.branch().to_owned(), cseq, msg.status());
         let anew = self.said.insert(one) && !of_another;
         if self.left.is_empty() || !anew {
             return;

@@ -243,12 +243,16 @@ impl Transactions {
                 now.is_some() && t.own != now && t.is_unheard() && t.request.has(&Name::Contact)
             };
             let stale = self.clients.get(&id).filter(is_stale).and_then(super::Client::pass);
-            let Some((pass, p)) = stale.and_then(|id| Some((id, self.passes.get(&id)?))) else {
+            let Some(pass) = stale else { continue };
+            let Some(p) = self.passes.get(&pass).filter(|p| !p.is_over()) else {
+                // Nobody waits for it any more.
+                self.client_event(w, out, id, Event::TransportError);
                 continue;
             };
-            let since = p.began(); // Of the first who was asked: its sender waits since then.
+            // Its sender waits since he asked, whoever was asked for him and how often.
+            let asked = self.servers.get(&p.server()).map(|t| t.since);
             let late = |t: &super::Client| {
-                !t.is_invite() && w.now().mono.since(since.unwrap_or(t.began)) > SHORT
+                !t.is_invite() && w.now().mono.since(asked.unwrap_or(t.began)) > SHORT
             };
             let is_late = self.clients.get(&id).is_some_and(late);
             if is_late || matches!(p.purpose(), Purpose::InDialog(_)) {

@@ -89,9 +89,9 @@ impl Pass {
         &self.purpose
     }
 
-    /// When the first of its branches was sent.
-    pub(super) fn began(&self) -> Option<Mono> {
-        self.began
+    /// Its caller has an answer, or wants none.
+    pub(super) fn is_over(&self) -> bool {
+        self.done || self.cancelled
     }
 
     fn branch_mut(&mut self, client: ClientId) -> Option<&mut Branch> {

@@ -9,7 +9,7 @@ use crate::engine::analysis::{Incoming, answer};
 use crate::engine::ids::{PassId, ServerId};
 use crate::engine::outbox::Outbox;
 use crate::engine::world::{Host, World};
-use crate::ground::{ConnId, Flow, Side};
+use crate::ground::{ConnId, Flow, Mono, Side};
 use crate::policy::quota::Holder;
 use crate::wire::sip::{Message, Method};
 use bytes::Bytes;
@@ -48,8 +48,9 @@ pub(crate) struct Server {
     machine: Machine,
     pub(super) request: Message,
     pub(super) reply: Flow,
-    /// The way it came.
+    /// The way it came, and when.
     came: Flow,
+    pub(super) since: Mono,
     /// The connection it came by.
     conn: Option<ConnId>,
     pub(super) last: Bytes,
@@ -203,6 +204,7 @@ impl Transactions {
                 request: i.message.clone(),
                 reply: i.reply,
                 came: i.flow,
+                since: w.now().mono,
                 conn: i.reply.conn,
                 last: Bytes::new(),
                 pass: None,
