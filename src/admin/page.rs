@@ -52,8 +52,6 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; c
 pub struct PageOptions {
     /// Who has it may look.
     pub token: String,
-    /// What phones of this site register with; `None`: each user has his own.
-    pub password: Option<String>,
     /// The way to the event loop.
     pub asks: mpsc::Sender<Ask>,
     /// Who knows the configuration in force.
@@ -67,7 +65,6 @@ pub(super) struct Page {
     asks: mpsc::Sender<Ask>,
     reloader: Arc<Reloader>,
     token: Token,
-    password: Option<String>,
     last: Mutex<Last>,
     readers: Semaphore,
 }
@@ -116,7 +113,6 @@ pub(super) fn router(options: PageOptions, table: Arc<SessionTable>, port: u16) 
         asks: options.asks,
         reloader: options.reloader,
         token: Token::new(options.token, port),
-        password: options.password,
         last: Mutex::default(),
         readers: Semaphore::new(READERS),
     };
@@ -224,7 +220,7 @@ impl Page {
         let ok = StatusCode::OK;
         match view {
             View::Now => {
-                let main = now::page(s, self.password.as_deref());
+                let main = now::page(s);
                 (ok, "Now".to_owned(), true, main)
             }
             View::Calls => {

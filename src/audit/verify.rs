@@ -62,7 +62,8 @@ pub fn verify<'a>(
         if next_seq.is_some_and(|n| n != seq) {
             return Err(broken(format!("sequence number {seq} out of order")));
         }
-        next_seq = Some(seq + 1);
+        // Nobody writes so many.
+        next_seq = Some(seq.checked_add(1).ok_or_else(|| broken(format!("number {seq}")))?);
         if number == 1 {
             summary.before = seq.saturating_sub(1);
             summary.heads_before = heads.before(seq);

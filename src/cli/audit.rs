@@ -2,6 +2,7 @@
 
 mod show;
 
+use super::table::shown;
 use super::{ControlArgs, control, exit, http};
 use crate::audit::Heads;
 use crate::driver::audit_log::{Against, verify_path};
@@ -105,7 +106,8 @@ fn verify(path: &Path, against: &Against<'_>) -> u8 {
     }
     match verify_path(path, against) {
         Ok(s) => {
-            println!("{} records, {} to {}, chain whole", s.records, s.first, s.last);
+            let (first, last) = (shown(&s.first), shown(&s.last));
+            println!("{} records, {first} to {last}, chain whole", s.records);
             println!("tip {}", s.tip);
             if s.heads > 0 {
                 println!("{} heads that were noted elsewhere stand in it", s.heads);
@@ -122,7 +124,8 @@ fn verify(path: &Path, against: &Against<'_>) -> u8 {
             0
         }
         Err(what) => {
-            eprintln!("audit log broken: {what}");
+            // The other end's log is somebody else's text.
+            eprintln!("audit log broken: {}", shown(&what));
             exit::NO
         }
     }

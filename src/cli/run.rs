@@ -17,7 +17,7 @@ use crate::daemon::{self, Ask, StartError};
 use crate::driver::interfaces;
 use crate::driver::sandbox::keep_memory;
 use crate::driver::service::Service;
-use crate::driver::state::{kept_password, page_token};
+use crate::driver::state::page_token;
 use crate::policy::RuleSet;
 use banner::{header, say};
 use std::io::IsTerminal as _;
@@ -168,9 +168,7 @@ fn page(
         return Ok(None);
     }
     let token = page_token(Path::new(&c.state_dir))?;
-    let file = c.registrar.password_file.as_ref().filter(|_| c.is_site());
-    let password = file.and_then(|f| kept_password(Path::new(f)).ok().flatten());
-    Ok(Some(PageOptions { token, password, asks, reloader: reloader.clone() }))
+    Ok(Some(PageOptions { token, asks, reloader: reloader.clone() }))
 }
 
 /// Listens for commands. Some volumes hold no sockets: where nobody chose the path, calls go on

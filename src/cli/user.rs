@@ -117,8 +117,8 @@ fn done(what: UserCommand) -> Result<(), Fault> {
         Change::Remove => None,
         Change::Add | Change::Replace => Some(password(&name).map_err(no)?),
     };
-    let text = file::changed(&text, &users.realm, &name, password.as_deref());
-    file::write(&users.path, &text).map_err(no)?;
+    let own = (name.as_str(), change);
+    file::change(&users.path, &users.realm, own, password.as_deref()).map_err(no)?;
     println!("{name}: {verb} ({})", users.path.display());
     if is_new && users.replaces {
         eprintln!(

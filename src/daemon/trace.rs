@@ -29,6 +29,8 @@ use std::net::SocketAddr;
 const OCTETS: usize = 32 << 20;
 /// What a call's trace takes before anything happens in it, nearly.
 const TRACE: usize = 2_048;
+/// Calls of one Call-ID and side that a message is noted of.
+const PASSES: usize = 2;
 /// Messages of one step that are looked at.
 const STEP: usize = 256;
 
@@ -217,8 +219,9 @@ impl Tracer {
         }
         let message = sketch::read(flow, bytes)?;
         let of = self.legs.get(message.call_id())?;
-        let here = of.iter().filter(|(at, _)| *at == side).map(|(_, call)| *call);
-        let all: SmallVec<[CallNo; 2]> = here.collect();
+        // A spiral has two; whoever makes more calls of one Call-ID sees the newest ones' alone.
+        let here = of.iter().rev().filter(|(at, _)| *at == side).map(|(_, call)| *call);
+        let all: SmallVec<[CallNo; 2]> = here.take(PASSES).collect();
         let named: SmallVec<[CallNo; 2]> =
             all.iter().copied().filter(|call| self.named.contains(call)).collect();
         Some((message, if named.is_empty() { all } else { named }))

@@ -61,6 +61,16 @@ fn mode_of(about: &Stat) -> u32 {
 }
 
 impl Folder {
+    /// Waits until nobody else has the turn at this folder, and has it until the value is dropped.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn turn(&self) -> io::Result<impl Drop + use<>> {
+        let own = openat(&self.dir, ".", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        rustix::fs::flock(&own, rustix::fs::FlockOperation::LockExclusive)?;
+        Ok(own)
+    }
+
     /// Opens a folder, and makes what is missing of its path with mode 0700.
     ///
     /// # Errors

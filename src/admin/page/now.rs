@@ -14,7 +14,7 @@ use maud::{Markup, html};
 /// Calls that are over, on the first page.
 const LAST: usize = 8;
 
-pub(super) fn page(s: &Snapshot, password: Option<&str>) -> Markup {
+pub(super) fn page(s: &Snapshot) -> Markup {
     html! {
         h1 { (headline(&s.report)) }
         (figures(&s.report))
@@ -26,7 +26,7 @@ pub(super) fn page(s: &Snapshot, password: Option<&str>) -> Markup {
             (ended(s.ended.get(..LAST).unwrap_or(&s.ended)))
             p.more { a href="/last" data-key="calls" { "All " (s.ended.len()) " that are readable" } }
         }
-        @if s.config.is_site() { (site(s, password)) }
+        @if s.config.is_site() { (site(s)) }
         h2 { "Phones" span.n { (s.phones.len() + s.more_phones) } }
         (phones(s))
         @if !s.report.stats.upstreams.is_empty() {
@@ -304,8 +304,9 @@ fn places(s: &Snapshot) -> Markup {
     }
 }
 
-/// What to type into a phone; the password is behind a click.
-fn site(s: &Snapshot, password: Option<&str>) -> Markup {
+/// What to type into a phone. The password stands in a file: a cookie knows no ports, so that who
+/// takes one from a browser would read it here.
+fn site(s: &Snapshot) -> Markup {
     let Some(i) = s.config.interfaces.first() else { return html! {} };
     let port = i.listen.first().map_or(5060, |l| l.port);
     let ip = i.addresses.first().map(|a| a.advertised().to_string()).unwrap_or_default();
@@ -317,11 +318,10 @@ fn site(s: &Snapshot, password: Option<&str>) -> Markup {
             dt { "user" } dd { "any extension of 2 to 6 digits, as 101" }
             dt { "password" }
             dd {
-                @match password {
-                    Some(word) => {
-                        details #password { summary { "show" } code { (word) } }
-                    }
-                    None => "as in the users file",
+                @match (&s.config.registrar.users_file, &s.config.registrar.password_file) {
+                    (Some(file), _) => { "each user's own (" code { (file) } ")" }
+                    (None, Some(file)) => { "in " code { (file) } }
+                    (None, None) => "none is asked for",
                 }
             }
         }

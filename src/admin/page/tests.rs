@@ -127,7 +127,7 @@ fn is_harmless(told: &str) {
 fn hostile_names_are_seen_and_do_nothing_on_any_page() {
     let detail = detail(HOSTILE);
     let s = snapshot(&detail);
-    is_harmless(&now::page(&s, Some("geheim")).into_string());
+    is_harmless(&now::page(&s).into_string());
     is_harmless(&now::ended(&s.ended).into_string());
     let (over, trace) = (ended(detail.clone()), trace(5));
     let known = call::Known { detail: &detail, over: Some(&over), trace: Some(&trace) };

@@ -97,13 +97,27 @@ pub(super) fn changed(text: &str, realm: &str, name: &str, password: Option<&str
     all.iter().flat_map(|line| [*line, "\n"]).collect()
 }
 
-/// Writes it whole or not at all, mode 0600.
-pub(super) fn write(path: &Path, text: &str) -> Result<(), String> {
+/// Changes the file, whole or not at all, mode 0600: one change at a time, of what stands there
+/// then.
+pub(super) fn change(
+    path: &Path,
+    realm: &str,
+    (name, change): (&str, Change),
+    password: Option<&str>,
+) -> Result<(), String> {
     let told = |e: io::Error| format!("{}: {e}: nothing is changed", path.display());
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = Folder::open(parent).map_err(told)?;
+    let _turn = folder.turn().map_err(told)?;
+    let text = read(path)?;
+    fits(&text, realm, name, change)?;
+    write(&folder, path, &changed(&text, realm, name, password))
+}
+
+fn write(folder: &Folder, path: &Path, text: &str) -> Result<(), String> {
+    let told = |e: io::Error| format!("{}: {e}: nothing is changed", path.display());
     let name = path.file_name().and_then(|n| n.to_str());
     let name = name.ok_or_else(|| told(io::ErrorKind::InvalidInput.into()))?;
-    let folder = Folder::open(parent).map_err(told)?;
     let fresh = format!(".{name}.new");
     // One that was cut short.
     folder.remove(&fresh).map_err(told)?;
@@ -125,10 +139,10 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("portreeve-user-{}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
         let path = dir.join("users");
-        let first = changed(&read(&path).unwrap(), "portreeve", "101", Some("tabbouleh"));
-        write(&path, &first).unwrap();
-        let second = changed(&first, "portreeve", "102", Some("tabbouleh"));
-        write(&path, &second).unwrap();
+        for name in ["101", "102"] {
+            change(&path, "portreeve", (name, Change::Add), Some("tabbouleh")).unwrap();
+        }
+        let second = read(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "nothing else is left there");
         let Users::Table(table) = users(&path, "portreeve").unwrap() else { panic!("no table") };
@@ -138,6 +152,31 @@ mod tests {
         assert_eq!(ha1.md5.as_deref(), Some(MD5));
         assert_eq!(ha1.sha256.as_deref(), Some(SHA256));
         assert!(!second.contains("tabbouleh"));
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn changes_at_the_same_time_lose_nobody() {
+        let dir = std::env::temp_dir().join(format!("portreeve-users-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        let path = dir.join("users");
+        change(&path, "portreeve", ("gone", Change::Add), Some("tabbouleh")).unwrap();
+        std::thread::scope(|all| {
+            for n in 0..16 {
+                let path = &path;
+                all.spawn(move || {
+                    let name = format!("{}", 100 + n);
+                    change(path, "portreeve", (&name, Change::Add), Some("tabbouleh")).unwrap();
+                });
+            }
+            let path = &path;
+            all.spawn(move || change(path, "portreeve", ("gone", Change::Remove), None).unwrap());
+        });
+        let mut all = names(&read(&path).unwrap(), "portreeve").unwrap();
+        all.sort_unstable();
+        assert_eq!(all, (100..116).map(|n| n.to_string()).collect::<Vec<_>>());
+        let again = change(&path, "portreeve", ("gone", Change::Remove), None);
+        assert!(again.unwrap_err().contains("there is no user gone"));
         fs::remove_dir_all(&dir).unwrap();
     }
 

@@ -107,12 +107,11 @@ fn sdp(m: &Message) -> Vec<String> {
 
 /// Text cut to its bound, without the password that a URI may hold (RFC 3261 §19.1.1).
 fn fit(text: &str) -> String {
-    let cut: String = text.chars().take(VALUE).collect();
-    let cut = if cut.len() < text.len() { format!("{cut}…") } else { cut };
-    let (mut out, mut rest) = (String::with_capacity(cut.len()), cut.as_str());
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(at) = scheme_end(rest) {
         let (before, uri) = rest.split_at(at);
-        let end = uri.find(['>', ' ', ',', '"']).unwrap_or(uri.len());
+        // A comma may stand in a password (RFC 3261 §25.1).
+        let end = uri.find(['>', ' ', '"']).unwrap_or(uri.len());
         let (uri, more) = uri.split_at(end);
         out.push_str(before);
         match uri.rsplit_once('@').and_then(|(own, host)| Some((own.split_once(':')?.0, host))) {
@@ -122,7 +121,9 @@ fn fit(text: &str) -> String {
         rest = more;
     }
     out.push_str(rest);
-    out
+    // Cut at last: what is cut before its end cannot be told from a host.
+    let cut: String = out.chars().take(VALUE).collect();
+    if cut.len() < out.len() { format!("{cut}…") } else { cut }
 }
 
 /// Behind the colon of the next `sip:` or `sips:`.
@@ -144,6 +145,9 @@ mod tests {
             ("\"sip sip\" <sip:a:b@h>;tag=s:i@p", "\"sip sip\" <sip:a:…@h>;tag=s:i@p"),
             ("INVITE sip:200@pbx.example.com", "INVITE sip:200@pbx.example.com"),
             ("sip:10.0.0.1:5060", "sip:10.0.0.1:5060"),
+            ("sip:101:ge,heim1@h", "sip:101:…@h"),
+            ("<sip:a:b,c@h>,<sip:d:e@i>", "<sip:a:…@h>,<sip:d:…@i>"),
+            (&format!("sip:101:{}@h", "x".repeat(300)), "sip:101:…@h"),
             ("SIP:sipuser:sip@h", "SIP:sipuser:…@h"),
             (
                 "SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK",

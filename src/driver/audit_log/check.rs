@@ -52,6 +52,11 @@ pub fn files_of(path: &Path) -> Result<Vec<PathBuf>, String> {
     if all.is_empty() {
         return Err(format!("{}: no audit-*.jsonl in this folder", path.display()));
     }
+    // A pipe would be waited for, a device read for ever.
+    let odd = all.iter().find(|file| !file.metadata().is_ok_and(|m| m.is_file()));
+    if let Some(file) = odd.filter(|file| file.exists()) {
+        return Err(format!("{}: it is no regular file", file.display()));
+    }
     Ok(all)
 }
 

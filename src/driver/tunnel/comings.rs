@@ -11,7 +11,7 @@ const MOST: (usize, Duration) = (5, Duration::from_secs(10));
 /// So often a connection may be replaced within a time, before it looks like two gateways.
 const REPLACED: (usize, Duration) = (4, Duration::from_secs(60));
 
-/// When it came last, and when it replaced a connection that was there.
+/// When it came to carry last, and when it replaced a connection that was there.
 #[derive(Debug, Default)]
 pub(super) struct Comings {
     came: VecDeque<Instant>,
@@ -19,15 +19,18 @@ pub(super) struct Comings {
 }
 
 impl Comings {
-    /// It comes now, and waits so long.
-    pub(super) fn comes(&mut self, now: Instant) -> Duration {
+    /// How long it waits that comes now: at most 10 s, whoever else waits.
+    pub(super) fn wait(&self, now: Instant) -> Duration {
         let first = self.came.front().filter(|_| self.came.len() >= MOST.0);
-        let at = first.map_or(now, |first| (*first + MOST.1).max(now));
+        first.map_or(Duration::ZERO, |first| (*first + MOST.1).saturating_duration_since(now))
+    }
+
+    /// It comes to carry.
+    pub(super) fn comes(&mut self, now: Instant) {
         if self.came.len() >= MOST.0 {
             self.came.pop_front();
         }
-        self.came.push_back(at);
-        at - now
+        self.came.push_back(now);
     }
 
     /// It has replaced one that was there. Whether that has come about so often that it is to be
@@ -49,11 +52,21 @@ mod tests {
 
     #[test]
     fn who_comes_again_and_again_waits_and_who_lost_his_way_does_not() {
-        let (mut comings, now) = (Comings::default(), Instant::now());
-        let waits: Vec<u64> = (0..12).map(|_| comings.comes(now).as_secs()).collect();
-        assert_eq!(waits, [0, 0, 0, 0, 0, 10, 10, 10, 10, 10, 20, 20]);
-        let later = now + Duration::from_secs(60);
-        assert_eq!(comings.comes(later), Duration::ZERO);
+        let (mut comings, start) = (Comings::default(), Instant::now());
+        let mut waits = Vec::new();
+        for n in 0..8 {
+            let now = start + Duration::from_secs(n);
+            waits.push(comings.wait(now).as_secs());
+            comings.comes(now);
+        }
+        assert_eq!(waits, [0, 0, 0, 0, 0, 5, 5, 5]);
+        for _ in 0..1_000 {
+            assert!(
+                comings.wait(start + Duration::from_secs(8)) <= MOST.1,
+                "waiting takes no turn"
+            );
+        }
+        assert_eq!(comings.wait(start + Duration::from_secs(60)), Duration::ZERO);
     }
 
     #[test]

@@ -68,6 +68,8 @@ pub struct Link {
     stands: Mutex<Stands>,
     tally: Mutex<Tally>,
     comings: Mutex<Comings>,
+    /// Bearers that came, as many as waited or carried.
+    arrivals: AtomicU64,
     ledger: Arc<Ledger>,
     noted: Mutex<Noted>,
     /// Since when what goes by its bearer is not acknowledged, as far as a site's end knows.
@@ -104,6 +106,7 @@ impl Link {
             stands: Mutex::new(Stands::Down { since: Instant::now(), why }),
             tally: Mutex::default(),
             comings: Mutex::default(),
+            arrivals: AtomicU64::new(0),
             ledger,
             noted: Mutex::default(),
             silent: Mutex::default(),
@@ -182,6 +185,8 @@ impl Link {
         if let Some(was) = was.filter(|_| was != tunnel.peer) {
             let now = if tunnel.peer.is_some() { "another key is" } else { "no key is" };
             let bearer = bearer.as_ref().map(|(bearer, _)| bearer);
+            // What came by another key counts no more.
+            *self.comings() = Comings::default();
             self.told(TunnelEvent::Revoked, bearer, (&was, format!("{now} believed instead")));
         }
         if !bearer.is_some_and(|(_, key)| self.believes(&key)) {
@@ -275,11 +280,37 @@ impl Link {
         control.is_meant().await
     }
 
+    /// Waits for the turn of a bearer; false: it has ended meanwhile, or a newer one waits.
+    async fn comes(&self, bearer: &Bearer, key: &PublicKey) -> bool {
+        let number = self.arrivals.fetch_add(1, Relaxed) + 1;
+        loop {
+            let farewell = match self.arrivals.load(Relaxed) == number {
+                true if self.believes(key) => None,
+                true => Some(Farewell::Revoked),
+                false => Some(Farewell::Replaced),
+            };
+            let wait = self.comings().wait(Instant::now());
+            if wait.is_zero() && farewell != Some(Farewell::Replaced) {
+                self.comings().comes(Instant::now());
+                return true;
+            }
+            if let Some(farewell) = farewell {
+                bearer.close(farewell);
+                return false;
+            }
+            tokio::select! {
+                () = sleep(wait) => {}
+                _ = bearer.ended() => return false,
+            }
+        }
+    }
+
     /// Lets a bearer carry until it ends; one that did so before goes on for a moment, for what is
     /// under way. Both ends keep the stream of a greeting open.
     pub(super) async fn carry(&self, bearer: Bearer, key: PublicKey, _control: Option<Control>) {
-        let wait = self.comings().comes(Instant::now());
-        sleep(wait).await;
+        if !self.comes(&bearer, &key).await {
+            return;
+        }
         let before = self.bearer.send_replace(Some((bearer.clone(), key)));
         // The key may have been taken back in between.
         if !self.believes(&key) {

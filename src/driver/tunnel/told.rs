@@ -37,7 +37,7 @@ impl Stream {
 }
 
 /// Why a connection is ended by us, as the other end reads it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Farewell {
     /// A newer one is there.
     Replaced,
