@@ -89,6 +89,13 @@ impl Calls {
         out.emit(Output::CallGone(no));
     }
 
+    /// Takes an attempt out of the table, with what was asked for within it (a REFER in an early
+    /// dialog begins a subscription).
+    pub(super) fn failed(&mut self, no: CallNo) -> Option<Call> {
+        self.timers.stop(Due::Subscription(no));
+        self.table.remove(no)
+    }
+
     /// A call attempt failed.
     pub(crate) fn end_attempt(
         &mut self,
@@ -98,7 +105,7 @@ impl Calls {
         status: u16,
         outcome: Outcome,
     ) {
-        if let Some(call) = self.table.remove(no) {
+        if let Some(call) = self.failed(no) {
             self.attempt_over(w, out, &call, status, outcome);
         }
     }
@@ -106,7 +113,7 @@ impl Calls {
     /// An attempt goes another way, which is a call of its own: this one is no failure, and nobody
     /// has redirected it.
     pub(crate) fn led_anew(&mut self, w: &World, out: &mut Outbox, no: CallNo) {
-        if let Some(call) = self.table.remove(no) {
+        if let Some(call) = self.failed(no) {
             let how = (Outcome::Rerouted, 0, "goes another way");
             self.over_as(w, out, &call, how);
         }

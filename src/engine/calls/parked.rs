@@ -78,7 +78,7 @@ impl Calls {
 
     /// 401 or 407: the same call comes again with credentials.
     pub(crate) fn park(&mut self, w: &World, out: &mut Outbox, no: CallNo) {
-        let Some(mut call) = self.table.remove(no) else { return };
+        let Some(mut call) = self.failed(no) else { return };
         out.emit(Output::CallGone(no));
         self.media.drop_pending(no);
         // Whoever was challenged holds up nobody, be it an emergency.
