@@ -8,7 +8,7 @@ import yaml
 from lab import *
 
 HOME = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
-MOST = 18_000_000
+MOST = 20_000_000
 
 
 class Image:
