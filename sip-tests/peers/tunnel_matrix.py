@@ -30,7 +30,7 @@ BLOCKED = (
 RESTART = Cell("head office restarts", FAR, (Tunnel,), seconds=2.0, setups=0,
                events=((1.0, "restart"),), new_call=True)
 # What QUIC needs comes through no more: messages stand still, and go by TCP before long.
-NARROW = Cell("MTU 1100 from then on, not told", FAR, (Both,), seconds=8.0, setups=0, much=3,
+NARROW = Cell("MTU 1100 from then on, not told", FAR, (Both,), seconds=20.0, setups=0, much=3,
               events=((1.0, "narrow"),), new_call=True)
 
 

@@ -254,7 +254,8 @@ impl Page {
             trace = self.ask(|to| Ask::Trace(no, to)).await.flatten();
         }
         let Some(detail) = known else {
-            return (StatusCode::NOT_FOUND, title, false, call::absent(no));
+            // Between its end and what is kept of it there is a moment.
+            return (StatusCode::NOT_FOUND, title, true, call::absent(no));
         };
         let (over, trace) = (over.as_deref(), trace.as_deref());
         let main = call::page(&call::Known { detail: &detail, over, trace });
