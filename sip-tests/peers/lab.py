@@ -379,7 +379,7 @@ snd_path {lab.path(folder)}
                    self.ip, net])
 
     def registered(self):
-        wait_for(f"{self.user} registers", 15,
+        wait_for(f"{self.user} registers", 90,
                  lambda: "200 OK" in self.lab.text(self.log))
 
     def call(self, target):
