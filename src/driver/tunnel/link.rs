@@ -280,23 +280,26 @@ impl Link {
         control.is_meant().await
     }
 
-    /// Waits for the turn of a bearer; false: it has ended meanwhile, or a newer one waits.
+    /// Waits for the turn of a bearer; false: it has ended meanwhile, its key is believed no longer
+    /// (what carries is not given up for it), or a newer one waits.
     async fn comes(&self, bearer: &Bearer, key: &PublicKey) -> bool {
         let number = self.arrivals.fetch_add(1, Relaxed) + 1;
         loop {
-            let farewell = match self.arrivals.load(Relaxed) == number {
-                true if self.believes(key) => None,
-                true => Some(Farewell::Revoked),
-                false => Some(Farewell::Replaced),
+            let farewell = if !self.believes(key) {
+                Some(Farewell::Revoked)
+            } else if self.arrivals.load(Relaxed) != number {
+                Some(Farewell::Replaced)
+            } else {
+                None
             };
-            let wait = self.comings().wait(Instant::now());
-            if wait.is_zero() && farewell != Some(Farewell::Replaced) {
-                self.comings().comes(Instant::now());
-                return true;
-            }
             if let Some(farewell) = farewell {
                 bearer.close(farewell);
                 return false;
+            }
+            let wait = self.comings().wait(Instant::now());
+            if wait.is_zero() {
+                self.comings().comes(Instant::now());
+                return true;
             }
             tokio::select! {
                 () = sleep(wait) => {}
